@@ -1,0 +1,171 @@
+//! What one sees of a training: burn-train's dashboard on a terminal, a line an epoch elsewhere.
+
+use burn::train::Interrupter;
+use burn::train::metric::{
+    MetricAttributes, MetricDefinition, MetricEntry, MetricId, NumericAttributes, NumericEntry, SerializedEntry,
+};
+use burn::train::renderer::{MetricState, MetricsRenderer, tui::TuiMetricsRendererWrapper};
+use ofa_train::{
+    DamagedCheckpoint, EpochRecord, ShrinkObserver, ShrinkSchedule, ShrinkStage, StepNumbers, TrainError,
+    WatchedRecord,
+};
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Shows a training and passes its records to a callback that keeps them.
+pub struct Dashboard<'a> {
+    screen: Option<Screen>,
+    epochs_before: Vec<(String, usize)>,
+    total_epochs: usize,
+    interrupter: Interrupter,
+    stop: Arc<AtomicBool>,
+    keep: KeepRecords<'a>,
+}
+
+/// Called with everything measured so far, after every epoch and every stage.
+pub type KeepRecords<'a> = Box<dyn FnMut(&[EpochRecord], &[WatchedRecord]) -> Result<(), TrainError> + 'a>;
+
+impl<'a> Dashboard<'a> {
+    /// A dashboard for `schedule`; training stops after the step in which `stop` becomes true.
+    pub fn new(schedule: &ShrinkSchedule, stop: Arc<AtomicBool>, keep: KeepRecords<'a>) -> Self {
+        let interrupter = Interrupter::new();
+        let screen = std::io::stdout().is_terminal().then(|| Screen::open(&interrupter));
+        let epochs_before = (0..schedule.stages.len())
+            .map(|i| (schedule.stages[i].name.clone(), schedule.epochs_before(i)))
+            .collect();
+        Self { screen, epochs_before, total_epochs: schedule.epochs(), interrupter, stop, keep }
+    }
+
+    fn overall_epoch(&self, stage: &str, epoch: usize) -> usize {
+        let before = self.epochs_before.iter().find(|(name, _)| name == stage).map_or(0, |(_, before)| *before);
+        before + epoch
+    }
+}
+
+impl ShrinkObserver for Dashboard<'_> {
+    fn resumed(&mut self, stage: &str, epoch: usize, step: usize, damaged: &[DamagedCheckpoint]) {
+        for DamagedCheckpoint { path, problem } in damaged {
+            say(&format!("warning: {}: {problem}; going on from the checkpoint before it", path.display()));
+        }
+        say(&format!("resumed: stage `{stage}`, epoch {epoch}, {step} steps done"));
+    }
+
+    fn epoch_started(&mut self, stage: &ShrinkStage, epoch: usize, steps: usize) {
+        let overall = self.overall_epoch(&stage.name, epoch);
+        if let Some(screen) = &mut self.screen {
+            screen.epoch_started(&stage.name, overall, self.total_epochs, steps);
+        }
+    }
+
+    fn step_done(&mut self, step: usize, numbers: &StepNumbers, learning_rate: f64) {
+        if let Some(screen) = &mut self.screen {
+            screen.step_done(step, numbers, learning_rate);
+        }
+    }
+
+    fn epoch_done(&mut self, epochs: &[EpochRecord]) -> Result<(), TrainError> {
+        (self.keep)(epochs, &[])?;
+        let Some(epoch) = epochs.last() else { return Ok(()) };
+        let overall = self.overall_epoch(&epoch.stage, epoch.epoch);
+        match &mut self.screen {
+            Some(screen) => screen.epoch_done(overall),
+            None => say(&format!(
+                "epoch {overall:>3}/{} {:<9} loss {:.4} train top-1 {:5.2} % lr {:.4} {:6.1} s",
+                self.total_epochs,
+                epoch.stage,
+                epoch.loss,
+                100.0 * epoch.train_top1,
+                epoch.learning_rate,
+                epoch.seconds
+            )),
+        }
+        Ok(())
+    }
+
+    fn stage_done(&mut self, watched: &[WatchedRecord]) -> Result<(), TrainError> {
+        (self.keep)(&[], watched)?;
+        let Some(last) = watched.last() else { return Ok(()) };
+        if self.screen.is_none() {
+            let now = watched.iter().filter(|record| record.stage == last.stage);
+            let accuracies: Vec<_> = now.map(|record| format!("{:.2}", 100.0 * record.top1)).collect();
+            say(&format!("stage `{}` done, watched subnets on validation: {} %", last.stage, accuracies.join(" ")));
+        }
+        Ok(())
+    }
+
+    fn should_stop(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || self.interrupter.should_stop()
+    }
+}
+
+/// One line for a log; the dashboard's screen is not open when it is used.
+#[allow(clippy::print_stdout, reason = "the console is where the progress of a binary goes")]
+pub fn say(line: &str) {
+    println!("{line}");
+}
+
+/// burn-train's terminal dashboard.
+struct Screen {
+    renderer: Box<dyn MetricsRenderer>,
+    metrics: [MetricId; 3],
+    started: bool,
+    batch_images: usize,
+}
+
+const METRICS: [(&str, Option<&str>, bool); 3] =
+    [("Loss", None, false), ("Train top-1", Some("%"), true), ("Learning rate", None, false)];
+
+impl Screen {
+    fn open(interrupter: &Interrupter) -> Self {
+        let mut renderer = Box::new(TuiMetricsRendererWrapper::new(interrupter.clone(), None));
+        let metrics = METRICS.map(|(name, unit, higher_is_better)| {
+            let name = Arc::new(name.to_owned());
+            let metric_id = MetricId::new(name.clone());
+            let unit = unit.map(str::to_owned);
+            renderer.register_metric(MetricDefinition {
+                metric_id: metric_id.clone(),
+                name,
+                description: None,
+                attributes: MetricAttributes::Numeric(NumericAttributes { unit, higher_is_better }),
+            });
+            metric_id
+        });
+        Self { renderer, metrics, started: false, batch_images: 1 }
+    }
+
+    fn epoch_started(&mut self, stage: &str, epoch: usize, total: usize, steps: usize) {
+        if !self.started {
+            self.renderer.start(total, epoch, None, Some("once-for-all training"));
+            self.started = true;
+        }
+        self.renderer.log_event_training(format!("stage {stage}"));
+        self.renderer.start_split("train", steps);
+    }
+
+    fn step_done(&mut self, step: usize, numbers: &StepNumbers, learning_rate: f64) {
+        self.batch_images = numbers.images.max(1);
+        let subnets = numbers.subnets.max(1) as f64;
+        let top1 = 100.0 * numbers.correct as f64 / (subnets * self.batch_images as f64);
+        let values = [numbers.loss / subnets, top1, learning_rate];
+        for (id, value) in self.metrics.iter().zip(values) {
+            let text = format!("{value:.4}");
+            let entry = MetricEntry::new(id.clone(), SerializedEntry::new(text.clone(), text));
+            self.renderer.update_train(MetricState::Numeric(entry, Some(NumericEntry::Value(value))));
+        }
+        self.renderer.update_split(step);
+    }
+
+    fn epoch_done(&mut self, epoch: usize) {
+        self.renderer.end_split();
+        self.renderer.update_epoch(epoch);
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        self.renderer.end();
+        // Gives the terminal back; without a summary there is nothing left to show.
+        let _ = self.renderer.on_train_end(None);
+    }
+}

@@ -1,0 +1,21 @@
+//! What a run found, for people: one self-contained HTML page and a short table for the console.
+//!
+//! Everything shown comes from [`ReportData`], which is also what `report.json` of a run directory holds; rendering
+//! reads nothing else, so a report can be drawn again from a run long finished.
+
+mod console;
+mod data;
+mod figure;
+mod format;
+mod html;
+mod plot;
+mod summary;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+pub use console::console;
+pub use data::{
+    Answer, Chosen, Extreme, Fit, Machine, PhaseTime, PredictedMeasured, ReportData, SpaceSummary, TablePoint, Watched,
+};
+pub use html::html;

@@ -1,0 +1,93 @@
+//! The report as a few lines of plain text.
+
+use super::data::{Chosen, Extreme, ReportData};
+use super::format::{big_count, correlation, duration, milliseconds, percent, prefixed};
+use super::summary::{memory, total_seconds};
+use std::fmt::Write as _;
+
+/// Renders the numbers that matter as text, without colours, ending in a newline.
+pub fn console(data: &ReportData) -> String {
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = writeln!(text, "{}: {} networks of {}", data.preset, big_count(&data.space.networks), data.space.name);
+    let _ = writeln!(text, "{}\n", data.data);
+    text.push_str(&columns(&subnets(&data.chosen, &data.extremes)));
+    let (accuracy, latency) = (&data.accuracy_fit, &data.latency_fit);
+    let _ = writeln!(
+        text,
+        "\naccuracy predictor  RMSE {} top-1, Kendall tau {} ({} subnets)",
+        percent(accuracy.rmse),
+        correlation(accuracy.kendall_tau),
+        accuracy.points.len()
+    );
+    let _ = writeln!(
+        text,
+        "latency table       mean error {}, {} within 10 %, Kendall tau {} ({} subnets)",
+        percent(latency.mape),
+        percent(data.latency_within_10_percent),
+        correlation(latency.kendall_tau),
+        latency.points.len()
+    );
+    let machine = &data.machine;
+    let _ = writeln!(text, "time {}, peak memory {}", duration(total_seconds(data)), memory(data));
+    let _ = writeln!(
+        text,
+        "{}, threads {}, seed {}, revision {}",
+        machine.device, machine.threads, data.seed, machine.revision
+    );
+    text
+}
+
+/// One row a subnet, the heading first.
+fn subnets(chosen: &[Chosen], extremes: &[Extreme]) -> Vec<[String; 9]> {
+    let mut rows = vec![
+        ["subnet", "found by", "predicted", "test top-1", "fine-tuned", "predicted", "measured", "MACs", "parameters"]
+            .map(str::to_owned),
+    ];
+    let none = || "-".to_owned();
+    rows.extend(extremes.iter().map(|row| {
+        let top1 = percent(row.test_top1);
+        [row.label.clone(), none(), none(), top1, none(), none(), none(), prefixed(row.macs), prefixed(row.parameters)]
+    }));
+    rows.extend(chosen.iter().map(|row| {
+        [
+            row.scenario.clone(),
+            row.strategy.clone(),
+            percent(row.predicted_top1),
+            percent(row.test_top1),
+            row.fine_tuned_test_top1.map_or_else(none, percent),
+            milliseconds(row.predicted_ms),
+            milliseconds(row.measured_ms),
+            prefixed(row.macs),
+            prefixed(row.parameters),
+        ]
+    }));
+    rows
+}
+
+/// Aligns columns: the first two to the left, numbers to the right.
+fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(widths).enumerate().map(|(column, (cell, width))| match column {
+            0 | 1 => format!("{cell:<width$}"),
+            _ => format!("{cell:>width$}"),
+        });
+        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned() {
+        let rows = [["a", "bb", "1"], ["aaa", "b", "100"]].map(|row| row.map(str::to_owned));
+        assert_eq!(columns(&rows), "a    bb    1\naaa  b   100\n");
+    }
+}

@@ -1,0 +1,158 @@
+//! The report as one HTML page that needs nothing else: no script, no font, no file beside it.
+
+use super::data::{Answer, Fit, ReportData};
+use super::figure::figure;
+use super::format::{correlation, duration, milliseconds, percent, thousands};
+use super::{plot, summary, tables};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+const STYLE: &str = include_str!("page.css");
+
+/// Share of the measured latency that a prediction may miss it by in the latency plot, as in
+/// [`ReportData::latency_within_10_percent`].
+const LATENCY_TOLERANCE: f64 = 0.1;
+
+/// Renders the page. It reads in light and dark, and on paper.
+pub fn html(data: &ReportData) -> String {
+    let title = format!("Once-for-all report: {}", data.preset);
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header {
+                    h1 { "Once-for-all: one network trained, any budget answered" }
+                    p.subtitle { (data.data) " · preset " (data.preset) " · " (data.machine.started) }
+                }
+                (summary::tiles(data))
+                (summary::paragraph(data))
+                (result(data))
+                (training(data))
+                (predictors(data))
+                (search(&data.answers))
+                (details(data))
+            }
+        }
+    };
+    page.into_string()
+}
+
+fn training(data: &ReportData) -> Markup {
+    let epochs = &data.epochs;
+    html! {
+        h2 { "Training and shrinking" }
+        div.row {
+            (figure("Loss", plot::loss(epochs), &[],
+                "Mean loss of each epoch over its steps and sampled subnets. Bands are the stages of the schedule; from \
+                 the second on, a teacher may add its part to what is minimised."))
+            (figure("Training accuracy", plot::train_top1(epochs), &[],
+                "Share of the augmented training images that the sampled subnets classify correctly, with the batch \
+                 statistics of training. It may fall where a stage adds smaller subnets."))
+        }
+        div.row.whole {
+            (figure("Watched subnets", plot::watched(&data.watched), &[],
+                "Validation accuracy of the same subnets at the end of every stage, each with re-calibrated batch \
+                 statistics: small ones gain as the stages reach them, the largest should not lose."))
+        }
+    }
+}
+
+fn predictors(data: &ReportData) -> Markup {
+    let (accuracy, latency) = (&data.accuracy_fit, &data.latency_fit);
+    let facts = |fit: &Fit, error: String, more: Option<String>| {
+        let tau = format!("Kendall τ {}", correlation(fit.kendall_tau));
+        [Some(error), Some(tau), more, Some(subnets(fit.points.len()))].into_iter().flatten().collect::<Vec<_>>()
+    };
+    let accuracy_facts = facts(accuracy, format!("RMSE {}", points(accuracy.rmse)), None);
+    let within = format!("{} within 10 %", percent(data.latency_within_10_percent));
+    let latency_error = format!("mean error {}", percent(latency.mape));
+    let latency_facts = facts(latency, latency_error, Some(within));
+    html! {
+        h2 { "Predicted against measured" }
+        div.row {
+            (figure("Accuracy predictor", plot::accuracy_agreement(accuracy), &accuracy_facts,
+                "Subnets of the accuracy table that the predictor was not fitted on: predicted against measured \
+                 validation accuracy. The closer to the diagonal, the better."))
+            (figure("Latency table", plot::latency_agreement(latency, LATENCY_TOLERANCE), &latency_facts,
+                "Whole networks: latency summed over blocks of the table against the measured median. The band is \
+                 10 % to either side."))
+        }
+    }
+}
+
+fn result(data: &ReportData) -> Markup {
+    html! {
+        h2 { "Accuracy against latency" }
+        div.row.whole {
+            (figure("Subnets of one supernet", plot::front(&data.table, &data.chosen), &[],
+                "Every subnet of the accuracy table, the best of them at each latency as a step line, and the subnet \
+                 found for each scenario, extracted and measured. Table and front are on validation images, found \
+                 subnets on test images, so that a small offset between them is no gain or loss."))
+        }
+        h2 { "Chosen subnets" }
+        (tables::chosen(&data.chosen, &data.extremes))
+        p.note {
+            "The best answer of each scenario, extracted, calibrated and measured; below them the extremes of the space. \
+             Latency is the median of the whole network on " (data.machine.device) ", "
+            (summary::threads(data.machine.threads)) "."
+        }
+    }
+}
+
+fn search(answers: &[Answer]) -> Markup {
+    let mut scenarios: Vec<&str> = Vec::new();
+    for answer in answers {
+        if !scenarios.contains(&answer.scenario.as_str()) {
+            scenarios.push(&answer.scenario);
+        }
+    }
+    html! {
+        h2 { "Search" }
+        @if scenarios.is_empty() { p.absent { "no data" } }
+        @else { p.note {
+            "Best score of the answer so far over the queries spent, one plot a scenario. Searches ask the accuracy \
+             predictor; a look-up in the accuracy table is a level to compare with."
+        } }
+        div.row {
+            @for scenario in scenarios {
+                @let answers: Vec<&Answer> = answers.iter().filter(|answer| answer.scenario == scenario).collect();
+                (figure(scenario, plot::best_so_far(&answers), &[], &best(&answers)))
+            }
+        }
+        h2 { "All answers" }
+        (tables::answers(answers))
+    }
+}
+
+fn details(data: &ReportData) -> Markup {
+    html! {
+        div.row {
+            section { h2 { "Time" } (tables::phases(data)) }
+            section { h2 { "Setting" } (tables::setting(data)) }
+        }
+    }
+}
+
+/// The answer with the highest prediction, in words.
+fn best(answers: &[&Answer]) -> String {
+    let best = answers.iter().max_by(|a, b| a.predicted_top1.total_cmp(&b.predicted_top1));
+    best.map_or_else(String::new, |best| {
+        let (top1, ms) = (percent(best.predicted_top1), milliseconds(best.predicted_ms));
+        let (queries, time) = (thousands(best.queries as u64), duration(best.seconds));
+        format!("Best: {}, {top1} predicted at {ms}, after {queries} queries in {time}.", best.strategy)
+    })
+}
+
+/// A difference of accuracies.
+fn points(share: f64) -> String {
+    if share.is_finite() { format!("{:.2} percentage points", 100.0 * share) } else { "n/a".into() }
+}
+
+fn subnets(count: usize) -> String {
+    if count == 1 { "1 subnet".into() } else { format!("{} subnets", thousands(count as u64)) }
+}

@@ -1,0 +1,60 @@
+//! Plots as inline SVG, one kind a file.
+//!
+//! A plot is `None` if there is nothing to draw; the page then says so in its place. Only finite values are drawn.
+
+mod agreement;
+mod axis;
+mod best_so_far;
+mod canvas;
+mod front;
+mod labels;
+mod learning_curves;
+mod palette;
+mod watched;
+
+pub(super) use agreement::{accuracy_agreement, latency_agreement};
+pub(super) use best_so_far::best_so_far;
+pub(super) use front::front;
+pub(super) use learning_curves::{loss, train_top1};
+pub(super) use watched::watched;
+
+use plotters::style::RGBColor;
+
+/// A drawn plot.
+pub(super) struct Plot {
+    /// `<svg>` element.
+    pub(super) svg: String,
+    /// What its colours and marks mean; shown above it, where it cannot cover data.
+    pub(super) legend: Vec<Key>,
+}
+
+/// An entry of a legend.
+pub(super) struct Key {
+    /// Meaning.
+    pub(super) text: String,
+    /// Colour.
+    pub(super) color: RGBColor,
+    /// Shape.
+    pub(super) mark: Mark,
+}
+
+impl Key {
+    fn new(text: impl Into<String>, color: RGBColor, mark: Mark) -> Self {
+        Self { text: text.into(), color, mark }
+    }
+}
+
+/// How a series is drawn.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// Solid line.
+    Line,
+    /// Dashed line.
+    Dashed,
+    /// Filled point.
+    Point,
+    /// Hollow point.
+    Ring,
+    /// Area.
+    Band,
+}

@@ -1,0 +1,159 @@
+//! Loss and training accuracy over epochs.
+
+use super::axis::Axis;
+use super::canvas::{self, Canvas, Frame, HALF};
+use super::palette::{BLUE, GRAY, SKY};
+use super::{Key, Mark, Plot};
+use ofa_train::EpochRecord;
+use plotters::style::RGBColor;
+
+/// Up to this many epochs each has its point; more would be a thick line.
+const MOST_POINTS: usize = 60;
+
+/// The minimised loss, and the part of it against the labels where a teacher adds another.
+pub(in crate::report) fn loss(epochs: &[EpochRecord]) -> Option<Plot> {
+    let total = curve(epochs, |epoch| epoch.loss)?;
+    let mut legend = vec![Key::new("minimised loss", BLUE, Mark::Line)];
+    let mut curves = vec![(total, BLUE)];
+    if epochs.iter().any(|epoch| epoch.teacher_loss != 0.0)
+        && let Some(labels) = curve(epochs, |epoch| epoch.label_loss)
+    {
+        legend.push(Key::new("cross-entropy against the labels", SKY, Mark::Line));
+        curves.insert(0, (labels, SKY));
+    }
+    let values = curves.iter().flat_map(|(points, _)| points).map(|point| point.1);
+    let y = Axis::linear("loss, nats", values, 0.0..f64::INFINITY);
+    Some(Plot { svg: draw(epochs, &y, &curves), legend })
+}
+
+/// Share of the training images that the sampled subnets classify correctly.
+pub(in crate::report) fn train_top1(epochs: &[EpochRecord]) -> Option<Plot> {
+    let points = curve(epochs, |epoch| 100.0 * epoch.train_top1)?;
+    let y = Axis::percent("top-1 on augmented training images, %", points.iter().map(|point| point.1));
+    let legend = vec![Key::new("mean of the sampled subnets", BLUE, Mark::Line)];
+    Some(Plot { svg: draw(epochs, &y, &[(points, BLUE)]), legend })
+}
+
+/// Points of a curve, epochs counted through from 1; `None` without a finite one.
+fn curve(epochs: &[EpochRecord], value: impl Fn(&EpochRecord) -> f64) -> Option<Vec<(f64, f64)>> {
+    let points = epochs.iter().enumerate().map(|(i, epoch)| ((i + 1) as f64, value(epoch)));
+    let points: Vec<_> = points.filter(|point| point.1.is_finite()).collect();
+    (!points.is_empty()).then_some(points)
+}
+
+fn draw(epochs: &[EpochRecord], y: &Axis, curves: &[(Vec<(f64, f64)>, RGBColor)]) -> String {
+    let x = Axis::ordinal("epoch", epochs.len());
+    let stages = stages(epochs);
+    let pixels_an_epoch = f64::from(HALF.0 - 130) / epochs.len() as f64;
+    let rows = heading_rows(&stages, pixels_an_epoch);
+    let frame = Frame { size: HALF, rows: rows.iter().map(|row| row + 1).max().unwrap_or(0), vertical_grid: false };
+    canvas::draw(frame, &x, y, |canvas| {
+        for (i, (stage, row)) in stages.iter().zip(rows).enumerate() {
+            draw_stage(canvas, stage, row, i, y);
+        }
+        for (points, color) in curves {
+            canvas.line(points.clone(), *color, 4);
+            if epochs.len() <= MOST_POINTS {
+                canvas.points(points, *color, 6, 1.0);
+            }
+        }
+    })
+}
+
+fn draw_stage(canvas: &mut Canvas<'_>, stage: &Stage<'_>, row: usize, index: usize, y: &Axis) {
+    // Every second band is shaded, which shows the borders without lines.
+    if index % 2 == 1 {
+        canvas.band(stage.start..stage.end, &y.range, GRAY, 0.11);
+    }
+    canvas.heading((stage.start + stage.end) / 2.0, row, stage.name);
+}
+
+/// A run of epochs of one stage on the x axis.
+struct Stage<'e> {
+    name: &'e str,
+    start: f64,
+    end: f64,
+}
+
+fn stages(epochs: &[EpochRecord]) -> Vec<Stage<'_>> {
+    let mut start = 0.5;
+    let runs = epochs.chunk_by(|a, b| a.stage == b.stage);
+    runs.map(|run| {
+        let stage = Stage { name: &run[0].stage, start, end: start + run.len() as f64 };
+        start = stage.end;
+        stage
+    })
+    .collect()
+}
+
+/// The lowest row for each stage's name in which it does not touch another's: short stages have long names.
+fn heading_rows(stages: &[Stage<'_>], pixels_an_epoch: f64) -> Vec<usize> {
+    let mut row_ends: Vec<f64> = Vec::new();
+    stages
+        .iter()
+        .map(|stage| {
+            let centre = (stage.start + stage.end) / 2.0 * pixels_an_epoch;
+            let half = f64::from(canvas::text_width(stage.name)) / 2.0;
+            let free = row_ends.iter().position(|&end| end <= centre - half);
+            let row = free.unwrap_or(row_ends.len());
+            row_ends.resize(row_ends.len().max(row + 1), 0.0);
+            row_ends[row] = centre + half + 16.0;
+            row
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn epochs(stages: &[(&str, usize)]) -> Vec<EpochRecord> {
+        let names = stages.iter().flat_map(|&(name, count)| std::iter::repeat_n(name, count));
+        let record = |(i, stage): (usize, &str)| EpochRecord {
+            stage: stage.into(),
+            epoch: i,
+            learning_rate: 0.1,
+            loss: 2.0 / (i + 1) as f64,
+            label_loss: 1.0 / (i + 1) as f64,
+            teacher_loss: 0.0,
+            train_top1: 0.5,
+            images: 100,
+            seconds: 1.0,
+        };
+        names.enumerate().map(record).collect()
+    }
+
+    #[test]
+    fn stages_cover_their_epochs() {
+        let epochs = epochs(&[("full", 3), ("kernel", 1), ("depth 1", 2)]);
+        let bands: Vec<_> = stages(&epochs).iter().map(|stage| (stage.name, stage.start, stage.end)).collect();
+        assert_eq!(bands, [("full", 0.5, 3.5), ("kernel", 3.5, 4.5), ("depth 1", 4.5, 6.5)]);
+    }
+
+    #[test]
+    fn names_of_short_stages_take_turns() {
+        let epochs = epochs(&[("full", 1), ("kernel", 1), ("depth 1", 1), ("depth 2", 1)]);
+        let stages = stages(&epochs);
+        assert_eq!(heading_rows(&stages, 500.0), [0, 0, 0, 0]);
+        assert_eq!(heading_rows(&stages, 80.0), [0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn losses_that_are_not_finite_are_left_out() {
+        let mut epochs = epochs(&[("full", 2)]);
+        epochs[0].loss = f64::NAN;
+        assert_eq!(curve(&epochs, |epoch| epoch.loss), Some(vec![(2.0, 1.0)]));
+        epochs[1].loss = f64::INFINITY;
+        assert!(loss(&epochs).is_none());
+        assert!(train_top1(&epochs).is_some());
+        assert!(train_top1(&[]).is_none());
+    }
+
+    #[test]
+    fn the_label_loss_is_shown_only_beside_a_teacher() {
+        let mut epochs = epochs(&[("full", 2), ("kernel", 2)]);
+        assert_eq!(loss(&epochs).unwrap().legend.len(), 1);
+        epochs[2].teacher_loss = 0.7;
+        assert_eq!(loss(&epochs).unwrap().legend.len(), 2);
+    }
+}

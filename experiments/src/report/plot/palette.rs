@@ -1,0 +1,20 @@
+//! Colours: series from the palette of Okabe and Ito, which stays apart under every kind of colour blindness; the rest
+//! in grays. They are made for the light background that every plot has.
+
+use plotters::style::RGBColor;
+
+pub(super) const BLUE: RGBColor = RGBColor(0, 114, 178);
+pub(super) const VERMILION: RGBColor = RGBColor(213, 94, 0);
+pub(super) const GREEN: RGBColor = RGBColor(0, 158, 115);
+pub(super) const PURPLE: RGBColor = RGBColor(204, 121, 167);
+pub(super) const ORANGE: RGBColor = RGBColor(230, 159, 0);
+pub(super) const SKY: RGBColor = RGBColor(86, 180, 233);
+
+/// Text that is read first.
+pub(super) const INK: RGBColor = RGBColor(31, 35, 40);
+/// Tick labels and reference lines.
+pub(super) const GRAY: RGBColor = RGBColor(101, 109, 118);
+/// Grid lines.
+pub(super) const GRID: RGBColor = RGBColor(216, 222, 228);
+/// Background of the card, around marks.
+pub(super) const PAPER: RGBColor = RGBColor(255, 255, 255);

@@ -1,0 +1,277 @@
+//! Views of an image: what of it a network is shown, in training and in evaluation.
+
+use rand::{Rng, RngExt};
+use serde::{Deserialize, Serialize};
+
+use crate::canvas::{Canvas, Rectangle};
+use crate::decode::Image;
+use crate::error::DataError;
+
+/// How images are shown.
+#[derive(Debug, Clone, PartialEq)]
+pub enum View {
+    /// Always the same way, in the order of the set, framed as the set asks ([`Framing`]).
+    Evaluate,
+    /// Randomly changed, in an order that is random in every epoch.
+    Train(AugmentConfig),
+}
+
+/// Which part of an image is shown in evaluation at resolution `r`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Framing {
+    /// All of it, resized straight to `r` x `r`: for small, centred pictures such as Fashion-MNIST.
+    Whole,
+    /// Shorter side resized to `ceil(r / 0.875)`, then the `r` x `r` in the middle: for photographs,
+    /// as everybody does for ImageNet.
+    CenterCrop,
+}
+
+/// How training images are changed at random.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AugmentConfig {
+    /// Which part of the image is shown.
+    pub geometry: Geometry,
+    /// Whether half of the images are mirrored left to right.
+    pub horizontal_flip: bool,
+    /// Whether a rectangle is painted over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub random_erasing: Option<RandomErasing>,
+}
+
+/// Which part of a training image is shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Geometry {
+    /// All of it, moved by up to `pixels` of its own size in each direction, zeros moving in: for
+    /// small, centred pictures.
+    Shift {
+        /// Greatest distance, horizontally and vertically.
+        pixels: u32,
+    },
+    /// A random rectangle (Szegedy et al., arXiv:1409.4842; torchvision's `RandomResizedCrop`): for
+    /// photographs.
+    RandomResizedCrop {
+        /// Least and greatest share of the image's area.
+        scale: [f64; 2],
+        /// Least and greatest width / height.
+        ratio: [f64; 2],
+    },
+}
+
+/// A rectangle painted over with the mean colour (Zhong et al., arXiv:1708.04896).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RandomErasing {
+    /// Share of the images this happens to.
+    pub probability: f64,
+    /// Least and greatest share of the view's area.
+    pub scale: [f64; 2],
+    /// Least and greatest width / height.
+    pub ratio: [f64; 2],
+}
+
+impl AugmentConfig {
+    /// For small, centred pictures of things that may face either way: shift by up to 2 pixels, flip.
+    pub fn small_images() -> Self {
+        Self { geometry: Geometry::Shift { pixels: 2 }, horizontal_flip: true, random_erasing: None }
+    }
+
+    /// For photographs, as for ImageNet: RandomResizedCrop of 0.08..1 of the area, flip.
+    pub fn photographs() -> Self {
+        let geometry = Geometry::RandomResizedCrop { scale: [0.08, 1.0], ratio: [3.0 / 4.0, 4.0 / 3.0] };
+        Self { geometry, horizontal_flip: true, random_erasing: None }
+    }
+
+    /// Checks the values.
+    ///
+    /// # Errors
+    /// [`DataError::Invalid`] for a share outside 0..=1, a ratio that is not positive, or an empty range.
+    pub fn validate(&self) -> Result<(), DataError> {
+        if let Geometry::RandomResizedCrop { scale, ratio } = &self.geometry {
+            check_range("random_resized_crop.scale", *scale, 1.0)?;
+            check_range("random_resized_crop.ratio", *ratio, f64::MAX)?;
+        }
+        let Some(erasing) = &self.random_erasing else { return Ok(()) };
+        if !(0.0..=1.0).contains(&erasing.probability) {
+            return Err(DataError::invalid("random_erasing.probability", erasing.probability, "0 to 1"));
+        }
+        check_range("random_erasing.scale", erasing.scale, 1.0)?;
+        check_range("random_erasing.ratio", erasing.ratio, f64::MAX)
+    }
+
+    /// Draws a random view of `image`; `mean_colour` is what erased rectangles are filled with.
+    pub(crate) fn draw(
+        &self,
+        image: &Image,
+        resolution: usize,
+        mean_colour: &[u8],
+        rng: &mut impl Rng,
+        canvas: &mut Canvas,
+    ) {
+        match self.geometry {
+            Geometry::Shift { pixels } => {
+                let pixels = i64::from(pixels);
+                let (right, down) = (rng.random_range(-pixels..=pixels), rng.random_range(-pixels..=pixels));
+                canvas.draw_shifted(image, right, down, resolution);
+            }
+            Geometry::RandomResizedCrop { scale, ratio } => {
+                let crop = random_rectangle(image.width, image.height, scale, ratio, rng)
+                    .unwrap_or_else(|| widest_rectangle(image.width, image.height, ratio));
+                canvas.draw_crop(image, crop, resolution);
+            }
+        }
+        if self.horizontal_flip && rng.random() {
+            canvas.flip();
+        }
+        if let Some(erasing) = &self.random_erasing
+            && rng.random_bool(erasing.probability)
+            && let Some(area) = random_rectangle(resolution, resolution, erasing.scale, erasing.ratio, rng)
+        {
+            canvas.erase(area, mean_colour);
+        }
+    }
+}
+
+impl Framing {
+    /// Draws the evaluation view of `image`.
+    pub(crate) fn draw(self, image: &Image, resolution: usize, canvas: &mut Canvas) {
+        match self {
+            Self::Whole => canvas.draw_whole(image, resolution),
+            Self::CenterCrop => canvas.draw_center_crop(image, resolution),
+        }
+    }
+}
+
+fn check_range(name: &'static str, [least, greatest]: [f64; 2], limit: f64) -> Result<(), DataError> {
+    // Written so that NaN fails.
+    if 0.0 < least && least <= greatest && greatest <= limit {
+        return Ok(());
+    }
+    let above = if limit == f64::MAX { String::new() } else { format!(" <= {limit}") };
+    let value = format!("[{least}, {greatest}]");
+    Err(DataError::invalid(name, value, format!("[least, greatest], 0 < least <= greatest{above}")))
+}
+
+/// A rectangle of a random share of the area and a random shape, log-uniform, at a random place; none
+/// if ten tries do not fit, as in torchvision.
+fn random_rectangle(
+    width: usize,
+    height: usize,
+    scale: [f64; 2],
+    ratio: [f64; 2],
+    rng: &mut impl Rng,
+) -> Option<Rectangle> {
+    for _ in 0..10 {
+        let area = (width * height) as f64 * rng.random_range(scale[0]..=scale[1]);
+        let shape = rng.random_range(ratio[0].ln()..=ratio[1].ln()).exp();
+        let (w, h) = ((area * shape).sqrt().round() as usize, (area / shape).sqrt().round() as usize);
+        if (1..=width).contains(&w) && (1..=height).contains(&h) {
+            let mut place = |room: usize| rng.random_range(0..=room as u32) as usize;
+            return Some(Rectangle { left: place(width - w), top: place(height - h), width: w, height: h });
+        }
+    }
+    None
+}
+
+/// The largest rectangle in the middle whose shape is within `ratio`: torchvision's last resort.
+fn widest_rectangle(width: usize, height: usize, ratio: [f64; 2]) -> Rectangle {
+    let shape = (width as f64 / height as f64).clamp(ratio[0], ratio[1]);
+    let w = ((height as f64 * shape).round() as usize).clamp(1, width);
+    let h = ((width as f64 / shape).round() as usize).clamp(1, height);
+    Rectangle { left: (width - w) / 2, top: (height - h) / 2, width: w, height: h }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::{self, Purpose};
+    use std::collections::BTreeSet;
+
+    fn image(width: usize, height: usize) -> Image {
+        Image { width, height, channels: 1, pixels: (1..=(width * height) as u8).collect() }
+    }
+
+    /// The views of `image` by 200 seeds.
+    fn views(config: &AugmentConfig, image: &Image, resolution: usize) -> Vec<Vec<u8>> {
+        let mut canvas = Canvas::default();
+        let mut draw = |key| {
+            config.draw(image, resolution, &[200], &mut seed::rng(Purpose::Augment, &[key]), &mut canvas);
+            canvas.pixels.clone()
+        };
+        (0..200).map(&mut draw).collect()
+    }
+
+    #[test]
+    fn shifts_and_flips_are_all_possible_ones_and_no_others() {
+        let config = AugmentConfig { geometry: Geometry::Shift { pixels: 1 }, ..AugmentConfig::small_images() };
+        let mut canvas = Canvas::default();
+        let mut expected = BTreeSet::new();
+        for (right, down) in (-1..=1).flat_map(|right| (-1..=1).map(move |down| (right, down))) {
+            canvas.draw_shifted(&image(3, 3), right, down, 3);
+            expected.insert(canvas.pixels.clone());
+            canvas.flip();
+            expected.insert(canvas.pixels.clone());
+        }
+        assert_eq!(expected.len(), 18);
+        assert_eq!(views(&config, &image(3, 3), 3).into_iter().collect::<BTreeSet<_>>(), expected);
+    }
+
+    #[test]
+    fn a_view_is_a_function_of_its_generator() {
+        let config = AugmentConfig::photographs();
+        assert_eq!(views(&config, &image(12, 10), 8), views(&config, &image(12, 10), 8));
+        assert!(views(&config, &image(12, 10), 8).into_iter().collect::<BTreeSet<_>>().len() > 150);
+    }
+
+    #[test]
+    fn erasing_paints_the_share_it_is_asked_for() {
+        let erasing = RandomErasing { probability: 0.5, scale: [0.25, 0.25], ratio: [1.0, 1.0] };
+        let geometry = Geometry::Shift { pixels: 0 };
+        let config = AugmentConfig { geometry, horizontal_flip: false, random_erasing: Some(erasing) };
+        let painted: Vec<usize> = views(&config, &image(8, 8), 8)
+            .iter()
+            .map(|view| view.iter().filter(|&&value| value == 200).count())
+            .collect();
+        assert!(painted.iter().all(|&pixels| pixels == 0 || pixels == 16), "{painted:?}");
+        let share = painted.iter().filter(|&&pixels| pixels == 16).count();
+        assert!((70..130).contains(&share), "{share} of 200 views are painted over");
+    }
+
+    #[test]
+    fn random_rectangles_have_the_shape_and_area_asked_for() {
+        let mut rng = seed::rng(Purpose::Augment, &[1]);
+        let (scale, ratio) = ([0.08, 1.0], [0.75, 4.0 / 3.0]);
+        let (mut least, mut greatest) = (1.0f64, 0.0f64);
+        for _ in 0..1000 {
+            let Some(r) = random_rectangle(400, 300, scale, ratio, &mut rng) else { continue };
+            assert!(r.left + r.width <= 400 && r.top + r.height <= 300, "{r:?}");
+            let (share, shape) = ((r.width * r.height) as f64 / 120_000.0, r.width as f64 / r.height as f64);
+            assert!((0.74..1.35).contains(&shape) && (0.078..=1.0).contains(&share), "{r:?}");
+            (least, greatest) = (least.min(share), greatest.max(share));
+        }
+        assert!(least < 0.12 && greatest > 0.9, "shares from {least} to {greatest}");
+        // nothing fits into a strip: the middle is taken, as torchvision does
+        assert_eq!(random_rectangle(400, 2, [0.9, 1.0], ratio, &mut rng), None);
+        assert_eq!(widest_rectangle(400, 2, ratio), Rectangle { left: 198, top: 0, width: 3, height: 2 });
+        assert_eq!(widest_rectangle(30, 400, ratio), Rectangle { left: 0, top: 180, width: 30, height: 40 });
+        assert_eq!(widest_rectangle(1, 1, ratio), Rectangle { left: 0, top: 0, width: 1, height: 1 });
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        assert!(AugmentConfig::small_images().validate().is_ok());
+        let mut config = AugmentConfig::photographs();
+        config.geometry = Geometry::RandomResizedCrop { scale: [0.5, 1.5], ratio: [1.0, 1.0] };
+        let message = config.validate().unwrap_err().to_string();
+        let expected =
+            "random_resized_crop.scale is [0.5, 1.5], expected [least, greatest], 0 < least <= greatest <= 1";
+        assert_eq!(message, expected);
+        config.geometry = Geometry::RandomResizedCrop { scale: [0.5, 1.0], ratio: [f64::NAN, 1.0] };
+        assert!(config.validate().unwrap_err().to_string().starts_with("random_resized_crop.ratio is [NaN, 1]"));
+        config = AugmentConfig::small_images();
+        config.random_erasing = Some(RandomErasing { probability: 2.0, scale: [0.1, 0.2], ratio: [1.0, 1.0] });
+        assert!(config.validate().unwrap_err().to_string().starts_with("random_erasing.probability is 2"));
+    }
+}

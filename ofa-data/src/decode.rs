@@ -1,0 +1,220 @@
+//! From the bytes of an image file to pixels.
+
+use std::io::Cursor;
+
+use image::codecs::png::PngDecoder;
+use image::{DynamicImage, ImageDecoder};
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
+
+use crate::error::ImageProblem;
+
+/// Images with more pixels are refused before memory is set aside for them: a forged header must not
+/// bring the process down. The largest photograph of ImageNet has 61 million.
+const MAX_PIXELS: usize = 1 << 27;
+
+const JPEG_SIGNATURE: &[u8] = &[0xff, 0xd8, 0xff];
+const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+/// A decoded image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Width in pixels.
+    pub width: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// 1 (gray) or 3 (RGB).
+    pub channels: usize,
+    /// Values 0..=255, row by row, the channels of a pixel together: `[height, width, channels]`.
+    pub pixels: Vec<u8>,
+}
+
+/// Decodes a JPEG or PNG file, told apart by its first bytes, to gray (`channels` = 1) or RGB (3).
+///
+/// JPEG is decoded strictly: a truncated file is an error, not a gray area. Colour becomes gray by
+/// the luma weights of ITU-R BT.601, as Pillow's `convert("L")` does; gray becomes RGB by repetition.
+/// CMYK is converted to RGB, alpha is dropped, 16 bits are scaled to 8.
+///
+/// # Errors
+/// Every way in which the bytes can fail to be such an image.
+///
+/// # Panics
+/// If `channels` is neither 1 nor 3.
+pub fn decode(bytes: &[u8], channels: usize) -> Result<Image, ImageProblem> {
+    assert!(matches!(channels, 1 | 3), "channels is {channels}, expected 1 or 3");
+    let image = if bytes.starts_with(JPEG_SIGNATURE) {
+        decode_jpeg(bytes)
+    } else if bytes.starts_with(PNG_SIGNATURE) {
+        decode_png(bytes)
+    } else if bytes.is_empty() {
+        Err(ImageProblem::Empty)
+    } else {
+        Err(ImageProblem::UnknownFormat(bytes[..bytes.len().min(8)].to_vec()))
+    }?;
+    Ok(image.with_channels(channels))
+}
+
+fn decode_jpeg(bytes: &[u8]) -> Result<Image, ImageProblem> {
+    let broken =
+        |reason: zune_jpeg::errors::DecodeErrors| ImageProblem::Jpeg { bytes: bytes.len(), reason: reason.to_string() };
+    // Width and height are limited together below, not one by one.
+    let options = DecoderOptions::default()
+        .set_strict_mode(true)
+        .set_max_width(usize::from(u16::MAX))
+        .set_max_height(usize::from(u16::MAX));
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode_headers().map_err(broken)?;
+    let (width, height) = decoder.dimensions().expect("the header was just decoded");
+    check_size(width, height)?;
+    let gray = decoder.input_colorspace() == Some(ColorSpace::Luma);
+    let (channels, space) = if gray { (1, ColorSpace::Luma) } else { (3, ColorSpace::RGB) };
+    decoder.set_options(options.jpeg_set_out_colorspace(space));
+    let pixels = decoder.decode().map_err(broken)?;
+    assert_eq!(pixels.len(), width * height * channels, "a jpeg of {width} x {height} x {channels}");
+    Ok(Image { width, height, channels, pixels })
+}
+
+fn decode_png(bytes: &[u8]) -> Result<Image, ImageProblem> {
+    let broken = |reason: image::ImageError| ImageProblem::Png { bytes: bytes.len(), reason: reason.to_string() };
+    let decoder = PngDecoder::new(Cursor::new(bytes)).map_err(broken)?;
+    let (width, height) = decoder.dimensions();
+    let (width, height) = (width as usize, height as usize);
+    check_size(width, height)?;
+    let image = DynamicImage::from_decoder(decoder).map_err(broken)?;
+    let (channels, pixels) =
+        if image.color().has_color() { (3, image.into_rgb8().into_raw()) } else { (1, image.into_luma8().into_raw()) };
+    Ok(Image { width, height, channels, pixels })
+}
+
+fn check_size(width: usize, height: usize) -> Result<(), ImageProblem> {
+    match width.saturating_mul(height) {
+        0..=MAX_PIXELS => Ok(()),
+        _ => Err(ImageProblem::TooLarge { width, height, limit: MAX_PIXELS }),
+    }
+}
+
+impl Image {
+    fn with_channels(mut self, channels: usize) -> Self {
+        self.pixels = match (self.channels, channels) {
+            (3, 1) => self.pixels.chunks_exact(3).map(luma).collect(),
+            (1, 3) => self.pixels.iter().flat_map(|&value| [value; 3]).collect(),
+            _ => self.pixels,
+        };
+        self.channels = channels;
+        self
+    }
+}
+
+/// 0.299 R + 0.587 G + 0.114 B in the 16-bit fixed point of Pillow.
+fn luma(rgb: &[u8]) -> u8 {
+    let [red, green, blue] = [rgb[0], rgb[1], rgb[2]].map(u32::from);
+    ((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{ImageBuffer, ImageFormat, Luma, Rgb, Rgba};
+
+    macro_rules! fixture {
+        ($name:literal) => {
+            include_bytes!(concat!("../fixtures/", $name)).as_slice()
+        };
+    }
+
+    fn png(image: impl Into<DynamicImage>) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        image.into().write_to(&mut bytes, ImageFormat::Png).unwrap();
+        bytes.into_inner()
+    }
+
+    /// Greatest difference from the picture that `fixtures/make.py` compressed.
+    fn distance_to_gradient(image: &Image) -> i32 {
+        assert_eq!((image.width, image.height), (24, 16));
+        let expected = (0..16).flat_map(|y| (0..24).map(move |x| [40 + 5 * x, 30 + 8 * y, 120u8]));
+        let of_pixel = |(pixel, rgb): (&[u8], [u8; 3])| {
+            let expected = if image.channels == 1 { vec![luma(&rgb)] } else { rgb.to_vec() };
+            let difference = |(&a, b): (&u8, u8)| (i32::from(a) - i32::from(b)).abs();
+            pixel.iter().zip(expected).map(difference).max()
+        };
+        image.pixels.chunks_exact(image.channels).zip(expected).filter_map(of_pixel).max().unwrap()
+    }
+
+    #[test]
+    fn every_kind_of_jpeg_gives_the_picture_in_colour_and_in_gray() {
+        for (name, bytes) in [
+            ("rgb", fixture!("gradient_rgb.jpg")),
+            ("progressive", fixture!("gradient_progressive.jpg")),
+            ("cmyk", fixture!("gradient_cmyk.jpg")),
+        ] {
+            for channels in [1, 3] {
+                let image = decode(bytes, channels).unwrap();
+                assert_eq!(image.pixels.len(), 24 * 16 * channels);
+                let distance = distance_to_gradient(&image);
+                assert!(distance <= 6, "{name}, {channels} channels: off by {distance}");
+            }
+        }
+        let gray = decode(fixture!("gradient_gray.jpg"), 1).unwrap();
+        assert!(distance_to_gradient(&gray) <= 3);
+        let repeated = decode(fixture!("gradient_gray.jpg"), 3).unwrap();
+        let expected: Vec<u8> = gray.pixels.iter().flat_map(|&v| [v, v, v]).collect();
+        assert_eq!(repeated.pixels, expected);
+    }
+
+    #[test]
+    fn truncated_jpegs_are_errors_wherever_they_end() {
+        let whole = fixture!("gradient_rgb.jpg");
+        // The end-of-image marker alone carries no pixels; without it the picture is complete.
+        for length in 3..whole.len() - 8 {
+            match decode(&whole[..length], 3) {
+                Err(ImageProblem::Jpeg { bytes, .. }) => assert_eq!(bytes, length),
+                other => panic!("{length} of {} bytes: {other:?}", whole.len()),
+            }
+        }
+    }
+
+    #[test]
+    fn a_forged_size_is_refused_before_memory_is_taken() {
+        let mut forged = fixture!("gradient_rgb.jpg").to_vec();
+        let frame = forged.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
+        forged[frame + 5..frame + 9].copy_from_slice(&[0xff, 0xdc, 0xff, 0xdc]);
+        let problem = decode(&forged, 3).unwrap_err();
+        let limit = MAX_PIXELS;
+        assert_eq!(problem, ImageProblem::TooLarge { width: 65500, height: 65500, limit });
+    }
+
+    #[test]
+    fn colour_png_becomes_gray_by_the_weights_of_pillow() {
+        let rgb = ImageBuffer::from_raw(2, 1, vec![255, 0, 0, 10, 200, 77]).unwrap();
+        let bytes = png(ImageBuffer::<Rgb<u8>, _>::from(rgb));
+        assert_eq!(decode(&bytes, 3).unwrap().pixels, [255, 0, 0, 10, 200, 77]);
+        // Image.new("RGB", ...).convert("L") of these two pixels
+        assert_eq!(decode(&bytes, 1).unwrap().pixels, [76, 129]);
+    }
+
+    #[test]
+    fn alpha_is_dropped_and_sixteen_bits_are_scaled() {
+        let rgba = ImageBuffer::<Rgba<u8>, _>::from_raw(1, 1, vec![10, 20, 30, 0]).unwrap();
+        assert_eq!(decode(&png(rgba), 3).unwrap().pixels, [10, 20, 30]);
+        let deep = vec![0u16, 257, 0x7fff, 0xffff];
+        let deep = ImageBuffer::<Luma<u16>, _>::from_raw(4, 1, deep).unwrap();
+        assert_eq!(decode(&png(deep), 1).unwrap().pixels, [0, 1, 127, 255]);
+    }
+
+    #[test]
+    fn broken_pngs_and_foreign_files_are_errors() {
+        let whole = fixture!("photo.png");
+        for length in [8, 20, whole.len() / 2, whole.len() - 20] {
+            let problem = decode(&whole[..length], 3).unwrap_err();
+            assert!(matches!(problem, ImageProblem::Png { .. }), "{length} bytes: {problem:?}");
+        }
+        let mut flipped = whole.to_vec();
+        flipped[whole.len() / 2] ^= 0x10;
+        assert!(matches!(decode(&flipped, 3), Err(ImageProblem::Png { .. })));
+        assert_eq!(decode(b"", 3), Err(ImageProblem::Empty));
+        let html = decode(b"<html></html>", 3).unwrap_err();
+        assert_eq!(html, ImageProblem::UnknownFormat(b"<html></".to_vec()));
+    }
+}

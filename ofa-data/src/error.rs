@@ -1,0 +1,198 @@
+//! What can go wrong with image data, as data.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a labelled image set could not be read or served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// A file or directory that must be there is not.
+    #[error("{path} not found: {remedy}")]
+    Missing {
+        /// What was looked for.
+        path: PathBuf,
+        /// What to do about it.
+        remedy: &'static str,
+    },
+    /// The operating system refused to list or read something.
+    #[error("cannot read {path}")]
+    Read {
+        /// What was being read.
+        path: PathBuf,
+        /// Why the operating system refused.
+        source: io::Error,
+    },
+    /// A data file is not the file it should be.
+    #[error("{path}: sha-256 is {found}, expected {expected}: the file is damaged or another version, restore it")]
+    Checksum {
+        /// The damaged file.
+        path: PathBuf,
+        /// SHA-256 the file must have, in hexadecimal.
+        expected: String,
+        /// SHA-256 the file has, in hexadecimal.
+        found: String,
+    },
+    /// A file in the IDX format of MNIST does not follow that format.
+    #[error("{path}: {problem}")]
+    Idx {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: IdxProblem,
+    },
+    /// An image cannot be decoded.
+    #[error("image {path}: {problem}")]
+    Image {
+        /// The image file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: ImageProblem,
+    },
+    /// A directory that should hold one directory a class holds none.
+    #[error("{directory}: no class directories, expected {directory}/<class>/<image>", directory = .directory.display())]
+    NoClasses {
+        /// The `train`, `val` or `test` directory.
+        directory: PathBuf,
+    },
+    /// A class directory without a single image.
+    #[error("class directory {directory} holds no images")]
+    EmptyClass {
+        /// The class directory.
+        directory: PathBuf,
+    },
+    /// A class of `train` that another part of the set lacks.
+    #[error("{directory} lacks the class {class:?} that train has")]
+    MissingClass {
+        /// The `val` or `test` directory.
+        directory: PathBuf,
+        /// The class directory it lacks.
+        class: String,
+    },
+    /// A class that `train` does not have.
+    #[error("{directory} has the class {class:?} that train lacks")]
+    UnknownClass {
+        /// The `val` or `test` directory.
+        directory: PathBuf,
+        /// The class directory it should not have.
+        class: String,
+    },
+    /// A directory where images are expected.
+    #[error("{path} is a directory: images lie directly in their class directory")]
+    NestedDirectory {
+        /// The directory inside a class directory.
+        path: PathBuf,
+    },
+    /// A setting with a value that cannot work.
+    #[error("{name} is {value}, expected {expected}")]
+    Invalid {
+        /// The setting.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        expected: String,
+    },
+    /// The thread that prepares batches panicked; the rest of the epoch is lost.
+    #[error("the batch loader panicked: {message}")]
+    WorkerPanicked {
+        /// The message of the panic.
+        message: String,
+    },
+}
+
+impl DataError {
+    pub(crate) fn invalid(name: &'static str, value: impl ToString, expected: impl Into<String>) -> Self {
+        let (value, expected) = (value.to_string(), expected.into());
+        Self::Invalid { name, value, expected }
+    }
+}
+
+/// What is wrong with an IDX file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdxProblem {
+    /// The gzip stream is broken or ends too early.
+    #[error("broken gzip stream: {0}")]
+    Gzip(String),
+    /// The first four bytes are not those of this kind of file.
+    #[error("magic number is {found:#010x}, expected {expected:#010x}")]
+    Magic {
+        /// Magic number of this kind of file.
+        expected: u32,
+        /// Magic number of the file.
+        found: u32,
+    },
+    /// The header announces another amount of data than there is.
+    #[error("the header announces {announced} bytes of data, there are {found}")]
+    Length {
+        /// Bytes of data according to the header.
+        announced: u64,
+        /// Bytes of data there are; counted no further than one beyond `announced`.
+        found: u64,
+    },
+    /// Images of another size, or another number of items, than the set has.
+    #[error("{what} is {found}, expected {expected}")]
+    Shape {
+        /// What is counted.
+        what: &'static str,
+        /// What the set has.
+        expected: usize,
+        /// What the file has.
+        found: usize,
+    },
+    /// A label beyond the last class.
+    #[error("label {label} of item {item} is beyond the {classes} classes")]
+    Label {
+        /// Position in the file.
+        item: usize,
+        /// The label there.
+        label: u8,
+        /// Number of classes of the set.
+        classes: usize,
+    },
+}
+
+/// What is wrong with an image.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImageProblem {
+    /// Not a regular file (a directory, a FIFO, a device, a socket).
+    #[error("not a regular file")]
+    NotAFile,
+    /// The file cannot be opened or read.
+    #[error("cannot be read: {0}")]
+    Unreadable(String),
+    /// The file has no bytes.
+    #[error("empty file")]
+    Empty,
+    /// The first bytes belong neither to a JPEG nor to a PNG.
+    #[error("neither JPEG nor PNG: the file starts with {0:02x?}")]
+    UnknownFormat(Vec<u8>),
+    /// More pixels than any photograph; refused before memory is set aside.
+    #[error("{width} x {height} pixels are more than the {limit} allowed")]
+    TooLarge {
+        /// Width in pixels.
+        width: usize,
+        /// Height in pixels.
+        height: usize,
+        /// Greatest number of pixels.
+        limit: usize,
+    },
+    /// The JPEG decoder's complaint.
+    #[error("broken jpeg ({bytes} bytes): {reason}")]
+    Jpeg {
+        /// Length of the file.
+        bytes: usize,
+        /// The decoder's message.
+        reason: String,
+    },
+    /// The PNG decoder's complaint.
+    #[error("broken png ({bytes} bytes): {reason}")]
+    Png {
+        /// Length of the file.
+        bytes: usize,
+        /// The decoder's message.
+        reason: String,
+    },
+}

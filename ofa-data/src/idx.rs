@@ -1,0 +1,159 @@
+//! Reader of gzipped IDX files, the format of MNIST and its successors.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
+
+use flate2::read::GzDecoder;
+use sha2::{Digest, Sha256};
+
+use crate::error::{DataError, IdxProblem};
+use crate::index::hexadecimal;
+
+const IMAGES_MAGIC: u32 = 0x803;
+const LABELS_MAGIC: u32 = 0x801;
+
+/// Reads a file and checks that it is the one with this SHA-256.
+pub(crate) fn read_verified(path: &Path, sha256: &str) -> Result<Vec<u8>, DataError> {
+    let bytes = fs::read(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => DataError::Missing {
+            path: path.to_owned(),
+            remedy: "the four .gz files of Fashion-MNIST belong to the source tree (ofa-data/fashion-mnist); \
+                     restore them or name the directory that holds them",
+        },
+        _ => DataError::Read { path: path.to_owned(), source },
+    })?;
+    let found = hexadecimal(&Sha256::digest(&bytes));
+    if found != sha256 {
+        return Err(DataError::Checksum { path: path.to_owned(), expected: sha256.to_owned(), found });
+    }
+    Ok(bytes)
+}
+
+/// Images `[count, rows, columns]` of an images file, which must have this shape.
+pub(crate) fn images(gzipped: &[u8], shape: [usize; 3]) -> Result<Vec<u8>, IdxProblem> {
+    let ([count, rows, columns], data) = parse(gzipped, IMAGES_MAGIC)?;
+    check("number of images", shape[0], count)?;
+    check("height of the images", shape[1], rows)?;
+    check("width of the images", shape[2], columns)?;
+    Ok(data)
+}
+
+/// Labels `[count]` of a labels file, all below `classes`.
+pub(crate) fn labels(gzipped: &[u8], count: usize, classes: usize) -> Result<Vec<u32>, IdxProblem> {
+    let ([found], data) = parse(gzipped, LABELS_MAGIC)?;
+    check("number of labels", count, found)?;
+    match data.iter().position(|&label| usize::from(label) >= classes) {
+        Some(item) => Err(IdxProblem::Label { item, label: data[item], classes }),
+        None => Ok(data.into_iter().map(u32::from).collect()),
+    }
+}
+
+fn check(what: &'static str, expected: usize, found: usize) -> Result<(), IdxProblem> {
+    if expected == found { Ok(()) } else { Err(IdxProblem::Shape { what, expected, found }) }
+}
+
+/// Header (magic number, then one big-endian u32 a dimension) and bytes of data.
+fn parse<const RANK: usize>(gzipped: &[u8], magic: u32) -> Result<([usize; RANK], Vec<u8>), IdxProblem> {
+    let broken = |error: io::Error| IdxProblem::Gzip(error.to_string());
+    let mut stream = GzDecoder::new(gzipped);
+    let mut next_u32 = || {
+        let mut word = [0; 4];
+        stream.read_exact(&mut word).map(|()| u32::from_be_bytes(word))
+    };
+    let found = next_u32().map_err(broken)?;
+    if found != magic {
+        return Err(IdxProblem::Magic { expected: magic, found });
+    }
+    let mut shape = [0; RANK];
+    for dimension in &mut shape {
+        *dimension = next_u32().map_err(broken)? as usize;
+    }
+    let announced = shape.iter().fold(1u64, |product, &n| product.saturating_mul(n as u64));
+    let mut data = Vec::new();
+    // One byte more than announced is enough to know that there are too many, and reads the gzip
+    // trailer, with its checksum, when there are not.
+    stream.take(announced.saturating_add(1)).read_to_end(&mut data).map_err(broken)?;
+    let found = data.len() as u64;
+    if found == announced { Ok((shape, data)) } else { Err(IdxProblem::Length { announced, found }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use std::io::Write;
+
+    fn gzip(words: &[u32], data: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        for word in words {
+            encoder.write_all(&word.to_be_bytes()).unwrap();
+        }
+        encoder.write_all(data).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn whole_files_are_read() {
+        let pixels = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+        assert_eq!(images(&gzip(&[0x803, 2, 2, 3], &pixels), [2, 2, 3]).unwrap(), pixels);
+        assert_eq!(labels(&gzip(&[0x801, 3], &[0, 2, 1]), 3, 3).unwrap(), [0, 2, 1]);
+    }
+
+    #[test]
+    fn another_magic_number_is_named() {
+        let problem = images(&gzip(&[0x801, 2, 2, 3], &[0; 12]), [2, 2, 3]).unwrap_err();
+        assert_eq!(problem, IdxProblem::Magic { expected: 0x803, found: 0x801 });
+        assert_eq!(problem.to_string(), "magic number is 0x00000801, expected 0x00000803");
+    }
+
+    #[test]
+    fn more_or_fewer_bytes_than_announced_are_errors() {
+        for (bytes, found) in [(11, 11), (13, 13), (100, 13), (0, 0)] {
+            let problem = images(&gzip(&[0x803, 2, 2, 3], &vec![0; bytes]), [2, 2, 3]).unwrap_err();
+            assert_eq!(problem, IdxProblem::Length { announced: 12, found });
+        }
+        // no allocation follows from an absurd header
+        let problem = images(&gzip(&[0x803, u32::MAX, u32::MAX, 9], &[0; 12]), [2, 2, 3]).unwrap_err();
+        assert_eq!(problem, IdxProblem::Length { announced: u64::MAX, found: 12 });
+    }
+
+    #[test]
+    fn another_shape_and_foreign_labels_are_errors() {
+        let file = gzip(&[0x803, 2, 2, 3], &[0; 12]);
+        let of_width = IdxProblem::Shape { what: "width of the images", expected: 6, found: 3 };
+        assert_eq!(images(&file, [2, 2, 6]).unwrap_err(), of_width);
+        let of_count = IdxProblem::Shape { what: "number of images", expected: 1, found: 2 };
+        assert_eq!(images(&file, [1, 2, 3]).unwrap_err(), of_count);
+        let foreign = labels(&gzip(&[0x801, 3], &[0, 3, 1]), 3, 3).unwrap_err();
+        assert_eq!(foreign, IdxProblem::Label { item: 1, label: 3, classes: 3 });
+    }
+
+    #[test]
+    fn a_broken_gzip_stream_is_an_error() {
+        let whole = gzip(&[0x803, 2, 2, 3], &[7; 12]);
+        for length in 0..whole.len() {
+            let problem = images(&whole[..length], [2, 2, 3]).unwrap_err();
+            assert!(matches!(problem, IdxProblem::Gzip(_)), "{length} bytes: {problem:?}");
+        }
+        let mut flipped = whole.clone();
+        let checksum = whole.len() - 6;
+        flipped[checksum] ^= 1;
+        assert!(matches!(images(&flipped, [2, 2, 3]), Err(IdxProblem::Gzip(_))));
+    }
+
+    #[test]
+    fn files_are_verified_by_checksum() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("labels.gz");
+        let absent = read_verified(&path, "").unwrap_err();
+        assert!(matches!(absent, DataError::Missing { .. }) && absent.to_string().contains("labels.gz not found"));
+        fs::write(&path, b"abc").unwrap();
+        let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(read_verified(&path, sha256).unwrap(), b"abc");
+        fs::write(&path, b"abd").unwrap();
+        let damaged = read_verified(&path, sha256).unwrap_err().to_string();
+        assert!(damaged.contains("labels.gz") && damaged.contains(sha256) && damaged.contains("a52d159f"), "{damaged}");
+    }
+}

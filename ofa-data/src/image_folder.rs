@@ -1,0 +1,284 @@
+//! The ImageFolder layout: one directory a class.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use crate::augment::Framing;
+use crate::error::DataError;
+use crate::index::{ImageFile, ImageFiles, ImageSet, Source};
+use crate::split::{Splits, hold_out};
+
+/// Mean and deviation of ImageNet's train set, the custom for colour photographs.
+const RGB_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+const RGB_STD: [f32; 3] = [0.229, 0.224, 0.225];
+/// The same for luma: both weighted by 0.299, 0.587, 0.114. For the deviation this takes the channels
+/// to rise and fall together, which they nearly do in photographs.
+const LUMA_MEAN: f32 = 0.4590;
+const LUMA_STD: f32 = 0.2256;
+
+/// JPEG and PNG files, told apart by content, in `DIR/train/<class>/*`, `DIR/val/<class>/*` and,
+/// optionally, `DIR/test/<class>/*`.
+///
+/// Classes are numbered by the order of their names in `train`. Hidden files, `Thumbs.db` and what is
+/// not a regular file (or a link to one) are passed over. Images are read when they are asked for; a
+/// broken one is an error then.
+#[derive(Debug, Clone, Copy)]
+pub struct ImageFolder;
+
+impl ImageFolder {
+    /// Most images that are held out of train for validation when there is no `test` directory.
+    pub const MAX_HELD_OUT: usize = 10_000;
+
+    /// Lists the images below `dir`, to be decoded to 1 (gray) or 3 (RGB) `channels`.
+    ///
+    /// With a `test` directory, `val` is the validation set. Without one, `val` is the test set and a
+    /// tenth of train, at most [`ImageFolder::MAX_HELD_OUT`] images, the same share of every class,
+    /// is held out of train by `seed` for validation.
+    ///
+    /// Evaluation views are framed as photographs ([`Framing::CenterCrop`]); see
+    /// [`Splits::with_framing`] for small pictures of single objects.
+    ///
+    /// # Errors
+    /// If `train` or `val` is missing, a class directory is empty or holds a directory, the parts
+    /// differ in their classes, something cannot be listed, or `channels` is neither 1 nor 3.
+    pub fn load(dir: impl AsRef<Path>, channels: usize, seed: u64) -> Result<Splits, DataError> {
+        let dir = dir.as_ref();
+        let (mean, std) = match channels {
+            1 => (vec![LUMA_MEAN], vec![LUMA_STD]),
+            3 => (RGB_MEAN.to_vec(), RGB_STD.to_vec()),
+            _ => return Err(DataError::invalid("channels", channels, "1 (gray) or 3 (RGB)")),
+        };
+        let classes = class_names(&dir.join("train"))?;
+        let train = index(dir, "train", &classes, channels)?;
+        let val = index(dir, "val", &classes, channels)?;
+        let (train, validation, test) = if dir.join("test").exists() {
+            (train, val, index(dir, "test", &classes, channels)?)
+        } else {
+            let images = (train.len() / 10).min(Self::MAX_HELD_OUT);
+            let (train, validation) = hold_out(&train, images, seed);
+            (train, validation, val)
+        };
+        if validation.is_empty() {
+            let expected = "2 or more, to hold one out for validation, or a `test` directory";
+            return Err(DataError::invalid("number of train images of every class", 1, expected));
+        }
+        let classes = classes.iter().map(|class| class.to_string_lossy().into_owned()).collect();
+        Ok(Splits { train, validation, test, classes, channels, mean, std })
+    }
+}
+
+/// Names of the class directories in `directory`, sorted.
+fn class_names(directory: &Path) -> Result<Vec<OsString>, DataError> {
+    let mut classes = Vec::new();
+    for (name, path) in visible_entries(directory)? {
+        if metadata(&path)?.is_dir() {
+            classes.push(name);
+        }
+    }
+    if classes.is_empty() {
+        return Err(DataError::NoClasses { directory: directory.to_owned() });
+    }
+    classes.sort_unstable();
+    Ok(classes)
+}
+
+/// The images of `dir/part`, which must have exactly these classes.
+fn index(dir: &Path, part: &str, classes: &[OsString], channels: usize) -> Result<ImageSet, DataError> {
+    let directory = dir.join(part);
+    let found = class_names(&directory)?;
+    let text = |class: &OsString| class.to_string_lossy().into_owned();
+    if let Some(class) = classes.iter().find(|class| found.binary_search(class).is_err()) {
+        return Err(DataError::MissingClass { directory, class: text(class) });
+    }
+    if let Some(class) = found.iter().find(|class| classes.binary_search(class).is_err()) {
+        return Err(DataError::UnknownClass { directory, class: text(class) });
+    }
+    // All results before the first error: which error is reported must not depend on the threads.
+    let of_class = |(label, class): (usize, &OsString)| images_of(dir, &Path::new(part).join(class), label as u32);
+    let listings: Vec<Result<Vec<ImageFile>, DataError>> = classes.par_iter().enumerate().map(of_class).collect();
+    let mut files = Vec::new();
+    for listing in listings {
+        files.extend(listing?);
+    }
+    files.shrink_to_fit();
+    let files = ImageFiles { root: dir.to_owned(), files, channels };
+    Ok(ImageSet::new(Source::Files(files), Framing::CenterCrop))
+}
+
+/// The image files of a class directory, by name.
+fn images_of(root: &Path, class: &Path, label: u32) -> Result<Vec<ImageFile>, DataError> {
+    let directory = root.join(class);
+    let mut files = Vec::new();
+    for (name, path) in visible_entries(&directory)? {
+        let metadata = metadata(&path)?;
+        if metadata.is_dir() {
+            return Err(DataError::NestedDirectory { path });
+        }
+        if metadata.is_file() {
+            files.push(ImageFile { path: class.join(name).into(), bytes: metadata.len(), label });
+        }
+    }
+    if files.is_empty() {
+        return Err(DataError::EmptyClass { directory });
+    }
+    files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    Ok(files)
+}
+
+/// Everything in `directory` but what operating systems leave there.
+fn visible_entries(directory: &Path) -> Result<Vec<(OsString, PathBuf)>, DataError> {
+    let unreadable = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => DataError::Missing {
+            path: directory.to_owned(),
+            remedy: "an image folder has train/<class>/<image> and val/<class>/<image>",
+        },
+        _ => DataError::Read { path: directory.to_owned(), source },
+    };
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(directory).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        if !is_litter(&entry.file_name()) {
+            entries.push((entry.file_name(), entry.path()));
+        }
+    }
+    Ok(entries)
+}
+
+/// Hidden files, `.DS_Store` and the `._*` of macOS among them, and the `Thumbs.db` of Windows.
+fn is_litter(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".") || name.eq_ignore_ascii_case("Thumbs.db")
+}
+
+/// Of what a link points to; nothing is opened.
+fn metadata(path: &Path) -> Result<fs::Metadata, DataError> {
+    fs::metadata(path).map_err(|source| DataError::Read { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ImageProblem;
+    use std::process::Command;
+    use tempfile::TempDir;
+
+    const PNG: &[u8] = include_bytes!("../fixtures/photo.png");
+    const JPEG: &[u8] = include_bytes!("../fixtures/gradient_rgb.jpg");
+
+    fn write(dir: &TempDir, path: &str, bytes: &[u8]) {
+        let path = dir.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
+    /// Two classes; 20 train and 2 val images each, a PNG named .JPEG and a JPEG without extension.
+    fn folder() -> TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (class, bytes) in [("n02", JPEG), ("n01", PNG)] {
+            (0..20).for_each(|i| write(&dir, &format!("train/{class}/{i:02}.JPEG"), bytes));
+            (0..2).for_each(|i| write(&dir, &format!("val/{class}/{i}"), bytes));
+        }
+        dir
+    }
+
+    fn message(dir: &TempDir) -> String {
+        ImageFolder::load(dir.path(), 3, 0).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn without_test_val_is_test_and_validation_is_held_out_by_seed() {
+        let dir = folder();
+        let splits = ImageFolder::load(dir.path(), 3, 5).unwrap();
+        assert_eq!(splits.classes, ["n01", "n02"]);
+        assert_eq!([&splits.train, &splits.validation, &splits.test].map(ImageSet::len), [36, 4, 4]);
+        assert_eq!((0..4).map(|i| splits.validation.label(i)).collect::<Vec<_>>(), [0, 0, 1, 1]);
+        assert_eq!(splits.test.get(0).unwrap().width, 60);
+        assert_eq!(splits.test.get(2).unwrap().width, 24);
+        let fingerprint = |seed| ImageFolder::load(dir.path(), 3, seed).unwrap().validation.fingerprint();
+        assert_eq!(fingerprint(5), splits.validation.fingerprint());
+        assert_ne!(fingerprint(6), fingerprint(5));
+    }
+
+    #[test]
+    fn with_test_val_is_validation() {
+        let dir = folder();
+        (1..=2).for_each(|class| write(&dir, &format!("test/n0{class}/x.png"), PNG));
+        let splits = ImageFolder::load(dir.path(), 1, 5).unwrap();
+        assert_eq!([&splits.train, &splits.validation, &splits.test].map(ImageSet::len), [40, 4, 2]);
+        let image = splits.test.get(1).unwrap();
+        assert_eq!((image.channels, splits.channels, splits.mean.len()), (1, 1, 1));
+        assert!(matches!(ImageFolder::load(dir.path(), 4, 5), Err(DataError::Invalid { name: "channels", .. })));
+    }
+
+    #[test]
+    fn litter_is_passed_over() {
+        let dir = folder();
+        for name in ["train/n01/._00.JPEG", "train/n01/Thumbs.db", "val/n02/.DS_Store", "train/.cache/x", "train/list"]
+        {
+            write(&dir, name, b"not an image");
+        }
+        let splits = ImageFolder::load(dir.path(), 3, 5).unwrap();
+        assert_eq!((splits.train.len(), splits.classes.len()), (36, 2));
+    }
+
+    #[test]
+    fn classes_that_are_empty_or_differ_are_errors_that_name_them() {
+        let dir = folder();
+        fs::create_dir(dir.path().join("train/empty")).unwrap();
+        assert!(message(&dir).ends_with("train/empty holds no images"), "{}", message(&dir));
+        write(&dir, "train/empty/0.png", PNG);
+        assert!(message(&dir).ends_with("val lacks the class \"empty\" that train has"), "{}", message(&dir));
+        write(&dir, "val/empty/0.png", PNG);
+        write(&dir, "val/extra/0.png", PNG);
+        assert!(message(&dir).ends_with("val has the class \"extra\" that train lacks"), "{}", message(&dir));
+    }
+
+    #[test]
+    fn other_layouts_are_errors() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(message(&dir).contains("train not found: an image folder has "), "{}", message(&dir));
+        write(&dir, "train/0.png", PNG);
+        assert!(message(&dir).contains("train: no class directories, expected "), "{}", message(&dir));
+        write(&dir, "train/a/deep/0.png", PNG);
+        write(&dir, "val/a/0.png", PNG);
+        assert!(message(&dir).contains("a/deep is a directory"), "{}", message(&dir));
+        fs::remove_dir_all(dir.path().join("train/a/deep")).unwrap();
+        write(&dir, "train/a/0.png", PNG);
+        assert!(message(&dir).starts_with("number of train images of every class is 1"), "{}", message(&dir));
+    }
+
+    #[test]
+    fn a_broken_image_is_an_error_when_it_is_read() {
+        let dir = folder();
+        write(&dir, "val/n01/1", &PNG[..PNG.len() / 2]);
+        let test = ImageFolder::load(dir.path(), 3, 5).unwrap().test;
+        assert!(test.get(0).is_ok());
+        match test.get(1).unwrap_err() {
+            DataError::Image { path, problem: ImageProblem::Png { .. } } => assert!(path.ends_with("val/n01/1")),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn fifos_do_not_block_and_links_are_followed() {
+        let dir = folder();
+        let fifo = |path: &str| assert!(Command::new("mkfifo").arg(dir.path().join(path)).status().unwrap().success());
+        fifo("val/n01/pipe.png");
+        let link = |target: &str, name: &str| std::os::unix::fs::symlink(target, dir.path().join(name)).unwrap();
+        link("../../train/n01/00.JPEG", "val/n01/linked.png");
+        let test = ImageFolder::load(dir.path(), 3, 5).unwrap().test;
+        assert_eq!(test.len(), 5);
+        assert_eq!(test.get(2).unwrap().width, 60);
+        // a file that becomes a FIFO after it was listed
+        fs::remove_file(dir.path().join("val/n01/0")).unwrap();
+        fifo("val/n01/0");
+        let problem = test.get(0).unwrap_err();
+        assert!(matches!(problem, DataError::Image { problem: ImageProblem::NotAFile, .. }), "{problem}");
+        link("nowhere", "val/n01/dangling.png");
+        assert!(message(&dir).ends_with("val/n01/dangling.png"), "{}", message(&dir));
+    }
+}

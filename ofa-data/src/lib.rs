@@ -1,0 +1,59 @@
+//! Labelled image sets for once-for-all training.
+//!
+//! - Sets: [`FashionMnist`], embedded in the source tree, and [`ImageFolder`] for images of one's own.
+//!   Both give [`Splits`]: train, validation and test as [`ImageSet`]s, cheap lists of labelled images.
+//! - [`View`]s: what of an image a network is shown, augmented ([`AugmentConfig`]) or as for
+//!   evaluation ([`Framing`]).
+//! - [`Loader`]: batches, prepared ahead by a thread. Resolution is an argument of the batch, as an
+//!   elastic network wants it (arXiv:1908.09791, section 3.2); everything random is a function of
+//!   (seed, epoch, batch), so that runs can be repeated and resumed.
+//!
+//! ```
+//! use burn::tensor::Device;
+//! use ofa_data::{AugmentConfig, FashionMnist, Loader, LoaderConfig, View};
+//!
+//! let splits = FashionMnist::embedded(1)?;
+//! let config = LoaderConfig {
+//!     batch_size: 128,
+//!     seed: 1,
+//!     view: View::Train(AugmentConfig::small_images()),
+//!     drop_last: true,
+//!     prefetch: 4,
+//! };
+//! let loader = Loader::new(splits.train.clone(), config, splits.normalisation())?;
+//! assert_eq!(loader.batches_per_epoch(), 390);
+//!
+//! // Three resolutions in turn, from batch 388 on, as after an interruption.
+//! let resolution = |batch: usize| [28, 24, 20][batch % 3];
+//! for batch in loader.epoch(0, 388, resolution, &Device::flex()) {
+//!     let batch = batch?;
+//!     println!("{:?}, labels {:?}", batch.images.dims(), batch.labels.dims());
+//! }
+//! # Ok::<(), ofa_data::DataError>(())
+//! ```
+
+mod augment;
+mod batch;
+mod canvas;
+mod decode;
+mod error;
+mod fashion_mnist;
+mod idx;
+mod image_folder;
+mod index;
+mod loader;
+mod normalise;
+mod prefetch;
+mod seed;
+mod split;
+
+pub use augment::{AugmentConfig, Framing, Geometry, RandomErasing, View};
+pub use batch::ImageBatch;
+pub use decode::{Image, decode};
+pub use error::{DataError, IdxProblem, ImageProblem};
+pub use fashion_mnist::FashionMnist;
+pub use image_folder::ImageFolder;
+pub use index::ImageSet;
+pub use loader::{EpochBatches, Loader, LoaderConfig, evaluation_batches};
+pub use normalise::Normalisation;
+pub use split::Splits;

@@ -1,0 +1,355 @@
+//! Batches of an image set, epoch by epoch, prepared ahead by a thread.
+
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use rand::seq::SliceRandom;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::augment::View;
+use crate::batch::{HostBatch, ImageBatch};
+use crate::error::DataError;
+use crate::index::ImageSet;
+use crate::normalise::Normalisation;
+use crate::prefetch::{Prefetch, Stop};
+use crate::seed::{self, Purpose};
+
+/// How a [`Loader`] serves its set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoaderConfig {
+    /// Images of a batch.
+    pub batch_size: usize,
+    /// What order and augmentation are drawn by.
+    pub seed: u64,
+    /// How the images are shown; a training view also shuffles them.
+    pub view: View,
+    /// Whether a last, smaller batch is left out.
+    pub drop_last: bool,
+    /// Batches that may be ready ahead of their use, at least 1.
+    pub prefetch: usize,
+}
+
+/// Serves an image set in batches.
+///
+/// The content of a batch is a function of (seed, epoch, index of the batch, resolution) and of
+/// nothing else: not of the number of threads, and not of the batches before it, so that an epoch can
+/// be resumed in its middle.
+#[derive(Debug, Clone)]
+pub struct Loader {
+    plan: Arc<Plan>,
+    pool: Option<Arc<ThreadPool>>,
+}
+
+/// The rest of an epoch, in batches; see [`Loader::epoch`].
+#[derive(Debug)]
+pub struct EpochBatches {
+    prepared: Prefetch<HostBatch>,
+    device: Device,
+}
+
+/// What the preparing thread needs to know.
+#[derive(Debug)]
+struct Plan {
+    set: ImageSet,
+    config: LoaderConfig,
+    normalisation: Normalisation,
+    mean_colour: Vec<u8>,
+}
+
+impl Loader {
+    /// A loader of `set`.
+    ///
+    /// # Errors
+    /// [`DataError::Invalid`] for an empty set, a batch size or prefetch of 0, `drop_last` with fewer
+    /// images than a batch, or an augmentation that [`AugmentConfig::validate`] refuses.
+    ///
+    /// [`AugmentConfig::validate`]: crate::AugmentConfig::validate
+    ///
+    /// # Panics
+    /// If `normalisation` has another number of channels than `set`.
+    pub fn new(set: ImageSet, config: LoaderConfig, normalisation: Normalisation) -> Result<Self, DataError> {
+        let (of_set, of_norm) = (set.channels(), normalisation.channels());
+        assert_eq!(of_set, of_norm, "channels of the image set and of the normalisation");
+        for (name, value) in [("batch_size", config.batch_size), ("prefetch", config.prefetch)] {
+            if value == 0 {
+                return Err(DataError::invalid(name, value, "at least 1"));
+            }
+        }
+        let least = if config.drop_last { config.batch_size } else { 1 };
+        if set.len() < least {
+            let expected = format!("at least {least} to fill a batch");
+            return Err(DataError::invalid("number of images", set.len(), expected));
+        }
+        if let View::Train(augment) = &config.view {
+            augment.validate()?;
+        }
+        let mean_colour = normalisation.mean_pixel();
+        Ok(Self { plan: Arc::new(Plan { set, config, normalisation, mean_colour }), pool: None })
+    }
+
+    /// Prepares batches on `threads` threads of its own, instead of rayon's global ones which it shares
+    /// with everything else. The batches are the same.
+    ///
+    /// # Errors
+    /// [`DataError::Invalid`] if `threads` is 0 or that many cannot be started.
+    pub fn with_threads(mut self, threads: usize) -> Result<Self, DataError> {
+        if threads == 0 {
+            return Err(DataError::invalid("threads", threads, "at least 1"));
+        }
+        let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("batch loader {i}")).build();
+        let pool = pool.map_err(|error| DataError::invalid("threads", threads, format!("fewer: {error}")))?;
+        self.pool = Some(Arc::new(pool));
+        Ok(self)
+    }
+
+    /// Number of batches of an epoch.
+    pub fn batches_per_epoch(&self) -> usize {
+        let (images, size) = (self.plan.set.len(), self.plan.config.batch_size);
+        if self.plan.config.drop_last { images / size } else { images.div_ceil(size) }
+    }
+
+    /// The batches of `epoch` from index `start_batch` on, at the resolution, in pixels, that
+    /// `resolution` gives for the index of a batch.
+    ///
+    /// A thread prepares them, up to `prefetch` batches ahead. An image that cannot be read, or a panic
+    /// in that thread, is an error, and the last item. Dropping the iterator ends the thread.
+    ///
+    /// Without [`Loader::with_threads`], do not wait for batches on a thread of rayon's global pool:
+    /// if it is the only one, the batches wait for it in turn.
+    ///
+    /// # Panics
+    /// If `start_batch` is greater than [`Loader::batches_per_epoch`], or the operating system cannot
+    /// start a thread.
+    pub fn epoch<F>(&self, epoch: u64, start_batch: usize, resolution: F, device: &Device) -> EpochBatches
+    where
+        F: Fn(usize) -> usize + Send + 'static,
+    {
+        let batches = self.batches_per_epoch();
+        assert!(start_batch <= batches, "start at batch {start_batch} of an epoch of {batches}");
+        let Self { plan, pool } = self.clone();
+        let prefetch = plan.config.prefetch;
+        let mut order = None;
+        let make = move |batch: usize, stop: &Stop| {
+            let order: &[u32] = order.get_or_insert_with(|| plan.order(epoch));
+            let resolution = resolution(batch);
+            let make = || plan.batch(order, epoch, batch, resolution, stop);
+            match &pool {
+                Some(pool) => pool.install(make),
+                None => make(),
+            }
+        };
+        EpochBatches { prepared: Prefetch::start(start_batch..batches, prefetch, make), device: device.clone() }
+    }
+}
+
+impl Plan {
+    /// Positions in the set, in the order in which `epoch` shows them.
+    fn order(&self, epoch: u64) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..self.set.len() as u32).collect();
+        if let View::Train(_) = self.config.view {
+            order.shuffle(&mut seed::rng(Purpose::Order, &[self.config.seed, epoch]));
+        }
+        order
+    }
+
+    fn batch(
+        &self,
+        order: &[u32],
+        epoch: u64,
+        batch: usize,
+        resolution: usize,
+        stop: &Stop,
+    ) -> Result<HostBatch, DataError> {
+        let first = batch * self.config.batch_size;
+        let members = &order[first..(first + self.config.batch_size).min(order.len())];
+        let labels = members.iter().map(|&i| self.set.label(i as usize) as i64).collect();
+        HostBatch::build(labels, self.set.channels(), resolution, |position, canvas, planes| {
+            // Whoever asked to stop does not look at this batch: it need not be finished.
+            if stop.is_requested() {
+                return Ok(());
+            }
+            let image = self.set.get(members[position] as usize)?;
+            match &self.config.view {
+                View::Evaluate => self.set.framing().draw(&image, resolution, canvas),
+                View::Train(augment) => {
+                    let key = [self.config.seed, epoch, (first + position) as u64];
+                    let mut rng = seed::rng(Purpose::Augment, &key);
+                    augment.draw(&image, resolution, &self.mean_colour, &mut rng, canvas);
+                }
+            }
+            self.normalisation.write(&canvas.pixels, planes);
+            Ok(())
+        })
+    }
+}
+
+impl Iterator for EpochBatches {
+    type Item = Result<ImageBatch, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        // The copy to the device is made by the thread that uses the batch: devices may order their
+        // work by thread.
+        Some(self.prepared.next()?.map(|batch| batch.into_device(&self.device)))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.prepared.size_hint()
+    }
+}
+
+/// The evaluation views of all images of `set`, on `device`, to be used again and again: for example
+/// to calibrate and measure many subnets.
+///
+/// # Errors
+/// [`DataError::Invalid`] for an empty set or a batch size of 0; the error of the first image that
+/// cannot be read.
+///
+/// # Panics
+/// If `resolution` is 0 or `normalisation` has another number of channels than `set`.
+pub fn evaluation_batches(
+    set: &ImageSet,
+    resolution: usize,
+    batch_size: usize,
+    normalisation: &Normalisation,
+    device: &Device,
+) -> Result<Vec<ImageBatch>, DataError> {
+    assert!(resolution > 0, "resolution of a batch is 0");
+    let config = LoaderConfig { batch_size, seed: 0, view: View::Evaluate, drop_last: false, prefetch: 2 };
+    Loader::new(set.clone(), config, normalisation.clone())?.epoch(0, 0, move |_| resolution, device).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::augment::AugmentConfig;
+    use crate::index::samples::{one_file, tiny_set};
+    use burn::tensor::DType;
+    use proptest::prelude::*;
+
+    fn config(view: View) -> LoaderConfig {
+        LoaderConfig { batch_size: 4, seed: 1, view, drop_last: false, prefetch: 2 }
+    }
+
+    fn train() -> LoaderConfig {
+        config(View::Train(AugmentConfig::small_images()))
+    }
+
+    /// Normalises value v to v / 255.
+    fn plain() -> Normalisation {
+        Normalisation::new(&[0.0], &[1.0])
+    }
+
+    fn loader(config: LoaderConfig) -> Loader {
+        Loader::new(tiny_set(10, 5), config, plain()).unwrap()
+    }
+
+    type Content = (Vec<f32>, Vec<i64>, [usize; 4]);
+
+    fn content(batch: ImageBatch) -> Content {
+        let shape = batch.images.dims();
+        let values = batch.images.into_data().try_cast(DType::F32).unwrap();
+        let labels = batch.labels.into_data().try_cast(DType::I64).unwrap();
+        (values.as_slice().unwrap().to_vec(), labels.as_slice().unwrap().to_vec(), shape)
+    }
+
+    /// Batches from `start` on, at 3 px in even and 6 px in odd batches.
+    fn epoch(loader: &Loader, epoch: u64, start: usize) -> Vec<Content> {
+        let batches = loader.epoch(epoch, start, |batch| 3 + 3 * (batch % 2), &Device::flex());
+        batches.map(|batch| content(batch.unwrap())).collect()
+    }
+
+    #[test]
+    fn evaluation_shows_every_image_unchanged_in_order() {
+        let batches = loader(config(View::Evaluate)).epoch(3, 0, |_| 4, &Device::flex());
+        assert_eq!(batches.size_hint(), (0, Some(3)));
+        let contents: Vec<Content> = batches.map(|batch| content(batch.unwrap())).collect();
+        assert_eq!(contents.iter().map(|batch| batch.2[0]).collect::<Vec<_>>(), [4, 4, 2]);
+        let values: Vec<f32> = contents.iter().flat_map(|batch| batch.0.clone()).collect();
+        assert_eq!(values, (0..160).map(|value| value as f32 / 255.0).collect::<Vec<_>>());
+        let labels: Vec<i64> = contents.iter().flat_map(|batch| batch.1.clone()).collect();
+        assert_eq!(labels, [0, 1, 2, 3, 4, 0, 1, 2, 3, 4]);
+        let at_once = evaluation_batches(&tiny_set(10, 5), 4, 4, &plain(), &Device::flex()).unwrap();
+        assert_eq!(at_once.into_iter().map(content).collect::<Vec<_>>(), contents);
+    }
+
+    #[test]
+    fn training_shows_every_image_once_an_epoch_in_another_order() {
+        let loader = loader(train());
+        let labels = |number| -> Vec<i64> { epoch(&loader, number, 0).into_iter().flat_map(|batch| batch.1).collect() };
+        let (one, two) = (labels(1), labels(2));
+        assert_ne!(one, two);
+        for mut labels in [one, two] {
+            labels.sort_unstable();
+            assert_eq!(labels, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]);
+        }
+    }
+
+    #[test]
+    fn resolution_is_an_argument_of_the_batch() {
+        let shapes: Vec<_> = epoch(&loader(train()), 1, 0).into_iter().map(|batch| batch.2).collect();
+        assert_eq!(shapes, [[4, 1, 3, 3], [4, 1, 6, 6], [2, 1, 3, 3]]);
+    }
+
+    #[test]
+    fn drop_last_leaves_the_smaller_batch_out() {
+        let dropping = loader(LoaderConfig { drop_last: true, ..train() });
+        assert_eq!((dropping.batches_per_epoch(), loader(train()).batches_per_epoch()), (2, 3));
+        assert_eq!(epoch(&dropping, 1, 0), epoch(&loader(train()), 1, 0)[..2]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn batches_depend_on_seed_epoch_and_index_alone(seed: u64, number: u64, start in 0usize..=3, threads in 1usize..=2) {
+            let config = LoaderConfig { seed, ..train() };
+            let whole = epoch(&loader(config.clone()), number, 0);
+            prop_assert_eq!(whole.len(), 3);
+            let rest = loader(config.clone()).with_threads(threads).unwrap();
+            prop_assert_eq!(&epoch(&rest, number, start), &whole[start..]);
+            let other = loader(LoaderConfig { seed: !seed, ..config });
+            prop_assert_ne!(epoch(&other, number, 0), whole);
+        }
+    }
+
+    #[test]
+    fn an_unreadable_image_ends_the_epoch_with_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let set = one_file(dir.path(), "gone.jpg", 1);
+        let loader = Loader::new(set.clone(), config(View::Evaluate), plain()).unwrap();
+        let mut batches = loader.epoch(0, 0, |_| 8, &Device::flex());
+        let error = batches.next().unwrap().unwrap_err().to_string();
+        assert!(error.contains("gone.jpg: cannot be read: "), "{error}");
+        assert!(batches.next().is_none());
+        assert!(evaluation_batches(&set, 8, 4, &plain(), &Device::flex()).is_err());
+    }
+
+    #[test]
+    fn a_panic_while_preparing_is_an_error() {
+        let resolution = |batch| if batch == 1 { panic!("no resolution for batch 1") } else { 4 };
+        let batches: Vec<_> = loader(train()).epoch(0, 0, resolution, &Device::flex()).collect();
+        assert_eq!(batches.len(), 2);
+        let error = batches[1].as_ref().unwrap_err();
+        assert_eq!(error.to_string(), "the batch loader panicked: no resolution for batch 1");
+    }
+
+    #[test]
+    fn an_epoch_may_be_left_early() {
+        let loader = Loader::new(tiny_set(4000, 5), train(), plain()).unwrap();
+        let mut batches = loader.epoch(0, 0, |_| 4, &Device::flex());
+        assert!(batches.next().unwrap().is_ok());
+        let plan = Arc::downgrade(&loader.plan);
+        drop((batches, loader));
+        assert!(plan.upgrade().is_none(), "the thread still holds the plan");
+    }
+
+    #[test]
+    fn settings_that_cannot_work_are_refused() {
+        let refuse = |count, config| Loader::new(tiny_set(count, 2), config, plain()).unwrap_err().to_string();
+        assert_eq!(refuse(9, LoaderConfig { batch_size: 0, ..train() }), "batch_size is 0, expected at least 1");
+        assert_eq!(refuse(9, LoaderConfig { prefetch: 0, ..train() }), "prefetch is 0, expected at least 1");
+        assert_eq!(refuse(0, train()), "number of images is 0, expected at least 1 to fill a batch");
+        let dropping = LoaderConfig { drop_last: true, ..train() };
+        assert_eq!(refuse(3, dropping), "number of images is 3, expected at least 4 to fill a batch");
+        assert!(loader(train()).with_threads(0).is_err());
+    }
+}

@@ -1,0 +1,68 @@
+//! From pixel values to what a network is fed.
+
+/// `(value / 255 - mean) / std` a channel, by a table of the 256 values.
+#[derive(Debug, Clone)]
+pub struct Normalisation {
+    tables: Vec<[f32; 256]>,
+    mean: Vec<f32>,
+}
+
+impl Normalisation {
+    /// From the mean and standard deviation of every channel, for pixel values 0..=1.
+    ///
+    /// # Panics
+    /// If the two differ in length or a deviation is not positive.
+    pub fn new(mean: &[f32], std: &[f32]) -> Self {
+        assert_eq!(mean.len(), std.len(), "mean {mean:?} and std {std:?} differ in length");
+        assert!(std.iter().all(|&std| std > 0.0), "std {std:?} must be positive");
+        // In f32 and in this order, as torchvision's ToTensor and Normalize do it.
+        let table = |(&mean, &std)| std::array::from_fn(|value| (value as f32 / 255.0 - mean) / std);
+        Self { tables: mean.iter().zip(std).map(table).collect(), mean: mean.to_vec() }
+    }
+
+    /// Number of channels.
+    pub fn channels(&self) -> usize {
+        self.tables.len()
+    }
+
+    /// The pixel value nearest to the mean of each channel, so nearest to 0 when normalised.
+    pub(crate) fn mean_pixel(&self) -> Vec<u8> {
+        self.mean.iter().map(|mean| (mean * 255.0).round() as u8).collect()
+    }
+
+    /// Normalises `[height, width, channels]` values into `[channels, height, width]`.
+    pub(crate) fn write(&self, pixels: &[u8], planes: &mut [f32]) {
+        assert_eq!(pixels.len(), planes.len(), "values of one image, before and after");
+        let channels = self.channels();
+        let plane_size = planes.len() / channels;
+        for (channel, (plane, table)) in planes.chunks_exact_mut(plane_size).zip(&self.tables).enumerate() {
+            let values = pixels[channel..].iter().step_by(channels);
+            for (normalised, &value) in plane.iter_mut().zip(values) {
+                *normalised = table[usize::from(value)];
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_those_of_the_formula_channel_by_channel() {
+        let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225f32]);
+        let normalisation = Normalisation::new(&mean, &std);
+        let pixels = [0, 1, 2, 255, 128, 7];
+        let mut planes = [f32::NAN; 6];
+        normalisation.write(&pixels, &mut planes);
+        let of = |value: u8, c: usize| (f32::from(value) / 255.0 - mean[c]) / std[c];
+        assert_eq!(planes, [of(0, 0), of(255, 0), of(1, 1), of(128, 1), of(2, 2), of(7, 2)]);
+        assert_eq!(normalisation.mean_pixel(), [124, 116, 104]);
+    }
+
+    #[test]
+    #[should_panic(expected = "std [0.0] must be positive")]
+    fn a_deviation_of_zero_is_a_bug() {
+        Normalisation::new(&[0.5], &[0.0]);
+    }
+}

@@ -1,0 +1,109 @@
+//! The parts of a labelled image set: train, validation, test.
+
+use std::sync::Arc;
+
+use rand::seq::SliceRandom;
+
+use crate::augment::Framing;
+use crate::index::ImageSet;
+use crate::normalise::Normalisation;
+use crate::seed::{self, Purpose};
+
+/// A labelled image set in three parts without common images.
+#[derive(Debug, Clone)]
+pub struct Splits {
+    /// What weights are learned from.
+    pub train: ImageSet,
+    /// What archs, epochs and settings are chosen by.
+    pub validation: ImageSet,
+    /// What the final numbers are measured on, once.
+    pub test: ImageSet,
+    /// Names of the classes; a label is a position in this list.
+    pub classes: Vec<String>,
+    /// 1 (gray) or 3 (RGB).
+    pub channels: usize,
+    /// Mean of every channel, for pixel values 0..=1.
+    pub mean: Vec<f32>,
+    /// Standard deviation of every channel, for pixel values 0..=1.
+    pub std: Vec<f32>,
+}
+
+impl Splits {
+    /// Normalisation by `mean` and `std`.
+    ///
+    /// # Panics
+    /// If `mean` and `std` differ in length or a deviation is not positive.
+    pub fn normalisation(&self) -> Normalisation {
+        Normalisation::new(&self.mean, &self.std)
+    }
+
+    /// The same images, framed in another way for evaluation.
+    pub fn with_framing(mut self, framing: Framing) -> Self {
+        for set in [&mut self.train, &mut self.validation, &mut self.test] {
+            *set = set.clone().with_framing(framing);
+        }
+        self
+    }
+}
+
+/// Splits `set`, a whole source, into (rest, held out), both in the order of `set`.
+///
+/// Stratified: every class gives the share of `images` that it has of the set, rounded, but at least
+/// one image and never its last one. Which images is up to `seed` alone.
+pub(crate) fn hold_out(set: &ImageSet, images: usize, seed: u64) -> (ImageSet, ImageSet) {
+    let mut classes: Vec<Vec<u32>> = Vec::new();
+    for i in 0..set.len() {
+        let label = set.label(i);
+        if label >= classes.len() {
+            classes.resize_with(label + 1, Vec::new);
+        }
+        classes[label].push(i as u32);
+    }
+    let mut is_held = vec![false; set.len()];
+    for (class, mut members) in classes.into_iter().enumerate() {
+        let share = (members.len() * images + set.len() / 2) / set.len();
+        let all_but_one = members.len().saturating_sub(1);
+        let quota = share.max(1).min(all_but_one);
+        members.shuffle(&mut seed::rng(Purpose::HoldOut, &[seed, class as u64]));
+        for &member in &members[..quota] {
+            is_held[member as usize] = true;
+        }
+    }
+    let of = |held: bool| -> Arc<[u32]> { (0..set.len() as u32).filter(|&i| is_held[i as usize] == held).collect() };
+    (set.part(of(false)), set.part(of(true)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::samples::tiny_set;
+
+    fn first_pixels(set: &ImageSet) -> Vec<u8> {
+        (0..set.len()).map(|i| set.get(i).unwrap().pixels[0]).collect()
+    }
+
+    #[test]
+    fn parts_are_disjoint_complete_stratified_and_seeded() {
+        let set = tiny_set(15, 3);
+        let (rest, held) = hold_out(&set, 6, 7);
+        assert_eq!((rest.len(), held.len()), (9, 6));
+        for class in 0..3 {
+            assert_eq!((0..held.len()).filter(|&i| held.label(i) == class).count(), 2);
+        }
+        let mut all = [first_pixels(&rest), first_pixels(&held)].concat();
+        all.sort_unstable();
+        assert_eq!(all, first_pixels(&set));
+        assert_eq!(first_pixels(&hold_out(&set, 6, 7).1), first_pixels(&held));
+        assert_ne!(first_pixels(&hold_out(&set, 6, 8).1), first_pixels(&held));
+    }
+
+    #[test]
+    fn a_small_class_gives_one_image_and_keeps_one() {
+        // two images a class, 1 asked for: each class gives one
+        let (rest, held) = hold_out(&tiny_set(6, 3), 1, 0);
+        assert_eq!((rest.len(), held.len()), (3, 3));
+        // one image a class: none can be spared
+        let (rest, held) = hold_out(&tiny_set(3, 3), 2, 0);
+        assert_eq!((rest.len(), held.len()), (3, 0));
+    }
+}

@@ -1,0 +1,181 @@
+//! [`Arch`]: one choice of everything a search space leaves open.
+
+use crate::ModelError;
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// One network out of a [`SearchSpace`](crate::SearchSpace), with the resolution it runs at.
+///
+/// Only live choices are stored, so equal archs are equal networks: depth is the number of blocks of a stage. (The
+/// original's flat dictionary also names choices of skipped blocks, so that many codes mean one network.) The text form
+/// is the key of every table: `r28-k7e6.k5e4-k3e3.k3e3` is resolution 28, a stage of two blocks (kernel size 7, expand
+/// ratio 6; kernel size 5, expand ratio 4) and another stage of two blocks.
+///
+/// ```
+/// use ofa_model::Arch;
+///
+/// let arch: Arch = "r28-k7e6.k5e4-k3e3.k3e3".parse()?;
+/// assert_eq!(arch.depths(), [2, 2]);
+/// assert_eq!(arch.to_string(), "r28-k7e6.k5e4-k3e3.k3e3");
+/// # Ok::<(), ofa_model::ModelError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Arch {
+    /// Height and width of the input in pixels.
+    pub resolution: usize,
+    /// The stages, first to last.
+    pub stages: Vec<StageArch>,
+}
+
+/// The blocks of one stage; depth is their number.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageArch {
+    /// The blocks, first to last.
+    pub blocks: Vec<BlockArch>,
+}
+
+/// The choices of one block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlockArch {
+    /// Side of the depthwise kernel.
+    pub kernel_size: usize,
+    /// Width of the block's middle as a multiple of its input channels.
+    pub expand_ratio: ExpandRatio,
+}
+
+impl Arch {
+    /// Number of blocks in each stage.
+    pub fn depths(&self) -> Vec<usize> {
+        self.stages.iter().map(|stage| stage.blocks.len()).collect()
+    }
+
+    /// The same network at another resolution.
+    pub fn at_resolution(&self, resolution: usize) -> Self {
+        Self { resolution, ..self.clone() }
+    }
+}
+
+/// An expand ratio, exact to a thousandth so that archs can be compared and hashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "f64", into = "f64")]
+pub struct ExpandRatio(u32);
+
+impl ExpandRatio {
+    /// The ratio as a number.
+    pub fn value(self) -> f64 {
+        f64::from(self.0) / 1000.0
+    }
+}
+
+impl From<u16> for ExpandRatio {
+    fn from(ratio: u16) -> Self {
+        Self(u32::from(ratio) * 1000)
+    }
+}
+
+impl TryFrom<f64> for ExpandRatio {
+    type Error = ModelError;
+
+    fn try_from(value: f64) -> Result<Self, ModelError> {
+        let thousandths = (value * 1000.0).round();
+        if (1.0..=1_000_000.0).contains(&thousandths) {
+            Ok(Self(thousandths as u32))
+        } else {
+            Err(ModelError::InvalidExpandRatio { value })
+        }
+    }
+}
+
+impl From<ExpandRatio> for f64 {
+    fn from(ratio: ExpandRatio) -> Self {
+        ratio.value()
+    }
+}
+
+impl fmt::Display for ExpandRatio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The blocks of a stage are separated by dots in the text form of an arch.
+        f.write_str(&self.value().to_string().replace('.', "_"))
+    }
+}
+
+impl fmt::Display for Arch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "r{}", self.resolution)?;
+        for stage in &self.stages {
+            f.write_str("-")?;
+            for (i, block) in stage.blocks.iter().enumerate() {
+                let dot = if i == 0 { "" } else { "." };
+                write!(f, "{dot}k{}e{}", block.kernel_size, block.expand_ratio)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Arch {
+    type Err = ModelError;
+
+    fn from_str(text: &str) -> Result<Self, ModelError> {
+        let fail = |problem: String| ModelError::ParseArch { text: text.to_owned(), problem };
+        let mut parts = text.split('-');
+        let resolution = parts
+            .next()
+            .and_then(|part| part.strip_prefix('r'))
+            .and_then(|digits| digits.parse().ok())
+            .ok_or_else(|| fail("it does not begin with a resolution".into()))?;
+        let stages: Vec<StageArch> = parts
+            .map(|stage| {
+                let blocks = stage.split('.').map(parse_block).collect::<Result<_, _>>();
+                blocks.map(|blocks| StageArch { blocks }).map_err(fail)
+            })
+            .collect::<Result<_, _>>()?;
+        if stages.is_empty() {
+            return Err(fail("it has no stages".into()));
+        }
+        Ok(Self { resolution, stages })
+    }
+}
+
+fn parse_block(text: &str) -> Result<BlockArch, String> {
+    let fail = || format!("`{text}` is not a block");
+    let (kernel, ratio) =
+        text.strip_prefix('k').and_then(|rest| rest.split_once('e')).ok_or_else(fail)?;
+    let ratio: f64 = ratio.replace('_', ".").parse().map_err(|_| fail())?;
+    Ok(BlockArch {
+        kernel_size: kernel.parse().map_err(|_| fail())?,
+        expand_ratio: ExpandRatio::try_from(ratio).map_err(|error| error.to_string())?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_form_keeps_fractional_ratios() {
+        let text = "r224-k3e0_25.k5e1_5";
+        let arch: Arch = text.parse().unwrap();
+        assert_eq!(arch.stages[0].blocks[0].expand_ratio.value(), 0.25);
+        assert_eq!(arch.to_string(), text);
+    }
+
+    #[test]
+    fn malformed_texts_are_refused() {
+        for text in ["", "28-k3e3", "r28", "r28-", "r28-k3", "r28-k3e0", "r28-k3eNaN", "r28-k3e3..k3e3", "rx-k3e3"] {
+            let error = text.parse::<Arch>().unwrap_err();
+            assert!(matches!(error, ModelError::ParseArch { .. }), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn json_round_trip_writes_ratios_as_numbers() {
+        let arch: Arch = "r20-k3e6".parse().unwrap();
+        let json = serde_json::to_string(&arch).unwrap();
+        assert_eq!(json, r#"{"resolution":20,"stages":[{"blocks":[{"kernel_size":3,"expand_ratio":6.0}]}]}"#);
+        assert_eq!(serde_json::from_str::<Arch>(&json).unwrap(), arch);
+    }
+}

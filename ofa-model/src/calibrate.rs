@@ -1,0 +1,85 @@
+//! Batch-norm statistics of one network, measured anew.
+
+use crate::Subnet;
+use crate::elastic::{Moments, Statistics};
+use burn::tensor::Tensor;
+
+impl Subnet {
+    /// This network with batch-norm statistics measured on `batches` of images `[batch, channels, height, width]`.
+    ///
+    /// Statistics are reset, never added to: each layer's mean and biased variance is averaged over the batches,
+    /// weighted by batch size, while the passes normalise by each batch's own (the original's
+    /// `set_running_statistics`; its distributed version scales the means wrongly and is not followed). Subnets share
+    /// weights but not statistics, so an accuracy without this step is meaningless (paper, section 3.3).
+    ///
+    /// # Panics
+    ///
+    /// If there are no images.
+    pub fn calibrate<'a>(mut self, batches: impl IntoIterator<Item = &'a Tensor<4>>) -> Self {
+        let mut sums: Vec<Moments> = Vec::new();
+        let mut images = 0.0;
+        for batch in batches {
+            let weight = batch.dims()[0] as f64;
+            images += weight;
+            let mut measured = Vec::with_capacity(sums.len());
+            // Batch statistics exist on a plain device too: nothing here needs gradients.
+            self.forward(batch.clone(), &mut Statistics::Record(&mut measured));
+            let weighted = measured
+                .into_iter()
+                .map(|m| Moments { mean: m.mean * weight, variance: m.variance * weight });
+            sums = if sums.is_empty() {
+                weighted.collect()
+            } else {
+                let add = |(a, b): (Moments, Moments)| Moments {
+                    mean: a.mean + b.mean,
+                    variance: a.variance + b.variance,
+                };
+                sums.into_iter().zip(weighted).map(add).collect()
+            };
+        }
+        assert!(images > 0.0, "calibration needs at least one image");
+        let averages = sums.into_iter().map(|m| Moments { mean: m.mean / images, variance: m.variance / images });
+        self.set_statistics(averages.collect());
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SearchSpace, SupernetConfig};
+    use burn::tensor::{Device, Distribution, Tolerance};
+
+    #[test]
+    fn one_batch_makes_inference_equal_to_batch_statistics() {
+        let device = Device::flex();
+        device.seed(2);
+        let supernet = SupernetConfig::new(SearchSpace::small_mobilenet_v3(1, 10)).unwrap().init(&device);
+        let arch = supernet.space().largest();
+        let batch = Tensor::random([8, 1, 28, 28], Distribution::Normal(0.5, 2.0), &device);
+        let expected = supernet.forward(batch.clone(), &arch, &mut Statistics::Batch);
+        let before = supernet.subnet(&arch).infer(batch.clone());
+        let calibrated = supernet.subnet(&arch).calibrate([&batch]).infer(batch);
+        calibrated.clone().into_data().assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(2e-4));
+        assert!((before - calibrated).abs().max().into_scalar::<f32>() > 0.1, "statistics must matter for this test");
+    }
+
+    #[test]
+    fn batches_weigh_by_their_size() {
+        let device = Device::flex();
+        device.seed(4);
+        let supernet = SupernetConfig::new(SearchSpace::small_mobilenet_v3(1, 10)).unwrap().init(&device);
+        let arch = supernet.space().smallest();
+        let large = Tensor::random([6, 1, 20, 20], Distribution::Normal(0.0, 1.0), &device);
+        let small = Tensor::random([2, 1, 20, 20], Distribution::Normal(3.0, 1.0), &device);
+        let subnet = supernet.subnet(&arch).calibrate([&large, &small]);
+        let mean = |x: &Tensor<4>| {
+            let mut moments = Vec::new();
+            supernet.forward(x.clone(), &arch, &mut Statistics::Record(&mut moments));
+            moments[0].mean.clone()
+        };
+        let expected = mean(&large) * 0.75 + mean(&small) * 0.25;
+        let found = subnet.stem.norm.running_mean.val();
+        found.into_data().assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-5));
+    }
+}

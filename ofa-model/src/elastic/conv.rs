@@ -1,0 +1,114 @@
+//! Convolution, batch norm, activation: the brick of every block.
+
+use super::{Norm, Statistics, leading, reordered};
+use crate::kernels::{depthwise_conv2d, pointwise_conv2d};
+use crate::{Activation, ConvShape, init::Initializer};
+use burn::module::{Module, Param};
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Int, Tensor};
+
+/// A convolution without bias (padding: half the kernel size), batch norm, activation.
+#[derive(Module, Debug)]
+pub struct ConvNorm {
+    /// `[out, in, k, k]`, or `[channels, 1, k, k]` when depthwise.
+    pub weight: Param<Tensor<4>>,
+    /// Batch norm of the output.
+    pub norm: Norm,
+    #[module(skip)]
+    filter: Filter,
+    #[module(skip)]
+    activation: Activation,
+}
+
+/// How a convolution connects channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Filter {
+    /// Every output sees every input.
+    Dense {
+        /// Stride.
+        stride: usize,
+    },
+    /// A 1x1 convolution of stride 1.
+    Pointwise,
+    /// Every output sees one input.
+    Depthwise {
+        /// Stride.
+        stride: usize,
+    },
+}
+
+impl ConvNorm {
+    /// A dense convolution of the given shape.
+    pub(crate) fn dense(shape: &ConvShape, epsilon: f64, init: &mut Initializer) -> Self {
+        let ConvShape { in_channels, out_channels, kernel_size: k, stride, activation } = *shape;
+        Self::init([out_channels, in_channels, k, k], Filter::Dense { stride }, activation, epsilon, init)
+    }
+
+    /// A 1x1 convolution.
+    pub(crate) fn pointwise(
+        in_channels: usize,
+        out_channels: usize,
+        activation: Activation,
+        epsilon: f64,
+        init: &mut Initializer,
+    ) -> Self {
+        Self::init([out_channels, in_channels, 1, 1], Filter::Pointwise, activation, epsilon, init)
+    }
+
+    /// A depthwise convolution.
+    pub(crate) fn depthwise(
+        channels: usize,
+        kernel_size: usize,
+        stride: usize,
+        activation: Activation,
+        epsilon: f64,
+        init: &mut Initializer,
+    ) -> Self {
+        Self::init([channels, 1, kernel_size, kernel_size], Filter::Depthwise { stride }, activation, epsilon, init)
+    }
+
+    fn init(shape: [usize; 4], filter: Filter, activation: Activation, epsilon: f64, init: &mut Initializer) -> Self {
+        let [out_channels, _, k, _] = shape;
+        Self {
+            weight: init.he_fan_out(shape, k * k * out_channels),
+            norm: Norm::init(out_channels, epsilon, init),
+            filter,
+            activation,
+        }
+    }
+
+    /// `[batch, in, height, width]` to `[batch, out, height / stride, width / stride]`, rounded up.
+    pub fn forward(&self, input: Tensor<4>, statistics: &mut Statistics) -> Tensor<4> {
+        let weight = self.weight.val();
+        let output = match self.filter {
+            Filter::Pointwise => pointwise_conv2d(input, weight),
+            Filter::Depthwise { stride } => depthwise_conv2d(input, weight, stride),
+            Filter::Dense { stride } => {
+                let padding = weight.dims()[2] / 2;
+                conv2d(input, weight, None, ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1))
+            }
+        };
+        self.norm.forward(output, self.activation, statistics)
+    }
+
+    /// The convolution from the first `in_channels` to the first `out_channels` channels.
+    pub(super) fn leading(&self, out_channels: usize, in_channels: usize) -> Self {
+        self.with_weight(leading(&self.weight, &[out_channels, in_channels]), out_channels)
+    }
+
+    /// The same convolution with another filter over its first `out_channels` channels.
+    pub(super) fn with_weight(&self, weight: Param<Tensor<4>>, out_channels: usize) -> Self {
+        Self { weight, norm: self.norm.leading(out_channels), filter: self.filter, activation: self.activation }
+    }
+
+    /// The same convolution with its output channels in another order.
+    pub(super) fn reordered_outputs(self, order: &Tensor<1, Int>) -> Self {
+        Self { weight: reordered(self.weight, 0, order), norm: self.norm.reordered(order), ..self }
+    }
+
+    /// The same convolution with its input channels in another order.
+    pub(super) fn reordered_inputs(self, order: &Tensor<1, Int>) -> Self {
+        Self { weight: reordered(self.weight, 1, order), ..self }
+    }
+}

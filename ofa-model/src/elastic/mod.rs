@@ -1,0 +1,46 @@
+//! The layers of a supernet and, sliced, of a subnet.
+//!
+//! An elastic layer *is* an ordinary layer at its largest, plus a way to take its leading channels. The taken layer
+//! keeps the gradient's way back to the full weights, so training a subnet trains the supernet; detached, it is the
+//! extracted subnet. Nothing is ever "set active": what runs can be read from the call.
+
+mod block;
+mod conv;
+mod depthwise;
+mod head;
+mod norm;
+mod squeeze_excite;
+
+pub use block::{Block, ElasticBlock};
+pub use conv::ConvNorm;
+pub use depthwise::ElasticDepthwise;
+pub use head::Head;
+pub use norm::{Moments, Norm, Statistics};
+pub use squeeze_excite::SqueezeExcite;
+
+use burn::module::Param;
+use burn::tensor::Tensor;
+
+/// The leading entries of a parameter along its first dimensions, linked to it for gradients.
+fn leading<const D: usize>(parameter: &Param<Tensor<D>>, counts: &[usize]) -> Param<Tensor<D>> {
+    let full = parameter.val();
+    let ranges: [std::ops::Range<usize>; D] =
+        std::array::from_fn(|dim| 0..counts.get(dim).copied().unwrap_or(full.dims()[dim]));
+    let whole = ranges.iter().zip(full.dims()).all(|(range, size)| range.end == size);
+    linked(parameter, if whole { full } else { full.slice(ranges) })
+}
+
+/// `value` in the place of `parameter`: a view, not a new leaf of the autodiff graph.
+fn linked<const D: usize>(parameter: &Param<Tensor<D>>, value: Tensor<D>) -> Param<Tensor<D>> {
+    Param::initialized(parameter.id, value)
+}
+
+/// The entries of a parameter along dimension `dim`, in the order of `order`, as a new value of the same parameter.
+fn reordered<const D: usize>(
+    parameter: Param<Tensor<D>>,
+    dim: usize,
+    order: &burn::tensor::Tensor<1, burn::tensor::Int>,
+) -> Param<Tensor<D>> {
+    let trainable = parameter.is_require_grad();
+    parameter.map(|value| value.select(dim, order.clone()).detach().set_require_grad(trainable))
+}

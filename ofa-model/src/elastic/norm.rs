@@ -1,0 +1,102 @@
+//! Batch norm over leading channels, with explicit statistics.
+
+use super::{leading, reordered};
+use crate::kernels::{batch_norm_inference, batch_norm_train};
+use crate::{Activation, init::Initializer};
+use burn::module::{Module, Param};
+use burn::tensor::{Int, Tensor};
+
+/// Batch norm of `[batch, channels, height, width]` followed by an activation.
+///
+/// Its running statistics belong to *one* network: a subnet's are measured by calibration, never averaged over subnets
+/// during training (paper, appendix B). Training uses the batch's own.
+#[derive(Module, Debug)]
+pub struct Norm {
+    /// Scale, `[channels]`.
+    pub gamma: Param<Tensor<1>>,
+    /// Shift, `[channels]`.
+    pub beta: Param<Tensor<1>>,
+    /// Mean of the input, `[channels]`; not trained.
+    pub running_mean: Param<Tensor<1>>,
+    /// Variance of the input, `[channels]`; not trained.
+    pub running_variance: Param<Tensor<1>>,
+    epsilon: f64,
+}
+
+/// Where a forward pass takes the statistics of batch norm from.
+#[derive(Debug)]
+pub enum Statistics<'a> {
+    /// The batch itself, as in training.
+    Batch,
+    /// The batch itself, each layer's added to the list in the order of the forward pass.
+    Record(&'a mut Vec<Moments>),
+    /// The running statistics of the layer, as in inference.
+    Running,
+}
+
+/// Mean and biased variance of one layer's input, each `[channels]`.
+#[derive(Clone, Debug)]
+pub struct Moments {
+    /// Mean.
+    pub mean: Tensor<1>,
+    /// Biased variance.
+    pub variance: Tensor<1>,
+}
+
+impl Norm {
+    /// Scale 1, shift 0, running mean 0, running variance 1.
+    pub(crate) fn init(channels: usize, epsilon: f64, init: &Initializer) -> Self {
+        Self {
+            gamma: init.constant([channels], 1.0),
+            beta: init.constant([channels], 0.0),
+            running_mean: init.constant([channels], 0.0).set_require_grad(false),
+            running_variance: init.constant([channels], 1.0).set_require_grad(false),
+            epsilon,
+        }
+    }
+
+    /// Normalises, scales, shifts and activates `[batch, channels, height, width]`.
+    pub fn forward(&self, input: Tensor<4>, activation: Activation, statistics: &mut Statistics) -> Tensor<4> {
+        let (gamma, beta) = (self.gamma.val(), self.beta.val());
+        if let Statistics::Running = statistics {
+            let (mean, variance) = (self.running_mean.val(), self.running_variance.val());
+            return batch_norm_inference(input, gamma, beta, mean, variance, self.epsilon, activation);
+        }
+        let normalised = batch_norm_train(input, gamma, beta, self.epsilon, activation);
+        if let Statistics::Record(list) = statistics {
+            list.push(Moments { mean: normalised.mean, variance: normalised.variance });
+        }
+        normalised.output
+    }
+
+    /// Replaces the running statistics.
+    pub fn set_running(&mut self, moments: Moments) {
+        let replace = |parameter: &mut Param<Tensor<1>>, value: Tensor<1>| {
+            *parameter = Param::initialized(parameter.id, value.detach().set_require_grad(false));
+        };
+        replace(&mut self.running_mean, moments.mean);
+        replace(&mut self.running_variance, moments.variance);
+    }
+
+    /// The norm of the first `channels` channels.
+    pub(super) fn leading(&self, channels: usize) -> Self {
+        Self {
+            gamma: leading(&self.gamma, &[channels]),
+            beta: leading(&self.beta, &[channels]),
+            running_mean: leading(&self.running_mean, &[channels]),
+            running_variance: leading(&self.running_variance, &[channels]),
+            epsilon: self.epsilon,
+        }
+    }
+
+    /// The same norm with its channels in another order.
+    pub(super) fn reordered(self, order: &Tensor<1, Int>) -> Self {
+        Self {
+            gamma: reordered(self.gamma, 0, order),
+            beta: reordered(self.beta, 0, order),
+            running_mean: reordered(self.running_mean, 0, order),
+            running_variance: reordered(self.running_variance, 0, order),
+            epsilon: self.epsilon,
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Squeeze-and-excitation over leading channels.
+
+use super::{leading, reordered};
+use crate::init::Initializer;
+use crate::kernels::{channel_scale, global_average_pool, hard_sigmoid};
+use burn::module::{Module, Param};
+use burn::tensor::activation::relu;
+use burn::tensor::{Int, Tensor};
+
+/// Scales each channel by a gate computed from the means of all channels: pool, reduce, ReLU, expand, hard sigmoid.
+#[derive(Module, Debug)]
+pub struct SqueezeExcite {
+    /// `[squeezed, channels]`.
+    pub reduce_weight: Param<Tensor<2>>,
+    /// `[squeezed]`.
+    pub reduce_bias: Param<Tensor<1>>,
+    /// `[channels, squeezed]`.
+    pub expand_weight: Param<Tensor<2>>,
+    /// `[channels]`.
+    pub expand_bias: Param<Tensor<1>>,
+}
+
+impl SqueezeExcite {
+    /// A gate of `channels` through a bottleneck of `squeezed`.
+    pub(crate) fn init(channels: usize, squeezed: usize, init: &mut Initializer) -> Self {
+        Self {
+            reduce_weight: init.he_fan_out([squeezed, channels], squeezed),
+            reduce_bias: init.constant([squeezed], 0.0),
+            expand_weight: init.he_fan_out([channels, squeezed], channels),
+            expand_bias: init.constant([channels], 0.0),
+        }
+    }
+
+    /// Scales `[batch, channels, height, width]`.
+    pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let linear = |x: Tensor<2>, weight: &Param<Tensor<2>>, bias: &Param<Tensor<1>>| {
+            x.matmul(weight.val().transpose()) + bias.val().unsqueeze()
+        };
+        let squeezed = relu(linear(global_average_pool(input.clone()), &self.reduce_weight, &self.reduce_bias));
+        let gate = hard_sigmoid(linear(squeezed, &self.expand_weight, &self.expand_bias));
+        channel_scale(input, gate)
+    }
+
+    /// The gate of the first `channels` channels through the first `squeezed` of the bottleneck.
+    pub(super) fn leading(&self, channels: usize, squeezed: usize) -> Self {
+        Self {
+            reduce_weight: leading(&self.reduce_weight, &[squeezed, channels]),
+            reduce_bias: leading(&self.reduce_bias, &[squeezed]),
+            expand_weight: leading(&self.expand_weight, &[channels, squeezed]),
+            expand_bias: leading(&self.expand_bias, &[channels]),
+        }
+    }
+
+    /// The same gate with its channels in another order.
+    pub(super) fn reordered_channels(self, order: &Tensor<1, Int>) -> Self {
+        Self {
+            reduce_weight: reordered(self.reduce_weight, 1, order),
+            expand_weight: reordered(self.expand_weight, 0, order),
+            expand_bias: reordered(self.expand_bias, 0, order),
+            ..self
+        }
+    }
+
+    /// The same gate with its bottleneck in another order.
+    pub(super) fn reordered_bottleneck(self, order: &Tensor<1, Int>) -> Self {
+        Self {
+            reduce_weight: reordered(self.reduce_weight, 0, order),
+            reduce_bias: reordered(self.reduce_bias, 0, order),
+            expand_weight: reordered(self.expand_weight, 1, order),
+            ..self
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What can go wrong with spaces, archs and weights.
+
+use std::path::PathBuf;
+
+/// Errors of this crate: bad input, never a bug.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// A search space contradicts itself.
+    #[error("search space `{space}`: {problem}")]
+    InvalidSpace {
+        /// Name of the space.
+        space: String,
+        /// What is wrong, with the values.
+        problem: String,
+    },
+    /// An arch makes a choice that its space does not offer.
+    #[error("arch `{arch}` is outside the space `{space}`: {choice} is {found}, allowed: {allowed}")]
+    OutsideSpace {
+        /// The arch in its text form.
+        arch: String,
+        /// Name of the space.
+        space: String,
+        /// Which choice, e.g. `stage 2 block 1 kernel size`.
+        choice: String,
+        /// The value found.
+        found: String,
+        /// The values the space offers.
+        allowed: String,
+    },
+    /// A text is not an arch.
+    #[error("`{text}` is not an arch: {problem} (expected e.g. `r28-k7e6.k5e4-k3e3.k3e3`)")]
+    ParseArch {
+        /// The text.
+        text: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A number is not an expand ratio.
+    #[error("expand ratio {value} is not a number between 0.001 and 1000")]
+    InvalidExpandRatio {
+        /// The value.
+        value: f64,
+    },
+    /// A file could not be read or written.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// A file's content is not what it should be.
+    #[error("{path}: {problem}", path = path.display())]
+    InvalidFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+}

@@ -1,0 +1,49 @@
+//! Once-for-all networks (OFA, Cai et al., ICLR 2020, arXiv:1908.09791): one set of weights for many networks.
+//!
+//! - [`SearchSpace`] says what may vary, [`Arch`] is one choice of it; both are plain data.
+//! - [`Supernet`] holds the weights of every network of a space; the arch is an argument of its forward pass.
+//! - [`Subnet`] is one network extracted from it, with batch-norm statistics of its own.
+//! - [`SearchSpace::cost`] gives exact MACs, parameters and activation memory without any weights.
+//!
+//! ```
+//! use burn::tensor::{Device, Tensor};
+//! use ofa_model::{SearchSpace, Statistics, SupernetConfig};
+//!
+//! let device = Device::flex();
+//! let supernet = SupernetConfig::new(SearchSpace::small_mobilenet_v3(1, 10))?.with_seed(1).init(&device);
+//! let arch = "r20-k3e3.k5e4-k7e6.k3e3.k3e3-k5e3.k3e6".parse()?;
+//! let images = Tensor::<4>::ones([2, 1, 20, 20], &device);
+//! let logits = supernet.forward(images.clone(), &arch, &mut Statistics::Batch);
+//! assert_eq!(logits.dims(), [2, 10]);
+//!
+//! let subnet = supernet.subnet(&arch).calibrate([&images]);
+//! assert_eq!(subnet.num_trainable() as u64, supernet.space().cost(&arch).parameters);
+//! # Ok::<(), ofa_model::ModelError>(())
+//! ```
+
+mod arch;
+mod calibrate;
+mod cost;
+mod elastic;
+mod error;
+mod export;
+mod importance;
+mod init;
+pub mod kernels;
+mod space;
+mod subnet;
+mod supernet;
+mod unit_network;
+mod units;
+
+pub use arch::{Arch, BlockArch, ExpandRatio, StageArch};
+pub use cost::Cost;
+pub use elastic::{Moments, Statistics};
+pub use error::ModelError;
+pub use export::SubnetCard;
+pub use kernels::Activation;
+pub use space::{Head, Mutation, SearchSpace, StageSpace, Stem};
+pub use subnet::Subnet;
+pub use supernet::{Supernet, SupernetConfig};
+pub use unit_network::UnitNetwork;
+pub use units::{BlockShape, ConvShape, HeadShape, Unit, UnitLayers, make_divisible};

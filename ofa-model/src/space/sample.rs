@@ -1,0 +1,191 @@
+//! Random archs of a space.
+
+use super::{SearchSpace, StageSpace};
+use crate::{Arch, BlockArch, StageArch};
+use rand::{Rng, RngExt};
+
+/// How likely each kind of choice is drawn anew when an arch is mutated.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mutation {
+    /// Probability that a depth, a kernel size or an expand ratio is drawn anew.
+    pub choice_probability: f64,
+    /// Probability that the resolution is drawn anew.
+    pub resolution_probability: f64,
+}
+
+impl Default for Mutation {
+    /// The values of the paper's evolutionary search: 0.1, and 0.5 for the resolution.
+    fn default() -> Self {
+        Self { choice_probability: 0.1, resolution_probability: 0.5 }
+    }
+}
+
+impl SearchSpace {
+    /// Draws every choice uniformly, as training does (paper, section 3.3).
+    ///
+    /// This is *not* uniform over networks: a deep stage stands for many more networks than a shallow one, yet both
+    /// depths are equally likely here. See [`SearchSpace::sample_network`].
+    pub fn sample(&self, rng: &mut (impl Rng + ?Sized)) -> Arch {
+        let resolution = choose(&self.resolutions, rng);
+        let stages = self.stages.iter().map(|stage| {
+            let depth = choose(&stage.depths, rng);
+            stage.sample(depth, rng)
+        });
+        Arch { resolution, stages: stages.collect() }
+    }
+
+    /// Draws a network uniformly from all networks of the space (and its resolution uniformly).
+    pub fn sample_network(&self, rng: &mut (impl Rng + ?Sized)) -> Arch {
+        let resolution = choose(&self.resolutions, rng);
+        let stages = self.stages.iter().map(|stage| {
+            let depth = stage.depth_by_networks(rng);
+            stage.sample(depth, rng)
+        });
+        Arch { resolution, stages: stages.collect() }
+    }
+
+    /// Draws some choices of `arch` anew; blocks that a greater depth brings in are drawn uniformly.
+    ///
+    /// # Panics
+    ///
+    /// If `arch` is outside the space.
+    pub fn mutate(&self, arch: &Arch, mutation: Mutation, rng: &mut (impl Rng + ?Sized)) -> Arch {
+        self.assert_contains(arch);
+        let p = mutation.choice_probability;
+        let mut child = arch.clone();
+        if rng.random_bool(mutation.resolution_probability) {
+            child.resolution = choose(&self.resolutions, rng);
+        }
+        for (stage, space) in child.stages.iter_mut().zip(&self.stages) {
+            if rng.random_bool(p) {
+                let depth = choose(&space.depths, rng);
+                stage.blocks.truncate(depth);
+                while stage.blocks.len() < depth {
+                    stage.blocks.push(space.sample_block(rng));
+                }
+            }
+            for block in &mut stage.blocks {
+                if rng.random_bool(p) {
+                    block.kernel_size = choose(&space.kernel_sizes, rng);
+                }
+                if rng.random_bool(p) {
+                    block.expand_ratio = choose(&space.expand_ratios, rng);
+                }
+            }
+        }
+        child
+    }
+
+    /// Takes every choice from either parent with equal probability.
+    ///
+    /// # Panics
+    ///
+    /// If a parent is outside the space.
+    pub fn crossover(&self, a: &Arch, b: &Arch, rng: &mut (impl Rng + ?Sized)) -> Arch {
+        self.assert_contains(a);
+        self.assert_contains(b);
+        let resolution = if rng.random_bool(0.5) { a.resolution } else { b.resolution };
+        let stages = a.stages.iter().zip(&b.stages).map(|(a, b)| {
+            let (deep, other) = if rng.random_bool(0.5) { (a, b) } else { (b, a) };
+            let blocks = deep.blocks.iter().enumerate().map(|(i, &block)| {
+                let mate = other.blocks.get(i).copied().unwrap_or(block);
+                BlockArch {
+                    kernel_size: if rng.random_bool(0.5) { block.kernel_size } else { mate.kernel_size },
+                    expand_ratio: if rng.random_bool(0.5) { block.expand_ratio } else { mate.expand_ratio },
+                }
+            });
+            StageArch { blocks: blocks.collect() }
+        });
+        Arch { resolution, stages: stages.collect() }
+    }
+
+    fn assert_contains(&self, arch: &Arch) {
+        if let Err(error) = self.check(arch) {
+            panic!("{error}");
+        }
+    }
+}
+
+impl StageSpace {
+    fn sample(&self, depth: usize, rng: &mut (impl Rng + ?Sized)) -> StageArch {
+        StageArch { blocks: (0..depth).map(|_| self.sample_block(rng)).collect() }
+    }
+
+    fn sample_block(&self, rng: &mut (impl Rng + ?Sized)) -> BlockArch {
+        BlockArch { kernel_size: choose(&self.kernel_sizes, rng), expand_ratio: choose(&self.expand_ratios, rng) }
+    }
+
+    /// A depth with probability proportional to the number of stages of that depth.
+    fn depth_by_networks(&self, rng: &mut (impl Rng + ?Sized)) -> usize {
+        let deepest = *self.depths.last().expect("a valid space offers a depth");
+        // Weights relative to the deepest depth stay finite however many blocks there are.
+        let ratio = 1.0 / (self.kernel_sizes.len() * self.expand_ratios.len()) as f64;
+        let weights: Vec<f64> = self.depths.iter().map(|&d| ratio.powi((deepest - d) as i32)).collect();
+        let mut left = rng.random::<f64>() * weights.iter().sum::<f64>();
+        for (&depth, weight) in self.depths.iter().zip(weights) {
+            left -= weight;
+            if left < 0.0 {
+                return depth;
+            }
+        }
+        deepest
+    }
+}
+
+fn choose<T: Copy>(choices: &[T], rng: &mut (impl Rng + ?Sized)) -> T {
+    choices[rng.random_range(0..choices.len())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    proptest! {
+        #[test]
+        fn every_operation_stays_inside(seed: u64) {
+            let space = SearchSpace::mobilenet_v3(1.0, 1000);
+            let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+            let (a, b) = (space.sample(rng), space.sample_network(rng));
+            let mutant = space.mutate(&a, Mutation { choice_probability: 0.5, resolution_probability: 0.5 }, rng);
+            let child = space.crossover(&a, &b, rng);
+            for arch in [a, b, mutant, child] {
+                prop_assert!(space.contains(&arch));
+                prop_assert_eq!(&arch.to_string().parse::<Arch>().unwrap(), &arch);
+            }
+        }
+
+        #[test]
+        fn a_mutation_of_probability_zero_changes_nothing(seed: u64) {
+            let space = SearchSpace::small_mobilenet_v3(1, 10);
+            let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+            let arch = space.sample(rng);
+            let none = Mutation { choice_probability: 0.0, resolution_probability: 0.0 };
+            prop_assert_eq!(space.mutate(&arch, none, rng), arch);
+        }
+    }
+
+    #[test]
+    fn the_two_distributions_differ_as_documented() {
+        let space = SearchSpace::mobilenet_v3(1.0, 1000);
+        let rng = &mut ChaCha8Rng::seed_from_u64(1);
+        let all_deep = |arch: &Arch| arch.depths().iter().all(|&depth| depth == 4);
+        let n = 4000;
+        let share = |count: usize| count as f64 / f64::from(n);
+        // Per choice (1/3)^5 = 0.4 %; over networks (6561/7371)^5 = 56 %.
+        let per_choice = share((0..n).filter(|_| all_deep(&space.sample(rng))).count());
+        let per_network = share((0..n).filter(|_| all_deep(&space.sample_network(rng))).count());
+        assert!(per_choice < 0.01, "{per_choice}");
+        assert!((0.52..0.60).contains(&per_network), "{per_network}");
+    }
+
+    #[test]
+    fn same_seed_same_arch() {
+        let space = SearchSpace::small_mobilenet_v3(1, 10);
+        let draw = |seed| space.sample(&mut ChaCha8Rng::seed_from_u64(seed));
+        assert_eq!(draw(7), draw(7));
+        assert_ne!(draw(7), draw(8));
+    }
+}

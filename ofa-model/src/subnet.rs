@@ -1,0 +1,102 @@
+//! [`Subnet`]: one network out of a supernet, in ordinary layers.
+
+use crate::elastic::{Block, ConvNorm, Head, Moments, Statistics};
+use crate::{Arch, SearchSpace, SupernetConfig};
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Device, Tensor};
+
+/// One network with its own weights and batch-norm statistics.
+#[derive(Module, Debug)]
+pub struct Subnet {
+    pub(crate) stem: ConvNorm,
+    blocks: Vec<Block>,
+    head: Head,
+    #[module(skip)]
+    space: SearchSpace,
+    #[module(skip)]
+    arch: Arch,
+}
+
+impl Subnet {
+    pub(crate) fn new(stem: ConvNorm, blocks: Vec<Block>, head: Head, space: SearchSpace, arch: Arch) -> Self {
+        Self { stem, blocks, head, space, arch }
+    }
+
+    /// A network of the right shapes with arbitrary weights, to be filled from a file.
+    ///
+    /// # Panics
+    ///
+    /// If `arch` is outside the space or the space is invalid.
+    pub(crate) fn blank(space: SearchSpace, arch: &Arch, device: &Device) -> Self {
+        let config = SupernetConfig::new(space).expect("the space has been validated");
+        config.init(device).subnet(arch)
+    }
+
+    /// The choices this network is made of.
+    pub fn arch(&self) -> &Arch {
+        &self.arch
+    }
+
+    /// The space it comes from.
+    pub fn space(&self) -> &SearchSpace {
+        &self.space
+    }
+
+    /// Logits `[batch, classes]` for images `[batch, channels, height, width]`.
+    pub fn forward(&self, images: Tensor<4>, statistics: &mut Statistics) -> Tensor<2> {
+        let stem = self.stem.forward(images, statistics);
+        let features = self.blocks.iter().fold(stem, |x, block| block.forward(x, statistics));
+        self.head.forward(features, statistics)
+    }
+
+    /// Logits `[batch, classes]` with the network's own running statistics: inference.
+    pub fn infer(&self, images: Tensor<4>) -> Tensor<2> {
+        self.forward(images, &mut Statistics::Running)
+    }
+
+    /// Number of trainable numbers: weights, biases, batch-norm scales and shifts.
+    pub fn num_trainable(&self) -> usize {
+        trainable_numbers(self)
+    }
+
+    /// Replaces the running statistics of every batch norm, given in the order of the forward pass.
+    ///
+    /// # Panics
+    ///
+    /// If there are more or fewer moments than batch norms.
+    pub(crate) fn set_statistics(&mut self, moments: Vec<Moments>) {
+        let mut moments = moments.into_iter();
+        let convolutions = std::iter::once(&mut self.stem)
+            .chain(self.blocks.iter_mut().flat_map(Block::convolutions_mut))
+            .chain([&mut self.head.expand]);
+        for convolution in convolutions {
+            convolution.norm.set_running(moments.next().expect("moments for every batch norm"));
+        }
+        assert!(moments.next().is_none(), "more moments than batch norms");
+    }
+}
+
+/// Numbers of `module` that training may change.
+pub(crate) fn trainable_numbers<M: Module>(module: &M) -> usize {
+    #[derive(Default)]
+    struct Count {
+        path: Vec<String>,
+        numbers: usize,
+    }
+    impl ModuleVisitor for Count {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.to_owned());
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+            if !self.path.last().is_some_and(|name| name.starts_with("running_")) {
+                self.numbers += parameter.shape().num_elements();
+            }
+        }
+    }
+    let mut count = Count::default();
+    module.visit(&mut count);
+    count.numbers
+}

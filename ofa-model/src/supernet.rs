@@ -1,0 +1,198 @@
+//! [`Supernet`]: the weights of every network of a space at once.
+
+use crate::elastic::{Block, ConvNorm, ElasticBlock, Head, Statistics};
+use crate::{Arch, ModelError, SearchSpace, Subnet, UnitLayers, init::Initializer};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+/// All weights of a [`SearchSpace`]; any subnet is a slice of them.
+#[derive(Module, Debug)]
+pub struct Supernet {
+    stem: ConvNorm,
+    first_block: Block,
+    stages: Vec<ElasticStage>,
+    head: Head,
+    #[module(skip)]
+    space: SearchSpace,
+}
+
+/// The blocks of one stage at its greatest depth.
+#[derive(Module, Debug)]
+struct ElasticStage {
+    blocks: Vec<ElasticBlock>,
+}
+
+/// What a supernet is made of.
+#[derive(Clone, Debug)]
+pub struct SupernetConfig {
+    space: SearchSpace,
+    seed: u64,
+}
+
+impl SupernetConfig {
+    /// A supernet for every network of `space`, with initial weights drawn from seed 0.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::InvalidSpace`] if the space contradicts itself.
+    pub fn new(space: SearchSpace) -> Result<Self, ModelError> {
+        space.validate()?;
+        Ok(Self { space, seed: 0 })
+    }
+
+    /// Draws the initial weights from `seed`.
+    pub fn with_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// Draws the initial weights: He's fan-out normal for convolutions, identity for kernel transforms.
+    ///
+    /// The same seed gives the same weights on every backend. For training, `device` must be an autodiff device.
+    pub fn init(self, device: &Device) -> Supernet {
+        let Self { space, seed } = self;
+        let (epsilon, init) = (space.norm_epsilon, &mut Initializer::new(seed, device));
+        let stem = ConvNorm::dense(&space.stem_shape(), epsilon, init);
+        let first_block = Block::init(&space.first_block_shape(), epsilon, init);
+        let mut stages = Vec::with_capacity(space.stages.len());
+        for (s, stage) in space.stages.iter().enumerate() {
+            let (depth, ratio) = (last(&stage.depths), last(&stage.expand_ratios));
+            let shape = |b| space.block_shape(s, b, last(&stage.kernel_sizes), ratio);
+            let blocks = (0..depth).map(|b| ElasticBlock::init(&shape(b), &stage.kernel_sizes, epsilon, init));
+            stages.push(ElasticStage { blocks: blocks.collect() });
+        }
+        let head = Head::init(&space.head_shape(), epsilon, init);
+        Supernet { stem, first_block, stages, head, space }
+    }
+}
+
+fn last<T: Copy>(choices: &[T]) -> T {
+    *choices.last().expect("a valid space offers at least one choice")
+}
+
+impl Supernet {
+    /// The space whose networks this supernet holds.
+    pub fn space(&self) -> &SearchSpace {
+        &self.space
+    }
+
+    /// Logits `[batch, classes]` of subnet `arch` for images `[batch, channels, height, width]`.
+    ///
+    /// In training `statistics` is [`Statistics::Batch`]: gradients reach exactly the weights that `arch` uses.
+    ///
+    /// # Panics
+    ///
+    /// If `arch` is outside the space.
+    pub fn forward(&self, images: Tensor<4>, arch: &Arch, statistics: &mut Statistics) -> Tensor<2> {
+        self.view(arch).forward(images, statistics)
+    }
+
+    /// The subnet `arch` as an independent network without gradients.
+    ///
+    /// Its batch-norm statistics are slices of the supernet's, which mean nothing before an import or a calibration:
+    /// see [`Subnet::calibrate`].
+    ///
+    /// # Panics
+    ///
+    /// If `arch` is outside the space.
+    pub fn subnet(&self, arch: &Arch) -> Subnet {
+        self.view(arch).valid()
+    }
+
+    /// The subnet `arch` whose weights are slices of this supernet's, linked to them for gradients.
+    fn view(&self, arch: &Arch) -> Subnet {
+        let mut blocks = vec![self.first_block.clone()];
+        let mut elastic = self.stages.iter().zip(&arch.stages).flat_map(|(all, some)| &all.blocks[..some.blocks.len()]);
+        for unit in self.space.units(arch).iter().skip(2) {
+            if let UnitLayers::Block(shape) = &unit.layers {
+                let block = elastic.next().expect("an arch of the space has no more blocks than the supernet");
+                blocks.push(block.at(shape));
+            }
+        }
+        Subnet::new(self.stem.clone(), blocks, self.head.clone(), self.space.clone(), arch.clone())
+    }
+
+    /// Replaces every elastic block, stage by stage.
+    pub(crate) fn map_blocks(mut self, mut change: impl FnMut(usize, usize, ElasticBlock) -> ElasticBlock) -> Self {
+        for (s, stage) in self.stages.iter_mut().enumerate() {
+            let blocks = std::mem::take(&mut stage.blocks).into_iter().enumerate();
+            stage.blocks = blocks.map(|(b, block)| change(s, b, block)).collect();
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::optim::GradientsParams;
+    use burn::tensor::{Distribution, Tolerance};
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    fn images(n: usize, size: usize, device: &Device) -> Tensor<4> {
+        device.seed(5);
+        Tensor::random([n, 1, size, size], Distribution::Normal(0.0, 1.0), device)
+    }
+
+    fn supernet(device: &Device) -> Supernet {
+        SupernetConfig::new(SearchSpace::small_mobilenet_v3(1, 10)).unwrap().with_seed(3).init(device)
+    }
+
+    #[test]
+    fn every_subnet_computes_what_the_supernet_does() {
+        let device = Device::flex();
+        let supernet = supernet(&device);
+        let rng = &mut ChaCha8Rng::seed_from_u64(11);
+        for _ in 0..100 {
+            let arch = supernet.space().sample(rng);
+            let x = images(2, arch.resolution, &device);
+            let expected = supernet.forward(x.clone(), &arch, &mut Statistics::Batch);
+            let subnet = supernet.subnet(&arch);
+            assert_eq!(subnet.num_trainable() as u64, supernet.space().cost(&arch).parameters, "{arch}");
+            let found = subnet.forward(x, &mut Statistics::Batch);
+            found.into_data().assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-6));
+        }
+    }
+
+    #[test]
+    fn gradients_reach_the_used_slices_only() {
+        let device = Device::flex().autodiff();
+        let supernet = supernet(&device);
+        let arch = supernet.space().smallest();
+        let loss = supernet.forward(images(4, 20, &device), &arch, &mut Statistics::Batch).powf_scalar(2.0).mean();
+        let gradients = GradientsParams::from_grads(loss.backward(), &supernet);
+
+        let block = &supernet.stages[0].blocks[0];
+        let expand = &block.expand.as_ref().unwrap().weight;
+        let gradient = gradients.get::<4>(expand.id).unwrap();
+        let [all, _, _, _] = expand.dims();
+        let used = supernet.space().block_shape(0, 0, 3, 3.into()).mid_channels;
+        assert!(used < all);
+        let norm = |range: std::ops::Range<usize>| gradient.clone().slice([range]).abs().sum().into_scalar::<f32>();
+        assert!(norm(0..used) > 0.0);
+        assert_eq!(norm(used..all), 0.0);
+        // The kernel of size 3 comes through both transforms; the third block of a stage of depth 2 is not used.
+        assert!(block.depthwise.transforms.iter().all(|matrix| gradients.get::<2>(matrix.id).is_some()));
+        let skipped = &supernet.stages[0].blocks[2].project.weight;
+        assert!(gradients.get::<4>(skipped.id).is_none());
+    }
+
+    #[test]
+    fn the_seed_decides_the_weights() {
+        let device = Device::flex();
+        let logits = |seed| {
+            let config = SupernetConfig::new(SearchSpace::small_mobilenet_v3(1, 10)).unwrap().with_seed(seed);
+            let supernet = config.init(&device);
+            supernet.forward(images(1, 28, &device), &supernet.space().largest(), &mut Statistics::Batch).into_data()
+        };
+        assert_eq!(logits(1), logits(1));
+        assert_ne!(logits(1), logits(2));
+    }
+
+    #[test]
+    fn parameters_of_the_published_supernet() {
+        let config = SupernetConfig::new(SearchSpace::mobilenet_v3(1.0, 1000)).unwrap();
+        let supernet = config.init(&Device::flex());
+        assert_eq!(crate::subnet::trainable_numbers(&supernet), 7_678_880);
+    }
+}

@@ -1,0 +1,228 @@
+//! [`AccuracyTable`]: measured accuracies of archs, built once and asked for ever.
+
+use crate::SearchError;
+use crate::table_file::{self, Content, Format, invalid};
+use ofa_model::{Arch, SearchSpace};
+use serde::{Deserialize, Serialize};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+/// The conditions under which a table was measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccuracyHeader {
+    /// Name of the search space.
+    pub space: String,
+    /// Seed of the sampled archs and of the data split.
+    pub seed: u64,
+    /// Number of images the accuracy was measured on.
+    pub validation_images: usize,
+    /// Number of images the batch-norm statistics of each arch were re-estimated on.
+    pub calibration_images: usize,
+    /// Fingerprint of the supernet's weights and of the data.
+    pub source: String,
+}
+
+/// The measured accuracy of one arch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AccuracyRow {
+    /// The arch.
+    #[serde(with = "arch_text")]
+    pub arch: Arch,
+    /// Top-1 accuracy, a fraction between 0 and 1.
+    pub top1: f64,
+    /// Multiply-accumulate operations.
+    pub macs: u64,
+    /// Trainable numbers.
+    pub parameters: u64,
+}
+
+/// Measured accuracies of archs of one space: the first of the two tables that every scenario is answered from.
+#[derive(Clone, Debug)]
+pub struct AccuracyTable {
+    header: AccuracyHeader,
+    rows: Vec<AccuracyRow>,
+    index: HashMap<Arch, usize>,
+    dropped_line: Option<String>,
+}
+
+struct AccuracyFormat;
+
+impl Format for AccuracyFormat {
+    const TITLE: &'static str = "accuracy table 1";
+    const COLUMNS: &'static [&'static str] = &["arch", "top1", "macs", "parameters"];
+    type Header = AccuracyHeader;
+    type Row = AccuracyRow;
+}
+
+impl AccuracyTable {
+    /// Measures `archs` and writes each row to the CSV file `path` as soon as it is known.
+    ///
+    /// An existing file is gone on with: its rows are kept and only archs that it lacks are measured, so a killed
+    /// builder loses the row in progress and nothing else. `measure` gives the top-1 accuracy of an arch as a fraction;
+    /// `progress` hears the number of archs done, their total and the row after each measurement.
+    ///
+    /// # Errors
+    ///
+    /// If the file was measured under other conditions than `header` (naming the field), is damaged (naming the line)
+    /// or cannot be written, if an arch is outside `space`, or if `measure` fails or gives no fraction.
+    pub fn measure<E>(
+        path: &Path,
+        header: &AccuracyHeader,
+        space: &SearchSpace,
+        archs: &[Arch],
+        mut measure: impl FnMut(&Arch) -> Result<f64, E>,
+        mut progress: impl FnMut(usize, usize, &AccuracyRow),
+    ) -> Result<Self, SearchError>
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        archs.iter().try_for_each(|arch| space.check(arch))?;
+        check_space(path, header, space)?;
+        let (content, mut appender) = table_file::open::<AccuracyFormat>(path, header)?;
+        let mut table = Self::from_content(path, space, content)?;
+
+        let mut seen = HashSet::new();
+        let wanted: Vec<&Arch> = archs.iter().filter(|arch| seen.insert(*arch)).collect();
+        let missing: Vec<&Arch> = wanted.iter().copied().filter(|arch| table.get(arch).is_none()).collect();
+        let resumed = wanted.len() - missing.len();
+        for (measured, arch) in missing.into_iter().enumerate() {
+            let top1 =
+                measure(arch).map_err(|error| SearchError::Measure { arch: arch.to_string(), source: error.into() })?;
+            if !(0.0..=1.0).contains(&top1) {
+                return Err(SearchError::InvalidAccuracy { arch: arch.to_string(), top1 });
+            }
+            let cost = space.cost(arch);
+            let row = AccuracyRow { arch: arch.clone(), top1, macs: cost.macs, parameters: cost.parameters };
+            appender.append(&row)?;
+            progress(resumed + measured + 1, wanted.len(), &row);
+            table.index.insert(arch.clone(), table.rows.len());
+            table.rows.push(row);
+        }
+        Ok(table)
+    }
+
+    /// Reads a table of `space`.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, is about another space, or has a damaged, contradictory or impossible row (naming
+    /// the line).
+    pub fn load(path: &Path, space: &SearchSpace) -> Result<Self, SearchError> {
+        let content = table_file::read::<AccuracyFormat>(path)?;
+        check_space(path, &content.header, space)?;
+        Self::from_content(path, space, content)
+    }
+
+    fn from_content(path: &Path, space: &SearchSpace, content: Content<AccuracyFormat>) -> Result<Self, SearchError> {
+        let Content { header, rows, dropped, .. } = content;
+        let mut table =
+            Self { header, rows: Vec::with_capacity(rows.len()), index: HashMap::new(), dropped_line: dropped };
+        for (line, row) in rows {
+            check_row(path, line, &row, space)?;
+            match table.index.entry(row.arch.clone()) {
+                Entry::Vacant(entry) => {
+                    entry.insert(table.rows.len());
+                    table.rows.push(row);
+                }
+                Entry::Occupied(entry) => {
+                    let before = table.rows[*entry.get()].top1;
+                    if before != row.top1 {
+                        return Err(SearchError::ConflictingRows {
+                            path: path.to_owned(),
+                            line,
+                            key: row.arch.to_string(),
+                            found: row.top1.to_string(),
+                            before: before.to_string(),
+                        });
+                    }
+                }
+            }
+        }
+        Ok(table)
+    }
+
+    /// The conditions of measurement.
+    pub fn header(&self) -> &AccuracyHeader {
+        &self.header
+    }
+
+    /// The rows in the order of measurement.
+    pub fn rows(&self) -> &[AccuracyRow] {
+        &self.rows
+    }
+
+    /// The unfinished last line that was dropped when the table was read: what a killed builder left behind.
+    pub fn dropped_line(&self) -> Option<&str> {
+        self.dropped_line.as_deref()
+    }
+
+    /// The measured top-1 accuracy of `arch`.
+    pub fn get(&self, arch: &Arch) -> Option<f64> {
+        self.index.get(arch).map(|&row| self.rows[row].top1)
+    }
+
+    /// Archs and accuracies, to fit a predictor on.
+    pub fn samples(&self) -> Vec<(Arch, f64)> {
+        self.rows.iter().map(|row| (row.arch.clone(), row.top1)).collect()
+    }
+
+    /// The most accurate arch whose cost is at most `limit`, the cheaper one of two equals: the table look-up of the
+    /// paper's first version. `None` if no row is cheap enough.
+    pub fn best_under(&self, limit: f64, cost: impl Fn(&Arch) -> f64) -> Option<&AccuracyRow> {
+        self.rows
+            .iter()
+            .map(|row| (row, cost(&row.arch)))
+            .filter(|(_, cost)| *cost <= limit)
+            .max_by(|(a, a_cost), (b, b_cost)| a.top1.total_cmp(&b.top1).then(b_cost.total_cmp(a_cost)))
+            .map(|(row, _)| row)
+    }
+}
+
+fn check_space(path: &Path, header: &AccuracyHeader, space: &SearchSpace) -> Result<(), SearchError> {
+    if header.space == space.name {
+        return Ok(());
+    }
+    Err(SearchError::HeaderMismatch {
+        path: path.to_owned(),
+        field: "space".into(),
+        found: header.space.clone(),
+        expected: space.name.clone(),
+    })
+}
+
+fn check_row(path: &Path, line: u64, row: &AccuracyRow, space: &SearchSpace) -> Result<(), SearchError> {
+    let arch = &row.arch;
+    space.check(arch).map_err(|source| SearchError::OutsideSpace { path: path.to_owned(), line, source })?;
+    if !(0.0..=1.0).contains(&row.top1) {
+        return Err(invalid(path, line, format!("top1 of `{arch}` is {}, not a fraction between 0 and 1", row.top1)));
+    }
+    let cost = space.cost(arch);
+    if (row.macs, row.parameters) != (cost.macs, cost.parameters) {
+        // A space of the same name, but other widths: its accuracies are about other networks.
+        let problem = format!(
+            "`{arch}` has {} MACs and {} parameters here, but {} and {} in space `{}`",
+            row.macs, row.parameters, cost.macs, cost.parameters, space.name
+        );
+        return Err(invalid(path, line, problem));
+    }
+    Ok(())
+}
+
+/// An arch as its text form.
+mod arch_text {
+    use ofa_model::Arch;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(arch: &Arch, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(arch)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arch, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! The cheapest arch of a space, so that an impossible budget is an answer and not an endless search.
+
+use crate::problem::finite;
+use crate::{Constraint, Problem, SearchError};
+use ofa_model::{Arch, BlockArch, SearchSpace};
+
+/// The cheapest arch found, and its cost.
+///
+/// From the smallest arch at each resolution, every depth and every block's pair of kernel size and expand ratio is
+/// changed on its own as long as that lowers the cost. The result is the cheapest arch of the space if the cost is a sum
+/// of terms that each depend on the resolution and on one block and are not negative (MACs, parameters, latency by
+/// table), or if it never falls when a choice grows. For other costs it is a local minimum.
+///
+/// # Panics
+///
+/// If the space is invalid.
+pub fn cheapest_arch(space: &SearchSpace, cost: impl Fn(&Arch) -> f64) -> (Arch, f64) {
+    let smallest = space.smallest();
+    let descents = space.resolutions.iter().map(|&r| descend(space, smallest.at_resolution(r), &cost));
+    descents.min_by(|(_, a), (_, b)| a.total_cmp(b)).expect("a valid space offers a resolution")
+}
+
+impl Problem<'_> {
+    /// An arch that meets every constraint, if one is found without asking the objective.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchError::Infeasible`] if one constraint alone cannot be met, as far as [`cheapest_arch`] can tell.
+    pub(crate) fn feasible_arch(&self) -> Result<Option<Arch>, SearchError> {
+        for Constraint { limit, .. } in &self.constraints {
+            if !(limit.is_finite() && *limit > 0.0) {
+                let problem = "a limit must be positive and finite";
+                return Err(SearchError::InvalidSetting { setting: "limit", value: limit.to_string(), problem });
+            }
+        }
+        for &resolution in &self.space.resolutions {
+            let arch = self.space.smallest().at_resolution(resolution);
+            if self.allows(&self.costs(&arch)?) {
+                return Ok(Some(arch));
+            }
+        }
+        for Constraint { name, unit, limit, cost } in &self.constraints {
+            let (arch, cost) = cheapest_arch(self.space, cost);
+            if finite(name, &arch, cost)? > *limit {
+                let (constraint, unit, arch) = (name.clone(), unit.clone(), arch.to_string());
+                return Err(SearchError::Infeasible { constraint, unit, limit: *limit, arch, cost });
+            }
+        }
+        let excess =
+            |arch: &Arch| self.constraints.iter().map(|c| (c.cost)(arch) / c.limit).fold(f64::NEG_INFINITY, f64::max);
+        let (arch, _) = cheapest_arch(self.space, excess);
+        Ok(self.allows(&self.costs(&arch)?).then_some(arch))
+    }
+}
+
+fn descend(space: &SearchSpace, start: Arch, cost: &impl Fn(&Arch) -> f64) -> (Arch, f64) {
+    let mut lowest = cost(&start);
+    let mut arch = start;
+    loop {
+        let before = lowest;
+        for stage in 0..space.stages.len() {
+            for place in 0..=arch.stages[stage].blocks.len() {
+                // The last place stands for the depth.
+                for change in changes(space, &arch, stage, place) {
+                    let cost = cost(&change);
+                    if cost < lowest {
+                        (arch, lowest) = (change, cost);
+                    }
+                }
+            }
+        }
+        if lowest >= before || lowest.is_nan() {
+            return (arch, lowest);
+        }
+    }
+}
+
+/// `arch` with other choices in one block, or with other depths of a stage if `place` is behind its last block.
+fn changes(space: &SearchSpace, arch: &Arch, stage: usize, place: usize) -> Vec<Arch> {
+    let choices = &space.stages[stage];
+    let with = |change: &dyn Fn(&mut Vec<BlockArch>)| {
+        let mut arch = arch.clone();
+        change(&mut arch.stages[stage].blocks);
+        arch
+    };
+    let blocks = &arch.stages[stage].blocks;
+    if place >= blocks.len() {
+        let last = blocks[blocks.len() - 1];
+        return choices.depths.iter().map(|&depth| with(&|blocks| blocks.resize(depth, last))).collect();
+    }
+    let pairs = choices.kernel_sizes.iter().flat_map(|&kernel_size| {
+        choices.expand_ratios.iter().map(move |&expand_ratio| BlockArch { kernel_size, expand_ratio })
+    });
+    pairs.map(|block| with(&|blocks| blocks[place] = block)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::AdditiveCost;
+    use crate::testing::{all_archs, tiny_space};
+    use proptest::prelude::*;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    fn problem<'a>(space: &'a SearchSpace, constraints: Vec<Constraint<'a>>) -> Problem<'a> {
+        Problem { space, objective: &|_: &Arch| 0.0, constraints }
+    }
+
+    proptest! {
+        /// The guarantee: any non-negative sum over blocks, however odd, has its minimum found.
+        #[test]
+        fn the_cheapest_arch_of_a_random_sum_is_found(seed: u64) {
+            let space = tiny_space();
+            let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+            let cost = AdditiveCost::new(&space, |_| rng.random::<f64>());
+            let (arch, lowest) = cheapest_arch(&space, |arch| cost.of(arch));
+            let true_lowest = all_archs(&space).iter().map(|arch| cost.of(arch)).fold(f64::INFINITY, f64::min);
+            prop_assert_eq!(lowest, true_lowest, "{}", arch);
+        }
+    }
+
+    #[test]
+    fn an_infeasible_limit_names_the_cheapest_arch() {
+        let space = SearchSpace::small_mobilenet_v3(1, 10);
+        let cheapest = space.smallest();
+        let macs = space.cost(&cheapest).macs as f64;
+        let error = problem(&space, vec![Constraint::macs(&space, macs - 1.0)]).feasible_arch().unwrap_err();
+        let SearchError::Infeasible { constraint, arch, cost, .. } = &error else { panic!("{error}") };
+        assert_eq!((constraint.as_str(), arch.as_str(), *cost), ("MACs", cheapest.to_string().as_str(), macs));
+        assert_eq!(problem(&space, vec![Constraint::macs(&space, macs)]).feasible_arch().unwrap(), Some(cheapest));
+    }
+
+    #[test]
+    fn a_feasible_arch_is_found_where_the_smallest_is_not_feasible() {
+        let space = tiny_space();
+        // Larger kernels are cheaper here, and MACs are limited too.
+        let kernels = |arch: &Arch| 20.0 - arch.stages[0].blocks.iter().map(|b| b.kernel_size as f64).sum::<f64>();
+        let constraints = vec![Constraint::at_most("odd", 15.0, "points", kernels), Constraint::macs(&space, 1e6)];
+        let problem = problem(&space, constraints);
+        let arch = problem.feasible_arch().unwrap().unwrap();
+        assert!(problem.allows(&problem.costs(&arch).unwrap()), "{arch}");
+    }
+
+    #[test]
+    fn impossible_limits_and_costs_are_named() {
+        let space = tiny_space();
+        let refuse = |limit, cost: fn(&Arch) -> f64| {
+            problem(&space, vec![Constraint::at_most("energy", limit, "mJ", cost)])
+                .feasible_arch()
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(refuse(0.0, |_| 1.0).starts_with("limit is 0"));
+        assert!(refuse(f64::NAN, |_| 1.0).starts_with("limit is NaN"));
+        assert!(refuse(1.0, |_| f64::NAN).starts_with("energy of arch `r8-k3e3` is NaN"));
+    }
+}

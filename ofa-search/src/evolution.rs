@@ -1,0 +1,131 @@
+//! [`Evolution`]: the paper's evolutionary search.
+
+use crate::{SearchStrategy, Trial};
+use ofa_model::{Arch, Mutation, SearchSpace};
+use rand::{Rng, RngExt};
+use serde::{Deserialize, Serialize};
+
+/// Settings of [`Evolution`]; the defaults are the original's.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EvolutionConfig {
+    /// Archs in a generation.
+    pub population: usize,
+    /// Share of a generation's size that survives as parents.
+    pub parent_ratio: f64,
+    /// Share of children that are mutants of one parent; the rest are crossovers of two.
+    pub mutation_ratio: f64,
+    /// Probability that a mutation draws a depth, a kernel size or an expand ratio anew.
+    pub mutation_probability: f64,
+    /// Probability that a mutation draws the resolution anew.
+    pub resolution_probability: f64,
+}
+
+impl Default for EvolutionConfig {
+    fn default() -> Self {
+        let Mutation { choice_probability, resolution_probability } = Mutation::default();
+        Self {
+            population: 100,
+            parent_ratio: 0.25,
+            mutation_ratio: 0.5,
+            mutation_probability: choice_probability,
+            resolution_probability,
+        }
+    }
+}
+
+/// Keeps the best archs of all generations as parents; the next generation are their mutants and crossovers.
+///
+/// As the original's (CODE of the paper), but every child counts, no arch is tried twice, and the first generation does
+/// not wait for luck under a tight constraint: after some infeasible draws in a row it crosses them with a known
+/// feasible arch.
+#[derive(Clone, Debug)]
+pub struct Evolution {
+    config: EvolutionConfig,
+    /// Best first.
+    parents: Vec<Trial>,
+    generation: Vec<Trial>,
+    feasible: Option<Arch>,
+    rejections_in_a_row: u32,
+}
+
+impl Default for Evolution {
+    fn default() -> Self {
+        Self::new(EvolutionConfig::default())
+    }
+}
+
+impl Evolution {
+    /// Evolution from a random first generation.
+    ///
+    /// # Panics
+    ///
+    /// If the population is empty or a ratio or probability is not between 0 and 1.
+    pub fn new(config: EvolutionConfig) -> Self {
+        let EvolutionConfig { population, parent_ratio, mutation_ratio, mutation_probability, resolution_probability } =
+            config;
+        let shares = [parent_ratio, mutation_ratio, mutation_probability, resolution_probability];
+        assert!(population > 0 && shares.iter().all(|share| (0.0..=1.0).contains(share)), "{config:?}");
+        Self { config, parents: vec![], generation: vec![], feasible: None, rejections_in_a_row: 0 }
+    }
+
+    fn first_generation(&self, space: &SearchSpace, rng: &mut dyn Rng) -> Arch {
+        /// Infeasible draws for each further crossover.
+        const PATIENCE: u32 = 20;
+        let draw = space.sample(rng);
+        let Some(feasible) = &self.feasible else { return draw };
+        // Each crossover takes about half of the remaining choices from the feasible arch.
+        (0..self.rejections_in_a_row / PATIENCE).take(16).fold(draw, |arch, _| space.crossover(&arch, feasible, rng))
+    }
+
+    fn child(&self, space: &SearchSpace, rng: &mut dyn Rng) -> Arch {
+        let parent = self.parent(rng);
+        if rng.random_bool(self.config.mutation_ratio) {
+            let mutation = Mutation {
+                choice_probability: self.config.mutation_probability,
+                resolution_probability: self.config.resolution_probability,
+            };
+            space.mutate(parent, mutation, rng)
+        } else {
+            space.crossover(parent, self.parent(rng), rng)
+        }
+    }
+
+    fn parent(&self, rng: &mut dyn Rng) -> &Arch {
+        &self.parents[rng.random_range(0..self.parents.len())].arch
+    }
+}
+
+impl SearchStrategy for Evolution {
+    fn name(&self) -> &str {
+        "evolution"
+    }
+
+    fn batch_size(&self) -> usize {
+        self.config.population - self.generation.len()
+    }
+
+    fn start(&mut self, feasible: &Arch) {
+        self.feasible = Some(feasible.clone());
+    }
+
+    fn ask(&mut self, space: &SearchSpace, rng: &mut dyn Rng) -> Option<Arch> {
+        Some(if self.parents.is_empty() { self.first_generation(space, rng) } else { self.child(space, rng) })
+    }
+
+    fn reject(&mut self, _: &Arch) {
+        self.rejections_in_a_row += 1;
+    }
+
+    fn tell(&mut self, trial: &Trial) {
+        self.rejections_in_a_row = 0;
+        self.generation.push(trial.clone());
+        if self.generation.len() == self.config.population {
+            self.parents.append(&mut self.generation);
+            // A stable sort: of two equals the older one survives.
+            self.parents.sort_by(|a, b| b.score.total_cmp(&a.score));
+            let survivors = (self.config.population as f64 * self.config.parent_ratio).round() as usize;
+            self.parents.truncate(survivors.max(1));
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! [`FitReport`]: how good a predictor is on archs it has not seen.
+
+use crate::{Predictor, SearchError, kendall_tau, rmse, spearman};
+use ofa_model::Arch;
+use rand::{SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+/// Agreement of a predictor with measurements it was not fitted on.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FitReport {
+    /// Number of samples the predictor was fitted on.
+    pub training_rows: usize,
+    /// Number of samples it is judged by.
+    pub held_out_rows: usize,
+    /// Root mean squared error, in the unit of the targets.
+    pub rmse: f64,
+    /// Kendall's tau-b.
+    pub kendall_tau: f64,
+    /// Spearman's rho.
+    pub spearman: f64,
+}
+
+impl FitReport {
+    /// Compares `predictor`, fitted on `training_rows` samples, with `held_out` ones.
+    ///
+    /// # Errors
+    ///
+    /// If the predictor cannot score an arch.
+    pub fn new(predictor: &dyn Predictor, training_rows: usize, held_out: &[(Arch, f64)]) -> Result<Self, SearchError> {
+        let (archs, measured): (Vec<Arch>, Vec<f64>) = held_out.iter().cloned().unzip();
+        let predicted = predictor.predict(&archs)?;
+        Ok(Self {
+            training_rows,
+            held_out_rows: held_out.len(),
+            rmse: rmse(&predicted, &measured),
+            kendall_tau: kendall_tau(&predicted, &measured),
+            spearman: spearman(&predicted, &measured),
+        })
+    }
+}
+
+/// Samples to fit on, and samples held out.
+pub(crate) type Split = (Vec<(Arch, f64)>, Vec<(Arch, f64)>);
+
+/// Holds out a share of the samples, chosen by seed.
+pub(crate) fn split(samples: &[(Arch, f64)], holdout_fraction: f64, seed: u64) -> Result<Split, SearchError> {
+    if !(0.0..1.0).contains(&holdout_fraction) {
+        let (setting, value) = ("holdout_fraction", holdout_fraction.to_string());
+        return Err(SearchError::InvalidSetting { setting, value, problem: "it must be a share below 1" });
+    }
+    let mut shuffled = samples.to_vec();
+    shuffled.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    let held_out = shuffled.split_off(samples.len() - (samples.len() as f64 * holdout_fraction).round() as usize);
+    let found = shuffled.len().min(held_out.len());
+    if found < 2 {
+        let (purpose, what) = ("a fit report", "samples to fit on and as many to judge by");
+        return Err(SearchError::TooFewSamples { purpose, what, needed: 2, found });
+    }
+    Ok((shuffled, held_out))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{additive_accuracy, all_archs, tiny_space};
+
+    fn samples() -> Vec<(Arch, f64)> {
+        all_archs(&tiny_space()).into_iter().map(|arch| (arch.clone(), additive_accuracy(&arch))).collect()
+    }
+
+    #[test]
+    fn a_perfect_predictor_has_a_perfect_report() {
+        let report = FitReport::new(&additive_accuracy, 0, &samples()).unwrap();
+        assert_eq!((report.rmse, report.held_out_rows), (0.0, 40));
+        assert!((report.kendall_tau - 1.0).abs() < 1e-12 && (report.spearman - 1.0).abs() < 1e-12, "{report:?}");
+    }
+
+    #[test]
+    fn a_split_keeps_every_sample_once() {
+        let samples = samples();
+        let (train, held_out) = split(&samples, 0.25, 1).unwrap();
+        assert_eq!((train.len(), held_out.len()), (30, 10));
+        let mut together = [train.clone(), held_out].concat();
+        together.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let mut sorted = samples.clone();
+        sorted.sort_by(|(a, _), (b, _)| a.cmp(b));
+        assert_eq!(together, sorted);
+        assert_eq!(split(&samples, 0.25, 1).unwrap().0, train);
+        assert_ne!(split(&samples, 0.25, 2).unwrap().0, train);
+    }
+
+    #[test]
+    fn splits_that_leave_nothing_are_refused() {
+        assert!(split(&samples(), 0.0, 1).unwrap_err().to_string().contains("found 0"));
+        assert!(split(&samples(), 1.0, 1).unwrap_err().to_string().starts_with("holdout_fraction is 1"));
+    }
+}

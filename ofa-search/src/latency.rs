@@ -1,0 +1,278 @@
+//! [`LatencyTable`]: measured latencies of units, which add up to the latency of any arch.
+
+mod overhead;
+
+pub use overhead::Overhead;
+
+use crate::table_file::{self, Content, Format, invalid};
+use crate::timing::{TimedRun, device_name, time_interleaved};
+use crate::unit_key::{format_unit, parse_unit};
+use crate::{AdditiveCost, Latency, LatencyConfig, SearchError, distinct_units};
+use burn::tensor::Device;
+use ofa_model::{Arch, SearchSpace, Unit};
+use rand::{SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The conditions under which a table was measured, and what was fitted to it since.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LatencyHeader {
+    /// Name of the search space whose units were measured.
+    pub space: String,
+    /// The device.
+    pub device: String,
+    /// Images a forward pass.
+    pub batch: usize,
+    /// Threads and processor.
+    pub threads: String,
+    /// What whole networks take beside their units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overhead: Option<Overhead>,
+}
+
+/// Measured latencies of units on one device: the second of the two tables that every scenario is answered from.
+///
+/// A network takes about as long as its units one after the other; [`LatencyTable::fit_overhead`] corrects the sum by
+/// measurements of whole networks.
+#[derive(Clone, Debug)]
+pub struct LatencyTable {
+    header: LatencyHeader,
+    units: BTreeMap<Unit, Latency>,
+    dropped_line: Option<String>,
+}
+
+struct LatencyFormat;
+
+#[derive(Serialize, Deserialize)]
+struct LatencyRow {
+    unit: String,
+    input_size: usize,
+    macs: u64,
+    median_ms: f64,
+    iqr_ms: f64,
+    samples: usize,
+}
+
+impl Format for LatencyFormat {
+    const TITLE: &'static str = "latency table 1";
+    const COLUMNS: &'static [&'static str] = &["unit", "input_size", "macs", "median_ms", "iqr_ms", "samples"];
+    const RESULTS: &'static [&'static str] = &["overhead"];
+    type Header = LatencyHeader;
+    type Row = LatencyRow;
+}
+
+impl LatencyTable {
+    /// Times every unit of `space` on `device` and writes the rows to the CSV file `path`.
+    ///
+    /// Units are timed in random groups, in turns within a group, so that a machine that others use too does not make
+    /// one stage look slow. A group is written as soon as it is known and an existing file is gone on with, so a killed
+    /// builder loses the group in progress (some seconds). `progress` hears the number of units done, their total and
+    /// the unit after each.
+    ///
+    /// # Errors
+    ///
+    /// If the file was measured for another space, device, batch or number of threads (naming which), is damaged
+    /// (naming the line) or cannot be written, if a setting is impossible, or if the device fails.
+    pub fn measure(
+        path: &Path,
+        space: &SearchSpace,
+        device: &Device,
+        config: &LatencyConfig,
+        mut progress: impl FnMut(usize, usize, &Unit, &Latency),
+    ) -> Result<Self, SearchError> {
+        config.validate()?;
+        let header = LatencyHeader {
+            space: space.name.clone(),
+            device: device_name(device),
+            batch: config.batch,
+            threads: config.threads_note.clone(),
+            overhead: None,
+        };
+        let (content, mut appender) = table_file::open::<LatencyFormat>(path, &header)?;
+        let mut table = Self::from_content(path, content)?;
+        let units = distinct_units(space);
+        let mut missing: Vec<Unit> = units.iter().copied().filter(|unit| !table.units.contains_key(unit)).collect();
+        missing.shuffle(&mut ChaCha8Rng::seed_from_u64(0));
+        let mut done = units.len() - missing.len();
+        for group in missing.chunks(GROUP) {
+            for (unit, latency) in group.iter().zip(time_units(group, device, config)?) {
+                appender.append(&LatencyRow::new(unit, &latency))?;
+                table.units.insert(*unit, latency);
+                done += 1;
+                progress(done, units.len(), unit, &latency);
+            }
+        }
+        Ok(table)
+    }
+
+    /// Reads a table of `space`.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, is about another space, or has a damaged, contradictory or impossible row (naming
+    /// the line).
+    pub fn load(path: &Path, space: &SearchSpace) -> Result<Self, SearchError> {
+        let content = table_file::read::<LatencyFormat>(path)?;
+        if content.header.space != space.name {
+            return Err(SearchError::HeaderMismatch {
+                path: path.to_owned(),
+                field: "space".into(),
+                found: content.header.space,
+                expected: space.name.clone(),
+            });
+        }
+        Self::from_content(path, content)
+    }
+
+    /// Writes the whole table, with the fitted overhead.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), SearchError> {
+        let rows: Vec<LatencyRow> = self.units.iter().map(|(unit, latency)| LatencyRow::new(unit, latency)).collect();
+        table_file::write::<LatencyFormat>(path, &self.header, &rows)
+    }
+
+    fn from_content(path: &Path, content: Content<LatencyFormat>) -> Result<Self, SearchError> {
+        let mut units = BTreeMap::new();
+        for (line, row) in content.rows {
+            let (unit, latency) = row.check().map_err(|problem| invalid(path, line, problem))?;
+            let before = units.insert(unit, latency).filter(|before| *before != latency);
+            if let Some(before) = before {
+                return Err(SearchError::ConflictingRows {
+                    path: path.to_owned(),
+                    line,
+                    key: row.unit,
+                    found: format!("{} ms", latency.median_ms),
+                    before: format!("{} ms", before.median_ms),
+                });
+            }
+        }
+        Ok(Self { header: content.header, units, dropped_line: content.dropped })
+    }
+
+    /// The conditions of measurement and the fitted overhead.
+    pub fn header(&self) -> &LatencyHeader {
+        &self.header
+    }
+
+    /// The measured units.
+    pub fn units(&self) -> impl ExactSizeIterator<Item = (&Unit, &Latency)> {
+        self.units.iter()
+    }
+
+    /// The unfinished last line that was dropped when the table was read: what a killed builder left behind.
+    pub fn dropped_line(&self) -> Option<&str> {
+        self.dropped_line.as_deref()
+    }
+
+    /// Latency of `arch` in milliseconds: the sum over its units, corrected by the fitted overhead if there is one.
+    ///
+    /// For many archs prepare an [`LatencyTable::cost`].
+    ///
+    /// # Errors
+    ///
+    /// If `arch` is outside `space` or the table lacks units of it (naming them all).
+    pub fn latency_ms(&self, space: &SearchSpace, arch: &Arch) -> Result<f64, SearchError> {
+        space.check(arch)?;
+        let units = space.units(arch);
+        self.require(space, &units)?;
+        let sum: f64 = units.iter().map(|unit| self.units[unit].median_ms).sum();
+        Ok(self.header.overhead.map_or(sum, |overhead| overhead.intercept_ms + overhead.slope * sum))
+    }
+
+    /// Latency in milliseconds as a cost of archs, prepared for millions of look-ups.
+    ///
+    /// # Errors
+    ///
+    /// If the table lacks units of `space` (naming them all).
+    pub fn cost(&self, space: &SearchSpace) -> Result<AdditiveCost, SearchError> {
+        self.require(space, &distinct_units(space))?;
+        let cost = AdditiveCost::new(space, |unit| self.units[unit].median_ms);
+        Ok(match self.header.overhead {
+            Some(Overhead { intercept_ms, slope }) => cost.scaled(slope, intercept_ms),
+            None => cost,
+        })
+    }
+
+    /// Fits what whole networks take beside their units: `measured = intercept + slope * sum`, by least squares over
+    /// `(arch, measured milliseconds)`. It replaces an earlier fit; [`LatencyTable::save`] keeps it.
+    ///
+    /// # Errors
+    ///
+    /// If there are fewer than three archs of different sums, a measurement is not positive, the fitted slope is not
+    /// positive, or the table lacks units.
+    pub fn fit_overhead(&mut self, space: &SearchSpace, measured: &[(Arch, f64)]) -> Result<Overhead, SearchError> {
+        self.header.overhead = None;
+        let mut points = Vec::with_capacity(measured.len());
+        for (arch, ms) in measured {
+            if !(ms.is_finite() && *ms > 0.0) {
+                return Err(SearchError::InvalidLatency { arch: arch.to_string(), latency_ms: *ms });
+            }
+            points.push((self.latency_ms(space, arch)?, *ms));
+        }
+        let overhead = Overhead::fit(&points)?;
+        self.header.overhead = Some(overhead);
+        Ok(overhead)
+    }
+
+    fn require(&self, space: &SearchSpace, units: &[Unit]) -> Result<(), SearchError> {
+        let missing: Vec<String> =
+            units.iter().filter(|unit| !self.units.contains_key(unit)).map(format_unit).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(SearchError::MissingUnits { device: self.header.device.clone(), space: space.name.clone(), missing })
+    }
+}
+
+/// Units in memory at a time.
+const GROUP: usize = 16;
+
+fn time_units(units: &[Unit], device: &Device, config: &LatencyConfig) -> Result<Vec<Latency>, SearchError> {
+    let run = |unit: &Unit| -> TimedRun {
+        let network = unit.network(device);
+        let input = unit.input(config.batch, device);
+        Box::new(move || network.infer(input.clone()))
+    };
+    time_interleaved(device, config, &mut units.iter().map(run).collect::<Vec<_>>())
+}
+
+impl LatencyRow {
+    fn new(unit: &Unit, latency: &Latency) -> Self {
+        Self {
+            unit: format_unit(unit),
+            input_size: unit.input_size,
+            macs: unit.cost().macs,
+            median_ms: latency.median_ms,
+            iqr_ms: latency.iqr_ms,
+            samples: latency.samples,
+        }
+    }
+
+    fn check(&self) -> Result<(Unit, Latency), String> {
+        let unit = parse_unit(&self.unit)?;
+        if (self.input_size, self.macs) != (unit.input_size, unit.cost().macs) {
+            return Err(format!(
+                "`{}` has input size {} and {} MACs here, but its shape gives {} and {}",
+                self.unit,
+                self.input_size,
+                self.macs,
+                unit.input_size,
+                unit.cost().macs
+            ));
+        }
+        let (median_ms, iqr_ms) = (self.median_ms, self.iqr_ms);
+        if !(median_ms.is_finite() && median_ms >= 0.0 && iqr_ms.is_finite() && iqr_ms >= 0.0) {
+            return Err(format!("`{}` has a latency of {median_ms} ms with a range of {iqr_ms} ms", self.unit));
+        }
+        Ok((unit, Latency { median_ms, iqr_ms, samples: self.samples }))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! Tables once, answers for ever: accuracy and latency tables of a once-for-all network, predictors, and searches for
+//! the best arch under a budget.
+//!
+//! - [`AccuracyTable`] and [`LatencyTable`] are measured once, row by row, and go on where a killed builder stopped.
+//! - A [`Predictor`] scores archs: [`MlpPredictor`] learned from the table, [`TableAccuracy`], or any closure.
+//! - A [`Problem`] is a space, a predictor to maximise and [`Constraint`]s. [`search()`] lets a [`SearchStrategy`]
+//!   propose archs and owns feasibility, budget and counting, so that strategies are compared at equal queries.
+//!
+//! This crate never sees images or training: how an arch is measured is a closure.
+//!
+//! ```
+//! use burn::tensor::Device;
+//! use ofa_model::{Arch, SearchSpace};
+//! use ofa_search::*;
+//! use rand::SeedableRng;
+//! use rand_chacha::ChaCha8Rng;
+//! use std::convert::Infallible;
+//!
+//! let space = SearchSpace::small_mobilenet_v3(1, 10);
+//! let rng = &mut ChaCha8Rng::seed_from_u64(1);
+//! let archs: Vec<Arch> = (0..40).map(|_| space.sample(rng)).collect();
+//!
+//! // Measure once. A real closure calibrates and evaluates the subnet; this one rewards depth.
+//! let dir = tempfile::tempdir()?;
+//! let header = AccuracyHeader {
+//!     space: space.name.clone(),
+//!     seed: 1,
+//!     validation_images: 10_000,
+//!     calibration_images: 2_000,
+//!     source: "weights and data".into(),
+//! };
+//! let measure = |arch: &Arch| Ok::<_, Infallible>(0.8 + 0.01 * arch.depths().iter().sum::<usize>() as f64);
+//! let table =
+//!     AccuracyTable::measure(&dir.path().join("accuracy.csv"), &header, &space, &archs, measure, |_, _, _| ())?;
+//!
+//! // Learn from it, then answer as many scenarios as there are.
+//! let config = MlpConfig { epochs: 20, ..MlpConfig::default() };
+//! let predictor = MlpPredictor::fit(&space, &table.samples(), &config, &Device::flex())?;
+//! for limit in [1.5e6, 2e6] {
+//!     let problem = Problem { space: &space, objective: &predictor, constraints: vec![Constraint::macs(&space, limit)] };
+//!     let outcome = search(&problem, &mut Evolution::default(), Budget::new(500), rng, |_trial| ())?;
+//!     assert!(outcome.best.costs[0] <= limit);
+//!     assert_eq!(outcome.queries, 500);
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod accuracy;
+mod additive_cost;
+mod cheapest;
+mod correlation;
+mod encoding;
+mod error;
+mod evolution;
+mod fit_report;
+mod latency;
+mod mlp;
+mod pareto;
+mod predictor;
+mod problem;
+mod random;
+mod search;
+mod strategy;
+mod table;
+mod table_file;
+#[cfg(test)]
+mod testing;
+mod timing;
+mod unit_key;
+
+pub use accuracy::{AccuracyHeader, AccuracyRow, AccuracyTable};
+pub use additive_cost::{AdditiveCost, distinct_units};
+pub use cheapest::cheapest_arch;
+pub use correlation::{kendall_tau, rmse, spearman};
+pub use encoding::ArchEncoder;
+pub use error::SearchError;
+pub use evolution::{Evolution, EvolutionConfig};
+pub use fit_report::FitReport;
+pub use latency::{LatencyHeader, LatencyTable, Overhead};
+pub use mlp::{MlpConfig, MlpPredictor};
+pub use pareto::pareto_front;
+pub use predictor::Predictor;
+pub use problem::{Budget, Constraint, Problem, Trial};
+pub use random::RandomSearch;
+pub use search::{Improvement, Rejected, SearchOutcome, Stop, search};
+pub use strategy::{SearchStrategy, StrategyKind};
+pub use table::{TableAccuracy, TableLookup};
+pub use timing::{Latency, LatencyConfig, TimedRun, time_interleaved};

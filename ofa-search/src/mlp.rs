@@ -1,0 +1,219 @@
+//! [`MlpPredictor`]: the paper's accuracy predictor, learned from a table.
+
+mod network;
+
+use crate::encoding::ArchEncoder;
+use crate::{FitReport, Predictor, SearchError, fit_report::split};
+use burn::module::Module;
+use burn::optim::{AdamConfig, GradientsParams, decay::WeightDecayConfig};
+use burn::tensor::{Device, Tensor, TensorData};
+use network::Ensemble;
+use ofa_model::{Arch, SearchSpace};
+use rand::{SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+/// How a predictor is built and trained.
+///
+/// The defaults suit tables of 100 to 2,000 rows. The paper trained one network of three hidden layers of 400 on 16,000
+/// rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MlpConfig {
+    /// Sizes of the hidden layers.
+    pub hidden: Vec<usize>,
+    /// Number of networks whose mean is the prediction; they differ in their initial weights and in the order of rows.
+    pub ensemble: usize,
+    /// Passes over the rows.
+    pub epochs: usize,
+    /// Rows a step.
+    pub batch_size: usize,
+    /// Initial learning rate of Adam; it falls to 0 along a cosine.
+    pub learning_rate: f64,
+    /// L2 penalty.
+    pub weight_decay: f64,
+    /// Seed of the initial weights and of the order of rows.
+    pub seed: u64,
+}
+
+impl Default for MlpConfig {
+    fn default() -> Self {
+        Self {
+            hidden: vec![64, 64],
+            ensemble: 4,
+            epochs: 200,
+            batch_size: 32,
+            learning_rate: 1e-3,
+            weight_decay: 1e-4,
+            seed: 0,
+        }
+    }
+}
+
+/// A few small networks that learned a number from archs; their mean is the prediction.
+///
+/// The networks see archs as [`ArchEncoder`] writes them and learn standardised targets, so that an untrained one
+/// predicts the mean of the targets, as the output bias of the paper's predictor does.
+#[derive(Debug)]
+pub struct MlpPredictor {
+    encoder: ArchEncoder,
+    networks: Ensemble,
+    mean: f64,
+    deviation: f64,
+    device: Device,
+}
+
+impl MlpPredictor {
+    /// Learns from `(arch, target)` samples, e.g. [`AccuracyTable::samples`](crate::AccuracyTable::samples).
+    ///
+    /// The same samples, configuration and device give the same predictor.
+    ///
+    /// # Errors
+    ///
+    /// If there are fewer than two samples, an arch is outside `space`, a target is not finite, or a setting is
+    /// impossible.
+    pub fn fit(
+        space: &SearchSpace,
+        samples: &[(Arch, f64)],
+        config: &MlpConfig,
+        device: &Device,
+    ) -> Result<Self, SearchError> {
+        config.validate()?;
+        if samples.len() < 2 {
+            let (purpose, what) = ("fitting a predictor", "samples");
+            return Err(SearchError::TooFewSamples { purpose, what, needed: 2, found: samples.len() });
+        }
+        if let Some((arch, value)) = samples.iter().find(|(_, target)| !target.is_finite()) {
+            return Err(SearchError::NotFinite { quantity: "target".into(), arch: arch.to_string(), value: *value });
+        }
+        let encoder = ArchEncoder::new(space);
+        let (archs, targets): (Vec<Arch>, Vec<f64>) = samples.iter().cloned().unzip();
+        let (mean, deviation) = moments(&targets);
+        let rows = Rows {
+            features: encoder.encode(&archs)?,
+            targets: targets.iter().map(|target| ((target - mean) / deviation) as f32).collect(),
+            dimension: encoder.dimension(),
+        };
+        let networks = train(&rows, config, &device.clone().autodiff());
+        Ok(Self { encoder, networks, mean, deviation, device: device.clone().without_autodiff() })
+    }
+
+    /// Learns from all samples and reports how well a predictor does that has not seen a share of them.
+    ///
+    /// The report is about a second predictor, fitted on the rest; the one returned has more to learn from.
+    ///
+    /// # Errors
+    ///
+    /// As [`MlpPredictor::fit`], or if `holdout_fraction` leaves fewer than two samples on either side.
+    pub fn fit_with_report(
+        space: &SearchSpace,
+        samples: &[(Arch, f64)],
+        config: &MlpConfig,
+        holdout_fraction: f64,
+        device: &Device,
+    ) -> Result<(Self, FitReport), SearchError> {
+        let (train, held_out) = split(samples, holdout_fraction, config.seed)?;
+        let report = FitReport::new(&Self::fit(space, &train, config, device)?, train.len(), &held_out)?;
+        Ok((Self::fit(space, samples, config, device)?, report))
+    }
+}
+
+impl Predictor for MlpPredictor {
+    fn predict(&self, archs: &[Arch]) -> Result<Vec<f64>, SearchError> {
+        /// Bounds the memory of the hidden activations.
+        const BATCH: usize = 4096;
+        let mut predictions = Vec::with_capacity(archs.len());
+        for batch in archs.chunks(BATCH) {
+            let features = TensorData::new(self.encoder.encode(batch)?, [1, batch.len(), self.encoder.dimension()]);
+            let outputs = self.networks.forward(Tensor::from_data(features, &self.device));
+            let means = outputs.mean_dim(0).into_data();
+            predictions.extend(means.iter::<f64>().map(|output| self.mean + self.deviation * output));
+        }
+        Ok(predictions)
+    }
+}
+
+impl MlpConfig {
+    fn validate(&self) -> Result<(), SearchError> {
+        let refuse = |setting, value: String, problem| Err(SearchError::InvalidSetting { setting, value, problem });
+        if self.hidden.contains(&0) {
+            return refuse("hidden", format!("{:?}", self.hidden), "a layer needs a unit");
+        }
+        for (setting, value) in [("ensemble", self.ensemble), ("epochs", self.epochs), ("batch_size", self.batch_size)]
+        {
+            if value == 0 {
+                return refuse(setting, "0".into(), "it must be positive");
+            }
+        }
+        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
+            return refuse("learning_rate", self.learning_rate.to_string(), "it must be positive");
+        }
+        if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
+            return refuse("weight_decay", self.weight_decay.to_string(), "it must not be negative");
+        }
+        Ok(())
+    }
+}
+
+/// Encoded samples.
+struct Rows {
+    features: Vec<f32>,
+    targets: Vec<f32>,
+    dimension: usize,
+}
+
+impl Rows {
+    /// Features `[members, batch, dimension]` and targets `[members, batch, 1]` of the rows that each member has in
+    /// this batch.
+    fn batch(&self, members: &[&[usize]], device: &Device) -> (Tensor<3>, Tensor<3>) {
+        let (n, batch, d) = (members.len(), members[0].len(), self.dimension);
+        let rows = || members.iter().copied().flatten().copied();
+        let features: Vec<f32> = rows().flat_map(|row| &self.features[row * d..][..d]).copied().collect();
+        let targets: Vec<f32> = rows().map(|row| self.targets[row]).collect();
+        (
+            Tensor::from_data(TensorData::new(features, [n, batch, d]), device),
+            Tensor::from_data(TensorData::new(targets, [n, batch, 1]), device),
+        )
+    }
+}
+
+fn train(rows: &Rows, config: &MlpConfig, device: &Device) -> Ensemble {
+    let rng = &mut ChaCha8Rng::seed_from_u64(config.seed);
+    let sizes = [&[rows.dimension], config.hidden.as_slice(), &[1]].concat();
+    let mut networks = Ensemble::init(config.ensemble, &sizes, rng, device);
+    let decay = WeightDecayConfig::new(config.weight_decay as f32);
+    let mut optimizer = AdamConfig::new().with_weight_decay(Some(decay)).init();
+
+    let mut orders = vec![(0..rows.targets.len()).collect::<Vec<usize>>(); config.ensemble];
+    let steps_an_epoch = rows.targets.len().div_ceil(config.batch_size);
+    let steps = config.epochs * steps_an_epoch;
+    for step in 0..steps {
+        let batch = step % steps_an_epoch;
+        if batch == 0 {
+            orders.iter_mut().for_each(|order| order.shuffle(rng));
+        }
+        let start = batch * config.batch_size;
+        let end = rows.targets.len().min(start + config.batch_size);
+        let members: Vec<&[usize]> = orders.iter().map(|order| &order[start..end]).collect();
+        let (features, targets) = rows.batch(&members, device);
+        let errors = networks.forward(features) - targets;
+        // Members share no weights: the sum over them trains each as if it were alone.
+        let loss = errors.square().mean_dim(1).sum();
+        let gradients = GradientsParams::from_grads(loss.backward(), &networks);
+        let progress = step as f64 / steps as f64;
+        let rate = config.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
+        networks = optimizer.step(rate, networks, gradients);
+    }
+    networks.valid()
+}
+
+/// Mean and standard deviation; the latter 1 if all values are equal.
+fn moments(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let deviation = (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n).sqrt();
+    (mean, if deviation > 0.0 { deviation } else { 1.0 })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,53 @@
+//! The best trade-offs between a cost and a score.
+
+/// Indices of the points `(cost, score)` that no other point beats in both, by ascending cost.
+///
+/// A point beats another if it is not more costly and not worse, and differs in one of them; of equal points the first
+/// stands for all. Points with a NaN are left out.
+///
+/// ```
+/// let front = ofa_search::pareto_front(&[(3.0, 0.9), (1.0, 0.5), (2.0, 0.4), (4.0, 0.9)]);
+/// assert_eq!(front, [1, 0]);
+/// ```
+pub fn pareto_front(points: &[(f64, f64)]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..points.len()).filter(|&i| !points[i].0.is_nan() && !points[i].1.is_nan()).collect();
+    order.sort_by(|&i, &j| points[i].0.total_cmp(&points[j].0).then(points[j].1.total_cmp(&points[i].1)));
+    let mut best = None;
+    order.retain(|&i| {
+        let improves = best.is_none_or(|best| points[i].1 > best);
+        if improves {
+            best = Some(points[i].1);
+        }
+        improves
+    });
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn equal_points_are_represented_once() {
+        assert_eq!(pareto_front(&[(1.0, 1.0), (1.0, 1.0), (1.0, 0.5)]), [0]);
+        assert_eq!(pareto_front(&[(f64::NAN, 9.0), (1.0, f64::NAN)]), [0usize; 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn the_front_is_exactly_the_unbeaten_points(
+            points in proptest::collection::vec((0u8..12, 0u8..12), 0..40)
+        ) {
+            let points: Vec<(f64, f64)> = points.iter().map(|&(c, s)| (c.into(), s.into())).collect();
+            let front = pareto_front(&points);
+            let beats = |a: (f64, f64), b: (f64, f64)| a.0 <= b.0 && a.1 >= b.1 && a != b;
+            for (i, &point) in points.iter().enumerate() {
+                let unbeaten = !points.iter().any(|&other| beats(other, point));
+                let first = points.iter().position(|&other| other == point) == Some(i);
+                prop_assert_eq!(front.contains(&i), unbeaten && first);
+            }
+            prop_assert!(front.windows(2).all(|pair| points[pair[0]].0 < points[pair[1]].0));
+        }
+    }
+}

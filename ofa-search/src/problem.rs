@@ -1,0 +1,119 @@
+//! [`Problem`]: what is searched for, under which constraints and with how many questions.
+
+use crate::{AdditiveCost, LatencyTable, Predictor, SearchError};
+use ofa_model::{Arch, SearchSpace};
+use std::fmt;
+
+/// The arch of a space with the highest score among those that meet every constraint.
+pub struct Problem<'a> {
+    /// The archs to choose from.
+    pub space: &'a SearchSpace,
+    /// The score to maximise; asking it is what a search pays for.
+    pub objective: &'a dyn Predictor,
+    /// What an arch must meet.
+    pub constraints: Vec<Constraint<'a>>,
+}
+
+/// An upper limit on a cost of archs that is known exactly and cheap to compute.
+pub struct Constraint<'a> {
+    /// Name of the cost, e.g. `latency`.
+    pub name: String,
+    /// Unit of the cost and the limit, e.g. `ms`.
+    pub unit: String,
+    /// The highest cost allowed, positive.
+    pub limit: f64,
+    /// The cost of an arch.
+    pub cost: Box<dyn Fn(&Arch) -> f64 + Send + Sync + 'a>,
+}
+
+/// How long a search may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Evaluations of the objective.
+    pub queries: u64,
+    /// Proposals in a row that are rejected, because they are infeasible or known, before the search gives up.
+    pub rejections_in_a_row: u64,
+}
+
+/// One evaluated arch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trial {
+    /// The arch.
+    pub arch: Arch,
+    /// Its score.
+    pub score: f64,
+    /// Its costs, in the order of the problem's constraints.
+    pub costs: Vec<f64>,
+    /// The number of its query, from 1.
+    pub query: u64,
+}
+
+impl Budget {
+    /// A budget of `queries` evaluations, and of 100,000 rejections in a row.
+    pub fn new(queries: u64) -> Self {
+        Self { queries, rejections_in_a_row: 100_000 }
+    }
+}
+
+impl<'a> Constraint<'a> {
+    /// The constraint `cost(arch) <= limit`.
+    pub fn at_most(
+        name: impl Into<String>,
+        limit: f64,
+        unit: impl Into<String>,
+        cost: impl Fn(&Arch) -> f64 + Send + Sync + 'a,
+    ) -> Self {
+        Self { name: name.into(), unit: unit.into(), limit, cost: Box::new(cost) }
+    }
+
+    /// At most `limit` multiply-accumulate operations.
+    pub fn macs(space: &SearchSpace, limit: f64) -> Self {
+        let cost = AdditiveCost::macs(space);
+        Self::at_most("MACs", limit, "MACs", move |arch| cost.of(arch))
+    }
+
+    /// At most `limit` trainable numbers.
+    pub fn parameters(space: &SearchSpace, limit: f64) -> Self {
+        let cost = AdditiveCost::parameters(space);
+        Self::at_most("parameters", limit, "parameters", move |arch| cost.of(arch))
+    }
+
+    /// At most `limit_ms` milliseconds on the device of `table`.
+    ///
+    /// # Errors
+    ///
+    /// If the table lacks units of `space` (naming them all).
+    pub fn latency(table: &LatencyTable, space: &SearchSpace, limit_ms: f64) -> Result<Self, SearchError> {
+        let cost = table.cost(space)?;
+        Ok(Self::at_most("latency", limit_ms, "ms", move |arch| cost.of(arch)))
+    }
+}
+
+impl fmt::Debug for Constraint<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} <= {} {}", self.name, self.limit, self.unit)
+    }
+}
+
+impl Problem<'_> {
+    /// Costs of `arch`, in the order of the constraints.
+    ///
+    /// # Errors
+    ///
+    /// If a cost is not a finite number.
+    pub fn costs(&self, arch: &Arch) -> Result<Vec<f64>, SearchError> {
+        self.constraints.iter().map(|constraint| finite(&constraint.name, arch, (constraint.cost)(arch))).collect()
+    }
+
+    /// Whether costs meet every constraint.
+    pub(crate) fn allows(&self, costs: &[f64]) -> bool {
+        self.constraints.iter().zip(costs).all(|(constraint, cost)| *cost <= constraint.limit)
+    }
+}
+
+pub(crate) fn finite(quantity: &str, arch: &Arch, value: f64) -> Result<f64, SearchError> {
+    if value.is_finite() {
+        return Ok(value);
+    }
+    Err(SearchError::NotFinite { quantity: quantity.to_owned(), arch: arch.to_string(), value })
+}

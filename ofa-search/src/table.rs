@@ -1,0 +1,98 @@
+//! [`TableLookup`]: the search of the paper's first version.
+
+use crate::{AccuracyTable, Predictor, SearchError, SearchStrategy, Trial};
+use ofa_model::{Arch, SearchSpace};
+use rand::Rng;
+
+/// Proposes the rows of an accuracy table, the most accurate first.
+///
+/// With [`TableAccuracy`] as the objective the first feasible row is the answer, as in the paper (preprint, section
+/// 3.4); with another objective the budget decides how many of the best rows are looked at.
+#[derive(Clone, Debug)]
+pub struct TableLookup {
+    /// The next to propose is last.
+    archs: Vec<Arch>,
+}
+
+impl TableLookup {
+    /// Looks up in `table`.
+    pub fn new(table: &AccuracyTable) -> Self {
+        let mut rows: Vec<_> = table.rows().iter().collect();
+        rows.sort_by(|a, b| a.top1.total_cmp(&b.top1));
+        Self { archs: rows.into_iter().map(|row| row.arch.clone()).collect() }
+    }
+}
+
+impl SearchStrategy for TableLookup {
+    fn name(&self) -> &str {
+        "table"
+    }
+
+    fn batch_size(&self) -> usize {
+        256
+    }
+
+    fn ask(&mut self, _: &SearchSpace, _: &mut dyn Rng) -> Option<Arch> {
+        self.archs.pop()
+    }
+
+    fn tell(&mut self, _: &Trial) {}
+}
+
+/// The measured accuracies of a table as an objective.
+#[derive(Clone, Copy, Debug)]
+pub struct TableAccuracy<'a>(pub &'a AccuracyTable);
+
+impl Predictor for TableAccuracy<'_> {
+    /// # Errors
+    ///
+    /// [`SearchError::NotInTable`] for an arch that was not measured.
+    fn predict(&self, archs: &[Arch]) -> Result<Vec<f64>, SearchError> {
+        let top1 = |arch: &Arch| {
+            let missing = || SearchError::NotInTable { arch: arch.to_string(), rows: self.0.rows().len() };
+            self.0.get(arch).ok_or_else(missing)
+        };
+        archs.iter().map(top1).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{accuracy_header, additive_accuracy, all_archs, tiny_space};
+    use crate::{Budget, Constraint, Problem, search};
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+    use std::convert::Infallible;
+
+    fn table(space: &SearchSpace, archs: &[Arch]) -> AccuracyTable {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("accuracy.csv");
+        let measure = |arch: &Arch| Ok::<_, Infallible>(additive_accuracy(arch));
+        AccuracyTable::measure(&path, &accuracy_header(space), space, archs, measure, |_, _, _| ()).unwrap()
+    }
+
+    #[test]
+    fn the_best_feasible_row_is_found_at_every_limit() {
+        let space = tiny_space();
+        let table = table(&space, &all_archs(&space)[..30]);
+        let macs = |arch: &Arch| space.cost(arch).macs as f64;
+        let mut limits: Vec<f64> = table.rows().iter().map(|row| row.macs as f64).collect();
+        limits.sort_by(f64::total_cmp);
+        for limit in limits {
+            let constraints = vec![Constraint::at_most("MACs", limit, "MACs", macs)];
+            let problem = Problem { space: &space, objective: &TableAccuracy(&table), constraints };
+            let rng = &mut ChaCha8Rng::seed_from_u64(1);
+            let outcome = search(&problem, &mut TableLookup::new(&table), Budget::new(1), rng, |_| ()).unwrap();
+            assert_eq!(outcome.best.score, table.best_under(limit, macs).unwrap().top1);
+        }
+    }
+
+    #[test]
+    fn archs_that_were_not_measured_are_refused() {
+        let space = tiny_space();
+        let archs = all_archs(&space);
+        let error = TableAccuracy(&table(&space, &archs[..3])).predict(&archs[2..4]).unwrap_err().to_string();
+        assert!(error.contains(&archs[3].to_string()) && error.contains("3 rows"), "{error}");
+    }
+}

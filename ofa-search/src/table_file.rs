@@ -1,0 +1,187 @@
+//! Append-only tables on disk: a JSON header in a comment line, column names, then one CSV row a line.
+//!
+//! A table takes hours to measure, so it is written row by row: the header appears atomically, every row is synced, and
+//! a builder that is killed loses the row in progress. What a reader finds after the last newline is such a row.
+
+use crate::SearchError;
+use atomic_write_file::AtomicWriteFile;
+use serde::{Serialize, de::DeserializeOwned};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+
+/// What sort of table a file holds.
+pub(crate) trait Format {
+    /// Sort and version, the first words of the file.
+    const TITLE: &'static str;
+    /// Names of the columns.
+    const COLUMNS: &'static [&'static str];
+    /// Header fields that are results, not conditions of measurement.
+    const RESULTS: &'static [&'static str] = &[];
+    /// Conditions of measurement.
+    type Header: Serialize + DeserializeOwned;
+    /// One row.
+    type Row: Serialize + DeserializeOwned;
+}
+
+/// What a file holds.
+pub(crate) struct Content<F: Format> {
+    pub(crate) header: F::Header,
+    /// Rows with their line numbers.
+    pub(crate) rows: Vec<(u64, F::Row)>,
+    /// The unfinished last line, if there is one.
+    pub(crate) dropped: Option<String>,
+    complete_bytes: usize,
+}
+
+/// An existing or new table, open for more rows and locked against other builders.
+pub(crate) struct Appender<F: Format> {
+    file: File,
+    path: PathBuf,
+    format: PhantomData<F>,
+}
+
+/// Reads a table.
+pub(crate) fn read<F: Format>(path: &Path) -> Result<Content<F>, SearchError> {
+    parse(path, std::fs::read(path).map_err(io_error(path))?)
+}
+
+/// Writes a whole table: to a temporary name, synced and renamed.
+pub(crate) fn write<'a, F>(
+    path: &Path,
+    header: &F::Header,
+    rows: impl IntoIterator<Item = &'a F::Row>,
+) -> Result<(), SearchError>
+where
+    F: Format,
+    F::Row: 'a,
+{
+    let save = || -> io::Result<()> {
+        let mut file = AtomicWriteFile::open(path)?;
+        writeln!(file, "# {} {}", F::TITLE, serde_json::to_string(header)?)?;
+        writeln!(file, "{}", F::COLUMNS.join(","))?;
+        for row in rows {
+            file.write_all(&csv_line(row)?)?;
+        }
+        file.commit()
+    };
+    save().map_err(io_error(path))
+}
+
+/// Opens the table at `path` for more rows, or starts it; an unfinished last line is cut off.
+pub(crate) fn open<F: Format>(path: &Path, header: &F::Header) -> Result<(Content<F>, Appender<F>), SearchError> {
+    let fail = io_error(path);
+    if !path.exists() {
+        write::<F>(path, header, [])?;
+    }
+    let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(&fail)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(SearchError::TableInUse { path: path.to_owned() }),
+        // A file system without locks is no reason to refuse it.
+        Err(TryLockError::Error(_)) => {}
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(&fail)?;
+    let content = parse::<F>(path, bytes)?;
+    check_header::<F>(path, &content.header, header)?;
+    file.set_len(content.complete_bytes as u64).map_err(&fail)?;
+    file.seek(SeekFrom::End(0)).map_err(&fail)?;
+    Ok((content, Appender { file, path: path.to_owned(), format: PhantomData }))
+}
+
+impl<F: Format> Appender<F> {
+    /// Appends a row and waits until it is on disk.
+    pub(crate) fn append(&mut self, row: &F::Row) -> Result<(), SearchError> {
+        let line = csv_line(row).map_err(io_error(&self.path))?;
+        self.file.write_all(&line).and_then(|()| self.file.sync_data()).map_err(io_error(&self.path))
+    }
+}
+
+/// Fails naming the first condition of measurement in which two headers differ.
+fn check_header<F: Format>(path: &Path, found: &F::Header, expected: &F::Header) -> Result<(), SearchError> {
+    let fields = |header: &F::Header| match serde_json::to_value(header) {
+        Ok(serde_json::Value::Object(fields)) => fields,
+        other => panic!("a header is a JSON object, not {other:?}"),
+    };
+    let (found, expected) = (fields(found), fields(expected));
+    let differs = |field: &&String| {
+        !F::RESULTS.contains(&field.as_str()) && found.get(field.as_str()) != expected.get(field.as_str())
+    };
+    let text = |value: Option<&serde_json::Value>| value.map_or("absent".into(), ToString::to_string);
+    expected.keys().find(differs).map_or(Ok(()), |field| {
+        Err(SearchError::HeaderMismatch {
+            path: path.to_owned(),
+            field: field.replace('_', " "),
+            found: text(found.get(field)),
+            expected: text(expected.get(field)),
+        })
+    })
+}
+
+fn parse<F: Format>(path: &Path, mut bytes: Vec<u8>) -> Result<Content<F>, SearchError> {
+    let complete_bytes = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
+    let rest = bytes.split_off(complete_bytes);
+    let dropped = (!rest.is_empty()).then(|| String::from_utf8_lossy(&rest).into_owned());
+    let header_end = bytes.iter().position(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+    let (header, table) = bytes.split_at(header_end);
+    let header = parse_header::<F>(path, header)?;
+    Ok(Content { header, rows: parse_rows::<F>(path, table)?, dropped, complete_bytes })
+}
+
+fn parse_header<F: Format>(path: &Path, line: &[u8]) -> Result<F::Header, SearchError> {
+    let fail = |problem| invalid(path, 1, problem);
+    let line = String::from_utf8_lossy(line);
+    let json = line.strip_prefix("# ").and_then(|rest| rest.strip_prefix(F::TITLE)).ok_or_else(|| {
+        let start: String = line.chars().take(40).collect();
+        fail(format!("this is no table: it begins with `{}`, not `# {}`", start.trim_end(), F::TITLE))
+    })?;
+    serde_json::from_str(json).map_err(|error| fail(format!("damaged header: {error}")))
+}
+
+fn parse_rows<F: Format>(path: &Path, table: &[u8]) -> Result<Vec<(u64, F::Row)>, SearchError> {
+    let mut reader = csv::Reader::from_reader(table);
+    // The reader does not see the header line.
+    let line = |position: Option<&csv::Position>| position.map_or(2, |position| position.line() + 1);
+    let fail = |error: csv::Error| invalid(path, line(error.position()), problem(&error));
+    let columns: Vec<String> = reader.headers().map_err(fail)?.iter().map(Into::into).collect();
+    if columns != F::COLUMNS {
+        let problem = format!("columns are `{}`, expected `{}`", columns.join(","), F::COLUMNS.join(","));
+        return Err(invalid(path, 2, problem));
+    }
+    let mut rows = Vec::new();
+    let mut record = csv::StringRecord::new();
+    let names = csv::StringRecord::from(F::COLUMNS.to_vec());
+    while reader.read_record(&mut record).map_err(fail)? {
+        let row = record.deserialize(Some(&names)).map_err(fail)?;
+        rows.push((line(record.position()), row));
+    }
+    Ok(rows)
+}
+
+/// The reason of a CSV error without its position, which counts from the wrong line.
+fn problem(error: &csv::Error) -> String {
+    match error.kind() {
+        csv::ErrorKind::Deserialize { err, .. } => err.to_string(),
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("{len} fields, expected {expected_len}")
+        }
+        csv::ErrorKind::Utf8 { err, .. } => err.to_string(),
+        _ => error.to_string(),
+    }
+}
+
+fn csv_line(row: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+    writer.serialize(row).map_err(io::Error::other)?;
+    writer.into_inner().map_err(|error| io::Error::other(error.to_string()))
+}
+
+pub(crate) fn invalid(path: &Path, line: u64, problem: String) -> SearchError {
+    SearchError::InvalidLine { path: path.to_owned(), line, problem }
+}
+
+fn io_error(path: &Path) -> impl Fn(io::Error) -> SearchError {
+    move |source| SearchError::Io { path: path.to_owned(), source }
+}

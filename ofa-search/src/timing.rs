@@ -1,0 +1,219 @@
+//! Timing networks on a device that others use too.
+
+use crate::SearchError;
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+use std::time::{Duration, Instant};
+
+/// How latencies are measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LatencyConfig {
+    /// Images a forward pass.
+    pub batch: usize,
+    /// Passes before the first one that counts.
+    pub warmup: usize,
+    /// Passes that count, at least.
+    pub min_samples: usize,
+    /// Passes that count, at most, however much they differ.
+    pub max_samples: usize,
+    /// Sampling stops when half the 95 % interval of the median is at most this share of the median.
+    pub target_relative_interval: f64,
+    /// Threads and processor, for the reader of the table.
+    pub threads_note: String,
+}
+
+impl Default for LatencyConfig {
+    fn default() -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            batch: 1,
+            warmup: 3,
+            min_samples: 20,
+            max_samples: 200,
+            target_relative_interval: 0.03,
+            threads_note: format!("{threads} threads"),
+        }
+    }
+}
+
+impl LatencyConfig {
+    pub(crate) fn validate(&self) -> Result<(), SearchError> {
+        let refuse = |setting, value: String, problem| Err(SearchError::InvalidSetting { setting, value, problem });
+        if self.batch == 0 {
+            return refuse("batch", "0".into(), "a pass needs an image");
+        }
+        if self.min_samples == 0 {
+            return refuse("min_samples", "0".into(), "a median needs a sample");
+        }
+        if self.max_samples < self.min_samples {
+            return refuse("max_samples", self.max_samples.to_string(), "it is below min_samples");
+        }
+        if self.target_relative_interval.is_nan() || self.target_relative_interval < 0.0 {
+            return refuse("target_relative_interval", self.target_relative_interval.to_string(), "it is no share");
+        }
+        Ok(())
+    }
+}
+
+/// The latency of something that ran several times.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Latency {
+    /// Median in milliseconds.
+    pub median_ms: f64,
+    /// Range of the middle half of the samples in milliseconds.
+    pub iqr_ms: f64,
+    /// Number of samples.
+    pub samples: usize,
+}
+
+/// Something to time: one forward pass whose result is kept until the device has finished it.
+pub type TimedRun<'a> = Box<dyn FnMut() -> Tensor<2> + 'a>;
+
+/// Times several networks in turns, so that a machine that slows down for a while slows down all of them alike.
+///
+/// Each turn takes a few consecutive samples of every network that still needs some.
+///
+/// # Errors
+///
+/// If the configuration is invalid or the device reports a failure.
+pub fn time_interleaved(
+    device: &Device,
+    config: &LatencyConfig,
+    runs: &mut [TimedRun<'_>],
+) -> Result<Vec<Latency>, SearchError> {
+    /// Consecutive samples: the first finds the caches filled by the previous network, a minority the median ignores.
+    const TURN: usize = 4;
+    config.validate()?;
+    for run in runs.iter_mut() {
+        for _ in 0..config.warmup {
+            time_once(device, run)?;
+        }
+    }
+    let mut series = vec![Series::default(); runs.len()];
+    while series.iter().any(|series| !series.is_enough(config)) {
+        for (run, series) in runs.iter_mut().zip(&mut series).filter(|(_, series)| !series.is_enough(config)) {
+            for _ in 0..TURN.min(config.max_samples - series.sorted_ms.len()) {
+                series.push(time_once(device, run)?);
+            }
+        }
+    }
+    Ok(series.iter().map(Series::latency).collect())
+}
+
+fn time_once(device: &Device, run: &mut TimedRun<'_>) -> Result<Duration, SearchError> {
+    // Some devices queue their work: the clock must see the pass and nothing from before it.
+    synchronise(device)?;
+    let start = Instant::now();
+    let output = run();
+    synchronise(device)?;
+    let elapsed = start.elapsed();
+    drop(output);
+    Ok(elapsed)
+}
+
+fn synchronise(device: &Device) -> Result<(), SearchError> {
+    device.sync().map_err(|error| SearchError::Device { device: device_name(device), problem: error.to_string() })
+}
+
+/// Name of a device in tables and messages.
+pub(crate) fn device_name(device: &Device) -> String {
+    let name = format!("{device:?}");
+    name.strip_prefix("Device<").and_then(|name| name.strip_suffix('>')).unwrap_or(&name).to_owned()
+}
+
+/// Samples in ascending order.
+#[derive(Clone, Default)]
+struct Series {
+    sorted_ms: Vec<f64>,
+}
+
+impl Series {
+    fn push(&mut self, sample: Duration) {
+        let ms = sample.as_secs_f64() * 1e3;
+        self.sorted_ms.insert(self.sorted_ms.partition_point(|&other| other < ms), ms);
+    }
+
+    fn is_enough(&self, config: &LatencyConfig) -> bool {
+        let n = self.sorted_ms.len();
+        n >= config.max_samples
+            || n >= config.min_samples
+                && self.median_half_interval() <= config.target_relative_interval * self.quantile(0.5)
+    }
+
+    fn latency(&self) -> Latency {
+        Latency {
+            median_ms: self.quantile(0.5),
+            iqr_ms: self.quantile(0.75) - self.quantile(0.25),
+            samples: self.sorted_ms.len(),
+        }
+    }
+
+    /// Half the width of the 95 % interval of the median, from the ranks n/2 +- 0.98 sqrt(n) that a binomial count of
+    /// samples below the true median allows: it needs no assumption about the distribution.
+    fn median_half_interval(&self) -> f64 {
+        let n = self.sorted_ms.len() as f64;
+        let reach = 0.98 / n.sqrt();
+        (self.quantile((0.5 + reach).min(1.0)) - self.quantile((0.5 - reach).max(0.0))) / 2.0
+    }
+
+    fn quantile(&self, q: f64) -> f64 {
+        let position = q * (self.sorted_ms.len() - 1) as f64;
+        let (below, above) = (self.sorted_ms[position.floor() as usize], self.sorted_ms[position.ceil() as usize]);
+        below + (above - below) * position.fract()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    fn series(ms: impl IntoIterator<Item = u64>) -> Series {
+        let mut series = Series::default();
+        ms.into_iter().for_each(|ms| series.push(Duration::from_millis(ms)));
+        series
+    }
+
+    #[test]
+    fn median_and_range_of_known_samples() {
+        let latency = series([50, 10, 30, 20, 40]).latency();
+        assert_eq!(latency, Latency { median_ms: 30.0, iqr_ms: 20.0, samples: 5 });
+        assert_eq!(series([10, 20]).latency().median_ms, 15.0);
+    }
+
+    #[test]
+    fn sampling_stops_when_the_median_is_known_or_at_the_limit() {
+        let config = LatencyConfig { min_samples: 10, max_samples: 50, ..LatencyConfig::default() };
+        assert!(!series([10; 9]).is_enough(&config), "below the minimum");
+        assert!(series([10; 10]).is_enough(&config), "equal samples have no interval");
+        assert!(!series((1..=49).map(|i| i * 10)).is_enough(&config), "the median may be anywhere");
+        assert!(series((1..=50).map(|i| i * 10)).is_enough(&config), "at the limit");
+    }
+
+    #[test]
+    fn every_run_gets_its_samples_and_slower_ones_are_slower() {
+        let device = Device::flex();
+        let config = LatencyConfig { min_samples: 6, max_samples: 6, warmup: 1, ..LatencyConfig::default() };
+        let calls = [Cell::new(0), Cell::new(0)];
+        let pass = |calls: &Cell<u32>, ms| {
+            calls.set(calls.get() + 1);
+            std::thread::sleep(Duration::from_millis(ms));
+            Tensor::<2>::ones([1, 1], &device)
+        };
+        let mut runs: Vec<TimedRun> = vec![Box::new(|| pass(&calls[0], 1)), Box::new(|| pass(&calls[1], 20))];
+        let latencies = time_interleaved(&device, &config, &mut runs).unwrap();
+        assert_eq!(calls.each_ref().map(Cell::get), [7, 7]);
+        assert!(latencies[0].median_ms >= 1.0 && latencies[1].median_ms >= 20.0, "{latencies:?}");
+        assert_eq!(latencies[0].samples, 6);
+    }
+
+    #[test]
+    fn impossible_settings_are_named() {
+        let refused = |config: LatencyConfig| config.validate().unwrap_err().to_string();
+        let config = LatencyConfig::default;
+        assert!(refused(LatencyConfig { batch: 0, ..config() }).starts_with("batch is 0"));
+        assert!(refused(LatencyConfig { max_samples: 3, ..config() }).starts_with("max_samples is 3"));
+        assert!(refused(LatencyConfig { target_relative_interval: f64::NAN, ..config() }).contains("is NaN"));
+    }
+}

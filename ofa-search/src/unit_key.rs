@@ -1,0 +1,142 @@
+//! The text form of a [`Unit`], the key of a latency table: `block:in8:mid48:out8:k7:s2:relu:x1:se0@28`.
+
+use ofa_model::{Activation, BlockShape, ConvShape, HeadShape, Unit, UnitLayers};
+use std::str::FromStr;
+
+/// Text form of `unit`: its sort, its numbers each after its name, and its input size in pixels.
+///
+/// `x` says whether a block has a 1x1 expansion, `se` whether it has squeeze-and-excitation; `mix0` is a head without
+/// feature mixing.
+pub(crate) fn format_unit(unit: &Unit) -> String {
+    let layers = match &unit.layers {
+        UnitLayers::Stem(ConvShape { in_channels, out_channels, kernel_size, stride, activation }) => {
+            format!("stem:in{in_channels}:out{out_channels}:k{kernel_size}:s{stride}:{}", activation_name(*activation))
+        }
+        UnitLayers::Block(block) => format!(
+            "block:in{}:mid{}:out{}:k{}:s{}:{}:x{}:se{}",
+            block.in_channels,
+            block.mid_channels,
+            block.out_channels,
+            block.kernel_size,
+            block.stride,
+            activation_name(block.activation),
+            u8::from(block.expansion),
+            u8::from(block.squeeze_excite)
+        ),
+        UnitLayers::Head(HeadShape { in_channels, expand_channels, mix_channels, classes, activation }) => format!(
+            "head:in{in_channels}:expand{expand_channels}:mix{}:classes{classes}:{}",
+            mix_channels.unwrap_or(0),
+            activation_name(*activation)
+        ),
+    };
+    format!("{layers}@{}", unit.input_size)
+}
+
+/// The unit that `text` stands for.
+pub(crate) fn parse_unit(text: &str) -> Result<Unit, String> {
+    let fail = || format!("`{text}` is not a unit (expected e.g. `block:in8:mid48:out8:k7:s2:relu:x1:se0@28`)");
+    let (layers, input_size) = text.split_once('@').ok_or_else(fail)?;
+    let mut fields = Fields(layers.split(':'));
+    let layers = match fields.0.next() {
+        Some("stem") => fields.stem().map(UnitLayers::Stem),
+        Some("block") => fields.block().map(UnitLayers::Block),
+        Some("head") => fields.head().map(UnitLayers::Head),
+        _ => None,
+    };
+    let unit = layers.zip(input_size.parse().ok()).map(|(layers, input_size)| Unit { input_size, layers });
+    unit.filter(|_| fields.0.next().is_none()).ok_or_else(fail)
+}
+
+/// The fields of a text form, taken one by one; `None` if one is missing or is not what it should be.
+struct Fields<'a>(std::str::Split<'a, char>);
+
+impl Fields<'_> {
+    fn stem(&mut self) -> Option<ConvShape> {
+        Some(ConvShape {
+            in_channels: self.number("in")?,
+            out_channels: self.number("out")?,
+            kernel_size: self.number("k")?,
+            stride: self.number("s")?,
+            activation: self.activation()?,
+        })
+    }
+
+    fn block(&mut self) -> Option<BlockShape> {
+        Some(BlockShape {
+            in_channels: self.number("in")?,
+            mid_channels: self.number("mid")?,
+            out_channels: self.number("out")?,
+            kernel_size: self.number("k")?,
+            stride: self.number("s")?,
+            activation: self.activation()?,
+            expansion: self.flag("x")?,
+            squeeze_excite: self.flag("se")?,
+        })
+    }
+
+    fn head(&mut self) -> Option<HeadShape> {
+        Some(HeadShape {
+            in_channels: self.number("in")?,
+            expand_channels: self.number("expand")?,
+            mix_channels: Some(self.number("mix")?).filter(|&channels| channels != 0),
+            classes: self.number("classes")?,
+            activation: self.activation()?,
+        })
+    }
+
+    fn number<T: FromStr>(&mut self, name: &str) -> Option<T> {
+        self.0.next()?.strip_prefix(name)?.parse().ok()
+    }
+
+    fn flag(&mut self, name: &str) -> Option<bool> {
+        match self.number(name)? {
+            0u8 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }
+    }
+
+    fn activation(&mut self) -> Option<Activation> {
+        serde_json::from_value(self.0.next()?.into()).ok()
+    }
+}
+
+/// The name an activation has in files.
+fn activation_name(activation: Activation) -> String {
+    match serde_json::to_value(activation) {
+        Ok(serde_json::Value::String(name)) => name,
+        other => panic!("an activation is written as a name, not {other:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::distinct_units;
+    use ofa_model::SearchSpace;
+    use std::collections::HashSet;
+
+    #[test]
+    fn round_trip_over_all_units_of_the_published_spaces() {
+        let mut no_mixing = SearchSpace::small_mobilenet_v3(3, 10);
+        no_mixing.head.mix_channels = None;
+        for space in [SearchSpace::mobilenet_v3(1.0, 1000), SearchSpace::small_mobilenet_v3(1, 10), no_mixing] {
+            let units = distinct_units(&space);
+            let texts: HashSet<String> = units.iter().map(format_unit).collect();
+            assert_eq!(texts.len(), units.len(), "two units share a text");
+            for unit in units {
+                assert_eq!(parse_unit(&format_unit(&unit)), Ok(unit));
+            }
+        }
+    }
+
+    #[test]
+    fn malformed_texts_are_refused() {
+        let good = "block:in8:mid48:out8:k7:s2:relu:x1:se0@28";
+        assert_eq!(format_unit(&parse_unit(good).unwrap()), good);
+        for (from, to) in [("@28", ""), ("block", "brick"), ("mid", "m"), (":se0", ""), ("se0", "se2"), ("@", ":z@")] {
+            let text = good.replacen(from, to, 1);
+            assert!(parse_unit(&text).unwrap_err().contains(&text), "{text}");
+        }
+    }
+}

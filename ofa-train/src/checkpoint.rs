@@ -1,0 +1,224 @@
+//! Checkpoints that survive a kill: complete, checked, and never the only copy while another is written.
+
+use crate::TrainError;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+const MANIFEST: &str = "manifest.json";
+const UNFINISHED: &str = ".unfinished";
+
+/// A directory of checkpoints, each a directory of its own whose name sorts by progress.
+///
+/// A checkpoint is written under another name, synced and renamed, so it is complete or absent; its manifest carries
+/// the SHA-256 of every file, so damage is noticed. The newest `keep` stay.
+#[derive(Clone, Debug)]
+pub struct CheckpointDir {
+    root: PathBuf,
+    keep: usize,
+}
+
+/// The files of one checkpoint by name.
+pub(crate) type Files = BTreeMap<&'static str, Vec<u8>>;
+
+/// The newest sound checkpoint.
+pub(crate) struct Found {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// Contents by file name.
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
+    /// Newer checkpoints that were passed over, and why.
+    pub(crate) damaged: Vec<DamagedCheckpoint>,
+}
+
+/// A checkpoint that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamagedCheckpoint {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    sha256: BTreeMap<String, String>,
+}
+
+impl CheckpointDir {
+    /// Checkpoints in `root` (made when the first is written), of which the newest `keep` stay.
+    ///
+    /// # Panics
+    ///
+    /// If `keep` is 0: the last sound checkpoint must never be deleted.
+    pub fn new(root: impl Into<PathBuf>, keep: usize) -> Self {
+        assert!(keep > 0, "at least one checkpoint must be kept");
+        Self { root: root.into(), keep }
+    }
+
+    /// Writes a checkpoint and deletes those that are no longer kept.
+    pub(crate) fn save(&self, name: &str, files: &Files) -> Result<PathBuf, TrainError> {
+        let unfinished = self.root.join(format!("{name}{UNFINISHED}"));
+        let finished = self.root.join(name);
+        remove(&unfinished)?;
+        fs::create_dir_all(&unfinished).map_err(io(&unfinished))?;
+        let sha256 = files.iter().map(|(file, bytes)| ((*file).to_owned(), digest(bytes))).collect();
+        let manifest = serde_json::to_vec_pretty(&Manifest { sha256 }).expect("a manifest is plain data");
+        for (file, bytes) in files.iter().map(|(file, bytes)| (*file, bytes)).chain([(MANIFEST, &manifest)]) {
+            let path = unfinished.join(file);
+            let mut handle = File::create(&path).map_err(io(&path))?;
+            handle.write_all(bytes).and_then(|()| handle.sync_all()).map_err(io(&path))?;
+        }
+        remove(&finished)?;
+        fs::rename(&unfinished, &finished).map_err(io(&finished))?;
+        File::open(&self.root).and_then(|dir| dir.sync_all()).map_err(io(&self.root))?;
+        self.delete_old()?;
+        Ok(finished)
+    }
+
+    /// The newest checkpoint whose files are as they were written.
+    pub(crate) fn newest(&self) -> Result<Option<Found>, TrainError> {
+        let mut damaged = Vec::new();
+        for path in self.list()?.into_iter().rev() {
+            match read(&path) {
+                Ok(files) => return Ok(Some(Found { path, files, damaged })),
+                Err(problem) => damaged.push(DamagedCheckpoint { path, problem }),
+            }
+        }
+        match damaged.into_iter().next() {
+            Some(DamagedCheckpoint { path, problem }) => Err(TrainError::Io {
+                path,
+                source: std::io::Error::other(format!("no sound checkpoint is left ({problem})")),
+            }),
+            None => Ok(None),
+        }
+    }
+
+    /// Finished checkpoints, oldest first.
+    fn list(&self) -> Result<Vec<PathBuf>, TrainError> {
+        let entries = match fs::read_dir(&self.root) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(io(&self.root)(error)),
+        };
+        let mut paths = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(io(&self.root))?.path();
+            if path.is_dir() && !path.to_string_lossy().ends_with(UNFINISHED) {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        Ok(paths)
+    }
+
+    fn delete_old(&self) -> Result<(), TrainError> {
+        let paths = self.list()?;
+        let old = paths.len().saturating_sub(self.keep);
+        paths[..old].iter().try_for_each(|path| remove(path))
+    }
+}
+
+fn read(dir: &Path) -> Result<BTreeMap<String, Vec<u8>>, String> {
+    let bytes = fs::read(dir.join(MANIFEST)).map_err(|error| format!("{MANIFEST}: {error}"))?;
+    let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|error| format!("{MANIFEST}: {error}"))?;
+    let mut files = BTreeMap::new();
+    for (file, expected) in manifest.sha256 {
+        let bytes = fs::read(dir.join(&file)).map_err(|error| format!("{file}: {error}"))?;
+        let found = digest(&bytes);
+        if found != expected {
+            return Err(format!("{file}: sha256 is {found}, written was {expected} ({} bytes are there)", bytes.len()));
+        }
+        files.insert(file, bytes);
+    }
+    Ok(files)
+}
+
+/// Reads the JSON file `name` of a checkpoint.
+pub(crate) fn parse<T: DeserializeOwned>(found: &Found, name: &'static str) -> Result<T, TrainError> {
+    let bytes = found.files.get(name).map(Vec::as_slice).unwrap_or_default();
+    serde_json::from_slice(bytes).map_err(|error| TrainError::Record { what: name, problem: error.to_string() })
+}
+
+/// SHA-256 in hexadecimal.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn remove(dir: &Path) -> Result<(), TrainError> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io(dir)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn io(path: &Path) -> impl Fn(std::io::Error) -> TrainError + use<> {
+    let path = path.to_owned();
+    move |source| TrainError::Io { path: path.clone(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(text: &str) -> Files {
+        Files::from([("weights.bpk", text.as_bytes().to_vec()), ("state.json", b"{}".to_vec())])
+    }
+
+    #[test]
+    fn the_newest_checkpoint_is_found_and_old_ones_go() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = CheckpointDir::new(root.path(), 2);
+        assert!(dir.newest().unwrap().is_none());
+        for name in ["01", "02", "03"] {
+            dir.save(name, &files(name)).unwrap();
+        }
+        let found = dir.newest().unwrap().unwrap();
+        assert_eq!(found.files["weights.bpk"], b"03");
+        assert!(found.damaged.is_empty());
+        assert!(!root.path().join("01").exists());
+    }
+
+    #[test]
+    fn damage_falls_back_to_the_one_before_and_says_so() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = CheckpointDir::new(root.path(), 3);
+        dir.save("01", &files("one")).unwrap();
+        dir.save("02", &files("two")).unwrap();
+        dir.save("03", &files("three")).unwrap();
+        fs::write(root.path().join("03/weights.bpk"), "thr").unwrap();
+        fs::write(root.path().join("02/manifest.json"), "{\"sha2").unwrap();
+        fs::create_dir(root.path().join("04.unfinished")).unwrap();
+        let found = dir.newest().unwrap().unwrap();
+        assert_eq!(found.files["weights.bpk"], b"one");
+        assert_eq!(found.damaged.len(), 2);
+        assert!(found.damaged[0].problem.contains("weights.bpk: sha256"), "{:?}", found.damaged);
+        assert!(found.damaged[1].problem.contains("manifest.json"), "{:?}", found.damaged);
+    }
+
+    #[test]
+    fn without_any_sound_checkpoint_nothing_is_silently_restarted() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = CheckpointDir::new(root.path(), 2);
+        dir.save("01", &files("one")).unwrap();
+        fs::remove_file(root.path().join("01/weights.bpk")).unwrap();
+        let message = dir.newest().err().unwrap().to_string();
+        assert!(message.contains("no sound checkpoint"), "{message}");
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_written_is_an_error_and_keeps_the_rest() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = CheckpointDir::new(root.path(), 2);
+        dir.save("01", &files("one")).unwrap();
+        // A file stands where the next checkpoint's directory must go, as on a file system that refuses writes.
+        fs::write(root.path().join("02.unfinished"), "").unwrap();
+        let message = dir.save("02", &files("two")).unwrap_err().to_string();
+        assert!(message.contains("02.unfinished"), "{message}");
+        assert_eq!(dir.newest().unwrap().unwrap().files["weights.bpk"], b"one");
+    }
+}
