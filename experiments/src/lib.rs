@@ -1,1 +1,14 @@
-//! Placeholder.
+//! What the experiment binaries share: configuration, images, tables, searches, records, what one sees.
+
+pub mod config;
+pub mod dashboard;
+pub mod device;
+pub mod environment;
+pub mod images;
+pub mod records;
+pub mod report;
+pub mod run_dir;
+pub mod scenarios;
+pub mod specialise;
+pub mod start;
+pub mod tables;

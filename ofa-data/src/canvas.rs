@@ -1,7 +1,8 @@
 //! Drawing a square view of an image: crop, resize, flip, erase, on buffers that are used again.
 
-use fast_image_resize::images::{CroppedImage, Image as SliceImage, ImageRef};
-use fast_image_resize::{FilterType, IntoImageView, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{U8, U8x3};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 
 use crate::decode::Image;
 
@@ -31,7 +32,7 @@ pub(crate) struct Rectangle {
 impl Canvas {
     /// The whole image, whatever its shape.
     pub(crate) fn draw_whole(&mut self, image: &Image, resolution: usize) {
-        self.draw(&view_of(image, &image.pixels), image.channels, resolution, options());
+        self.draw_crop(image, Rectangle::of(image), resolution);
     }
 
     /// The middle of the image, as torchvision's Resize and CenterCrop show it.
@@ -50,34 +51,33 @@ impl Canvas {
         };
         let ((left, crop_width), (top, crop_height)) = (along(width), along(height));
         let options = options().crop(left, top, crop_width, crop_height);
-        self.draw(&view_of(image, &image.pixels), image.channels, resolution, options);
+        self.draw(image, &image.pixels, Rectangle::of(image), resolution, options);
     }
 
     /// The pixels of `crop` and no others.
     pub(crate) fn draw_crop(&mut self, image: &Image, crop: Rectangle, resolution: usize) {
-        let view = view_of(image, &image.pixels);
-        let [left, top, width, height] = [crop.left, crop.top, crop.width, crop.height].map(|side| side as u32);
-        let cropped = CroppedImage::new(&view, left, top, width, height)
-            .unwrap_or_else(|error| panic!("{crop:?} of {} x {}: {error}", image.width, image.height));
-        self.draw(&cropped, image.channels, resolution, options());
+        self.draw(image, &image.pixels, crop, resolution, options());
     }
 
     /// The whole image, moved `right` and `down` by pixels of its own size, zeros moving in.
     pub(crate) fn draw_shifted(&mut self, image: &Image, right: i64, down: i64, resolution: usize) {
         let mut shifted = std::mem::take(&mut self.shifted);
         shift(image, right, down, &mut shifted);
-        self.draw(&view_of(image, &shifted), image.channels, resolution, options());
+        self.draw(image, &shifted, Rectangle::of(image), resolution, options());
         self.shifted = shifted;
     }
 
-    fn draw(&mut self, source: &impl IntoImageView, channels: usize, resolution: usize, options: ResizeOptions) {
-        (self.resolution, self.channels) = (resolution, channels);
-        self.pixels.resize(resolution * resolution * channels, 0);
-        let side = resolution as u32;
-        let mut target = SliceImage::from_slice_u8(side, side, &mut self.pixels, pixel_type(channels))
-            .expect("the buffer was just made to fit");
-        let resized = self.resizer.resize(source, &mut target, &options);
-        resized.unwrap_or_else(|error| panic!("{options:?} to {resolution} px: {error}"));
+    /// Draws the part `crop` of `pixels`, which are in the shape of `image`.
+    fn draw(&mut self, image: &Image, pixels: &[u8], crop: Rectangle, resolution: usize, options: ResizeOptions) {
+        (self.resolution, self.channels) = (resolution, image.channels);
+        self.pixels.resize(resolution * resolution * image.channels, 0);
+        let source = Source { width: image.width, height: image.height, pixels, crop };
+        // Through the typed interface: the untyped one compiles the resizer for all its pixel types.
+        match image.channels {
+            1 => source.resize::<U8>(&mut self.resizer, &mut self.pixels, resolution, &options),
+            3 => source.resize::<U8x3>(&mut self.resizer, &mut self.pixels, resolution, &options),
+            channels => panic!("channels is {channels}, expected 1 or 3"),
+        }
     }
 
     /// Mirrors what was drawn, left to right.
@@ -104,19 +104,42 @@ fn options() -> ResizeOptions {
     ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false)
 }
 
-fn pixel_type(channels: usize) -> PixelType {
-    match channels {
-        1 => PixelType::U8,
-        3 => PixelType::U8x3,
-        _ => panic!("channels is {channels}, expected 1 or 3"),
+impl Rectangle {
+    fn of(image: &Image) -> Self {
+        Self { left: 0, top: 0, width: image.width, height: image.height }
     }
 }
 
-/// `pixels` in the shape of `image`.
-fn view_of<'a>(image: &Image, pixels: &'a [u8]) -> ImageRef<'a> {
-    let (width, height, channels) = (image.width, image.height, image.channels);
-    ImageRef::new(width as u32, height as u32, pixels, pixel_type(channels))
-        .unwrap_or_else(|error| panic!("{} values for {width} x {height} x {channels}: {error}", pixels.len()))
+/// What is resized.
+#[derive(Debug)]
+struct Source<'a> {
+    width: usize,
+    height: usize,
+    pixels: &'a [u8],
+    crop: Rectangle,
+}
+
+impl Source<'_> {
+    fn resize<P: PixelTrait>(
+        &self,
+        resizer: &mut Resizer,
+        target: &mut [u8],
+        resolution: usize,
+        options: &ResizeOptions,
+    ) {
+        let Rectangle { left, top, width, height } = self.crop;
+        let [left, top, width, height] = [left, top, width, height].map(|side| side as u32);
+        let whole = TypedImageRef::<P>::from_buffer(self.width as u32, self.height as u32, self.pixels).unwrap_or_else(
+            |error| panic!("{} values for {} x {}: {error}", self.pixels.len(), self.width, self.height),
+        );
+        let source = TypedCroppedImage::from_ref(&whole, left, top, width, height)
+            .unwrap_or_else(|error| panic!("{:?} of {} x {}: {error}", self.crop, self.width, self.height));
+        let side = resolution as u32;
+        let mut target = TypedImage::<P>::from_buffer(side, side, target)
+            .unwrap_or_else(|error| panic!("a buffer for {side} x {side}: {error}"));
+        let resized = resizer.resize_typed(&source, &mut target, options);
+        resized.unwrap_or_else(|error| panic!("{options:?} to {side} x {side}: {error}"));
+    }
 }
 
 fn shift(image: &Image, right: i64, down: i64, shifted: &mut Vec<u8>) {

@@ -4,18 +4,14 @@ use std::io::Cursor;
 
 use image::codecs::png::PngDecoder;
 use image::{DynamicImage, ImageDecoder};
-use zune_core::bytestream::ZCursor;
-use zune_core::colorspace::ColorSpace;
-use zune_core::options::DecoderOptions;
-use zune_jpeg::JpegDecoder;
 
 use crate::error::ImageProblem;
+use crate::jpeg;
 
 /// Images with more pixels are refused before memory is set aside for them: a forged header must not
 /// bring the process down. The largest photograph of ImageNet has 61 million.
-const MAX_PIXELS: usize = 1 << 27;
+pub(crate) const MAX_PIXELS: usize = 1 << 27;
 
-const JPEG_SIGNATURE: &[u8] = &[0xff, 0xd8, 0xff];
 const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
 /// A decoded image.
@@ -33,9 +29,9 @@ pub struct Image {
 
 /// Decodes a JPEG or PNG file, told apart by its first bytes, to gray (`channels` = 1) or RGB (3).
 ///
-/// JPEG is decoded strictly: a truncated file is an error, not a gray area. Colour becomes gray by
-/// the luma weights of ITU-R BT.601, as Pillow's `convert("L")` does; gray becomes RGB by repetition.
-/// CMYK is converted to RGB, alpha is dropped, 16 bits are scaled to 8.
+/// A truncated JPEG is an error, not a gray area, even if only its end-of-image marker is missing.
+/// Colour becomes gray by the luma weights of ITU-R BT.601, as Pillow's `convert("L")` does; gray
+/// becomes RGB by repetition. CMYK is converted to RGB, alpha is dropped, 16 bits are scaled to 8.
 ///
 /// # Errors
 /// Every way in which the bytes can fail to be such an image.
@@ -44,8 +40,8 @@ pub struct Image {
 /// If `channels` is neither 1 nor 3.
 pub fn decode(bytes: &[u8], channels: usize) -> Result<Image, ImageProblem> {
     assert!(matches!(channels, 1 | 3), "channels is {channels}, expected 1 or 3");
-    let image = if bytes.starts_with(JPEG_SIGNATURE) {
-        decode_jpeg(bytes)
+    let image = if bytes.starts_with(jpeg::SIGNATURE) {
+        jpeg::decode(bytes)
     } else if bytes.starts_with(PNG_SIGNATURE) {
         decode_png(bytes)
     } else if bytes.is_empty() {
@@ -54,26 +50,6 @@ pub fn decode(bytes: &[u8], channels: usize) -> Result<Image, ImageProblem> {
         Err(ImageProblem::UnknownFormat(bytes[..bytes.len().min(8)].to_vec()))
     }?;
     Ok(image.with_channels(channels))
-}
-
-fn decode_jpeg(bytes: &[u8]) -> Result<Image, ImageProblem> {
-    let broken =
-        |reason: zune_jpeg::errors::DecodeErrors| ImageProblem::Jpeg { bytes: bytes.len(), reason: reason.to_string() };
-    // Width and height are limited together below, not one by one.
-    let options = DecoderOptions::default()
-        .set_strict_mode(true)
-        .set_max_width(usize::from(u16::MAX))
-        .set_max_height(usize::from(u16::MAX));
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers().map_err(broken)?;
-    let (width, height) = decoder.dimensions().expect("the header was just decoded");
-    check_size(width, height)?;
-    let gray = decoder.input_colorspace() == Some(ColorSpace::Luma);
-    let (channels, space) = if gray { (1, ColorSpace::Luma) } else { (3, ColorSpace::RGB) };
-    decoder.set_options(options.jpeg_set_out_colorspace(space));
-    let pixels = decoder.decode().map_err(broken)?;
-    assert_eq!(pixels.len(), width * height * channels, "a jpeg of {width} x {height} x {channels}");
-    Ok(Image { width, height, channels, pixels })
 }
 
 fn decode_png(bytes: &[u8]) -> Result<Image, ImageProblem> {
@@ -88,7 +64,7 @@ fn decode_png(bytes: &[u8]) -> Result<Image, ImageProblem> {
     Ok(Image { width, height, channels, pixels })
 }
 
-fn check_size(width: usize, height: usize) -> Result<(), ImageProblem> {
+pub(crate) fn check_size(width: usize, height: usize) -> Result<(), ImageProblem> {
     match width.saturating_mul(height) {
         0..=MAX_PIXELS => Ok(()),
         _ => Err(ImageProblem::TooLarge { width, height, limit: MAX_PIXELS }),
@@ -164,31 +140,9 @@ mod tests {
     }
 
     #[test]
-    fn truncated_jpegs_are_errors_wherever_they_end() {
-        let whole = fixture!("gradient_rgb.jpg");
-        // The end-of-image marker alone carries no pixels; without it the picture is complete.
-        for length in 3..whole.len() - 8 {
-            match decode(&whole[..length], 3) {
-                Err(ImageProblem::Jpeg { bytes, .. }) => assert_eq!(bytes, length),
-                other => panic!("{length} of {} bytes: {other:?}", whole.len()),
-            }
-        }
-    }
-
-    #[test]
-    fn a_forged_size_is_refused_before_memory_is_taken() {
-        let mut forged = fixture!("gradient_rgb.jpg").to_vec();
-        let frame = forged.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
-        forged[frame + 5..frame + 9].copy_from_slice(&[0xff, 0xdc, 0xff, 0xdc]);
-        let problem = decode(&forged, 3).unwrap_err();
-        let limit = MAX_PIXELS;
-        assert_eq!(problem, ImageProblem::TooLarge { width: 65500, height: 65500, limit });
-    }
-
-    #[test]
     fn colour_png_becomes_gray_by_the_weights_of_pillow() {
-        let rgb = ImageBuffer::from_raw(2, 1, vec![255, 0, 0, 10, 200, 77]).unwrap();
-        let bytes = png(ImageBuffer::<Rgb<u8>, _>::from(rgb));
+        let rgb = ImageBuffer::<Rgb<u8>, _>::from_raw(2, 1, vec![255, 0, 0, 10, 200, 77]).unwrap();
+        let bytes = png(rgb);
         assert_eq!(decode(&bytes, 3).unwrap().pixels, [255, 0, 0, 10, 200, 77]);
         // Image.new("RGB", ...).convert("L") of these two pixels
         assert_eq!(decode(&bytes, 1).unwrap().pixels, [76, 129]);

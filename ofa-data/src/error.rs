@@ -179,6 +179,12 @@ pub enum ImageProblem {
         /// Greatest number of pixels.
         limit: usize,
     },
+    /// The file ends before its picture does.
+    #[error("truncated after {bytes} bytes")]
+    Truncated {
+        /// Length of the file.
+        bytes: usize,
+    },
     /// The JPEG decoder's complaint.
     #[error("broken jpeg ({bytes} bytes): {reason}")]
     Jpeg {

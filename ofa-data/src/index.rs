@@ -281,7 +281,7 @@ mod tests {
         assert!(message(&set).contains("broken.jpg: cannot be read: No such file"), "{}", message(&set));
         let whole = include_bytes!("../fixtures/gradient_rgb.jpg");
         fs::write(dir.path().join("broken.jpg"), &whole[..400]).unwrap();
-        assert!(message(&set).contains("broken.jpg: broken jpeg (400 bytes): "), "{}", message(&set));
+        assert!(message(&set).contains("broken.jpg: truncated after 400 bytes"), "{}", message(&set));
         fs::write(dir.path().join("broken.jpg"), whole).unwrap();
         assert_eq!(set.get(0).unwrap().width, 24);
     }

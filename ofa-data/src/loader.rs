@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use rand::seq::SliceRandom;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::augment::View;
@@ -11,8 +10,8 @@ use crate::batch::{HostBatch, ImageBatch};
 use crate::error::DataError;
 use crate::index::ImageSet;
 use crate::normalise::Normalisation;
+use crate::plan::Plan;
 use crate::prefetch::{Prefetch, Stop};
-use crate::seed::{self, Purpose};
 
 /// How a [`Loader`] serves its set.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,15 +46,6 @@ pub struct EpochBatches {
     device: Device,
 }
 
-/// What the preparing thread needs to know.
-#[derive(Debug)]
-struct Plan {
-    set: ImageSet,
-    config: LoaderConfig,
-    normalisation: Normalisation,
-    mean_colour: Vec<u8>,
-}
-
 impl Loader {
     /// A loader of `set`.
     ///
@@ -83,8 +73,7 @@ impl Loader {
         if let View::Train(augment) = &config.view {
             augment.validate()?;
         }
-        let mean_colour = normalisation.mean_pixel();
-        Ok(Self { plan: Arc::new(Plan { set, config, normalisation, mean_colour }), pool: None })
+        Ok(Self { plan: Arc::new(Plan::new(set, config, normalisation)), pool: None })
     }
 
     /// Prepares batches on `threads` threads of its own, instead of rayon's global ones which it shares
@@ -139,47 +128,6 @@ impl Loader {
             }
         };
         EpochBatches { prepared: Prefetch::start(start_batch..batches, prefetch, make), device: device.clone() }
-    }
-}
-
-impl Plan {
-    /// Positions in the set, in the order in which `epoch` shows them.
-    fn order(&self, epoch: u64) -> Vec<u32> {
-        let mut order: Vec<u32> = (0..self.set.len() as u32).collect();
-        if let View::Train(_) = self.config.view {
-            order.shuffle(&mut seed::rng(Purpose::Order, &[self.config.seed, epoch]));
-        }
-        order
-    }
-
-    fn batch(
-        &self,
-        order: &[u32],
-        epoch: u64,
-        batch: usize,
-        resolution: usize,
-        stop: &Stop,
-    ) -> Result<HostBatch, DataError> {
-        let first = batch * self.config.batch_size;
-        let members = &order[first..(first + self.config.batch_size).min(order.len())];
-        let labels = members.iter().map(|&i| self.set.label(i as usize) as i64).collect();
-        HostBatch::build(labels, self.set.channels(), resolution, |position, canvas, planes| {
-            // Whoever asked to stop does not look at this batch: it need not be finished.
-            if stop.is_requested() {
-                return Ok(());
-            }
-            let image = self.set.get(members[position] as usize)?;
-            match &self.config.view {
-                View::Evaluate => self.set.framing().draw(&image, resolution, canvas),
-                View::Train(augment) => {
-                    let key = [self.config.seed, epoch, (first + position) as u64];
-                    let mut rng = seed::rng(Purpose::Augment, &key);
-                    augment.draw(&image, resolution, &self.mean_colour, &mut rng, canvas);
-                }
-            }
-            self.normalisation.write(&canvas.pixels, planes);
-            Ok(())
-        })
     }
 }
 

@@ -194,7 +194,11 @@ fn check_space(path: &Path, header: &AccuracyHeader, space: &SearchSpace) -> Res
 
 fn check_row(path: &Path, line: u64, row: &AccuracyRow, space: &SearchSpace) -> Result<(), SearchError> {
     let arch = &row.arch;
-    space.check(arch).map_err(|source| SearchError::OutsideSpace { path: path.to_owned(), line, source })?;
+    space.check(arch).map_err(|source| SearchError::OutsideSpace {
+        path: path.to_owned(),
+        line,
+        source: source.into(),
+    })?;
     if !(0.0..=1.0).contains(&row.top1) {
         return Err(invalid(path, line, format!("top1 of `{arch}` is {}, not a fraction between 0 and 1", row.top1)));
     }

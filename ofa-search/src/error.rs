@@ -54,7 +54,7 @@ pub enum SearchError {
         /// Line number, from 1.
         line: u64,
         /// Which choice, its value and the allowed ones.
-        source: ModelError,
+        source: Box<ModelError>,
     },
     /// Two rows of a table contradict each other.
     #[error("{path}:{line}: `{key}` has {found} here and {before} before", path = path.display())]

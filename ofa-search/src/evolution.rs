@@ -37,7 +37,7 @@ impl Default for EvolutionConfig {
 /// Keeps the best archs of all generations as parents; the next generation are their mutants and crossovers.
 ///
 /// As the original's (CODE of the paper), but every child counts, no arch is tried twice, and the first generation does
-/// not wait for luck under a tight constraint: after some infeasible draws in a row it crosses them with a known
+/// not wait for luck under a tight constraint: after some rejected draws in a row it crosses them with a known
 /// feasible arch.
 #[derive(Clone, Debug)]
 pub struct Evolution {
@@ -46,7 +46,9 @@ pub struct Evolution {
     parents: Vec<Trial>,
     generation: Vec<Trial>,
     feasible: Option<Arch>,
+    /// Rejections since the last proposal that was tried.
     rejections_in_a_row: u32,
+    last_was_rejected: bool,
 }
 
 impl Default for Evolution {
@@ -66,16 +68,27 @@ impl Evolution {
             config;
         let shares = [parent_ratio, mutation_ratio, mutation_probability, resolution_probability];
         assert!(population > 0 && shares.iter().all(|share| (0.0..=1.0).contains(share)), "{config:?}");
-        Self { config, parents: vec![], generation: vec![], feasible: None, rejections_in_a_row: 0 }
+        Self {
+            config,
+            parents: vec![],
+            generation: vec![],
+            feasible: None,
+            rejections_in_a_row: 0,
+            last_was_rejected: false,
+        }
     }
 
     fn first_generation(&self, space: &SearchSpace, rng: &mut dyn Rng) -> Arch {
-        /// Infeasible draws for each further crossover.
-        const PATIENCE: u32 = 20;
+        /// Rejected draws for each further crossover.
+        const PATIENCE: u32 = 10;
+        /// Crossovers after which a draw is all but the feasible arch.
+        const CLOSEST: u32 = 8;
         let draw = space.sample(rng);
         let Some(feasible) = &self.feasible else { return draw };
-        // Each crossover takes about half of the remaining choices from the feasible arch.
-        (0..self.rejections_in_a_row / PATIENCE).take(16).fold(draw, |arch, _| space.crossover(&arch, feasible, rng))
+        // Each crossover takes about half of the remaining choices from the feasible arch. When even the closest draws
+        // are rejected, as known, it starts over.
+        let crossovers = self.rejections_in_a_row / PATIENCE % (CLOSEST + 1);
+        (0..crossovers).fold(draw, |arch, _| space.crossover(&arch, feasible, rng))
     }
 
     fn child(&self, space: &SearchSpace, rng: &mut dyn Rng) -> Arch {
@@ -110,15 +123,18 @@ impl SearchStrategy for Evolution {
     }
 
     fn ask(&mut self, space: &SearchSpace, rng: &mut dyn Rng) -> Option<Arch> {
+        if !std::mem::take(&mut self.last_was_rejected) {
+            self.rejections_in_a_row = 0;
+        }
         Some(if self.parents.is_empty() { self.first_generation(space, rng) } else { self.child(space, rng) })
     }
 
     fn reject(&mut self, _: &Arch) {
         self.rejections_in_a_row += 1;
+        self.last_was_rejected = true;
     }
 
     fn tell(&mut self, trial: &Trial) {
-        self.rejections_in_a_row = 0;
         self.generation.push(trial.clone());
         if self.generation.len() == self.config.population {
             self.parents.append(&mut self.generation);

@@ -1,2 +1,117 @@
-//! Main job.
-fn main() {}
+//! Trains one once-for-all network and answers "the best subnet for this budget" from two tables.
+//!
+//! Command:  `cargo run --release` (`-- --preset smoke` for a first look, `-- --help` for the rest)
+//! Result:   a run directory with tables, searches, subnets and `report.html`
+//! Source:   arXiv:1908.09791; data: the embedded Fashion-MNIST unless `--data DIR` names an ImageFolder
+
+use anyhow::{Context, Result};
+use burn::module::Module;
+use clap::Parser;
+use experiments::config::ExperimentConfig;
+use experiments::dashboard::{Dashboard, say};
+use experiments::images::Images;
+use experiments::records::{self, Phases};
+use experiments::report::ReportData;
+use experiments::run_dir::RunDir;
+use experiments::scenarios::{Tables, answer_all};
+use experiments::specialise::Specialiser;
+use experiments::start::{self, Options};
+use experiments::{device, environment, report, tables};
+use ofa_model::SupernetConfig;
+use ofa_train::{CheckpointDir, ShrinkRun, ShrinkSchedule, UniformSampler, shrink};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let stop = Arc::new(AtomicBool::new(false));
+    let handler = stop.clone();
+    let result = ctrlc::set_handler(move || handler.store(true, Ordering::Relaxed))
+        .context("cannot listen to Ctrl-C")
+        .and_then(|()| start::open(&Options::parse()))
+        .and_then(|(config, dir)| run(&config, &dir, &stop).map_err(|error| start::with_next_step(error, &dir)));
+    start::exit_code(result)
+}
+
+fn run(config: &ExperimentConfig, dir: &RunDir, stop: &Arc<AtomicBool>) -> Result<()> {
+    let machine = environment::machine(&config.device);
+    dir.write_json("environment.json", &machine)?;
+    let device = &device::by_name(&config.device)?;
+    let mut phases = Phases::resumed(dir)?;
+
+    let images = Images::load(config)?;
+    let space = &config.space;
+    say(&format!("{}; {} subnets in `{}`; run directory {}", images.description, space.len(), space.name, dir.root().display()));
+
+    // Train: the full network, then progressive shrinking.
+    let supernet = SupernetConfig::new(space.clone())?.with_seed(config.seed).init(&device.clone().autodiff());
+    let schedule = ShrinkSchedule::progressive_shrinking(space, &config.training.shrink);
+    let watched = records::watched_archs(space, config.seed);
+    let checkpoints = CheckpointDir::new(dir.path("checkpoints"), config.training.keep_checkpoints);
+    let shrink_run = ShrinkRun {
+        schedule: &schedule,
+        recipe: &config.training.recipe,
+        sampler: &UniformSampler { seed: config.seed },
+        loader: &images.train_loader(config)?,
+        seed: config.seed,
+        watched: &watched,
+        checkpoints: Some(&checkpoints),
+        device,
+    };
+    let mut validation = images.validation(config, device);
+    let mut dashboard = Dashboard::new(&schedule, stop.clone(), records::keeper(dir));
+    let trained = phases.time("training", || Ok(shrink(supernet, &shrink_run, &mut validation, &mut dashboard)?))?;
+    drop(dashboard);
+    let supernet = trained.supernet.valid();
+
+    // Measure once: accuracy and latency tables, and a predictor of the first.
+    let source = records::source(&supernet, &images);
+    let accuracy = phases
+        .time("accuracy table", || tables::accuracy(config, &supernet, &mut validation, source, dir, stop))?;
+    let (latency, latency_fit) = phases.time("latency table", || tables::latency(config, &supernet, device, dir))?;
+    let (predictor, accuracy_fit) = phases.time("predictor", || tables::predictor(config, &accuracy, device))?;
+
+    // Ask as often as one likes.
+    let asked = Tables { accuracy: &accuracy, latency: &latency, predictor: &predictor };
+    let answers = phases.time("search", || answer_all(config, &asked))?;
+    records::write_answers(dir, &answers)?;
+
+    // Specialise, and measure what was promised.
+    let specialiser = Specialiser {
+        config,
+        images: &images,
+        supernet: &supernet,
+        teacher: trained.teacher.as_ref(),
+        device,
+        dir,
+    };
+    let chosen = phases.time("specialisation", || specialiser.run(&answers))?;
+    let extremes = phases.time("test of the extremes", || specialiser.extremes())?;
+
+    let data = ReportData {
+        preset: config.preset.clone(),
+        data: images.description.clone(),
+        seed: config.seed,
+        machine,
+        space: records::space_summary(space),
+        phases: phases.into_records(),
+        peak_memory_mib: environment::peak_memory_mib(),
+        watched: records::watched(&trained.watched, &watched),
+        epochs: trained.epochs,
+        accuracy_fit,
+        latency_within_10_percent: tables::within_10_percent(&latency_fit),
+        latency_fit,
+        table: records::table_points(config, &accuracy, &latency)?,
+        answers,
+        chosen,
+        extremes,
+    };
+    dir.write_json("report.json", &data)?;
+    dir.write("report.html", &report::html(&data))?;
+    say(&report::console(&data));
+    say(&format!("report: {}", dir.path("report.html").display()));
+    Ok(())
+}

@@ -19,25 +19,37 @@ struct Layer {
 }
 
 impl Ensemble {
-    /// Networks of the given layer sizes, input to output, with He's uniform distribution of weights and biases of 0.
+    /// Networks of the given layer sizes, input to output.
+    ///
+    /// Hidden layers have He's uniform distribution. The output layer starts at 0: an untrained network gives 0 for
+    /// everything, and on small tables less of the random start is left in the prediction.
     pub(super) fn init(members: usize, sizes: &[usize], rng: &mut impl Rng, device: &Device) -> Self {
-        let layers = sizes.windows(2).map(|pair| {
-            let (inputs, outputs) = (pair[0], pair[1]);
-            let bound = (6.0 / inputs as f32).sqrt();
-            let weights: Vec<f32> = (0..members * inputs * outputs).map(|_| rng.random_range(-bound..bound)).collect();
-            let weight = Tensor::from_data(TensorData::new(weights, [members, inputs, outputs]), device);
-            let bias = Tensor::zeros([members, 1, outputs], device);
-            Layer { weight: Param::from_tensor(weight), bias: Param::from_tensor(bias) }
+        let last = sizes.len() - 2;
+        let layers = sizes.windows(2).enumerate().map(|(i, pair)| {
+            let bound = if i < last { (6.0 / pair[0] as f32).sqrt() } else { 0.0 };
+            Layer::init([members, pair[0], pair[1]], bound, rng, device)
         });
         Self { layers: layers.collect() }
     }
 
     /// Outputs `[members, rows, outputs]` for `[members, rows, inputs]`, or `[1, rows, inputs]` for all members.
     pub(super) fn forward(&self, input: Tensor<3>) -> Tensor<3> {
-        let last = self.layers.len() - 1;
-        self.layers.iter().enumerate().fold(input, |x, (i, layer)| {
-            let x = x.matmul(layer.weight.val()) + layer.bias.val();
-            if i < last { relu(x) } else { x }
-        })
+        let (output, hidden) = self.layers.split_last().expect("a network has an output layer");
+        output.forward(hidden.iter().fold(input, |x, layer| relu(layer.forward(x))))
+    }
+}
+
+impl Layer {
+    /// Weights drawn uniformly between `-bound` and `bound`, biases of 0.
+    fn init(shape: [usize; 3], bound: f32, rng: &mut impl Rng, device: &Device) -> Self {
+        let weights: Vec<f32> = (0..shape.iter().product()).map(|_| rng.random_range(-bound..=bound)).collect();
+        Self {
+            weight: Param::from_tensor(Tensor::from_data(TensorData::new(weights, shape), device)),
+            bias: Param::from_tensor(Tensor::zeros([shape[0], 1, shape[2]], device)),
+        }
+    }
+
+    fn forward(&self, input: Tensor<3>) -> Tensor<3> {
+        input.matmul(self.weight.val()) + self.bias.val()
     }
 }

@@ -1,0 +1,238 @@
+//! What a run is: everything a researcher may change, as one TOML file.
+
+mod presets;
+
+use anyhow::{Context, Result, bail};
+use ofa_data::AugmentConfig;
+use ofa_model::SearchSpace;
+use ofa_search::{LatencyConfig, MlpConfig};
+use ofa_train::{FineTune, Recipe, ShrinkRecipe};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// The complete configuration of a run of the main job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExperimentConfig {
+    /// Name of the preset this began as.
+    pub preset: String,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Device, see `--device`.
+    pub device: String,
+    /// Which images.
+    pub data: DataConfig,
+    /// Training.
+    pub training: TrainingConfig,
+    /// Accuracy and latency tables, and the predictor.
+    pub tables: TableConfig,
+    /// Search.
+    pub search: SearchConfig,
+    /// Fine-tuning of the chosen subnets.
+    pub fine_tune: FineTune,
+    /// What is searched; classes and channels are those of the data.
+    pub space: SearchSpace,
+}
+
+/// Which images a run uses, and how many.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// An ImageFolder; the embedded Fashion-MNIST if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dir: Option<PathBuf>,
+    /// 1 (gray) or 3 (colour).
+    pub channels: usize,
+    /// Training images at most; all if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_images: Option<usize>,
+    /// Test images at most; all if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_images: Option<usize>,
+    /// Random changes of training images.
+    pub augment: AugmentConfig,
+}
+
+/// How the supernet is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingConfig {
+    /// Images a step.
+    pub batch_size: usize,
+    /// Checkpoints kept.
+    pub keep_checkpoints: usize,
+    /// Loss and optimizer.
+    pub recipe: Recipe,
+    /// The phases of progressive shrinking.
+    pub shrink: ShrinkRecipe,
+}
+
+/// How the tables are built and the predictor is fitted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableConfig {
+    /// Random subnets whose accuracy is measured.
+    pub archs: usize,
+    /// Validation images an accuracy is measured on.
+    pub validation_images: usize,
+    /// Training images that batch-norm statistics are measured on.
+    pub calibration_images: usize,
+    /// Images a batch in evaluation.
+    pub batch_size: usize,
+    /// Share of the rows that judge the predictor.
+    pub holdout_fraction: f64,
+    /// Whole networks the latency table is fitted to and checked on, half and half.
+    pub latency_networks: usize,
+    /// How latencies are measured.
+    pub latency: LatencyConfig,
+    /// The accuracy predictor.
+    pub predictor: MlpConfig,
+}
+
+/// What is searched for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SearchConfig {
+    /// Objective evaluations of each strategy in each scenario.
+    pub queries: u64,
+    /// The budgets.
+    pub scenarios: Vec<Scenario>,
+}
+
+/// A budget: exactly one of the limits is given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// Name, also of the subnet's directory.
+    pub name: String,
+    /// Highest latency by table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<f64>,
+    /// The same as a share of the way from the cheapest to the largest subnet, for machines one does not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_share: Option<f64>,
+    /// Most MACs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub macs: Option<u64>,
+}
+
+impl ExperimentConfig {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, has an unknown or missing key, or an impossible value; the message names the file.
+    pub fn load(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Self::parse(&text).with_context(|| format!("{}", path.display()))
+    }
+
+    /// Parses and checks a configuration.
+    ///
+    /// # Errors
+    ///
+    /// If a key is unknown or missing, or a value impossible.
+    pub fn parse(text: &str) -> Result<Self> {
+        let config: Self = toml::from_str(text)?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// The configuration as TOML, with every key.
+    ///
+    /// # Errors
+    ///
+    /// If a path in it is not UTF-8.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string_pretty(self).context("the configuration is not TOML")
+    }
+
+    /// Checks values that the types allow but that make no sense.
+    ///
+    /// # Errors
+    ///
+    /// Names the key and the value.
+    pub fn validate(&self) -> Result<()> {
+        self.space.validate()?;
+        let positive = [
+            ("training.batch_size", self.training.batch_size),
+            ("training.keep_checkpoints", self.training.keep_checkpoints),
+            ("tables.validation_images", self.tables.validation_images),
+            ("tables.calibration_images", self.tables.calibration_images),
+            ("tables.batch_size", self.tables.batch_size),
+            ("search.queries", self.search.queries as usize),
+        ];
+        if let Some((key, _)) = positive.iter().find(|(_, value)| *value == 0) {
+            bail!("{key} is 0, it must be positive");
+        }
+        if ![1, 3].contains(&self.data.channels) {
+            bail!("data.channels is {}, it must be 1 (gray) or 3 (colour)", self.data.channels);
+        }
+        if self.tables.archs < 8 {
+            bail!("tables.archs is {}, fitting a predictor takes at least 8", self.tables.archs);
+        }
+        if self.tables.latency_networks < 8 {
+            bail!("tables.latency_networks is {}, fitting and checking takes at least 8", self.tables.latency_networks);
+        }
+        self.search.scenarios.iter().try_for_each(Scenario::validate)
+    }
+}
+
+impl Scenario {
+    fn validate(&self) -> Result<()> {
+        let limits = [self.latency_ms.is_some(), self.latency_share.is_some(), self.macs.is_some()];
+        let name = &self.name;
+        if limits.iter().filter(|given| **given).count() != 1 {
+            bail!("scenario `{name}` must have exactly one of latency_ms, latency_share and macs");
+        }
+        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+            bail!("scenario `{name}`: a name is made of letters, digits, `-`, `_` and `.`, it names a directory");
+        }
+        let positive = self.latency_ms.is_none_or(|ms| ms > 0.0) && self.macs != Some(0);
+        let share = self.latency_share.is_none_or(|share| (0.0..=1.0).contains(&share));
+        if !positive || !share {
+            bail!("scenario `{name}`: limits must be positive, and a share between 0 and 1");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_survive_a_round_trip() {
+        for name in ExperimentConfig::PRESETS {
+            let config = ExperimentConfig::preset(name).unwrap();
+            assert_eq!(ExperimentConfig::parse(&config.to_toml().unwrap()).unwrap(), config, "{name}");
+        }
+    }
+
+    #[test]
+    fn unknown_presets_and_keys_are_named() {
+        let message = ExperimentConfig::preset("fast").unwrap_err().to_string();
+        assert!(message.contains("`fast`") && message.contains("smoke"), "{message}");
+        let text = ExperimentConfig::preset("smoke").unwrap().to_toml().unwrap();
+        let text = text.replace("batch_size", "batchsize");
+        let message = format!("{:#}", ExperimentConfig::parse(&text).unwrap_err());
+        assert!(message.contains("batchsize"), "{message}");
+    }
+
+    #[test]
+    fn impossible_values_are_named() {
+        let break_it: [(&str, fn(&mut ExperimentConfig)); 5] = [
+            ("training.batch_size is 0", |c| c.training.batch_size = 0),
+            ("data.channels is 2", |c| c.data.channels = 2),
+            ("exactly one of", |c| c.search.scenarios[0].macs = Some(1)),
+            ("names a directory", |c| c.search.scenarios[0].name = "../up".into()),
+            ("resolutions", |c| c.space.resolutions.clear()),
+        ];
+        for (expected, change) in break_it {
+            let mut config = ExperimentConfig::preset("smoke").unwrap();
+            change(&mut config);
+            let message = config.validate().unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+}

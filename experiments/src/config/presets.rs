@@ -1,0 +1,124 @@
+//! Configurations to begin with.
+
+use super::{DataConfig, ExperimentConfig, Scenario, SearchConfig, TableConfig, TrainingConfig};
+use anyhow::{Result, bail};
+use ofa_data::AugmentConfig;
+use ofa_model::SearchSpace;
+use ofa_search::{LatencyConfig, MlpConfig};
+use ofa_train::{FineTune, Phase, Recipe, ShrinkRecipe};
+
+impl ExperimentConfig {
+    /// Names of the presets.
+    pub const PRESETS: [&'static str; 3] = ["smoke", "default", "thorough"];
+
+    /// A preset by name: `smoke` (a minute, to see that everything works), `default`, `thorough` (hours).
+    ///
+    /// # Errors
+    ///
+    /// If there is no preset of this name.
+    pub fn preset(name: &str) -> Result<Self> {
+        match name {
+            "smoke" => Ok(smoke()),
+            "default" => Ok(default()),
+            "thorough" => Ok(thorough()),
+            _ => bail!("there is no preset `{name}`; choose one of: {}", Self::PRESETS.join(", ")),
+        }
+    }
+}
+
+fn default() -> ExperimentConfig {
+    ExperimentConfig {
+        preset: "default".into(),
+        seed: 1,
+        device: "flex".into(),
+        data: DataConfig {
+            dir: None,
+            channels: 1,
+            train_images: None,
+            test_images: None,
+            augment: AugmentConfig::small_images(),
+        },
+        training: TrainingConfig {
+            batch_size: 128,
+            keep_checkpoints: 2,
+            recipe: Recipe::default(),
+            shrink: shrink([4, 2, 1, 2, 1, 2]),
+        },
+        tables: TableConfig {
+            archs: 160,
+            validation_images: 2500,
+            calibration_images: 500,
+            batch_size: 125,
+            holdout_fraction: 0.25,
+            latency_networks: 40,
+            latency: LatencyConfig::default(),
+            predictor: MlpConfig::default(),
+        },
+        search: SearchConfig {
+            queries: 10_000,
+            scenarios: vec![
+                latency_share("latency-tight", 0.15),
+                latency_share("latency-medium", 0.35),
+                latency_share("latency-loose", 0.6),
+                Scenario { name: "macs-2M".into(), latency_ms: None, latency_share: None, macs: Some(2_000_000) },
+            ],
+        },
+        fine_tune: FineTune { epochs: 1, learning_rate: 0.01, distillation_weight: 1.0 },
+        space: SearchSpace::small_mobilenet_v3(1, 10),
+    }
+}
+
+fn smoke() -> ExperimentConfig {
+    let mut config = default();
+    config.preset = "smoke".into();
+    config.data.train_images = Some(2_048);
+    config.data.test_images = Some(1_000);
+    config.training.shrink = shrink([1, 1, 1, 1, 1, 1]);
+    config.tables.archs = 16;
+    config.tables.validation_images = 500;
+    config.tables.calibration_images = 250;
+    config.tables.latency_networks = 8;
+    config.tables.latency =
+        LatencyConfig { warmup: 1, min_samples: 5, max_samples: 10, ..config.tables.latency };
+    config.tables.predictor.epochs = 50;
+    config.search.queries = 1_000;
+    config.search.scenarios.remove(1);
+    config.fine_tune.epochs = 1;
+    config
+}
+
+fn thorough() -> ExperimentConfig {
+    let mut config = default();
+    config.preset = "thorough".into();
+    config.training.shrink = shrink([60, 40, 8, 40, 8, 40]);
+    config.tables.archs = 1_000;
+    config.tables.validation_images = 10_000;
+    config.tables.calibration_images = 2_000;
+    config.tables.latency_networks = 100;
+    config.fine_tune.epochs = 10;
+    config
+}
+
+/// The phases of the paper (appendix B) in its proportions of learning rates and subnets a step, at batch 128.
+fn shrink(epochs: [usize; 6]) -> ShrinkRecipe {
+    let [full, kernel, depth_first, depth_last, expand_first, expand_last] = epochs;
+    let phase = |epochs: usize, learning_rate, subnets_per_step| Phase {
+        epochs,
+        learning_rate,
+        warmup_epochs: 0.1 * epochs as f64,
+        subnets_per_step,
+    };
+    ShrinkRecipe {
+        full: phase(full, 0.2, 1),
+        kernel: phase(kernel, 0.08, 1),
+        depth_first: phase(depth_first, 0.02, 2),
+        depth_last: phase(depth_last, 0.04, 2),
+        expand_first: phase(expand_first, 0.02, 4),
+        expand_last: phase(expand_last, 0.04, 4),
+        distillation_weight: 1.0,
+    }
+}
+
+fn latency_share(name: &str, share: f64) -> Scenario {
+    Scenario { name: name.into(), latency_ms: None, latency_share: Some(share), macs: None }
+}

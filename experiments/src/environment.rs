@@ -1,0 +1,68 @@
+//! What a run ran on, for its records.
+
+use crate::report::Machine;
+use std::process::Command;
+
+/// Describes this machine, this source and this moment.
+pub fn machine(device: &str) -> Machine {
+    Machine {
+        device: device.to_owned(),
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        processor: processor().unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
+        system: std::env::consts::OS.to_owned(),
+        revision: revision().unwrap_or_else(|| "unknown".to_owned()),
+        started: now(),
+    }
+}
+
+/// Largest resident memory of this process so far, where the system tells.
+pub fn peak_memory_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib / 1024.0)
+}
+
+/// Today as `YYYY-MM-DD` (UTC).
+pub fn today() -> String {
+    now()[..10].to_owned()
+}
+
+/// This moment, ISO 8601 to the second (UTC).
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn processor() -> Option<String> {
+    let info = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = info.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+/// Revision of the source tree this binary was built in, `-dirty` if files were changed since.
+fn revision() -> Option<String> {
+    let git = |args: &[&str]| {
+        let output = Command::new("git").arg("-C").arg(env!("CARGO_MANIFEST_DIR")).args(args).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let revision = git(&["rev-parse", "--short=12", "HEAD"])?;
+    let dirty = !git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty();
+    Some(if dirty { format!("{revision}-dirty") } else { revision })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_moment_has_a_date() {
+        assert_eq!(today().len(), 10);
+        assert_eq!(now().len(), "2026-01-01T00:00:00Z".len());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn memory_is_plausible() {
+        assert!((0.5..1e6).contains(&peak_memory_mib().unwrap()));
+    }
+}

@@ -1,0 +1,84 @@
+//! The images of a run: splits, the training loader, evaluators.
+
+use crate::config::{ExperimentConfig, TableConfig};
+use anyhow::{Context, Result, bail};
+use burn::tensor::Device;
+use ofa_data::{FashionMnist, ImageFolder, ImageSet, Loader, LoaderConfig, Splits, View};
+use ofa_train::Evaluator;
+
+/// Batches made ahead of their use.
+const PREFETCH: usize = 4;
+
+/// The images of a run and what they are called.
+pub struct Images {
+    /// Train, validation and test, cut to the configured sizes.
+    pub splits: Splits,
+    /// In words.
+    pub description: String,
+}
+
+impl Images {
+    /// Loads what the configuration asks for.
+    ///
+    /// # Errors
+    ///
+    /// If a file is missing or damaged, or the images do not fit the space (classes, channels).
+    pub fn load(config: &ExperimentConfig) -> Result<Self> {
+        let (mut splits, name) = match &config.data.dir {
+            None => (FashionMnist::embedded(config.seed).context("the embedded Fashion-MNIST")?, "Fashion-MNIST".into()),
+            Some(dir) => {
+                (ImageFolder::load(dir, config.data.channels, config.seed)?, format!("ImageFolder {}", dir.display()))
+            }
+        };
+        let found = (splits.channels, splits.classes.len());
+        let expected = (config.space.image_channels, config.space.classes);
+        if found != expected {
+            bail!(
+                "{name}: images have {} channels and {} classes, the space `{}` is made for {} and {}",
+                found.0,
+                found.1,
+                config.space.name,
+                expected.0,
+                expected.1
+            );
+        }
+        let cut = |set: &ImageSet, most: Option<usize>| set.subset(most.unwrap_or(set.len()), config.seed);
+        splits.train = cut(&splits.train, config.data.train_images);
+        splits.test = cut(&splits.test, config.data.test_images);
+        let [train, validation, test] = [&splits.train, &splits.validation, &splits.test].map(ImageSet::len);
+        let description = format!("{name} ({train} train, {validation} validation, {test} test images)");
+        Ok(Self { splits, description })
+    }
+
+    /// Augmented training batches.
+    ///
+    /// # Errors
+    ///
+    /// If the set is smaller than a batch or the augmentation is impossible.
+    pub fn train_loader(&self, config: &ExperimentConfig) -> Result<Loader> {
+        let loader = LoaderConfig {
+            batch_size: config.training.batch_size,
+            seed: config.seed,
+            view: View::Train(config.data.augment.clone()),
+            drop_last: true,
+            prefetch: PREFETCH,
+        };
+        Ok(Loader::new(self.splits.train.clone(), loader, self.splits.normalisation())?)
+    }
+
+    /// Calibrates on training images, measures on validation images.
+    pub fn validation(&self, config: &ExperimentConfig, device: &Device) -> Evaluator {
+        let validation = self.splits.validation.subset(config.tables.validation_images, config.seed);
+        self.evaluator(validation, &config.tables, config.seed, device)
+    }
+
+    /// Calibrates on training images, measures on the test images: for the final report alone.
+    pub fn test(&self, config: &ExperimentConfig, device: &Device) -> Evaluator {
+        self.evaluator(self.splits.test.clone(), &config.tables, config.seed, device)
+    }
+
+    fn evaluator(&self, set: ImageSet, tables: &TableConfig, seed: u64, device: &Device) -> Evaluator {
+        let calibration = self.splits.train.subset(tables.calibration_images, seed);
+        Evaluator::new(calibration, set, tables.batch_size, &self.splits.normalisation(), device)
+    }
+}

@@ -1,0 +1,207 @@
+//! What a run writes down besides its tables and subnets.
+
+use crate::config::ExperimentConfig;
+use crate::dashboard::KeepRecords;
+use crate::images::Images;
+use crate::report::{Answer, PhaseTime, SpaceSummary, TablePoint, Watched};
+use crate::run_dir::RunDir;
+use anyhow::{Context, Result};
+use burn::module::Module;
+use ofa_model::{Arch, SearchSpace, Supernet};
+use ofa_search::{AccuracyTable, LatencyTable};
+use ofa_train::{EpochRecord, TrainError, WatchedRecord};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Instant;
+
+/// Random archs that are watched besides the largest and the smallest.
+const RANDOM_WATCHED: usize = 3;
+
+/// Wall times of the phases of a run, of earlier attempts too.
+pub struct Phases<'a> {
+    dir: &'a RunDir,
+    times: Vec<PhaseTime>,
+}
+
+const PHASES: &str = "phases.json";
+
+impl<'a> Phases<'a> {
+    /// The phases that an interrupted run has written down, or none.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read.
+    pub fn resumed(dir: &'a RunDir) -> Result<Self> {
+        let path = dir.path(PHASES);
+        let times = match std::fs::read_to_string(&path) {
+            Ok(text) => serde_json::from_str(&text).with_context(|| format!("{}", path.display()))?,
+            Err(_) => Vec::new(),
+        };
+        Ok(Self { dir, times })
+    }
+
+    /// Runs a phase and writes down how long it took, also if it fails: attempts add up.
+    ///
+    /// # Errors
+    ///
+    /// Those of the phase.
+    pub fn time<T>(&mut self, name: &str, phase: impl FnOnce() -> Result<T>) -> Result<T> {
+        let started = Instant::now();
+        let result = phase();
+        let seconds = started.elapsed().as_secs_f64();
+        match self.times.iter_mut().find(|time| time.name == name) {
+            Some(time) => time.seconds += seconds,
+            None => self.times.push(PhaseTime { name: name.to_owned(), seconds }),
+        }
+        self.dir.write_json(PHASES, &self.times)?;
+        result
+    }
+
+    /// The times, in the order of the phases.
+    pub fn into_records(self) -> Vec<PhaseTime> {
+        self.times
+    }
+}
+
+/// The archs watched during training: the smallest, the largest, and some fixed random ones.
+pub fn watched_archs(space: &SearchSpace, seed: u64) -> Vec<Arch> {
+    let rng = &mut ChaCha8Rng::seed_from_u64(seed ^ 2);
+    let random = std::iter::repeat_with(|| space.sample(rng)).take(RANDOM_WATCHED);
+    [space.smallest(), space.largest()].into_iter().chain(random).collect()
+}
+
+/// Names the watched archs by their place in the list.
+pub fn watched(records: &[WatchedRecord], archs: &[Arch]) -> Vec<Watched> {
+    let label = |arch: &Arch| match archs.iter().position(|watched| watched == arch) {
+        Some(0) => "smallest".to_owned(),
+        Some(1) => "largest".to_owned(),
+        Some(i) => format!("random {}", i - 1),
+        None => arch.to_string(),
+    };
+    let watched = records.iter().map(|record| Watched {
+        stage: record.stage.clone(),
+        label: label(&record.arch),
+        arch: record.arch.to_string(),
+        top1: record.top1,
+    });
+    watched.collect()
+}
+
+/// Keeps `metrics.csv` and `watched.csv` up to date.
+pub fn keeper(dir: &RunDir) -> KeepRecords<'_> {
+    #[derive(Serialize)]
+    struct WatchedRow<'a> {
+        stage: &'a str,
+        arch: String,
+        top1: f64,
+    }
+    let keep = move |epochs: &[EpochRecord], watched: &[WatchedRecord]| -> Result<()> {
+        if !epochs.is_empty() {
+            dir.write_csv("metrics.csv", epochs)?;
+        }
+        if !watched.is_empty() {
+            let row = |record: &WatchedRecord| (record.stage.clone(), record.arch.to_string(), record.top1);
+            let rows: Vec<_> = watched.iter().map(row).collect();
+            let rows = rows.iter().map(|(stage, arch, top1)| WatchedRow { stage, arch: arch.clone(), top1: *top1 });
+            dir.write_csv("watched.csv", rows)?;
+        }
+        Ok(())
+    };
+    Box::new(move |epochs, watched| {
+        keep(epochs, watched).map_err(|error| TrainError::Io {
+            path: dir.root().to_owned(),
+            source: std::io::Error::other(format!("{error:#}")),
+        })
+    })
+}
+
+/// Identifies weights and data: a table of other weights or other images must not be gone on with.
+pub fn source(supernet: &Supernet, images: &Images) -> String {
+    struct Weights(DefaultHasher);
+    impl burn::module::ModuleVisitor for Weights {
+        fn visit_float<const D: usize>(&mut self, parameter: &burn::module::Param<burn::tensor::Tensor<D>>) {
+            parameter.val().into_data().as_bytes().hash(&mut self.0);
+        }
+    }
+    let mut weights = Weights(DefaultHasher::new());
+    supernet.visit(&mut weights);
+    let splits = &images.splits;
+    let mut data = DefaultHasher::new();
+    (splits.train.fingerprint(), splits.validation.fingerprint()).hash(&mut data);
+    format!("weights {:016x} data {:016x}", weights.0.finish(), data.finish())
+}
+
+/// The space in a few numbers.
+pub fn space_summary(space: &SearchSpace) -> SpaceSummary {
+    let (small, large) = (space.cost(&space.smallest()), space.cost(&space.largest()));
+    SpaceSummary {
+        name: space.name.clone(),
+        networks: space.len().to_string(),
+        resolutions: space.resolutions.clone(),
+        macs: [small.macs, large.macs],
+        parameters: [small.parameters, large.parameters],
+    }
+}
+
+/// The accuracy table with the latency of each row.
+///
+/// # Errors
+///
+/// If the latency table lacks a unit.
+pub fn table_points(
+    config: &ExperimentConfig,
+    accuracy: &AccuracyTable,
+    latency: &LatencyTable,
+) -> Result<Vec<TablePoint>> {
+    let point = |row: &ofa_search::AccuracyRow| -> Result<TablePoint> {
+        Ok(TablePoint {
+            arch: row.arch.to_string(),
+            top1: row.top1,
+            latency_ms: latency.latency_ms(&config.space, &row.arch)?,
+            macs: row.macs,
+        })
+    };
+    accuracy.rows().iter().map(point).collect()
+}
+
+/// `search/answers.csv`, and the best-so-far curve of every search.
+///
+/// # Errors
+///
+/// If a file cannot be written.
+pub fn write_answers(dir: &RunDir, answers: &[Answer]) -> Result<()> {
+    #[derive(Serialize)]
+    struct Row {
+        scenario: String,
+        strategy: String,
+        arch: String,
+        predicted_top1: f64,
+        predicted_ms: f64,
+        macs: u64,
+        queries: usize,
+        seconds: f64,
+    }
+    #[derive(Serialize)]
+    struct Step {
+        query: usize,
+        best_score: f64,
+    }
+    let row = |answer: &Answer| Row {
+        scenario: answer.scenario.clone(),
+        strategy: answer.strategy.clone(),
+        arch: answer.arch.clone(),
+        predicted_top1: answer.predicted_top1,
+        predicted_ms: answer.predicted_ms,
+        macs: answer.macs,
+        queries: answer.queries,
+        seconds: answer.seconds,
+    };
+    dir.write_csv("search/answers.csv", answers.iter().map(row))?;
+    for answer in answers {
+        let curve = answer.curve.iter().map(|&(query, best_score)| Step { query, best_score });
+        dir.write_csv(&format!("search/{}-{}.csv", answer.scenario, answer.strategy), curve)?;
+    }
+    Ok(())
+}

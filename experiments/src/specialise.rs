@@ -1,0 +1,131 @@
+//! The chosen subnets: extracted, fine-tuned, measured for real, saved.
+
+use crate::config::ExperimentConfig;
+use crate::images::Images;
+use crate::report::{Answer, Chosen, Extreme};
+use crate::run_dir::RunDir;
+use crate::tables::whole_networks;
+use anyhow::Result;
+use burn::tensor::Device;
+use ofa_model::{Arch, SubnetCard, Supernet};
+use ofa_train::{Evaluator, fine_tune};
+
+/// The trained networks and the images of a run.
+pub struct Specialiser<'a> {
+    /// Configuration of the run.
+    pub config: &'a ExperimentConfig,
+    /// Its images.
+    pub images: &'a Images,
+    /// The trained supernet, on the plain device.
+    pub supernet: &'a Supernet,
+    /// The full network that taught it.
+    pub teacher: Option<&'a Supernet>,
+    /// The plain device.
+    pub device: &'a Device,
+    /// Where the subnets go.
+    pub dir: &'a RunDir,
+}
+
+impl Specialiser<'_> {
+    /// Extracts, measures and saves the best answer of every scenario.
+    ///
+    /// # Errors
+    ///
+    /// If an image cannot be read or a file cannot be written.
+    pub fn run(&self, answers: &[Answer]) -> Result<Vec<Chosen>> {
+        let best = best_by_scenario(answers);
+        let archs = best.iter().map(|answer| answer.arch.parse()).collect::<Result<Vec<Arch>, _>>()?;
+        let latencies = whole_networks(self.config, self.supernet, &archs, self.device)?;
+        let mut validation = self.images.validation(self.config, self.device);
+        let mut test = self.images.test(self.config, self.device);
+        let mut chosen = Vec::new();
+        for ((answer, arch), measured_ms) in best.into_iter().zip(&archs).zip(latencies) {
+            chosen.push(self.one(answer, arch, measured_ms, &mut validation, &mut test)?);
+        }
+        Ok(chosen)
+    }
+
+    fn one(
+        &self,
+        answer: &Answer,
+        arch: &Arch,
+        measured_ms: f64,
+        validation: &mut Evaluator,
+        test: &mut Evaluator,
+    ) -> Result<Chosen> {
+        let Self { config, .. } = self;
+        let mut subnet = validation.calibrated(self.supernet, arch)?;
+        let mut chosen = Chosen {
+            scenario: answer.scenario.clone(),
+            strategy: answer.strategy.clone(),
+            arch: answer.arch.clone(),
+            parameters: subnet.num_trainable() as u64,
+            macs: answer.macs,
+            predicted_top1: answer.predicted_top1,
+            validation_top1: validation.subnet_top1(&subnet)?,
+            test_top1: test.subnet_top1(&subnet)?,
+            fine_tuned_test_top1: None,
+            predicted_ms: answer.predicted_ms,
+            measured_ms,
+        };
+        if config.fine_tune.epochs > 0 {
+            let loader = self.images.train_loader(config)?;
+            let recipe = &config.training.recipe;
+            let tuned = fine_tune(subnet, self.teacher, &config.fine_tune, recipe, &loader, self.device)?;
+            subnet = validation.recalibrated(tuned)?;
+            chosen.fine_tuned_test_top1 = Some(test.subnet_top1(&subnet)?);
+        }
+        let splits = &self.images.splits;
+        let card = SubnetCard {
+            arch: answer.arch.clone(),
+            space: config.space.clone(),
+            classes: splits.classes.clone(),
+            mean: splits.mean.clone(),
+            std: splits.std.clone(),
+        };
+        let name = format!("subnets/{}", answer.scenario);
+        let path = self.dir.path(&name);
+        if path.exists() {
+            // A run that was interrupted after this one writes it again, with the numbers that go with it.
+            std::fs::remove_dir_all(&path)?;
+        }
+        subnet.export(&card, &path)?;
+        self.dir.write_json(&format!("{name}/metrics.json"), &chosen)?;
+        Ok(chosen)
+    }
+
+    /// The largest and the smallest subnet on the test set.
+    ///
+    /// # Errors
+    ///
+    /// If an image cannot be read.
+    pub fn extremes(&self) -> Result<Vec<Extreme>> {
+        let space = &self.config.space;
+        let mut test = self.images.test(self.config, self.device);
+        let mut measure = |label: &str, arch: Arch| -> Result<Extreme> {
+            let cost = space.cost(&arch);
+            Ok(Extreme {
+                label: label.to_owned(),
+                arch: arch.to_string(),
+                macs: cost.macs,
+                parameters: cost.parameters,
+                test_top1: test.top1(self.supernet, &arch)?,
+            })
+        };
+        Ok(vec![measure("largest", space.largest())?, measure("smallest", space.smallest())?])
+    }
+}
+
+/// The answer with the highest predicted accuracy of each scenario; evolution and random search are preferred to the
+/// table where they tie, since their predictions are less lucky.
+fn best_by_scenario(answers: &[Answer]) -> Vec<&Answer> {
+    let mut best: Vec<&Answer> = Vec::new();
+    for answer in answers.iter().filter(|answer| answer.strategy != "table") {
+        match best.iter_mut().find(|found| found.scenario == answer.scenario) {
+            Some(found) if answer.predicted_top1 > found.predicted_top1 => *found = answer,
+            Some(_) => (),
+            None => best.push(answer),
+        }
+    }
+    best
+}

@@ -1,0 +1,127 @@
+//! How a binary begins and ends: options, configuration, run directory, exit code.
+
+use crate::config::ExperimentConfig;
+use crate::dashboard::say;
+use crate::run_dir::RunDir;
+use crate::tables::Interrupted;
+use crate::{device, environment};
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use ofa_data::{AugmentConfig, ImageFolder};
+use ofa_train::TrainError;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Parent of run directories that are not named.
+const RUNS: &str = "runs";
+
+/// Options of the main job.
+#[derive(Clone, Debug, Parser)]
+#[command(about = "Trains a once-for-all network and finds the best subnet for every budget")]
+pub struct Options {
+    /// What to run: smoke (a minute), default, thorough (hours)
+    #[arg(long, default_value = "default")]
+    preset: String,
+    /// A configuration file in place of a preset; every run directory holds a complete one
+    #[arg(long, conflicts_with = "preset")]
+    config: Option<PathBuf>,
+    /// An ImageFolder (train/<class>/*, val/<class>/*) in place of the embedded Fashion-MNIST
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Channels of the images of --data: 1 (gray) or 3 (colour)
+    #[arg(long, default_value_t = 3, requires = "data")]
+    channels: usize,
+    /// Run directory [default: runs/<date>-<preset>]
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Go on with the run in --out, or with the newest one of the preset
+    #[arg(long)]
+    resume: bool,
+    /// Device: flex, libtorch, libtorch-cuda, wgpu, vulkan, metal or cuda, as far as compiled in
+    #[arg(long)]
+    device: Option<String>,
+    /// Seed of everything random
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+/// The configuration and the directory of the run that the options ask for.
+///
+/// # Errors
+///
+/// A bad configuration, a directory that already holds a run, or none to resume.
+pub fn open(options: &Options) -> Result<(ExperimentConfig, RunDir)> {
+    if options.resume {
+        ensure!(
+            options.config.is_none() && options.data.is_none() && options.seed.is_none(),
+            "a resumed run goes on with its own config.toml: leave out --config, --data and --seed"
+        );
+        let root = match &options.out {
+            Some(root) => root.clone(),
+            None => RunDir::newest(Path::new(RUNS), &options.preset)?,
+        };
+        let (dir, text) = RunDir::open(&root)?;
+        let config = ExperimentConfig::parse(&text).with_context(|| format!("{}", dir.path("config.toml").display()))?;
+        return Ok((config, dir));
+    }
+    let config = configure(options)?;
+    device::by_name(&config.device)?;
+    let default = || Path::new(RUNS).join(format!("{}-{}", environment::today(), config.preset));
+    let root = options.out.clone().unwrap_or_else(default);
+    let dir = RunDir::create(&root, &config.to_toml()?)?;
+    Ok((config, dir))
+}
+
+fn configure(options: &Options) -> Result<ExperimentConfig> {
+    let mut config = match &options.config {
+        Some(path) => ExperimentConfig::load(path)?,
+        None => ExperimentConfig::preset(&options.preset)?,
+    };
+    if let Some(data) = &options.data {
+        let splits = ImageFolder::load(data, options.channels, options.seed.unwrap_or(config.seed))?;
+        config.data.dir = Some(data.clone());
+        config.data.channels = options.channels;
+        config.data.augment = AugmentConfig::photographs();
+        config.space.image_channels = options.channels;
+        config.space.classes = splits.classes.len();
+    }
+    if let Some(name) = &options.device {
+        config.device = name.clone();
+    }
+    if let Some(seed) = options.seed {
+        config.seed = seed;
+    }
+    config.validate()?;
+    Ok(config)
+}
+
+/// An interruption, with what to do about it.
+pub fn with_next_step(error: anyhow::Error, dir: &RunDir) -> anyhow::Error {
+    if is_interruption(&error) {
+        let root = dir.root().display();
+        return error.context(format!("everything so far is saved; go on with `--resume --out {root}`"));
+    }
+    error
+}
+
+/// Prints an error and gives the code a process ends with: 0, 1, or 130 after Ctrl-C.
+#[allow(clippy::print_stderr, reason = "the end of a binary")]
+pub fn exit_code(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_interruption(&error) => {
+            say(&format!("{error:#}"));
+            ExitCode::from(130)
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_interruption(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.is::<Interrupted>() || matches!(cause.downcast_ref(), Some(TrainError::Interrupted { .. }))
+    })
+}

@@ -1,0 +1,158 @@
+//! The two tables of a run, the accuracy predictor, and how far both can be trusted.
+
+use crate::config::ExperimentConfig;
+use crate::dashboard::say;
+use crate::report::{Fit, PredictedMeasured};
+use crate::run_dir::RunDir;
+use anyhow::{Context, Result};
+use burn::tensor::{Device, Tensor};
+use ofa_model::{Arch, Supernet};
+use ofa_search::{
+    AccuracyHeader, AccuracyTable, LatencyTable, MlpPredictor, Predictor, TimedRun, kendall_tau, rmse,
+    time_interleaved,
+};
+use ofa_train::Evaluator;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Measures the accuracy of random subnets, or of those that an interrupted run has left.
+///
+/// # Errors
+///
+/// If the table is of other weights or data, cannot be written, or a stop was asked for.
+pub fn accuracy(
+    config: &ExperimentConfig,
+    supernet: &Supernet,
+    evaluator: &mut Evaluator,
+    source: String,
+    dir: &RunDir,
+    stop: &AtomicBool,
+) -> Result<AccuracyTable> {
+    let header = AccuracyHeader {
+        space: config.space.name.clone(),
+        seed: config.seed,
+        validation_images: evaluator.evaluation_images(),
+        calibration_images: evaluator.calibration_images(),
+        source,
+    };
+    let rng = &mut ChaCha8Rng::seed_from_u64(config.seed);
+    let archs: Vec<Arch> = (0..config.tables.archs).map(|_| config.space.sample(rng)).collect();
+    let path = dir.path("tables/accuracy.csv");
+    make_parent(&path)?;
+    let last_said = Cell::new(0);
+    let measure = |arch: &Arch| -> Result<f64> {
+        anyhow::ensure!(!stop.load(Ordering::Relaxed), Interrupted);
+        Ok(evaluator.top1(supernet, arch)?)
+    };
+    let progress = |done: usize, total: usize, _: &_| {
+        if done * 10 / total > last_said.get() {
+            last_said.set(done * 10 / total);
+            say(&format!("accuracy table: {done} of {total} subnets"));
+        }
+    };
+    Ok(AccuracyTable::measure(&path, &header, &config.space, &archs, measure, progress)?)
+}
+
+/// Asked to stop between two measurements; what was measured is in the table.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted")]
+pub struct Interrupted;
+
+/// Fits the accuracy predictor and judges it on rows it has not seen.
+///
+/// # Errors
+///
+/// If there are too few rows.
+pub fn predictor(config: &ExperimentConfig, table: &AccuracyTable, device: &Device) -> Result<(MlpPredictor, Fit)> {
+    let mut samples = table.samples();
+    samples.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed));
+    let held_out = (samples.len() as f64 * config.tables.holdout_fraction).round() as usize;
+    let (judges, fitted) = samples.split_at(held_out.max(2));
+    let fit = |rows: &[(Arch, f64)]| MlpPredictor::fit(&config.space, rows, &config.tables.predictor, device);
+    let judged = fit(fitted)?;
+    let archs: Vec<Arch> = judges.iter().map(|(arch, _)| arch.clone()).collect();
+    let predicted = judged.predict(&archs)?;
+    let measured: Vec<f64> = judges.iter().map(|(_, top1)| *top1).collect();
+    Ok((fit(&samples)?, agreement(&archs, &predicted, &measured)))
+}
+
+/// Times every unit of the space, then whole networks: half of them fit the overhead, the others check the table.
+///
+/// # Errors
+///
+/// If the table is of another device or space, or cannot be written.
+pub fn latency(config: &ExperimentConfig, supernet: &Supernet, device: &Device, dir: &RunDir) -> Result<(LatencyTable, Fit)> {
+    let path = dir.path("tables/latency.csv");
+    make_parent(&path)?;
+    let settings = &config.tables.latency;
+    let last_said = Cell::new(0);
+    let mut table = LatencyTable::measure(&path, &config.space, device, settings, |done, total, _, _| {
+        if done * 4 / total > last_said.get() {
+            last_said.set(done * 4 / total);
+            say(&format!("latency table: {done} of {total} units"));
+        }
+    })?;
+    let rng = &mut ChaCha8Rng::seed_from_u64(config.seed ^ 1);
+    let archs: Vec<Arch> = (0..config.tables.latency_networks).map(|_| config.space.sample(rng)).collect();
+    let measured = whole_networks(config, supernet, &archs, device)?;
+    let (fitted, judges) = archs.split_at(archs.len() / 2);
+    let points: Vec<_> = fitted.iter().cloned().zip(measured.iter().copied()).collect();
+    table.fit_overhead(&config.space, &points)?;
+    table.save(&path)?;
+    let predicted: Vec<f64> =
+        judges.iter().map(|arch| table.latency_ms(&config.space, arch)).collect::<Result<_, _>>()?;
+    let fit = agreement(judges, &predicted, &measured[fitted.len()..]);
+    Ok((table, fit))
+}
+
+/// Median latency of whole subnets in milliseconds.
+///
+/// # Errors
+///
+/// If the device fails.
+pub fn whole_networks(
+    config: &ExperimentConfig,
+    supernet: &Supernet,
+    archs: &[Arch],
+    device: &Device,
+) -> Result<Vec<f64>> {
+    let settings = &config.tables.latency;
+    let channels = config.space.image_channels;
+    let run = |arch: &Arch| -> TimedRun {
+        let subnet = supernet.subnet(arch);
+        let images = Tensor::ones([settings.batch, channels, arch.resolution, arch.resolution], device);
+        Box::new(move || subnet.infer(images.clone()))
+    };
+    let latencies = time_interleaved(device, settings, &mut archs.iter().map(run).collect::<Vec<_>>())?;
+    Ok(latencies.iter().map(|latency| latency.median_ms).collect())
+}
+
+fn agreement(archs: &[Arch], predicted: &[f64], measured: &[f64]) -> Fit {
+    let pairs = predicted.iter().zip(measured);
+    let points = archs.iter().zip(pairs.clone()).map(|(arch, (&predicted, &measured))| PredictedMeasured {
+        arch: arch.to_string(),
+        predicted,
+        measured,
+    });
+    let relative: f64 = pairs.map(|(predicted, measured)| ((predicted - measured) / measured).abs()).sum();
+    Fit {
+        points: points.collect(),
+        rmse: rmse(predicted, measured),
+        mape: relative / measured.len().max(1) as f64,
+        kendall_tau: kendall_tau(predicted, measured),
+    }
+}
+
+/// Share of the points whose prediction is within 10 % of the measurement.
+pub fn within_10_percent(fit: &Fit) -> f64 {
+    let near = fit.points.iter().filter(|point| ((point.predicted - point.measured) / point.measured).abs() <= 0.1);
+    near.count() as f64 / fit.points.len().max(1) as f64
+}
+
+fn make_parent(path: &std::path::Path) -> Result<()> {
+    let parent = path.parent().context("a table has a directory")?;
+    std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))
+}

@@ -1,0 +1,119 @@
+//! JPEG files, decoded strictly.
+
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
+
+use crate::decode::{Image, check_size};
+use crate::error::ImageProblem;
+
+/// The first bytes of every JPEG file.
+pub(crate) const SIGNATURE: &[u8] = &[0xff, START_OF_IMAGE, 0xff];
+
+const START_OF_IMAGE: u8 = 0xd8;
+const END_OF_IMAGE: u8 = 0xd9;
+
+/// Decodes a JPEG file to gray if it is gray, else to RGB.
+///
+/// Damage inside the picture that still decodes, a flipped bit for example, goes unnoticed: JPEG has
+/// no checksums.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Image, ImageProblem> {
+    let broken =
+        |reason: zune_jpeg::errors::DecodeErrors| ImageProblem::Jpeg { bytes: bytes.len(), reason: reason.to_string() };
+    // Even a strict decoder fills in what is missing of the last block.
+    if !has_end_of_image(bytes) {
+        return Err(ImageProblem::Truncated { bytes: bytes.len() });
+    }
+    // Width and height are limited together below, not one by one.
+    let options = DecoderOptions::default()
+        .set_strict_mode(true)
+        .set_max_width(usize::from(u16::MAX))
+        .set_max_height(usize::from(u16::MAX));
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode_headers().map_err(broken)?;
+    let (width, height) = decoder.dimensions().expect("the header was just decoded");
+    check_size(width, height)?;
+    let gray = decoder.input_colorspace() == Some(ColorSpace::Luma);
+    let (channels, space) = if gray { (1, ColorSpace::Luma) } else { (3, ColorSpace::RGB) };
+    decoder.set_options(options.jpeg_set_out_colorspace(space));
+    let pixels = decoder.decode().map_err(broken)?;
+    assert_eq!(pixels.len(), width * height * channels, "a jpeg of {width} x {height} x {channels}");
+    Ok(Image { width, height, channels, pixels })
+}
+
+/// Whether the end-of-image marker of the picture is there: not that of a thumbnail inside a segment.
+fn has_end_of_image(bytes: &[u8]) -> bool {
+    if bytes.ends_with(&[0xff, END_OF_IMAGE]) {
+        return true;
+    }
+    // Something follows the picture, or the picture is cut off: go from marker to marker.
+    let mut at = 0;
+    while let Some(distance) = bytes.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xff)) {
+        let marker = at + distance + 1;
+        at = match bytes.get(marker) {
+            None => return false,
+            Some(&END_OF_IMAGE) => return true,
+            // Any number of 0xff may precede a marker.
+            Some(0xff) => marker,
+            // An 0xff of the picture, a restart or the start of the image: no segment follows.
+            Some(0x00 | 0x01 | 0xd0..=START_OF_IMAGE) => marker + 1,
+            Some(_) => match bytes.get(marker + 1..marker + 3) {
+                Some(length) => marker + 1 + usize::from(u16::from_be_bytes([length[0], length[1]])),
+                None => return false,
+            },
+        };
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::MAX_PIXELS;
+
+    const WHOLE: &[u8] = include_bytes!("../fixtures/gradient_rgb.jpg");
+
+    #[test]
+    fn truncated_files_are_errors_wherever_they_end() {
+        for length in 3..WHOLE.len() {
+            let problem = decode(&WHOLE[..length]).unwrap_err();
+            assert_eq!(problem, ImageProblem::Truncated { bytes: length });
+        }
+    }
+
+    #[test]
+    fn the_end_marker_of_a_thumbnail_is_not_that_of_the_picture() {
+        // An APP1 segment of 4 + 2 bytes that ends like a picture.
+        let with_thumbnail = [&WHOLE[..2], &[0xff, 0xe1, 0, 6, 0, 0, 0xff, 0xd9], &WHOLE[2..]].concat();
+        assert_eq!(decode(&with_thumbnail), decode(WHOLE));
+        let cut_off = &with_thumbnail[..with_thumbnail.len() - 24];
+        assert_eq!(decode(cut_off), Err(ImageProblem::Truncated { bytes: cut_off.len() }));
+    }
+
+    #[test]
+    fn what_follows_the_picture_is_ignored() {
+        assert_eq!(decode(&[WHOLE, b"\0\0trailing \xff"].concat()), decode(WHOLE));
+        assert!(decode(WHOLE).is_ok());
+    }
+
+    #[test]
+    fn what_the_decoder_refuses_is_an_error() {
+        let mut flat = WHOLE.to_vec();
+        let frame = flat.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
+        flat[frame + 5..frame + 7].copy_from_slice(&[0, 0]);
+        let problem = decode(&flat).unwrap_err();
+        assert!(matches!(problem, ImageProblem::Jpeg { bytes, .. } if bytes == WHOLE.len()), "{problem:?}");
+        assert!(problem.to_string().starts_with("broken jpeg (735 bytes): Image width or height"), "{problem}");
+    }
+
+    #[test]
+    fn a_forged_size_is_refused_before_memory_is_taken() {
+        let mut forged = WHOLE.to_vec();
+        let frame = forged.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
+        forged[frame + 5..frame + 9].copy_from_slice(&[0xff, 0xdc, 0xff, 0xdc]);
+        let problem = decode(&forged).unwrap_err();
+        let limit = MAX_PIXELS;
+        assert_eq!(problem, ImageProblem::TooLarge { width: 65500, height: 65500, limit });
+    }
+}

@@ -1,0 +1,106 @@
+//! Depthwise convolution.
+
+use burn::backend::autodiff::{
+    Autodiff, NodeId,
+    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
+    grads::Gradients,
+    ops::{Backward, Ops, OpsKind},
+};
+use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension, tensor::FloatTensor};
+use burn::tensor::{Tensor, ops::ConvOptions};
+
+/// Filters each channel of `[batch, channels, height, width]` with its own kernel of `[channels, 1, k, k]`.
+///
+/// `k` is odd and the padding is half of it, so the output is `[batch, channels, height / stride, width / stride]`,
+/// rounded up.
+pub fn depthwise_conv2d(input: Tensor<4>, weight: Tensor<4>, stride: usize) -> Tensor<4> {
+    Tensor::from_dispatch(Dispatch::depthwise(input.into_dispatch(), weight.into_dispatch(), stride))
+}
+
+/// The primitive ops behind [`depthwise_conv2d`], with a default for every backend.
+#[backend_extension(
+    Autodiff,
+    Flex: cfg(feature = "flex"),
+    LibTorch: cfg(feature = "tch"),
+    Cube: cfg(any(feature = "wgpu", feature = "cuda"))
+)]
+pub trait DepthwiseBackend: Backend {
+    /// The convolution.
+    fn depthwise(input: FloatTensor<Self>, weight: FloatTensor<Self>, stride: usize) -> FloatTensor<Self> {
+        let options = options(&weight.shape(), stride);
+        Self::conv2d(input, weight, None, options)
+    }
+
+    /// Gradient of the input.
+    fn depthwise_input_gradient(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        output_gradient: FloatTensor<Self>,
+        stride: usize,
+    ) -> FloatTensor<Self> {
+        let options = options(&weight.shape(), stride);
+        Self::conv2d_x_backward(input, weight, output_gradient, options)
+    }
+
+    /// Gradient of the weight.
+    fn depthwise_weight_gradient(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        output_gradient: FloatTensor<Self>,
+        stride: usize,
+    ) -> FloatTensor<Self> {
+        let options = options(&weight.shape(), stride);
+        Self::conv2d_weight_backward(input, weight, output_gradient, options)
+    }
+}
+
+fn options(weight: &burn::tensor::Shape, stride: usize) -> ConvOptions<2> {
+    let (channels, kernel_size) = (weight[0], weight[2]);
+    ConvOptions::new([stride; 2], [kernel_size / 2; 2], [1; 2], channels)
+}
+
+#[cfg(feature = "tch")]
+impl DepthwiseBackend for burn::backend::LibTorch {}
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+impl DepthwiseBackend for burn::backend::Cube {}
+
+impl<B: DepthwiseBackend, C: CheckpointStrategy> DepthwiseBackend for Autodiff<B, C> {
+    fn depthwise(input: FloatTensor<Self>, weight: FloatTensor<Self>, stride: usize) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct DepthwiseBackward;
+        impl<B: DepthwiseBackend> Backward<B, 2> for DepthwiseBackward {
+            type State = ([NodeId; 2], usize);
+            fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, checkpointer: &mut Checkpointer) {
+                let [input_node, weight_node] = ops.parents;
+                let gradient = gradients.consume::<B>(&ops.node);
+                let (saved, stride) = ops.state;
+                let [input, weight]: [FloatTensor<B>; 2] = saved.map(|node| checkpointer.retrieve_node_output(node));
+                if let Some(node) = input_node {
+                    let g = B::depthwise_input_gradient(input.clone(), weight.clone(), gradient.clone(), stride);
+                    gradients.register::<B>(node.id, g);
+                }
+                if let Some(node) = weight_node {
+                    let g = B::depthwise_weight_gradient(input, weight, gradient, stride);
+                    gradients.register::<B>(node.id, g);
+                }
+            }
+        }
+        match DepthwiseBackward.prepare::<C>([input.node(), weight.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(mut prepared) => {
+                let saved = [&input, &weight].map(|tensor| prepared.checkpoint(tensor));
+                let output = B::depthwise(input.into_primitive(), weight.into_primitive(), stride);
+                prepared.finish((saved, stride), output)
+            }
+            OpsKind::UnTracked(prepared) => {
+                prepared.finish(B::depthwise(input.into_primitive(), weight.into_primitive(), stride))
+            }
+        }
+    }
+}
+
+#[cfg(feature = "flex")]
+mod flex;
+#[cfg(feature = "flex")]
+mod flat;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,230 @@
+//! Depthwise convolution on the CPU, plane by plane, as flat filters.
+
+use super::flat::{Correlate, Dots, PADDING};
+use super::{DepthwiseBackend, options};
+use crate::kernels::plain::{all_f32, numbers, sizes, tensor};
+use burn::backend::flex::FlexTensor;
+use burn::backend::ops::ModuleOps;
+use burn::backend::{Flex, TensorMetadata};
+use pulp::Arch;
+use rayon::prelude::*;
+
+impl DepthwiseBackend for Flex {
+    fn depthwise(input: FlexTensor, weight: FlexTensor, stride: usize) -> FlexTensor {
+        let Some(filter) = Filter::of(&input, &weight, stride) else {
+            let options = options(&weight.shape(), stride);
+            return Flex::conv2d(input, weight, None, options);
+        };
+        let (input, weight) = (input.to_contiguous(), weight.to_contiguous());
+        tensor(filter.forward(numbers(&input), numbers(&weight)), filter.output_sizes())
+    }
+
+    fn depthwise_input_gradient(
+        input: FlexTensor,
+        weight: FlexTensor,
+        output_gradient: FlexTensor,
+        stride: usize,
+    ) -> FlexTensor {
+        let Some(filter) = Filter::of(&input, &weight, stride) else {
+            let options = options(&weight.shape(), stride);
+            return Flex::conv2d_x_backward(input, weight, output_gradient, options);
+        };
+        let (weight, gradient) = (weight.to_contiguous(), output_gradient.to_contiguous());
+        tensor(filter.input_gradient(numbers(&weight), numbers(&gradient)), sizes::<4>(&input))
+    }
+
+    fn depthwise_weight_gradient(
+        input: FlexTensor,
+        weight: FlexTensor,
+        output_gradient: FlexTensor,
+        stride: usize,
+    ) -> FlexTensor {
+        let Some(filter) = Filter::of(&input, &weight, stride) else {
+            let options = options(&weight.shape(), stride);
+            return Flex::conv2d_weight_backward(input, weight, output_gradient, options);
+        };
+        let (input, gradient) = (input.to_contiguous(), output_gradient.to_contiguous());
+        tensor(filter.weight_gradient(numbers(&input), numbers(&gradient)), sizes::<4>(&weight))
+    }
+}
+
+/// A depthwise filter of odd kernel size and stride 1 or 2 over planes of one size.
+///
+/// At stride 2 the padded plane is split into its four phases (even and odd rows and columns): within a phase the
+/// pixels that a tap meets are neighbours again. At stride 1 there is one phase.
+#[derive(Clone, Copy)]
+struct Filter {
+    batch: usize,
+    channels: usize,
+    height: usize,
+    width: usize,
+    kernel_size: usize,
+    stride: usize,
+}
+
+impl Filter {
+    /// `None` if the flat kernels do not apply.
+    fn of(input: &FlexTensor, weight: &FlexTensor, stride: usize) -> Option<Self> {
+        let [batch, channels, height, width] = sizes(input);
+        let [_, _, kernel_size, _] = sizes(weight);
+        let applies = all_f32(&[input, weight]) && kernel_size % 2 == 1 && (1..=2).contains(&stride);
+        applies.then_some(Self { batch, channels, height, width, kernel_size, stride })
+    }
+
+    fn padding(&self) -> usize {
+        self.kernel_size / 2
+    }
+
+    fn out_height(&self) -> usize {
+        self.height.div_ceil(self.stride)
+    }
+
+    fn out_width(&self) -> usize {
+        self.width.div_ceil(self.stride)
+    }
+
+    fn output_sizes(&self) -> [usize; 4] {
+        [self.batch, self.channels, self.out_height(), self.out_width()]
+    }
+
+    /// Numbers from one row of a flat plane to the next: the zeros behind a row also stand before the next one.
+    fn pitch(&self) -> usize {
+        self.out_width() + self.padding()
+    }
+
+    /// Length of a flat plane of outputs, in whole blocks.
+    fn flat(&self) -> usize {
+        (self.out_height() * self.pitch()).next_multiple_of(PADDING)
+    }
+
+    /// The farthest a tap reaches within a phase, in rows and in columns.
+    fn reach(&self) -> usize {
+        (self.kernel_size - 1) / self.stride
+    }
+
+    /// Length of the part of a phase that holds pixels of the input, in whole blocks.
+    fn occupied(&self) -> usize {
+        let rows = (self.height - 1 + self.padding()) / self.stride + 1;
+        (rows * self.pitch()).next_multiple_of(PADDING)
+    }
+
+    /// Length of one phase of a padded plane, as far as the taps reach.
+    fn phase_len(&self) -> usize {
+        (self.flat() + self.reach() * (self.pitch() + 1)).max(self.occupied())
+    }
+
+    /// For each tap: its distance in the phases of a padded plane.
+    fn offsets(&self) -> Vec<usize> {
+        let Self { kernel_size: k, stride, .. } = *self;
+        let taps = (0..k * k).map(|tap| (tap / k, tap % k));
+        taps.map(|(row, column)| {
+            let phase = (row % stride) * stride + column % stride;
+            phase * self.phase_len() + (row / stride) * self.pitch() + column / stride
+        })
+        .collect()
+    }
+
+    /// Copies between a plane and its phases: calls `copy(index in the phases, index in the plane, length)` for every
+    /// run of pixels (single ones at stride 2).
+    fn for_runs(&self, mut copy: impl FnMut(usize, usize, usize)) {
+        let (p, pitch) = (self.padding(), self.pitch());
+        if self.stride == 1 {
+            (0..self.height).for_each(|y| copy((y + p) * pitch + p, y * self.width, self.width));
+            return;
+        }
+        for y in 0..self.height {
+            let (u, a) = ((y + p) / 2, (y + p) % 2);
+            for x in 0..self.width {
+                let (v, b) = ((x + p) / 2, (x + p) % 2);
+                copy((a * 2 + b) * self.phase_len() + u * pitch + v, y * self.width + x, 1);
+            }
+        }
+    }
+
+    fn padded(&self) -> Vec<f32> {
+        vec![0.0; self.stride * self.stride * self.phase_len()]
+    }
+
+    fn fill(&self, padded: &mut [f32], plane: &[f32]) {
+        self.for_runs(|to, from, length| padded[to..to + length].copy_from_slice(&plane[from..from + length]));
+    }
+
+    fn forward(&self, input: &[f32], weight: &[f32]) -> Vec<f32> {
+        let (offsets, taps) = (self.offsets(), self.kernel_size * self.kernel_size);
+        let (in_pixels, out_pixels) = (self.height * self.width, self.out_height() * self.out_width());
+        let mut output = vec![0.0; self.batch * self.channels * out_pixels];
+        let scratch = || (self.padded(), vec![0.0; self.flat()]);
+        output.par_chunks_mut(out_pixels).enumerate().with_min_len(4).for_each_init(scratch, |scratch, (i, output)| {
+            let (padded, out) = scratch;
+            self.fill(padded, &input[i * in_pixels..][..in_pixels]);
+            let weights = &weight[(i % self.channels) * taps..][..taps];
+            Arch::new().dispatch(Correlate { source: padded, offsets: &offsets, weights, out });
+            let rows = output.chunks_exact_mut(self.out_width()).zip(out.chunks(self.pitch()));
+            rows.for_each(|(to, from)| to.copy_from_slice(&from[..to.len()]));
+        });
+        output
+    }
+
+    /// The gradient plane at the pitch of the filter, `border` rows and columns of zeros before it.
+    fn spread(&self, gradient: &[f32], border: usize, flat: &mut [f32]) {
+        let start = border * self.pitch() + border;
+        let rows = gradient.chunks_exact(self.out_width()).zip(flat[start..].chunks_mut(self.pitch()));
+        rows.for_each(|(from, to)| to[..from.len()].copy_from_slice(from));
+    }
+
+    /// The gradient of a pixel is a sum over the taps that met it: within a phase, a filter of the gradient plane.
+    fn input_gradient(&self, weight: &[f32], gradient: &[f32]) -> Vec<f32> {
+        let taps = self.kernel_size * self.kernel_size;
+        let (in_pixels, out_pixels) = (self.height * self.width, self.out_height() * self.out_width());
+        let mut output = vec![0.0; self.batch * self.channels * in_pixels];
+        let phases: Vec<PhaseTaps> = (0..self.stride * self.stride).map(|phase| self.phase_taps(phase)).collect();
+        let spread_len = self.occupied().max(self.flat()) + self.reach() * (self.pitch() + 1);
+        let scratch = || (vec![0.0; spread_len], self.padded(), Vec::with_capacity(taps));
+        output.par_chunks_mut(in_pixels).enumerate().with_min_len(4).for_each_init(scratch, |scratch, (i, output)| {
+            let (spread, padded, weights) = scratch;
+            self.spread(&gradient[i * out_pixels..][..out_pixels], self.reach(), spread);
+            let kernel = &weight[(i % self.channels) * taps..][..taps];
+            for (phase, plane) in phases.iter().zip(padded.chunks_exact_mut(self.phase_len())) {
+                weights.clear();
+                weights.extend(phase.taps.iter().map(|&tap| kernel[tap]));
+                let out = &mut plane[..self.occupied()];
+                Arch::new().dispatch(Correlate { source: spread, offsets: &phase.offsets, weights, out });
+            }
+            self.for_runs(|from, to, length| output[to..to + length].copy_from_slice(&padded[from..from + length]));
+        });
+        output
+    }
+
+    /// The taps that meet the pixels of a phase, and how far into the spread gradient they find it.
+    fn phase_taps(&self, phase: usize) -> PhaseTaps {
+        let (k, stride) = (self.kernel_size, self.stride);
+        let meets = |tap: &usize| ((tap / k) % stride) * stride + (tap % k) % stride == phase;
+        let taps: Vec<usize> = (0..k * k).filter(meets).collect();
+        let back = |at: usize| self.reach() - at / stride;
+        let offsets = taps.iter().map(|tap| back(tap / k) * self.pitch() + back(tap % k)).collect();
+        PhaseTaps { taps, offsets }
+    }
+
+    fn weight_gradient(&self, input: &[f32], gradient: &[f32]) -> Vec<f32> {
+        let (offsets, taps) = (self.offsets(), self.kernel_size * self.kernel_size);
+        let (in_pixels, out_pixels) = (self.height * self.width, self.out_height() * self.out_width());
+        let mut output = vec![0.0; self.channels * taps];
+        let scratch = || (self.padded(), vec![0.0; self.flat()]);
+        output.par_chunks_mut(taps).enumerate().for_each_init(scratch, |scratch, (channel, output)| {
+            let (padded, flat) = scratch;
+            for image in 0..self.batch {
+                let plane = image * self.channels + channel;
+                self.fill(padded, &input[plane * in_pixels..][..in_pixels]);
+                self.spread(&gradient[plane * out_pixels..][..out_pixels], 0, flat);
+                Arch::new().dispatch(Dots { gradient: flat, source: padded, offsets: &offsets, out: output });
+            }
+        });
+        output
+    }
+}
+
+/// Taps, and their distances in the spread gradient.
+struct PhaseTaps {
+    taps: Vec<usize>,
+    offsets: Vec<usize>,
+}

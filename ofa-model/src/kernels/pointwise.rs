@@ -1,0 +1,111 @@
+//! 1x1 convolution as matrix products.
+
+use burn::backend::autodiff::{
+    Autodiff, NodeId,
+    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
+    grads::Gradients,
+    ops::{Backward, Ops, OpsKind},
+};
+use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension, tensor::FloatTensor};
+use burn::tensor::{Shape, Tensor};
+
+/// Mixes the channels of `[batch, in, height, width]` by a weight `[out, in, 1, 1]`, pixel by pixel.
+pub fn pointwise_conv2d(input: Tensor<4>, weight: Tensor<4>) -> Tensor<4> {
+    Tensor::from_dispatch(Dispatch::pointwise(input.into_dispatch(), weight.into_dispatch()))
+}
+
+/// The primitive ops behind [`pointwise_conv2d`], with a default for every backend.
+#[backend_extension(
+    Autodiff,
+    Flex: cfg(feature = "flex"),
+    LibTorch: cfg(feature = "tch"),
+    Cube: cfg(any(feature = "wgpu", feature = "cuda"))
+)]
+pub trait PointwiseBackend: Backend {
+    /// The convolution.
+    fn pointwise(input: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        let [batch, _, height, width] = sizes::<Self>(&input);
+        let [out, _, _, _] = sizes::<Self>(&weight);
+        let output = Self::float_matmul(matrix::<Self>(weight), columns::<Self>(input));
+        Self::float_reshape(output, Shape::from([batch, out, height, width]))
+    }
+
+    /// Gradient of the input.
+    fn pointwise_input_gradient(
+        weight: FloatTensor<Self>,
+        output_gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let [batch, _, height, width] = sizes::<Self>(&output_gradient);
+        let [_, input, _, _] = sizes::<Self>(&weight);
+        let transposed = Self::float_swap_dims(matrix::<Self>(weight), 1, 2);
+        let gradient = Self::float_matmul(transposed, columns::<Self>(output_gradient));
+        Self::float_reshape(gradient, Shape::from([batch, input, height, width]))
+    }
+
+    /// Gradient of the weight.
+    fn pointwise_weight_gradient(input: FloatTensor<Self>, output_gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+        let [_, channels, _, _] = sizes::<Self>(&input);
+        let [_, out, _, _] = sizes::<Self>(&output_gradient);
+        let transposed = Self::float_swap_dims(columns::<Self>(input), 1, 2);
+        let by_image = Self::float_matmul(columns::<Self>(output_gradient), transposed);
+        Self::float_reshape(Self::float_sum_dim(by_image, 0), Shape::from([out, channels, 1, 1]))
+    }
+}
+
+fn sizes<B: Backend>(tensor: &FloatTensor<B>) -> [usize; 4] {
+    let shape = tensor.shape();
+    std::array::from_fn(|dim| shape[dim])
+}
+
+/// `[batch, channels, height, width]` as `[batch, channels, pixels]`.
+fn columns<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
+    let [batch, channels, height, width] = sizes::<B>(&tensor);
+    B::float_reshape(tensor, Shape::from([batch, channels, height * width]))
+}
+
+/// `[out, in, 1, 1]` as `[1, out, in]`.
+fn matrix<B: Backend>(weight: FloatTensor<B>) -> FloatTensor<B> {
+    let [out, input, _, _] = sizes::<B>(&weight);
+    B::float_reshape(weight, Shape::from([1, out, input]))
+}
+
+#[cfg(feature = "tch")]
+impl PointwiseBackend for burn::backend::LibTorch {}
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+impl PointwiseBackend for burn::backend::Cube {}
+
+impl<B: PointwiseBackend, C: CheckpointStrategy> PointwiseBackend for Autodiff<B, C> {
+    fn pointwise(input: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct PointwiseBackward;
+        impl<B: PointwiseBackend> Backward<B, 2> for PointwiseBackward {
+            type State = [NodeId; 2];
+            fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, checkpointer: &mut Checkpointer) {
+                let [input_node, weight_node] = ops.parents;
+                let gradient = gradients.consume::<B>(&ops.node);
+                let [input, weight]: [FloatTensor<B>; 2] =
+                    ops.state.map(|node| checkpointer.retrieve_node_output(node));
+                if let Some(node) = input_node {
+                    gradients.register::<B>(node.id, B::pointwise_input_gradient(weight, gradient.clone()));
+                }
+                if let Some(node) = weight_node {
+                    gradients.register::<B>(node.id, B::pointwise_weight_gradient(input, gradient));
+                }
+            }
+        }
+        match PointwiseBackward.prepare::<C>([input.node(), weight.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(mut prepared) => {
+                let saved = [&input, &weight].map(|tensor| prepared.checkpoint(tensor));
+                prepared.finish(saved, B::pointwise(input.into_primitive(), weight.into_primitive()))
+            }
+            OpsKind::UnTracked(prepared) => {
+                prepared.finish(B::pointwise(input.into_primitive(), weight.into_primitive()))
+            }
+        }
+    }
+}
+
+#[cfg(feature = "flex")]
+mod flex;
+#[cfg(test)]
+mod tests;
