@@ -221,7 +221,8 @@ mod tests {
 
     #[test]
     fn impossible_values_are_named() {
-        let break_it: [(&str, fn(&mut ExperimentConfig)); 5] = [
+        type Change = fn(&mut ExperimentConfig);
+        let break_it: [(&str, Change); 5] = [
             ("training.batch_size is 0", |c| c.training.batch_size = 0),
             ("data.channels is 2", |c| c.data.channels = 2),
             ("exactly one of", |c| c.search.scenarios[0].macs = Some(1)),

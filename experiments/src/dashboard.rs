@@ -6,8 +6,7 @@ use burn::train::metric::{
 };
 use burn::train::renderer::{MetricState, MetricsRenderer, tui::TuiMetricsRendererWrapper};
 use ofa_train::{
-    DamagedCheckpoint, EpochRecord, ShrinkObserver, ShrinkSchedule, ShrinkStage, StepNumbers, TrainError,
-    WatchedRecord,
+    DamagedCheckpoint, EpochRecord, ShrinkObserver, ShrinkSchedule, ShrinkStage, StepNumbers, TrainError, WatchedRecord,
 };
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -31,9 +30,8 @@ impl<'a> Dashboard<'a> {
     pub fn new(schedule: &ShrinkSchedule, stop: Arc<AtomicBool>, keep: KeepRecords<'a>) -> Self {
         let interrupter = Interrupter::new();
         let screen = std::io::stdout().is_terminal().then(|| Screen::open(&interrupter));
-        let epochs_before = (0..schedule.stages.len())
-            .map(|i| (schedule.stages[i].name.clone(), schedule.epochs_before(i)))
-            .collect();
+        let epochs_before =
+            (0..schedule.stages.len()).map(|i| (schedule.stages[i].name.clone(), schedule.epochs_before(i))).collect();
         Self { screen, epochs_before, total_epochs: schedule.epochs(), interrupter, stop, keep }
     }
 

@@ -25,7 +25,9 @@ impl Images {
     /// If a file is missing or damaged, or the images do not fit the space (classes, channels).
     pub fn load(config: &ExperimentConfig) -> Result<Self> {
         let (mut splits, name) = match &config.data.dir {
-            None => (FashionMnist::embedded(config.seed).context("the embedded Fashion-MNIST")?, "Fashion-MNIST".into()),
+            None => {
+                (FashionMnist::embedded(config.seed).context("the embedded Fashion-MNIST")?, "Fashion-MNIST".into())
+            }
             Some(dir) => {
                 (ImageFolder::load(dir, config.data.channels, config.seed)?, format!("ImageFolder {}", dir.display()))
             }

@@ -116,8 +116,8 @@ impl Specialiser<'_> {
     }
 }
 
-/// The answer with the highest predicted accuracy of each scenario; evolution and random search are preferred to the
-/// table where they tie, since their predictions are less lucky.
+/// The answer with the highest predicted accuracy of each scenario. Answers of the table are measured, not predicted,
+/// and the best of many measurements is a lucky one: they stand in the report but do not compete here.
 fn best_by_scenario(answers: &[Answer]) -> Vec<&Answer> {
     let mut best: Vec<&Answer> = Vec::new();
     for answer in answers.iter().filter(|answer| answer.strategy != "table") {

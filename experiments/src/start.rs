@@ -61,7 +61,8 @@ pub fn open(options: &Options) -> Result<(ExperimentConfig, RunDir)> {
             None => RunDir::newest(Path::new(RUNS), &options.preset)?,
         };
         let (dir, text) = RunDir::open(&root)?;
-        let config = ExperimentConfig::parse(&text).with_context(|| format!("{}", dir.path("config.toml").display()))?;
+        let config =
+            ExperimentConfig::parse(&text).with_context(|| format!("{}", dir.path("config.toml").display()))?;
         return Ok((config, dir));
     }
     let config = configure(options)?;
@@ -121,7 +122,7 @@ pub fn exit_code(result: Result<()>) -> ExitCode {
 }
 
 fn is_interruption(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause.is::<Interrupted>() || matches!(cause.downcast_ref(), Some(TrainError::Interrupted { .. }))
-    })
+    error
+        .chain()
+        .any(|cause| cause.is::<Interrupted>() || matches!(cause.downcast_ref(), Some(TrainError::Interrupted { .. })))
 }

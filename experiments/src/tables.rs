@@ -8,8 +8,7 @@ use anyhow::{Context, Result};
 use burn::tensor::{Device, Tensor};
 use ofa_model::{Arch, Supernet};
 use ofa_search::{
-    AccuracyHeader, AccuracyTable, LatencyTable, MlpPredictor, Predictor, TimedRun, kendall_tau, rmse,
-    time_interleaved,
+    AccuracyHeader, AccuracyTable, LatencyTable, MlpPredictor, Predictor, TimedRun, kendall_tau, rmse, time_interleaved,
 };
 use ofa_train::Evaluator;
 use rand::SeedableRng;
@@ -84,7 +83,12 @@ pub fn predictor(config: &ExperimentConfig, table: &AccuracyTable, device: &Devi
 /// # Errors
 ///
 /// If the table is of another device or space, or cannot be written.
-pub fn latency(config: &ExperimentConfig, supernet: &Supernet, device: &Device, dir: &RunDir) -> Result<(LatencyTable, Fit)> {
+pub fn latency(
+    config: &ExperimentConfig,
+    supernet: &Supernet,
+    device: &Device,
+    dir: &RunDir,
+) -> Result<(LatencyTable, Fit)> {
     let path = dir.path("tables/latency.csv");
     make_parent(&path)?;
     let settings = &config.tables.latency;

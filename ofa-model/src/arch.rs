@@ -142,8 +142,7 @@ impl FromStr for Arch {
 
 fn parse_block(text: &str) -> Result<BlockArch, String> {
     let fail = || format!("`{text}` is not a block");
-    let (kernel, ratio) =
-        text.strip_prefix('k').and_then(|rest| rest.split_once('e')).ok_or_else(fail)?;
+    let (kernel, ratio) = text.strip_prefix('k').and_then(|rest| rest.split_once('e')).ok_or_else(fail)?;
     let ratio: f64 = ratio.replace('_', ".").parse().map_err(|_| fail())?;
     Ok(BlockArch {
         kernel_size: kernel.parse().map_err(|_| fail())?,

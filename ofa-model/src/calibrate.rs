@@ -24,16 +24,13 @@ impl Subnet {
             let mut measured = Vec::with_capacity(sums.len());
             // Batch statistics exist on a plain device too: nothing here needs gradients.
             self.forward(batch.clone(), &mut Statistics::Record(&mut measured));
-            let weighted = measured
-                .into_iter()
-                .map(|m| Moments { mean: m.mean * weight, variance: m.variance * weight });
+            let weighted =
+                measured.into_iter().map(|m| Moments { mean: m.mean * weight, variance: m.variance * weight });
             sums = if sums.is_empty() {
                 weighted.collect()
             } else {
-                let add = |(a, b): (Moments, Moments)| Moments {
-                    mean: a.mean + b.mean,
-                    variance: a.variance + b.variance,
-                };
+                let add =
+                    |(a, b): (Moments, Moments)| Moments { mean: a.mean + b.mean, variance: a.variance + b.variance };
                 sums.into_iter().zip(weighted).map(add).collect()
             };
         }
@@ -47,16 +44,16 @@ impl Subnet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Draw;
     use crate::{SearchSpace, SupernetConfig};
-    use burn::tensor::{Device, Distribution, Tolerance};
+    use burn::tensor::{Device, Tolerance};
 
     #[test]
     fn one_batch_makes_inference_equal_to_batch_statistics() {
         let device = Device::flex();
-        device.seed(2);
         let supernet = SupernetConfig::new(SearchSpace::small_mobilenet_v3(1, 10)).unwrap().init(&device);
         let arch = supernet.space().largest();
-        let batch = Tensor::random([8, 1, 28, 28], Distribution::Normal(0.5, 2.0), &device);
+        let batch = Draw::new(2).normal([8, 1, 28, 28], 0.5, 2.0);
         let expected = supernet.forward(batch.clone(), &arch, &mut Statistics::Batch);
         let before = supernet.subnet(&arch).infer(batch.clone());
         let calibrated = supernet.subnet(&arch).calibrate([&batch]).infer(batch);
@@ -67,11 +64,11 @@ mod tests {
     #[test]
     fn batches_weigh_by_their_size() {
         let device = Device::flex();
-        device.seed(4);
+        let mut draw = Draw::new(4);
         let supernet = SupernetConfig::new(SearchSpace::small_mobilenet_v3(1, 10)).unwrap().init(&device);
         let arch = supernet.space().smallest();
-        let large = Tensor::random([6, 1, 20, 20], Distribution::Normal(0.0, 1.0), &device);
-        let small = Tensor::random([2, 1, 20, 20], Distribution::Normal(3.0, 1.0), &device);
+        let large = draw.normal([6, 1, 20, 20], 0.0, 1.0);
+        let small = draw.normal([2, 1, 20, 20], 3.0, 1.0);
         let subnet = supernet.subnet(&arch).calibrate([&large, &small]);
         let mean = |x: &Tensor<4>| {
             let mut moments = Vec::new();

@@ -78,9 +78,7 @@ impl Subnet {
         }
         let mut subnet = Subnet::blank(card.space.clone(), &arch, device);
         let mut store = SafetensorsStore::from_file(&path);
-        subnet
-            .load_from(&mut store)
-            .map_err(|error| ModelError::InvalidFile { path, problem: error.to_string() })?;
+        subnet.load_from(&mut store).map_err(|error| ModelError::InvalidFile { path, problem: error.to_string() })?;
         Ok((subnet, card))
     }
 }
@@ -89,15 +87,14 @@ impl Subnet {
 mod tests {
     use super::*;
     use crate::SupernetConfig;
-    use burn::tensor::{Distribution, Tensor};
+    use crate::testing::Draw;
 
     fn exported(dir: &Path) -> (Subnet, SubnetCard) {
         let device = Device::flex();
         let space = SearchSpace::small_mobilenet_v3(1, 10);
         let supernet = SupernetConfig::new(space.clone()).unwrap().with_seed(7).init(&device);
         let arch: Arch = "r24-k7e6.k5e4-k3e3.k3e3.k7e3-k3e3.k5e6".parse().unwrap();
-        device.seed(1);
-        let batch = Tensor::random([4, 1, 24, 24], Distribution::Normal(0.0, 1.0), &device);
+        let batch = Draw::new(1).normal([4, 1, 24, 24], 0.0, 1.0);
         let subnet = supernet.subnet(&arch).calibrate([&batch]);
         let classes = (0..10).map(|class| format!("class {class}")).collect();
         let card = SubnetCard { arch: arch.to_string(), space, classes, mean: vec![0.286], std: vec![0.353] };
@@ -114,7 +111,7 @@ mod tests {
         let (read, read_card) = Subnet::import(&dir, &device).unwrap();
         assert_eq!(read_card, card);
         assert_eq!(read.arch(), subnet.arch());
-        let x = Tensor::random([2, 1, 24, 24], Distribution::Normal(0.0, 1.0), &device);
+        let x = Draw::new(2).normal([2, 1, 24, 24], 0.0, 1.0);
         assert_eq!(read.infer(x.clone()).into_data(), subnet.infer(x).into_data());
     }
 

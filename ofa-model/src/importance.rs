@@ -70,8 +70,9 @@ fn indices(order: &[usize], device: &burn::tensor::Device) -> Tensor<1, Int> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Draw;
     use crate::{Statistics, SupernetConfig};
-    use burn::tensor::{Device, Distribution, Tolerance};
+    use burn::tensor::{Device, Tolerance};
 
     #[test]
     fn order_respects_the_widths_trained_so_far() {
@@ -83,12 +84,11 @@ mod tests {
     #[test]
     fn the_largest_subnet_keeps_its_function_and_importance_falls() {
         let device = Device::flex();
-        device.seed(9);
         let space = SearchSpace::small_mobilenet_v3(1, 10);
         let mut full = space.clone();
         full.stages.iter_mut().for_each(|stage| stage.expand_ratios = vec![6.into()]);
         let supernet = SupernetConfig::new(space.clone()).unwrap().with_seed(1).init(&device);
-        let x = Tensor::random([3, 1, 28, 28], Distribution::Normal(0.0, 1.0), &device);
+        let x = Draw::new(9).normal([3, 1, 28, 28], 0.0, 1.0);
         let logits = |net: &Supernet, arch| net.forward(x.clone(), arch, &mut Statistics::Batch);
         let (largest, smallest) = (space.largest(), space.smallest().at_resolution(28));
         let (before, narrow) = (logits(&supernet, &largest), logits(&supernet, &smallest));

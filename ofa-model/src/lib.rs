@@ -33,6 +33,8 @@ pub mod kernels;
 mod space;
 mod subnet;
 mod supernet;
+#[cfg(test)]
+mod testing;
 mod unit_network;
 mod units;
 

@@ -116,9 +116,10 @@ impl SearchSpace {
             return Some("it has no stages".into());
         }
         not_ascending("resolutions", &self.resolutions).or_else(|| {
-            self.stages.iter().enumerate().find_map(|(i, stage)| {
-                stage.first_contradiction().map(|problem| format!("stage {}: {problem}", i + 1))
-            })
+            self.stages
+                .iter()
+                .enumerate()
+                .find_map(|(i, stage)| stage.first_contradiction().map(|problem| format!("stage {}: {problem}", i + 1)))
         })
     }
 
@@ -235,9 +236,9 @@ impl StageSpace {
             // then differ: a network with ratio 1 is not a slice of one with another ratio.
             return Some("expand ratio 1 drops the expansion layer and cannot be offered beside others".into());
         }
-        not_ascending("depths", &self.depths)
-            .or_else(|| not_ascending("kernel_sizes", &self.kernel_sizes))
-            .or_else(|| not_ascending("expand_ratios", &self.expand_ratios.iter().map(|r| r.value()).collect::<Vec<_>>()))
+        not_ascending("depths", &self.depths).or_else(|| not_ascending("kernel_sizes", &self.kernel_sizes)).or_else(
+            || not_ascending("expand_ratios", &self.expand_ratios.iter().map(|r| r.value()).collect::<Vec<_>>()),
+        )
     }
 }
 
@@ -282,7 +283,8 @@ mod tests {
     #[test]
     fn contradictory_spaces_are_refused() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
-        let break_it: [(&str, fn(&mut SearchSpace)); 6] = [
+        type Change = fn(&mut SearchSpace);
+        let break_it: [(&str, Change); 6] = [
             ("resolutions", |s| s.resolutions = vec![28, 24]),
             ("no stages", |s| s.stages.clear()),
             ("depths", |s| s.stages[0].depths.clear()),

@@ -124,14 +124,14 @@ impl Supernet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Draw;
     use burn::optim::GradientsParams;
-    use burn::tensor::{Distribution, Tolerance};
+    use burn::tensor::Tolerance;
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 
-    fn images(n: usize, size: usize, device: &Device) -> Tensor<4> {
-        device.seed(5);
-        Tensor::random([n, 1, size, size], Distribution::Normal(0.0, 1.0), device)
+    fn images(n: usize, size: usize) -> Tensor<4> {
+        Draw::new(5).normal([n, 1, size, size], 0.0, 1.0)
     }
 
     fn supernet(device: &Device) -> Supernet {
@@ -145,7 +145,7 @@ mod tests {
         let rng = &mut ChaCha8Rng::seed_from_u64(11);
         for _ in 0..100 {
             let arch = supernet.space().sample(rng);
-            let x = images(2, arch.resolution, &device);
+            let x = images(2, arch.resolution);
             let expected = supernet.forward(x.clone(), &arch, &mut Statistics::Batch);
             let subnet = supernet.subnet(&arch);
             assert_eq!(subnet.num_trainable() as u64, supernet.space().cost(&arch).parameters, "{arch}");
@@ -159,7 +159,8 @@ mod tests {
         let device = Device::flex().autodiff();
         let supernet = supernet(&device);
         let arch = supernet.space().smallest();
-        let loss = supernet.forward(images(4, 20, &device), &arch, &mut Statistics::Batch).powf_scalar(2.0).mean();
+        let loss =
+            supernet.forward(Tensor::from_inner(images(4, 20)), &arch, &mut Statistics::Batch).powf_scalar(2.0).mean();
         let gradients = GradientsParams::from_grads(loss.backward(), &supernet);
 
         let block = &supernet.stages[0].blocks[0];
@@ -183,7 +184,7 @@ mod tests {
         let logits = |seed| {
             let config = SupernetConfig::new(SearchSpace::small_mobilenet_v3(1, 10)).unwrap().with_seed(seed);
             let supernet = config.init(&device);
-            supernet.forward(images(1, 28, &device), &supernet.space().largest(), &mut Statistics::Batch).into_data()
+            supernet.forward(images(1, 28), &supernet.space().largest(), &mut Statistics::Batch).into_data()
         };
         assert_eq!(logits(1), logits(1));
         assert_ne!(logits(1), logits(2));

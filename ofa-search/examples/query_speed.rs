@@ -51,19 +51,29 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for strategy in [&mut Evolution::default() as &mut dyn SearchStrategy, &mut RandomSearch] {
             let constraints = vec![Constraint::latency(&latency, &space, limit_ms)?];
             let problem = Problem { space: &space, objective: &predictor, constraints };
-            let start = Instant::now();
-            let outcome = search(&problem, strategy, Budget::new(10_000), rng, |_| ())?;
-            println!(
-                "<= {limit_ms:.3} ms, {:9}: {:5.2} s, predicted {:.4}, {} queries, {:?}, {:?}",
-                strategy.name(),
-                start.elapsed().as_secs_f64(),
-                outcome.best.score,
-                outcome.queries,
-                outcome.rejected,
-                outcome.stop
-            );
+            report_search(&problem, strategy, rng)?;
         }
     }
+    Ok(())
+}
+
+fn report_search(
+    problem: &Problem<'_>,
+    strategy: &mut dyn SearchStrategy,
+    rng: &mut ChaCha8Rng,
+) -> Result<(), SearchError> {
+    let start = Instant::now();
+    let outcome = search(problem, strategy, Budget::new(10_000), rng, |_| ())?;
+    println!(
+        "<= {:.3} ms, {:9}: {:5.2} s, predicted {:.4}, {} queries, {:?}, {:?}",
+        problem.constraints[0].limit,
+        strategy.name(),
+        start.elapsed().as_secs_f64(),
+        outcome.best.score,
+        outcome.queries,
+        outcome.rejected,
+        outcome.stop
+    );
     Ok(())
 }
 

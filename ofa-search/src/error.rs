@@ -70,12 +70,6 @@ pub enum SearchError {
         /// The value in the first row.
         before: String,
     },
-    /// A table has no rows to answer from.
-    #[error("the table of space `{space}` has no rows")]
-    EmptyTable {
-        /// Name of the space.
-        space: String,
-    },
     /// The accuracy of an arch was asked for that was not measured.
     #[error("arch `{arch}` is not in the accuracy table of {rows} rows")]
     NotInTable {

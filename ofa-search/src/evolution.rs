@@ -1,6 +1,6 @@
 //! [`Evolution`]: the paper's evolutionary search.
 
-use crate::{SearchStrategy, Trial};
+use crate::{SearchError, SearchStrategy, Trial};
 use ofa_model::{Arch, Mutation, SearchSpace};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
@@ -34,9 +34,28 @@ impl Default for EvolutionConfig {
     }
 }
 
+impl EvolutionConfig {
+    fn validate(&self) -> Result<(), SearchError> {
+        let refuse = |setting, value: String, problem| Err(SearchError::InvalidSetting { setting, value, problem });
+        if self.population == 0 {
+            return refuse("population", "0".into(), "a generation needs an arch");
+        }
+        let shares = [
+            ("parent_ratio", self.parent_ratio),
+            ("mutation_ratio", self.mutation_ratio),
+            ("mutation_probability", self.mutation_probability),
+            ("resolution_probability", self.resolution_probability),
+        ];
+        match shares.into_iter().find(|(_, share)| !(0.0..=1.0).contains(share)) {
+            Some((setting, share)) => refuse(setting, share.to_string(), "it must be between 0 and 1"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Keeps the best archs of all generations as parents; the next generation are their mutants and crossovers.
 ///
-/// As the original's (CODE of the paper), but every child counts, no arch is tried twice, and the first generation does
+/// As the authors' code, but every child counts, no arch is tried twice, and the first generation does
 /// not wait for luck under a tight constraint: after some rejected draws in a row it crosses them with a known
 /// feasible arch.
 #[derive(Clone, Debug)]
@@ -53,21 +72,22 @@ pub struct Evolution {
 
 impl Default for Evolution {
     fn default() -> Self {
-        Self::new(EvolutionConfig::default())
+        Self::with(EvolutionConfig::default())
     }
 }
 
 impl Evolution {
     /// Evolution from a random first generation.
     ///
-    /// # Panics
+    /// # Errors
     ///
     /// If the population is empty or a ratio or probability is not between 0 and 1.
-    pub fn new(config: EvolutionConfig) -> Self {
-        let EvolutionConfig { population, parent_ratio, mutation_ratio, mutation_probability, resolution_probability } =
-            config;
-        let shares = [parent_ratio, mutation_ratio, mutation_probability, resolution_probability];
-        assert!(population > 0 && shares.iter().all(|share| (0.0..=1.0).contains(share)), "{config:?}");
+    pub fn new(config: EvolutionConfig) -> Result<Self, SearchError> {
+        config.validate()?;
+        Ok(Self::with(config))
+    }
+
+    fn with(config: EvolutionConfig) -> Self {
         Self {
             config,
             parents: vec![],
@@ -143,5 +163,19 @@ impl SearchStrategy for Evolution {
             let survivors = (self.config.population as f64 * self.config.parent_ratio).round() as usize;
             self.parents.truncate(survivors.max(1));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn impossible_settings_are_named() {
+        let refused = |config| Evolution::new(config).unwrap_err().to_string();
+        let config = EvolutionConfig::default;
+        assert!(refused(EvolutionConfig { population: 0, ..config() }).starts_with("population is 0"));
+        assert!(refused(EvolutionConfig { parent_ratio: f64::NAN, ..config() }).starts_with("parent_ratio is NaN"));
+        assert!(refused(EvolutionConfig { mutation_ratio: 1.5, ..config() }).starts_with("mutation_ratio is 1.5"));
     }
 }

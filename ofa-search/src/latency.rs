@@ -178,11 +178,15 @@ impl LatencyTable {
     ///
     /// If `arch` is outside `space` or the table lacks units of it (naming them all).
     pub fn latency_ms(&self, space: &SearchSpace, arch: &Arch) -> Result<f64, SearchError> {
+        let sum = self.sum_ms(space, arch)?;
+        Ok(self.header.overhead.map_or(sum, |overhead| overhead.intercept_ms + overhead.slope * sum))
+    }
+
+    fn sum_ms(&self, space: &SearchSpace, arch: &Arch) -> Result<f64, SearchError> {
         space.check(arch)?;
         let units = space.units(arch);
         self.require(space, &units)?;
-        let sum: f64 = units.iter().map(|unit| self.units[unit].median_ms).sum();
-        Ok(self.header.overhead.map_or(sum, |overhead| overhead.intercept_ms + overhead.slope * sum))
+        Ok(units.iter().map(|unit| self.units[unit].median_ms).sum())
     }
 
     /// Latency in milliseconds as a cost of archs, prepared for millions of look-ups.
@@ -207,13 +211,12 @@ impl LatencyTable {
     /// If there are fewer than three archs of different sums, a measurement is not positive, the fitted slope is not
     /// positive, or the table lacks units.
     pub fn fit_overhead(&mut self, space: &SearchSpace, measured: &[(Arch, f64)]) -> Result<Overhead, SearchError> {
-        self.header.overhead = None;
         let mut points = Vec::with_capacity(measured.len());
         for (arch, ms) in measured {
             if !(ms.is_finite() && *ms > 0.0) {
                 return Err(SearchError::InvalidLatency { arch: arch.to_string(), latency_ms: *ms });
             }
-            points.push((self.latency_ms(space, arch)?, *ms));
+            points.push((self.sum_ms(space, arch)?, *ms));
         }
         let overhead = Overhead::fit(&points)?;
         self.header.overhead = Some(overhead);

@@ -53,6 +53,14 @@ impl Budget {
     pub fn new(queries: u64) -> Self {
         Self { queries, rejections_in_a_row: 100_000 }
     }
+
+    pub(crate) fn validate(self) -> Result<(), SearchError> {
+        if self.queries > 0 {
+            return Ok(());
+        }
+        let problem = "a search needs a query";
+        Err(SearchError::InvalidSetting { setting: "queries", value: "0".into(), problem })
+    }
 }
 
 impl<'a> Constraint<'a> {

@@ -71,10 +71,7 @@ pub fn search(
     rng: &mut dyn Rng,
     mut observe: impl FnMut(&Trial),
 ) -> Result<SearchOutcome, SearchError> {
-    if budget.queries == 0 {
-        let problem = "a search needs a query";
-        return Err(SearchError::InvalidSetting { setting: "queries", value: "0".into(), problem });
-    }
+    budget.validate()?;
     if let Some(arch) = problem.feasible_arch()? {
         strategy.start(&arch);
     }

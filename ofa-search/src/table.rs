@@ -60,7 +60,7 @@ impl Predictor for TableAccuracy<'_> {
 mod tests {
     use super::*;
     use crate::testing::{accuracy_header, additive_accuracy, all_archs, tiny_space};
-    use crate::{Budget, Constraint, Problem, search};
+    use crate::{Budget, Constraint, Problem, StrategyKind, search};
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
     use std::convert::Infallible;
@@ -86,6 +86,29 @@ mod tests {
             let outcome = search(&problem, &mut TableLookup::new(&table), Budget::new(1), rng, |_| ()).unwrap();
             assert_eq!(outcome.best.score, table.best_under(limit, macs).unwrap().top1);
         }
+    }
+
+    #[test]
+    fn every_kind_of_strategy_has_its_name_in_configurations_and_reports() {
+        let space = tiny_space();
+        let table = table(&space, &all_archs(&space)[..5]);
+        for kind in StrategyKind::ALL {
+            let name = serde_json::to_value(kind).unwrap();
+            assert_eq!(kind.init(&table).name(), name);
+            assert_eq!(serde_json::from_value::<StrategyKind>(name).unwrap(), kind);
+        }
+    }
+
+    #[test]
+    fn a_table_without_a_feasible_row_is_an_answer() {
+        let space = tiny_space();
+        let largest = space.largest();
+        let table = table(&space, std::slice::from_ref(&largest));
+        let constraints = vec![Constraint::macs(&space, space.cost(&largest).macs as f64 - 1.0)];
+        let problem = Problem { space: &space, objective: &TableAccuracy(&table), constraints };
+        let rng = &mut ChaCha8Rng::seed_from_u64(1);
+        let error = search(&problem, &mut TableLookup::new(&table), Budget::new(1), rng, |_| ()).unwrap_err();
+        assert!(matches!(error, SearchError::NothingFeasible { proposals: 1, .. }), "{error}");
     }
 
     #[test]

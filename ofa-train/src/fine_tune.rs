@@ -38,7 +38,7 @@ pub fn fine_tune(
 ) -> Result<Subnet, TrainError> {
     let resolution = subnet.arch().resolution;
     let classes = subnet.space().classes;
-    let mut subnet = subnet.fork(&device.clone().autodiff());
+    let mut subnet = subnet.train();
     let mut optimizer = recipe.optimizer();
     let total = (config.epochs * loader.batches_per_epoch()) as f64;
     let mut done = 0.0;

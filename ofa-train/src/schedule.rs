@@ -270,7 +270,8 @@ mod tests {
     fn impossible_schedules_are_refused() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
         let good = ShrinkSchedule::progressive_shrinking(&space, &recipe());
-        let break_it: [(&str, fn(&mut ShrinkSchedule)); 5] = [
+        type Change = fn(&mut ShrinkSchedule);
+        let break_it: [(&str, Change); 5] = [
             ("no stages", |s| s.stages.clear()),
             ("not within", |s| s.stages[1].space.stages[0].kernel_sizes = vec![9]),
             ("learning_rate NaN", |s| s.stages[0].learning_rate = f64::NAN),

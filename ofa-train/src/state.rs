@@ -127,11 +127,8 @@ impl ShrinkState {
     /// Writes a checkpoint of this state, if checkpoints are wanted.
     pub(crate) fn save(&mut self, run: &ShrinkRun) -> Result<(), TrainError> {
         let Some(dir) = run.checkpoints else { return Ok(()) };
-        let saved = Saved {
-            schedule_sha256: schedule_digest(run),
-            position: self.position,
-            progress: self.progress.clone(),
-        };
+        let saved =
+            Saved { schedule_sha256: schedule_digest(run), position: self.position, progress: self.progress.clone() };
         let optimizer = self.optimizer.into_bytes().map_err(record_error(OPTIMIZER))?;
         let mut files = Files::from([
             (WEIGHTS, weights(&self.supernet, WEIGHTS)?),

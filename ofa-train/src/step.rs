@@ -134,7 +134,7 @@ mod tests {
             fn visit_float<const D: usize>(&mut self, parameter: &burn::module::Param<Tensor<D>>) {
                 let zeros = || vec![0.0; parameter.shape().num_elements()];
                 let gradient = self.0.get::<D>(parameter.id);
-                self.1.extend(gradient.map_or_else(zeros, |g| g.into_data().into_vec::<f32>().unwrap()));
+                self.1.extend(gradient.map_or_else(zeros, |g| g.into_data().try_into_vec::<f32>().unwrap()));
             }
         }
         let mut collect = Collect(&output.gradients, Vec::new());
@@ -151,11 +151,8 @@ mod tests {
         let run = |archs: &[Arch]| shrink_step(&supernet, &batch, archs, &targets);
         let (both, first, second) = (run(&archs), run(&archs[..1]), run(&archs[1..]));
         assert!((both.numbers.loss - first.numbers.loss - second.numbers.loss).abs() < 1e-6);
-        let sum: Vec<f32> = gradient(&supernet, &first)
-            .iter()
-            .zip(gradient(&supernet, &second))
-            .map(|(a, b)| a + b)
-            .collect();
+        let sum: Vec<f32> =
+            gradient(&supernet, &first).iter().zip(gradient(&supernet, &second)).map(|(a, b)| a + b).collect();
         let largest = sum.iter().fold(0f32, |m, g| m.max(g.abs()));
         for (a, b) in gradient(&supernet, &both).iter().zip(sum) {
             assert!((a - b).abs() <= 1e-6 * largest, "{a} {b}");

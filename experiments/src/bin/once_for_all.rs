@@ -44,7 +44,13 @@ fn run(config: &ExperimentConfig, dir: &RunDir, stop: &Arc<AtomicBool>) -> Resul
 
     let images = Images::load(config)?;
     let space = &config.space;
-    say(&format!("{}; {} subnets in `{}`; run directory {}", images.description, space.len(), space.name, dir.root().display()));
+    say(&format!(
+        "{}; {} subnets in `{}`; run directory {}",
+        images.description,
+        space.len(),
+        space.name,
+        dir.root().display()
+    ));
 
     // Train: the full network, then progressive shrinking.
     let supernet = SupernetConfig::new(space.clone())?.with_seed(config.seed).init(&device.clone().autodiff());
@@ -69,8 +75,8 @@ fn run(config: &ExperimentConfig, dir: &RunDir, stop: &Arc<AtomicBool>) -> Resul
 
     // Measure once: accuracy and latency tables, and a predictor of the first.
     let source = records::source(&supernet, &images);
-    let accuracy = phases
-        .time("accuracy table", || tables::accuracy(config, &supernet, &mut validation, source, dir, stop))?;
+    let accuracy =
+        phases.time("accuracy table", || tables::accuracy(config, &supernet, &mut validation, source, dir, stop))?;
     let (latency, latency_fit) = phases.time("latency table", || tables::latency(config, &supernet, device, dir))?;
     let (predictor, accuracy_fit) = phases.time("predictor", || tables::predictor(config, &accuracy, device))?;
 
@@ -80,14 +86,8 @@ fn run(config: &ExperimentConfig, dir: &RunDir, stop: &Arc<AtomicBool>) -> Resul
     records::write_answers(dir, &answers)?;
 
     // Specialise, and measure what was promised.
-    let specialiser = Specialiser {
-        config,
-        images: &images,
-        supernet: &supernet,
-        teacher: trained.teacher.as_ref(),
-        device,
-        dir,
-    };
+    let specialiser =
+        Specialiser { config, images: &images, supernet: &supernet, teacher: trained.teacher.as_ref(), device, dir };
     let chosen = phases.time("specialisation", || specialiser.run(&answers))?;
     let extremes = phases.time("test of the extremes", || specialiser.extremes())?;
 

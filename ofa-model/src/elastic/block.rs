@@ -109,9 +109,7 @@ impl ElasticBlock {
 }
 
 fn expansion(shape: &BlockShape, epsilon: f64, init: &mut Initializer) -> Option<ConvNorm> {
-    shape
-        .expansion
-        .then(|| ConvNorm::pointwise(shape.in_channels, shape.mid_channels, shape.activation, epsilon, init))
+    shape.expansion.then(|| ConvNorm::pointwise(shape.in_channels, shape.mid_channels, shape.activation, epsilon, init))
 }
 
 fn squeeze_excite(shape: &BlockShape, init: &mut Initializer) -> Option<SqueezeExcite> {

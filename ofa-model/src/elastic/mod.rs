@@ -32,7 +32,7 @@ fn leading<const D: usize>(parameter: &Param<Tensor<D>>, counts: &[usize]) -> Pa
 
 /// `value` in the place of `parameter`: a view, not a new leaf of the autodiff graph.
 fn linked<const D: usize>(parameter: &Param<Tensor<D>>, value: Tensor<D>) -> Param<Tensor<D>> {
-    Param::initialized(parameter.id, value)
+    parameter.clone().map(|_| value)
 }
 
 /// The entries of a parameter along dimension `dim`, in the order of `order`, as a new value of the same parameter.

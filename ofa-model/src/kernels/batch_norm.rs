@@ -1,5 +1,7 @@
 //! Batch norm fused with the activation behind it.
 
+#![allow(clippy::too_many_arguments, reason = "the backward pass needs all of the forward pass's")]
+
 use super::Activation;
 use burn::backend::autodiff::{
     Autodiff, NodeId,
@@ -179,16 +181,8 @@ impl<B: NormBackend, C: CheckpointStrategy> NormBackend for Autodiff<B, C> {
                 let output_gradient = gradients.consume::<B>(&ops.node);
                 let (saved, mean, variance, epsilon, activation) = ops.state;
                 let [input, gamma, beta] = saved.map(|node| checkpointer.retrieve_node_output(node));
-                let (x, g, b) = B::norm_train_backward(
-                    input,
-                    gamma,
-                    beta,
-                    mean,
-                    variance,
-                    output_gradient,
-                    epsilon,
-                    activation,
-                );
+                let (x, g, b) =
+                    B::norm_train_backward(input, gamma, beta, mean, variance, output_gradient, epsilon, activation);
                 for (parent, gradient) in ops.parents.into_iter().zip([x, g, b]) {
                     if let Some(node) = parent {
                         gradients.register::<B>(node.id, gradient);

@@ -99,8 +99,8 @@ impl<B: DepthwiseBackend, C: CheckpointStrategy> DepthwiseBackend for Autodiff<B
 }
 
 #[cfg(feature = "flex")]
-mod flex;
-#[cfg(feature = "flex")]
 mod flat;
+#[cfg(feature = "flex")]
+mod flex;
 #[cfg(test)]
 mod tests;

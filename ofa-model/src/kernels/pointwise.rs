@@ -31,10 +31,7 @@ pub trait PointwiseBackend: Backend {
     }
 
     /// Gradient of the input.
-    fn pointwise_input_gradient(
-        weight: FloatTensor<Self>,
-        output_gradient: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
+    fn pointwise_input_gradient(weight: FloatTensor<Self>, output_gradient: FloatTensor<Self>) -> FloatTensor<Self> {
         let [batch, _, height, width] = sizes::<Self>(&output_gradient);
         let [_, input, _, _] = sizes::<Self>(&weight);
         let transposed = Self::float_swap_dims(matrix::<Self>(weight), 1, 2);

@@ -170,4 +170,7 @@ fn a_fitted_overhead_corrects_sums_and_is_kept() {
 
     let error = table.fit_overhead(space, &[(measured[0].0.clone(), -1.0)]).unwrap_err();
     assert!(matches!(error, SearchError::InvalidLatency { latency_ms: -1.0, .. }), "{error}");
+    assert_eq!(table.header().overhead, Some(overhead), "a failed fit changes nothing");
+    let again = table.fit_overhead(space, &measured).unwrap();
+    assert!((again.slope - 0.5).abs() < 1e-6, "a new fit does not build on the old one: {again:?}");
 }

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 fn strategies() -> Vec<Box<dyn SearchStrategy>> {
     let small = EvolutionConfig { population: 10, ..EvolutionConfig::default() };
-    vec![Box::new(RandomSearch), Box::new(Evolution::default()), Box::new(Evolution::new(small))]
+    vec![Box::new(RandomSearch), Box::new(Evolution::default()), Box::new(Evolution::new(small).unwrap())]
 }
 
 /// A search for the additive optimum under a MACs limit, and every trial it made.
@@ -85,9 +85,6 @@ fn the_optimum_of_an_enumerable_space_is_found_at_every_limit() {
         let limit = costs[((costs.len() - 1) as f64 * share) as usize];
         let feasible = archs.iter().filter(|arch| macs(arch) <= limit);
         let optimum = feasible.map(additive_accuracy).fold(f64::NEG_INFINITY, f64::max);
-        for seed in 0..12 { let b = Budget { queries: 3000, rejections_in_a_row: 20_000 };
-          let r= run(&space, limit, &mut Evolution::default(), b, seed).unwrap().0; let q = run(&space, limit, &mut RandomSearch, b, seed).unwrap().0;
-          eprintln!("{share} {seed} {} {:?} random {} {:?}", r.best.score == optimum, r.queries, q.best.score == optimum, q.queries); }
         let best = |strategy: &mut dyn SearchStrategy| {
             let budget = Budget { queries: 3000, rejections_in_a_row: 20_000 };
             run(&space, limit, strategy, budget, 1).unwrap().0.best.score

@@ -1,20 +1,17 @@
 use super::{Activation, batch_norm_inference, batch_norm_train};
-use burn::tensor::{Device, Distribution, Tensor, TensorData, Tolerance};
+use crate::testing::Draw;
+use burn::tensor::{Tensor, TensorData, Tolerance};
 
-const ACTIVATIONS: [Activation; 4] =
-    [Activation::Identity, Activation::Relu, Activation::Relu6, Activation::HardSwish];
+const ACTIVATIONS: [Activation; 4] = [Activation::Identity, Activation::Relu, Activation::Relu6, Activation::HardSwish];
 
 /// Output, mean, variance, and gradients of input, gamma and beta; composed of elementary ops unless `own`.
 fn run(sizes: [usize; 4], activation: Activation, own: bool) -> [TensorData; 6] {
-    let device = Device::flex();
-    device.seed(3);
     let c = sizes[1];
-    let draw = |mean, deviation| Distribution::Normal(mean, deviation);
+    let mut draw = Draw::new(3);
     // A mean far from zero: sums of squares without a shift would cancel.
-    let x = Tensor::<4>::random(sizes, draw(20.0, 3.0), &device);
-    let gamma = Tensor::<1>::random([c], draw(1.0, 0.5), &device);
-    let beta = Tensor::<1>::random([c], draw(0.5, 2.0), &device);
-    let direction = Tensor::<4>::random(sizes, draw(0.0, 1.0), &device);
+    let x = draw.normal(sizes, 20.0, 3.0);
+    let (gamma, beta) = (draw.normal([c], 1.0, 0.5), draw.normal([c], 0.5, 2.0));
+    let direction = draw.normal(sizes, 0.0, 1.0);
     let x = Tensor::from_inner(x).require_grad();
     let [gamma, beta] = [gamma, beta].map(|t| Tensor::from_inner(t).require_grad());
     let (y, mean, variance) = if own {
@@ -68,11 +65,10 @@ fn the_number_of_threads_does_not_matter() {
 
 #[test]
 fn inference_uses_the_given_statistics() {
-    let device = Device::flex();
-    device.seed(8);
-    let x = Tensor::<4>::random([2, 3, 4, 5], Distribution::Normal(0.0, 2.0), &device);
-    let vector = |low| Tensor::<1>::random([3], Distribution::Uniform(low, 2.0), &device);
-    let (gamma, beta, mean, variance) = (vector(0.5), vector(-1.0), vector(-1.0), vector(0.1));
+    let mut draw = Draw::new(8);
+    let x = draw.normal([2, 3, 4, 5], 0.0, 2.0);
+    let [gamma, beta, mean] = [1.0, 0.0, 0.5].map(|centre| draw.normal([3], centre, 1.0));
+    let variance = draw.normal([3], 1.0, 0.2).abs();
     for activation in ACTIVATIONS {
         let wide = |t: &Tensor<1>| t.clone().reshape([1, 3, 1, 1]);
         let normalised = (x.clone() - wide(&mean)) / (wide(&variance) + 1e-3).sqrt();

@@ -1,7 +1,8 @@
 use super::depthwise_conv2d;
+use crate::testing::Draw;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Distribution, Tensor, TensorData, Tolerance};
+use burn::tensor::{Tensor, TensorData, Tolerance};
 
 /// (batch, channels, height, width, kernel size, stride): maps smaller than the kernel, odd sizes, one image.
 const SHAPES: [(usize, usize, usize, usize, usize, usize); 12] = [
@@ -21,19 +22,15 @@ const SHAPES: [(usize, usize, usize, usize, usize, usize); 12] = [
 
 fn run(shape: (usize, usize, usize, usize, usize, usize), own: bool) -> [TensorData; 3] {
     let (n, c, h, w, k, stride) = shape;
-    let device = Device::flex();
-    device.seed(7);
-    let autodiff = device.clone().autodiff();
-    let draw = |sizes: [usize; 4]| Tensor::<4>::random(sizes, Distribution::Normal(0.0, 1.0), &device);
-    let (x, weight) = (draw([n, c, h, w]), draw([c, 1, k, k]));
-    let direction = draw([n, c, h.div_ceil(stride), w.div_ceil(stride)]);
+    let mut draw = Draw::new(7);
+    let (x, weight) = (draw.normal([n, c, h, w], 0.0, 1.0), draw.normal([c, 1, k, k], 0.0, 1.0));
+    let direction = draw.normal([n, c, h.div_ceil(stride), w.div_ceil(stride)], 0.0, 1.0);
     let [x, weight] = [x, weight].map(|t| Tensor::from_inner(t).require_grad());
     let options = ConvOptions::new([stride; 2], [k / 2; 2], [1; 2], c);
     let y = match own {
         true => depthwise_conv2d(x.clone(), weight.clone(), stride),
         false => conv2d(x.clone(), weight.clone(), None, options),
     };
-    assert!(autodiff.is_autodiff());
     let gradients = (y.clone() * Tensor::from_inner(direction)).sum().backward();
     [y.into_data(), x.grad(&gradients).unwrap().into_data(), weight.grad(&gradients).unwrap().into_data()]
 }
@@ -61,10 +58,10 @@ fn the_number_of_threads_does_not_matter() {
 
 #[test]
 fn strided_inputs_are_read_right() {
-    let device = Device::flex();
-    let x = Tensor::<4>::random([2, 6, 5, 3], Distribution::Normal(0.0, 1.0), &device).swap_dims(2, 3);
-    let weight = Tensor::<4>::random([6, 1, 3, 3], Distribution::Normal(0.0, 1.0), &device);
-    let part = weight.slice([0..4]);
+    let mut draw = Draw::new(1);
+    let x = draw.normal([2, 6, 5, 3], 0.0, 1.0).swap_dims(2, 3);
+    let weight = draw.normal([6, 1, 3, 3], 0.0, 1.0);
+    let part = weight.slice([0..4, 0..1]);
     let x = x.slice([0..2, 0..4]);
     let expected = conv2d(x.clone(), part.clone(), None, ConvOptions::new([1; 2], [1; 2], [1; 2], 4));
     let found = depthwise_conv2d(x, part, 1);

@@ -185,7 +185,7 @@ impl Correlations<'_> {
                 let inputs: [S::f32s; C] = std::array::from_fn(|c| inputs[c].0[v]);
                 add_products(simd, &mut sums, std::array::from_fn(|r| gradients[r].0[v]), inputs);
             }
-            if pixels % S::F32_LANES > 0 {
+            if !pixels.is_multiple_of(S::F32_LANES) {
                 let inputs: [S::f32s; C] = std::array::from_fn(|c| simd.partial_load_f32s(inputs[c].1));
                 add_products(simd, &mut sums, std::array::from_fn(|r| simd.partial_load_f32s(gradients[r].1)), inputs);
             }

@@ -1,16 +1,16 @@
 use super::pointwise_conv2d;
+use crate::testing::Draw;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Distribution, Tensor, TensorData, Tolerance};
+use burn::tensor::{Tensor, TensorData, Tolerance};
 
 /// (batch, in, out, height, width): channels and pixels that fill no vector, one image, more images than a chunk.
 const SHAPES: [(usize, usize, usize, usize, usize); 6] =
     [(1, 1, 1, 1, 1), (2, 3, 5, 2, 3), (1, 8, 24, 7, 7), (9, 7, 9, 5, 5), (17, 16, 8, 10, 10), (3, 12, 18, 14, 14)];
 
 fn run((n, ci, co, h, w): (usize, usize, usize, usize, usize), own: bool) -> [TensorData; 3] {
-    let device = Device::flex();
-    device.seed(5);
-    let draw = |sizes: [usize; 4]| Tensor::<4>::random(sizes, Distribution::Normal(0.0, 1.0), &device);
+    let mut draw = Draw::new(5);
+    let mut draw = |sizes: [usize; 4]| draw.normal(sizes, 0.0, 1.0);
     let [x, weight] = [draw([n, ci, h, w]), draw([co, ci, 1, 1])].map(|t| Tensor::from_inner(t).require_grad());
     let direction = Tensor::from_inner(draw([n, co, h, w]));
     let y = match own {
@@ -42,9 +42,9 @@ fn the_number_of_threads_does_not_matter() {
 
 #[test]
 fn strided_inputs_are_read_right() {
-    let device = Device::flex();
-    let x = Tensor::<4>::random([2, 6, 5, 3], Distribution::Normal(0.0, 1.0), &device).swap_dims(2, 3);
-    let weight = Tensor::<4>::random([7, 8, 1, 1], Distribution::Normal(0.0, 1.0), &device).slice([0..5, 0..6]);
+    let mut draw = Draw::new(1);
+    let x = draw.normal([2, 6, 5, 3], 0.0, 1.0).swap_dims(2, 3);
+    let weight = draw.normal([7, 8, 1, 1], 0.0, 1.0).slice([0..5, 0..6]);
     let expected = conv2d(x.clone(), weight.clone(), None, ConvOptions::new([1; 2], [0; 2], [1; 2], 1));
     pointwise_conv2d(x, weight).into_data().assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-5));
 }

@@ -1,0 +1,73 @@
+//! Loads a subnet that `once_for_all` saved and classifies an image file.
+//!
+//! Command:  `cargo run --release --bin classify -- runs/<run>/subnets/<scenario> IMAGE`
+//! Result:   the most likely classes with their probabilities, the first one first
+
+use anyhow::{Context, Result};
+use burn::tensor::activation::softmax;
+use burn::tensor::{Tensor, TensorData};
+use clap::Parser;
+use experiments::dashboard::say;
+use experiments::{device, start};
+use image::imageops::FilterType;
+use ofa_model::{Subnet, SubnetCard};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Classifies an image with a saved subnet.
+#[derive(Parser)]
+struct Options {
+    /// Directory of the subnet
+    subnet: PathBuf,
+    /// A JPEG or PNG file
+    image: PathBuf,
+    /// Device, as far as compiled in
+    #[arg(long, default_value = "flex")]
+    device: String,
+    /// Classes to show
+    #[arg(long, default_value_t = 3)]
+    top: usize,
+}
+
+fn main() -> ExitCode {
+    start::exit_code(run(&Options::parse()))
+}
+
+fn run(options: &Options) -> Result<()> {
+    let device = device::by_name(&options.device)?;
+    let (subnet, card) = Subnet::import(&options.subnet, &device)?;
+    let resolution = subnet.arch().resolution;
+    let pixels = normalised(&options.image, &card, resolution)?;
+    let data = TensorData::new(pixels, [1, card.space.image_channels, resolution, resolution]);
+    let probabilities = softmax(subnet.infer(Tensor::from_data(data, &device)), 1).into_data();
+    let mut ranked: Vec<(f32, &String)> = probabilities.iter::<f32>().zip(&card.classes).collect();
+    ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
+    for (probability, class) in ranked.iter().take(options.top) {
+        say(&format!("{:5.1} % {class}", 100.0 * probability));
+    }
+    Ok(())
+}
+
+/// The image as the subnet was trained to see it, `[channels, resolution, resolution]`.
+fn normalised(path: &Path, card: &SubnetCard, resolution: usize) -> Result<Vec<f32>> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let channels = card.space.image_channels;
+    let decoded = ofa_data::decode(&bytes, channels).with_context(|| format!("{}", path.display()))?;
+    let (width, height) = (decoded.width as u32, decoded.height as u32);
+    let image = match channels {
+        1 => image::GrayImage::from_raw(width, height, decoded.pixels).map(image::DynamicImage::ImageLuma8),
+        _ => image::RgbImage::from_raw(width, height, decoded.pixels).map(image::DynamicImage::ImageRgb8),
+    };
+    let image = image.context("the decoder gives as many pixels as it says")?;
+    let side = resolution as u32;
+    let resized = match (width, height) {
+        (w, h) if w == side && h == side => image,
+        _ => image.resize_to_fill(side, side, FilterType::Triangle),
+    };
+    let pixels = if channels == 1 { resized.to_luma8().into_raw() } else { resized.to_rgb8().into_raw() };
+    let value = |i: usize| {
+        let (channel, pixel) = (i / (resolution * resolution), i % (resolution * resolution));
+        (f32::from(pixels[pixel * channels + channel]) / 255.0 - card.mean[channel]) / card.std[channel]
+    };
+    Ok((0..channels * resolution * resolution).map(value).collect())
+}

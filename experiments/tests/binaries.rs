@@ -1,0 +1,133 @@
+//! Every binary on small real data, and what bad input gets.
+
+use experiments::config::ExperimentConfig;
+use experiments::report::ReportData;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// The smoke preset, smaller still.
+fn tiny() -> ExperimentConfig {
+    let mut config = ExperimentConfig::preset("smoke").unwrap();
+    config.space.resolutions = vec![12, 16];
+    config.data.train_images = Some(64);
+    config.data.test_images = Some(50);
+    config.training.batch_size = 32;
+    config.tables.archs = 8;
+    config.tables.validation_images = 50;
+    config.tables.calibration_images = 50;
+    config.tables.batch_size = 25;
+    config.tables.latency.min_samples = 3;
+    config.tables.latency.max_samples = 3;
+    config.tables.predictor.epochs = 5;
+    config.search.queries = 200;
+    config.search.scenarios.truncate(1);
+    config
+}
+
+fn once_for_all(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_once_for_all")).args(arguments).output().unwrap()
+}
+
+fn run(config: &ExperimentConfig, root: &Path) -> Output {
+    let path = root.with_extension("toml");
+    fs::write(&path, config.to_toml().unwrap()).unwrap();
+    once_for_all(&["--config", path.to_str().unwrap(), "--out", root.to_str().unwrap()])
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The error that a failing process printed.
+fn failure(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(1), "{}{}", text(&output.stdout), text(&output.stderr));
+    text(&output.stderr)
+}
+
+#[test]
+fn the_main_job_leaves_a_complete_run_and_its_subnet_classifies_an_image() {
+    let temporary = tempfile::tempdir().unwrap();
+    let root = temporary.path().join("run");
+    let config = tiny();
+    let output = run(&config, &root);
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    let files = [
+        "config.toml",
+        "environment.json",
+        "metrics.csv",
+        "watched.csv",
+        "report.html",
+        "report.json",
+        "tables/accuracy.csv",
+        "tables/latency.csv",
+        "search/answers.csv",
+    ];
+    for file in files {
+        assert!(fs::metadata(root.join(file)).unwrap().len() > 0, "{file}");
+    }
+    let report: ReportData = serde_json::from_str(&fs::read_to_string(root.join("report.json")).unwrap()).unwrap();
+    assert_eq!(report.epochs.len(), 6);
+    assert_eq!(report.table.len(), 8);
+    let [chosen] = report.chosen.as_slice() else { panic!("{:?}", report.chosen) };
+
+    // Again in the same place is refused; resuming a finished run reports the same numbers.
+    let root_text = root.to_str().unwrap();
+    let message = failure(&once_for_all(&["--preset", "smoke", "--out", root_text]));
+    assert!(message.contains("already holds a run") && message.contains("--resume"), "{message}");
+    assert!(once_for_all(&["--resume", "--out", root_text]).status.success());
+    let again: ReportData = serde_json::from_str(&fs::read_to_string(root.join("report.json")).unwrap()).unwrap();
+    assert_eq!((&again.epochs, &again.watched, &again.extremes), (&report.epochs, &report.watched, &report.extremes));
+
+    let image = temporary.path().join("shirt.png");
+    image::GrayImage::from_fn(28, 28, |x, y| image::Luma([(x * y) as u8])).save(&image).unwrap();
+    let subnet = root.join("subnets").join(&chosen.scenario);
+    let classify = |image: &Path| {
+        Command::new(env!("CARGO_BIN_EXE_classify")).arg(&subnet).arg(image).args(["--top", "10"]).output().unwrap()
+    };
+    let output = classify(&image);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let lines = text(&output.stdout);
+    let percent = |line: &str| line.trim().split(' ').next().unwrap().parse::<f64>().unwrap();
+    let total: f64 = lines.lines().map(percent).sum();
+    assert_eq!(lines.lines().count(), 10);
+    assert!((total - 100.0).abs() < 1.0, "{lines}");
+    fs::write(&image, "no image").unwrap();
+    assert!(failure(&classify(&image)).contains("shirt.png"));
+}
+
+#[test]
+fn bad_input_is_named_and_nothing_is_trained() {
+    let temporary = tempfile::tempdir().unwrap();
+    let root = temporary.path().join("run");
+    let out = root.to_str().unwrap();
+    assert!(failure(&once_for_all(&["--preset", "fast", "--out", out])).contains("`fast`"));
+    assert!(failure(&once_for_all(&["--device", "tpu", "--out", out])).contains("unknown device `tpu`"));
+    assert!(failure(&once_for_all(&["--resume", "--out", out])).contains("no run to resume"));
+    let missing = temporary.path().join("nowhere");
+    let message = failure(&once_for_all(&["--data", missing.to_str().unwrap(), "--out", out]));
+    assert!(message.contains("nowhere"), "{message}");
+    let config = temporary.path().join("bad.toml");
+    fs::write(&config, tiny().to_toml().unwrap().replace("batch_size", "batchsize")).unwrap();
+    let message = failure(&once_for_all(&["--config", config.to_str().unwrap(), "--out", out]));
+    assert!(message.contains("bad.toml") && message.contains("batchsize"), "{message}");
+    assert!(!root.exists());
+}
+
+#[test]
+fn a_budget_that_no_subnet_meets_names_the_cheapest() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut config = tiny();
+    config.search.scenarios[0].latency_share = None;
+    config.search.scenarios[0].macs = Some(1000);
+    let message = failure(&run(&config, &temporary.path().join("run")));
+    assert!(message.contains("k3e3") && message.contains("MACs"), "{message}");
+}
+
+#[test]
+fn the_template_runs() {
+    let output = Command::new(env!("CARGO_BIN_EXE_minimal")).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let lines = text(&output.stdout);
+    assert_eq!(lines.lines().filter(|line| line.contains("MACs:")).count(), 3, "{lines}");
+}

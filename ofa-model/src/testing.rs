@@ -1,0 +1,23 @@
+//! Random tensors for tests. The device's own generator is one for all threads, so tests that run side by side would
+//! change each other's numbers.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, Normal};
+
+/// Tensors on the CPU, one after another from one seed.
+pub(crate) struct Draw(ChaCha8Rng);
+
+impl Draw {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(ChaCha8Rng::seed_from_u64(seed))
+    }
+
+    /// Normally distributed numbers.
+    pub(crate) fn normal<const D: usize>(&mut self, sizes: [usize; D], mean: f32, deviation: f32) -> Tensor<D> {
+        let normal = Normal::new(mean, deviation).unwrap();
+        let numbers: Vec<f32> = (0..sizes.iter().product()).map(|_| normal.sample(&mut self.0)).collect();
+        Tensor::from_data(TensorData::new(numbers, sizes), &Device::flex())
+    }
+}
