@@ -35,6 +35,14 @@ impl<'a> Dashboard<'a> {
         Self { screen, epochs_before, total_epochs: schedule.epochs(), interrupter, stop, keep }
     }
 
+    /// A line of text, wherever there is room for it.
+    fn tell(&mut self, line: &str) {
+        match &mut self.screen {
+            Some(screen) => screen.renderer.log_event_training(line.to_owned()),
+            None => say(line),
+        }
+    }
+
     fn overall_epoch(&self, stage: &str, epoch: usize) -> usize {
         let before = self.epochs_before.iter().find(|(name, _)| name == stage).map_or(0, |(_, before)| *before);
         before + epoch
@@ -44,9 +52,9 @@ impl<'a> Dashboard<'a> {
 impl ShrinkObserver for Dashboard<'_> {
     fn resumed(&mut self, stage: &str, epoch: usize, step: usize, damaged: &[DamagedCheckpoint]) {
         for DamagedCheckpoint { path, problem } in damaged {
-            say(&format!("warning: {}: {problem}; going on from the checkpoint before it", path.display()));
+            self.tell(&format!("warning: {}: {problem}; going on from the checkpoint before it", path.display()));
         }
-        say(&format!("resumed: stage `{stage}`, epoch {epoch}, {step} steps done"));
+        self.tell(&format!("resumed: stage `{stage}`, epoch {epoch}, {step} steps done"));
     }
 
     fn epoch_started(&mut self, stage: &ShrinkStage, epoch: usize, steps: usize) {

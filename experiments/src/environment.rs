@@ -11,8 +11,17 @@ pub fn machine(device: &str) -> Machine {
         processor: processor().unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
         system: std::env::consts::OS.to_owned(),
         revision: revision().unwrap_or_else(|| "unknown".to_owned()),
+        versions: versions(),
         started: now(),
     }
+}
+
+/// What the numbers of a run may depend on besides its own revision.
+fn versions() -> String {
+    let lock = include_str!("../../Cargo.lock");
+    let burn = lock.split("[[package]]").find(|package| package.contains("name = \"burn\""));
+    let burn = burn.and_then(|package| package.split("version = \"").nth(1)).and_then(|rest| rest.split('"').next());
+    format!("experiments {}, burn {}", env!("CARGO_PKG_VERSION"), burn.unwrap_or("unknown"))
 }
 
 /// Largest resident memory of this process so far, where the system tells.

@@ -11,6 +11,8 @@ use ofa_data::{AugmentConfig, ImageFolder};
 use ofa_train::TrainError;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Parent of run directories that are not named.
 const RUNS: &str = "runs";
@@ -25,13 +27,13 @@ pub struct Options {
     /// A configuration file in place of a preset; every run directory holds a complete one
     #[arg(long, conflicts_with = "preset")]
     config: Option<PathBuf>,
-    /// An ImageFolder (train/<class>/*, val/<class>/*) in place of the embedded Fashion-MNIST
+    /// An ImageFolder (train/CLASS/*, val/CLASS/*) in place of the embedded Fashion-MNIST
     #[arg(long)]
     data: Option<PathBuf>,
     /// Channels of the images of --data: 1 (gray) or 3 (colour)
     #[arg(long, default_value_t = 3, requires = "data")]
     channels: usize,
-    /// Run directory [default: runs/<date>-<preset>]
+    /// Run directory [default: runs/DATE-PRESET]
     #[arg(long)]
     out: Option<PathBuf>,
     /// Go on with the run in --out, or with the newest one of the preset
@@ -94,6 +96,21 @@ fn configure(options: &Options) -> Result<ExperimentConfig> {
     }
     config.validate()?;
     Ok(config)
+}
+
+/// Lets Ctrl-C set `stop`, so that the step in progress is finished and saved; a second one ends the process at once,
+/// which loses nothing that is on disk.
+///
+/// # Errors
+///
+/// If the system does not allow it.
+pub fn on_interrupt(stop: Arc<AtomicBool>) -> Result<()> {
+    let handler = move || {
+        if stop.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    };
+    ctrlc::set_handler(handler).context("cannot listen to Ctrl-C")
 }
 
 /// An interruption, with what to do about it.

@@ -15,6 +15,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use std::cell::Cell;
+use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Measures the accuracy of random subnets, or of those that an interrupted run has left.
@@ -42,8 +43,10 @@ pub fn accuracy(
     let path = dir.path("tables/accuracy.csv");
     make_parent(&path)?;
     let last_said = Cell::new(0);
-    let measure = |arch: &Arch| -> Result<f64> {
-        anyhow::ensure!(!stop.load(Ordering::Relaxed), Interrupted);
+    let measure = |arch: &Arch| -> Result<f64, Box<dyn Error + Send + Sync>> {
+        if stop.load(Ordering::Relaxed) {
+            return Err(Interrupted.into());
+        }
         Ok(evaluator.top1(supernet, arch)?)
     };
     let progress = |done: usize, total: usize, _: &_| {

@@ -4,7 +4,7 @@
 //! Result:   a run directory with tables, searches, subnets and `report.html`
 //! Source:   arXiv:1908.09791; data: the embedded Fashion-MNIST unless `--data DIR` names an ImageFolder
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use burn::module::Module;
 use clap::Parser;
 use experiments::config::ExperimentConfig;
@@ -21,16 +21,14 @@ use ofa_model::SupernetConfig;
 use ofa_train::{CheckpointDir, ShrinkRun, ShrinkSchedule, UniformSampler, shrink};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let stop = Arc::new(AtomicBool::new(false));
-    let handler = stop.clone();
-    let result = ctrlc::set_handler(move || handler.store(true, Ordering::Relaxed))
-        .context("cannot listen to Ctrl-C")
+    let result = start::on_interrupt(stop.clone())
         .and_then(|()| start::open(&Options::parse()))
         .and_then(|(config, dir)| run(&config, &dir, &stop).map_err(|error| start::with_next_step(error, &dir)));
     start::exit_code(result)

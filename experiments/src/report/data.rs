@@ -55,6 +55,8 @@ pub struct Machine {
     pub system: String,
     /// Source revision, with `-dirty` if files were changed.
     pub revision: String,
+    /// Versions of this workspace and of burn.
+    pub versions: String,
     /// Start, ISO 8601.
     pub started: String,
 }

@@ -119,6 +119,7 @@ pub(super) fn setting(data: &ReportData) -> Markup {
         ("System", machine.system.clone()),
         ("Peak memory", memory(data)),
         ("Revision", machine.revision.clone()),
+        ("Versions", machine.versions.clone()),
         ("Started", machine.started.clone()),
     ];
     html! {

@@ -50,6 +50,7 @@ fn machine() -> Machine {
         processor: "Some CPU @ 2.0 GHz".into(),
         system: "linux x86_64".into(),
         revision: "0123abc-dirty".into(),
+        versions: "experiments 0.1.0, burn 0.22.1".into(),
         started: "2025-06-01T12:00:00Z".into(),
     }
 }
