@@ -8,7 +8,8 @@ use anyhow::{Context, Result};
 use burn::tensor::{Device, Tensor};
 use ofa_model::{Arch, Supernet};
 use ofa_search::{
-    AccuracyHeader, AccuracyTable, LatencyTable, MlpPredictor, Predictor, TimedRun, kendall_tau, rmse, time_interleaved,
+    AccuracyHeader, AccuracyTable, LatencyTable, MlpPredictor, Predictor, SearchError, TimedRun, kendall_tau, rmse,
+    time_interleaved,
 };
 use ofa_train::Evaluator;
 use rand::SeedableRng;
@@ -107,12 +108,36 @@ pub fn latency(
     let measured = whole_networks(config, supernet, &archs, device)?;
     let (fitted, judges) = archs.split_at(archs.len() / 2);
     let points: Vec<_> = fitted.iter().cloned().zip(measured.iter().copied()).collect();
-    table.fit_overhead(&config.space, &points)?;
+    table = with_overhead(config, table, &points)?;
     table.save(&path)?;
     let predicted: Vec<f64> =
         judges.iter().map(|arch| table.latency_ms(&config.space, arch)).collect::<Result<_, _>>()?;
     let fit = agreement(judges, &predicted, &measured[fitted.len()..]);
     Ok((table, fit))
+}
+
+/// The table with the overhead of whole networks fitted to `points`, unless the fit is noise: a correction that more than
+/// halves or doubles the sum of the smallest or the largest subnet says that the machine was too busy to tell.
+fn with_overhead(config: &ExperimentConfig, table: LatencyTable, points: &[(Arch, f64)]) -> Result<LatencyTable> {
+    let space = &config.space;
+    let mut fitted = table.clone();
+    let problem = match fitted.fit_overhead(space, points) {
+        Ok(overhead) => {
+            let ratio = |arch: &Arch| -> Result<f64> {
+                let sum = (fitted.latency_ms(space, arch)? - overhead.intercept_ms) / overhead.slope;
+                Ok(fitted.latency_ms(space, arch)? / sum)
+            };
+            let ratios = [ratio(&space.smallest())?, ratio(&space.largest())?];
+            if ratios.iter().all(|ratio| (0.5..=2.0).contains(ratio)) {
+                return Ok(fitted);
+            }
+            format!("whole networks seem to take {:.2} and {:.2} times the sums of their units", ratios[0], ratios[1])
+        }
+        Err(error @ SearchError::OverheadFit { .. }) => error.to_string(),
+        Err(error) => return Err(error.into()),
+    };
+    say(&format!("warning: {problem}; latencies are plain sums of units, measure again on an idle machine"));
+    Ok(table)
 }
 
 /// Median latency of whole subnets in milliseconds.

@@ -17,8 +17,8 @@ fn tiny() -> ExperimentConfig {
     config.tables.validation_images = 50;
     config.tables.calibration_images = 50;
     config.tables.batch_size = 25;
-    config.tables.latency.min_samples = 3;
-    config.tables.latency.max_samples = 3;
+    config.tables.latency.min_samples = 5;
+    config.tables.latency.max_samples = 8;
     config.tables.predictor.epochs = 5;
     config.search.queries = 200;
     config.search.scenarios.truncate(1);
@@ -75,7 +75,8 @@ fn the_main_job_leaves_a_complete_run_and_its_subnet_classifies_an_image() {
     let root_text = root.to_str().unwrap();
     let message = failure(&once_for_all(&["--preset", "smoke", "--out", root_text]));
     assert!(message.contains("already holds a run") && message.contains("--resume"), "{message}");
-    assert!(once_for_all(&["--resume", "--out", root_text]).status.success());
+    let output = once_for_all(&["--resume", "--out", root_text]);
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
     let again: ReportData = serde_json::from_str(&fs::read_to_string(root.join("report.json")).unwrap()).unwrap();
     assert_eq!((&again.epochs, &again.watched, &again.extremes), (&report.epochs, &report.watched, &report.extremes));
 
@@ -122,6 +123,15 @@ fn a_budget_that_no_subnet_meets_names_the_cheapest() {
     config.search.scenarios[0].macs = Some(1000);
     let message = failure(&run(&config, &temporary.path().join("run")));
     assert!(message.contains("k3e3") && message.contains("MACs"), "{message}");
+}
+
+#[test]
+fn the_readme_shows_the_template_as_it_is() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let template = fs::read_to_string(root.join("src/bin/minimal.rs")).unwrap();
+    let readme = fs::read_to_string(root.join("../README.md")).unwrap();
+    assert!(template.lines().count() <= 80);
+    assert!(readme.contains(template.trim()), "README.md shows another experiments/src/bin/minimal.rs");
 }
 
 #[test]

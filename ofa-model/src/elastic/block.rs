@@ -50,7 +50,7 @@ impl Block {
         }
     }
 
-    /// The batch norms in the order of the forward pass.
+    /// The convolutions in the order of the forward pass.
     pub(crate) fn convolutions_mut(&mut self) -> impl Iterator<Item = &mut ConvNorm> {
         self.expand.iter_mut().chain([&mut self.depthwise, &mut self.project])
     }
