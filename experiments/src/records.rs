@@ -55,8 +55,11 @@ impl<'a> Phases<'a> {
             Some(time) => time.seconds += seconds,
             None => self.times.push(PhaseTime { name: name.to_owned(), seconds }),
         }
-        self.dir.write_json(PHASES, &self.times)?;
-        result
+        let written = self.dir.write_json(PHASES, &self.times);
+        // What went wrong in the phase matters more than that its time could not be written down.
+        let value = result?;
+        written?;
+        Ok(value)
     }
 
     /// The times, in the order of the phases.
