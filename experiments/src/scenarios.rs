@@ -3,7 +3,6 @@
 use crate::config::{ExperimentConfig, Scenario};
 use crate::report::Answer;
 use anyhow::{Context, Result};
-use ofa_model::Arch;
 use ofa_search::{
     AccuracyTable, AdditiveCost, Budget, Constraint, LatencyTable, Predictor, Problem, StrategyKind, TableAccuracy,
     search,
@@ -52,8 +51,8 @@ fn answer(
     let measured = TableAccuracy(tables.accuracy);
     let objective: &dyn Predictor = if kind == StrategyKind::Table { &measured } else { tables.predictor };
     let constraint = match (scenario.latency_ms, scenario.latency_share, scenario.macs) {
-        (Some(limit), _, _) => within(&latency, limit),
-        (_, Some(share), _) => within(&latency, share_of(config, &latency, share)?),
+        (Some(limit), _, _) => Constraint::latency(tables.latency, space, limit)?,
+        (_, Some(share), _) => Constraint::latency(tables.latency, space, share_of(config, &latency, share)?)?,
         (_, _, Some(macs)) => Constraint::macs(space, macs as f64),
         _ => unreachable!("a validated scenario has a limit"),
     };
@@ -78,11 +77,6 @@ fn answer(
         seconds: started.elapsed().as_secs_f64(),
         curve: outcome.history.iter().map(|step| (step.query as usize, step.score)).collect(),
     }))
-}
-
-fn within(latency: &AdditiveCost, limit: f64) -> Constraint<'static> {
-    let cost = latency.clone();
-    Constraint::at_most("latency", limit, "ms", move |arch: &Arch| cost.of(arch))
 }
 
 /// The latency that lies `share` of the way from the smallest to the largest subnet.

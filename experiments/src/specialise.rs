@@ -32,15 +32,13 @@ impl Specialiser<'_> {
     /// # Errors
     ///
     /// If an image cannot be read or a file cannot be written.
-    pub fn run(&self, answers: &[Answer]) -> Result<Vec<Chosen>> {
+    pub fn run(&self, answers: &[Answer], validation: &mut Evaluator, test: &mut Evaluator) -> Result<Vec<Chosen>> {
         let best = best_by_scenario(answers);
         let archs = best.iter().map(|answer| answer.arch.parse()).collect::<Result<Vec<Arch>, _>>()?;
         let latencies = whole_networks(self.config, self.supernet, &archs, self.device)?;
-        let mut validation = self.images.validation(self.config, self.device);
-        let mut test = self.images.test(self.config, self.device);
         let mut chosen = Vec::new();
         for ((answer, arch), measured_ms) in best.into_iter().zip(&archs).zip(latencies) {
-            chosen.push(self.one(answer, arch, measured_ms, &mut validation, &mut test)?);
+            chosen.push(self.one(answer, arch, measured_ms, validation, test)?);
         }
         Ok(chosen)
     }
@@ -99,9 +97,8 @@ impl Specialiser<'_> {
     /// # Errors
     ///
     /// If an image cannot be read.
-    pub fn extremes(&self) -> Result<Vec<Extreme>> {
+    pub fn extremes(&self, test: &mut Evaluator) -> Result<Vec<Extreme>> {
         let space = &self.config.space;
-        let mut test = self.images.test(self.config, self.device);
         let mut measure = |label: &str, arch: Arch| -> Result<Extreme> {
             let cost = space.cost(&arch);
             Ok(Extreme {

@@ -86,8 +86,9 @@ fn run(config: &ExperimentConfig, dir: &RunDir, stop: &Arc<AtomicBool>) -> Resul
     // Specialise, and measure what was promised.
     let specialiser =
         Specialiser { config, images: &images, supernet: &supernet, teacher: trained.teacher.as_ref(), device, dir };
-    let chosen = phases.time("specialisation", || specialiser.run(&answers))?;
-    let extremes = phases.time("test of the extremes", || specialiser.extremes())?;
+    let mut test = images.test(config, device);
+    let chosen = phases.time("specialisation", || specialiser.run(&answers, &mut validation, &mut test))?;
+    let extremes = phases.time("test of the extremes", || specialiser.extremes(&mut test))?;
 
     let data = ReportData {
         preset: config.preset.clone(),

@@ -2,7 +2,7 @@
 
 use super::{Activation, NormBackend};
 use crate::kernels::activation::{Scalar, with_scalar};
-use crate::kernels::plain::{numbers, sizes, tensor};
+use crate::kernels::plain::{numbers, parallel_chunks, sizes, tensor};
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use pulp::Arch;
@@ -177,10 +177,9 @@ impl Planes {
 
     /// Combines two tensors element by element, by a function of the channel.
     fn map<F: Fn(f32, f32) -> f32>(&self, a: &[f32], b: &[f32], by_channel: impl Fn(usize) -> F + Sync) -> Vec<f32> {
-        let mut output = vec![0.0; a.len()];
         // Planes can be as small as a pixel: a task takes the planes of one image.
         let image = self.channels * self.pixels;
-        output.par_chunks_mut(image).enumerate().for_each(|(i, output)| {
+        parallel_chunks(self.batch, image, || (), |(), i, output| {
             let (a, b) = (&a[i * image..][..image], &b[i * image..][..image]);
             Arch::new().dispatch(|| {
                 let planes = output.chunks_exact_mut(self.pixels);
@@ -192,8 +191,7 @@ impl Planes {
                     }
                 }
             });
-        });
-        output
+        })
     }
 }
 

@@ -6,10 +6,12 @@
 
 use pulp::{Simd, WithSimd};
 
-/// Vectors kept in registers at once.
-const BLOCK: usize = 4;
-/// The widest vector is 16 numbers: buffers are padded to whole blocks of it.
-pub(super) const PADDING: usize = 16 * BLOCK;
+/// The widest vector, in numbers: flat planes are padded to whole ones.
+pub(super) const PADDING: usize = 16;
+
+/// Sums kept in registers at once. Eight hide the latency of a multiply-add; with more than ten, a weight and a value
+/// the sixteen registers of AVX2 run out.
+const MOST_SUMS: usize = 10;
 
 /// `out[i] = sum over taps of weights[tap] * source[i + offsets[tap]]`
 ///
@@ -25,29 +27,54 @@ impl WithSimd for Correlate<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let step = BLOCK * S::F32_LANES;
-        for (i, out) in self.out.chunks_exact_mut(step).enumerate() {
-            let mut sums = [simd.splat_f32s(0.0); BLOCK];
-            let source = &self.source[i * step..];
-            for (&offset, &weight) in self.offsets.iter().zip(self.weights) {
-                let weight = simd.splat_f32s(weight);
-                let (values, _) = S::as_simd_f32s(&source[offset..offset + step]);
-                for (sum, &value) in sums.iter_mut().zip(values) {
-                    *sum = simd.mul_add_e_f32s(value, weight, *sum);
-                }
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let vectors = self.out.len() / S::F32_LANES;
+        let groups = vectors.div_ceil(MOST_SUMS);
+        for group in 0..groups {
+            // Even groups: a short last one would wait for its own sums.
+            let (from, to) = (vectors * group / groups, vectors * (group + 1) / groups);
+            match to - from {
+                1 => self.group::<S, 1>(simd, from),
+                2 => self.group::<S, 2>(simd, from),
+                3 => self.group::<S, 3>(simd, from),
+                4 => self.group::<S, 4>(simd, from),
+                5 => self.group::<S, 5>(simd, from),
+                6 => self.group::<S, 6>(simd, from),
+                7 => self.group::<S, 7>(simd, from),
+                8 => self.group::<S, 8>(simd, from),
+                9 => self.group::<S, 9>(simd, from),
+                _ => self.group::<S, MOST_SUMS>(simd, from),
             }
-            S::as_mut_simd_f32s(out).0.copy_from_slice(&sums);
         }
     }
 }
 
-/// `out[tap] += sum over i of gradient[i] * source[i + offsets[tap]]`
+impl Correlate<'_> {
+    /// `N` vectors of the output, from the given one on.
+    #[inline(always)]
+    fn group<S: Simd, const N: usize>(&mut self, simd: S, vector: usize) {
+        let (start, length) = (vector * S::F32_LANES, N * S::F32_LANES);
+        let source = &self.source[start..];
+        let mut sums = [simd.splat_f32s(0.0); N];
+        for (&offset, &weight) in self.offsets.iter().zip(self.weights) {
+            let weight = simd.splat_f32s(weight);
+            let (values, _) = S::as_simd_f32s(&source[offset..offset + length]);
+            for (sum, &value) in sums.iter_mut().zip(values) {
+                *sum = simd.mul_add_e_f32s(value, weight, *sum);
+            }
+        }
+        S::as_mut_simd_f32s(&mut self.out[start..start + length]).0.copy_from_slice(&sums);
+    }
+}
+
+/// `out[tap] += sum over planes and i of gradient[i] * source[i + offsets[tap]]`
 ///
-/// The length of `gradient` is a multiple of [`PADDING`], with zeros where no pixel is.
+/// The length of a gradient plane is a multiple of [`PADDING`], with zeros where no pixel is.
 pub(super) struct Dots<'a> {
-    pub(super) gradient: &'a [f32],
-    pub(super) source: &'a [f32],
+    pub(super) gradients: &'a [f32],
+    pub(super) gradient_len: usize,
+    pub(super) sources: &'a [f32],
+    pub(super) source_len: usize,
     pub(super) offsets: &'a [usize],
     pub(super) out: &'a mut [f32],
 }
@@ -56,41 +83,50 @@ impl WithSimd for Dots<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn with_simd<S: Simd>(mut self, simd: S) {
         // As many dots at once as there are registers for: the gradient is loaded once for all of them.
-        let (groups, rest) = self.offsets.as_chunks::<7>();
-        let (sevens, outs) = self.out.split_at_mut(7 * groups.len());
-        for (offsets, out) in groups.iter().zip(sevens.chunks_exact_mut(7)) {
-            dots(simd, self.gradient, self.source, offsets, out);
+        let mut tap = 0;
+        while self.offsets.len() - tap >= 7 {
+            self.taps::<S, 7>(simd, tap);
+            tap += 7;
         }
-        let (groups, rest) = rest.as_chunks::<2>();
-        let (pairs, outs) = outs.split_at_mut(2 * groups.len());
-        for (offsets, out) in groups.iter().zip(pairs.chunks_exact_mut(2)) {
-            dots(simd, self.gradient, self.source, offsets, out);
+        while self.offsets.len() - tap >= 2 {
+            self.taps::<S, 2>(simd, tap);
+            tap += 2;
         }
-        for (offset, out) in rest.iter().zip(outs.chunks_exact_mut(1)) {
-            dots(simd, self.gradient, self.source, &[*offset], out);
+        if tap < self.offsets.len() {
+            self.taps::<S, 1>(simd, tap);
         }
     }
 }
 
-#[inline(always)]
-fn dots<S: Simd, const N: usize>(simd: S, gradient: &[f32], source: &[f32], offsets: &[usize; N], out: &mut [f32]) {
-    let (gradient, _) = S::as_simd_f32s(gradient);
-    let sources = offsets.map(|offset| {
-        let (values, _) = S::as_simd_f32s(&source[offset..offset + gradient.len() * S::F32_LANES]);
-        values
-    });
-    let mut sums = [[simd.splat_f32s(0.0); N]; 2];
-    for i in (0..gradient.len()).step_by(2) {
-        for (half, sums) in sums.iter_mut().enumerate() {
-            let g = gradient[i + half];
-            for (sum, values) in sums.iter_mut().zip(&sources) {
-                *sum = simd.mul_add_e_f32s(g, values[i + half], *sum);
+impl Dots<'_> {
+    /// `N` taps, from the given one on.
+    #[inline(always)]
+    fn taps<S: Simd, const N: usize>(&mut self, simd: S, tap: usize) {
+        let offsets: [usize; N] = std::array::from_fn(|n| self.offsets[tap + n]);
+        let mut sums = [[simd.splat_f32s(0.0); N]; 2];
+        let planes = self.gradients.chunks_exact(self.gradient_len).zip(self.sources.chunks_exact(self.source_len));
+        for (gradient, source) in planes {
+            let (gradient, _) = S::as_simd_f32s(gradient);
+            let values: [&[S::f32s]; N] =
+                std::array::from_fn(|n| S::as_simd_f32s(&source[offsets[n]..offsets[n] + self.gradient_len]).0);
+            let (pairs, rest) = gradient.as_chunks::<2>();
+            for (i, pair) in pairs.iter().enumerate() {
+                for (half, (sums, gradient)) in sums.iter_mut().zip(pair).enumerate() {
+                    for (sum, values) in sums.iter_mut().zip(&values) {
+                        *sum = simd.mul_add_e_f32s(*gradient, values[2 * i + half], *sum);
+                    }
+                }
+            }
+            for gradient in rest {
+                for (sum, values) in sums[0].iter_mut().zip(&values) {
+                    *sum = simd.mul_add_e_f32s(*gradient, values[2 * pairs.len()], *sum);
+                }
             }
         }
-    }
-    for (tap, out) in out.iter_mut().enumerate() {
-        *out += simd.reduce_sum_f32s(simd.add_f32s(sums[0][tap], sums[1][tap]));
+        for (n, out) in self.out[tap..tap + N].iter_mut().enumerate() {
+            *out += simd.reduce_sum_f32s(simd.add_f32s(sums[0][n], sums[1][n]));
+        }
     }
 }

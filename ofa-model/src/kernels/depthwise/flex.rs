@@ -2,12 +2,15 @@
 
 use super::flat::{Correlate, Dots, PADDING};
 use super::{DepthwiseBackend, options};
-use crate::kernels::plain::{all_f32, numbers, sizes, tensor};
+use crate::kernels::plain::{all_f32, numbers, parallel_chunks, sizes, tensor};
 use burn::backend::flex::FlexTensor;
 use burn::backend::ops::ModuleOps;
 use burn::backend::{Flex, TensorMetadata};
 use pulp::Arch;
 use rayon::prelude::*;
+
+/// Images whose planes lie ready in the cache when a weight gradient is summed over them.
+const IMAGES: usize = 8;
 
 impl DepthwiseBackend for Flex {
     fn depthwise(input: FlexTensor, weight: FlexTensor, stride: usize) -> FlexTensor {
@@ -124,45 +127,68 @@ impl Filter {
         .collect()
     }
 
-    /// Copies between a plane and its phases: calls `copy(index in the phases, index in the plane, length)` for every
-    /// run of pixels (single ones at stride 2).
-    fn for_runs(&self, mut copy: impl FnMut(usize, usize, usize)) {
-        let (p, pitch) = (self.padding(), self.pitch());
-        if self.stride == 1 {
-            (0..self.height).for_each(|y| copy((y + p) * pitch + p, y * self.width, self.width));
-            return;
-        }
-        for y in 0..self.height {
-            let (u, a) = ((y + p) / 2, (y + p) % 2);
-            for x in 0..self.width {
-                let (v, b) = ((x + p) / 2, (x + p) % 2);
-                copy((a * 2 + b) * self.phase_len() + u * pitch + v, y * self.width + x, 1);
-            }
-        }
+    /// Where the even and the odd columns of a row begin in the phases, at stride 2.
+    fn columns(&self, row: usize) -> [usize; 2] {
+        let p = self.padding();
+        [p, p + 1].map(|column| {
+            let phase = ((row + p) % 2) * 2 + column % 2;
+            phase * self.phase_len() + ((row + p) / 2) * self.pitch() + column / 2
+        })
     }
 
-    fn padded(&self) -> Vec<f32> {
-        vec![0.0; self.stride * self.stride * self.phase_len()]
+    fn padded_len(&self) -> usize {
+        self.stride * self.stride * self.phase_len()
     }
 
+    /// Lays a plane out in its phases; the zeros around it are there already.
     fn fill(&self, padded: &mut [f32], plane: &[f32]) {
-        self.for_runs(|to, from, length| padded[to..to + length].copy_from_slice(&plane[from..from + length]));
+        let (p, rows) = (self.padding(), plane.chunks_exact(self.width));
+        if self.stride == 1 {
+            let start = p * self.pitch() + p;
+            let targets = padded[start..].chunks_mut(self.pitch());
+            return rows.zip(targets).for_each(|(row, to)| to[..row.len()].copy_from_slice(row));
+        }
+        for (y, row) in rows.enumerate() {
+            let (pairs, last) = row.as_chunks::<2>();
+            let [even, odd] = self.columns(y);
+            let runs = [even..even + pairs.len() + last.len(), odd..odd + pairs.len()];
+            let [even, odd] = padded.get_disjoint_mut(runs).expect("phases do not overlap");
+            for ((pair, even), odd) in pairs.iter().zip(&mut *even).zip(odd) {
+                [*even, *odd] = *pair;
+            }
+            even[pairs.len()..].copy_from_slice(last);
+        }
+    }
+
+    /// The reverse of [`fill`](Self::fill).
+    fn gather(&self, padded: &[f32], plane: &mut [f32]) {
+        let (p, rows) = (self.padding(), plane.chunks_exact_mut(self.width));
+        if self.stride == 1 {
+            let start = p * self.pitch() + p;
+            let sources = padded[start..].chunks(self.pitch());
+            return rows.zip(sources).for_each(|(row, from)| row.copy_from_slice(&from[..row.len()]));
+        }
+        for (y, row) in rows.enumerate() {
+            let (pairs, last) = row.as_chunks_mut::<2>();
+            let [even, odd] = self.columns(y).map(|start| &padded[start..]);
+            for ((pair, even), odd) in pairs.iter_mut().zip(even).zip(odd) {
+                *pair = [*even, *odd];
+            }
+            last.copy_from_slice(&even[pairs.len()..][..last.len()]);
+        }
     }
 
     fn forward(&self, input: &[f32], weight: &[f32]) -> Vec<f32> {
         let (offsets, taps) = (self.offsets(), self.kernel_size * self.kernel_size);
         let (in_pixels, out_pixels) = (self.height * self.width, self.out_height() * self.out_width());
-        let mut output = vec![0.0; self.batch * self.channels * out_pixels];
-        let scratch = || (self.padded(), vec![0.0; self.flat()]);
-        output.par_chunks_mut(out_pixels).enumerate().with_min_len(4).for_each_init(scratch, |scratch, (i, output)| {
-            let (padded, out) = scratch;
+        let scratch = || (vec![0.0; self.padded_len()], vec![0.0; self.flat()]);
+        parallel_chunks(self.batch * self.channels, out_pixels, scratch, |(padded, out), i, output| {
             self.fill(padded, &input[i * in_pixels..][..in_pixels]);
             let weights = &weight[(i % self.channels) * taps..][..taps];
             Arch::new().dispatch(Correlate { source: padded, offsets: &offsets, weights, out });
             let rows = output.chunks_exact_mut(self.out_width()).zip(out.chunks(self.pitch()));
             rows.for_each(|(to, from)| to.copy_from_slice(&from[..to.len()]));
-        });
-        output
+        })
     }
 
     /// The gradient plane at the pitch of the filter, `border` rows and columns of zeros before it.
@@ -176,12 +202,10 @@ impl Filter {
     fn input_gradient(&self, weight: &[f32], gradient: &[f32]) -> Vec<f32> {
         let taps = self.kernel_size * self.kernel_size;
         let (in_pixels, out_pixels) = (self.height * self.width, self.out_height() * self.out_width());
-        let mut output = vec![0.0; self.batch * self.channels * in_pixels];
         let phases: Vec<PhaseTaps> = (0..self.stride * self.stride).map(|phase| self.phase_taps(phase)).collect();
         let spread_len = self.occupied().max(self.flat()) + self.reach() * (self.pitch() + 1);
-        let scratch = || (vec![0.0; spread_len], self.padded(), Vec::with_capacity(taps));
-        output.par_chunks_mut(in_pixels).enumerate().with_min_len(4).for_each_init(scratch, |scratch, (i, output)| {
-            let (spread, padded, weights) = scratch;
+        let scratch = || (vec![0.0; spread_len], vec![0.0; self.padded_len()], Vec::with_capacity(taps));
+        parallel_chunks(self.batch * self.channels, in_pixels, scratch, |(spread, padded, weights), i, output| {
             self.spread(&gradient[i * out_pixels..][..out_pixels], self.reach(), spread);
             let kernel = &weight[(i % self.channels) * taps..][..taps];
             for (phase, plane) in phases.iter().zip(padded.chunks_exact_mut(self.phase_len())) {
@@ -190,9 +214,8 @@ impl Filter {
                 let out = &mut plane[..self.occupied()];
                 Arch::new().dispatch(Correlate { source: spread, offsets: &phase.offsets, weights, out });
             }
-            self.for_runs(|from, to, length| output[to..to + length].copy_from_slice(&padded[from..from + length]));
-        });
-        output
+            self.gather(padded, output);
+        })
     }
 
     /// The taps that meet the pixels of a phase, and how far into the spread gradient they find it.
@@ -208,15 +231,20 @@ impl Filter {
     fn weight_gradient(&self, input: &[f32], gradient: &[f32]) -> Vec<f32> {
         let (offsets, taps) = (self.offsets(), self.kernel_size * self.kernel_size);
         let (in_pixels, out_pixels) = (self.height * self.width, self.out_height() * self.out_width());
+        let (gradient_len, source_len) = (self.flat(), self.padded_len());
+        let scratch = || (vec![0.0; IMAGES * source_len], vec![0.0; IMAGES * gradient_len]);
         let mut output = vec![0.0; self.channels * taps];
-        let scratch = || (self.padded(), vec![0.0; self.flat()]);
-        output.par_chunks_mut(taps).enumerate().for_each_init(scratch, |scratch, (channel, output)| {
-            let (padded, flat) = scratch;
-            for image in 0..self.batch {
-                let plane = image * self.channels + channel;
-                self.fill(padded, &input[plane * in_pixels..][..in_pixels]);
-                self.spread(&gradient[plane * out_pixels..][..out_pixels], 0, flat);
-                Arch::new().dispatch(Dots { gradient: flat, source: padded, offsets: &offsets, out: output });
+        output.par_chunks_mut(taps).enumerate().for_each_init(scratch, |(padded, flat), (channel, output)| {
+            for first in (0..self.batch).step_by(IMAGES) {
+                let images = first..self.batch.min(first + IMAGES);
+                let planes = padded.chunks_exact_mut(source_len).zip(flat.chunks_exact_mut(gradient_len));
+                for (image, (padded, flat)) in images.clone().zip(planes) {
+                    let plane = image * self.channels + channel;
+                    self.fill(padded, &input[plane * in_pixels..][..in_pixels]);
+                    self.spread(&gradient[plane * out_pixels..][..out_pixels], 0, flat);
+                }
+                let (gradients, sources) = (&flat[..images.len() * gradient_len], &padded[..images.len() * source_len]);
+                Arch::new().dispatch(Dots { gradients, gradient_len, sources, source_len, offsets: &offsets, out: output });
             }
         });
         output

@@ -1,7 +1,7 @@
 //! 1x1 convolution on the CPU, image by image, without packing: the pixels of a channel are a contiguous row.
 
 use super::PointwiseBackend;
-use crate::kernels::plain::{numbers, sizes, tensor};
+use crate::kernels::plain::{numbers, parallel_chunks, sizes, tensor};
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use pulp::{Arch, Simd, WithSimd};
@@ -53,8 +53,9 @@ fn mix(input: FlexTensor, matrix: &[f32], out: usize) -> FlexTensor {
     let [batch, channels, height, width] = sizes(&input);
     let input = input.to_contiguous();
     let pixels = height * width;
-    let mut output = vec![0.0; batch * out * pixels];
-    output.par_chunks_mut(out * pixels).zip(numbers(&input).par_chunks(channels * pixels)).for_each(|(out, input)| {
+    let numbers = numbers(&input);
+    let output = parallel_chunks(batch, out * pixels, || (), |(), image, out| {
+        let input = &numbers[image * channels * pixels..][..channels * pixels];
         Arch::new().dispatch(Product { matrix, input, channels, pixels, out });
     });
     tensor(output, [batch, out, height, width])
@@ -76,13 +77,20 @@ impl WithSimd for Product<'_> {
     fn with_simd<S: Simd>(mut self, simd: S) {
         let lanes = S::F32_LANES;
         let mut at = 0;
-        while self.pixels - at >= 3 * lanes {
-            self.pixel_block::<S, 3>(simd, at, 3 * lanes);
-            at += 3 * lanes;
-        }
         while at < self.pixels {
-            let length = lanes.min(self.pixels - at);
-            self.pixel_block::<S, 1>(simd, at, length);
+            let length = self.pixels - at;
+            // Three vectors at once, but never a single one last: it would wait for its own sums.
+            let vectors = match length.div_ceil(lanes) {
+                1 => 1,
+                2 | 4 => 2,
+                _ => 3,
+            };
+            let length = length.min(vectors * lanes);
+            match vectors {
+                1 => self.pixel_block::<S, 1>(simd, at, length),
+                2 => self.pixel_block::<S, 2>(simd, at, length),
+                _ => self.pixel_block::<S, 3>(simd, at, length),
+            }
             at += length;
         }
     }

@@ -1,0 +1,61 @@
+//! Question: how long does a training step take (forward, backward, gradients), by subnet and batch size?
+//!
+//! Command: `cargo run --release --example step_speed` (`-- 20` for 20 rounds instead of 10)
+//!
+//! The batch sizes take turns within every round, so that a busy machine slows all of them; compare within one run.
+//! The images are noise, which costs the same.
+
+#![allow(clippy::print_stdout, reason = "printing is what this program is for")]
+
+use anyhow::{Context, Result};
+use burn::tensor::{Device, Distribution, Int, Tensor};
+use ofa_data::ImageBatch;
+use ofa_model::{Arch, SearchSpace, Supernet, SupernetConfig};
+use ofa_train::{StepTargets, shrink_step};
+use std::time::Instant;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const BATCH_SIZES: [usize; 3] = [32, 64, 128];
+
+fn main() -> Result<()> {
+    let rounds: usize = match std::env::args().nth(1) {
+        Some(rounds) => rounds.parse().context("the argument is a number of rounds")?,
+        None => 10,
+    };
+    let device = Device::flex();
+    let space = SearchSpace::small_mobilenet_v3(1, 10);
+    let supernet = SupernetConfig::new(space.clone())?.init(&device.clone().autodiff());
+    println!("{:>10} {:>6} {:>10} {:>14}", "subnet", "batch", "ms a step", "us an image");
+    for (name, arch) in [("largest", space.largest()), ("smallest", space.smallest())] {
+        let mut times = vec![Vec::new(); BATCH_SIZES.len()];
+        for round in 0..=rounds {
+            for (times, batch) in times.iter_mut().zip(BATCH_SIZES) {
+                let milliseconds = step(&supernet, &arch, &noise(batch, arch.resolution, &device));
+                // The first round warms up.
+                if round > 0 {
+                    times.push(milliseconds);
+                }
+            }
+        }
+        for (mut times, batch) in times.into_iter().zip(BATCH_SIZES) {
+            times.sort_by(f64::total_cmp);
+            let median = times[times.len() / 2];
+            println!("{name:>10} {batch:>6} {median:>10.1} {:>14.0}", median / batch as f64 * 1e3);
+        }
+    }
+    Ok(())
+}
+
+fn noise(batch: usize, resolution: usize, device: &Device) -> ImageBatch {
+    let images = Tensor::random([batch, 1, resolution, resolution], Distribution::Normal(0.0, 1.0), device);
+    ImageBatch { images, labels: Tensor::<1, Int>::zeros([batch], device) }
+}
+
+fn step(supernet: &Supernet, arch: &Arch, batch: &ImageBatch) -> f64 {
+    let targets = StepTargets { label_smoothing: 0.1, teacher: None };
+    let start = Instant::now();
+    shrink_step(supernet, batch, std::slice::from_ref(arch), &targets);
+    start.elapsed().as_secs_f64() * 1e3
+}
