@@ -1,6 +1,8 @@
 //! Activations of mobile networks.
 
 use burn::tensor::{Tensor, activation::relu};
+#[cfg(feature = "flex")]
+use pulp::Simd;
 use serde::{Deserialize, Serialize};
 
 /// The function between two layers.
@@ -34,98 +36,98 @@ pub fn hard_sigmoid<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     (x + 3.0).clamp(0.0, 6.0) / 6.0
 }
 
-/// An activation and its slope on plain numbers, for the fused kernels. Slopes at the kinks are PyTorch's.
+/// An activation and its slope on SIMD vectors, for the fused kernels. Slopes at the kinks are PyTorch's.
 #[cfg(feature = "flex")]
-pub(super) trait Scalar: Copy + Send + Sync {
-    fn value(x: f32) -> f32;
-    fn slope(x: f32) -> f32;
+pub(super) trait Lanes: Send + Sync {
+    fn value<S: Simd>(simd: S, x: S::f32s) -> S::f32s;
+    fn slope<S: Simd>(simd: S, x: S::f32s) -> S::f32s;
 }
 
 /// Calls `$body` with the type `$kind` that computes `$activation`, so that the choice is made outside the loops.
 #[cfg(feature = "flex")]
-macro_rules! with_scalar {
+macro_rules! with_lanes {
     ($activation:expr, $kind:ident => $body:expr) => {
         match $activation {
             $crate::Activation::Identity => {
-                type $kind = $crate::kernels::activation::scalar::Identity;
+                type $kind = $crate::kernels::activation::lanes::Identity;
                 $body
             }
             $crate::Activation::Relu => {
-                type $kind = $crate::kernels::activation::scalar::Relu;
+                type $kind = $crate::kernels::activation::lanes::Relu;
                 $body
             }
             $crate::Activation::Relu6 => {
-                type $kind = $crate::kernels::activation::scalar::Relu6;
+                type $kind = $crate::kernels::activation::lanes::Relu6;
                 $body
             }
             $crate::Activation::HardSwish => {
-                type $kind = $crate::kernels::activation::scalar::HardSwish;
+                type $kind = $crate::kernels::activation::lanes::HardSwish;
                 $body
             }
         }
     };
 }
 #[cfg(feature = "flex")]
-pub(super) use with_scalar;
+pub(super) use with_lanes;
 
 #[cfg(feature = "flex")]
-pub(super) mod scalar {
-    use super::Scalar;
+pub(super) mod lanes {
+    use super::Lanes;
+    use pulp::Simd;
 
-    #[derive(Clone, Copy)]
     pub(crate) struct Identity;
-    #[derive(Clone, Copy)]
     pub(crate) struct Relu;
-    #[derive(Clone, Copy)]
     pub(crate) struct Relu6;
-    #[derive(Clone, Copy)]
     pub(crate) struct HardSwish;
 
-    impl Scalar for Identity {
+    impl Lanes for Identity {
         #[inline(always)]
-        fn value(x: f32) -> f32 {
+        fn value<S: Simd>(_: S, x: S::f32s) -> S::f32s {
             x
         }
         #[inline(always)]
-        fn slope(_: f32) -> f32 {
-            1.0
+        fn slope<S: Simd>(simd: S, _: S::f32s) -> S::f32s {
+            simd.splat_f32s(1.0)
         }
     }
 
-    impl Scalar for Relu {
+    impl Lanes for Relu {
         #[inline(always)]
-        fn value(x: f32) -> f32 {
-            if x > 0.0 { x } else { 0.0 }
+        fn value<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+            simd.max_f32s(simd.splat_f32s(0.0), x)
         }
         #[inline(always)]
-        fn slope(x: f32) -> f32 {
-            if x > 0.0 { 1.0 } else { 0.0 }
-        }
-    }
-
-    impl Scalar for Relu6 {
-        #[inline(always)]
-        fn value(x: f32) -> f32 {
-            let x = if x > 0.0 { x } else { 0.0 };
-            if x < 6.0 { x } else { 6.0 }
-        }
-        #[inline(always)]
-        fn slope(x: f32) -> f32 {
-            let below = if x < 6.0 { 1.0 } else { 0.0 };
-            if x > 0.0 { below } else { 0.0 }
+        fn slope<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+            let (zero, one) = (simd.splat_f32s(0.0), simd.splat_f32s(1.0));
+            simd.select_f32s(simd.less_than_f32s(zero, x), one, zero)
         }
     }
 
-    impl Scalar for HardSwish {
+    impl Lanes for Relu6 {
         #[inline(always)]
-        fn value(x: f32) -> f32 {
-            x * Relu6::value(x + 3.0) * (1.0 / 6.0)
+        fn value<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+            simd.min_f32s(simd.splat_f32s(6.0), Relu::value(simd, x))
         }
         #[inline(always)]
-        fn slope(x: f32) -> f32 {
-            let inside = x * (1.0 / 3.0) + 0.5;
-            let above = if x < 3.0 { inside } else { 1.0 };
-            if x > -3.0 { above } else { 0.0 }
+        fn slope<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+            let below = simd.less_than_f32s(x, simd.splat_f32s(6.0));
+            simd.select_f32s(below, Relu::slope(simd, x), simd.splat_f32s(0.0))
+        }
+    }
+
+    impl Lanes for HardSwish {
+        #[inline(always)]
+        fn value<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+            let gate = Relu6::value(simd, simd.add_f32s(x, simd.splat_f32s(3.0)));
+            simd.mul_f32s(simd.mul_f32s(x, simd.splat_f32s(1.0 / 6.0)), gate)
+        }
+        #[inline(always)]
+        fn slope<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+            let inside = simd.mul_add_e_f32s(x, simd.splat_f32s(1.0 / 3.0), simd.splat_f32s(0.5));
+            let below = simd.less_than_f32s(x, simd.splat_f32s(3.0));
+            let above = simd.less_than_f32s(simd.splat_f32s(-3.0), x);
+            let slope = simd.select_f32s(below, inside, simd.splat_f32s(1.0));
+            simd.select_f32s(above, slope, simd.splat_f32s(0.0))
         }
     }
 }

@@ -34,23 +34,54 @@ pub(super) fn tensor<const D: usize>(numbers: Vec<f32>, sizes: [usize; D]) -> Fl
 ///
 /// The thread that fills a chunk also zeroes it: it is in the cache then, and fresh memory is mapped by all threads.
 /// Zeroing the whole buffer beforehand took a fifth of a training step.
-#[allow(unsafe_code, reason = "a vector cannot be filled by several threads otherwise, unless it is zeroed by one")]
 pub(super) fn parallel_chunks<T>(
     chunks: usize,
     length: usize,
     scratch: impl Fn() -> T + Send + Sync,
     fill: impl Fn(&mut T, usize, &mut [f32]) + Send + Sync,
 ) -> Vec<f32> {
+    written_chunks(chunks, length, None, scratch, fill)
+}
+
+/// The tensor with every chunk of `length` numbers changed by `change(index, chunk)`: in place if nobody else holds it.
+pub(super) fn changed_chunks(
+    tensor: FlexTensor,
+    length: usize,
+    change: impl Fn(usize, &mut [f32]) + Send + Sync,
+) -> FlexTensor {
+    let mut tensor = tensor.to_contiguous();
+    if let Some(numbers) = tensor.try_storage_mut::<f32>() {
+        let tasks = numbers.par_chunks_exact_mut(length).enumerate().with_min_len(LEAST_NUMBERS.div_ceil(length));
+        tasks.for_each(|(index, chunk)| change(index, chunk));
+        return tensor;
+    }
+    let source = numbers(&tensor);
+    let changed =
+        written_chunks(source.len() / length, length, Some(source), || (), |(), index, chunk| change(index, chunk));
+    FlexTensor::new(Bytes::from_elems(changed), Layout::contiguous(tensor.shape()), DType::F32)
+}
+
+/// Chunks that begin as zeros or as those of `source`, written and then worked on by the same thread.
+#[allow(unsafe_code, reason = "a vector cannot be filled by several threads otherwise, unless it is zeroed by one")]
+fn written_chunks<T>(
+    chunks: usize,
+    length: usize,
+    source: Option<&[f32]>,
+    scratch: impl Fn() -> T + Send + Sync,
+    fill: impl Fn(&mut T, usize, &mut [f32]) + Send + Sync,
+) -> Vec<f32> {
     let mut buffer: Vec<f32> = Vec::with_capacity(chunks * length);
-    let together = LEAST_NUMBERS.div_ceil(length);
     let spare = &mut buffer.spare_capacity_mut()[..chunks * length];
-    let tasks = spare.par_chunks_exact_mut(length).enumerate().with_min_len(together);
+    let tasks = spare.par_chunks_exact_mut(length).enumerate().with_min_len(LEAST_NUMBERS.div_ceil(length));
     tasks.for_each_init(scratch, |scratch, (index, chunk)| {
-        chunk.fill(MaybeUninit::new(0.0));
-        // SAFETY: every number of the chunk has just been written.
+        match source {
+            Some(source) => _ = chunk.write_copy_of_slice(&source[index * length..][..length]),
+            None => chunk.fill(MaybeUninit::new(0.0)),
+        }
+        // SAFETY: either arm has written every number of the chunk.
         fill(scratch, index, unsafe { chunk.assume_init_mut() });
     });
-    // SAFETY: the exact chunks cover all `chunks * length` numbers, which fit the capacity and have been written.
+    // SAFETY: the exact chunks cover all `chunks * length` numbers, which fit the capacity, and all have been written.
     unsafe { buffer.set_len(chunks * length) };
     buffer
 }

@@ -1,15 +1,18 @@
 //! Batch norm on the CPU: one pass for the statistics, one for the output.
 
+use super::planes::{Affine, Channel, GradientSums, InputGradient, Moments};
 use super::{Activation, NormBackend};
-use crate::kernels::activation::{Scalar, with_scalar};
-use crate::kernels::plain::{numbers, parallel_chunks, sizes, tensor};
+use crate::kernels::activation::with_lanes;
+use crate::kernels::plain::{changed_chunks, numbers, sizes, tensor};
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use pulp::Arch;
 use rayon::prelude::*;
+use std::marker::PhantomData;
+use std::ops::Range;
 
-/// Numbers summed side by side, so that sums vectorise.
-const LANES: usize = 16;
+/// Images summed in one go; fixed, so that sums do not depend on the number of threads.
+const IMAGES: usize = 8;
 
 impl NormBackend for Flex {
     fn norm_train(
@@ -19,18 +22,16 @@ impl NormBackend for Flex {
         epsilon: f64,
         activation: Activation,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
-        let [batch, channels, height, width] = sizes(&input);
-        let planes = Planes { batch, channels, pixels: height * width };
+        let planes = Planes::of(&input);
         let (input, gamma, beta) = (input.to_contiguous(), gamma.to_contiguous(), beta.to_contiguous());
-        let x = numbers(&input);
-        let moments: Vec<(f32, f32)> = (0..channels).into_par_iter().map(|c| planes.moments(x, c)).collect();
-        let scale: Vec<f32> = (0..channels)
-            .map(|c| (f64::from(numbers(&gamma)[c]) / (f64::from(moments[c].1) + epsilon).sqrt()) as f32)
+        let (mean, variance) = planes.moments(numbers(&input));
+        let scale: Vec<f32> = (numbers(&gamma).iter().zip(&variance))
+            .map(|(gamma, variance)| (f64::from(*gamma) / (f64::from(*variance) + epsilon).sqrt()) as f32)
             .collect();
-        let shift: Vec<f32> = (0..channels).map(|c| numbers(&beta)[c] - moments[c].0 * scale[c]).collect();
-        let output = planes.affine(x, &scale, &shift, activation);
-        let (mean, variance) = moments.into_iter().unzip();
-        (tensor(output, [batch, channels, height, width]), tensor(mean, [channels]), tensor(variance, [channels]))
+        let shifts = numbers(&beta).iter().zip(mean.iter().zip(&scale));
+        let shift: Vec<f32> = shifts.map(|(beta, (mean, scale))| beta - mean * scale).collect();
+        let output = planes.affine(input, &scale, &shift, activation);
+        (output, tensor(mean, [planes.channels]), tensor(variance, [planes.channels]))
     }
 
     fn norm_train_backward(
@@ -43,40 +44,34 @@ impl NormBackend for Flex {
         epsilon: f64,
         activation: Activation,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
-        let [batch, channels, height, width] = sizes(&input);
-        let planes = Planes { batch, channels, pixels: height * width };
+        let planes = Planes::of(&input);
         let (input, gradient) = (input.to_contiguous(), output_gradient.to_contiguous());
         let vectors = [gamma, beta, mean, variance].map(|vector| vector.to_contiguous());
         let [gamma, beta, mean, variance] = vectors.each_ref().map(numbers);
-        let channel = |c: usize| Channel {
-            mean: mean[c],
-            inverse_deviation: (1.0 / (f64::from(variance[c]) + epsilon).sqrt()) as f32,
-            gamma: gamma[c],
-            beta: beta[c],
-        };
-        let (x, g) = (numbers(&input), numbers(&gradient));
-        let sums: Vec<(f32, f32)> = with_scalar!(activation, Kind => {
-            (0..channels).into_par_iter().map(|c| planes.gradient_sums::<Kind>(x, g, c, channel(c))).collect()
-        });
-        let input_gradient = with_scalar!(activation, Kind => planes.input_gradient::<Kind>(x, g, &sums, channel));
-        let (beta_gradient, gamma_gradient) = sums.into_iter().unzip();
-        (
-            tensor(input_gradient, [batch, channels, height, width]),
-            tensor(gamma_gradient, [channels]),
-            tensor(beta_gradient, [channels]),
-        )
+        let channels: Vec<Channel> = (0..planes.channels)
+            .map(|c| Channel {
+                mean: mean[c],
+                inverse_deviation: (1.0 / (f64::from(variance[c]) + epsilon).sqrt()) as f32,
+                gamma: gamma[c],
+                beta: beta[c],
+            })
+            .collect();
+        let x = numbers(&input);
+        let sums = planes.gradient_sums(x, numbers(&gradient), &channels, activation);
+        let means: Vec<[f32; 2]> = sums.iter().map(|sums| sums.map(|sum| (sum / planes.count()) as f32)).collect();
+        let input_gradient = planes.input_gradient(x, gradient, &channels, &means, activation);
+        let column = |i: usize| tensor(sums.iter().map(|sums| sums[i] as f32).collect(), [planes.channels]);
+        (input_gradient, column(1), column(0))
     }
 
     fn affine(input: FlexTensor, scale: FlexTensor, shift: FlexTensor, activation: Activation) -> FlexTensor {
-        let [batch, channels, height, width] = sizes(&input);
-        let planes = Planes { batch, channels, pixels: height * width };
-        let (input, scale, shift) = (input.to_contiguous(), scale.to_contiguous(), shift.to_contiguous());
-        let output = planes.affine(numbers(&input), numbers(&scale), numbers(&shift), activation);
-        tensor(output, [batch, channels, height, width])
+        let planes = Planes::of(&input);
+        let (scale, shift) = (scale.to_contiguous(), shift.to_contiguous());
+        planes.affine(input, numbers(&scale), numbers(&shift), activation)
     }
 }
 
-/// `[batch, channels, pixels]`
+/// Sizes of `[batch, channels, pixels]`.
 #[derive(Clone, Copy)]
 struct Planes {
     batch: usize,
@@ -84,131 +79,83 @@ struct Planes {
     pixels: usize,
 }
 
-#[derive(Clone, Copy)]
-struct Channel {
-    mean: f32,
-    inverse_deviation: f32,
-    gamma: f32,
-    beta: f32,
-}
-
-impl Channel {
-    /// Normalised value and pre-activation.
-    #[inline(always)]
-    fn normalise(self, x: f32) -> (f32, f32) {
-        let normalised = (x - self.mean) * self.inverse_deviation;
-        (normalised, normalised * self.gamma + self.beta)
-    }
-}
-
 impl Planes {
-    fn plane<'a>(&self, x: &'a [f32], image: usize, channel: usize) -> &'a [f32] {
-        &x[(image * self.channels + channel) * self.pixels..][..self.pixels]
+    fn of(tensor: &FlexTensor) -> Self {
+        let [batch, channels, height, width] = sizes(tensor);
+        Self { batch, channels, pixels: height * width }
     }
 
+    /// Numbers that a channel's statistics are taken over.
     fn count(&self) -> f64 {
         (self.batch * self.pixels) as f64
     }
 
-    /// Mean and biased variance of a channel.
-    fn moments(&self, x: &[f32], channel: usize) -> (f32, f32) {
-        // Shifted by one of the values, sums of squares do not cancel.
-        let origin = x[channel * self.pixels];
-        let (mut sum, mut squares) = (0.0, 0.0);
-        for image in 0..self.batch {
-            let plane = self.plane(x, image, channel);
-            let (s, q) = Arch::new().dispatch(|| {
-                two_sums(plane, plane, |x, _| {
-                    let d = x - origin;
-                    (d, d * d)
-                })
-            });
-            sum += s;
-            squares += q;
-        }
-        let mean = sum / self.count();
-        let variance = (squares / self.count() - mean * mean).max(0.0);
-        ((mean + f64::from(origin)) as f32, variance as f32)
+    /// Numbers in an image. Planes can be as small as a pixel: a task takes the planes of one image or more.
+    fn image(&self) -> usize {
+        self.channels * self.pixels
     }
 
-    fn affine(&self, x: &[f32], scale: &[f32], shift: &[f32], activation: Activation) -> Vec<f32> {
-        with_scalar!(activation, Kind => self.map(x, x, |c| {
-            let (scale, shift) = (scale[c], shift[c]);
-            move |x: f32, _: f32| Kind::value(x * scale + shift)
+    /// Mean and biased variance of every channel.
+    fn moments(&self, x: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        // Shifted by one of the values, sums of squares do not cancel.
+        let origins: Vec<f32> = x[..self.image()].iter().step_by(self.pixels).copied().collect();
+        let sums = self.channel_sums(|images, sums| {
+            Arch::new().dispatch(Moments { input: &x[images], origins: &origins, pixels: self.pixels, sums });
+        });
+        let moments = sums.iter().zip(origins).map(|([sum, squares], origin)| {
+            let mean = sum / self.count();
+            let variance = (squares / self.count() - mean * mean).max(0.0);
+            ((mean + f64::from(origin)) as f32, variance as f32)
+        });
+        moments.unzip()
+    }
+
+    /// Sums over every channel of the gradient before the activation, and of it times the normalised input.
+    fn gradient_sums(&self, x: &[f32], g: &[f32], channels: &[Channel], activation: Activation) -> Vec<[f64; 2]> {
+        with_lanes!(activation, Kind => self.channel_sums(|images, sums| {
+            let (input, gradient) = (&x[images.clone()], &g[images]);
+            let activation = PhantomData::<Kind>;
+            Arch::new().dispatch(GradientSums { input, gradient, channels, pixels: self.pixels, sums, activation });
         }))
     }
 
-    /// Sums over a channel of the gradient before the activation, and of it times the normalised input.
-    fn gradient_sums<S: Scalar>(&self, x: &[f32], g: &[f32], channel: usize, values: Channel) -> (f32, f32) {
-        let (mut sum, mut product) = (0.0, 0.0);
-        for image in 0..self.batch {
-            let (x, g) = (self.plane(x, image, channel), self.plane(g, image, channel));
-            let (s, p) = Arch::new().dispatch(|| {
-                two_sums(x, g, |x, g| {
-                    let (normalised, pre) = values.normalise(x);
-                    let d = g * S::slope(pre);
-                    (d, d * normalised)
-                })
-            });
-            sum += s;
-            product += p;
-        }
-        (sum as f32, product as f32)
+    /// Adds up what `add(numbers of some images, sums by channel)` finds.
+    fn channel_sums(&self, add: impl Fn(Range<usize>, &mut [[f64; 2]]) + Sync) -> Vec<[f64; 2]> {
+        let parts: Vec<Vec<[f64; 2]>> = (0..self.batch.div_ceil(IMAGES))
+            .into_par_iter()
+            .map(|part| {
+                let mut sums = vec![[0.0; 2]; self.channels];
+                let end = self.batch.min((part + 1) * IMAGES);
+                add(part * IMAGES * self.image()..end * self.image(), &mut sums);
+                sums
+            })
+            .collect();
+        parts.into_iter().fold(vec![[0.0; 2]; self.channels], |mut total, part| {
+            for (total, part) in total.iter_mut().flatten().zip(part.iter().flatten()) {
+                *total += part;
+            }
+            total
+        })
     }
 
-    fn input_gradient<S: Scalar>(
+    fn affine(&self, input: FlexTensor, scale: &[f32], shift: &[f32], activation: Activation) -> FlexTensor {
+        with_lanes!(activation, Kind => changed_chunks(input, self.image(), |_, values| {
+            Arch::new().dispatch(Affine { values, scale, shift, activation: PhantomData::<Kind> });
+        }))
+    }
+
+    fn input_gradient(
         &self,
         x: &[f32],
-        g: &[f32],
-        sums: &[(f32, f32)],
-        channel: impl Fn(usize) -> Channel + Sync,
-    ) -> Vec<f32> {
-        let count = self.count();
-        self.map(x, g, |c| {
-            let values = channel(c);
-            let (mean, product) = ((f64::from(sums[c].0) / count) as f32, (f64::from(sums[c].1) / count) as f32);
-            let factor = values.gamma * values.inverse_deviation;
-            move |x: f32, g: f32| {
-                let (normalised, pre) = values.normalise(x);
-                factor * (g * S::slope(pre) - mean - normalised * product)
-            }
-        })
+        gradient: FlexTensor,
+        channels: &[Channel],
+        means: &[[f32; 2]],
+        activation: Activation,
+    ) -> FlexTensor {
+        with_lanes!(activation, Kind => changed_chunks(gradient, self.image(), |image, gradient| {
+            let input = &x[image * self.image()..][..self.image()];
+            let activation = PhantomData::<Kind>;
+            Arch::new().dispatch(InputGradient { input, gradient, channels, means, activation });
+        }))
     }
-
-    /// Combines two tensors element by element, by a function of the channel.
-    fn map<F: Fn(f32, f32) -> f32>(&self, a: &[f32], b: &[f32], by_channel: impl Fn(usize) -> F + Sync) -> Vec<f32> {
-        // Planes can be as small as a pixel: a task takes the planes of one image.
-        let image = self.channels * self.pixels;
-        parallel_chunks(self.batch, image, || (), |(), i, output| {
-            let (a, b) = (&a[i * image..][..image], &b[i * image..][..image]);
-            Arch::new().dispatch(|| {
-                let planes = output.chunks_exact_mut(self.pixels);
-                let inputs = a.chunks_exact(self.pixels).zip(b.chunks_exact(self.pixels));
-                for (c, (output, (a, b))) in planes.zip(inputs).enumerate() {
-                    let combine = by_channel(c);
-                    for ((output, a), b) in output.iter_mut().zip(a).zip(b) {
-                        *output = combine(*a, *b);
-                    }
-                }
-            });
-        })
-    }
-}
-
-/// Sums of two functions of pairs, in an order that depends on the length alone.
-#[inline(always)]
-fn two_sums(a: &[f32], b: &[f32], terms: impl Fn(f32, f32) -> (f32, f32)) -> (f64, f64) {
-    let (mut first, mut second) = ([0.0f32; LANES], [0.0f32; LANES]);
-    let (a_lanes, a_rest) = a.as_chunks::<LANES>();
-    let (b_lanes, b_rest) = b.as_chunks::<LANES>();
-    for (a, b) in a_lanes.iter().zip(b_lanes) {
-        for lane in 0..LANES {
-            let (f, s) = terms(a[lane], b[lane]);
-            first[lane] += f;
-            second[lane] += s;
-        }
-    }
-    let rest = a_rest.iter().zip(b_rest).map(|(a, b)| terms(*a, *b));
-    let (first, second) = (first.map(f64::from).iter().sum::<f64>(), second.map(f64::from).iter().sum::<f64>());
-    rest.fold((first, second), |(first, second), (f, s)| (first + f64::from(f), second + f64::from(s)))
 }

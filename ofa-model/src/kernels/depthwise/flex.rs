@@ -244,7 +244,14 @@ impl Filter {
                     self.spread(&gradient[plane * out_pixels..][..out_pixels], 0, flat);
                 }
                 let (gradients, sources) = (&flat[..images.len() * gradient_len], &padded[..images.len() * source_len]);
-                Arch::new().dispatch(Dots { gradients, gradient_len, sources, source_len, offsets: &offsets, out: output });
+                Arch::new().dispatch(Dots {
+                    gradients,
+                    gradient_len,
+                    sources,
+                    source_len,
+                    offsets: &offsets,
+                    out: output,
+                });
             }
         });
         output

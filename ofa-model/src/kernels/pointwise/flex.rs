@@ -54,10 +54,15 @@ fn mix(input: FlexTensor, matrix: &[f32], out: usize) -> FlexTensor {
     let input = input.to_contiguous();
     let pixels = height * width;
     let numbers = numbers(&input);
-    let output = parallel_chunks(batch, out * pixels, || (), |(), image, out| {
-        let input = &numbers[image * channels * pixels..][..channels * pixels];
-        Arch::new().dispatch(Product { matrix, input, channels, pixels, out });
-    });
+    let output = parallel_chunks(
+        batch,
+        out * pixels,
+        || (),
+        |(), image, out| {
+            let input = &numbers[image * channels * pixels..][..channels * pixels];
+            Arch::new().dispatch(Product { matrix, input, channels, pixels, out });
+        },
+    );
     tensor(output, [batch, out, height, width])
 }
 
