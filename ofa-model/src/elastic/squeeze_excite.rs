@@ -2,9 +2,8 @@
 
 use super::{leading, reordered};
 use crate::init::Initializer;
-use crate::kernels::{channel_scale, global_average_pool, hard_sigmoid};
+use crate::kernels::{GateWeights, squeeze_excite};
 use burn::module::{Module, Param};
-use burn::tensor::activation::relu;
 use burn::tensor::{Int, Tensor};
 
 /// Scales each channel by a gate computed from the means of all channels: pool, reduce, ReLU, expand, hard sigmoid.
@@ -33,12 +32,13 @@ impl SqueezeExcite {
 
     /// Scales `[batch, channels, height, width]`.
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let linear = |x: Tensor<2>, weight: &Param<Tensor<2>>, bias: &Param<Tensor<1>>| {
-            x.matmul(weight.val().transpose()) + bias.val().unsqueeze()
+        let weights = GateWeights {
+            reduce: self.reduce_weight.val(),
+            reduce_bias: self.reduce_bias.val(),
+            expand: self.expand_weight.val(),
+            expand_bias: self.expand_bias.val(),
         };
-        let squeezed = relu(linear(global_average_pool(input.clone()), &self.reduce_weight, &self.reduce_bias));
-        let gate = hard_sigmoid(linear(squeezed, &self.expand_weight, &self.expand_bias));
-        channel_scale(input, gate)
+        squeeze_excite(input, weights)
     }
 
     /// The gate of the first `channels` channels through the first `squeezed` of the bottleneck.

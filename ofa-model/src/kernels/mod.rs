@@ -6,14 +6,15 @@
 
 mod activation;
 mod batch_norm;
+mod composed;
 mod depthwise;
 #[cfg(feature = "flex")]
 mod plain;
 mod pointwise;
-mod squeeze;
+mod squeeze_excite;
 
 pub use activation::{Activation, hard_sigmoid};
 pub use batch_norm::{BatchNormTrain, NormBackend, batch_norm_inference, batch_norm_train};
 pub use depthwise::{DepthwiseBackend, depthwise_conv2d};
 pub use pointwise::{PointwiseBackend, pointwise_conv2d};
-pub use squeeze::{channel_scale, global_average_pool};
+pub use squeeze_excite::{GateWeights, PlaneBackend, global_average_pool, squeeze_excite};

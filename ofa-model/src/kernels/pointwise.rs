@@ -1,12 +1,13 @@
 //! 1x1 convolution as matrix products.
 
+use super::composed::sizes;
 use burn::backend::autodiff::{
     Autodiff, NodeId,
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
     grads::Gradients,
     ops::{Backward, Ops, OpsKind},
 };
-use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension, tensor::FloatTensor};
+use burn::backend::{Backend, Dispatch, backend_extension, tensor::FloatTensor};
 use burn::tensor::{Shape, Tensor};
 
 /// Mixes the channels of `[batch, in, height, width]` by a weight `[out, in, 1, 1]`, pixel by pixel.
@@ -47,11 +48,6 @@ pub trait PointwiseBackend: Backend {
         let by_image = Self::float_matmul(columns::<Self>(output_gradient), transposed);
         Self::float_reshape(Self::float_sum_dim(by_image, 0), Shape::from([out, channels, 1, 1]))
     }
-}
-
-fn sizes<B: Backend>(tensor: &FloatTensor<B>) -> [usize; 4] {
-    let shape = tensor.shape();
-    std::array::from_fn(|dim| shape[dim])
 }
 
 /// `[batch, channels, height, width]` as `[batch, channels, pixels]`.

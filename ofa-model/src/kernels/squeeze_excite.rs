@@ -1,0 +1,240 @@
+//! Squeeze-and-excitation as one op, and the global average pooling it begins with.
+
+use super::composed;
+use burn::backend::autodiff::{
+    Autodiff, NodeId,
+    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
+    grads::Gradients,
+    ops::{Backward, Ops, OpsKind},
+};
+use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension, tensor::FloatTensor};
+use burn::tensor::{Shape, Tensor};
+
+/// Mean over the pixels of `[batch, channels, height, width]`, `[batch, channels]`.
+pub fn global_average_pool(input: Tensor<4>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::plane_means(input.into_dispatch()))
+}
+
+/// The two layers between the means of the channels and their gates.
+pub struct GateWeights {
+    /// `[squeezed, channels]`.
+    pub reduce: Tensor<2>,
+    /// `[squeezed]`.
+    pub reduce_bias: Tensor<1>,
+    /// `[channels, squeezed]`.
+    pub expand: Tensor<2>,
+    /// `[channels]`.
+    pub expand_bias: Tensor<1>,
+}
+
+/// Scales each channel of each image of `[batch, channels, height, width]` by a gate:
+/// `hard_sigmoid(expand * relu(reduce * means + reduce_bias) + expand_bias)`.
+pub fn squeeze_excite(input: Tensor<4>, weights: GateWeights) -> Tensor<4> {
+    let GateWeights { reduce, reduce_bias, expand, expand_bias } = weights;
+    Tensor::from_dispatch(Dispatch::gated(
+        input.into_dispatch(),
+        reduce.into_dispatch(),
+        reduce_bias.into_dispatch(),
+        expand.into_dispatch(),
+        expand_bias.into_dispatch(),
+    ))
+}
+
+/// The primitive ops behind the two functions, with a default for every backend.
+#[backend_extension(
+    Autodiff,
+    Flex: cfg(feature = "flex"),
+    LibTorch: cfg(feature = "tch"),
+    Cube: cfg(any(feature = "wgpu", feature = "cuda"))
+)]
+pub trait PlaneBackend: Backend {
+    /// Means over the pixels, `[batch, channels]`.
+    fn plane_means(input: FloatTensor<Self>) -> FloatTensor<Self> {
+        let [batch, channels, height, width] = composed::sizes::<Self>(&input);
+        let planes = Self::float_reshape(input, Shape::from([batch * channels, height * width]));
+        Self::float_reshape(Self::float_mean_dim(planes, 1), Shape::from([batch, channels]))
+    }
+
+    /// Sums over the pixels of the product of two tensors, `[batch, channels]`.
+    fn plane_dots(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+        let [batch, channels, height, width] = composed::sizes::<Self>(&a);
+        let products = Self::float_reshape(Self::float_mul(a, b), Shape::from([batch * channels, height * width]));
+        Self::float_reshape(Self::float_sum_dim(products, 1), Shape::from([batch, channels]))
+    }
+
+    /// `input * scale`, scale `[batch, channels]`.
+    fn plane_scale(input: FloatTensor<Self>, scale: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::float_mul(input, planes::<Self>(scale))
+    }
+
+    /// `input * scale + shift`, scale and shift `[batch, channels]`.
+    fn plane_affine(input: FloatTensor<Self>, scale: FloatTensor<Self>, shift: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::float_add(Self::plane_scale(input, scale), planes::<Self>(shift))
+    }
+
+    /// The gated input.
+    fn gated(
+        input: FloatTensor<Self>,
+        reduce: FloatTensor<Self>,
+        reduce_bias: FloatTensor<Self>,
+        expand: FloatTensor<Self>,
+        expand_bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let gate = Gate::<Self>::of(input.clone(), &reduce, reduce_bias, &expand, expand_bias);
+        Self::plane_scale(input, gate.value)
+    }
+}
+
+#[cfg(feature = "tch")]
+impl PlaneBackend for burn::backend::LibTorch {}
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+impl PlaneBackend for burn::backend::Cube {}
+
+/// `[batch, channels]` as `[batch, channels, 1, 1]`.
+fn planes<B: Backend>(matrix: FloatTensor<B>) -> FloatTensor<B> {
+    let [batch, channels] = [matrix.shape()[0], matrix.shape()[1]];
+    B::float_reshape(matrix, Shape::from([batch, channels, 1, 1]))
+}
+
+/// The gate and what its gradient needs, each a row by image.
+#[derive(Clone, Debug)]
+struct Gate<B: Backend> {
+    /// `[batch, channels]`.
+    means: FloatTensor<B>,
+    /// `[batch, squeezed]`, after the ReLU.
+    squeezed: FloatTensor<B>,
+    /// `[batch, channels]`, before the hard sigmoid.
+    pre: FloatTensor<B>,
+    /// `[batch, channels]`.
+    value: FloatTensor<B>,
+}
+
+impl<B: PlaneBackend> Gate<B> {
+    fn of(
+        input: FloatTensor<B>,
+        reduce: &FloatTensor<B>,
+        reduce_bias: FloatTensor<B>,
+        expand: &FloatTensor<B>,
+        expand_bias: FloatTensor<B>,
+    ) -> Self {
+        let means = B::plane_means(input);
+        let squeezed = B::relu(linear::<B>(means.clone(), reduce, reduce_bias));
+        let pre = linear::<B>(squeezed.clone(), expand, expand_bias);
+        Self { means, squeezed, value: composed::hard_sigmoid::<B>(pre.clone()), pre }
+    }
+
+    /// Gradients of the input, the two weights and their biases, in the order of [`PlaneBackend::gated`].
+    fn backward(
+        self,
+        input: FloatTensor<B>,
+        reduce: FloatTensor<B>,
+        expand: FloatTensor<B>,
+        output_gradient: FloatTensor<B>,
+    ) -> [FloatTensor<B>; 5] {
+        let [_, _, height, width] = composed::sizes::<B>(&input);
+        let slope = B::float_mul_scalar(B::plane_dots(input, output_gradient.clone()), (1.0 / 6.0).into());
+        let pre = composed::between::<B>(self.pre, -3.0, 3.0, slope);
+        let expand_gradient = B::float_matmul(transposed::<B>(pre.clone()), self.squeezed.clone());
+        let squeezed = B::relu_backward(self.squeezed, B::float_matmul(pre.clone(), expand));
+        let reduce_gradient = B::float_matmul(transposed::<B>(squeezed.clone()), self.means);
+        let means = B::float_matmul(squeezed.clone(), reduce);
+        let shift = B::float_div_scalar(means, ((height * width) as f64).into());
+        let input_gradient = B::plane_affine(output_gradient, self.value, shift);
+        [input_gradient, reduce_gradient, column_sums::<B>(squeezed), expand_gradient, column_sums::<B>(pre)]
+    }
+}
+
+/// `x * weight^T + bias`
+fn linear<B: Backend>(x: FloatTensor<B>, weight: &FloatTensor<B>, bias: FloatTensor<B>) -> FloatTensor<B> {
+    let bias_row = Shape::from([1, bias.shape()[0]]);
+    B::float_add(B::float_matmul(x, transposed::<B>(weight.clone())), B::float_reshape(bias, bias_row))
+}
+
+fn transposed<B: Backend>(matrix: FloatTensor<B>) -> FloatTensor<B> {
+    B::float_swap_dims(matrix, 0, 1)
+}
+
+fn column_sums<B: Backend>(matrix: FloatTensor<B>) -> FloatTensor<B> {
+    let columns = matrix.shape()[1];
+    B::float_reshape(B::float_sum_dim(matrix, 0), Shape::from([columns]))
+}
+
+impl<B: PlaneBackend, C: CheckpointStrategy> PlaneBackend for Autodiff<B, C> {
+    fn plane_means(input: FloatTensor<Self>) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct MeansBackward;
+        impl<B: PlaneBackend> Backward<B, 1> for MeansBackward {
+            type State = [usize; 4];
+            fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+                let gradient = gradients.consume::<B>(&ops.node);
+                let [_, _, height, width] = ops.state;
+                if let [Some(node)] = ops.parents {
+                    let share = B::float_div_scalar(gradient, ((height * width) as f64).into());
+                    gradients.register::<B>(node.id, B::float_expand(planes::<B>(share), Shape::from(ops.state)));
+                }
+            }
+        }
+        match MeansBackward.prepare::<C>([input.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => {
+                let state = composed::sizes::<Self>(&input);
+                prepared.finish(state, B::plane_means(input.into_primitive()))
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(B::plane_means(input.into_primitive())),
+        }
+    }
+
+    fn gated(
+        input: FloatTensor<Self>,
+        reduce: FloatTensor<Self>,
+        reduce_bias: FloatTensor<Self>,
+        expand: FloatTensor<Self>,
+        expand_bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct GatedBackward;
+        impl<B: PlaneBackend> Backward<B, 5> for GatedBackward {
+            type State = ([NodeId; 3], Gate<B>);
+            fn backward(self, ops: Ops<Self::State, 5>, gradients: &mut Gradients, checkpointer: &mut Checkpointer) {
+                let output_gradient = gradients.consume::<B>(&ops.node);
+                let (saved, gate) = ops.state;
+                let [input, reduce, expand] = saved.map(|node| checkpointer.retrieve_node_output(node));
+                let found = gate.backward(input, reduce, expand, output_gradient);
+                for (parent, gradient) in ops.parents.into_iter().zip(found) {
+                    if let Some(node) = parent {
+                        gradients.register::<B>(node.id, gradient);
+                    }
+                }
+            }
+        }
+        let nodes = [&input, &reduce, &reduce_bias, &expand, &expand_bias].map(|tensor| tensor.node());
+        match GatedBackward.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(mut prepared) => {
+                let saved = [&input, &reduce, &expand].map(|tensor| prepared.checkpoint(tensor));
+                let input = input.into_primitive();
+                let gate = Gate::<B>::of(
+                    input.clone(),
+                    &reduce.into_primitive(),
+                    reduce_bias.into_primitive(),
+                    &expand.into_primitive(),
+                    expand_bias.into_primitive(),
+                );
+                let output = B::plane_scale(input, gate.value.clone());
+                prepared.finish((saved, gate), output)
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(B::gated(
+                input.into_primitive(),
+                reduce.into_primitive(),
+                reduce_bias.into_primitive(),
+                expand.into_primitive(),
+                expand_bias.into_primitive(),
+            )),
+        }
+    }
+
+    // The other ops need no nodes of their own: their default bodies are made of differentiable ops.
+}
+
+#[cfg(feature = "flex")]
+mod flex;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! Means, products and scalings of planes on the CPU.
+
+use super::PlaneBackend;
+use crate::kernels::plain::{changed_chunks, numbers, sizes, tensor};
+use burn::backend::Flex;
+use burn::backend::flex::FlexTensor;
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+impl PlaneBackend for Flex {
+    fn plane_means(input: FlexTensor) -> FlexTensor {
+        let [batch, channels, height, width] = sizes(&input);
+        let (input, pixels) = (input.to_contiguous(), height * width);
+        let planes = numbers(&input);
+        let means = by_image(batch, channels, |image, means| {
+            let a = &planes[image * channels * pixels..][..channels * pixels];
+            Arch::new().dispatch(Sums { a, b: None, pixels, sums: &mut *means });
+            means.iter_mut().for_each(|mean| *mean /= pixels as f32);
+        });
+        tensor(means, [batch, channels])
+    }
+
+    fn plane_dots(a: FlexTensor, b: FlexTensor) -> FlexTensor {
+        let [batch, channels, height, width] = sizes(&a);
+        let (a, b, pixels) = (a.to_contiguous(), b.to_contiguous(), height * width);
+        let (a, b) = (numbers(&a), numbers(&b));
+        let sums = by_image(batch, channels, |image, sums| {
+            let numbers = image * channels * pixels..(image + 1) * channels * pixels;
+            Arch::new().dispatch(Sums { a: &a[numbers.clone()], b: Some(&b[numbers]), pixels, sums });
+        });
+        tensor(sums, [batch, channels])
+    }
+
+    fn plane_scale(input: FlexTensor, scale: FlexTensor) -> FlexTensor {
+        let [_, channels, height, width] = sizes(&input);
+        let (scale, pixels) = (scale.to_contiguous(), height * width);
+        let scale = numbers(&scale);
+        changed_chunks(input, channels * pixels, |image, values| {
+            let scale = &scale[image * channels..][..channels];
+            Arch::new().dispatch(Affine { values, pixels, scale, shift: None });
+        })
+    }
+
+    fn plane_affine(input: FlexTensor, scale: FlexTensor, shift: FlexTensor) -> FlexTensor {
+        let [_, channels, height, width] = sizes(&input);
+        let (scale, shift, pixels) = (scale.to_contiguous(), shift.to_contiguous(), height * width);
+        let (scale, shift) = (numbers(&scale), numbers(&shift));
+        changed_chunks(input, channels * pixels, |image, values| {
+            let channels = image * channels..(image + 1) * channels;
+            let (scale, shift) = (&scale[channels.clone()], Some(&shift[channels]));
+            Arch::new().dispatch(Affine { values, pixels, scale, shift });
+        })
+    }
+}
+
+/// One number for each channel of each image, by `fill(image, numbers of its channels)`.
+fn by_image(batch: usize, channels: usize, fill: impl Fn(usize, &mut [f32]) + Send + Sync) -> Vec<f32> {
+    let mut numbers = vec![0.0; batch * channels];
+    numbers.par_chunks_exact_mut(channels).enumerate().for_each(|(image, numbers)| fill(image, numbers));
+    numbers
+}
+
+/// Sums over each plane of one tensor, or of the product of two.
+struct Sums<'a> {
+    a: &'a [f32],
+    b: Option<&'a [f32]>,
+    pixels: usize,
+    sums: &'a mut [f32],
+}
+
+impl WithSimd for Sums<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let planes = self.a.chunks_exact(self.pixels).zip(self.sums).enumerate();
+        for (plane, (a, sum)) in planes {
+            let (vectors, rest) = S::as_simd_f32s(a);
+            let mut lanes = simd.partial_load_f32s(rest);
+            match self.b {
+                None => vectors.iter().for_each(|vector| lanes = simd.add_f32s(lanes, *vector)),
+                Some(b) => {
+                    let (others, other_rest) = S::as_simd_f32s(&b[plane * self.pixels..][..self.pixels]);
+                    lanes = simd.mul_f32s(lanes, simd.partial_load_f32s(other_rest));
+                    for (vector, other) in vectors.iter().zip(others) {
+                        lanes = simd.mul_add_e_f32s(*vector, *other, lanes);
+                    }
+                }
+            }
+            *sum = simd.reduce_sum_f32s(lanes);
+        }
+    }
+}
+
+/// `values = values * scale + shift`; scale and shift by plane.
+struct Affine<'a> {
+    values: &'a mut [f32],
+    pixels: usize,
+    scale: &'a [f32],
+    shift: Option<&'a [f32]>,
+}
+
+impl WithSimd for Affine<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        for (plane, values) in self.values.chunks_exact_mut(self.pixels).enumerate() {
+            let scale = simd.splat_f32s(self.scale[plane]);
+            let shift = simd.splat_f32s(self.shift.map_or(0.0, |shift| shift[plane]));
+            let (vectors, rest) = S::as_mut_simd_f32s(values);
+            for vector in vectors {
+                *vector = simd.mul_add_e_f32s(*vector, scale, shift);
+            }
+            if !rest.is_empty() {
+                let vector = simd.mul_add_e_f32s(simd.partial_load_f32s(rest), scale, shift);
+                simd.partial_store_f32s(rest, vector);
+            }
+        }
+    }
+}
