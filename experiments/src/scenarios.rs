@@ -82,6 +82,10 @@ fn answer(
 /// The latency that lies `share` of the way from the smallest to the largest subnet.
 fn share_of(config: &ExperimentConfig, latency: &AdditiveCost, share: f64) -> Result<f64> {
     let (low, high) = (latency.of(&config.space.smallest()), latency.of(&config.space.largest()));
-    anyhow::ensure!(low < high, "the latency table is not plausible: smallest subnet {low} ms, largest {high} ms");
+    anyhow::ensure!(
+        low < high,
+        "the latency table is not plausible (smallest subnet {low:.3} ms, largest {high:.3} ms): measured on a busy \
+         machine? remove tables/latency.csv and go on"
+    );
     Ok(low + share * (high - low))
 }

@@ -113,13 +113,13 @@ pub fn on_interrupt(stop: Arc<AtomicBool>) -> Result<()> {
     ctrlc::set_handler(handler).context("cannot listen to Ctrl-C")
 }
 
-/// An interruption, with what to do about it.
+/// What ended a run, with what to do about it.
 pub fn with_next_step(error: anyhow::Error, dir: &RunDir) -> anyhow::Error {
+    let root = dir.root().display();
     if is_interruption(&error) {
-        let root = dir.root().display();
         return error.context(format!("everything so far is saved; go on with `--resume --out {root}`"));
     }
-    error
+    error.context(format!("the run stopped; when the cause is gone, go on with `--resume --out {root}`"))
 }
 
 /// Prints an error and gives the code a process ends with: 0, 1, or 130 after Ctrl-C.

@@ -1,7 +1,7 @@
 //! Everything a report shows, as plain data: `report.json` of a run directory.
 
 use ofa_train::EpochRecord;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The numbers of one run of the main job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,7 @@ pub struct ReportData {
     /// How well the latency table does on whole networks.
     pub latency_fit: Fit,
     /// Latencies of the check within 10 % of the measured ones, as a share.
+    #[serde(deserialize_with = "nan_if_null")]
     pub latency_within_10_percent: f64,
     /// The accuracy table.
     pub table: Vec<TablePoint>,
@@ -101,6 +102,11 @@ pub struct Watched {
     pub top1: f64,
 }
 
+/// JSON has no NaN: what could not be computed, such as a correlation of equal values, is written as `null`.
+fn nan_if_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
 /// Predicted against measured values with the usual figures of agreement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -108,10 +114,13 @@ pub struct Fit {
     /// The pairs.
     pub points: Vec<PredictedMeasured>,
     /// Root mean square error, in the unit of the values.
+    #[serde(deserialize_with = "nan_if_null")]
     pub rmse: f64,
     /// Mean absolute percentage error, as a share.
+    #[serde(deserialize_with = "nan_if_null")]
     pub mape: f64,
     /// Kendall rank correlation.
+    #[serde(deserialize_with = "nan_if_null")]
     pub kendall_tau: f64,
 }
 

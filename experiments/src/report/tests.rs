@@ -229,3 +229,11 @@ fn the_console_table_lines_up() {
     assert!(text.lines().all(|line| line.chars().count() <= 110), "{text}");
     assert!(text.contains("96.67 % within 10 %") && text.contains("time 93.5 s, peak memory 1,234 MiB"), "{text}");
 }
+
+#[test]
+fn figures_that_do_not_exist_come_back_from_json() {
+    let written = serde_json::to_string(&empty()).unwrap();
+    let read: ReportData = serde_json::from_str(&written).unwrap();
+    assert!(read.accuracy_fit.kendall_tau.is_nan() && read.latency_within_10_percent.is_nan());
+    assert_eq!(serde_json::to_string(&read).unwrap(), written);
+}
