@@ -146,7 +146,7 @@ impl Filter {
         if self.stride == 1 {
             let start = p * self.pitch() + p;
             let targets = padded[start..].chunks_mut(self.pitch());
-            return rows.zip(targets).for_each(|(row, to)| to[..row.len()].copy_from_slice(row));
+            return rows.zip(targets).for_each(|(row, to)| copy_row(row, &mut to[..row.len()]));
         }
         for (y, row) in rows.enumerate() {
             let (pairs, last) = row.as_chunks::<2>();
@@ -166,7 +166,7 @@ impl Filter {
         if self.stride == 1 {
             let start = p * self.pitch() + p;
             let sources = padded[start..].chunks(self.pitch());
-            return rows.zip(sources).for_each(|(row, from)| row.copy_from_slice(&from[..row.len()]));
+            return rows.zip(sources).for_each(|(row, from)| copy_row(&from[..row.len()], row));
         }
         for (y, row) in rows.enumerate() {
             let (pairs, last) = row.as_chunks_mut::<2>();
@@ -187,7 +187,7 @@ impl Filter {
             let weights = &weight[(i % self.channels) * taps..][..taps];
             Arch::new().dispatch(Correlate { source: padded, offsets: &offsets, weights, out });
             let rows = output.chunks_exact_mut(self.out_width()).zip(out.chunks(self.pitch()));
-            rows.for_each(|(to, from)| to.copy_from_slice(&from[..to.len()]));
+            rows.for_each(|(to, from)| copy_row(&from[..to.len()], to));
         })
     }
 
@@ -195,7 +195,7 @@ impl Filter {
     fn spread(&self, gradient: &[f32], border: usize, flat: &mut [f32]) {
         let start = border * self.pitch() + border;
         let rows = gradient.chunks_exact(self.out_width()).zip(flat[start..].chunks_mut(self.pitch()));
-        rows.for_each(|(from, to)| to[..from.len()].copy_from_slice(from));
+        rows.for_each(|(from, to)| copy_row(from, &mut to[..from.len()]));
     }
 
     /// The gradient of a pixel is a sum over the taps that met it: within a phase, a filter of the gradient plane.
@@ -262,4 +262,20 @@ impl Filter {
 struct PhaseTaps {
     taps: Vec<usize>,
     offsets: Vec<usize>,
+}
+
+/// Copies a short row, without the call that `copy_from_slice` makes for a length known at run time only.
+#[inline(always)]
+fn copy_row(from: &[f32], to: &mut [f32]) {
+    const STEP: usize = 4;
+    if from.len() < STEP {
+        return from.iter().zip(to).for_each(|(from, to)| *to = *from);
+    }
+    let (steps, _) = from.as_chunks::<STEP>();
+    let (targets, _) = to.as_chunks_mut::<STEP>();
+    targets.iter_mut().zip(steps).for_each(|(to, from)| *to = *from);
+    // The last step may repeat a part of the one before.
+    if let (Some(from), Some(to)) = (from.last_chunk::<STEP>(), to.last_chunk_mut::<STEP>()) {
+        *to = *from;
+    }
 }
