@@ -61,8 +61,8 @@ impl SearchSpace {
             resolutions: vec![20, 24, 28],
             norm_epsilon: 1e-5,
             stem: Stem { channels: 8, stride: 1, activation: HardSwish, block_channels: 8, block_activation: Relu },
-            stages: vec![stage(8, 2, Relu, false), stage(16, 2, HardSwish, true), stage(24, 1, HardSwish, true)],
-            head: Head { expand_channels: 96, mix_channels: Some(128), activation: HardSwish },
+            stages: vec![stage(8, 2, Relu, false), stage(16, 2, HardSwish, true), stage(32, 1, HardSwish, true)],
+            head: Head { expand_channels: 128, mix_channels: Some(192), activation: HardSwish },
         }
     }
 }
