@@ -45,7 +45,7 @@ pub use elastic::{Moments, Statistics};
 pub use error::ModelError;
 pub use export::SubnetCard;
 pub use kernels::Activation;
-pub use original::{ImportReport, MisShaped, OriginalArch, read_state_dict};
+pub use original::{ImportReport, MisShaped, OriginalArch, read_state_dict, write_state_dict};
 pub use space::{Head, Mutation, SearchSpace, StageSpace, Stem};
 pub use subnet::Subnet;
 pub use supernet::{Supernet, SupernetConfig};

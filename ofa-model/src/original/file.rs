@@ -1,9 +1,13 @@
 //! State dicts in files.
 
 use crate::ModelError;
+use atomic_write_file::AtomicWriteFile;
 use burn::store::pytorch::{PytorchError, PytorchReader};
 use burn::store::{ModuleStore, SafetensorsStore, bridge};
-use burn::tensor::TensorData;
+use burn::tensor::{DType, TensorData};
+use safetensors::tensor::{Dtype, TensorView};
+use std::collections::HashMap;
+use std::io::Write;
 use std::path::Path;
 
 /// The tensors of a checkpoint by key, in the order of the keys.
@@ -17,14 +21,41 @@ use std::path::Path;
 pub fn read_state_dict(path: &Path) -> Result<Vec<(String, TensorData)>, ModelError> {
     std::fs::metadata(path).map_err(|source| ModelError::Io { path: path.to_owned(), source })?;
     let tensors = if path.extension().is_some_and(|extension| extension == "safetensors") {
-        safetensors(path)
+        read_safetensors(path)
     } else {
-        pytorch(path)
+        read_pytorch(path)
     };
     tensors.map_err(|problem| ModelError::InvalidFile { path: path.to_owned(), problem })
 }
 
-fn safetensors(path: &Path) -> Result<Vec<(String, TensorData)>, String> {
+/// Writes tensors by key as a safetensors file that PyTorch reads, whole or not at all.
+///
+/// # Errors
+///
+/// [`ModelError::InvalidTensor`] if a tensor holds neither f32 nor i64; [`ModelError::Io`] if the file cannot be
+/// written.
+pub fn write_state_dict(path: &Path, tensors: &[(String, TensorData)]) -> Result<(), ModelError> {
+    let mut views = Vec::with_capacity(tensors.len());
+    for (key, data) in tensors {
+        let dtype = match data.dtype() {
+            DType::F32 => Dtype::F32,
+            DType::I64 => Dtype::I64,
+            other => {
+                let problem = format!("its numbers are {other:?}, expected F32 or I64");
+                return Err(ModelError::InvalidTensor { key: key.clone(), problem });
+            }
+        };
+        let view = TensorView::new(dtype, data.shape().to_vec(), data.bytes());
+        views.push((key, view.expect("tensor data are as long as their shape says")));
+    }
+    let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let io = |source| ModelError::Io { path: path.to_owned(), source };
+    let bytes = safetensors::serialize(views, Some(format)).map_err(|error| io(std::io::Error::other(error)))?;
+    let mut file = AtomicWriteFile::open(path).map_err(io)?;
+    file.write_all(&bytes).and_then(|()| file.commit()).map_err(io)
+}
+
+fn read_safetensors(path: &Path) -> Result<Vec<(String, TensorData)>, String> {
     let mut store = SafetensorsStore::from_file(path);
     let tensors = store.get_all_tensors().map_err(|error| error.to_string())?;
     let read = |(key, tensor)| {
@@ -34,7 +65,7 @@ fn safetensors(path: &Path) -> Result<Vec<(String, TensorData)>, String> {
     tensors.iter().map(read).collect()
 }
 
-fn pytorch(path: &Path) -> Result<Vec<(String, TensorData)>, String> {
+fn read_pytorch(path: &Path) -> Result<Vec<(String, TensorData)>, String> {
     let reader = match PytorchReader::with_top_level_key(path, "state_dict") {
         Err(PytorchError::KeyNotFound(_)) => PytorchReader::new(path),
         read => read,

@@ -109,30 +109,15 @@ mod tests {
         SupernetConfig::new(space).unwrap().with_seed(seed).init(device)
     }
 
-    /// The parameters of a supernet under the keys that the original's older generation would give them.
+    /// The state dict of a supernet in the original's older naming generation, without the counters.
     fn state_dict(supernet: &Supernet) -> Vec<(String, TensorData)> {
-        struct Collect<'a> {
-            space: &'a SearchSpace,
-            path: Vec<String>,
-            tensors: Vec<(String, TensorData)>,
-        }
-        impl ModuleVisitor for Collect<'_> {
-            fn enter_module(&mut self, name: &str, _: &str) {
-                self.path.push(name.to_owned());
-            }
-            fn exit_module(&mut self, _: &str, _: &str) {
-                self.path.pop();
-            }
-            fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
-                let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
-                let key = original_name(&path, self.space).replace(".conv.depth", ".mobile_inverted_conv.depth");
-                let key = key.replace(".bn.", ".bn.bn.");
-                self.tensors.push((key, parameter.val().into_data()));
-            }
-        }
-        let mut collect = Collect { space: supernet.space(), path: Vec::new(), tensors: Vec::new() };
-        supernet.visit(&mut collect);
-        collect.tensors
+        let mut tensors = supernet.to_original();
+        tensors.retain(|(key, _)| !key.ends_with("num_batches_tracked"));
+        let old = |key: String| match key.strip_prefix("blocks.") {
+            Some(rest) => format!("blocks.{}", rest.replacen(".conv.", ".mobile_inverted_conv.", 1)),
+            None => key,
+        };
+        tensors.into_iter().map(|(key, data)| (old(key), data)).collect()
     }
 
     #[test]
@@ -161,7 +146,7 @@ mod tests {
     fn all_that_does_not_fit_is_listed_at_once() {
         let device = Device::flex();
         let mut source = state_dict(&supernet(1, 5, &device));
-        source.retain(|(key, _)| key != "first_conv.bn.bn.weight");
+        source.retain(|(key, _)| key != "first_conv.bn.weight");
         source.push(("teacher.weight".into(), TensorData::from([1.0f32])));
         source.push(("first_conv.bn.bn.num_batches_tracked".into(), TensorData::from([7i64])));
         let (imported, report) = supernet(2, 10, &device).import_original(source).unwrap();

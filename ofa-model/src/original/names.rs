@@ -17,6 +17,15 @@ pub(super) fn canonical(key: &str) -> String {
     parts.join(".")
 }
 
+/// The key in the original's supernet of a parameter by its canonical name: all blocks but the first are elastic.
+pub(super) fn supernet_key(name: &str) -> String {
+    if name.starts_with("blocks.") && !name.starts_with("blocks.0.") {
+        name.replace(".bn.", ".bn.bn.").replace(".conv.weight", ".conv.conv.weight")
+    } else {
+        name.to_owned()
+    }
+}
+
 /// The canonical name, in the original, of the supernet's parameter at `path`.
 ///
 /// The original numbers blocks through all stages, the fixed first block being 0, and gives every stage its greatest

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use ofa_model::kernels::hard_sigmoid;
 use ofa_model::{
     Activation, Arch, BlockShape, OriginalArch, SearchSpace, Statistics, Subnet, Supernet, SupernetConfig,
-    make_divisible, read_state_dict,
+    make_divisible, read_state_dict, write_state_dict,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
@@ -370,6 +370,24 @@ fn checkpoints_of_torch_are_read() {
             assert_eq!(&found[key], expected, "{key}");
         }
     }
+}
+
+#[test]
+fn a_supernet_leaves_as_it_came() {
+    let golden: Golden = golden_json("mbv3_w1.0.json");
+    let state = state_dict("mbv3_w1.0", &golden, 1000);
+    let supernet = supernet("mbv3_w1.0", &golden, SearchSpace::mobilenet_v3(1.0, 1000));
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("supernet.safetensors");
+    write_state_dict(&path, &supernet.to_original()).unwrap();
+    let found: BTreeMap<_, _> = read_state_dict(&path).unwrap().into_iter().collect();
+    for (key, expected) in &state {
+        assert_eq!(&found[key], expected, "{key}");
+        if let Some(norm) = key.strip_suffix("running_var") {
+            assert_eq!(found[&format!("{norm}num_batches_tracked")], TensorData::new(vec![0i64], [0; 0]));
+        }
+    }
+    assert_eq!(found.len(), 475, "as many entries as the state dict of the original");
 }
 
 #[test]
