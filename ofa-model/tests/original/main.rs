@@ -349,8 +349,8 @@ fn smaller_kernels_are_transformed_as_in_the_original() {
     for kernel_size in [3, 5, 7] {
         let mut arch = supernet.space().smallest();
         arch.stages[0].blocks[0].kernel_size = kernel_size;
-        let tensors = supernet.subnet(&arch).collect(None, None, false).into_iter();
-        let kernel = tensors.filter(|tensor| tensor.name == "blocks.1.depthwise.weight").next_back().unwrap();
+        let mut tensors = supernet.subnet(&arch).collect(None, None, false).into_iter();
+        let kernel = tensors.find(|tensor| tensor.name == "blocks.1.depthwise.weight").unwrap();
         let found = numbers(&bridge::into_data(kernel).unwrap());
         let expected = numbers(&units[&format!("sepconv.block1.in48.ks{kernel_size}")]);
         let difference = max_difference(&found, &expected);
