@@ -8,8 +8,8 @@ use burn::tensor::{Tensor, TensorData};
 impl Supernet {
     /// The weights and running statistics under the keys, and in the shapes, of the original's `OFAMobileNetV3`.
     ///
-    /// Keys are those of its newer naming generation, so that PyTorch loads them strictly; every batch norm gets the
-    /// counter `num_batches_tracked` (i64) that PyTorch wants, at 0. The way back is [`Supernet::import_original`], the
+    /// Keys are those of its newer naming generation, all that a strict load wants: every batch norm gets PyTorch's
+    /// counter `num_batches_tracked` (i64) too, at 0. The way back is [`Supernet::import_original`], the
     /// way into a file [`write_state_dict`](crate::write_state_dict).
     pub fn to_original(&self) -> Vec<(String, TensorData)> {
         let mut export = Export { space: self.space(), path: Vec::new(), tensors: Vec::new() };

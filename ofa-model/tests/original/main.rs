@@ -189,8 +189,8 @@ fn logits_are_those_of_the_original(kind: &str, width: f64) {
 /// How far two correct programs that sum in f32 may be apart.
 ///
 /// The largest networks, of random weights, are badly conditioned: at 160 px and more, where their logits spread over
-/// tens, moving every pixel by its last bit moves logits by up to 4e-4 of the spread, as much as any difference seen
-/// here. All other networks move by less than 3e-6 and differ by less than 3e-6.
+/// tens, moving every pixel by its last bit moves logits by up to 4e-4 of the spread, more than any difference seen
+/// here. The other networks differ by less than 3e-6.
 fn tolerance(subnet: &str, expected: &[f32]) -> f32 {
     match subnet {
         "max" => 5e-4 * if spread(expected) > 12.0 { spread(expected) } else { 1.0 },
