@@ -1,5 +1,6 @@
 //! What can go wrong with spaces, archs and weights.
 
+use crate::ImportReport;
 use std::path::PathBuf;
 
 /// Errors of this crate: bad input, never a bug.
@@ -57,5 +58,31 @@ pub enum ModelError {
         path: PathBuf,
         /// What is wrong with it.
         problem: String,
+    },
+    /// An arch of the original has a list of a wrong length.
+    #[error("`{list}` of an arch of the original has {found} entries, `{space}` needs {expected}")]
+    InvalidOriginalArch {
+        /// The list: `ks`, `e` or `d`.
+        list: &'static str,
+        /// Its length.
+        found: usize,
+        /// The length it must have: one entry for every block of the greatest depth, or for every stage.
+        expected: usize,
+        /// Name of the space.
+        space: String,
+    },
+    /// A tensor of a checkpoint cannot be imported.
+    #[error("tensor `{key}`: {problem}")]
+    InvalidTensor {
+        /// Key of the tensor.
+        key: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Tensors and parameters do not fit each other.
+    #[error("the weights do not fit this supernet (another space, width or number of classes?): {report}")]
+    IncompleteImport {
+        /// Everything that does not fit.
+        report: ImportReport,
     },
 }

@@ -247,7 +247,8 @@ fn not_ascending<T: PartialOrd + Display + Default>(name: &str, values: &[T]) ->
     (!ascending).then(|| format!("{name} [{}] must be positive and strictly ascending", list(values)))
 }
 
-fn list<T: Display>(values: &[T]) -> String {
+/// The values, separated by commas.
+pub(crate) fn list<T: Display>(values: &[T]) -> String {
     values.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
 }
 

@@ -1,0 +1,28 @@
+//! The PyTorch original of the paper: its weights, its names and its archs, brought here and taken back.
+//!
+//! A state dict of the original's `OFAMobileNetV3` becomes a [`Supernet`](crate::Supernet) of
+//! [`SearchSpace::mobilenet_v3`](crate::SearchSpace::mobilenet_v3) with the running statistics that came with it:
+//!
+//! ```no_run
+//! use burn::tensor::Device;
+//! use ofa_model::{SearchSpace, SupernetConfig, read_state_dict, write_state_dict};
+//!
+//! let config = SupernetConfig::new(SearchSpace::mobilenet_v3(1.2, 1000))?;
+//! let tensors = read_state_dict("ofa_mbv3_d234_e346_k357_w1.2.pth".as_ref())?;
+//! let (supernet, report) = config.init(&Device::flex()).import_original(tensors)?;
+//! report.check()?;
+//! // And back, for PyTorch's `load_state_dict`.
+//! write_state_dict("supernet.safetensors".as_ref(), &supernet.to_original())?;
+//! # Ok::<(), ofa_model::ModelError>(())
+//! ```
+
+mod arch;
+mod file;
+mod import;
+mod names;
+mod report;
+mod state_dict;
+
+pub use arch::OriginalArch;
+pub use file::{read_state_dict, write_state_dict};
+pub use report::{ImportReport, MisShaped};

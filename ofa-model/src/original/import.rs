@@ -1,0 +1,182 @@
+//! A state dict of the original as the weights of a supernet.
+
+use super::names::{canonical, original_name};
+use super::{ImportReport, MisShaped};
+use crate::{ModelError, SearchSpace, Supernet};
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Tensor, TensorData};
+use std::collections::BTreeMap;
+
+impl Supernet {
+    /// This supernet with the weights and running statistics of a state dict of the original's `OFAMobileNetV3`.
+    ///
+    /// `tensors` are its entries by key, as [`read_state_dict`](crate::read_state_dict) gives them; both naming
+    /// generations are understood. Shapes are the original's: convolutions `[out, in / groups, height, width]`, linear
+    /// layers `[out, in]`, kernel transforms `[to * to, to * to]`, used as `flattened kernel * transposed matrix`.
+    /// Numbers become f32, whatever float type they come in. The counters `num_batches_tracked` are skipped: with the
+    /// original's fixed momentum nothing is computed from them.
+    ///
+    /// A checkpoint has one set of running statistics for all subnets. [`Statistics::Running`](crate::Statistics) uses
+    /// them as they are; a subnet they were not measured on needs [`Subnet::calibrate`](crate::Subnet::calibrate).
+    ///
+    /// What does not fit is reported, not guessed at: see [`ImportReport`].
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::InvalidTensor`] if a tensor does not hold floats or two keys name the same parameter.
+    pub fn import_original(
+        self,
+        tensors: impl IntoIterator<Item = (String, TensorData)>,
+    ) -> Result<(Self, ImportReport), ModelError> {
+        let mut waiting = BTreeMap::new();
+        for (key, data) in tensors {
+            if key.ends_with("num_batches_tracked") {
+                continue;
+            }
+            if !data.dtype().is_float() {
+                let problem = format!("its numbers are {:?}, expected floats", data.dtype());
+                return Err(ModelError::InvalidTensor { key, problem });
+            }
+            if let Some((twin, _)) = waiting.insert(canonical(&key), (key.clone(), data)) {
+                let problem = format!("`{twin}` names the same parameter, keep one of them");
+                return Err(ModelError::InvalidTensor { key, problem });
+            }
+        }
+        let space = self.space().clone();
+        let mut import = Import { space: &space, waiting, path: Vec::new(), report: ImportReport::default() };
+        let supernet = self.map(&mut import);
+        let Import { waiting, mut report, .. } = import;
+        report.unused = waiting.into_values().map(|(key, _)| key).collect();
+        Ok((supernet, report))
+    }
+}
+
+/// Hands each parameter its tensor on a walk over the supernet.
+struct Import<'a> {
+    space: &'a SearchSpace,
+    /// Key and values of the tensors without a parameter so far, by canonical name.
+    waiting: BTreeMap<String, (String, TensorData)>,
+    path: Vec<String>,
+    report: ImportReport,
+}
+
+impl ModuleMapper for Import<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        let name = original_name(&path, self.space);
+        let Some((key, data)) = self.waiting.remove(&name) else {
+            self.report.missing.push(name);
+            return parameter;
+        };
+        let shape = parameter.dims();
+        let found = data.shape().to_vec();
+        if !holds(&found, &shape) {
+            self.report.mis_shaped.push(MisShaped { key, found, expected: shape.to_vec() });
+            return parameter;
+        }
+        let numbers: Vec<f32> =
+            data.convert::<f32>().try_into_vec().expect("a tensor converted to f32 holds f32 of its own shape");
+        let trainable = parameter.is_require_grad();
+        parameter.map(|old| {
+            let new = Tensor::from_data(TensorData::new(numbers, shape), &old.device());
+            new.set_require_grad(trainable)
+        })
+    }
+}
+
+/// Whether a tensor of shape `found` is a parameter of shape `expected`: a 1x1 convolution of a pooled map is a matrix.
+fn holds(found: &[usize], expected: &[usize]) -> bool {
+    found == expected || found.strip_suffix(&[1, 1]) == Some(expected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SupernetConfig;
+    use burn::module::ModuleVisitor;
+    use burn::tensor::{Device, Int};
+
+    fn supernet(seed: u64, classes: usize, device: &Device) -> Supernet {
+        let space = SearchSpace::small_mobilenet_v3(1, classes);
+        SupernetConfig::new(space).unwrap().with_seed(seed).init(device)
+    }
+
+    /// The state dict of a supernet in the original's older naming generation, without the counters.
+    fn state_dict(supernet: &Supernet) -> Vec<(String, TensorData)> {
+        let mut tensors = supernet.to_original();
+        tensors.retain(|(key, _)| !key.ends_with("num_batches_tracked"));
+        let old = |key: String| match key.strip_prefix("blocks.") {
+            Some(rest) => format!("blocks.{}", rest.replacen(".conv.", ".mobile_inverted_conv.", 1)),
+            None => key,
+        };
+        tensors.into_iter().map(|(key, data)| (old(key), data)).collect()
+    }
+
+    #[test]
+    fn every_parameter_takes_part_and_stays_trainable_or_not() {
+        let device = Device::flex().autodiff();
+        let source = state_dict(&supernet(1, 10, &Device::flex()));
+        let (imported, report) = supernet(2, 10, &device).import_original(source.clone()).unwrap();
+        assert!(report.is_complete(), "{report}");
+        assert_eq!(state_dict(&imported), source);
+
+        struct Trainable(usize, usize);
+        impl ModuleVisitor for Trainable {
+            fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+                if parameter.is_require_grad() { self.0 += 1 } else { self.1 += 1 }
+            }
+        }
+        let count = |supernet: &Supernet| {
+            let mut count = Trainable(0, 0);
+            supernet.visit(&mut count);
+            (count.0, count.1)
+        };
+        assert_eq!(count(&imported), count(&supernet(2, 10, &device)));
+    }
+
+    #[test]
+    fn all_that_does_not_fit_is_listed_at_once() {
+        let device = Device::flex();
+        let mut source = state_dict(&supernet(1, 5, &device));
+        source.retain(|(key, _)| key != "first_conv.bn.weight");
+        source.push(("teacher.weight".into(), TensorData::from([1.0f32])));
+        source.push(("first_conv.bn.bn.num_batches_tracked".into(), TensorData::from([7i64])));
+        let (imported, report) = supernet(2, 10, &device).import_original(source).unwrap();
+        assert_eq!(report.missing, ["first_conv.bn.weight"]);
+        assert_eq!(report.unused, ["teacher.weight"]);
+        let message = report.check().unwrap_err().to_string();
+        for part in [
+            "1 missing: first_conv.bn.weight",
+            "1 unused: teacher.weight",
+            "2 mis-shaped: ",
+            "classifier.linear.weight is [5, 128], expected [10, 128]",
+        ] {
+            assert!(message.contains(part), "{message}");
+        }
+        let classifier = |supernet: &Supernet| state_dict(supernet).pop();
+        assert_eq!(classifier(&imported), classifier(&supernet(2, 10, &device)), "what does not fit is left alone");
+    }
+
+    #[test]
+    fn ambiguous_and_integer_tensors_are_refused() {
+        let device = Device::flex();
+        let one = || TensorData::from([1.0f32]);
+        let message = |tensors: Vec<(&str, TensorData)>| {
+            let tensors = tensors.into_iter().map(|(key, data)| (key.to_owned(), data));
+            supernet(1, 10, &device).import_original(tensors).unwrap_err().to_string()
+        };
+        let twins = message(vec![("first_conv.bn.bias", one()), ("first_conv.bn.bn.bias", one())]);
+        assert!(twins.contains("`first_conv.bn.bn.bias`: `first_conv.bn.bias` names the same"), "{twins}");
+        let integer = Tensor::<1, Int>::from_ints([1, 2], &device).into_data();
+        let integer = message(vec![("first_conv.bn.bias", integer)]);
+        assert!(integer.contains("expected floats"), "{integer}");
+    }
+}
