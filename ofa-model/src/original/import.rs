@@ -157,7 +157,7 @@ mod tests {
             "1 missing: first_conv.bn.weight",
             "1 unused: teacher.weight",
             "2 mis-shaped: ",
-            "classifier.linear.weight is [5, 128], expected [10, 128]",
+            "classifier.linear.weight is [5, 192], expected [10, 192]",
         ] {
             assert!(message.contains(part), "{message}");
         }
