@@ -9,6 +9,7 @@
 
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Distribution, Int, Tensor};
+use experiments::threads::compute_on_this_thread;
 use ofa_data::ImageBatch;
 use ofa_model::{Arch, SearchSpace, Supernet, SupernetConfig};
 use ofa_train::{StepTargets, shrink_step};
@@ -20,6 +21,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const BATCH_SIZES: [usize; 3] = [32, 64, 128];
 
 fn main() -> Result<()> {
+    compute_on_this_thread()?;
     let rounds: usize = match std::env::args().nth(1) {
         Some(rounds) => rounds.parse().context("the argument is a number of rounds")?,
         None => 10,

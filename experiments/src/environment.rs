@@ -7,7 +7,7 @@ use std::process::Command;
 pub fn machine(device: &str) -> Machine {
     Machine {
         device: device.to_owned(),
-        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        threads: rayon::current_num_threads(),
         processor: processor().unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
         system: std::env::consts::OS.to_owned(),
         revision: revision().unwrap_or_else(|| "unknown".to_owned()),

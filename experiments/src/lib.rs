@@ -12,3 +12,4 @@ pub mod scenarios;
 pub mod specialise;
 pub mod start;
 pub mod tables;
+pub mod threads;

@@ -16,6 +16,7 @@ use experiments::run_dir::RunDir;
 use experiments::scenarios::{Tables, answer_all};
 use experiments::specialise::Specialiser;
 use experiments::start::{self, Options};
+use experiments::threads::compute_on_this_thread;
 use experiments::{device, environment, report, tables};
 use ofa_model::SupernetConfig;
 use ofa_train::{CheckpointDir, ShrinkRun, ShrinkSchedule, UniformSampler, shrink};
@@ -28,7 +29,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let stop = Arc::new(AtomicBool::new(false));
-    let result = start::on_interrupt(stop.clone())
+    let result = compute_on_this_thread()
+        .and_then(|()| start::on_interrupt(stop.clone()))
         .and_then(|()| start::open(&Options::parse()))
         .and_then(|(config, dir)| run(&config, &dir, &stop).map_err(|error| start::with_next_step(error, &dir)));
     start::exit_code(result)

@@ -75,8 +75,7 @@ pub trait NormBackend: Backend {
         epsilon: f64,
         activation: Activation,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let r = Self::batch_norm_train(input, gamma, beta, epsilon);
-        (composed::activate::<Self>(r.output, activation), r.mean, r.variance)
+        general::norm_train::<Self>(input, gamma, beta, epsilon, activation)
     }
 
     /// Gradients of input, gamma and beta.
@@ -90,10 +89,7 @@ pub trait NormBackend: Backend {
         epsilon: f64,
         activation: Activation,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let pre = Self::batch_norm_train(input.clone(), gamma.clone(), beta, epsilon).output;
-        let gradient = composed::activation_gradient::<Self>(pre, output_gradient, activation);
-        let r = Self::batch_norm_train_backward(input, gamma, mean, variance, epsilon, gradient);
-        (r.x_grad, r.gamma_grad, r.beta_grad)
+        general::norm_train_backward::<Self>(input, gamma, beta, mean, variance, output_gradient, epsilon, activation)
     }
 
     /// `activation(input * scale + shift)`, scale and shift by channel.
@@ -103,8 +99,49 @@ pub trait NormBackend: Backend {
         shift: FloatTensor<Self>,
         activation: Activation,
     ) -> FloatTensor<Self> {
-        let scaled = Self::float_mul(input, composed::by_channel::<Self>(scale));
-        composed::activate::<Self>(Self::float_add(scaled, composed::by_channel::<Self>(shift)), activation)
+        general::affine::<Self>(input, scale, shift, activation)
+    }
+}
+
+/// The ops as burn's own.
+mod general {
+    use super::{Activation, Backend, FloatTensor, Triple, composed};
+
+    pub(super) fn norm_train<B: Backend>(
+        input: FloatTensor<B>,
+        gamma: FloatTensor<B>,
+        beta: FloatTensor<B>,
+        epsilon: f64,
+        activation: Activation,
+    ) -> Triple<B> {
+        let r = B::batch_norm_train(input, gamma, beta, epsilon);
+        (composed::activate::<B>(r.output, activation), r.mean, r.variance)
+    }
+
+    pub(super) fn norm_train_backward<B: Backend>(
+        input: FloatTensor<B>,
+        gamma: FloatTensor<B>,
+        beta: FloatTensor<B>,
+        mean: FloatTensor<B>,
+        variance: FloatTensor<B>,
+        output_gradient: FloatTensor<B>,
+        epsilon: f64,
+        activation: Activation,
+    ) -> Triple<B> {
+        let pre = B::batch_norm_train(input.clone(), gamma.clone(), beta, epsilon).output;
+        let gradient = composed::activation_gradient::<B>(pre, output_gradient, activation);
+        let r = B::batch_norm_train_backward(input, gamma, mean, variance, epsilon, gradient);
+        (r.x_grad, r.gamma_grad, r.beta_grad)
+    }
+
+    pub(super) fn affine<B: Backend>(
+        input: FloatTensor<B>,
+        scale: FloatTensor<B>,
+        shift: FloatTensor<B>,
+        activation: Activation,
+    ) -> FloatTensor<B> {
+        let scaled = B::float_mul(input, composed::by_channel::<B>(scale));
+        composed::activate::<B>(B::float_add(scaled, composed::by_channel::<B>(shift)), activation)
     }
 }
 

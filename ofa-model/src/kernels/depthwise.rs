@@ -27,8 +27,7 @@ pub fn depthwise_conv2d(input: Tensor<4>, weight: Tensor<4>, stride: usize) -> T
 pub trait DepthwiseBackend: Backend {
     /// The convolution.
     fn depthwise(input: FloatTensor<Self>, weight: FloatTensor<Self>, stride: usize) -> FloatTensor<Self> {
-        let options = options(&weight.shape(), stride);
-        Self::conv2d(input, weight, None, options)
+        general::forward::<Self>(input, weight, stride)
     }
 
     /// Gradient of the input.
@@ -38,8 +37,7 @@ pub trait DepthwiseBackend: Backend {
         output_gradient: FloatTensor<Self>,
         stride: usize,
     ) -> FloatTensor<Self> {
-        let options = options(&weight.shape(), stride);
-        Self::conv2d_x_backward(input, weight, output_gradient, options)
+        general::input_gradient::<Self>(input, weight, output_gradient, stride)
     }
 
     /// Gradient of the weight.
@@ -49,14 +47,43 @@ pub trait DepthwiseBackend: Backend {
         output_gradient: FloatTensor<Self>,
         stride: usize,
     ) -> FloatTensor<Self> {
-        let options = options(&weight.shape(), stride);
-        Self::conv2d_weight_backward(input, weight, output_gradient, options)
+        general::weight_gradient::<Self>(input, weight, output_gradient, stride)
     }
 }
 
-fn options(weight: &burn::tensor::Shape, stride: usize) -> ConvOptions<2> {
-    let (channels, kernel_size) = (weight[0], weight[2]);
-    ConvOptions::new([stride; 2], [kernel_size / 2; 2], [1; 2], channels)
+/// The ops as burn's general convolution.
+mod general {
+    use super::{Backend, ConvOptions, FloatTensor, TensorMetadata};
+
+    fn options<B: Backend>(weight: &FloatTensor<B>, stride: usize) -> ConvOptions<2> {
+        let (channels, kernel_size) = (weight.shape()[0], weight.shape()[2]);
+        ConvOptions::new([stride; 2], [kernel_size / 2; 2], [1; 2], channels)
+    }
+
+    pub(super) fn forward<B: Backend>(input: FloatTensor<B>, weight: FloatTensor<B>, stride: usize) -> FloatTensor<B> {
+        let options = options::<B>(&weight, stride);
+        B::conv2d(input, weight, None, options)
+    }
+
+    pub(super) fn input_gradient<B: Backend>(
+        input: FloatTensor<B>,
+        weight: FloatTensor<B>,
+        output_gradient: FloatTensor<B>,
+        stride: usize,
+    ) -> FloatTensor<B> {
+        let options = options::<B>(&weight, stride);
+        B::conv2d_x_backward(input, weight, output_gradient, options)
+    }
+
+    pub(super) fn weight_gradient<B: Backend>(
+        input: FloatTensor<B>,
+        weight: FloatTensor<B>,
+        output_gradient: FloatTensor<B>,
+        stride: usize,
+    ) -> FloatTensor<B> {
+        let options = options::<B>(&weight, stride);
+        B::conv2d_weight_backward(input, weight, output_gradient, options)
+    }
 }
 
 #[cfg(feature = "tch")]

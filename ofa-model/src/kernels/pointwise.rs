@@ -25,41 +25,64 @@ pub fn pointwise_conv2d(input: Tensor<4>, weight: Tensor<4>) -> Tensor<4> {
 pub trait PointwiseBackend: Backend {
     /// The convolution.
     fn pointwise(input: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
-        let [batch, _, height, width] = sizes::<Self>(&input);
-        let [out, _, _, _] = sizes::<Self>(&weight);
-        let output = Self::float_matmul(matrix::<Self>(weight), columns::<Self>(input));
-        Self::float_reshape(output, Shape::from([batch, out, height, width]))
+        general::forward::<Self>(input, weight)
     }
 
     /// Gradient of the input.
     fn pointwise_input_gradient(weight: FloatTensor<Self>, output_gradient: FloatTensor<Self>) -> FloatTensor<Self> {
-        let [batch, _, height, width] = sizes::<Self>(&output_gradient);
-        let [_, input, _, _] = sizes::<Self>(&weight);
-        let transposed = Self::float_swap_dims(matrix::<Self>(weight), 1, 2);
-        let gradient = Self::float_matmul(transposed, columns::<Self>(output_gradient));
-        Self::float_reshape(gradient, Shape::from([batch, input, height, width]))
+        general::input_gradient::<Self>(weight, output_gradient)
     }
 
     /// Gradient of the weight.
     fn pointwise_weight_gradient(input: FloatTensor<Self>, output_gradient: FloatTensor<Self>) -> FloatTensor<Self> {
-        let [_, channels, _, _] = sizes::<Self>(&input);
-        let [_, out, _, _] = sizes::<Self>(&output_gradient);
-        let transposed = Self::float_swap_dims(columns::<Self>(input), 1, 2);
-        let by_image = Self::float_matmul(columns::<Self>(output_gradient), transposed);
-        Self::float_reshape(Self::float_sum_dim(by_image, 0), Shape::from([out, channels, 1, 1]))
+        general::weight_gradient::<Self>(input, output_gradient)
     }
 }
 
-/// `[batch, channels, height, width]` as `[batch, channels, pixels]`.
-fn columns<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
-    let [batch, channels, height, width] = sizes::<B>(&tensor);
-    B::float_reshape(tensor, Shape::from([batch, channels, height * width]))
-}
+/// The ops as burn's products of matrices.
+mod general {
+    use super::{Backend, FloatTensor, Shape, sizes};
 
-/// `[out, in, 1, 1]` as `[1, out, in]`.
-fn matrix<B: Backend>(weight: FloatTensor<B>) -> FloatTensor<B> {
-    let [out, input, _, _] = sizes::<B>(&weight);
-    B::float_reshape(weight, Shape::from([1, out, input]))
+    pub(super) fn forward<B: Backend>(input: FloatTensor<B>, weight: FloatTensor<B>) -> FloatTensor<B> {
+        let [batch, _, height, width] = sizes::<B>(&input);
+        let [out, _, _, _] = sizes::<B>(&weight);
+        let output = B::float_matmul(matrix::<B>(weight), columns::<B>(input));
+        B::float_reshape(output, Shape::from([batch, out, height, width]))
+    }
+
+    pub(super) fn input_gradient<B: Backend>(
+        weight: FloatTensor<B>,
+        output_gradient: FloatTensor<B>,
+    ) -> FloatTensor<B> {
+        let [batch, _, height, width] = sizes::<B>(&output_gradient);
+        let [_, input, _, _] = sizes::<B>(&weight);
+        let transposed = B::float_swap_dims(matrix::<B>(weight), 1, 2);
+        let gradient = B::float_matmul(transposed, columns::<B>(output_gradient));
+        B::float_reshape(gradient, Shape::from([batch, input, height, width]))
+    }
+
+    pub(super) fn weight_gradient<B: Backend>(
+        input: FloatTensor<B>,
+        output_gradient: FloatTensor<B>,
+    ) -> FloatTensor<B> {
+        let [_, channels, _, _] = sizes::<B>(&input);
+        let [_, out, _, _] = sizes::<B>(&output_gradient);
+        let transposed = B::float_swap_dims(columns::<B>(input), 1, 2);
+        let by_image = B::float_matmul(columns::<B>(output_gradient), transposed);
+        B::float_reshape(B::float_sum_dim(by_image, 0), Shape::from([out, channels, 1, 1]))
+    }
+
+    /// `[batch, channels, height, width]` as `[batch, channels, pixels]`.
+    fn columns<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
+        let [batch, channels, height, width] = sizes::<B>(&tensor);
+        B::float_reshape(tensor, Shape::from([batch, channels, height * width]))
+    }
+
+    /// `[out, in, 1, 1]` as `[1, out, in]`.
+    fn matrix<B: Backend>(weight: FloatTensor<B>) -> FloatTensor<B> {
+        let [out, input, _, _] = sizes::<B>(&weight);
+        B::float_reshape(weight, Shape::from([1, out, input]))
+    }
 }
 
 #[cfg(feature = "tch")]

@@ -50,26 +50,22 @@ pub fn squeeze_excite(input: Tensor<4>, weights: GateWeights) -> Tensor<4> {
 pub trait PlaneBackend: Backend {
     /// Means over the pixels, `[batch, channels]`.
     fn plane_means(input: FloatTensor<Self>) -> FloatTensor<Self> {
-        let [batch, channels, height, width] = composed::sizes::<Self>(&input);
-        let planes = Self::float_reshape(input, Shape::from([batch * channels, height * width]));
-        Self::float_reshape(Self::float_mean_dim(planes, 1), Shape::from([batch, channels]))
+        general::means::<Self>(input)
     }
 
     /// Sums over the pixels of the product of two tensors, `[batch, channels]`.
     fn plane_dots(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
-        let [batch, channels, height, width] = composed::sizes::<Self>(&a);
-        let products = Self::float_reshape(Self::float_mul(a, b), Shape::from([batch * channels, height * width]));
-        Self::float_reshape(Self::float_sum_dim(products, 1), Shape::from([batch, channels]))
+        general::dots::<Self>(a, b)
     }
 
     /// `input * scale`, scale `[batch, channels]`.
     fn plane_scale(input: FloatTensor<Self>, scale: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::float_mul(input, planes::<Self>(scale))
+        general::scale::<Self>(input, scale)
     }
 
     /// `input * scale + shift`, scale and shift `[batch, channels]`.
     fn plane_affine(input: FloatTensor<Self>, scale: FloatTensor<Self>, shift: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::float_add(Self::plane_scale(input, scale), planes::<Self>(shift))
+        general::affine::<Self>(input, scale, shift)
     }
 
     /// The gated input.
@@ -90,10 +86,39 @@ impl PlaneBackend for burn::backend::LibTorch {}
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 impl PlaneBackend for burn::backend::Cube {}
 
-/// `[batch, channels]` as `[batch, channels, 1, 1]`.
-fn planes<B: Backend>(matrix: FloatTensor<B>) -> FloatTensor<B> {
-    let [batch, channels] = [matrix.shape()[0], matrix.shape()[1]];
-    B::float_reshape(matrix, Shape::from([batch, channels, 1, 1]))
+/// The ops as burn's own.
+mod general {
+    use super::{Backend, FloatTensor, Shape, TensorMetadata, composed};
+
+    pub(super) fn means<B: Backend>(input: FloatTensor<B>) -> FloatTensor<B> {
+        let [batch, channels, height, width] = composed::sizes::<B>(&input);
+        let rows = B::float_reshape(input, Shape::from([batch * channels, height * width]));
+        B::float_reshape(B::float_mean_dim(rows, 1), Shape::from([batch, channels]))
+    }
+
+    pub(super) fn dots<B: Backend>(a: FloatTensor<B>, b: FloatTensor<B>) -> FloatTensor<B> {
+        let [batch, channels, height, width] = composed::sizes::<B>(&a);
+        let products = B::float_reshape(B::float_mul(a, b), Shape::from([batch * channels, height * width]));
+        B::float_reshape(B::float_sum_dim(products, 1), Shape::from([batch, channels]))
+    }
+
+    pub(super) fn scale<B: Backend>(input: FloatTensor<B>, scale: FloatTensor<B>) -> FloatTensor<B> {
+        B::float_mul(input, planes::<B>(scale))
+    }
+
+    pub(super) fn affine<B: Backend>(
+        input: FloatTensor<B>,
+        scale: FloatTensor<B>,
+        shift: FloatTensor<B>,
+    ) -> FloatTensor<B> {
+        B::float_add(self::scale::<B>(input, scale), planes::<B>(shift))
+    }
+
+    /// `[batch, channels]` as `[batch, channels, 1, 1]`.
+    pub(super) fn planes<B: Backend>(matrix: FloatTensor<B>) -> FloatTensor<B> {
+        let [batch, channels] = [matrix.shape()[0], matrix.shape()[1]];
+        B::float_reshape(matrix, Shape::from([batch, channels, 1, 1]))
+    }
 }
 
 /// The gate and what its gradient needs, each a row by image.
@@ -170,7 +195,8 @@ impl<B: PlaneBackend, C: CheckpointStrategy> PlaneBackend for Autodiff<B, C> {
                 let [_, _, height, width] = ops.state;
                 if let [Some(node)] = ops.parents {
                     let share = B::float_div_scalar(gradient, ((height * width) as f64).into());
-                    gradients.register::<B>(node.id, B::float_expand(planes::<B>(share), Shape::from(ops.state)));
+                    gradients
+                        .register::<B>(node.id, B::float_expand(general::planes::<B>(share), Shape::from(ops.state)));
                 }
             }
         }

@@ -1,9 +1,9 @@
 //! Batch norm on the CPU: one pass for the statistics, one for the output.
 
 use super::planes::{Affine, Channel, GradientSums, InputGradient, Moments};
-use super::{Activation, NormBackend};
+use super::{Activation, NormBackend, general};
 use crate::kernels::activation::with_lanes;
-use crate::kernels::plain::{changed_chunks, numbers, sizes, tensor};
+use crate::kernels::plain::{all_f32, changed_chunks, numbers, sizes, tensor};
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use pulp::Arch;
@@ -22,6 +22,9 @@ impl NormBackend for Flex {
         epsilon: f64,
         activation: Activation,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        if !all_f32(&[&input, &gamma, &beta]) {
+            return general::norm_train::<Flex>(input, gamma, beta, epsilon, activation);
+        }
         let planes = Planes::of(&input);
         let (input, gamma, beta) = (input.to_contiguous(), gamma.to_contiguous(), beta.to_contiguous());
         let (mean, variance) = planes.moments(numbers(&input));
@@ -44,6 +47,10 @@ impl NormBackend for Flex {
         epsilon: f64,
         activation: Activation,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        if !all_f32(&[&input, &gamma, &beta, &output_gradient]) {
+            let (g, e, a) = (output_gradient, epsilon, activation);
+            return general::norm_train_backward::<Flex>(input, gamma, beta, mean, variance, g, e, a);
+        }
         let planes = Planes::of(&input);
         let (input, gradient) = (input.to_contiguous(), output_gradient.to_contiguous());
         let vectors = [gamma, beta, mean, variance].map(|vector| vector.to_contiguous());
@@ -65,6 +72,9 @@ impl NormBackend for Flex {
     }
 
     fn affine(input: FlexTensor, scale: FlexTensor, shift: FlexTensor, activation: Activation) -> FlexTensor {
+        if !all_f32(&[&input, &scale, &shift]) {
+            return general::affine::<Flex>(input, scale, shift, activation);
+        }
         let planes = Planes::of(&input);
         let (scale, shift) = (scale.to_contiguous(), shift.to_contiguous());
         planes.affine(input, numbers(&scale), numbers(&shift), activation)

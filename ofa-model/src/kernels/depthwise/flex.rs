@@ -1,11 +1,10 @@
 //! Depthwise convolution on the CPU, plane by plane, as flat filters.
 
 use super::flat::{Correlate, Dots, PADDING};
-use super::{DepthwiseBackend, options};
+use super::{DepthwiseBackend, general};
 use crate::kernels::plain::{all_f32, numbers, parallel_chunks, sizes, tensor};
+use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
-use burn::backend::ops::ModuleOps;
-use burn::backend::{Flex, TensorMetadata};
 use pulp::Arch;
 use rayon::prelude::*;
 
@@ -15,8 +14,7 @@ const IMAGES: usize = 8;
 impl DepthwiseBackend for Flex {
     fn depthwise(input: FlexTensor, weight: FlexTensor, stride: usize) -> FlexTensor {
         let Some(filter) = Filter::of(&input, &weight, stride) else {
-            let options = options(&weight.shape(), stride);
-            return Flex::conv2d(input, weight, None, options);
+            return general::forward::<Flex>(input, weight, stride);
         };
         let (input, weight) = (input.to_contiguous(), weight.to_contiguous());
         tensor(filter.forward(numbers(&input), numbers(&weight)), filter.output_sizes())
@@ -29,8 +27,7 @@ impl DepthwiseBackend for Flex {
         stride: usize,
     ) -> FlexTensor {
         let Some(filter) = Filter::of(&input, &weight, stride) else {
-            let options = options(&weight.shape(), stride);
-            return Flex::conv2d_x_backward(input, weight, output_gradient, options);
+            return general::input_gradient::<Flex>(input, weight, output_gradient, stride);
         };
         let (weight, gradient) = (weight.to_contiguous(), output_gradient.to_contiguous());
         tensor(filter.input_gradient(numbers(&weight), numbers(&gradient)), sizes::<4>(&input))
@@ -43,8 +40,7 @@ impl DepthwiseBackend for Flex {
         stride: usize,
     ) -> FlexTensor {
         let Some(filter) = Filter::of(&input, &weight, stride) else {
-            let options = options(&weight.shape(), stride);
-            return Flex::conv2d_weight_backward(input, weight, output_gradient, options);
+            return general::weight_gradient::<Flex>(input, weight, output_gradient, stride);
         };
         let (input, gradient) = (input.to_contiguous(), output_gradient.to_contiguous());
         tensor(filter.weight_gradient(numbers(&input), numbers(&gradient)), sizes::<4>(&weight))

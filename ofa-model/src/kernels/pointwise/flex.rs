@@ -1,7 +1,7 @@
 //! 1x1 convolution on the CPU, image by image, without packing: the pixels of a channel are a contiguous row.
 
-use super::PointwiseBackend;
-use crate::kernels::plain::{numbers, parallel_chunks, sizes, tensor};
+use super::{PointwiseBackend, general};
+use crate::kernels::plain::{all_f32, numbers, parallel_chunks, sizes, tensor};
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use pulp::{Arch, Simd, WithSimd};
@@ -12,12 +12,18 @@ const IMAGES: usize = 8;
 
 impl PointwiseBackend for Flex {
     fn pointwise(input: FlexTensor, weight: FlexTensor) -> FlexTensor {
+        if !all_f32(&[&input, &weight]) {
+            return general::forward::<Flex>(input, weight);
+        }
         let [out, _, _, _] = sizes(&weight);
         let weight = weight.to_contiguous();
         mix(input, numbers(&weight), out)
     }
 
     fn pointwise_input_gradient(weight: FlexTensor, output_gradient: FlexTensor) -> FlexTensor {
+        if !all_f32(&[&weight, &output_gradient]) {
+            return general::input_gradient::<Flex>(weight, output_gradient);
+        }
         let [out, input, _, _] = sizes(&weight);
         let weight = weight.to_contiguous();
         let weight = numbers(&weight);
@@ -26,6 +32,9 @@ impl PointwiseBackend for Flex {
     }
 
     fn pointwise_weight_gradient(input: FlexTensor, output_gradient: FlexTensor) -> FlexTensor {
+        if !all_f32(&[&input, &output_gradient]) {
+            return general::weight_gradient::<Flex>(input, output_gradient);
+        }
         let [_, columns, height, width] = sizes(&input);
         let [_, rows, _, _] = sizes(&output_gradient);
         let (input, gradient) = (input.to_contiguous(), output_gradient.to_contiguous());

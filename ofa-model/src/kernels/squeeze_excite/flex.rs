@@ -1,7 +1,7 @@
 //! Means, products and scalings of planes on the CPU.
 
-use super::PlaneBackend;
-use crate::kernels::plain::{changed_chunks, numbers, sizes, tensor};
+use super::{PlaneBackend, general};
+use crate::kernels::plain::{all_f32, changed_chunks, numbers, sizes, tensor};
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use pulp::{Arch, Simd, WithSimd};
@@ -9,6 +9,9 @@ use rayon::prelude::*;
 
 impl PlaneBackend for Flex {
     fn plane_means(input: FlexTensor) -> FlexTensor {
+        if !all_f32(&[&input]) {
+            return general::means::<Flex>(input);
+        }
         let [batch, channels, height, width] = sizes(&input);
         let (input, pixels) = (input.to_contiguous(), height * width);
         let planes = numbers(&input);
@@ -21,6 +24,9 @@ impl PlaneBackend for Flex {
     }
 
     fn plane_dots(a: FlexTensor, b: FlexTensor) -> FlexTensor {
+        if !all_f32(&[&a, &b]) {
+            return general::dots::<Flex>(a, b);
+        }
         let [batch, channels, height, width] = sizes(&a);
         let (a, b, pixels) = (a.to_contiguous(), b.to_contiguous(), height * width);
         let (a, b) = (numbers(&a), numbers(&b));
@@ -32,6 +38,9 @@ impl PlaneBackend for Flex {
     }
 
     fn plane_scale(input: FlexTensor, scale: FlexTensor) -> FlexTensor {
+        if !all_f32(&[&input, &scale]) {
+            return general::scale::<Flex>(input, scale);
+        }
         let [_, channels, height, width] = sizes(&input);
         let (scale, pixels) = (scale.to_contiguous(), height * width);
         let scale = numbers(&scale);
@@ -42,6 +51,9 @@ impl PlaneBackend for Flex {
     }
 
     fn plane_affine(input: FlexTensor, scale: FlexTensor, shift: FlexTensor) -> FlexTensor {
+        if !all_f32(&[&input, &scale, &shift]) {
+            return general::affine::<Flex>(input, scale, shift);
+        }
         let [_, channels, height, width] = sizes(&input);
         let (scale, shift, pixels) = (scale.to_contiguous(), shift.to_contiguous(), height * width);
         let (scale, shift) = (numbers(&scale), numbers(&shift));
