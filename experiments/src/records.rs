@@ -13,7 +13,8 @@ use ofa_train::{EpochRecord, TrainError, WatchedRecord};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use sha2::{Digest, Sha256};
+use std::io::ErrorKind;
 use std::time::Instant;
 
 /// Random archs that are watched besides the largest and the smallest.
@@ -37,7 +38,8 @@ impl<'a> Phases<'a> {
         let path = dir.path(PHASES);
         let times = match std::fs::read_to_string(&path) {
             Ok(text) => serde_json::from_str(&text).with_context(|| format!("{}", path.display()))?,
-            Err(_) => Vec::new(),
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error).with_context(|| format!("{}", path.display())),
         };
         Ok(Self { dir, times })
     }
@@ -60,6 +62,13 @@ impl<'a> Phases<'a> {
         let value = result?;
         written?;
         Ok(value)
+    }
+
+    /// Corrects a phase by what its records say: an attempt that was killed wrote down no time of its own.
+    pub fn at_least(&mut self, name: &str, seconds: f64) {
+        if let Some(time) = self.times.iter_mut().find(|time| time.name == name) {
+            time.seconds = time.seconds.max(seconds);
+        }
     }
 
     /// The times, in the order of the phases.
@@ -122,18 +131,22 @@ pub fn keeper(dir: &RunDir) -> KeepRecords<'_> {
 
 /// Identifies weights and data: a table of other weights or other images must not be gone on with.
 pub fn source(supernet: &Supernet, images: &Images) -> String {
-    struct Weights(DefaultHasher);
+    struct Weights(Sha256);
     impl burn::module::ModuleVisitor for Weights {
         fn visit_float<const D: usize>(&mut self, parameter: &burn::module::Param<burn::tensor::Tensor<D>>) {
-            parameter.val().into_data().as_bytes().hash(&mut self.0);
+            self.0.update(parameter.val().into_data().as_bytes());
         }
     }
-    let mut weights = Weights(DefaultHasher::new());
+    let mut weights = Weights(Sha256::new());
     supernet.visit(&mut weights);
     let splits = &images.splits;
-    let mut data = DefaultHasher::new();
-    (splits.train.fingerprint(), splits.validation.fingerprint()).hash(&mut data);
-    format!("weights {:016x} data {:016x}", weights.0.finish(), data.finish())
+    let data = Sha256::new().chain_update(splits.train.fingerprint()).chain_update(splits.validation.fingerprint());
+    format!("weights {} data {}", beginning(weights.0), beginning(data))
+}
+
+/// Eight bytes of a hash, in hexadecimal.
+fn beginning(hash: Sha256) -> String {
+    hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The space in a few numbers.

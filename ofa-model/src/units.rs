@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(sizes, [28, 28, 28, 14, 14, 7, 7, 7, 7]);
         let units = space.units(&space.largest());
         assert_eq!(units.len(), 1 + 1 + 12 + 1);
-        assert_eq!(units.last().unwrap().in_channels(), 24);
+        assert_eq!(units.last().unwrap().in_channels(), 32);
     }
 
     #[test]

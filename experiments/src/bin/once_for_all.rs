@@ -71,6 +71,7 @@ fn run(config: &ExperimentConfig, dir: &RunDir, stop: &Arc<AtomicBool>) -> Resul
     let mut dashboard = Dashboard::new(&schedule, stop.clone(), records::keeper(dir));
     let trained = phases.time("training", || Ok(shrink(supernet, &shrink_run, &mut validation, &mut dashboard)?))?;
     drop(dashboard);
+    phases.at_least("training", trained.epochs.iter().map(|epoch| epoch.seconds).sum());
     let supernet = trained.supernet.valid();
 
     // Measure once: accuracy and latency tables, and a predictor of the first.

@@ -12,6 +12,8 @@ mod depthwise;
 mod plain;
 mod pointwise;
 mod squeeze_excite;
+#[cfg(test)]
+mod tests;
 
 pub use activation::{Activation, hard_sigmoid};
 pub use batch_norm::{BatchNormTrain, NormBackend, batch_norm_inference, batch_norm_train};
