@@ -3,7 +3,7 @@
 use experiments::config::{ExperimentConfig, Scenario};
 use experiments::report::ReportData;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// The smoke preset, smaller still.
@@ -31,9 +31,15 @@ fn once_for_all(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_once_for_all")).args(arguments).output().unwrap()
 }
 
-fn run(config: &ExperimentConfig, root: &Path) -> Output {
+/// A file of the configuration, beside the run directory it is for.
+fn config_file(config: &ExperimentConfig, root: &Path) -> PathBuf {
     let path = root.with_extension("toml");
     fs::write(&path, config.to_toml().unwrap()).unwrap();
+    path
+}
+
+fn run(config: &ExperimentConfig, root: &Path) -> Output {
+    let path = config_file(config, root);
     once_for_all(&["--config", path.to_str().unwrap(), "--out", root.to_str().unwrap()])
 }
 
@@ -130,8 +136,8 @@ fn a_budget_that_no_subnet_meets_names_the_cheapest() {
 #[test]
 fn a_full_disk_is_an_error_and_the_run_can_go_on() {
     let temporary = tempfile::tempdir().unwrap();
-    let (root, path) = (temporary.path().join("run"), temporary.path().join("tiny.toml"));
-    fs::write(&path, tiny().to_toml().unwrap()).unwrap();
+    let root = temporary.path().join("run");
+    let path = config_file(&tiny(), &root);
     // A limit on the size of files stands in for the disk: configuration and records fit, the first checkpoint fails.
     let limited = r#"trap "" XFSZ; ulimit -f 64; exec "$0" "$@""#;
     let binary = env!("CARGO_BIN_EXE_once_for_all");
@@ -159,8 +165,8 @@ fn a_folder_of_colour_images_takes_the_place_of_the_embedded_ones() {
             }
         }
     }
-    let (root, path) = (temporary.path().join("run"), temporary.path().join("tiny.toml"));
-    fs::write(&path, tiny().to_toml().unwrap()).unwrap();
+    let root = temporary.path().join("run");
+    let path = config_file(&tiny(), &root);
     let (config, data, out) = (path.to_str().unwrap(), data.to_str().unwrap(), root.to_str().unwrap());
     let output = once_for_all(&["--config", config, "--data", data, "--out", out]);
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));

@@ -19,6 +19,12 @@ pub(super) fn numbers(tensor: &FlexTensor) -> &[f32] {
     tensor.storage::<f32>()
 }
 
+/// The tensor with its numbers in order. It is taken by value: a handle kept beside it would make it shared, and nothing
+/// could be changed in place.
+pub(super) fn contiguous(tensor: FlexTensor) -> FlexTensor {
+    tensor.to_contiguous()
+}
+
 /// Sizes of a tensor of rank `D`.
 pub(super) fn sizes<const D: usize>(tensor: &FlexTensor) -> [usize; D] {
     let shape = tensor.shape();
@@ -49,7 +55,7 @@ pub(super) fn changed_chunks(
     length: usize,
     change: impl Fn(usize, &mut [f32]) + Send + Sync,
 ) -> FlexTensor {
-    let mut tensor = tensor.to_contiguous();
+    let mut tensor = contiguous(tensor);
     if let Some(numbers) = tensor.try_storage_mut::<f32>() {
         let tasks = numbers.par_chunks_exact_mut(length).enumerate().with_min_len(LEAST_NUMBERS.div_ceil(length));
         tasks.for_each(|(index, chunk)| change(index, chunk));

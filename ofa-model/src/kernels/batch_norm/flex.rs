@@ -3,7 +3,7 @@
 use super::planes::{Affine, Channel, GradientSums, InputGradient, Moments};
 use super::{Activation, NormBackend, general};
 use crate::kernels::activation::with_lanes;
-use crate::kernels::plain::{all_f32, changed_chunks, numbers, sizes, tensor};
+use crate::kernels::plain::{all_f32, changed_chunks, contiguous, numbers, sizes, tensor};
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use pulp::Arch;
@@ -26,7 +26,7 @@ impl NormBackend for Flex {
             return general::norm_train::<Flex>(input, gamma, beta, epsilon, activation);
         }
         let planes = Planes::of(&input);
-        let (input, gamma, beta) = (input.to_contiguous(), gamma.to_contiguous(), beta.to_contiguous());
+        let (input, gamma, beta) = (contiguous(input), contiguous(gamma), contiguous(beta));
         let (mean, variance) = planes.moments(numbers(&input));
         let scale: Vec<f32> = (numbers(&gamma).iter().zip(&variance))
             .map(|(gamma, variance)| (f64::from(*gamma) / (f64::from(*variance) + epsilon).sqrt()) as f32)
@@ -52,7 +52,7 @@ impl NormBackend for Flex {
             return general::norm_train_backward::<Flex>(input, gamma, beta, mean, variance, g, e, a);
         }
         let planes = Planes::of(&input);
-        let (input, gradient) = (input.to_contiguous(), output_gradient.to_contiguous());
+        let (input, gradient) = (contiguous(input), contiguous(output_gradient));
         let vectors = [gamma, beta, mean, variance].map(|vector| vector.to_contiguous());
         let [gamma, beta, mean, variance] = vectors.each_ref().map(numbers);
         let channels: Vec<Channel> = (0..planes.channels)
