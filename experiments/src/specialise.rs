@@ -87,7 +87,7 @@ impl Specialiser<'_> {
             // A run that was interrupted after this one writes it again, with the numbers that go with it.
             std::fs::remove_dir_all(&path)?;
         }
-        subnet.export(&card, &path)?;
+        subnet.save(&card, &path)?;
         self.dir.write_json(&format!("{name}/metrics.json"), &chosen)?;
         Ok(chosen)
     }

@@ -8,15 +8,16 @@ use std::{fmt, str::FromStr};
 ///
 /// Only live choices are stored, so equal archs are equal networks: depth is the number of blocks of a stage. (The
 /// original's flat dictionary also names choices of skipped blocks, so that many codes mean one network.) The text form
-/// is the key of every table: `r28-k7e6.k5e4-k3e3.k3e3` is resolution 28, a stage of two blocks (kernel size 7, expand
-/// ratio 6; kernel size 5, expand ratio 4) and another stage of two blocks.
+/// is the key of every table: `r28-k7e6.k5e4-w0_8:k3e3.k3e3` is resolution 28, a stage of two blocks (kernel size 7,
+/// expand ratio 6; kernel size 5, expand ratio 4) at its full width and another stage of two blocks at 0.8 of its width.
 ///
 /// ```
 /// use ofa_model::Arch;
 ///
-/// let arch: Arch = "r28-k7e6.k5e4-k3e3.k3e3".parse()?;
+/// let arch: Arch = "r28-k7e6.k5e4-w0_8:k3e3.k3e3".parse()?;
 /// assert_eq!(arch.depths(), [2, 2]);
-/// assert_eq!(arch.to_string(), "r28-k7e6.k5e4-k3e3.k3e3");
+/// assert_eq!(arch.stages[1].width.value(), 0.8);
+/// assert_eq!(arch.to_string(), "r28-k7e6.k5e4-w0_8:k3e3.k3e3");
 /// # Ok::<(), ofa_model::ModelError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -32,6 +33,9 @@ pub struct Arch {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StageArch {
+    /// Output channels of the blocks as a multiple of the stage's.
+    #[serde(default, skip_serializing_if = "Ratio::is_one")]
+    pub width: Ratio,
     /// The blocks, first to last.
     pub blocks: Vec<BlockArch>,
 }
@@ -40,10 +44,10 @@ pub struct StageArch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BlockArch {
-    /// Side of the depthwise kernel.
+    /// Side of the block's kernel that is not 1x1.
     pub kernel_size: usize,
-    /// Width of the block's middle as a multiple of its input channels.
-    pub expand_ratio: ExpandRatio,
+    /// Width of the block's middle as a multiple of its input channels, or of its output channels in a bottleneck.
+    pub expand_ratio: Ratio,
 }
 
 impl Arch {
@@ -58,25 +62,40 @@ impl Arch {
     }
 }
 
-/// An expand ratio, exact to a thousandth so that archs can be compared and hashed.
+/// A ratio of numbers of channels, exact to a thousandth so that archs can be compared and hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
-pub struct ExpandRatio(u32);
+pub struct Ratio(u32);
 
-impl ExpandRatio {
+impl Ratio {
+    /// As many channels.
+    pub const ONE: Self = Self(1000);
+
+    /// Whether this is [`Ratio::ONE`].
+    pub fn is_one(&self) -> bool {
+        *self == Self::ONE
+    }
+
     /// The ratio as a number.
     pub fn value(self) -> f64 {
         f64::from(self.0) / 1000.0
     }
 }
 
-impl From<u16> for ExpandRatio {
+impl Default for Ratio {
+    /// [`Ratio::ONE`].
+    fn default() -> Self {
+        Self::ONE
+    }
+}
+
+impl From<u16> for Ratio {
     fn from(ratio: u16) -> Self {
         Self(u32::from(ratio) * 1000)
     }
 }
 
-impl TryFrom<f64> for ExpandRatio {
+impl TryFrom<f64> for Ratio {
     type Error = ModelError;
 
     fn try_from(value: f64) -> Result<Self, ModelError> {
@@ -84,21 +103,20 @@ impl TryFrom<f64> for ExpandRatio {
         if (1.0..=1_000_000.0).contains(&thousandths) {
             Ok(Self(thousandths as u32))
         } else {
-            Err(ModelError::InvalidExpandRatio { value })
+            Err(ModelError::InvalidRatio { value })
         }
     }
 }
 
-impl From<ExpandRatio> for f64 {
-    fn from(ratio: ExpandRatio) -> Self {
+impl From<Ratio> for f64 {
+    fn from(ratio: Ratio) -> Self {
         ratio.value()
     }
 }
 
-impl fmt::Display for ExpandRatio {
+impl fmt::Display for Ratio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The blocks of a stage are separated by dots in the text form of an arch.
-        f.write_str(&self.value().to_string().replace('.', "_"))
+        self.value().fmt(f)
     }
 }
 
@@ -107,9 +125,12 @@ impl fmt::Display for Arch {
         write!(f, "r{}", self.resolution)?;
         for stage in &self.stages {
             f.write_str("-")?;
+            if !stage.width.is_one() {
+                write!(f, "w{}:", without_dot(stage.width))?;
+            }
             for (i, block) in stage.blocks.iter().enumerate() {
                 let dot = if i == 0 { "" } else { "." };
-                write!(f, "{dot}k{}e{}", block.kernel_size, block.expand_ratio)?;
+                write!(f, "{dot}k{}e{}", block.kernel_size, without_dot(block.expand_ratio))?;
             }
         }
         Ok(())
@@ -127,12 +148,7 @@ impl FromStr for Arch {
             .and_then(|part| part.strip_prefix('r'))
             .and_then(|digits| digits.parse().ok())
             .ok_or_else(|| fail("it does not begin with a resolution".into()))?;
-        let stages: Vec<StageArch> = parts
-            .map(|stage| {
-                let blocks = stage.split('.').map(parse_block).collect::<Result<_, _>>();
-                blocks.map(|blocks| StageArch { blocks }).map_err(fail)
-            })
-            .collect::<Result<_, _>>()?;
+        let stages: Vec<StageArch> = parts.map(parse_stage).collect::<Result<_, _>>().map_err(fail)?;
         if stages.is_empty() {
             return Err(fail("it has no stages".into()));
         }
@@ -140,14 +156,31 @@ impl FromStr for Arch {
     }
 }
 
+/// A ratio in the text form of an arch, where dots separate the blocks of a stage.
+fn without_dot(ratio: Ratio) -> String {
+    ratio.to_string().replace('.', "_")
+}
+
+fn parse_stage(text: &str) -> Result<StageArch, String> {
+    let (width, blocks) = match text.split_once(':') {
+        Some((width, blocks)) => {
+            let ratio = width.strip_prefix('w').ok_or_else(|| format!("`{width}` is not a width"))?;
+            (parse_ratio(ratio)?, blocks)
+        }
+        None => (Ratio::ONE, text),
+    };
+    Ok(StageArch { width, blocks: blocks.split('.').map(parse_block).collect::<Result<_, _>>()? })
+}
+
 fn parse_block(text: &str) -> Result<BlockArch, String> {
     let fail = || format!("`{text}` is not a block");
     let (kernel, ratio) = text.strip_prefix('k').and_then(|rest| rest.split_once('e')).ok_or_else(fail)?;
-    let ratio: f64 = ratio.replace('_', ".").parse().map_err(|_| fail())?;
-    Ok(BlockArch {
-        kernel_size: kernel.parse().map_err(|_| fail())?,
-        expand_ratio: ExpandRatio::try_from(ratio).map_err(|error| error.to_string())?,
-    })
+    Ok(BlockArch { kernel_size: kernel.parse().map_err(|_| fail())?, expand_ratio: parse_ratio(ratio)? })
+}
+
+fn parse_ratio(text: &str) -> Result<Ratio, String> {
+    let value: f64 = text.replace('_', ".").parse().map_err(|_| format!("`{text}` is not a ratio"))?;
+    Ratio::try_from(value).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -156,15 +189,18 @@ mod tests {
 
     #[test]
     fn text_form_keeps_fractional_ratios() {
-        let text = "r224-k3e0_25.k5e1_5";
+        let text = "r224-w0_65:k3e0_25.k5e1_5-k3e0_2";
         let arch: Arch = text.parse().unwrap();
         assert_eq!(arch.stages[0].blocks[0].expand_ratio.value(), 0.25);
+        assert_eq!((arch.stages[0].width.value(), arch.stages[1].width), (0.65, Ratio::ONE));
         assert_eq!(arch.to_string(), text);
     }
 
     #[test]
     fn malformed_texts_are_refused() {
-        for text in ["", "28-k3e3", "r28", "r28-", "r28-k3", "r28-k3e0", "r28-k3eNaN", "r28-k3e3..k3e3", "rx-k3e3"] {
+        let block = ["r28-k3", "r28-k3e0", "r28-k3eNaN", "r28-k3e3..k3e3", "rx-k3e3"];
+        let width = ["r28-0_8:k3e3", "r28-w0:k3e3", "r28-w:k3e3", "r28-w0_8:", "r28-w1:w1:k3e3"];
+        for text in ["", "28-k3e3", "r28", "r28-"].into_iter().chain(block).chain(width) {
             let error = text.parse::<Arch>().unwrap_err();
             assert!(matches!(error, ModelError::ParseArch { .. }), "{text}: {error}");
         }
@@ -176,5 +212,7 @@ mod tests {
         let json = serde_json::to_string(&arch).unwrap();
         assert_eq!(json, r#"{"resolution":20,"stages":[{"blocks":[{"kernel_size":3,"expand_ratio":6.0}]}]}"#);
         assert_eq!(serde_json::from_str::<Arch>(&json).unwrap(), arch);
+        let arch: Arch = "r20-w0_8:k3e6".parse().unwrap();
+        assert_eq!(serde_json::from_str::<Arch>(&serde_json::to_string(&arch).unwrap()).unwrap(), arch);
     }
 }

@@ -44,6 +44,7 @@ impl Subnet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::elastic::Block;
     use crate::testing::Draw;
     use crate::{SearchSpace, SupernetConfig};
     use burn::tensor::{Device, Tolerance};
@@ -76,7 +77,8 @@ mod tests {
             moments[0].mean.clone()
         };
         let expected = mean(&large) * 0.75 + mean(&small) * 0.25;
-        let found = subnet.stem.norm.running_mean.val();
+        let Block::Conv(stem) = &subnet.blocks[0] else { panic!("{:?}", subnet.blocks[0]) };
+        let found = stem.conv.norm.running_mean.val();
         found.into_data().assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-5));
     }
 }

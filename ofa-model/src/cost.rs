@@ -1,6 +1,6 @@
 //! Exact costs of an arch, computed from shapes alone: no weights needed.
 
-use crate::{Arch, BlockShape, ConvShape, HeadShape, SearchSpace, Unit, UnitLayers};
+use crate::{Arch, BottleneckShape, ConvShape, HeadShape, MbConvShape, SearchSpace, Unit, UnitLayers};
 use serde::{Deserialize, Serialize};
 
 /// What one forward pass of one image costs.
@@ -34,8 +34,10 @@ impl Unit {
     pub fn cost(&self) -> Cost {
         let (input, output) = (square(self.input_size), square(self.output_size()));
         let (macs, parameters, peak) = match &self.layers {
-            UnitLayers::Stem(conv) => conv.cost(input, output),
-            UnitLayers::Block(block) => block.cost(input, output),
+            UnitLayers::Conv(conv) => conv.cost(input, output),
+            UnitLayers::MaxPool { channels } => (0, 0, channels * (input + output)),
+            UnitLayers::MbConv(block) => block.cost(input, output),
+            UnitLayers::Bottleneck(block) => block.cost(input, output),
             UnitLayers::Head(head) => head.cost(input),
         };
         Cost {
@@ -54,11 +56,12 @@ impl ConvShape {
     fn cost(&self, input: usize, output: usize) -> (usize, usize, usize) {
         let weights = self.in_channels * self.out_channels * square(self.kernel_size);
         let norm = 2 * self.out_channels;
-        (weights * output, weights + norm, self.in_channels * input + self.out_channels * output)
+        let (entering, leaving) = (self.in_channels * input, self.out_channels * output);
+        (weights * output, weights + norm, entering + leaving)
     }
 }
 
-impl BlockShape {
+impl MbConvShape {
     fn cost(&self, input: usize, output: usize) -> (usize, usize, usize) {
         let &Self { in_channels, mid_channels, out_channels, kernel_size, .. } = self;
         let expand = if self.expansion { in_channels * mid_channels } else { 0 };
@@ -75,7 +78,7 @@ impl BlockShape {
 
     fn peak_activations(&self, input: usize, output: usize) -> usize {
         let entering = self.in_channels * input;
-        let kept = if self.has_residual() { entering } else { 0 };
+        let kept = if self.residual { entering } else { 0 };
         let expanded = if self.expansion { self.mid_channels * input } else { 0 };
         let filtered = self.mid_channels * output;
         let filtering = if self.expansion { kept + expanded + filtered } else { entering + filtered };
@@ -84,14 +87,40 @@ impl BlockShape {
     }
 }
 
+impl BottleneckShape {
+    fn cost(&self, input: usize, output: usize) -> (usize, usize, usize) {
+        let &Self { in_channels, mid_channels, out_channels, kernel_size, .. } = self;
+        let reduce = in_channels * mid_channels;
+        let filter = square(mid_channels) * square(kernel_size);
+        let expand = mid_channels * out_channels;
+        let shortcut = if self.downsample { in_channels * out_channels } else { 0 };
+        let norms = 2 * (2 * mid_channels + out_channels) + if self.downsample { 2 * out_channels } else { 0 };
+
+        let macs = reduce * input + (filter + expand + shortcut) * output;
+        let parameters = reduce + filter + expand + shortcut + norms;
+        (macs, parameters, self.peak_activations(input, output))
+    }
+
+    /// The input stays until the end: it is added there, or turned into what is added.
+    fn peak_activations(&self, input: usize, output: usize) -> usize {
+        let entering = self.in_channels * input;
+        let (reduced, filtered) = (self.mid_channels * input, self.mid_channels * output);
+        let expanded = self.out_channels * output;
+        let averaged = if self.stride > 1 { self.in_channels * output } else { 0 };
+        let shortcut = if self.downsample { averaged + expanded } else { 0 };
+        entering + (reduced + filtered).max(filtered + expanded).max(expanded + shortcut)
+    }
+}
+
 impl HeadShape {
     fn cost(&self, input: usize) -> (usize, usize, usize) {
-        let expand = self.in_channels * self.expand_channels;
-        let mix = self.mix_channels.map_or(0, |channels| self.expand_channels * channels);
+        let expand = self.expand_channels.map_or(0, |channels| self.in_channels * channels);
+        let norm = self.expand_channels.map_or(0, |channels| 2 * channels);
+        let mix = self.mix_channels.map_or(0, |channels| self.pooled_channels() * channels);
         let classify = self.feature_channels() * self.classes;
         let macs = expand * input + mix + classify;
-        let parameters = expand + 2 * self.expand_channels + mix + classify + self.classes;
-        (macs, parameters, (self.in_channels + self.expand_channels) * input)
+        let parameters = expand + norm + mix + classify + self.classes;
+        (macs, parameters, (self.in_channels + self.expand_channels.unwrap_or(0)) * input)
     }
 }
 
@@ -101,23 +130,24 @@ mod tests {
 
     /// MACs and parameters at 224 px printed by the original implementation.
     #[test]
-    fn published_mobilenet_v3_costs() {
+    fn costs_of_the_published_spaces() {
         let cases = [
-            (1.0, 121_278_672, 3_410_792, 566_170_656, 7_664_760),
-            (1.2, 193_078_200, 4_602_456, 843_101_040, 10_701_632),
+            (SearchSpace::mobilenet_v3(1.0, 1000), [121_278_672, 3_410_792, 566_170_656, 7_664_760]),
+            (SearchSpace::mobilenet_v3(1.2, 1000), [193_078_200, 4_602_456, 843_101_040, 10_701_632]),
+            (SearchSpace::proxyless_nas(1.3, 1000), [265_526_256, 3_718_832, 1_004_908_032, 7_942_056]),
+            (SearchSpace::resnet50d(1000), [962_192_128, 6_539_280, 7_491_643_904, 48_105_992]),
         ];
-        for (width, min_macs, min_parameters, max_macs, max_parameters) in cases {
-            let space = SearchSpace::mobilenet_v3(width, 1000);
+        for (space, expected) in cases {
             let smallest = space.cost(&space.smallest().at_resolution(224));
             let largest = space.cost(&space.largest());
-            assert_eq!((smallest.macs, smallest.parameters), (min_macs, min_parameters), "width {width}");
-            assert_eq!((largest.macs, largest.parameters), (max_macs, max_parameters), "width {width}");
+            let found = [smallest.macs, smallest.parameters, largest.macs, largest.parameters];
+            assert_eq!(found, expected, "{}", space.name);
         }
     }
 
     #[test]
     fn peak_activations_of_a_residual_block_keep_the_input() {
-        let shape = BlockShape {
+        let shape = MbConvShape {
             in_channels: 2,
             mid_channels: 6,
             out_channels: 2,
@@ -126,8 +156,9 @@ mod tests {
             activation: crate::Activation::Relu,
             expansion: true,
             squeeze_excite: false,
+            residual: true,
         };
-        let unit = Unit { input_size: 4, layers: UnitLayers::Block(shape) };
+        let unit = Unit { input_size: 4, layers: UnitLayers::MbConv(shape) };
         // Input 2, expanded 6 and filtered 6 channels of 16 pixels are alive during the depthwise convolution.
         assert_eq!(unit.cost().peak_activation_bytes, (2 + 6 + 6) * 16 * 4);
     }

@@ -37,9 +37,9 @@ pub enum ModelError {
         /// What is wrong with it.
         problem: String,
     },
-    /// A number is not an expand ratio.
-    #[error("expand ratio {value} is not a number between 0.001 and 1000")]
-    InvalidExpandRatio {
+    /// A number is not a ratio of channels.
+    #[error("ratio {value} is not a number between 0.001 and 1000")]
+    InvalidRatio {
         /// The value.
         value: f64,
     },
@@ -62,7 +62,7 @@ pub enum ModelError {
     /// An arch of the original has a list of a wrong length.
     #[error("`{list}` of an arch of the original has {found} entries, `{space}` needs {expected}")]
     InvalidOriginalArch {
-        /// The list: `ks`, `e` or `d`.
+        /// The list: `ks`, `e`, `d` or `w`.
         list: &'static str,
         /// Its length.
         found: usize,
@@ -77,6 +77,14 @@ pub enum ModelError {
         /// Key of the tensor.
         key: String,
         /// What is wrong with it.
+        problem: String,
+    },
+    /// A subnet cannot be written as ONNX.
+    #[error("subnet `{arch}` as ONNX: {problem}")]
+    Onnx {
+        /// The arch in its text form.
+        arch: String,
+        /// What is wrong.
         problem: String,
     },
     /// Tensors and parameters do not fit each other.

@@ -1,50 +1,87 @@
 //! Ordering channels by importance, so that narrower subnets inherit the channels that matter.
 
-use crate::elastic::ElasticBlock;
-use crate::{SearchSpace, Supernet};
+use crate::elastic::{Bottleneck, ElasticBlock, ElasticMbConv};
+use crate::{BlockArch, SearchSpace, Supernet, UnitLayers};
 use burn::tensor::{Int, Tensor, TensorData};
 
 impl Supernet {
     /// Sorts the middle channels of every block by importance before narrower expand ratios open.
     ///
-    /// Importance is the L1 norm of a channel's weights in the projection (paper, section 3.3, "elastic width").
-    /// `trained` is the space trained so far: channels stay within the widths it already offers, whose subnets would
-    /// otherwise change. The largest subnet computes the same function as before. Optimizer state belongs to the old
-    /// order and must be dropped.
+    /// Importance is the L1 norm of a channel's weights in the convolution that reads it (paper, section 3.3, "elastic
+    /// width"). `trained` is the space trained so far: channels stay within the widths it already offers, whose subnets
+    /// would otherwise change. The largest subnet computes the same function as before. Optimizer state belongs to the
+    /// old order and must be dropped.
     ///
     /// # Panics
     ///
     /// If `trained` is not within the supernet's space.
     pub fn sort_channels(self, trained: &SearchSpace) -> Self {
         assert!(trained.is_within(self.space()), "`{}` is not within `{}`", trained.name, self.space().name);
-        let space = self.space().clone();
-        self.map_blocks(|s, b, block| {
-            if block.expand.is_none() {
-                return block;
+        self.map_blocks(|s, b, block| match block {
+            ElasticBlock::MbConv(block) if block.expand.is_some() => {
+                ElasticBlock::MbConv(sort_mb_conv(block, &middles(trained, s, b)))
             }
-            let mids = trained.stages[s].expand_ratios.iter().map(|&ratio| {
-                let kernel_size = space.stages[s].kernel_sizes[0];
-                space.block_shape(s, b, kernel_size, ratio).mid_channels
-            });
-            sort_block(block, &mids.collect::<Vec<_>>())
+            ElasticBlock::Bottleneck(block) => {
+                ElasticBlock::Bottleneck(sort_bottleneck(block, &middles(trained, s, b)))
+            }
+            block => block,
         })
     }
 }
 
-fn sort_block(block: ElasticBlock, widths: &[usize]) -> ElasticBlock {
-    let projection = block.project.weight.val();
-    let [_, mid, _, _] = projection.dims();
-    let device = projection.device();
-    let importance = projection.abs().sum_dim(0).reshape([mid]);
-    let order = order_within(&numbers(importance), widths);
-    let block = block.reordered_middle(&indices(&order, &device));
+/// Middle channels that block `b` of stage `s` has in the networks of a space, ascending.
+fn middles(space: &SearchSpace, s: usize, b: usize) -> Vec<usize> {
+    let stage = &space.stages[s];
+    let mut middles = Vec::new();
+    for &width in &stage.widths {
+        let inputs = if b == 0 { space.stage_inputs(s) } else { vec![stage.channels_at(width)] };
+        for (in_channels, &expand_ratio) in inputs.iter().flat_map(|c| stage.expand_ratios.iter().map(move |e| (*c, e)))
+        {
+            let block = BlockArch { kernel_size: stage.kernel_sizes[0], expand_ratio };
+            middles.push(match space.block_layers(s, b, in_channels, width, block) {
+                UnitLayers::MbConv(shape) => shape.mid_channels,
+                UnitLayers::Bottleneck(shape) => shape.mid_channels,
+                other => panic!("{other:?} has no middle"),
+            });
+        }
+    }
+    middles.sort_unstable();
+    middles.dedup();
+    middles
+}
+
+fn sort_mb_conv(block: ElasticMbConv, widths: &[usize]) -> ElasticMbConv {
+    let order = order_of_inputs(block.project.weight.val(), widths);
+    let block = block.reordered_middle(&order);
     let Some(gate) = &block.squeeze_excite else {
         return block;
     };
-    let importance = gate.expand_weight.val().abs().sum_dim(0);
-    let bottleneck = importance.dims()[1];
-    let order = order_within(&numbers(importance.reshape([bottleneck])), &[bottleneck]);
-    block.reordered_squeeze(&indices(&order, &device))
+    let readers = gate.expand_weight.val();
+    let [_, bottleneck] = readers.dims();
+    let order = order_of_inputs(readers.unsqueeze_dims(&[-1, -1]), &[bottleneck]);
+    block.reordered_squeeze(&order)
+}
+
+/// The second importance is measured after the first sort, as in the original.
+fn sort_bottleneck(block: Bottleneck, widths: &[usize]) -> Bottleneck {
+    let order = order_of_inputs(block.expand.weight.val(), widths);
+    let block = block.reordered_filtered(&order);
+    let order = order_of_inputs(block.filter.weight.val(), widths);
+    block.reordered_reduced(&order)
+}
+
+/// The order by importance of the channels that a convolution of weights `[out, in, k, k]` reads.
+fn order_of_inputs(weight: Tensor<4>, widths: &[usize]) -> Tensor<1, Int> {
+    let order = order_within(&input_importance(weight.clone()), widths);
+    let order: Vec<i32> = order.iter().map(|&index| index as i32).collect();
+    Tensor::from_data(TensorData::from(order.as_slice()), &weight.device())
+}
+
+/// L1 norms of the weights `[out, in, k, k]` of each input channel.
+fn input_importance(weight: Tensor<4>) -> Vec<f32> {
+    let [_, channels, _, _] = weight.dims();
+    let norms = weight.abs().sum_dim(0).sum_dim(2).sum_dim(3).reshape([channels]);
+    norms.into_data().convert::<f32>().try_into_vec().expect("a tensor converted to f32 holds f32")
 }
 
 /// Indices by falling importance, sorted separately between each width and the next; ties keep their order.
@@ -58,20 +95,11 @@ fn order_within(importance: &[f32], widths: &[usize]) -> Vec<usize> {
     order
 }
 
-fn numbers(tensor: Tensor<1>) -> Vec<f32> {
-    tensor.into_data().convert::<f32>().try_into_vec().expect("a tensor converted to f32 holds f32")
-}
-
-fn indices(order: &[usize], device: &burn::tensor::Device) -> Tensor<1, Int> {
-    let order: Vec<i32> = order.iter().map(|&index| index as i32).collect();
-    Tensor::from_data(TensorData::from(order.as_slice()), device)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::Draw;
-    use crate::{Statistics, SupernetConfig};
+    use crate::{Arch, Statistics, SupernetConfig};
     use burn::tensor::{Device, Tolerance};
 
     #[test]
@@ -100,11 +128,29 @@ mod tests {
         assert!(moved > 1e-2, "a narrow subnet has other channels now");
 
         sorted.map_blocks(|_, _, block| {
-            let weight = block.project.weight.val();
-            let [_, mid, _, _] = weight.dims();
-            let importance = numbers(weight.abs().sum_dim(0).reshape([mid]));
+            let ElasticBlock::MbConv(block) = &block else { panic!("{block:?}") };
+            let importance = input_importance(block.project.weight.val());
             assert!(importance.windows(2).all(|pair| pair[0] >= pair[1]), "{importance:?}");
-            block
+            ElasticBlock::MbConv(block.clone())
         });
+    }
+
+    #[test]
+    fn widths_trained_so_far_keep_their_subnets() {
+        let device = Device::flex();
+        let space = SearchSpace { resolutions: vec![64], ..SearchSpace::resnet50d(10) };
+        let mut trained = space.clone();
+        trained.stages[2..].iter_mut().for_each(|stage| stage.expand_ratios = stage.expand_ratios[1..].to_vec());
+        let supernet = SupernetConfig::new(space.clone()).unwrap().with_seed(1).init(&device);
+        let x = Draw::new(9).normal([2, 3, 64, 64], 0.0, 1.0);
+        let logits = |net: &Supernet, arch: &Arch| net.forward(x.clone(), arch, &mut Statistics::Batch);
+        let sorted = supernet.clone().sort_channels(&trained);
+        for arch in [trained.smallest(), trained.largest()] {
+            let difference = (logits(&sorted, &arch) - logits(&supernet, &arch)).abs().max().into_scalar::<f32>();
+            assert!(difference < 1e-3, "{arch}: {difference}");
+        }
+        let smallest = space.smallest();
+        let moved = (logits(&sorted, &smallest) - logits(&supernet, &smallest)).abs().max().into_scalar::<f32>();
+        assert!(moved > 1e-2, "a subnet not trained so far has other channels now: {moved}");
     }
 }

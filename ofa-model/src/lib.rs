@@ -26,11 +26,14 @@ mod calibrate;
 mod cost;
 mod elastic;
 mod error;
-mod export;
+mod folded;
 mod importance;
 mod init;
 pub mod kernels;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod original;
+mod saved;
 mod space;
 mod subnet;
 mod supernet;
@@ -39,15 +42,18 @@ mod testing;
 mod unit_network;
 mod units;
 
-pub use arch::{Arch, BlockArch, ExpandRatio, StageArch};
+pub use arch::{Arch, BlockArch, Ratio, StageArch};
 pub use cost::Cost;
 pub use elastic::{Moments, Statistics};
 pub use error::ModelError;
-pub use export::SubnetCard;
+pub use folded::FoldedSubnet;
 pub use kernels::Activation;
+#[cfg(feature = "onnx")]
+pub use onnx::{ONNX_INPUT, ONNX_OUTPUT};
 pub use original::{ImportReport, MisShaped, OriginalArch, read_state_dict, write_state_dict};
-pub use space::{Head, Mutation, SearchSpace, StageSpace, Stem};
+pub use saved::SubnetCard;
+pub use space::{BlockKind, Head, Mutation, SearchSpace, StageSpace};
 pub use subnet::Subnet;
 pub use supernet::{Supernet, SupernetConfig};
 pub use unit_network::UnitNetwork;
-pub use units::{BlockShape, ConvShape, HeadShape, Unit, UnitLayers, make_divisible};
+pub use units::{BottleneckShape, ConvShape, HeadShape, MbConvShape, Unit, UnitLayers, make_divisible};

@@ -1,7 +1,9 @@
 //! The PyTorch original of the paper: its weights, its names and its archs, brought here and taken back.
 //!
 //! A state dict of the original's `OFAMobileNetV3` becomes a [`Supernet`](crate::Supernet) of
-//! [`SearchSpace::mobilenet_v3`](crate::SearchSpace::mobilenet_v3) with the running statistics that came with it:
+//! [`SearchSpace::mobilenet_v3`](crate::SearchSpace::mobilenet_v3) with the running statistics that came with it, one of
+//! `OFAProxylessNASNets` that of [`SearchSpace::proxyless_nas`](crate::SearchSpace::proxyless_nas), one of `OFAResNets`
+//! that of [`SearchSpace::resnet50d`](crate::SearchSpace::resnet50d):
 //!
 //! ```no_run
 //! use burn::tensor::Device;
@@ -17,6 +19,7 @@
 //! ```
 
 mod arch;
+mod family;
 mod file;
 mod import;
 mod names;

@@ -1,20 +1,23 @@
 //! [`SearchSpace`]: what may vary, as plain data.
 
+mod membership;
 mod presets;
 mod sample;
+mod stage;
 
 pub use sample::Mutation;
+pub use stage::{BlockKind, StageSpace};
 
-use crate::{Activation, Arch, BlockArch, ExpandRatio, ModelError, StageArch};
+use crate::{Activation, Arch, BlockArch, ModelError, StageArch};
 use num_bigint::BigUint;
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 
 /// A family of networks that share one set of weights.
 ///
-/// A network is a stem, a first block, stages of elastic inverted-bottleneck blocks, and a head. Depth, kernel size and
-/// expand ratio vary by stage and block, resolution by network. A narrower space over the same weights (a stage of
-/// progressive shrinking) is a value of this type too: see [`SearchSpace::is_within`].
+/// A network is a row of stages and a head. Width and depth vary by stage, kernel size and expand ratio by block,
+/// resolution by network. A narrower space over the same weights (a stage of progressive shrinking) is a value of this
+/// type too: see [`SearchSpace::is_within`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SearchSpace {
@@ -28,56 +31,22 @@ pub struct SearchSpace {
     pub resolutions: Vec<usize>,
     /// Added to the variance in every batch norm.
     pub norm_epsilon: f64,
-    /// The first convolution and the first block, which do not vary.
-    pub stem: Stem,
+    /// Stages before the elastic ones: they do not vary, and archs do not mention them.
+    #[serde(default)]
+    pub stem: Vec<StageSpace>,
     /// The elastic stages.
     pub stages: Vec<StageSpace>,
     /// The layers after the last stage, which do not vary.
     pub head: Head,
 }
 
-/// A dense convolution and one inverted-bottleneck block without expansion.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Stem {
-    /// Output channels of the convolution.
-    pub channels: usize,
-    /// Stride of the convolution.
-    pub stride: usize,
-    /// Activation of the convolution.
-    pub activation: Activation,
-    /// Output channels of the first block.
-    pub block_channels: usize,
-    /// Activation of the first block.
-    pub block_activation: Activation,
-}
-
-/// What may vary in one stage.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StageSpace {
-    /// Output channels of each block.
-    pub channels: usize,
-    /// Stride of the first block.
-    pub stride: usize,
-    /// Activation inside the blocks.
-    pub activation: Activation,
-    /// Whether blocks have squeeze-and-excitation.
-    pub squeeze_excite: bool,
-    /// Numbers of blocks, ascending.
-    pub depths: Vec<usize>,
-    /// Depthwise kernel sizes, ascending.
-    pub kernel_sizes: Vec<usize>,
-    /// Expand ratios, ascending.
-    pub expand_ratios: Vec<ExpandRatio>,
-}
-
-/// Expansion, pooling, optional feature mixing, classifier.
+/// Optional expansion, pooling, optional feature mixing, classifier.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Head {
-    /// Output channels of the 1x1 convolution before pooling.
-    pub expand_channels: usize,
+    /// Output channels of the 1x1 convolution before pooling, if there is one (mobile networks).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expand_channels: Option<usize>,
     /// Output channels of the 1x1 convolution after pooling, if there is one (MobileNetV3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mix_channels: Option<usize>,
@@ -100,10 +69,7 @@ impl SearchSpace {
         let positive = [
             ("image_channels", self.image_channels),
             ("classes", self.classes),
-            ("stem.channels", self.stem.channels),
-            ("stem.stride", self.stem.stride),
-            ("stem.block_channels", self.stem.block_channels),
-            ("head.expand_channels", self.head.expand_channels),
+            ("head.expand_channels", self.head.expand_channels.unwrap_or(1)),
             ("head.mix_channels", self.head.mix_channels.unwrap_or(1)),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
@@ -115,72 +81,15 @@ impl SearchSpace {
         if self.stages.is_empty() {
             return Some("it has no stages".into());
         }
-        not_ascending("resolutions", &self.resolutions).or_else(|| {
-            self.stages
-                .iter()
-                .enumerate()
-                .find_map(|(i, stage)| stage.first_contradiction().map(|problem| format!("stage {}: {problem}", i + 1)))
-        })
-    }
-
-    /// Checks that `arch` makes only choices this space offers.
-    ///
-    /// # Errors
-    ///
-    /// [`ModelError::OutsideSpace`] names the choice, its value and the allowed ones.
-    pub fn check(&self, arch: &Arch) -> Result<(), ModelError> {
-        let refuse = |choice: String, found: String, allowed: String| {
-            Err(ModelError::OutsideSpace { arch: arch.to_string(), space: self.name.clone(), choice, found, allowed })
+        let in_stages = |name: &str, stages: &[StageSpace]| {
+            let problems = stages.iter().enumerate().map(|(i, stage)| (i + 1, stage.first_contradiction()));
+            problems.into_iter().find_map(|(i, problem)| Some(format!("{name} {i}: {}", problem?)))
         };
-        if !self.resolutions.contains(&arch.resolution) {
-            return refuse("resolution".into(), arch.resolution.to_string(), list(&self.resolutions));
-        }
-        if arch.stages.len() != self.stages.len() {
-            return refuse("number of stages".into(), arch.stages.len().to_string(), self.stages.len().to_string());
-        }
-        for (s, (stage, space)) in arch.stages.iter().zip(&self.stages).enumerate() {
-            let s = s + 1;
-            if !space.depths.contains(&stage.blocks.len()) {
-                return refuse(format!("stage {s} depth"), stage.blocks.len().to_string(), list(&space.depths));
-            }
-            for (b, block) in stage.blocks.iter().enumerate() {
-                let b = b + 1;
-                if !space.kernel_sizes.contains(&block.kernel_size) {
-                    let (found, allowed) = (block.kernel_size.to_string(), list(&space.kernel_sizes));
-                    return refuse(format!("stage {s} block {b} kernel size"), found, allowed);
-                }
-                if !space.expand_ratios.contains(&block.expand_ratio) {
-                    let (found, allowed) = (block.expand_ratio.to_string(), list(&space.expand_ratios));
-                    return refuse(format!("stage {s} block {b} expand ratio"), found, allowed);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether `arch` makes only choices this space offers.
-    pub fn contains(&self, arch: &Arch) -> bool {
-        self.check(arch).is_ok()
-    }
-
-    /// Whether every arch of this space is one of `outer` and means the same network there.
-    pub fn is_within(&self, outer: &SearchSpace) -> bool {
-        let subset = |a: &[usize], b: &[usize]| a.iter().all(|x| b.contains(x));
-        let same_frame = self.image_channels == outer.image_channels
-            && self.classes == outer.classes
-            && self.norm_epsilon == outer.norm_epsilon
-            && self.stem == outer.stem
-            && self.head == outer.head
-            && self.stages.len() == outer.stages.len();
-        same_frame
-            && subset(&self.resolutions, &outer.resolutions)
-            && self.stages.iter().zip(&outer.stages).all(|(a, b)| {
-                (a.channels, a.stride, a.activation, a.squeeze_excite)
-                    == (b.channels, b.stride, b.activation, b.squeeze_excite)
-                    && subset(&a.depths, &b.depths)
-                    && subset(&a.kernel_sizes, &b.kernel_sizes)
-                    && a.expand_ratios.iter().all(|ratio| b.expand_ratios.contains(ratio))
-            })
+        let elastic = self.stem.iter().position(|stage| !stage.is_fixed());
+        not_ascending("resolutions", &self.resolutions)
+            .or_else(|| in_stages("stem stage", &self.stem))
+            .or_else(|| elastic.map(|i| format!("stem stage {}: it must offer one choice of everything", i + 1)))
+            .or_else(|| in_stages("stage", &self.stages))
     }
 
     /// Exact number of networks, the resolution not counted: 2.18e19 for MobileNetV3 (paper, section 3.2).
@@ -191,54 +100,31 @@ impl SearchSpace {
 
     /// The network of all smallest choices, at the lowest resolution.
     pub fn smallest(&self) -> Arch {
-        self.pick(|choices| choices.first(), |ratios| ratios.first())
+        let stages = self.stages.iter().map(StageSpace::smallest);
+        Arch { resolution: self.resolutions[0], stages: stages.collect() }
     }
 
     /// The network of all largest choices, at the highest resolution.
     pub fn largest(&self) -> Arch {
-        self.pick(|choices| choices.last(), |ratios| ratios.last())
-    }
-
-    fn pick(
-        &self,
-        number: impl Fn(&[usize]) -> Option<&usize>,
-        ratio: impl Fn(&[ExpandRatio]) -> Option<&ExpandRatio>,
-    ) -> Arch {
-        let number = |choices: &[usize]| *number(choices).expect("a valid space offers at least one choice");
-        let stages = self.stages.iter().map(|stage| {
-            let block = BlockArch {
-                kernel_size: number(&stage.kernel_sizes),
-                expand_ratio: *ratio(&stage.expand_ratios).expect("a valid space offers at least one ratio"),
-            };
-            StageArch { blocks: vec![block; number(&stage.depths)] }
-        });
-        Arch { resolution: number(&self.resolutions), stages: stages.collect() }
+        let stages = self.stages.iter().map(|stage| stage.pick(|choices| choices - 1));
+        Arch { resolution: self.resolutions[self.resolutions.len() - 1], stages: stages.collect() }
     }
 }
 
 impl StageSpace {
-    /// Number of distinct stages: the sum over depths of (kernel sizes x expand ratios) ^ depth.
-    fn len(&self) -> BigUint {
-        let block = BigUint::from(self.kernel_sizes.len() * self.expand_ratios.len());
-        self.depths.iter().map(|&depth| block.pow(depth as u32)).sum()
+    /// The stage of all smallest choices.
+    pub(crate) fn smallest(&self) -> StageArch {
+        self.pick(|_| 0)
     }
 
-    fn first_contradiction(&self) -> Option<String> {
-        if self.channels == 0 || self.stride == 0 {
-            return Some(format!("channels {} and stride {} must be positive", self.channels, self.stride));
-        }
-        if let Some(even) = self.kernel_sizes.iter().find(|k| *k % 2 == 0) {
-            return Some(format!("kernel size {even} is even"));
-        }
-        let one = ExpandRatio::from(1);
-        if self.expand_ratios.len() > 1 && self.expand_ratios.contains(&one) {
-            // The original keeps the expansion layer in the supernet and drops it in the extracted net, whose outputs
-            // then differ: a network with ratio 1 is not a slice of one with another ratio.
-            return Some("expand ratio 1 drops the expansion layer and cannot be offered beside others".into());
-        }
-        not_ascending("depths", &self.depths).or_else(|| not_ascending("kernel_sizes", &self.kernel_sizes)).or_else(
-            || not_ascending("expand_ratios", &self.expand_ratios.iter().map(|r| r.value()).collect::<Vec<_>>()),
-        )
+    /// The stage of those choices whose index `index` gives for their number.
+    fn pick(&self, index: impl Fn(usize) -> usize) -> StageArch {
+        let block = BlockArch {
+            kernel_size: self.kernel_sizes[index(self.kernel_sizes.len())],
+            expand_ratio: self.expand_ratios[index(self.expand_ratios.len())],
+        };
+        let blocks = vec![block; self.depths[index(self.depths.len())]];
+        StageArch { width: self.widths[index(self.widths.len())], blocks }
     }
 }
 
@@ -266,27 +152,23 @@ mod tests {
     }
 
     #[test]
-    fn outside_choices_are_named() {
-        let space = SearchSpace::small_mobilenet_v3(1, 10);
-        let cases = [
-            ("r30-k3e3.k3e3-k3e3.k3e3-k3e3.k3e3", "resolution is 30"),
-            ("r28-k3e3.k3e3-k3e3.k3e3", "number of stages is 2"),
-            ("r28-k3e3-k3e3.k3e3-k3e3.k3e3", "stage 1 depth is 1, allowed: 2, 3, 4"),
-            ("r28-k3e3.k3e3-k3e3.k9e3-k3e3.k3e3", "stage 2 block 2 kernel size is 9, allowed: 3, 5, 7"),
-            ("r28-k3e3.k3e3-k3e3.k3e3-k3e5.k3e3", "stage 3 block 1 expand ratio is 5, allowed: 3, 4, 6"),
-        ];
-        for (text, expected) in cases {
-            let message = space.check(&text.parse().unwrap()).unwrap_err().to_string();
-            assert!(message.contains(expected), "{message}");
-        }
+    fn resnet50d_counts_its_widths_and_depths() {
+        // Stem: 3 widths x 2 depths, 3 widths. Each stage: 3 widths x sum of 3 ratios ^ depth.
+        let stage = |depths: [u32; 3]| 3 * depths.iter().map(|&d| 3u64.pow(d)).sum::<u64>();
+        let stages = stage([2, 3, 4]).pow(3) * stage([4, 5, 6]);
+        assert_eq!(SearchSpace::resnet50d(1000).len(), BigUint::from(6 * 3 * stages));
     }
 
     #[test]
     fn contradictory_spaces_are_refused() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
         type Change = fn(&mut SearchSpace);
-        let break_it: [(&str, Change); 6] = [
+        let break_it: [(&str, Change); 10] = [
             ("resolutions", |s| s.resolutions = vec![28, 24]),
+            ("stem stage 2: it must offer one choice", |s| s.stem[1].depths = vec![1, 2]),
+            ("only mb_conv blocks have an elastic kernel size", |s| s.stages[0].block = BlockKind::Conv),
+            ("stage 2: only mb_conv blocks have squeeze", |s| s.stages[1].block = BlockKind::Bottleneck),
+            ("stage 1: widths", |s| s.stages[0].widths = vec![1.into(), 1.into()]),
             ("no stages", |s| s.stages.clear()),
             ("depths", |s| s.stages[0].depths.clear()),
             ("even", |s| s.stages[1].kernel_sizes = vec![3, 4]),
@@ -299,16 +181,5 @@ mod tests {
             let message = broken.validate().unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");
         }
-    }
-
-    #[test]
-    fn a_narrower_space_is_within_but_not_the_reverse() {
-        let outer = SearchSpace::small_mobilenet_v3(1, 10);
-        let mut inner = outer.clone();
-        inner.stages.iter_mut().for_each(|stage| stage.depths = vec![4]);
-        assert!(inner.is_within(&outer));
-        assert!(!outer.is_within(&inner));
-        inner.stages[0].channels += 8;
-        assert!(!inner.is_within(&outer));
     }
 }

@@ -1,6 +1,6 @@
 //! [`Subnet`]: one network out of a supernet, in ordinary layers.
 
-use crate::elastic::{Block, ConvNorm, Head, Moments, Statistics};
+use crate::elastic::{Block, Head, Moments, Statistics};
 use crate::{Arch, SearchSpace, SupernetConfig};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
@@ -8,9 +8,8 @@ use burn::tensor::{Device, Tensor};
 /// One network with its own weights and batch-norm statistics.
 #[derive(Module, Debug)]
 pub struct Subnet {
-    pub(crate) stem: ConvNorm,
-    blocks: Vec<Block>,
-    head: Head,
+    pub(crate) blocks: Vec<Block>,
+    pub(crate) head: Head,
     #[module(skip)]
     space: SearchSpace,
     #[module(skip)]
@@ -18,8 +17,8 @@ pub struct Subnet {
 }
 
 impl Subnet {
-    pub(crate) fn new(stem: ConvNorm, blocks: Vec<Block>, head: Head, space: SearchSpace, arch: Arch) -> Self {
-        Self { stem, blocks, head, space, arch }
+    pub(crate) fn new(blocks: Vec<Block>, head: Head, space: SearchSpace, arch: Arch) -> Self {
+        Self { blocks, head, space, arch }
     }
 
     /// A network of the right shapes with arbitrary weights, to be filled from a file.
@@ -44,8 +43,7 @@ impl Subnet {
 
     /// Logits `[batch, classes]` for images `[batch, channels, height, width]`.
     pub fn forward(&self, images: Tensor<4>, statistics: &mut Statistics) -> Tensor<2> {
-        let stem = self.stem.forward(images, statistics);
-        let features = self.blocks.iter().fold(stem, |x, block| block.forward(x, statistics));
+        let features = self.blocks.iter().fold(images, |x, block| block.forward(x, statistics));
         self.head.forward(features, statistics)
     }
 
@@ -66,10 +64,8 @@ impl Subnet {
     /// If there are more or fewer moments than batch norms.
     pub(crate) fn set_statistics(&mut self, moments: Vec<Moments>) {
         let mut moments = moments.into_iter();
-        let convolutions = std::iter::once(&mut self.stem)
-            .chain(self.blocks.iter_mut().flat_map(Block::convolutions_mut))
-            .chain([&mut self.head.expand]);
-        for convolution in convolutions {
+        let convolutions = self.blocks.iter_mut().flat_map(Block::convolutions_mut);
+        for convolution in convolutions.chain(&mut self.head.expand) {
             convolution.norm.set_running(moments.next().expect("moments for every batch norm"));
         }
         assert!(moments.next().is_none(), "more moments than batch norms");

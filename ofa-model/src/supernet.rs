@@ -1,6 +1,6 @@
 //! [`Supernet`]: the weights of every network of a space at once.
 
-use crate::elastic::{Block, ConvNorm, ElasticBlock, Head, Statistics};
+use crate::elastic::{Block, ElasticBlock, Head, MaxPool, Statistics};
 use crate::{Arch, ModelError, SearchSpace, Subnet, UnitLayers, init::Initializer};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -8,8 +8,7 @@ use burn::tensor::{Device, Tensor};
 /// All weights of a [`SearchSpace`]; any subnet is a slice of them.
 #[derive(Module, Debug)]
 pub struct Supernet {
-    stem: ConvNorm,
-    first_block: Block,
+    stem: Vec<ElasticBlock>,
     stages: Vec<ElasticStage>,
     head: Head,
     #[module(skip)]
@@ -51,22 +50,18 @@ impl SupernetConfig {
     pub fn init(self, device: &Device) -> Supernet {
         let Self { space, seed } = self;
         let (epsilon, init) = (space.norm_epsilon, &mut Initializer::new(seed, device));
-        let stem = ConvNorm::dense(&space.stem_shape(), epsilon, init);
-        let first_block = Block::init(&space.first_block_shape(), epsilon, init);
+        let stem = space.stem_units(space.resolutions[0]);
+        let stem = stem.iter().filter(|unit| !matches!(unit.layers, UnitLayers::MaxPool { .. }));
+        let stem = stem.map(|unit| ElasticBlock::init(&unit.layers, &[unit.kernel_size()], epsilon, init)).collect();
         let mut stages = Vec::with_capacity(space.stages.len());
         for (s, stage) in space.stages.iter().enumerate() {
-            let (depth, ratio) = (last(&stage.depths), last(&stage.expand_ratios));
-            let shape = |b| space.block_shape(s, b, last(&stage.kernel_sizes), ratio);
-            let blocks = (0..depth).map(|b| ElasticBlock::init(&shape(b), &stage.kernel_sizes, epsilon, init));
-            stages.push(ElasticStage { blocks: blocks.collect() });
+            let depth = *stage.depths.last().expect("a valid space offers a depth");
+            let block = |b| ElasticBlock::init(&space.largest_layers(s, b), &stage.kernel_sizes, epsilon, init);
+            stages.push(ElasticStage { blocks: (0..depth).map(block).collect() });
         }
-        let head = Head::init(&space.head_shape(), epsilon, init);
-        Supernet { stem, first_block, stages, head, space }
+        let head = Head::init(&space.head_shape(space.largest_channels()), epsilon, init);
+        Supernet { stem, stages, head, space }
     }
-}
-
-fn last<T: Copy>(choices: &[T]) -> T {
-    *choices.last().expect("a valid space offers at least one choice")
 }
 
 impl Supernet {
@@ -100,15 +95,18 @@ impl Supernet {
 
     /// The subnet `arch` whose weights are slices of this supernet's, linked to them for gradients.
     fn view(&self, arch: &Arch) -> Subnet {
-        let mut blocks = vec![self.first_block.clone()];
-        let mut elastic = self.stages.iter().zip(&arch.stages).flat_map(|(all, some)| &all.blocks[..some.blocks.len()]);
-        for unit in self.space.units(arch).iter().skip(2) {
-            if let UnitLayers::Block(shape) = &unit.layers {
-                let block = elastic.next().expect("an arch of the space has no more blocks than the supernet");
-                blocks.push(block.at(shape));
+        let elastic = self.stages.iter().zip(&arch.stages).flat_map(|(all, some)| &all.blocks[..some.blocks.len()]);
+        let mut elastic = self.stem.iter().chain(elastic);
+        let mut next = || elastic.next().expect("an arch of the space has no more blocks than the supernet");
+        let (mut blocks, mut head) = (Vec::new(), self.head.clone());
+        for unit in self.space.units(arch) {
+            match &unit.layers {
+                UnitLayers::MaxPool { .. } => blocks.push(Block::MaxPool(MaxPool::default())),
+                UnitLayers::Head(shape) => head = self.head.at(shape),
+                layers => blocks.push(next().at(layers)),
             }
         }
-        Subnet::new(self.stem.clone(), blocks, self.head.clone(), self.space.clone(), arch.clone())
+        Subnet::new(blocks, head, self.space.clone(), arch.clone())
     }
 
     /// Replaces every elastic block, stage by stage.
@@ -155,6 +153,32 @@ mod tests {
     }
 
     #[test]
+    fn subnets_of_other_widths_compute_what_the_supernet_does() {
+        let device = Device::flex();
+        let mut space = SearchSpace::resnet50d(10);
+        space.resolutions = vec![33, 64];
+        // Narrower than published, and with inverted bottlenecks of elastic width before a head that expands.
+        space.stages.iter_mut().for_each(|stage| stage.channels /= 4);
+        let mut last = SearchSpace::small_mobilenet_v3(3, 10).stages.remove(2);
+        last.widths = space.stages[0].widths.clone();
+        space.stages.push(last);
+        let expanding = SearchSpace { head: SearchSpace::small_mobilenet_v3(3, 10).head, ..space.clone() };
+        let rng = &mut ChaCha8Rng::seed_from_u64(12);
+        for space in [space, expanding] {
+            let supernet = SupernetConfig::new(space).unwrap().init(&device);
+            for _ in 0..10 {
+                let arch = supernet.space().sample(rng);
+                let x = Draw::new(5).normal([2, 3, arch.resolution, arch.resolution], 0.0, 1.0);
+                let expected = supernet.forward(x.clone(), &arch, &mut Statistics::Batch);
+                let subnet = supernet.subnet(&arch);
+                assert_eq!(subnet.num_trainable() as u64, supernet.space().cost(&arch).parameters, "{arch}");
+                let found = subnet.forward(x, &mut Statistics::Batch);
+                found.into_data().assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-6));
+            }
+        }
+    }
+
+    #[test]
     fn gradients_reach_the_used_slices_only() {
         let device = Device::flex().autodiff();
         let supernet = supernet(&device);
@@ -163,19 +187,19 @@ mod tests {
             supernet.forward(Tensor::from_inner(images(4, 20)), &arch, &mut Statistics::Batch).powf_scalar(2.0).mean();
         let gradients = GradientsParams::from_grads(loss.backward(), &supernet);
 
-        let block = &supernet.stages[0].blocks[0];
+        let [block, _, ElasticBlock::MbConv(skipped), _] = &supernet.stages[0].blocks[..] else { panic!() };
+        let ElasticBlock::MbConv(block) = block else { panic!() };
         let expand = &block.expand.as_ref().unwrap().weight;
         let gradient = gradients.get::<4>(expand.id).unwrap();
         let [all, _, _, _] = expand.dims();
-        let used = supernet.space().block_shape(0, 0, 3, 3.into()).mid_channels;
+        let used = 24;
         assert!(used < all);
         let norm = |range: std::ops::Range<usize>| gradient.clone().slice([range]).abs().sum().into_scalar::<f32>();
         assert!(norm(0..used) > 0.0);
         assert_eq!(norm(used..all), 0.0);
         // The kernel of size 3 comes through both transforms; the third block of a stage of depth 2 is not used.
         assert!(block.depthwise.transforms.iter().all(|matrix| gradients.get::<2>(matrix.id).is_some()));
-        let skipped = &supernet.stages[0].blocks[2].project.weight;
-        assert!(gradients.get::<4>(skipped.id).is_none());
+        assert!(gradients.get::<4>(skipped.project.weight.id).is_none());
     }
 
     #[test]
@@ -191,9 +215,16 @@ mod tests {
     }
 
     #[test]
-    fn parameters_of_the_published_supernet() {
-        let config = SupernetConfig::new(SearchSpace::mobilenet_v3(1.0, 1000)).unwrap();
-        let supernet = config.init(&Device::flex());
-        assert_eq!(crate::subnet::trainable_numbers(&supernet), 7_678_880);
+    fn parameters_of_the_published_supernets() {
+        let cases = [
+            (SearchSpace::mobilenet_v3(1.0, 1000), 7_678_880),
+            (SearchSpace::mobilenet_v3(1.2, 1000), 10_715_752),
+            (SearchSpace::proxyless_nas(1.3, 1000), 7_956_882),
+            (SearchSpace::resnet50d(1000), 48_105_992),
+        ];
+        for (space, expected) in cases {
+            let supernet = SupernetConfig::new(space).unwrap().init(&Device::flex());
+            assert_eq!(crate::subnet::trainable_numbers(&supernet), expected, "{}", supernet.space().name);
+        }
     }
 }

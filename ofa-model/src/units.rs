@@ -1,6 +1,10 @@
 //! [`Unit`]: the sequential pieces of a network, each with everything that its layers and its cost depend on.
 
-use crate::{Activation, Arch, ExpandRatio, SearchSpace};
+mod shapes;
+
+pub use shapes::{BottleneckShape, ConvShape, HeadShape, MbConvShape, make_divisible};
+
+use crate::{Arch, BlockArch, BlockKind, Ratio, SearchSpace, StageArch, StageSpace};
 use serde::{Deserialize, Serialize};
 
 /// A piece of a network at the size it runs at. Equal units have equal shapes and therefore equal costs, so a unit is
@@ -17,102 +21,54 @@ pub struct Unit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnitLayers {
-    /// The first convolution.
-    Stem(ConvShape),
-    /// An inverted-bottleneck block.
-    Block(BlockShape),
+    /// A dense convolution.
+    Conv(ConvShape),
+    /// A max pooling of 3x3 and stride 2.
+    MaxPool {
+        /// Channels of input and output.
+        channels: usize,
+    },
+    /// An inverted bottleneck.
+    MbConv(MbConvShape),
+    /// A bottleneck.
+    Bottleneck(BottleneckShape),
     /// Everything after the last block.
     Head(HeadShape),
-}
-
-/// A dense convolution with batch norm and activation; padding is half the kernel size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct ConvShape {
-    /// Input channels.
-    pub in_channels: usize,
-    /// Output channels.
-    pub out_channels: usize,
-    /// Side of the kernel.
-    pub kernel_size: usize,
-    /// Stride.
-    pub stride: usize,
-    /// Activation.
-    pub activation: Activation,
-}
-
-/// An inverted-bottleneck block: 1x1 expansion, depthwise convolution, squeeze-and-excitation, 1x1 projection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct BlockShape {
-    /// Input channels.
-    pub in_channels: usize,
-    /// Channels of the depthwise convolution.
-    pub mid_channels: usize,
-    /// Output channels.
-    pub out_channels: usize,
-    /// Side of the depthwise kernel.
-    pub kernel_size: usize,
-    /// Stride of the depthwise convolution.
-    pub stride: usize,
-    /// Activation after the expansion and the depthwise convolution.
-    pub activation: Activation,
-    /// Whether there is a 1x1 expansion; without it `mid_channels == in_channels`.
-    pub expansion: bool,
-    /// Whether there is squeeze-and-excitation.
-    pub squeeze_excite: bool,
-}
-
-/// 1x1 expansion, global average pooling, optional 1x1 feature mixing, classifier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct HeadShape {
-    /// Input channels.
-    pub in_channels: usize,
-    /// Channels that are pooled.
-    pub expand_channels: usize,
-    /// Channels of the feature mixing, if there is one.
-    pub mix_channels: Option<usize>,
-    /// Number of classes.
-    pub classes: usize,
-    /// Activation after the expansion and the mixing.
-    pub activation: Activation,
 }
 
 impl Unit {
     /// Height and width of the output in pixels (1 for the head).
     pub fn output_size(&self) -> usize {
         let stride = match self.layers {
-            UnitLayers::Stem(conv) => conv.stride,
-            UnitLayers::Block(block) => block.stride,
+            UnitLayers::Conv(conv) => conv.stride,
+            UnitLayers::MaxPool { .. } => 2,
+            UnitLayers::MbConv(block) => block.stride,
+            UnitLayers::Bottleneck(block) => block.stride,
             UnitLayers::Head(_) => return 1,
         };
         self.input_size.div_ceil(stride)
     }
 
+    /// Side of the kernel that is not 1x1; 1 if all are.
+    pub fn kernel_size(&self) -> usize {
+        match self.layers {
+            UnitLayers::Conv(conv) => conv.kernel_size,
+            UnitLayers::MaxPool { .. } => 3,
+            UnitLayers::MbConv(block) => block.kernel_size,
+            UnitLayers::Bottleneck(block) => block.kernel_size,
+            UnitLayers::Head(_) => 1,
+        }
+    }
+
     /// Channels of the input.
     pub fn in_channels(&self) -> usize {
         match self.layers {
-            UnitLayers::Stem(conv) => conv.in_channels,
-            UnitLayers::Block(block) => block.in_channels,
+            UnitLayers::Conv(conv) => conv.in_channels,
+            UnitLayers::MaxPool { channels } => channels,
+            UnitLayers::MbConv(block) => block.in_channels,
+            UnitLayers::Bottleneck(block) => block.in_channels,
             UnitLayers::Head(head) => head.in_channels,
         }
-    }
-}
-
-impl BlockShape {
-    /// Whether the input is added to the output.
-    pub fn has_residual(&self) -> bool {
-        self.stride == 1 && self.in_channels == self.out_channels
-    }
-
-    /// Channels of the bottleneck inside squeeze-and-excitation: a quarter, made divisible by 8.
-    pub fn squeeze_channels(&self) -> usize {
-        make_divisible((self.mid_channels / 4) as f64, 8)
-    }
-}
-
-impl HeadShape {
-    /// Inputs of the classifier.
-    pub fn feature_channels(&self) -> usize {
-        self.mix_channels.unwrap_or(self.expand_channels)
     }
 }
 
@@ -126,75 +82,70 @@ impl SearchSpace {
         if let Err(error) = self.check(arch) {
             panic!("{error}");
         }
-        let mut units = Vec::with_capacity(3 + arch.depths().iter().sum::<usize>());
-        let mut size = arch.resolution;
-        let mut push = |layers| {
-            let unit = Unit { input_size: size, layers };
-            size = unit.output_size();
-            units.push(unit);
-        };
-        push(UnitLayers::Stem(self.stem_shape()));
-        push(UnitLayers::Block(self.first_block_shape()));
-        for (s, stage) in arch.stages.iter().enumerate() {
-            for (b, block) in stage.blocks.iter().enumerate() {
-                push(UnitLayers::Block(self.block_shape(s, b, block.kernel_size, block.expand_ratio)));
-            }
+        let mut chain = self.stem_chain(arch.resolution);
+        for (s, (arch, space)) in arch.stages.iter().zip(&self.stages).enumerate() {
+            chain.push_stage(space, self.before(s), arch);
         }
-        push(UnitLayers::Head(self.head_shape()));
-        units
+        chain.push(UnitLayers::Head(self.head_shape(chain.channels)));
+        chain.units
     }
 
-    /// Shape of the stem convolution.
-    pub fn stem_shape(&self) -> ConvShape {
-        ConvShape {
-            in_channels: self.image_channels,
-            out_channels: self.stem.channels,
-            kernel_size: 3,
-            stride: self.stem.stride,
-            activation: self.stem.activation,
-        }
+    /// The units of the stem at a resolution: every network begins with them.
+    pub fn stem_units(&self, resolution: usize) -> Vec<Unit> {
+        self.stem_chain(resolution).units
     }
 
-    /// Shape of the first, fixed block.
-    pub fn first_block_shape(&self) -> BlockShape {
-        BlockShape {
-            in_channels: self.stem.channels,
-            mid_channels: self.stem.channels,
-            out_channels: self.stem.block_channels,
-            kernel_size: 3,
-            stride: 1,
-            activation: self.stem.block_activation,
-            expansion: false,
-            squeeze_excite: false,
+    fn stem_chain(&self, resolution: usize) -> Chain {
+        let mut chain = Chain { units: Vec::new(), size: resolution, channels: self.image_channels };
+        for (s, space) in self.stem.iter().enumerate() {
+            let before = s.checked_sub(1).map(|before| &self.stem[before]);
+            chain.push_stage(space, before, &space.smallest());
         }
+        chain
     }
 
-    /// Shape of block `block` (from 0) of stage `stage` (from 0) with the given choices.
-    pub fn block_shape(&self, stage: usize, block: usize, kernel_size: usize, expand_ratio: ExpandRatio) -> BlockShape {
+    /// Input channels that stage `stage` (from 0; the head follows the last) can have: one a width of the stage before.
+    pub fn stage_inputs(&self, stage: usize) -> Vec<usize> {
+        self.before(stage).map_or(vec![self.image_channels], StageSpace::channel_choices)
+    }
+
+    /// Layers of block `block` (from 0) of stage `stage` (from 0) for the given choices.
+    pub fn block_layers(
+        &self,
+        stage: usize,
+        block: usize,
+        in_channels: usize,
+        width: Ratio,
+        choices: BlockArch,
+    ) -> UnitLayers {
         let space = &self.stages[stage];
-        let in_channels = match (stage, block) {
-            (0, 0) => self.stem.block_channels,
-            (_, 0) => self.stages[stage - 1].channels,
-            _ => space.channels,
-        };
-        let expansion = expand_ratio != ExpandRatio::from(1);
-        let mid = (in_channels as f64 * expand_ratio.value()).round_ties_even();
-        BlockShape {
-            in_channels,
-            mid_channels: if expansion { make_divisible(mid, 8) } else { in_channels },
-            out_channels: space.channels,
-            kernel_size,
-            stride: if block == 0 { space.stride } else { 1 },
-            activation: space.activation,
-            expansion,
-            squeeze_excite: space.squeeze_excite,
-        }
+        let place = space.place(block, self.before(stage));
+        space.layers(place, [in_channels, space.channels_at(width)], choices)
     }
 
-    /// Shape of the head.
-    pub fn head_shape(&self) -> HeadShape {
+    /// Layers of a block at the largest of every choice.
+    pub(crate) fn largest_layers(&self, stage: usize, block: usize) -> UnitLayers {
+        let space = &self.stages[stage];
+        let (width, expand_ratio) = (last(&space.widths), last(&space.expand_ratios));
+        let in_channels = if block == 0 { last(&self.stage_inputs(stage)) } else { space.channels_at(width) };
+        let choices = BlockArch { kernel_size: last(&space.kernel_sizes), expand_ratio };
+        self.block_layers(stage, block, in_channels, width, choices)
+    }
+
+    /// Channels after the last stage at its largest width.
+    pub(crate) fn largest_channels(&self) -> usize {
+        last(&self.stage_inputs(self.stages.len()))
+    }
+
+    /// The stage before an elastic one.
+    fn before(&self, stage: usize) -> Option<&StageSpace> {
+        stage.checked_sub(1).map_or(self.stem.last(), |before| self.stages.get(before))
+    }
+
+    /// Shape of the head behind `in_channels`.
+    pub fn head_shape(&self, in_channels: usize) -> HeadShape {
         HeadShape {
-            in_channels: self.stages.last().expect("a valid space has a stage").channels,
+            in_channels,
             expand_channels: self.head.expand_channels,
             mix_channels: self.head.mix_channels,
             classes: self.classes,
@@ -203,25 +154,97 @@ impl SearchSpace {
     }
 }
 
-/// Rounds a number of channels to a multiple of `divisor`, at least `divisor` and never below 90 % of `value`.
-///
-/// Source: MobileNet's channel rounding, as in the original.
-pub fn make_divisible(value: f64, divisor: usize) -> usize {
-    let rounded = divisor.max((value + divisor as f64 / 2.0) as usize / divisor * divisor);
-    if (rounded as f64) < 0.9 * value { rounded + divisor } else { rounded }
+/// Units one after another.
+struct Chain {
+    units: Vec<Unit>,
+    /// Height and width after the units.
+    size: usize,
+    /// Channels after the units.
+    channels: usize,
+}
+
+impl Chain {
+    fn push(&mut self, layers: UnitLayers) {
+        let unit = Unit { input_size: self.size, layers };
+        self.size = unit.output_size();
+        self.units.push(unit);
+    }
+
+    fn push_stage(&mut self, space: &StageSpace, before: Option<&StageSpace>, arch: &StageArch) {
+        if space.max_pool {
+            self.push(UnitLayers::MaxPool { channels: self.channels });
+        }
+        let out_channels = space.channels_at(arch.width);
+        for (b, block) in arch.blocks.iter().enumerate() {
+            self.push(space.layers(space.place(b, before), [self.channels, out_channels], *block));
+            self.channels = out_channels;
+        }
+    }
+}
+
+fn last<T: Copy>(choices: &[T]) -> T {
+    *choices.last().expect("a valid space offers at least one choice")
+}
+
+/// What a block's place in its stage decides.
+#[derive(Clone, Copy)]
+struct Place {
+    stride: usize,
+    /// Whether input and output have the same shape in every network, so that the input can be added to the output.
+    keeps_shape: bool,
+}
+
+impl StageSpace {
+    /// The place of block `block` (from 0) behind the stage `before`.
+    fn place(&self, block: usize, before: Option<&Self>) -> Place {
+        if block > 0 {
+            return Place { stride: 1, keeps_shape: true };
+        }
+        let (stride, ours) = (self.stride, self.channel_choices());
+        let same_channels = ours.len() == 1 && before.is_some_and(|before| before.channel_choices() == ours);
+        Place { stride, keeps_shape: stride == 1 && !self.max_pool && same_channels }
+    }
+
+    /// Layers of a block from and to the given channels.
+    fn layers(&self, place: Place, [in_channels, out_channels]: [usize; 2], block: BlockArch) -> UnitLayers {
+        let Place { stride, keeps_shape } = place;
+        let (activation, BlockArch { kernel_size, expand_ratio }) = (self.activation, block);
+        let middle = |channels: usize| {
+            let exact = channels as f64 * expand_ratio.value();
+            make_divisible(exact.round_ties_even(), 8)
+        };
+        match self.block {
+            BlockKind::Conv => {
+                let residual = keeps_shape;
+                UnitLayers::Conv(ConvShape { in_channels, out_channels, kernel_size, stride, activation, residual })
+            }
+            BlockKind::MbConv => UnitLayers::MbConv(MbConvShape {
+                in_channels,
+                mid_channels: if expand_ratio.is_one() { in_channels } else { middle(in_channels) },
+                out_channels,
+                kernel_size,
+                stride,
+                activation,
+                expansion: !expand_ratio.is_one(),
+                squeeze_excite: self.squeeze_excite,
+                residual: keeps_shape,
+            }),
+            BlockKind::Bottleneck => UnitLayers::Bottleneck(BottleneckShape {
+                in_channels,
+                mid_channels: middle(out_channels),
+                out_channels,
+                kernel_size,
+                stride,
+                activation,
+                downsample: !keeps_shape,
+            }),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn make_divisible_as_the_original() {
-        let cases = [(1.0, 8), (11.0, 16), (12.0, 16), (18.0, 24), (24.0, 24), (36.0, 40), (84.0, 88), (1152.0, 1152)];
-        for (value, expected) in cases {
-            assert_eq!(make_divisible(value, 8), expected, "{value}");
-        }
-    }
 
     #[test]
     fn units_follow_the_strides() {
@@ -234,16 +257,46 @@ mod tests {
     }
 
     #[test]
+    fn channels_follow_the_widths() {
+        let space = SearchSpace::resnet50d(1000);
+        let arch = "r224-w0_65:k3e1.k3e1-k3e1-w0_8:k3e0_25.k3e0_2-w0_65:k3e0_2.k3e0_2-k3e0_2.k3e0_2.k3e0_2.k3e0_35-\
+                    k3e0_35.k3e0_35";
+        let units = space.units(&arch.parse().unwrap());
+        let found: Vec<_> = units.iter().map(|unit| (unit.input_size, unit.in_channels())).collect();
+        let stem = [(224, 3), (112, 24), (112, 24), (112, 64)];
+        let stages = [(56, 64), (56, 208), (56, 208), (28, 336), (28, 336), (14, 1024), (14, 1024), (14, 1024)];
+        let last = [(14, 1024), (7, 2048), (7, 2048)];
+        assert_eq!(found, [stem.as_slice(), &stages, &last].concat());
+        assert_eq!(units[3].layers, UnitLayers::MaxPool { channels: 64 });
+        let UnitLayers::Bottleneck(first) = units[4].layers else { panic!("{:?}", units[4]) };
+        // 208 x 0.25 = 52, rounded to a multiple of 8.
+        assert_eq!((first.mid_channels, first.downsample), (56, true));
+    }
+
+    #[test]
     fn only_blocks_that_keep_the_shape_are_residual() {
         let space = SearchSpace::mobilenet_v3(1.0, 1000);
         let residual: Vec<bool> = space
             .units(&space.smallest())
             .iter()
             .filter_map(|unit| match unit.layers {
-                UnitLayers::Block(block) => Some(block.has_residual()),
+                UnitLayers::MbConv(block) => Some(block.residual),
                 _ => None,
             })
             .collect();
         assert_eq!(residual, [true, false, true, false, true, false, true, false, true, false, true]);
+    }
+
+    #[test]
+    fn a_first_block_is_residual_in_all_networks_or_in_none() {
+        let mut space = SearchSpace::small_mobilenet_v3(1, 10);
+        space.stages[0].stride = 1;
+        let residual = |space: &SearchSpace| match space.units(&space.largest())[2].layers {
+            UnitLayers::MbConv(block) => block.residual,
+            other => panic!("{other:?}"),
+        };
+        assert!(residual(&space));
+        space.stages[0].widths = vec![Ratio::try_from(0.5).unwrap(), Ratio::ONE];
+        assert!(!residual(&space), "a narrower network could not add its input");
     }
 }

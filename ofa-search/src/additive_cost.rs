@@ -1,6 +1,6 @@
 //! [`AdditiveCost`]: a cost that is a sum over the units of a network, prepared for millions of look-ups.
 
-use ofa_model::{Arch, BlockArch, ExpandRatio, SearchSpace, Unit, UnitLayers};
+use ofa_model::{Arch, BlockArch, Ratio, SearchSpace, StageSpace, Unit, UnitLayers};
 use std::collections::BTreeSet;
 
 /// A cost of archs that is a sum over their units (latency by table, MACs, parameters).
@@ -10,42 +10,58 @@ use std::collections::BTreeSet;
 #[derive(Clone, Debug)]
 pub struct AdditiveCost {
     resolutions: Vec<usize>,
-    /// What units without choices add, by resolution.
-    fixed: Vec<f64>,
+    /// What the stem adds, by resolution.
+    stem: Vec<f64>,
     stages: Vec<StageCosts>,
+    /// What the head adds, `[resolution, width of the last stage]`, flattened.
+    heads: Vec<f64>,
 }
 
 #[derive(Clone, Debug)]
 struct StageCosts {
+    /// Widths that the stage before can have.
+    inputs: usize,
+    widths: Vec<Ratio>,
     kernel_sizes: Vec<usize>,
-    expand_ratios: Vec<ExpandRatio>,
-    /// `[resolution, first or later block, kernel size, expand ratio]`, flattened.
+    expand_ratios: Vec<Ratio>,
+    /// `[resolution, first block by width of the stage before and later block, width, kernel size, expand ratio]`,
+    /// flattened.
     blocks: Vec<f64>,
 }
 
 impl AdditiveCost {
     /// A cost that adds up `cost` over the units of an arch.
     pub fn new(space: &SearchSpace, mut cost: impl FnMut(&Unit) -> f64) -> Self {
-        let stages = space.stages.iter().map(|stage| {
-            let choices = 2 * stage.kernel_sizes.len() * stage.expand_ratios.len();
+        let resolutions = space.resolutions.len();
+        let stages = space.stages.iter().enumerate().map(|(s, stage)| {
+            let inputs = space.stage_inputs(s).len();
+            let choices = stage.widths.len() * stage.kernel_sizes.len() * stage.expand_ratios.len();
             StageCosts {
+                inputs,
+                widths: stage.widths.clone(),
                 kernel_sizes: stage.kernel_sizes.clone(),
                 expand_ratios: stage.expand_ratios.clone(),
-                blocks: vec![0.0; space.resolutions.len() * choices],
+                blocks: vec![0.0; resolutions * (inputs + 1) * choices],
             }
         });
         let mut sums = Self {
             resolutions: space.resolutions.clone(),
-            fixed: vec![0.0; space.resolutions.len()],
+            stem: vec![0.0; resolutions],
             stages: stages.collect(),
+            heads: vec![0.0; resolutions * space.stage_inputs(space.stages.len()).len()],
         };
         for (r, &resolution) in space.resolutions.iter().enumerate() {
             for_each_unit(space, resolution, |place, unit| match place {
-                Place::Fixed => sums.fixed[r] += cost(&unit),
-                Place::Block { stage, later, block } => {
+                Place::Stem => sums.stem[r] += cost(&unit),
+                Place::Block { stage, input, width, block } => {
                     let stage = &mut sums.stages[stage];
-                    let i = stage.index(r, later, &block).expect("the block is one of the stage's choices");
-                    stage.blocks[i] = cost(&unit);
+                    let width = stage.width(width).expect("the width is one of the stage's choices");
+                    let i = stage.index(r, input, width, &block).expect("the block is one of the stage's choices");
+                    stage.blocks[i] += cost(&unit);
+                }
+                Place::Head { input } => {
+                    let i = sums.head(r, input);
+                    sums.heads[i] += cost(&unit);
                 }
             });
         }
@@ -66,7 +82,8 @@ impl AdditiveCost {
     ///
     /// # Panics
     ///
-    /// If `arch` has a resolution, a number of stages, a kernel size or an expand ratio that the space does not offer.
+    /// If `arch` has a resolution, a number of stages, a width, a kernel size or an expand ratio that the space does not
+    /// offer.
     pub fn of(&self, arch: &Arch) -> f64 {
         self.get(arch).unwrap_or_else(|| panic!("arch `{arch}` is outside the space of this cost"))
     }
@@ -76,28 +93,44 @@ impl AdditiveCost {
         if arch.stages.len() != self.stages.len() {
             return None;
         }
-        let mut sum = self.fixed[r];
+        let mut sum = self.stem[r];
+        let mut before = 0;
         for (stage, costs) in arch.stages.iter().zip(&self.stages) {
+            let width = costs.width(stage.width)?;
             for (b, block) in stage.blocks.iter().enumerate() {
-                sum += costs.blocks[costs.index(r, b > 0, block)?];
+                let input = (b == 0).then_some(before);
+                sum += costs.blocks[costs.index(r, input, width, block)?];
             }
+            before = width;
         }
-        Some(sum)
+        Some(sum + self.heads[self.head(r, before)])
+    }
+
+    /// Place in `heads` of a resolution and a width of the last stage.
+    fn head(&self, resolution: usize, width: usize) -> usize {
+        resolution * (self.heads.len() / self.resolutions.len()) + width
     }
 
     /// This cost times `slope`, plus `intercept` a network.
     pub(crate) fn scaled(mut self, slope: f64, intercept: f64) -> Self {
-        self.fixed.iter_mut().for_each(|cost| *cost = *cost * slope + intercept);
-        self.stages.iter_mut().flat_map(|stage| &mut stage.blocks).for_each(|cost| *cost *= slope);
+        let blocks = self.stages.iter_mut().flat_map(|stage| &mut stage.blocks);
+        blocks.chain(&mut self.heads).for_each(|cost| *cost *= slope);
+        self.stem.iter_mut().for_each(|cost| *cost = *cost * slope + intercept);
         self
     }
 }
 
 impl StageCosts {
-    fn index(&self, resolution: usize, later: bool, block: &BlockArch) -> Option<usize> {
+    fn width(&self, width: Ratio) -> Option<usize> {
+        self.widths.iter().position(|&other| other == width)
+    }
+
+    /// Place in `blocks` of a first block behind a stage of width `input`, or of a later block.
+    fn index(&self, resolution: usize, input: Option<usize>, width: usize, block: &BlockArch) -> Option<usize> {
         let kernel = self.kernel_sizes.iter().position(|&kernel| kernel == block.kernel_size)?;
         let ratio = self.expand_ratios.iter().position(|&ratio| ratio == block.expand_ratio)?;
-        let row = (resolution * 2 + usize::from(later)) * self.kernel_sizes.len() + kernel;
+        let row = resolution * (self.inputs + 1) + input.unwrap_or(self.inputs);
+        let row = (row * self.widths.len() + width) * self.kernel_sizes.len() + kernel;
         Some(row * self.expand_ratios.len() + ratio)
     }
 }
@@ -115,34 +148,59 @@ pub fn distinct_units(space: &SearchSpace) -> Vec<Unit> {
 
 /// Where in a network a unit stands.
 enum Place {
-    /// Every network of this resolution has it.
-    Fixed,
-    /// The first or a later block of a stage, with these choices. Later blocks of a stage are all alike.
-    Block { stage: usize, later: bool, block: BlockArch },
+    /// In the stem: every network of this resolution has it.
+    Stem,
+    /// In or, if it is a pooling, before a block of a stage of this width, with these choices: the first block behind a
+    /// stage with the `input`th of its widths, or a later block. Later blocks of a stage are all alike.
+    Block { stage: usize, input: Option<usize>, width: Ratio, block: BlockArch },
+    /// Behind a last stage with the `input`th of its widths.
+    Head { input: usize },
 }
 
 /// Visits every unit that a network of this resolution can have, once a place.
 fn for_each_unit(space: &SearchSpace, resolution: usize, mut visit: impl FnMut(Place, Unit)) {
-    let stem = Unit { input_size: resolution, layers: UnitLayers::Stem(space.stem_shape()) };
-    let first_block = Unit { input_size: stem.output_size(), layers: UnitLayers::Block(space.first_block_shape()) };
-    let mut size = first_block.output_size();
-    visit(Place::Fixed, stem);
-    visit(Place::Fixed, first_block);
+    let mut size = resolution;
+    for unit in space.stem_units(resolution) {
+        size = unit.output_size();
+        visit(Place::Stem, unit);
+    }
     for (s, stage) in space.stages.iter().enumerate() {
-        let deepest = stage.depths.last().copied().expect("a valid space offers a depth");
-        for later in [false, true].into_iter().take(deepest) {
-            let input_size = size;
-            for &kernel_size in &stage.kernel_sizes {
-                for &expand_ratio in &stage.expand_ratios {
-                    let shape = space.block_shape(s, usize::from(later), kernel_size, expand_ratio);
-                    let unit = Unit { input_size, layers: UnitLayers::Block(shape) };
+        let entry = size;
+        let choices: Vec<(Ratio, BlockArch)> = choices(stage).collect();
+        for (input, &in_channels) in space.stage_inputs(s).iter().enumerate() {
+            for &(width, block) in &choices {
+                let pool = stage.max_pool.then_some(UnitLayers::MaxPool { channels: in_channels });
+                size = entry;
+                for layers in pool.into_iter().chain([space.block_layers(s, 0, in_channels, width, block)]) {
+                    let unit = Unit { input_size: size, layers };
                     size = unit.output_size();
-                    visit(Place::Block { stage: s, later, block: BlockArch { kernel_size, expand_ratio } }, unit);
+                    visit(Place::Block { stage: s, input: Some(input), width, block }, unit);
                 }
             }
         }
+        if stage.depths.last().is_some_and(|&deepest| deepest > 1) {
+            for &(width, block) in &choices {
+                let layers = space.block_layers(s, 1, stage.channels_at(width), width, block);
+                visit(Place::Block { stage: s, input: None, width, block }, Unit { input_size: size, layers });
+            }
+        }
     }
-    visit(Place::Fixed, Unit { input_size: size, layers: UnitLayers::Head(space.head_shape()) });
+    for (input, &channels) in space.stage_inputs(space.stages.len()).iter().enumerate() {
+        let layers = UnitLayers::Head(space.head_shape(channels));
+        visit(Place::Head { input }, Unit { input_size: size, layers });
+    }
+}
+
+/// Every width and every pair of kernel size and expand ratio that a stage offers.
+fn choices(stage: &StageSpace) -> impl Iterator<Item = (Ratio, BlockArch)> {
+    let of_width = move |&width: &Ratio| {
+        let of_kernel = move |&kernel_size: &usize| {
+            let block = move |&expand_ratio: &Ratio| (width, BlockArch { kernel_size, expand_ratio });
+            stage.expand_ratios.iter().map(block)
+        };
+        stage.kernel_sizes.iter().flat_map(of_kernel)
+    };
+    stage.widths.iter().flat_map(of_width)
 }
 
 #[cfg(test)]
@@ -155,7 +213,13 @@ mod tests {
 
     #[test]
     fn sums_equal_the_costs_of_the_space() {
-        for space in [tiny_space(), SearchSpace::small_mobilenet_v3(1, 10), SearchSpace::mobilenet_v3(1.0, 1000)] {
+        for space in [
+            tiny_space(),
+            SearchSpace::small_mobilenet_v3(1, 10),
+            SearchSpace::mobilenet_v3(1.0, 1000),
+            SearchSpace::proxyless_nas(1.3, 1000),
+            SearchSpace::resnet50d(1000),
+        ] {
             let (macs, parameters) = (AdditiveCost::macs(&space), AdditiveCost::parameters(&space));
             let scaled = macs.clone().scaled(2.0, 5.0);
             let rng = &mut ChaCha8Rng::seed_from_u64(1);
@@ -174,13 +238,18 @@ mod tests {
 
     #[test]
     fn distinct_units_are_exactly_those_of_all_archs() {
-        let space = tiny_space();
-        let archs = crate::testing::all_archs(&space);
-        assert_eq!(archs.len(), 40);
-        let expected: HashSet<Unit> = archs.iter().flat_map(|arch| space.units(arch)).collect();
-        let units = distinct_units(&space);
-        assert_eq!(units.len(), expected.len());
-        assert_eq!(units.into_iter().collect::<HashSet<_>>(), expected);
+        let mut wide = tiny_space();
+        wide.stages.push(wide.stages[0].clone());
+        wide.stages.iter_mut().for_each(|stage| stage.widths = vec![1.into(), 2.into()]);
+        wide.stages[1].max_pool = true;
+        for (space, count) in [(tiny_space(), 40), (wide, 2 * 40 * 40)] {
+            let archs = crate::testing::all_archs(&space);
+            assert_eq!(archs.len(), count);
+            let expected: HashSet<Unit> = archs.iter().flat_map(|arch| space.units(arch)).collect();
+            let units = distinct_units(&space);
+            assert_eq!(units.len(), expected.len());
+            assert_eq!(units.into_iter().collect::<HashSet<_>>(), expected);
+        }
     }
 
     #[test]

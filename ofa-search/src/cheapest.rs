@@ -2,14 +2,14 @@
 
 use crate::problem::finite;
 use crate::{Constraint, Problem, SearchError};
-use ofa_model::{Arch, BlockArch, SearchSpace};
+use ofa_model::{Arch, BlockArch, SearchSpace, StageArch};
 
 /// The cheapest arch found, and its cost.
 ///
-/// From the smallest arch at each resolution, every depth and every block's pair of kernel size and expand ratio is
-/// changed on its own as long as that lowers the cost. The result is the cheapest arch of the space if the cost is a sum
-/// of terms that each depend on the resolution and on one block and are not negative (MACs, parameters, latency by
-/// table), or if it never falls when a choice grows. For other costs it is a local minimum.
+/// From the smallest arch at each resolution, every width, every depth and every block's pair of kernel size and expand
+/// ratio is changed on its own as long as that lowers the cost. The result is the cheapest arch of the space if the cost
+/// never falls when a choice grows (MACs, parameters), or if widths do not vary and the cost is a sum of terms that each
+/// depend on the resolution and on one block and are not negative (latency by table). Else it is a local minimum.
 ///
 /// # Panics
 ///
@@ -60,7 +60,7 @@ fn descend(space: &SearchSpace, start: Arch, cost: &impl Fn(&Arch) -> f64) -> (A
         let before = lowest;
         for stage in 0..space.stages.len() {
             for place in 0..=arch.stages[stage].blocks.len() {
-                // The last place stands for the depth.
+                // The last place stands for the depth and the width.
                 for change in changes(space, &arch, stage, place) {
                     let cost = cost(&change);
                     if cost < lowest {
@@ -75,23 +75,25 @@ fn descend(space: &SearchSpace, start: Arch, cost: &impl Fn(&Arch) -> f64) -> (A
     }
 }
 
-/// `arch` with other choices in one block, or with other depths of a stage if `place` is behind its last block.
+/// `arch` with other choices in one block, or with other depths and widths of a stage if `place` is behind its last
+/// block.
 fn changes(space: &SearchSpace, arch: &Arch, stage: usize, place: usize) -> Vec<Arch> {
     let choices = &space.stages[stage];
-    let with = |change: &dyn Fn(&mut Vec<BlockArch>)| {
+    let with = |change: &dyn Fn(&mut StageArch)| {
         let mut arch = arch.clone();
-        change(&mut arch.stages[stage].blocks);
+        change(&mut arch.stages[stage]);
         arch
     };
     let blocks = &arch.stages[stage].blocks;
     if place >= blocks.len() {
         let last = blocks[blocks.len() - 1];
-        return choices.depths.iter().map(|&depth| with(&|blocks| blocks.resize(depth, last))).collect();
+        let depths = choices.depths.iter().map(|&depth| with(&|stage| stage.blocks.resize(depth, last)));
+        return depths.chain(choices.widths.iter().map(|&width| with(&|stage| stage.width = width))).collect();
     }
     let pairs = choices.kernel_sizes.iter().flat_map(|&kernel_size| {
         choices.expand_ratios.iter().map(move |&expand_ratio| BlockArch { kernel_size, expand_ratio })
     });
-    pairs.map(|block| with(&|blocks| blocks[place] = block)).collect()
+    pairs.map(|block| with(&|stage| stage.blocks[place] = block)).collect()
 }
 
 #[cfg(test)]

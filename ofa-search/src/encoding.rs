@@ -1,12 +1,12 @@
 //! [`ArchEncoder`]: archs as feature vectors.
 
 use crate::SearchError;
-use ofa_model::{Arch, BlockArch, ExpandRatio, SearchSpace, StageArch};
+use ofa_model::{Arch, BlockArch, Ratio, SearchSpace, StageArch, StageSpace};
 
 /// Encodes the archs of a space as vectors of zeros and ones, as the paper's accuracy predictor does (appendix A).
 ///
 /// Every place for a block has a one-hot kernel size and a one-hot expand ratio, all zeros if the arch has no such
-/// block; a one-hot resolution follows.
+/// block; a stage of elastic width has a one-hot width before them. A one-hot resolution follows.
 #[derive(Clone, Debug)]
 pub struct ArchEncoder {
     space: SearchSpace,
@@ -20,9 +20,9 @@ impl ArchEncoder {
 
     /// Number of features.
     pub fn dimension(&self) -> usize {
-        let stage = |stage: &ofa_model::StageSpace| {
+        let stage = |stage: &StageSpace| {
             let places = stage.depths.last().copied().unwrap_or(0);
-            places * (stage.kernel_sizes.len() + stage.expand_ratios.len())
+            open_widths(stage).len() + places * (stage.kernel_sizes.len() + stage.expand_ratios.len())
         };
         self.space.stages.iter().map(stage).sum::<usize>() + self.space.resolutions.len()
     }
@@ -44,17 +44,23 @@ impl ArchEncoder {
 
     fn mark(&self, arch: &Arch, features: &mut [f32]) {
         let mut rest = features;
-        for (StageArch { blocks }, stage) in arch.stages.iter().zip(&self.space.stages) {
+        for (StageArch { width, blocks }, stage) in arch.stages.iter().zip(&self.space.stages) {
+            rest = one_hot(rest, open_widths(stage), Some(*width));
             for place in 0..stage.depths.last().copied().unwrap_or(0) {
                 let block: Option<&BlockArch> = blocks.get(place);
                 let kernel_size: Option<usize> = block.map(|block| block.kernel_size);
-                let expand_ratio: Option<ExpandRatio> = block.map(|block| block.expand_ratio);
+                let expand_ratio: Option<Ratio> = block.map(|block| block.expand_ratio);
                 rest = one_hot(rest, &stage.kernel_sizes, kernel_size);
                 rest = one_hot(rest, &stage.expand_ratios, expand_ratio);
             }
         }
         one_hot(rest, &self.space.resolutions, Some(arch.resolution));
     }
+}
+
+/// The widths of a stage if there is a choice.
+fn open_widths(stage: &StageSpace) -> &[Ratio] {
+    if stage.widths.len() > 1 { &stage.widths } else { &[] }
 }
 
 /// Marks the place of `chosen` among the first features, one a choice, and returns the rest.
@@ -89,6 +95,14 @@ mod tests {
         let distinct: HashSet<Vec<u8>> =
             features.chunks(encoder.dimension()).map(|row| row.iter().map(|x| *x as u8).collect()).collect();
         assert_eq!(distinct.len(), archs.len());
+    }
+
+    #[test]
+    fn widths_come_before_the_blocks_of_their_stage() {
+        let mut space = tiny_space();
+        space.stages[0].widths = vec![0.5.try_into().unwrap(), 1.into()];
+        let features = ArchEncoder::new(&space).encode(&["r8-w0_5:k3e3".parse().unwrap()]).unwrap();
+        assert_eq!(features, [1., 0., 1., 0., 1., 0., 0., 0., 0., 0., 1., 0.]);
     }
 
     #[test]

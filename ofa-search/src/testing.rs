@@ -52,7 +52,8 @@ pub(crate) fn all_archs(space: &SearchSpace) -> Vec<Arch> {
         for depth in 1..=stage.depths[stage.depths.len() - 1] {
             blocks = blocks.iter().flat_map(|b| choices.iter().map(|&c| [b.as_slice(), &[c]].concat())).collect();
             if stage.depths.contains(&depth) {
-                stages.extend(blocks.iter().map(|blocks| StageArch { blocks: blocks.clone() }));
+                let of_width = |&width| blocks.iter().map(move |blocks| StageArch { width, blocks: blocks.clone() });
+                stages.extend(stage.widths.iter().flat_map(of_width));
             }
         }
         archs = archs

@@ -1,19 +1,26 @@
-//! The text form of a [`Unit`], the key of a latency table: `block:in8:mid48:out8:k7:s2:relu:x1:se0@28`.
+//! The text form of a [`Unit`], the key of a latency table: `mb_conv:in8:mid48:out8:k7:s2:relu:x1:se0:r0@28`.
 
-use ofa_model::{Activation, BlockShape, ConvShape, HeadShape, Unit, UnitLayers};
+use ofa_model::{Activation, BottleneckShape, ConvShape, HeadShape, MbConvShape, Unit, UnitLayers};
 use std::str::FromStr;
 
 /// Text form of `unit`: its sort, its numbers each after its name, and its input size in pixels.
 ///
-/// `x` says whether a block has a 1x1 expansion, `se` whether it has squeeze-and-excitation; `mix0` is a head without
-/// feature mixing.
+/// `x` says whether a block has a 1x1 expansion, `se` whether it has squeeze-and-excitation, `r` whether its input is
+/// added, `d` whether that input is downsampled; `expand0` and `mix0` are a head without these layers.
 pub(crate) fn format_unit(unit: &Unit) -> String {
     let layers = match &unit.layers {
-        UnitLayers::Stem(ConvShape { in_channels, out_channels, kernel_size, stride, activation }) => {
-            format!("stem:in{in_channels}:out{out_channels}:k{kernel_size}:s{stride}:{}", activation_name(*activation))
-        }
-        UnitLayers::Block(block) => format!(
-            "block:in{}:mid{}:out{}:k{}:s{}:{}:x{}:se{}",
+        UnitLayers::Conv(conv) => format!(
+            "conv:in{}:out{}:k{}:s{}:{}:r{}",
+            conv.in_channels,
+            conv.out_channels,
+            conv.kernel_size,
+            conv.stride,
+            activation_name(conv.activation),
+            u8::from(conv.residual)
+        ),
+        UnitLayers::MaxPool { channels } => format!("max_pool:in{channels}"),
+        UnitLayers::MbConv(block) => format!(
+            "mb_conv:in{}:mid{}:out{}:k{}:s{}:{}:x{}:se{}:r{}",
             block.in_channels,
             block.mid_channels,
             block.out_channels,
@@ -21,10 +28,22 @@ pub(crate) fn format_unit(unit: &Unit) -> String {
             block.stride,
             activation_name(block.activation),
             u8::from(block.expansion),
-            u8::from(block.squeeze_excite)
+            u8::from(block.squeeze_excite),
+            u8::from(block.residual)
+        ),
+        UnitLayers::Bottleneck(block) => format!(
+            "bottleneck:in{}:mid{}:out{}:k{}:s{}:{}:d{}",
+            block.in_channels,
+            block.mid_channels,
+            block.out_channels,
+            block.kernel_size,
+            block.stride,
+            activation_name(block.activation),
+            u8::from(block.downsample)
         ),
         UnitLayers::Head(HeadShape { in_channels, expand_channels, mix_channels, classes, activation }) => format!(
-            "head:in{in_channels}:expand{expand_channels}:mix{}:classes{classes}:{}",
+            "head:in{in_channels}:expand{}:mix{}:classes{classes}:{}",
+            expand_channels.unwrap_or(0),
             mix_channels.unwrap_or(0),
             activation_name(*activation)
         ),
@@ -34,12 +53,14 @@ pub(crate) fn format_unit(unit: &Unit) -> String {
 
 /// The unit that `text` stands for.
 pub(crate) fn parse_unit(text: &str) -> Result<Unit, String> {
-    let fail = || format!("`{text}` is not a unit (expected e.g. `block:in8:mid48:out8:k7:s2:relu:x1:se0@28`)");
+    let fail = || format!("`{text}` is not a unit (expected e.g. `mb_conv:in8:mid48:out8:k7:s2:relu:x1:se0:r0@28`)");
     let (layers, input_size) = text.split_once('@').ok_or_else(fail)?;
     let mut fields = Fields(layers.split(':'));
     let layers = match fields.0.next() {
-        Some("stem") => fields.stem().map(UnitLayers::Stem),
-        Some("block") => fields.block().map(UnitLayers::Block),
+        Some("conv") => fields.conv().map(UnitLayers::Conv),
+        Some("max_pool") => fields.number("in").map(|channels| UnitLayers::MaxPool { channels }),
+        Some("mb_conv") => fields.mb_conv().map(UnitLayers::MbConv),
+        Some("bottleneck") => fields.bottleneck().map(UnitLayers::Bottleneck),
         Some("head") => fields.head().map(UnitLayers::Head),
         _ => None,
     };
@@ -51,18 +72,19 @@ pub(crate) fn parse_unit(text: &str) -> Result<Unit, String> {
 struct Fields<'a>(std::str::Split<'a, char>);
 
 impl Fields<'_> {
-    fn stem(&mut self) -> Option<ConvShape> {
+    fn conv(&mut self) -> Option<ConvShape> {
         Some(ConvShape {
             in_channels: self.number("in")?,
             out_channels: self.number("out")?,
             kernel_size: self.number("k")?,
             stride: self.number("s")?,
             activation: self.activation()?,
+            residual: self.flag("r")?,
         })
     }
 
-    fn block(&mut self) -> Option<BlockShape> {
-        Some(BlockShape {
+    fn mb_conv(&mut self) -> Option<MbConvShape> {
+        Some(MbConvShape {
             in_channels: self.number("in")?,
             mid_channels: self.number("mid")?,
             out_channels: self.number("out")?,
@@ -71,13 +93,26 @@ impl Fields<'_> {
             activation: self.activation()?,
             expansion: self.flag("x")?,
             squeeze_excite: self.flag("se")?,
+            residual: self.flag("r")?,
+        })
+    }
+
+    fn bottleneck(&mut self) -> Option<BottleneckShape> {
+        Some(BottleneckShape {
+            in_channels: self.number("in")?,
+            mid_channels: self.number("mid")?,
+            out_channels: self.number("out")?,
+            kernel_size: self.number("k")?,
+            stride: self.number("s")?,
+            activation: self.activation()?,
+            downsample: self.flag("d")?,
         })
     }
 
     fn head(&mut self) -> Option<HeadShape> {
         Some(HeadShape {
             in_channels: self.number("in")?,
-            expand_channels: self.number("expand")?,
+            expand_channels: Some(self.number("expand")?).filter(|&channels| channels != 0),
             mix_channels: Some(self.number("mix")?).filter(|&channels| channels != 0),
             classes: self.number("classes")?,
             activation: self.activation()?,
@@ -118,9 +153,12 @@ mod tests {
 
     #[test]
     fn round_trip_over_all_units_of_the_published_spaces() {
-        let mut no_mixing = SearchSpace::small_mobilenet_v3(3, 10);
-        no_mixing.head.mix_channels = None;
-        for space in [SearchSpace::mobilenet_v3(1.0, 1000), SearchSpace::small_mobilenet_v3(1, 10), no_mixing] {
+        for space in [
+            SearchSpace::mobilenet_v3(1.0, 1000),
+            SearchSpace::proxyless_nas(1.3, 1000),
+            SearchSpace::resnet50d(1000),
+            SearchSpace::small_mobilenet_v3(1, 10),
+        ] {
             let units = distinct_units(&space);
             let texts: HashSet<String> = units.iter().map(format_unit).collect();
             assert_eq!(texts.len(), units.len(), "two units share a text");
@@ -132,9 +170,10 @@ mod tests {
 
     #[test]
     fn malformed_texts_are_refused() {
-        let good = "block:in8:mid48:out8:k7:s2:relu:x1:se0@28";
+        let good = "mb_conv:in8:mid48:out8:k7:s2:relu:x1:se0:r0@28";
         assert_eq!(format_unit(&parse_unit(good).unwrap()), good);
-        for (from, to) in [("@28", ""), ("block", "brick"), ("mid", "m"), (":se0", ""), ("se0", "se2"), ("@", ":z@")] {
+        for (from, to) in [("@28", ""), ("mb_conv", "brick"), ("mid", "m"), (":se0", ""), ("se0", "se2"), ("@", ":z@")]
+        {
             let text = good.replacen(from, to, 1);
             assert!(parse_unit(&text).unwrap_err().contains(&text), "{text}");
         }

@@ -1,7 +1,7 @@
 //! [`ShrinkSchedule`]: training as a list of stages, as plain data.
 
 use crate::TrainError;
-use ofa_model::{ExpandRatio, SearchSpace};
+use ofa_model::SearchSpace;
 use serde::{Deserialize, Serialize};
 
 /// Stages trained one after another on the same weights.
@@ -191,7 +191,7 @@ fn full_network(space: &SearchSpace) -> SearchSpace {
     for stage in &mut full.stages {
         stage.depths = largest(&stage.depths, 1);
         stage.kernel_sizes = largest(&stage.kernel_sizes, 1);
-        stage.expand_ratios = largest::<ExpandRatio>(&stage.expand_ratios, 1);
+        stage.expand_ratios = largest(&stage.expand_ratios, 1);
     }
     full
 }

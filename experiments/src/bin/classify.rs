@@ -35,7 +35,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<()> {
     let device = device::by_name(&options.device)?;
-    let (subnet, card) = Subnet::import(&options.subnet, &device)?;
+    let (subnet, card) = Subnet::load(&options.subnet, &device)?;
     let resolution = subnet.arch().resolution;
     let pixels = normalised(&options.image, &card, resolution)?;
     let data = TensorData::new(pixels, [1, card.space.image_channels, resolution, resolution]);

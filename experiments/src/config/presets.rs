@@ -42,7 +42,7 @@ fn default() -> ExperimentConfig {
             batch_size: 64,
             keep_checkpoints: 2,
             recipe: Recipe::default(),
-            shrink: shrink([5, 1, 1, 1, 1, 7]),
+            shrink: shrink([5, 1, 1, 1, 1, 5]),
         },
         tables: TableConfig {
             archs: 160,

@@ -1,121 +1,93 @@
-//! The inverted-bottleneck block, ordinary and elastic.
+//! A block of any kind, ordinary and elastic.
 
-use super::{ConvNorm, ElasticDepthwise, SqueezeExcite, Statistics};
-use crate::{Activation, BlockShape, init::Initializer};
+use super::{Bottleneck, ConvBlock, ConvNorm, ElasticMbConv, MaxPool, MbConv, Statistics};
+use crate::{UnitLayers, init::Initializer};
 use burn::module::Module;
-use burn::tensor::{Int, Tensor};
+use burn::tensor::Tensor;
 
-/// An inverted-bottleneck block: expand, filter each channel, gate, project, and add the input where shapes allow.
+/// The layers of one unit that maps images to images.
 #[derive(Module, Debug)]
-pub struct Block {
-    /// 1x1 expansion.
-    pub expand: Option<ConvNorm>,
-    /// Depthwise convolution.
-    pub depthwise: ConvNorm,
-    /// Squeeze-and-excitation, after the depthwise activation.
-    pub squeeze_excite: Option<SqueezeExcite>,
-    /// 1x1 projection, without activation.
-    pub project: ConvNorm,
-    residual: bool,
+pub enum Block {
+    /// A dense convolution.
+    Conv(ConvBlock),
+    /// A max pooling.
+    MaxPool(MaxPool),
+    /// An inverted bottleneck.
+    MbConv(MbConv),
+    /// A bottleneck.
+    Bottleneck(Bottleneck),
 }
 
 impl Block {
-    /// A block of the given shape.
-    pub(crate) fn init(shape: &BlockShape, epsilon: f64, init: &mut Initializer) -> Self {
-        let BlockShape { mid_channels, kernel_size, stride, activation, .. } = *shape;
-        Self {
-            expand: expansion(shape, epsilon, init),
-            depthwise: ConvNorm::depthwise(mid_channels, kernel_size, stride, activation, epsilon, init),
-            squeeze_excite: squeeze_excite(shape, init),
-            project: projection(shape, epsilon, init),
-            residual: shape.has_residual(),
-        }
+    /// Layers of the given shape; `None` for a head.
+    pub(crate) fn init(layers: &UnitLayers, epsilon: f64, init: &mut Initializer) -> Option<Self> {
+        Some(match layers {
+            UnitLayers::Conv(shape) => Self::Conv(ConvBlock::init(shape, epsilon, init)),
+            UnitLayers::MaxPool { .. } => Self::MaxPool(MaxPool::default()),
+            UnitLayers::MbConv(shape) => Self::MbConv(MbConv::init(shape, epsilon, init)),
+            UnitLayers::Bottleneck(shape) => Self::Bottleneck(Bottleneck::init(shape, epsilon, init)),
+            UnitLayers::Head(_) => return None,
+        })
     }
 
     /// `[batch, in, height, width]` to `[batch, out, height / stride, width / stride]`, rounded up.
     pub fn forward(&self, input: Tensor<4>, statistics: &mut Statistics) -> Tensor<4> {
-        let kept = self.residual.then(|| input.clone());
-        let mut x = match &self.expand {
-            Some(expand) => expand.forward(input, statistics),
-            None => input,
-        };
-        x = self.depthwise.forward(x, statistics);
-        if let Some(gate) = &self.squeeze_excite {
-            x = gate.forward(x);
-        }
-        x = self.project.forward(x, statistics);
-        match kept {
-            Some(kept) => x + kept,
-            None => x,
+        match self {
+            Self::Conv(block) => block.forward(input, statistics),
+            Self::MaxPool(pool) => pool.forward(input),
+            Self::MbConv(block) => block.forward(input, statistics),
+            Self::Bottleneck(block) => block.forward(input, statistics),
         }
     }
 
     /// The convolutions in the order of the forward pass.
-    pub(crate) fn convolutions_mut(&mut self) -> impl Iterator<Item = &mut ConvNorm> {
-        self.expand.iter_mut().chain([&mut self.depthwise, &mut self.project])
+    pub(crate) fn convolutions_mut(&mut self) -> Vec<&mut ConvNorm> {
+        match self {
+            Self::Conv(block) => vec![&mut block.conv],
+            Self::MaxPool(_) => vec![],
+            Self::MbConv(block) => block.convolutions_mut().collect(),
+            Self::Bottleneck(block) => block.convolutions_mut().collect(),
+        }
     }
 }
 
-/// The weights of one block for every kernel size and expand ratio.
+/// The weights of one block for every choice.
 #[derive(Module, Debug)]
-pub struct ElasticBlock {
-    /// 1x1 expansion at the largest ratio.
-    pub expand: Option<ConvNorm>,
-    /// Depthwise convolution at the largest ratio, with its kernel transforms.
-    pub depthwise: ElasticDepthwise,
-    /// Squeeze-and-excitation at the largest ratio.
-    pub squeeze_excite: Option<SqueezeExcite>,
-    /// 1x1 projection at the largest ratio.
-    pub project: ConvNorm,
+pub enum ElasticBlock {
+    /// A dense convolution.
+    Conv(ConvBlock),
+    /// An inverted bottleneck.
+    MbConv(ElasticMbConv),
+    /// A bottleneck.
+    Bottleneck(Bottleneck),
 }
 
 impl ElasticBlock {
-    /// A block whose largest form is `shape`.
-    pub(crate) fn init(shape: &BlockShape, kernel_sizes: &[usize], epsilon: f64, init: &mut Initializer) -> Self {
-        Self {
-            expand: expansion(shape, epsilon, init),
-            depthwise: ElasticDepthwise::init(shape, kernel_sizes, epsilon, init),
-            squeeze_excite: squeeze_excite(shape, init),
-            project: projection(shape, epsilon, init),
+    /// A block whose largest form is `layers`.
+    ///
+    /// # Panics
+    ///
+    /// If `layers` are not those of a block.
+    pub(crate) fn init(layers: &UnitLayers, kernel_sizes: &[usize], epsilon: f64, init: &mut Initializer) -> Self {
+        match layers {
+            UnitLayers::Conv(shape) => Self::Conv(ConvBlock::init(shape, epsilon, init)),
+            UnitLayers::MbConv(shape) => Self::MbConv(ElasticMbConv::init(shape, kernel_sizes, epsilon, init)),
+            UnitLayers::Bottleneck(shape) => Self::Bottleneck(Bottleneck::init(shape, epsilon, init)),
+            UnitLayers::MaxPool { .. } | UnitLayers::Head(_) => panic!("{layers:?} is not a block"),
         }
     }
 
     /// The block of the given shape.
-    pub fn at(&self, shape: &BlockShape) -> Block {
-        let mid = shape.mid_channels;
-        Block {
-            expand: self.expand.as_ref().map(|expand| expand.leading(mid, shape.in_channels)),
-            depthwise: self.depthwise.at(mid, shape.kernel_size),
-            squeeze_excite: self.squeeze_excite.as_ref().map(|gate| gate.leading(mid, shape.squeeze_channels())),
-            project: self.project.leading(shape.out_channels, mid),
-            residual: shape.has_residual(),
+    ///
+    /// # Panics
+    ///
+    /// If `layers` are those of another kind of block.
+    pub fn at(&self, layers: &UnitLayers) -> Block {
+        match (self, layers) {
+            (Self::Conv(block), UnitLayers::Conv(shape)) => Block::Conv(block.at(shape)),
+            (Self::MbConv(block), UnitLayers::MbConv(shape)) => Block::MbConv(block.at(shape)),
+            (Self::Bottleneck(block), UnitLayers::Bottleneck(shape)) => Block::Bottleneck(block.at(shape)),
+            _ => panic!("{layers:?} is not a shape of {self:?}"),
         }
     }
-
-    /// The same block with its middle channels in another order: the largest form computes the same function.
-    pub(crate) fn reordered_middle(self, order: &Tensor<1, Int>) -> Self {
-        Self {
-            expand: self.expand.map(|expand| expand.reordered_outputs(order)),
-            depthwise: self.depthwise.reordered(order),
-            squeeze_excite: self.squeeze_excite.map(|gate| gate.reordered_channels(order)),
-            project: self.project.reordered_inputs(order),
-        }
-    }
-
-    /// The same block with the bottleneck of its squeeze-and-excitation in another order.
-    pub(crate) fn reordered_squeeze(self, order: &Tensor<1, Int>) -> Self {
-        Self { squeeze_excite: self.squeeze_excite.map(|gate| gate.reordered_bottleneck(order)), ..self }
-    }
-}
-
-fn expansion(shape: &BlockShape, epsilon: f64, init: &mut Initializer) -> Option<ConvNorm> {
-    shape.expansion.then(|| ConvNorm::pointwise(shape.in_channels, shape.mid_channels, shape.activation, epsilon, init))
-}
-
-fn squeeze_excite(shape: &BlockShape, init: &mut Initializer) -> Option<SqueezeExcite> {
-    shape.squeeze_excite.then(|| SqueezeExcite::init(shape.mid_channels, shape.squeeze_channels(), init))
-}
-
-fn projection(shape: &BlockShape, epsilon: f64, init: &mut Initializer) -> ConvNorm {
-    ConvNorm::pointwise(shape.mid_channels, shape.out_channels, Activation::Identity, epsilon, init)
 }

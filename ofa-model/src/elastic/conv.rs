@@ -41,7 +41,7 @@ enum Filter {
 impl ConvNorm {
     /// A dense convolution of the given shape.
     pub(crate) fn dense(shape: &ConvShape, epsilon: f64, init: &mut Initializer) -> Self {
-        let ConvShape { in_channels, out_channels, kernel_size: k, stride, activation } = *shape;
+        let ConvShape { in_channels, out_channels, kernel_size: k, stride, activation, .. } = *shape;
         Self::init([out_channels, in_channels, k, k], Filter::Dense { stride }, activation, epsilon, init)
     }
 
@@ -90,6 +90,27 @@ impl ConvNorm {
             }
         };
         self.norm.forward(output, self.activation, statistics)
+    }
+
+    /// Stride.
+    pub(crate) fn stride(&self) -> usize {
+        match self.filter {
+            Filter::Pointwise => 1,
+            Filter::Dense { stride } | Filter::Depthwise { stride } => stride,
+        }
+    }
+
+    /// Groups of channels that do not see each other.
+    pub(crate) fn groups(&self) -> usize {
+        match self.filter {
+            Filter::Depthwise { .. } => self.weight.dims()[0],
+            Filter::Dense { .. } | Filter::Pointwise => 1,
+        }
+    }
+
+    /// Activation.
+    pub(crate) fn activation(&self) -> Activation {
+        self.activation
     }
 
     /// The convolution from the first `in_channels` to the first `out_channels` channels.

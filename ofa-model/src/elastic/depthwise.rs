@@ -1,7 +1,7 @@
 //! A depthwise convolution whose smaller kernels are learned transforms of its largest.
 
 use super::{ConvNorm, linked};
-use crate::{BlockShape, init::Initializer};
+use crate::{MbConvShape, init::Initializer};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
@@ -20,7 +20,7 @@ pub struct ElasticDepthwise {
 
 impl ElasticDepthwise {
     /// A depthwise convolution of `shape` (its kernel size is ignored) with the given kernel sizes, ascending.
-    pub(crate) fn init(shape: &BlockShape, kernel_sizes: &[usize], epsilon: f64, init: &mut Initializer) -> Self {
+    pub(crate) fn init(shape: &MbConvShape, kernel_sizes: &[usize], epsilon: f64, init: &mut Initializer) -> Self {
         let kernel_sizes: Vec<usize> = kernel_sizes.iter().rev().copied().collect();
         Self {
             conv: ConvNorm::depthwise(
@@ -76,7 +76,7 @@ mod tests {
     use burn::tensor::Device;
 
     fn layer() -> ElasticDepthwise {
-        let shape = BlockShape {
+        let shape = MbConvShape {
             in_channels: 4,
             mid_channels: 4,
             out_channels: 4,
@@ -85,6 +85,7 @@ mod tests {
             activation: Activation::Relu,
             expansion: false,
             squeeze_excite: false,
+            residual: true,
         };
         ElasticDepthwise::init(&shape, &[3, 5, 7], 1e-5, &mut Initializer::new(1, &Device::flex()))
     }

@@ -1,17 +1,17 @@
 //! The layers after the last block.
 
-use super::{ConvNorm, Statistics};
+use super::{ConvNorm, Statistics, leading};
 use crate::kernels::global_average_pool;
 use crate::{Activation, HeadShape, init::Initializer};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
-/// 1x1 expansion, global average pooling, optional feature mixing, classifier.
+/// Optional 1x1 expansion, global average pooling, optional feature mixing, classifier.
 #[derive(Module, Debug)]
 pub struct Head {
     /// 1x1 expansion.
-    pub expand: ConvNorm,
-    /// Feature mixing without bias or norm, `[mixed, expanded]`.
+    pub expand: Option<ConvNorm>,
+    /// Feature mixing without bias or norm, `[mixed, pooled]`.
     pub mix_weight: Option<Param<Tensor<2>>>,
     /// `[classes, features]`.
     pub classifier_weight: Param<Tensor<2>>,
@@ -24,10 +24,11 @@ pub struct Head {
 impl Head {
     /// A head of the given shape.
     pub(crate) fn init(shape: &HeadShape, epsilon: f64, init: &mut Initializer) -> Self {
-        let HeadShape { in_channels, expand_channels, classes, activation, .. } = *shape;
+        let HeadShape { in_channels, classes, activation, .. } = *shape;
+        let expand = shape.expand_channels;
         Self {
-            expand: ConvNorm::pointwise(in_channels, expand_channels, activation, epsilon, init),
-            mix_weight: shape.mix_channels.map(|mixed| init.he_fan_out([mixed, expand_channels], mixed)),
+            expand: expand.map(|channels| ConvNorm::pointwise(in_channels, channels, activation, epsilon, init)),
+            mix_weight: shape.mix_channels.map(|mixed| init.he_fan_out([mixed, shape.pooled_channels()], mixed)),
             classifier_weight: init.uniform_fan_in([classes, shape.feature_channels()], shape.feature_channels()),
             classifier_bias: init.constant([classes], 0.0),
             activation,
@@ -36,10 +37,33 @@ impl Head {
 
     /// `[batch, in, height, width]` to logits `[batch, classes]`.
     pub fn forward(&self, input: Tensor<4>, statistics: &mut Statistics) -> Tensor<2> {
-        let mut features = global_average_pool(self.expand.forward(input, statistics));
+        let expanded = match &self.expand {
+            Some(expand) => expand.forward(input, statistics),
+            None => input,
+        };
+        let mut features = global_average_pool(expanded);
         if let Some(weight) = &self.mix_weight {
             features = self.activation.apply(features.matmul(weight.val().transpose()));
         }
         features.matmul(self.classifier_weight.val().transpose()) + self.classifier_bias.val().unsqueeze()
+    }
+
+    /// Activation after the expansion and the mixing.
+    pub(crate) fn activation(&self) -> Activation {
+        self.activation
+    }
+
+    /// The head of the given shape: its first layer takes the leading input channels.
+    pub(crate) fn at(&self, shape: &HeadShape) -> Self {
+        let mut head = self.clone();
+        if let Some(expand) = &mut head.expand {
+            let [channels, ..] = expand.weight.dims();
+            *expand = expand.leading(channels, shape.in_channels);
+        } else {
+            let first = head.mix_weight.as_mut().unwrap_or(&mut head.classifier_weight);
+            let [outputs, _] = first.dims();
+            *first = leading(first, &[outputs, shape.in_channels]);
+        }
+        head
     }
 }

@@ -5,17 +5,26 @@
 //! extracted subnet. Nothing is ever "set active": what runs can be read from the call.
 
 mod block;
+mod bottleneck;
 mod conv;
+mod conv_block;
 mod depthwise;
 mod head;
+mod mb_conv;
 mod norm;
+mod pool;
 mod squeeze_excite;
 
 pub use block::{Block, ElasticBlock};
+pub use bottleneck::Bottleneck;
+pub(crate) use bottleneck::averaged;
 pub use conv::ConvNorm;
+pub use conv_block::ConvBlock;
 pub use depthwise::ElasticDepthwise;
 pub use head::Head;
+pub use mb_conv::{ElasticMbConv, MbConv};
 pub use norm::{Moments, Norm, Statistics};
+pub use pool::MaxPool;
 pub use squeeze_excite::SqueezeExcite;
 
 use burn::module::Param;

@@ -78,6 +78,13 @@ impl Norm {
         replace(&mut self.running_variance, moments.variance);
     }
 
+    /// What inference multiplies by and then adds, each `[channels]`.
+    pub(crate) fn scale_and_shift(&self) -> (Tensor<1>, Tensor<1>) {
+        let scale = self.gamma.val() / (self.running_variance.val() + self.epsilon).sqrt();
+        let shift = self.beta.val() - self.running_mean.val() * scale.clone();
+        (scale, shift)
+    }
+
     /// The norm of the first `channels` channels.
     pub(super) fn leading(&self, channels: usize) -> Self {
         Self {

@@ -1,13 +1,17 @@
 //! [`OriginalArch`]: an arch as the original's dictionary.
 
-use crate::space::list;
-use crate::{Arch, BlockArch, ExpandRatio, ModelError, SearchSpace, StageArch, StageSpace};
+mod mobile;
+mod resnet;
+
+use super::family::Family;
+use crate::{Arch, ModelError, SearchSpace, StageSpace};
 use serde::{Deserialize, Serialize};
 
-/// An arch as the original's dictionary of settings (`ks`, `e`, `d`, `image_size`).
+/// An arch as the original's dictionary of settings (`ks`, `e`, `d`, `w`, `image_size`).
 ///
-/// `ks` and `e` always have an entry for every block of the greatest depth; those of blocks that `d` leaves out mean
-/// nothing and are ignored, so many dictionaries are one [`Arch`].
+/// Mobile networks have `ks`, `e` and `d`; ResNets `e`, `d` and `w`. `ks` and `e` always have an entry for every block of
+/// the greatest depth; those of blocks that `d` leaves out mean nothing and are ignored, so many dictionaries are one
+/// [`Arch`].
 ///
 /// ```
 /// use ofa_model::{Arch, OriginalArch, SearchSpace};
@@ -20,15 +24,20 @@ use serde::{Deserialize, Serialize};
 /// assert_eq!(arch.to_string(), "r28-k7e6.k5e4-k3e3.k3e3-k3e3.k3e3");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OriginalArch {
     /// Kernel size of every block.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ks: Vec<usize>,
     /// Expand ratio of every block.
     pub e: Vec<f64>,
-    /// Depth of every stage.
+    /// Depth of every stage. For ResNets: of the stem (the greatest or less), then blocks that every stage has beyond
+    /// its smallest depth.
     pub d: Vec<usize>,
+    /// Place in the list of widths: of the stem's two parts, then of every stage.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub w: Vec<usize>,
     /// Height and width of the input in pixels; not among the settings of a network, only of its predictor and search.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_size: Option<usize>,
@@ -40,36 +49,12 @@ impl Arch {
     /// # Errors
     ///
     /// [`ModelError::InvalidOriginalArch`] if a list has a wrong length; [`ModelError::OutsideSpace`] and
-    /// [`ModelError::InvalidExpandRatio`] if a live choice is none of the space.
+    /// [`ModelError::InvalidRatio`] if a live choice is none of the space.
     pub fn from_original(original: &OriginalArch, space: &SearchSpace) -> Result<Self, ModelError> {
-        let blocks = space.stages.iter().map(greatest_depth).sum();
-        let lengths = [("ks", original.ks.len(), blocks), ("e", original.e.len(), blocks)];
-        for (list, found, expected) in lengths.into_iter().chain([("d", original.d.len(), space.stages.len())]) {
-            if found != expected {
-                let space = space.name.clone();
-                return Err(ModelError::InvalidOriginalArch { list, found, expected, space });
-            }
-        }
-        let mut first = 0;
-        let mut stages = Vec::with_capacity(original.d.len());
-        for (s, (stage, &depth)) in space.stages.iter().zip(&original.d).enumerate() {
-            if depth > greatest_depth(stage) {
-                return Err(ModelError::OutsideSpace {
-                    arch: serde_json::to_string(original).expect("an arch of the original is plain data"),
-                    space: space.name.clone(),
-                    choice: format!("stage {} depth", s + 1),
-                    found: depth.to_string(),
-                    allowed: list(&stage.depths),
-                });
-            }
-            let live = first..first + depth;
-            let choices = original.ks[live.clone()].iter().zip(&original.e[live]);
-            let block = |(&kernel_size, &ratio)| {
-                ExpandRatio::try_from(ratio).map(|expand_ratio| BlockArch { kernel_size, expand_ratio })
-            };
-            stages.push(StageArch { blocks: choices.map(block).collect::<Result<_, _>>()? });
-            first += greatest_depth(stage);
-        }
+        let stages = match Family::of(space) {
+            Family::MobileNetV3 | Family::ProxylessNas => mobile::stages(original, space),
+            Family::ResNet => resnet::stages(original, space),
+        }?;
         let resolution = original.image_size.or(space.resolutions.last().copied());
         let arch = Self { resolution: resolution.expect("a valid space offers a resolution"), stages };
         space.check(&arch)?;
@@ -85,19 +70,41 @@ impl Arch {
         if let Err(error) = space.check(self) {
             panic!("{error}");
         }
-        let (mut ks, mut e) = (Vec::new(), Vec::new());
-        for (stage, space) in self.stages.iter().zip(&space.stages) {
-            let unused = greatest_depth(space) - stage.blocks.len();
-            ks.extend(stage.blocks.iter().map(|block| block.kernel_size).chain(std::iter::repeat_n(0, unused)));
-            let ratios = stage.blocks.iter().map(|block| block.expand_ratio.value());
-            e.extend(ratios.chain(std::iter::repeat_n(0.0, unused)));
+        let original = match Family::of(space) {
+            Family::MobileNetV3 | Family::ProxylessNas => mobile::dictionary(self, space),
+            Family::ResNet => resnet::dictionary(self, space),
+        };
+        OriginalArch { image_size: Some(self.resolution), ..original }
+    }
+}
+
+impl OriginalArch {
+    /// Refuses lists that do not have the given lengths of `ks`, `e`, `d` and `w`.
+    fn check_lengths(&self, space: &SearchSpace, [ks, e, d, w]: [usize; 4]) -> Result<(), ModelError> {
+        let lengths =
+            [("ks", self.ks.len(), ks), ("e", self.e.len(), e), ("d", self.d.len(), d), ("w", self.w.len(), w)];
+        match lengths.into_iter().find(|(_, found, expected)| found != expected) {
+            Some((list, found, expected)) => {
+                Err(ModelError::InvalidOriginalArch { list, found, expected, space: space.name.clone() })
+            }
+            None => Ok(()),
         }
-        OriginalArch { ks, e, d: self.depths(), image_size: Some(self.resolution) }
+    }
+
+    /// The error of a choice that is not offered.
+    fn outside(&self, space: &SearchSpace, choice: String, found: usize, allowed: String) -> ModelError {
+        let arch = serde_json::to_string(self).expect("an arch of the original is plain data");
+        ModelError::OutsideSpace { arch, space: space.name.clone(), choice, found: found.to_string(), allowed }
     }
 }
 
 fn greatest_depth(stage: &StageSpace) -> usize {
     *stage.depths.last().expect("a valid stage offers a depth")
+}
+
+/// `values` and zeros in the place of the blocks that are left out.
+fn padded<T: Default + Clone>(values: impl Iterator<Item = T>, length: usize) -> impl Iterator<Item = T> {
+    values.chain(std::iter::repeat(T::default())).take(length)
 }
 
 #[cfg(test)]
@@ -110,12 +117,20 @@ mod tests {
     proptest! {
         #[test]
         fn every_arch_survives_the_way_there_and_back(seed: u64) {
-            let space = SearchSpace::mobilenet_v3(1.0, 1000);
-            let arch = space.sample(&mut ChaCha8Rng::seed_from_u64(seed));
-            let original = arch.to_original(&space);
-            prop_assert_eq!(original.ks.len(), 20);
-            let json = serde_json::to_string(&original).unwrap();
-            prop_assert_eq!(Arch::from_original(&serde_json::from_str(&json).unwrap(), &space).unwrap(), arch);
+            let lengths = [(20, 20, 5, 0), (21, 21, 6, 0), (0, 18, 5, 6)];
+            let spaces = [
+                SearchSpace::mobilenet_v3(1.0, 1000),
+                SearchSpace::proxyless_nas(1.3, 1000),
+                SearchSpace::resnet50d(1000),
+            ];
+            for (space, expected) in spaces.iter().zip(lengths) {
+                let arch = space.sample(&mut ChaCha8Rng::seed_from_u64(seed));
+                let original = arch.to_original(space);
+                let found = (original.ks.len(), original.e.len(), original.d.len(), original.w.len());
+                prop_assert_eq!(found, expected);
+                let json = serde_json::to_string(&original).unwrap();
+                prop_assert_eq!(Arch::from_original(&serde_json::from_str(&json).unwrap(), space).unwrap(), arch);
+            }
         }
     }
 
@@ -134,15 +149,37 @@ mod tests {
                 "`ks` of an arch of the original has 6 entries, `small_mobilenet_v3` needs 12",
             ),
             (message(|a| a.d.push(2)), "`d` of an arch of the original has 4 entries"),
+            (message(|a| a.w.push(2)), "`w` of an arch of the original has 1 entries, `small_mobilenet_v3` needs 0"),
             (message(|a| a.d[1] = usize::MAX), "stage 2 depth is 18446744073709551615, allowed: 2, 3, 4"),
             (message(|a| a.d[1] = 1), "stage 2 depth is 1, allowed: 2, 3, 4"),
             (message(|a| a.ks[4] = 9), "stage 2 block 1 kernel size is 9, allowed: 3, 5, 7"),
-            (message(|a| a.e[0] = 0.0), "expand ratio 0 is not"),
+            (message(|a| a.e[0] = 0.0), "ratio 0 is not"),
             (message(|a| a.image_size = Some(30)), "resolution is 30"),
         ];
         for (message, expected) in cases {
             assert!(message.contains(expected), "{message}");
         }
-        assert!(serde_json::from_str::<OriginalArch>(r#"{"ks": [], "e": [], "d": [], "w": []}"#).is_err());
+        assert!(serde_json::from_str::<OriginalArch>(r#"{"ks": [], "e": [], "d": [], "width": []}"#).is_err());
+    }
+
+    #[test]
+    fn wrong_settings_of_a_resnet_are_named() {
+        let space = SearchSpace::resnet50d(1000);
+        let good = space.smallest().to_original(&space);
+        assert_eq!((good.d.as_slice(), good.w.as_slice()), ([0; 5].as_slice(), [0; 6].as_slice()));
+        let message = |change: fn(&mut OriginalArch)| {
+            let mut original = good.clone();
+            change(&mut original);
+            Arch::from_original(&original, &space).unwrap_err().to_string()
+        };
+        let cases = [
+            (message(|a| a.ks.push(3)), "`ks` of an arch of the original has 1 entries, `resnet50d` needs 0"),
+            (message(|a| a.d[1] = 3), "d of stage 1 is 3, allowed: 0, 1, 2"),
+            (message(|a| a.w[5] = 3), "w of part 6 is 3, allowed: 0, 1, 2"),
+            (message(|a| a.e[4] = 0.3), "stage 4 block 1 expand ratio is 0.3, allowed: 0.2, 0.25, 0.35"),
+        ];
+        for (message, expected) in cases {
+            assert!(message.contains(expected), "{message}");
+        }
     }
 }

@@ -1,14 +1,15 @@
-//! A state dict of the original as the weights of a supernet.
+//! A state dict of the original as the weights of a supernet or a subnet.
 
-use super::names::{canonical, original_name};
+use super::names::{Names, canonical};
 use super::{ImportReport, MisShaped};
-use crate::{ModelError, SearchSpace, Supernet};
+use crate::{ModelError, Subnet, Supernet};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Tensor, TensorData};
 use std::collections::BTreeMap;
 
 impl Supernet {
-    /// This supernet with the weights and running statistics of a state dict of the original's `OFAMobileNetV3`.
+    /// This supernet with the weights and running statistics of a state dict of the original's `OFAMobileNetV3`,
+    /// `OFAProxylessNASNets` or `OFAResNets`.
     ///
     /// `tensors` are its entries by key, as [`read_state_dict`](crate::read_state_dict) gives them; both naming
     /// generations are understood. Shapes are the original's: convolutions `[out, in / groups, height, width]`, linear
@@ -17,7 +18,7 @@ impl Supernet {
     /// original's fixed momentum nothing is computed from them.
     ///
     /// A checkpoint has one set of running statistics for all subnets. [`Statistics::Running`](crate::Statistics) uses
-    /// them as they are; a subnet they were not measured on needs [`Subnet::calibrate`](crate::Subnet::calibrate).
+    /// them as they are; a subnet they were not measured on needs [`Subnet::calibrate`].
     ///
     /// What does not fit is reported, not guessed at: see [`ImportReport`].
     ///
@@ -28,39 +29,63 @@ impl Supernet {
         self,
         tensors: impl IntoIterator<Item = (String, TensorData)>,
     ) -> Result<(Self, ImportReport), ModelError> {
-        let mut waiting = BTreeMap::new();
-        for (key, data) in tensors {
-            if key.ends_with("num_batches_tracked") {
-                continue;
-            }
-            if !data.dtype().is_float() {
-                let problem = format!("its numbers are {:?}, expected floats", data.dtype());
-                return Err(ModelError::InvalidTensor { key, problem });
-            }
-            if let Some((twin, _)) = waiting.insert(canonical(&key), (key.clone(), data)) {
-                let problem = format!("`{twin}` names the same parameter, keep one of them");
-                return Err(ModelError::InvalidTensor { key, problem });
-            }
-        }
-        let space = self.space().clone();
-        let mut import = Import { space: &space, waiting, path: Vec::new(), report: ImportReport::default() };
-        let supernet = self.map(&mut import);
-        let Import { waiting, mut report, .. } = import;
-        report.unused = waiting.into_values().map(|(key, _)| key).collect();
-        Ok((supernet, report))
+        let names = Names::of_supernet(self.space());
+        import(self, names, tensors)
     }
 }
 
-/// Hands each parameter its tensor on a walk over the supernet.
-struct Import<'a> {
-    space: &'a SearchSpace,
+impl Subnet {
+    /// This subnet with the weights and running statistics of a state dict of the original's static `MobileNetV3`,
+    /// `ProxylessNASNets` or `ResNets` of the same arch: a published specialised net, say.
+    ///
+    /// # Errors
+    ///
+    /// As [`Supernet::import_original`].
+    pub fn import_original(
+        self,
+        tensors: impl IntoIterator<Item = (String, TensorData)>,
+    ) -> Result<(Self, ImportReport), ModelError> {
+        let names = Names::of_subnet(self.space(), self.arch());
+        import(self, names, tensors)
+    }
+}
+
+fn import<M: Module>(
+    network: M,
+    names: Names,
+    tensors: impl IntoIterator<Item = (String, TensorData)>,
+) -> Result<(M, ImportReport), ModelError> {
+    let mut waiting = BTreeMap::new();
+    for (key, data) in tensors {
+        if key.ends_with("num_batches_tracked") {
+            continue;
+        }
+        if !data.dtype().is_float() {
+            let problem = format!("its numbers are {:?}, expected floats", data.dtype());
+            return Err(ModelError::InvalidTensor { key, problem });
+        }
+        if let Some((twin, _)) = waiting.insert(canonical(&key), (key.clone(), data)) {
+            let problem = format!("`{twin}` names the same parameter, keep one of them");
+            return Err(ModelError::InvalidTensor { key, problem });
+        }
+    }
+    let mut import = Import { names, waiting, path: Vec::new(), report: ImportReport::default() };
+    let network = network.map(&mut import);
+    let Import { waiting, mut report, .. } = import;
+    report.unused = waiting.into_values().map(|(key, _)| key).collect();
+    Ok((network, report))
+}
+
+/// Hands each parameter its tensor on a walk over the network.
+struct Import {
+    names: Names,
     /// Key and values of the tensors without a parameter so far, by canonical name.
     waiting: BTreeMap<String, (String, TensorData)>,
     path: Vec<String>,
     report: ImportReport,
 }
 
-impl ModuleMapper for Import<'_> {
+impl ModuleMapper for Import {
     fn enter_module(&mut self, name: &str, _: &str) {
         self.path.push(name.to_owned());
     }
@@ -71,9 +96,9 @@ impl ModuleMapper for Import<'_> {
 
     fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
-        let name = original_name(&path, self.space);
-        let Some((key, data)) = self.waiting.remove(&name) else {
-            self.report.missing.push(name);
+        let key = self.names.key(&path);
+        let Some((key, data)) = self.waiting.remove(&canonical(&key)) else {
+            self.report.missing.push(key);
             return parameter;
         };
         let shape = parameter.dims();
@@ -100,7 +125,7 @@ fn holds(found: &[usize], expected: &[usize]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::SupernetConfig;
+    use crate::{SearchSpace, SupernetConfig};
     use burn::module::ModuleVisitor;
     use burn::tensor::{Device, Int};
 

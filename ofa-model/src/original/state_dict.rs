@@ -1,31 +1,44 @@
-//! The weights of a supernet as a state dict of the original.
+//! The weights of a supernet or a subnet as a state dict of the original.
 
-use super::names::{original_name, supernet_key};
-use crate::{SearchSpace, Supernet};
+use super::names::Names;
+use crate::{Subnet, Supernet};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
 
 impl Supernet {
-    /// The weights and running statistics under the keys, and in the shapes, of the original's `OFAMobileNetV3`.
+    /// The weights and running statistics under the keys, and in the shapes, of the original's supernet: its
+    /// `OFAMobileNetV3`, `OFAProxylessNASNets` or `OFAResNets`.
     ///
     /// Keys are those of its newer naming generation, all that a strict load wants: every batch norm gets PyTorch's
     /// counter `num_batches_tracked` (i64) too, at 0. The way back is [`Supernet::import_original`], the
     /// way into a file [`write_state_dict`](crate::write_state_dict).
     pub fn to_original(&self) -> Vec<(String, TensorData)> {
-        let mut export = Export { space: self.space(), path: Vec::new(), tensors: Vec::new() };
-        self.visit(&mut export);
-        export.tensors
+        export(self, Names::of_supernet(self.space()))
     }
 }
 
-/// Collects every parameter on a walk over the supernet.
-struct Export<'a> {
-    space: &'a SearchSpace,
+impl Subnet {
+    /// The weights and running statistics under the keys, and in the shapes, of the original's static net: what its
+    /// `get_active_subnet` returns for this arch loads them strictly.
+    pub fn to_original(&self) -> Vec<(String, TensorData)> {
+        export(self, Names::of_subnet(self.space(), self.arch()))
+    }
+}
+
+fn export(network: &impl Module, names: Names) -> Vec<(String, TensorData)> {
+    let mut export = Export { names, path: Vec::new(), tensors: Vec::new() };
+    network.visit(&mut export);
+    export.tensors
+}
+
+/// Collects every parameter on a walk over the network.
+struct Export {
+    names: Names,
     path: Vec<String>,
     tensors: Vec<(String, TensorData)>,
 }
 
-impl ModuleVisitor for Export<'_> {
+impl ModuleVisitor for Export {
     fn enter_module(&mut self, name: &str, _: &str) {
         self.path.push(name.to_owned());
     }
@@ -36,7 +49,7 @@ impl ModuleVisitor for Export<'_> {
 
     fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
         let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
-        let key = supernet_key(&original_name(&path, self.space));
+        let key = self.names.key(&path);
         let (bytes, mut shape, dtype) = parameter.val().into_data().into_parts();
         if D == 2 && (key.contains(".se.") || key.ends_with("conv.weight")) {
             // The original has 1x1 convolutions of pooled maps where these are matrices.

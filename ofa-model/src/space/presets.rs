@@ -1,43 +1,92 @@
 //! The published spaces, and one for small images, as values.
 
-use super::{Head, SearchSpace, StageSpace, Stem};
-use crate::{Activation, ExpandRatio, make_divisible};
+use super::{BlockKind, Head, SearchSpace, StageSpace};
+use crate::{Activation, Ratio, make_divisible};
 
 impl SearchSpace {
     /// The MobileNetV3 space of the paper (ICLR 2020, section 4.1) for ImageNet-class images of 128 to 224 px.
     ///
     /// `width` multiplies every number of channels, as in the original (1.0 and 1.2 are published).
     pub fn mobilenet_v3(width: f64, classes: usize) -> Self {
-        let c = |channels: f64| make_divisible(channels * width, 8);
-        let stage = |channels: f64, stride, activation, squeeze_excite| StageSpace {
-            channels: c(channels),
-            stride,
-            activation,
-            squeeze_excite,
-            ..StageSpace::elastic()
-        };
         use Activation::{HardSwish, Relu};
+        let c = |channels| scaled(channels, width);
+        let stage = |channels, stride, activation, squeeze_excite| StageSpace {
+            squeeze_excite,
+            ..elastic_mb_conv(c(channels), stride, activation)
+        };
         Self {
             name: format!("mobilenet_v3_w{width:.1}"),
-            image_channels: 3,
-            classes,
-            resolutions: (128..=224).step_by(4).collect(),
-            norm_epsilon: 1e-5,
-            stem: Stem {
-                channels: c(16.0),
-                stride: 2,
-                activation: HardSwish,
-                block_channels: c(16.0),
-                block_activation: Relu,
-            },
+            stem: mobile_stem([c(16), c(16)], 2, [HardSwish, Relu]),
             stages: vec![
-                stage(24.0, 2, Relu, false),
-                stage(40.0, 2, Relu, true),
-                stage(80.0, 2, HardSwish, false),
-                stage(112.0, 1, HardSwish, true),
-                stage(160.0, 2, HardSwish, true),
+                stage(24, 2, Relu, false),
+                stage(40, 2, Relu, true),
+                stage(80, 2, HardSwish, false),
+                stage(112, 1, HardSwish, true),
+                stage(160, 2, HardSwish, true),
             ],
-            head: Head { expand_channels: c(960.0), mix_channels: Some(c(1280.0)), activation: HardSwish },
+            head: Head { expand_channels: Some(c(960)), mix_channels: Some(c(1280)), activation: HardSwish },
+            ..imagenet(classes)
+        }
+    }
+
+    /// The ProxylessNAS space of the original: as MobileNetV3's, with ReLU6 in place of h-swish, without
+    /// squeeze-and-excitation, and with a last stage of one block.
+    ///
+    /// `width` multiplies every number of channels (1.3 is published).
+    pub fn proxyless_nas(width: f64, classes: usize) -> Self {
+        use Activation::Relu6;
+        let c = |channels| scaled(channels, width);
+        let stage = |channels, stride| elastic_mb_conv(c(channels), stride, Relu6);
+        Self {
+            name: format!("proxyless_nas_w{width:.1}"),
+            norm_epsilon: 1e-3,
+            stem: mobile_stem([c(32), c(16)], 2, [Relu6, Relu6]),
+            stages: vec![
+                stage(24, 2),
+                stage(40, 2),
+                stage(80, 2),
+                stage(96, 1),
+                stage(192, 2),
+                StageSpace { depths: vec![1], ..stage(320, 1) },
+            ],
+            head: Head { expand_channels: Some(c(1280)), mix_channels: None, activation: Relu6 },
+            ..imagenet(classes)
+        }
+    }
+
+    /// The ResNet50D space of the original: bottlenecks of elastic depth, expand ratio and width, and an elastic stem.
+    ///
+    /// The stem's first stage has one or two convolutions; its and the other stages' widths are chosen independently.
+    pub fn resnet50d(classes: usize) -> Self {
+        let ratios = |thousandths: [f64; 3]| thousandths.map(|ratio| Ratio::try_from(ratio).expect("a ratio")).to_vec();
+        let widths = ratios([0.65, 0.8, 1.0]);
+        let stage = |block, channels, stride, depths: &[usize], expand_ratios: &[Ratio]| StageSpace {
+            block,
+            channels,
+            stride,
+            activation: Activation::Relu,
+            squeeze_excite: false,
+            max_pool: false,
+            widths: widths.clone(),
+            depths: depths.to_vec(),
+            kernel_sizes: vec![3],
+            expand_ratios: expand_ratios.to_vec(),
+        };
+        let conv = |channels, stride, depths| stage(BlockKind::Conv, channels, stride, depths, &[Ratio::ONE]);
+        let expand_ratios = ratios([0.2, 0.25, 0.35]);
+        let bottlenecks =
+            |channels, stride, depths| stage(BlockKind::Bottleneck, channels, stride, depths, &expand_ratios);
+        Self {
+            name: "resnet50d".into(),
+            stages: vec![
+                conv(32, 2, &[1, 2]),
+                conv(64, 1, &[1]),
+                StageSpace { max_pool: true, ..bottlenecks(256, 1, &[2, 3, 4]) },
+                bottlenecks(512, 2, &[2, 3, 4]),
+                bottlenecks(1024, 2, &[4, 5, 6]),
+                bottlenecks(2048, 2, &[2, 3, 4]),
+            ],
+            ..imagenet(classes)
         }
     }
 
@@ -46,40 +95,69 @@ impl SearchSpace {
     /// The stem keeps the resolution and the last map is 7x7 at 28 px, so that a kernel of 7 still has something to see;
     /// ImageNet's strides would leave 1x1.
     pub fn small_mobilenet_v3(image_channels: usize, classes: usize) -> Self {
-        let stage = |channels, stride, activation, squeeze_excite| StageSpace {
-            channels,
-            stride,
-            activation,
-            squeeze_excite,
-            ..StageSpace::elastic()
-        };
         use Activation::{HardSwish, Relu};
+        let gated =
+            |channels, stride| StageSpace { squeeze_excite: true, ..elastic_mb_conv(channels, stride, HardSwish) };
         Self {
             name: "small_mobilenet_v3".into(),
             image_channels,
             classes,
             resolutions: vec![20, 24, 28],
             norm_epsilon: 1e-5,
-            stem: Stem { channels: 8, stride: 1, activation: HardSwish, block_channels: 8, block_activation: Relu },
-            stages: vec![stage(8, 2, Relu, false), stage(16, 2, HardSwish, true), stage(32, 1, HardSwish, true)],
-            head: Head { expand_channels: 128, mix_channels: Some(192), activation: HardSwish },
+            stem: mobile_stem([8, 8], 1, [HardSwish, Relu]),
+            stages: vec![elastic_mb_conv(8, 2, Relu), gated(16, 2), gated(32, 1)],
+            head: Head { expand_channels: Some(128), mix_channels: Some(192), activation: HardSwish },
         }
     }
 }
 
-impl StageSpace {
-    /// The elastic choices that the published MobileNetV3 space offers in every stage.
-    fn elastic() -> Self {
-        Self {
-            channels: 0,
-            stride: 1,
-            activation: Activation::Relu,
-            squeeze_excite: false,
-            depths: vec![2, 3, 4],
-            kernel_sizes: vec![3, 5, 7],
-            expand_ratios: [3, 4, 6].map(ExpandRatio::from).to_vec(),
-        }
+/// What the spaces for ImageNet have in common; stages are still to be added.
+fn imagenet(classes: usize) -> SearchSpace {
+    SearchSpace {
+        name: String::new(),
+        image_channels: 3,
+        classes,
+        resolutions: (128..=224).step_by(4).collect(),
+        norm_epsilon: 1e-5,
+        stem: vec![],
+        stages: vec![],
+        head: Head { expand_channels: None, mix_channels: None, activation: Activation::Relu },
     }
+}
+
+/// A 3x3 convolution, then a block without expansion.
+fn mobile_stem(channels: [usize; 2], stride: usize, activations: [Activation; 2]) -> Vec<StageSpace> {
+    let fixed = |block, channels, stride, activation| StageSpace {
+        block,
+        depths: vec![1],
+        kernel_sizes: vec![3],
+        expand_ratios: vec![Ratio::ONE],
+        ..elastic_mb_conv(channels, stride, activation)
+    };
+    vec![
+        fixed(BlockKind::Conv, channels[0], stride, activations[0]),
+        fixed(BlockKind::MbConv, channels[1], 1, activations[1]),
+    ]
+}
+
+/// A stage with the choices that the published mobile spaces offer, without squeeze-and-excitation.
+fn elastic_mb_conv(channels: usize, stride: usize, activation: Activation) -> StageSpace {
+    StageSpace {
+        block: BlockKind::MbConv,
+        channels,
+        stride,
+        activation,
+        squeeze_excite: false,
+        max_pool: false,
+        widths: vec![Ratio::ONE],
+        depths: vec![2, 3, 4],
+        kernel_sizes: vec![3, 5, 7],
+        expand_ratios: [3, 4, 6].map(Ratio::from).to_vec(),
+    }
+}
+
+fn scaled(channels: usize, width: f64) -> usize {
+    make_divisible(channels as f64 * width, 8)
 }
 
 #[cfg(test)]
@@ -91,6 +169,8 @@ mod tests {
         for space in [
             SearchSpace::mobilenet_v3(1.0, 1000),
             SearchSpace::mobilenet_v3(1.2, 1000),
+            SearchSpace::proxyless_nas(1.3, 1000),
+            SearchSpace::resnet50d(1000),
             SearchSpace::small_mobilenet_v3(1, 10),
         ] {
             space.validate().unwrap();

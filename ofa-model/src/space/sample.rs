@@ -1,13 +1,13 @@
 //! Random archs of a space.
 
 use super::{SearchSpace, StageSpace};
-use crate::{Arch, BlockArch, StageArch};
+use crate::{Arch, BlockArch, Ratio, StageArch};
 use rand::{Rng, RngExt};
 
 /// How likely each kind of choice is drawn anew when an arch is mutated.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mutation {
-    /// Probability that a depth, a kernel size or an expand ratio is drawn anew.
+    /// Probability that a width, a depth, a kernel size or an expand ratio is drawn anew.
     pub choice_probability: f64,
     /// Probability that the resolution is drawn anew.
     pub resolution_probability: f64,
@@ -57,6 +57,9 @@ impl SearchSpace {
             child.resolution = choose(&self.resolutions, rng);
         }
         for (stage, space) in child.stages.iter_mut().zip(&self.stages) {
+            if space.widths.len() > 1 && rng.random_bool(p) {
+                stage.width = choose(&space.widths, rng);
+            }
             if rng.random_bool(p) {
                 let depth = choose(&space.depths, rng);
                 stage.blocks.truncate(depth);
@@ -94,7 +97,9 @@ impl SearchSpace {
                     expand_ratio: if rng.random_bool(0.5) { block.expand_ratio } else { mate.expand_ratio },
                 }
             });
-            StageArch { blocks: blocks.collect() }
+            let blocks = blocks.collect();
+            let width = if a.width == b.width || rng.random_bool(0.5) { a.width } else { b.width };
+            StageArch { width, blocks }
         });
         Arch { resolution, stages: stages.collect() }
     }
@@ -108,7 +113,13 @@ impl SearchSpace {
 
 impl StageSpace {
     fn sample(&self, depth: usize, rng: &mut (impl Rng + ?Sized)) -> StageArch {
-        StageArch { blocks: (0..depth).map(|_| self.sample_block(rng)).collect() }
+        let blocks = (0..depth).map(|_| self.sample_block(rng)).collect();
+        StageArch { width: self.sample_width(rng), blocks }
+    }
+
+    /// A width, drawn only where there are several: other spaces give the same archs as if there were none.
+    fn sample_width(&self, rng: &mut (impl Rng + ?Sized)) -> Ratio {
+        if let [only] = self.widths[..] { only } else { choose(&self.widths, rng) }
     }
 
     fn sample_block(&self, rng: &mut (impl Rng + ?Sized)) -> BlockArch {
@@ -146,8 +157,11 @@ mod tests {
     proptest! {
         #[test]
         fn every_operation_stays_inside(seed: u64) {
-            let space = SearchSpace::mobilenet_v3(1.0, 1000);
             let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+            let space = match seed % 2 {
+                0 => SearchSpace::mobilenet_v3(1.0, 1000),
+                _ => SearchSpace::resnet50d(1000),
+            };
             let (a, b) = (space.sample(rng), space.sample_network(rng));
             let mutant = space.mutate(&a, Mutation { choice_probability: 0.5, resolution_probability: 0.5 }, rng);
             let child = space.crossover(&a, &b, rng);

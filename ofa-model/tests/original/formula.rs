@@ -29,7 +29,7 @@ fn symmetric(name: &str, count: usize, seed: u64) -> impl Iterator<Item = f32> +
 pub fn parameter(key: &str, shape: &[usize], seed: u64) -> Vec<f32> {
     let count = shape.iter().product();
     let signed = symmetric(key, count, seed);
-    let projection = key.contains("point_linear");
+    let projection = key.contains("point_linear") || key.contains("conv3");
     if key.ends_with("_matrix") {
         // The identity plus noise, and not symmetric, so that a transposed use is noticed.
         let identity = |i| if i % (shape[0] + 1) == 0 { 1.0 } else { 0.0 };
@@ -46,7 +46,8 @@ pub fn parameter(key: &str, shape: &[usize], seed: u64) -> Vec<f32> {
         return signed.map(|number| 0.125 * number).collect();
     }
     let fan_in: usize = shape[1..].iter().product();
-    let gain = if shape.len() == 2 || projection { 1.0 } else { 2.0 };
+    let linear = shape.len() == 2 || projection || key.contains("downsample");
+    let gain = if linear { 1.0 } else { 2.0 };
     let bound = (3.0 * (gain / fan_in as f64)).sqrt() as f32;
     let weights = signed.map(|number| bound * number);
     if !(key.contains("depth_conv.conv") && shape[2] > 3) {

@@ -1,13 +1,12 @@
 //! A subnet as a directory of its own: `arch.json` and `weights.safetensors`.
 
+use super::{description, load_weights, save};
 use crate::{Arch, ModelError, SearchSpace, Subnet};
-use burn::store::{ModuleSnapshot, SafetensorsStore};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 const CARD: &str = "arch.json";
-const WEIGHTS: &str = "weights.safetensors";
 
 /// What, besides its weights, is needed to run a saved subnet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,53 +31,23 @@ impl Subnet {
     ///
     /// [`ModelError::Io`] if the directory exists or cannot be written; [`ModelError::InvalidFile`] if the weights
     /// cannot be stored.
-    pub fn export(&self, card: &SubnetCard, dir: &Path) -> Result<(), ModelError> {
-        let io = |path: &Path| {
-            let path = path.to_owned();
-            move |source| ModelError::Io { path, source }
-        };
-        if dir.exists() {
-            return Err(io(dir)(std::io::ErrorKind::AlreadyExists.into()));
-        }
-        let mut unfinished = dir.as_os_str().to_owned();
-        unfinished.push(".unfinished");
-        let unfinished = Path::new(&unfinished);
-        if unfinished.exists() {
-            std::fs::remove_dir_all(unfinished).map_err(io(unfinished))?;
-        }
-        std::fs::create_dir_all(unfinished).map_err(io(unfinished))?;
-
-        let json = serde_json::to_string_pretty(card).expect("a card is plain data");
-        let path = unfinished.join(CARD);
-        std::fs::write(&path, json).map_err(io(&path))?;
-        let path = unfinished.join(WEIGHTS);
-        let mut store = SafetensorsStore::from_file(&path);
-        self.save_into(&mut store).map_err(|error| ModelError::InvalidFile { path, problem: error.to_string() })?;
-        std::fs::rename(unfinished, dir).map_err(io(dir))
+    pub fn save(&self, card: &SubnetCard, dir: &Path) -> Result<(), ModelError> {
+        save(dir, CARD, card, self)
     }
 
-    /// Reads a network that [`Subnet::export`] wrote.
+    /// Reads a network that [`Subnet::save`] wrote.
     ///
     /// # Errors
     ///
     /// [`ModelError::Io`] and [`ModelError::InvalidFile`] name the file; an arch that does not fit its space is
     /// refused as such.
-    pub fn import(dir: &Path, device: &Device) -> Result<(Self, SubnetCard), ModelError> {
-        let path = dir.join(CARD);
-        let text = std::fs::read_to_string(&path).map_err(|source| ModelError::Io { path: path.clone(), source })?;
-        let card: SubnetCard = serde_json::from_str(&text)
-            .map_err(|error| ModelError::InvalidFile { path, problem: error.to_string() })?;
+    pub fn load(dir: &Path, device: &Device) -> Result<(Self, SubnetCard), ModelError> {
+        let card: SubnetCard = description(dir, CARD)?;
         card.space.validate()?;
         let arch: Arch = card.arch.parse()?;
         card.space.check(&arch)?;
-
-        let path = dir.join(WEIGHTS);
-        if let Err(source) = std::fs::metadata(&path) {
-            return Err(ModelError::Io { path, source });
-        }
         let mut subnet = Subnet::blank(card.space.clone(), &arch, device);
-        let mut store = SafetensorsStore::from_file(&path);
-        subnet.load_from(&mut store).map_err(|error| ModelError::InvalidFile { path, problem: error.to_string() })?;
+        load_weights(dir, &mut subnet)?;
         Ok((subnet, card))
     }
 }
@@ -87,9 +56,10 @@ impl Subnet {
 mod tests {
     use super::*;
     use crate::SupernetConfig;
+    use crate::saved::WEIGHTS;
     use crate::testing::Draw;
 
-    fn exported(dir: &Path) -> (Subnet, SubnetCard) {
+    fn saved(dir: &Path) -> (Subnet, SubnetCard) {
         let device = Device::flex();
         let space = SearchSpace::small_mobilenet_v3(1, 10);
         let supernet = SupernetConfig::new(space.clone()).unwrap().with_seed(7).init(&device);
@@ -98,7 +68,7 @@ mod tests {
         let subnet = supernet.subnet(&arch).calibrate([&batch]);
         let classes = (0..10).map(|class| format!("class {class}")).collect();
         let card = SubnetCard { arch: arch.to_string(), space, classes, mean: vec![0.286], std: vec![0.353] };
-        subnet.export(&card, dir).unwrap();
+        subnet.save(&card, dir).unwrap();
         (subnet, card)
     }
 
@@ -106,9 +76,9 @@ mod tests {
     fn a_saved_subnet_comes_back_bit_identical() {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("net");
-        let (subnet, card) = exported(&dir);
+        let (subnet, card) = saved(&dir);
         let device = Device::flex();
-        let (read, read_card) = Subnet::import(&dir, &device).unwrap();
+        let (read, read_card) = Subnet::load(&dir, &device).unwrap();
         assert_eq!(read_card, card);
         assert_eq!(read.arch(), subnet.arch());
         let x = Draw::new(2).normal([2, 1, 24, 24], 0.0, 1.0);
@@ -119,10 +89,10 @@ mod tests {
     fn damage_is_reported_with_the_file() {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("net");
-        exported(&dir);
+        saved(&dir);
         let weights = dir.join(WEIGHTS);
         let bytes = std::fs::read(&weights).unwrap();
-        let message = |dir: &Path| Subnet::import(dir, &Device::flex()).unwrap_err().to_string();
+        let message = |dir: &Path| Subnet::load(dir, &Device::flex()).unwrap_err().to_string();
 
         std::fs::write(&weights, &bytes[..bytes.len() / 2]).unwrap();
         assert!(message(&dir).contains("weights.safetensors"), "{}", message(&dir));
@@ -136,7 +106,7 @@ mod tests {
     fn an_existing_directory_is_not_overwritten() {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("net");
-        let (subnet, card) = exported(&dir);
-        assert!(matches!(subnet.export(&card, &dir), Err(ModelError::Io { .. })));
+        let (subnet, card) = saved(&dir);
+        assert!(matches!(subnet.save(&card, &dir), Err(ModelError::Io { .. })));
     }
 }

@@ -1,0 +1,41 @@
+//! The block of a single dense convolution, ordinary and elastic.
+
+use super::{ConvNorm, Statistics};
+use crate::{ConvShape, init::Initializer};
+use burn::module::Module;
+use burn::tensor::Tensor;
+
+/// A dense convolution, and its input added where the place in the network allows.
+#[derive(Module, Debug)]
+pub struct ConvBlock {
+    /// The convolution.
+    pub conv: ConvNorm,
+    residual: bool,
+}
+
+impl ConvBlock {
+    /// A block of the given shape.
+    pub(crate) fn init(shape: &ConvShape, epsilon: f64, init: &mut Initializer) -> Self {
+        Self { conv: ConvNorm::dense(shape, epsilon, init), residual: shape.residual }
+    }
+
+    /// `[batch, in, height, width]` to `[batch, out, height / stride, width / stride]`, rounded up.
+    pub fn forward(&self, input: Tensor<4>, statistics: &mut Statistics) -> Tensor<4> {
+        let kept = self.residual.then(|| input.clone());
+        let output = self.conv.forward(input, statistics);
+        match kept {
+            Some(kept) => output + kept,
+            None => output,
+        }
+    }
+
+    /// Whether the input is added.
+    pub(crate) fn has_residual(&self) -> bool {
+        self.residual
+    }
+
+    /// The block of the given shape, from and to the leading channels.
+    pub fn at(&self, shape: &ConvShape) -> Self {
+        Self { conv: self.conv.leading(shape.out_channels, shape.in_channels), residual: shape.residual }
+    }
+}

@@ -1,0 +1,126 @@
+//! The inverted-bottleneck block, ordinary and elastic.
+
+use super::{ConvNorm, ElasticDepthwise, SqueezeExcite, Statistics};
+use crate::{Activation, MbConvShape, init::Initializer};
+use burn::module::Module;
+use burn::tensor::{Int, Tensor};
+
+/// An inverted-bottleneck block: expand, filter each channel, gate, project, and add the input where shapes allow.
+#[derive(Module, Debug)]
+pub struct MbConv {
+    /// 1x1 expansion.
+    pub expand: Option<ConvNorm>,
+    /// Depthwise convolution.
+    pub depthwise: ConvNorm,
+    /// Squeeze-and-excitation, after the depthwise activation.
+    pub squeeze_excite: Option<SqueezeExcite>,
+    /// 1x1 projection, without activation.
+    pub project: ConvNorm,
+    residual: bool,
+}
+
+impl MbConv {
+    /// A block of the given shape.
+    pub(crate) fn init(shape: &MbConvShape, epsilon: f64, init: &mut Initializer) -> Self {
+        let MbConvShape { mid_channels, kernel_size, stride, activation, .. } = *shape;
+        Self {
+            expand: expansion(shape, epsilon, init),
+            depthwise: ConvNorm::depthwise(mid_channels, kernel_size, stride, activation, epsilon, init),
+            squeeze_excite: squeeze_excite(shape, init),
+            project: projection(shape, epsilon, init),
+            residual: shape.residual,
+        }
+    }
+
+    /// `[batch, in, height, width]` to `[batch, out, height / stride, width / stride]`, rounded up.
+    pub fn forward(&self, input: Tensor<4>, statistics: &mut Statistics) -> Tensor<4> {
+        let kept = self.residual.then(|| input.clone());
+        let mut x = match &self.expand {
+            Some(expand) => expand.forward(input, statistics),
+            None => input,
+        };
+        x = self.depthwise.forward(x, statistics);
+        if let Some(gate) = &self.squeeze_excite {
+            x = gate.forward(x);
+        }
+        x = self.project.forward(x, statistics);
+        match kept {
+            Some(kept) => x + kept,
+            None => x,
+        }
+    }
+
+    /// Whether the input is added.
+    pub(crate) fn has_residual(&self) -> bool {
+        self.residual
+    }
+
+    /// The convolutions in the order of the forward pass.
+    pub(crate) fn convolutions_mut(&mut self) -> impl Iterator<Item = &mut ConvNorm> {
+        self.expand.iter_mut().chain([&mut self.depthwise, &mut self.project])
+    }
+}
+
+/// The weights of one block for every kernel size and expand ratio.
+#[derive(Module, Debug)]
+pub struct ElasticMbConv {
+    /// 1x1 expansion at the largest ratio.
+    pub expand: Option<ConvNorm>,
+    /// Depthwise convolution at the largest ratio, with its kernel transforms.
+    pub depthwise: ElasticDepthwise,
+    /// Squeeze-and-excitation at the largest ratio.
+    pub squeeze_excite: Option<SqueezeExcite>,
+    /// 1x1 projection at the largest ratio.
+    pub project: ConvNorm,
+}
+
+impl ElasticMbConv {
+    /// A block whose largest form is `shape`.
+    pub(crate) fn init(shape: &MbConvShape, kernel_sizes: &[usize], epsilon: f64, init: &mut Initializer) -> Self {
+        Self {
+            expand: expansion(shape, epsilon, init),
+            depthwise: ElasticDepthwise::init(shape, kernel_sizes, epsilon, init),
+            squeeze_excite: squeeze_excite(shape, init),
+            project: projection(shape, epsilon, init),
+        }
+    }
+
+    /// The block of the given shape.
+    pub fn at(&self, shape: &MbConvShape) -> MbConv {
+        let mid = shape.mid_channels;
+        MbConv {
+            expand: self.expand.as_ref().map(|expand| expand.leading(mid, shape.in_channels)),
+            depthwise: self.depthwise.at(mid, shape.kernel_size),
+            squeeze_excite: self.squeeze_excite.as_ref().map(|gate| gate.leading(mid, shape.squeeze_channels())),
+            project: self.project.leading(shape.out_channels, mid),
+            residual: shape.residual,
+        }
+    }
+
+    /// The same block with its middle channels in another order: the largest form computes the same function.
+    pub(crate) fn reordered_middle(self, order: &Tensor<1, Int>) -> Self {
+        Self {
+            expand: self.expand.map(|expand| expand.reordered_outputs(order)),
+            depthwise: self.depthwise.reordered(order),
+            squeeze_excite: self.squeeze_excite.map(|gate| gate.reordered_channels(order)),
+            project: self.project.reordered_inputs(order),
+        }
+    }
+
+    /// The same block with the bottleneck of its squeeze-and-excitation in another order.
+    pub(crate) fn reordered_squeeze(self, order: &Tensor<1, Int>) -> Self {
+        Self { squeeze_excite: self.squeeze_excite.map(|gate| gate.reordered_bottleneck(order)), ..self }
+    }
+}
+
+fn expansion(shape: &MbConvShape, epsilon: f64, init: &mut Initializer) -> Option<ConvNorm> {
+    shape.expansion.then(|| ConvNorm::pointwise(shape.in_channels, shape.mid_channels, shape.activation, epsilon, init))
+}
+
+fn squeeze_excite(shape: &MbConvShape, init: &mut Initializer) -> Option<SqueezeExcite> {
+    shape.squeeze_excite.then(|| SqueezeExcite::init(shape.mid_channels, shape.squeeze_channels(), init))
+}
+
+fn projection(shape: &MbConvShape, epsilon: f64, init: &mut Initializer) -> ConvNorm {
+    ConvNorm::pointwise(shape.mid_channels, shape.out_channels, Activation::Identity, epsilon, init)
+}

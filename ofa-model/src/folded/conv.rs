@@ -1,0 +1,57 @@
+//! A convolution that contains its batch norm.
+
+use super::activation::plain;
+use crate::Activation;
+use crate::elastic::ConvNorm;
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+
+/// A convolution with bias (padding: half the kernel size), and activation.
+#[derive(Module, Debug)]
+pub(super) struct FoldedConv {
+    /// `[out, in / groups, k, k]`.
+    weight: Param<Tensor<4>>,
+    /// `[out]`.
+    bias: Param<Tensor<1>>,
+    stride: usize,
+    groups: usize,
+    #[module(skip)]
+    activation: Activation,
+}
+
+impl FoldedConv {
+    /// The convolution and its batch norm at the running statistics.
+    pub(super) fn new(conv: &ConvNorm) -> Self {
+        let (scale, shift) = conv.norm.scale_and_shift();
+        let weight = conv.weight.val();
+        let [channels, ..] = weight.dims();
+        Self {
+            weight: fixed(weight * scale.reshape([channels, 1, 1, 1])),
+            bias: fixed(shift),
+            stride: conv.stride(),
+            groups: conv.groups(),
+            activation: conv.activation(),
+        }
+    }
+
+    /// A 1x1 convolution of weights `[out, in]`.
+    pub(super) fn from_matrix(weight: Tensor<2>, bias: Tensor<1>, activation: Activation) -> Self {
+        let weight = weight.unsqueeze_dims(&[-1, -1]);
+        Self { weight: fixed(weight), bias: fixed(bias), stride: 1, groups: 1, activation }
+    }
+
+    /// `[batch, in, height, width]` to `[batch, out, height / stride, width / stride]`, rounded up.
+    pub(super) fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let weight = self.weight.val();
+        let padding = weight.dims()[2] / 2;
+        let options = ConvOptions::new([self.stride; 2], [padding; 2], [1; 2], self.groups);
+        plain(self.activation, conv2d(input, weight, Some(self.bias.val()), options))
+    }
+}
+
+/// A parameter without gradients.
+pub(super) fn fixed<const D: usize>(value: Tensor<D>) -> Param<Tensor<D>> {
+    Param::from_tensor(value.detach()).set_require_grad(false)
+}

@@ -1,0 +1,109 @@
+//! [`StageSpace`]: what may vary in one stage.
+
+use super::not_ascending;
+use crate::{Activation, Ratio, make_divisible};
+use num_bigint::BigUint;
+use serde::{Deserialize, Serialize};
+
+/// A row of blocks of one kind with the same output channels: what they are and what may vary.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageSpace {
+    /// What the blocks consist of.
+    pub block: BlockKind,
+    /// Output channels of each block at width 1.
+    pub channels: usize,
+    /// Stride of the first block.
+    pub stride: usize,
+    /// Activation inside the blocks.
+    pub activation: Activation,
+    /// Whether blocks have squeeze-and-excitation (only [`BlockKind::MbConv`] can).
+    #[serde(default)]
+    pub squeeze_excite: bool,
+    /// Whether a max pooling of 3x3 and stride 2 comes before the first block.
+    #[serde(default)]
+    pub max_pool: bool,
+    /// Multiples of `channels`, ascending.
+    #[serde(default = "full_width")]
+    pub widths: Vec<Ratio>,
+    /// Numbers of blocks, ascending.
+    pub depths: Vec<usize>,
+    /// Kernel sizes, ascending.
+    pub kernel_sizes: Vec<usize>,
+    /// Expand ratios, ascending.
+    pub expand_ratios: Vec<Ratio>,
+}
+
+/// What a block consists of. Every convolution is followed by batch norm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BlockKind {
+    /// One dense convolution with activation; blocks that keep the shape add their input afterwards.
+    Conv,
+    /// The inverted bottleneck of MobileNetV2 and V3: 1x1 expansion of the *input* channels by the expand ratio (left
+    /// out at ratio 1), depthwise convolution, optional squeeze-and-excitation, 1x1 projection; blocks that keep the
+    /// shape add their input.
+    MbConv,
+    /// The bottleneck of ResNet-D: 1x1 convolution to the *output* channels times the expand ratio, dense convolution,
+    /// 1x1 convolution, the input added, activation. Where shapes change the input is averaged over the stride and
+    /// convolved by 1x1.
+    Bottleneck,
+}
+
+fn full_width() -> Vec<Ratio> {
+    vec![Ratio::ONE]
+}
+
+impl StageSpace {
+    /// Output channels at a width: rounded to a multiple of 8 unless it is 1.
+    pub fn channels_at(&self, width: Ratio) -> usize {
+        if width.is_one() { self.channels } else { make_divisible(self.channels as f64 * width.value(), 8) }
+    }
+
+    /// Output channels at every width.
+    pub fn channel_choices(&self) -> Vec<usize> {
+        self.widths.iter().map(|&width| self.channels_at(width)).collect()
+    }
+
+    /// Whether every network has the same blocks here.
+    pub(super) fn is_fixed(&self) -> bool {
+        [self.widths.len(), self.depths.len(), self.kernel_sizes.len(), self.expand_ratios.len()] == [1; 4]
+    }
+
+    /// Number of distinct stages: widths times the sum over depths of (kernel sizes x expand ratios) ^ depth.
+    pub(super) fn len(&self) -> BigUint {
+        let block = BigUint::from(self.kernel_sizes.len() * self.expand_ratios.len());
+        self.depths.iter().map(|&depth| block.pow(depth as u32)).sum::<BigUint>() * self.widths.len()
+    }
+
+    pub(super) fn first_contradiction(&self) -> Option<String> {
+        if self.channels == 0 || self.stride == 0 {
+            return Some(format!("channels {} and stride {} must be positive", self.channels, self.stride));
+        }
+        if let Some(even) = self.kernel_sizes.iter().find(|k| *k % 2 == 0) {
+            return Some(format!("kernel size {even} is even"));
+        }
+        let values = |ratios: &[Ratio]| ratios.iter().map(|ratio| ratio.value()).collect::<Vec<_>>();
+        not_ascending("widths", &values(&self.widths))
+            .or_else(|| not_ascending("depths", &self.depths))
+            .or_else(|| not_ascending("kernel_sizes", &self.kernel_sizes))
+            .or_else(|| not_ascending("expand_ratios", &values(&self.expand_ratios)))
+            .or_else(|| self.contradiction_of_kind())
+    }
+
+    fn contradiction_of_kind(&self) -> Option<String> {
+        let expands = self.expand_ratios != [Ratio::ONE];
+        match self.block {
+            // The original keeps the expansion layer in the supernet and drops it in the extracted net, whose outputs
+            // then differ: a network with ratio 1 is not a slice of one with another ratio.
+            BlockKind::MbConv if expands && self.expand_ratios.contains(&Ratio::ONE) => {
+                Some("expand ratio 1 drops the expansion layer and cannot be offered beside others".into())
+            }
+            BlockKind::MbConv => None,
+            _ if self.squeeze_excite => Some("only mb_conv blocks have squeeze-and-excitation".into()),
+            _ if self.kernel_sizes.len() > 1 => Some("only mb_conv blocks have an elastic kernel size".into()),
+            BlockKind::Conv if expands => Some("conv blocks have no middle: expand_ratios must be [1]".into()),
+            _ => None,
+        }
+    }
+}

