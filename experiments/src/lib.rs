@@ -1,15 +1,19 @@
 //! What the experiment binaries share: configuration, images, tables, searches, records, what one sees.
 
+pub mod arch_option;
 pub mod config;
 pub mod dashboard;
 pub mod device;
 pub mod environment;
 pub mod images;
+pub mod model_card;
 pub mod records;
 pub mod report;
 pub mod run_dir;
 pub mod scenarios;
+pub mod space_options;
 pub mod specialise;
 pub mod start;
 pub mod tables;
+pub mod tensor_file;
 pub mod threads;

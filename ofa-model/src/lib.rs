@@ -36,6 +36,7 @@ mod original;
 mod saved;
 mod space;
 mod subnet;
+mod summary;
 mod supernet;
 #[cfg(test)]
 mod testing;
@@ -54,6 +55,7 @@ pub use original::{ImportReport, MisShaped, OriginalArch, read_state_dict, write
 pub use saved::SubnetCard;
 pub use space::{BlockKind, Head, Mutation, SearchSpace, StageSpace};
 pub use subnet::Subnet;
+pub use summary::ArchSummary;
 pub use supernet::{Supernet, SupernetConfig};
 pub use unit_network::UnitNetwork;
 pub use units::{BottleneckShape, ConvShape, HeadShape, MbConvShape, Unit, UnitLayers, make_divisible};

@@ -42,11 +42,55 @@ impl FoldedSubnet {
         let graph = model.graph.mut_or_insert_default();
         fuse::rename_ends(graph, ONNX_INPUT, ONNX_OUTPUT);
         fuse::fuse_activations(graph);
+        fuse::number_values(graph);
         for (key, value) in [("arch", self.arch().to_string()), ("space", self.space().name.clone())] {
             model.metadata_props.push(Default::default());
             let entry = model.metadata_props.last_mut().expect("an entry was pushed");
             (entry.key, entry.value) = (key.to_owned(), value);
         }
         model.write_to_bytes().map_err(|error| fail(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SearchSpace, SupernetConfig};
+    use burn::tensor::Device;
+    use std::collections::BTreeMap;
+
+    /// How often each operator stands in the ONNX model of a space's smallest subnet, and the model.
+    fn operators(space: &SearchSpace) -> (BTreeMap<String, usize>, ModelProto) {
+        let supernet = SupernetConfig::new(space.clone()).unwrap().init(&Device::flex());
+        let folded = supernet.subnet(&space.smallest()).fold();
+        let bytes = folded.to_onnx().unwrap();
+        assert_eq!(folded.to_onnx().unwrap(), bytes, "the same network twice");
+        let model = ModelProto::parse_from_bytes(&bytes).unwrap();
+        let mut counts = BTreeMap::new();
+        for node in &model.graph.node {
+            *counts.entry(node.op_type.clone()).or_insert(0) += 1;
+        }
+        (counts, model)
+    }
+
+    #[test]
+    fn activations_are_single_operators() {
+        let (counts, model) = operators(&SearchSpace::small_mobilenet_v3(1, 10));
+        // Stem, then 3 convolutions a block with 2 more for the gates of two stages, and the expansion of the head.
+        assert_eq!(counts["Conv"], 1 + 2 + 6 * 3 + 4 * 2 + 1);
+        // Stem, two a block in two stages, expansion and mixing; the gates of these stages.
+        assert_eq!((counts["HardSwish"], counts["HardSigmoid"]), (1 + 4 * 2 + 2, 4));
+        assert!(!counts.contains_key("Neg") && !counts.contains_key("BatchNormalization"), "{counts:?}");
+        let graph = &model.graph;
+        assert_eq!((graph.input[0].name.as_str(), graph.output[0].name.as_str()), (ONNX_INPUT, ONNX_OUTPUT));
+        assert!(model.metadata_props.iter().any(|entry| entry.key == "arch" && entry.value.starts_with("r20-")));
+    }
+
+    #[test]
+    fn relu6_is_a_clip_and_a_resnet_pools() {
+        let (counts, _) = operators(&SearchSpace { resolutions: vec![32], ..SearchSpace::proxyless_nas(0.5, 10) });
+        assert_eq!((counts["Clip"], counts.get("Relu")), (1 + 1 + 11 * 2 + 1, None));
+        let (counts, _) = operators(&SearchSpace { resolutions: vec![33], ..SearchSpace::resnet50d(10) });
+        assert_eq!((counts["MaxPool"], counts["AveragePool"], counts["GlobalAveragePool"]), (1, 3, 1));
     }
 }

@@ -49,6 +49,17 @@ impl Unit {
         self.input_size.div_ceil(stride)
     }
 
+    /// Channels of the output (classes for the head).
+    pub fn out_channels(&self) -> usize {
+        match self.layers {
+            UnitLayers::Conv(conv) => conv.out_channels,
+            UnitLayers::MaxPool { channels } => channels,
+            UnitLayers::MbConv(block) => block.out_channels,
+            UnitLayers::Bottleneck(block) => block.out_channels,
+            UnitLayers::Head(head) => head.classes,
+        }
+    }
+
     /// Side of the kernel that is not 1x1; 1 if all are.
     pub fn kernel_size(&self) -> usize {
         match self.layers {

@@ -15,7 +15,7 @@ pub(crate) fn format_unit(unit: &Unit) -> String {
             conv.out_channels,
             conv.kernel_size,
             conv.stride,
-            activation_name(conv.activation),
+            conv.activation,
             u8::from(conv.residual)
         ),
         UnitLayers::MaxPool { channels } => format!("max_pool:in{channels}"),
@@ -26,7 +26,7 @@ pub(crate) fn format_unit(unit: &Unit) -> String {
             block.out_channels,
             block.kernel_size,
             block.stride,
-            activation_name(block.activation),
+            block.activation,
             u8::from(block.expansion),
             u8::from(block.squeeze_excite),
             u8::from(block.residual)
@@ -38,14 +38,14 @@ pub(crate) fn format_unit(unit: &Unit) -> String {
             block.out_channels,
             block.kernel_size,
             block.stride,
-            activation_name(block.activation),
+            block.activation,
             u8::from(block.downsample)
         ),
         UnitLayers::Head(HeadShape { in_channels, expand_channels, mix_channels, classes, activation }) => format!(
             "head:in{in_channels}:expand{}:mix{}:classes{classes}:{}",
             expand_channels.unwrap_or(0),
             mix_channels.unwrap_or(0),
-            activation_name(*activation)
+            activation
         ),
     };
     format!("{layers}@{}", unit.input_size)
@@ -133,14 +133,6 @@ impl Fields<'_> {
 
     fn activation(&mut self) -> Option<Activation> {
         serde_json::from_value(self.0.next()?.into()).ok()
-    }
-}
-
-/// The name an activation has in files.
-fn activation_name(activation: Activation) -> String {
-    match serde_json::to_value(activation) {
-        Ok(serde_json::Value::String(name)) => name,
-        other => panic!("an activation is written as a name, not {other:?}"),
     }
 }
 

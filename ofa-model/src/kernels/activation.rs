@@ -19,6 +19,18 @@ pub enum Activation {
     HardSwish,
 }
 
+impl std::fmt::Display for Activation {
+    /// The name it has in files.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Identity => "identity",
+            Self::Relu => "relu",
+            Self::Relu6 => "relu6",
+            Self::HardSwish => "hard_swish",
+        })
+    }
+}
+
 impl Activation {
     /// The activation of every element.
     pub fn apply<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {

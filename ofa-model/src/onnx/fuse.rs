@@ -32,6 +32,23 @@ pub(super) fn fuse_activations(graph: &mut GraphProto) {
     }
 }
 
+/// Numbers the values between the operators in the order of their computation. The exporter's names depend on what the
+/// process did before; with these, equal networks are equal files.
+pub(super) fn number_values(graph: &mut GraphProto) {
+    let ends: HashSet<&String> = graph.output.iter().map(|end| &end.name).collect();
+    let values = graph.node.iter().flat_map(|node| &node.output).filter(|name| !ends.contains(name));
+    let names: HashMap<String, String> = values.cloned().zip((0..).map(|i| format!("value_{i}"))).collect();
+    for (node, i) in graph.node.iter_mut().zip(0..) {
+        node.name = format!("{}_{i}", node.op_type);
+        for name in node.input.iter_mut().chain(&mut node.output) {
+            names.get(name).inspect(|new| name.clone_from(new));
+        }
+    }
+    for value in &mut graph.value_info {
+        names.get(&value.name).inspect(|new| value.name.clone_from(new));
+    }
+}
+
 const ZERO: &str = "zero";
 const SIX: &str = "six";
 

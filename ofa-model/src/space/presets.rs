@@ -54,6 +54,19 @@ impl SearchSpace {
         }
     }
 
+    /// The space of the paper's first version (arXiv:1908.09791v1): ProxylessNAS blocks with expand ratios 4, 5 and 6.
+    ///
+    /// At width 1.0 its MACs are those of that version's table 1. The version counts five stages, 2.18e19 networks; the
+    /// choices of the single last block come on top here, as in the original's code.
+    pub fn paper_v1(width: f64, classes: usize) -> Self {
+        let mut space = Self::proxyless_nas(width, classes);
+        space.name = format!("paper_v1_w{width:.1}");
+        for stage in &mut space.stages {
+            stage.expand_ratios = [4, 5, 6].map(Ratio::from).to_vec();
+        }
+        space
+    }
+
     /// The ResNet50D space of the original: bottlenecks of elastic depth, expand ratio and width, and an elastic stem.
     ///
     /// The stem's first stage has one or two convolutions; its and the other stages' widths are chosen independently.
@@ -163,6 +176,7 @@ fn scaled(channels: usize, width: f64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::BlockArch;
 
     #[test]
     fn presets_are_valid() {
@@ -170,12 +184,29 @@ mod tests {
             SearchSpace::mobilenet_v3(1.0, 1000),
             SearchSpace::mobilenet_v3(1.2, 1000),
             SearchSpace::proxyless_nas(1.3, 1000),
+            SearchSpace::paper_v1(1.0, 1000),
             SearchSpace::resnet50d(1000),
             SearchSpace::small_mobilenet_v3(1, 10),
         ] {
             space.validate().unwrap();
             let toml_like = serde_json::to_string(&space).unwrap();
             assert_eq!(serde_json::from_str::<SearchSpace>(&toml_like).unwrap(), space);
+        }
+    }
+
+    #[test]
+    fn paper_v1_has_the_macs_of_its_table_1() {
+        let space = SearchSpace::paper_v1(1.0, 1000);
+        let rows = [(2, 4, 3, 191), (2, 4, 7, 233), (2, 6, 3, 266), (2, 6, 7, 328)];
+        let deep = [(4, 4, 3, 329), (4, 4, 7, 419), (4, 6, 3, 473), (4, 6, 7, 607)];
+        for (depth, ratio, kernel_size, millions) in rows.into_iter().chain(deep) {
+            let mut arch = space.largest();
+            for (stage, offered) in arch.stages.iter_mut().zip(&space.stages) {
+                let block = BlockArch { kernel_size, expand_ratio: ratio.into() };
+                stage.blocks = vec![block; depth.min(*offered.depths.last().unwrap())];
+            }
+            let macs = space.cost(&arch).macs;
+            assert!(macs.abs_diff(millions * 1_000_000) < 1_000_000, "D {depth} W {ratio} K {kernel_size}: {macs}");
         }
     }
 }

@@ -1,0 +1,97 @@
+//! Writes a subnet for other tools: weights that the original's static net loads, ONNX, and a model card.
+//!
+//! Command:  `cargo run --release --bin export_subnet -- runs/<run>/subnets/<scenario> --out DIR`
+//!           `cargo run --release --bin export_subnet -- SUPERNET_DIR --arch r224-.. --calibrate IMAGES.safetensors --out DIR`
+//! Result:   `weights.safetensors` (PyTorch's keys), `model.onnx` (any batch), `card.json`
+
+use anyhow::{Context, Result, bail, ensure};
+use burn::tensor::Device;
+use clap::Parser;
+use experiments::arch_option::read_arch;
+use experiments::dashboard::say;
+use experiments::model_card::{ModelCard, imagenet_card};
+use experiments::tensor_file::read_images;
+use experiments::{device, start};
+use ofa_model::{Subnet, SubnetCard, Supernet, write_state_dict};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Writes a subnet for other tools: weights that the original's static net loads, ONNX, and a model card.
+#[derive(Parser)]
+struct Options {
+    /// Directory of a subnet, or of a supernet together with --arch
+    network: PathBuf,
+    /// The subnet of a supernet: an arch's text form, or a .json file
+    #[arg(long)]
+    arch: Option<String>,
+    /// A .safetensors file with `images` that batch-norm statistics are measured on; else the network's own are used
+    #[arg(long)]
+    calibrate: Option<PathBuf>,
+    /// New directory
+    #[arg(long)]
+    out: PathBuf,
+    /// Device, as far as compiled in
+    #[arg(long, default_value = "flex")]
+    device: String,
+}
+
+fn main() -> ExitCode {
+    start::exit_code(run(&Options::parse()))
+}
+
+fn run(options: &Options) -> Result<()> {
+    let out = &options.out;
+    ensure!(!out.exists(), "{} exists already; choose another --out", out.display());
+    let device = device::by_name(&options.device)?;
+    let (mut subnet, card, measured) = open(options, &device)?;
+    if let Some(file) = &options.calibrate {
+        let images = read_images(file, subnet.space(), &device)?;
+        subnet = subnet.calibrate([&images]);
+    }
+    let card = ModelCard::new(&subnet, &card, measured)?;
+    let unfinished = out.with_extension("unfinished");
+    let write = || -> Result<()> {
+        std::fs::create_dir_all(&unfinished)?;
+        write_state_dict(&unfinished.join("weights.safetensors"), &subnet.to_original())?;
+        std::fs::write(unfinished.join("card.json"), serde_json::to_string_pretty(&card)?)?;
+        write_onnx(&subnet, &unfinished)?;
+        Ok(std::fs::rename(&unfinished, out)?)
+    };
+    if let Err(error) = write() {
+        // Nothing half-written stays; that the rest cannot be removed either is not the error to report.
+        drop(std::fs::remove_dir_all(&unfinished));
+        return Err(error).with_context(|| format!("cannot write {}", out.display()));
+    }
+    say(&format!("{} with {} parameters in {}", card.arch, card.cost.parameters, out.display()));
+    Ok(())
+}
+
+/// The subnet, its card, and where its measurements may stand.
+fn open<'a>(options: &'a Options, device: &Device) -> Result<(Subnet, SubnetCard, Option<&'a Path>)> {
+    let network = &options.network;
+    match (&options.arch, Supernet::is_saved_in(network)) {
+        (Some(arch), true) => {
+            let supernet = Supernet::load(network, device)?;
+            let subnet = supernet.subnet(&read_arch(arch, supernet.space(), None)?);
+            let card = imagenet_card(&subnet);
+            Ok((subnet, card, None))
+        }
+        (None, true) => bail!("{} holds a supernet; name the subnet with --arch", network.display()),
+        (Some(_), false) => bail!("{} holds no supernet that --arch could choose from", network.display()),
+        (None, false) => {
+            let (subnet, card) = Subnet::load(network, device)?;
+            Ok((subnet, card, Some(network)))
+        }
+    }
+}
+
+#[cfg(feature = "onnx")]
+fn write_onnx(subnet: &Subnet, dir: &Path) -> Result<()> {
+    Ok(std::fs::write(dir.join("model.onnx"), subnet.fold().to_onnx()?)?)
+}
+
+#[cfg(not(feature = "onnx"))]
+fn write_onnx(_: &Subnet, _: &Path) -> Result<()> {
+    say("no model.onnx: build with `--features onnx` for it");
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! Turns a checkpoint of the PyTorch original into a directory that the other binaries read.
+//!
+//! Command:  `cargo run --release --bin import_checkpoint -- --space mobilenet_v3 --width 1.2 --checkpoint FILE.pth --out DIR`
+//! Result:   a supernet (`space.json`, `weights.safetensors`); with `--arch` a subnet of a specialised, static net
+//! Source:   the authors' checkpoints, both naming generations; pickled code in them is never run
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use experiments::arch_option::{read_arch, with_resolution};
+use experiments::dashboard::say;
+use experiments::model_card::imagenet_card;
+use experiments::space_options::{SpaceOptions, classes_of};
+use experiments::{device, start};
+use ofa_model::{SupernetConfig, read_state_dict};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Turns a checkpoint of the PyTorch original into a directory that the other binaries read.
+#[derive(Parser)]
+struct Options {
+    #[command(flatten)]
+    space: SpaceOptions,
+    /// A .pth file of torch.save, or a .safetensors file
+    #[arg(long)]
+    checkpoint: PathBuf,
+    /// The checkpoint is a static net of this arch: its text form, or a .json file
+    #[arg(long)]
+    arch: Option<String>,
+    /// New directory
+    #[arg(long)]
+    out: PathBuf,
+    /// Device, as far as compiled in
+    #[arg(long, default_value = "flex")]
+    device: String,
+}
+
+fn main() -> ExitCode {
+    start::exit_code(run(&Options::parse()))
+}
+
+fn run(options: &Options) -> Result<()> {
+    let Options { checkpoint, out, .. } = options;
+    ensure!(!out.exists(), "{} exists already; choose another --out", out.display());
+    let device = device::by_name(&options.device)?;
+    let tensors = read_state_dict(checkpoint)?;
+    let space = options.space.space(classes_of(&tensors))?;
+    let context = || format!("{} as `{}`", checkpoint.display(), space.name);
+    if let Some(arch) = &options.arch {
+        let arch = read_arch(arch, &space, None)?;
+        let blank = SupernetConfig::new(with_resolution(&space, Some(arch.resolution)))?.init(&device).subnet(&arch);
+        let (subnet, report) = blank.import_original(tensors).with_context(context)?;
+        report.check().with_context(context)?;
+        subnet.save(&imagenet_card(&subnet), out)?;
+        say(&format!("subnet {arch} with {} parameters in {}", subnet.num_trainable(), out.display()));
+    } else {
+        let blank = SupernetConfig::new(space.clone())?.init(&device);
+        let (supernet, report) = blank.import_original(tensors).with_context(context)?;
+        report.check().with_context(context)?;
+        supernet.save(out)?;
+        say(&format!("supernet of {} networks ({}) in {}", space.len(), space.name, out.display()));
+    }
+    Ok(())
+}

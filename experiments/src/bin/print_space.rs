@@ -1,0 +1,72 @@
+//! Shows a search space, or one arch of it block by block.
+//!
+//! Command:  `cargo run --release --bin print_space -- --space mobilenet_v3 --width 1.2`
+//! Result:   what varies, how many networks that is, and the spread of their costs over a sample
+//! Source:   arXiv:1908.09791, section 3.2 (number of networks)
+
+use anyhow::{Result, ensure};
+use clap::Parser;
+use experiments::arch_option::read_arch;
+use experiments::dashboard::say;
+use experiments::space_options::SpaceOptions;
+use experiments::start;
+use ofa_model::{Cost, SearchSpace};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use std::process::ExitCode;
+
+/// Shows a search space, or one arch of it block by block.
+#[derive(Parser)]
+struct Options {
+    #[command(flatten)]
+    space: SpaceOptions,
+    /// Show this arch: its text form, or a .json file
+    #[arg(long)]
+    arch: Option<String>,
+    /// Networks sampled, each equally likely
+    #[arg(long, default_value_t = 10_000)]
+    samples: usize,
+    /// Seed of the sample
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+fn main() -> ExitCode {
+    start::exit_code(run(&Options::parse()))
+}
+
+fn run(options: &Options) -> Result<()> {
+    let space = options.space.space(None)?;
+    if let Some(arch) = &options.arch {
+        say(space.summary(&read_arch(arch, &space, None)?).to_string().trim_end());
+        return Ok(());
+    }
+    ensure!(options.samples > 0, "--samples must be positive");
+    say(&format!("{space}\n"));
+    say(&format!("{:<28}{:>16}{:>16}{:>16}", "", "smallest", "median", "largest"));
+    let rng = &mut ChaCha8Rng::seed_from_u64(options.seed);
+    let sampled: Vec<Cost> = (0..options.samples).map(|_| space.cost(&space.sample_network(rng))).collect();
+    for (name, unit, of) in COSTS {
+        let mut values: Vec<f64> = sampled.iter().map(of).collect();
+        values.sort_by(f64::total_cmp);
+        let [smallest, largest] = extremes(&space).map(|cost| of(&cost));
+        let number = |value: f64| format!("{:.2} {unit}", value);
+        let median = values[values.len() / 2];
+        say(&format!("{name:<28}{:>16}{:>16}{:>16}", number(smallest), number(median), number(largest)));
+    }
+    say(&format!("median of {} networks at any resolution, all equally likely", options.samples));
+    Ok(())
+}
+
+/// Name, unit and value of a cost.
+type Column = (&'static str, &'static str, fn(&Cost) -> f64);
+
+const COSTS: [Column; 3] = [
+    ("MACs", "M", |cost| cost.macs as f64 / 1e6),
+    ("parameters", "M", |cost| cost.parameters as f64 / 1e6),
+    ("peak activations", "MB", |cost| cost.peak_activation_bytes as f64 / 1e6),
+];
+
+fn extremes(space: &SearchSpace) -> [Cost; 2] {
+    [space.cost(&space.smallest()), space.cost(&space.largest())]
+}

@@ -1,0 +1,68 @@
+//! Logits of one subnet of a checkpoint of the PyTorch original, to be compared with what the original computes.
+//!
+//! Command:  `cargo run --release --bin reference_logits -- --space mobilenet_v3 --width 1.0 --checkpoint FILE.pth
+//!           --arch ARCH.json --images IMAGES.safetensors --out LOGITS.safetensors`
+//! Result:   `logits` `[batch, classes]` for `images` `[batch, channels, height, width]`
+//! Source:   the original's `set_active_subnet(..)` and forward pass in inference
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use experiments::arch_option::{read_arch, with_resolution};
+use experiments::dashboard::say;
+use experiments::space_options::{SpaceOptions, classes_of};
+use experiments::tensor_file::{read_images, write_logits};
+use experiments::{device, start};
+use ofa_model::{SupernetConfig, read_state_dict};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Logits of one subnet of a checkpoint of the PyTorch original.
+#[derive(Parser)]
+struct Options {
+    #[command(flatten)]
+    space: SpaceOptions,
+    /// A .pth file of torch.save, or a .safetensors file, of a supernet
+    #[arg(long)]
+    checkpoint: PathBuf,
+    /// A .json file with the original's dictionary (ks, e, d, w), or an arch's text form
+    #[arg(long)]
+    arch: String,
+    /// A .safetensors file with `images` [batch, channels, height, width]
+    #[arg(long)]
+    images: PathBuf,
+    /// A .safetensors file with `images` that batch-norm statistics are measured on; else the checkpoint's own are used
+    #[arg(long)]
+    calibrate: Option<PathBuf>,
+    /// The .safetensors file to write
+    #[arg(long)]
+    out: PathBuf,
+    /// Device, as far as compiled in
+    #[arg(long, default_value = "flex")]
+    device: String,
+}
+
+fn main() -> ExitCode {
+    start::exit_code(run(&Options::parse()))
+}
+
+fn run(options: &Options) -> Result<()> {
+    let Options { checkpoint, .. } = options;
+    let device = device::by_name(&options.device)?;
+    let tensors = read_state_dict(checkpoint)?;
+    let space = options.space.space(classes_of(&tensors))?;
+    let images = read_images(&options.images, &space, &device)?;
+    let resolution = images.dims()[2];
+    let arch = read_arch(&options.arch, &space, Some(resolution))?;
+
+    let context = || format!("{} as `{}`", checkpoint.display(), space.name);
+    let blank = SupernetConfig::new(with_resolution(&space, Some(resolution)))?.init(&device);
+    let (supernet, report) = blank.import_original(tensors).with_context(context)?;
+    report.check().with_context(context)?;
+    let mut subnet = supernet.subnet(&arch);
+    if let Some(file) = &options.calibrate {
+        subnet = subnet.calibrate([&read_images(file, &space, &device)?]);
+    }
+    let logits = subnet.infer(images);
+    say(&format!("{arch}: logits {:?} in {}", logits.dims(), options.out.display()));
+    write_logits(&options.out, logits)
+}

@@ -1,0 +1,119 @@
+//! [`ModelCard`]: what a user of an exported subnet needs to know.
+
+use crate::environment;
+use crate::report::{Chosen, Machine};
+use anyhow::{Context, Result};
+use ofa_model::{Cost, OriginalArch, SearchSpace, Subnet, SubnetCard};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// Describes an exported subnet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelCard {
+    /// The arch as text.
+    pub arch: String,
+    /// The arch as the original's dictionary.
+    pub original_arch: OriginalArch,
+    /// The space it comes from.
+    pub space: SearchSpace,
+    /// Height and width of the input in pixels.
+    pub resolution: usize,
+    /// MACs, parameters and peak activation memory of one image.
+    pub cost: Cost,
+    /// What was measured when the subnet was made, if it was.
+    pub accuracy: Option<Accuracy>,
+    /// Latencies measured, by device.
+    pub latencies: Vec<Latency>,
+    /// Names of the classes, in the order of the logits.
+    pub classes: Vec<String>,
+    /// Subtracted from each channel of an image in [0, 1].
+    pub mean: Vec<f32>,
+    /// Divides each channel after that.
+    pub std: Vec<f32>,
+    /// Revision of the source that exported it.
+    pub revision: String,
+}
+
+/// Top-1 accuracies, 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Accuracy {
+    /// On validation.
+    pub validation_top1: f64,
+    /// On test.
+    pub test_top1: f64,
+}
+
+/// Latency of the whole network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Latency {
+    /// Device, see `--device`.
+    pub device: String,
+    /// Processor.
+    pub processor: String,
+    /// Threads.
+    pub threads: usize,
+    /// Median.
+    pub median_ms: f64,
+}
+
+impl ModelCard {
+    /// The card of a subnet; what was measured stands in `dir`, where a run saved it.
+    ///
+    /// # Errors
+    ///
+    /// If a file of measurements is there but cannot be read.
+    pub fn new(subnet: &Subnet, card: &SubnetCard, dir: Option<&Path>) -> Result<Self> {
+        let (space, arch) = (subnet.space(), subnet.arch());
+        let chosen: Option<Chosen> = dir.map_or(Ok(None), |dir| read(&dir.join("metrics.json")))?;
+        // A subnet of a run lies in `subnets/<scenario>` below the run's own files.
+        let run = dir.and_then(|dir| dir.parent()?.parent());
+        let machine: Option<Machine> = run.map_or(Ok(None), |run| read(&run.join("environment.json")))?;
+        let latency = |(chosen, machine): (&Chosen, &Machine)| Latency {
+            device: machine.device.clone(),
+            processor: machine.processor.clone(),
+            threads: machine.threads,
+            median_ms: chosen.measured_ms,
+        };
+        Ok(Self {
+            arch: arch.to_string(),
+            original_arch: arch.to_original(space),
+            space: space.clone(),
+            resolution: arch.resolution,
+            cost: space.cost(arch),
+            accuracy: chosen.as_ref().map(|chosen| Accuracy {
+                validation_top1: chosen.validation_top1,
+                test_top1: chosen.fine_tuned_test_top1.unwrap_or(chosen.test_top1),
+            }),
+            latencies: chosen.as_ref().zip(machine.as_ref()).map(latency).into_iter().collect(),
+            classes: card.classes.clone(),
+            mean: card.mean.clone(),
+            std: card.std.clone(),
+            revision: environment::machine("").revision,
+        })
+    }
+}
+
+/// A card for a network of ImageNet's usual normalisation whose classes have no names.
+pub fn imagenet_card(subnet: &Subnet) -> SubnetCard {
+    let space = subnet.space();
+    let channels = |values: [f32; 3]| values.into_iter().cycle().take(space.image_channels).collect();
+    SubnetCard {
+        arch: subnet.arch().to_string(),
+        space: space.clone(),
+        classes: (0..space.classes).map(|class| format!("class {class}")).collect(),
+        mean: channels([0.485, 0.456, 0.406]),
+        std: channels([0.229, 0.224, 0.225]),
+    }
+}
+
+/// The content of a JSON file, if it is there.
+fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => serde_json::from_str(&text).map(Some).with_context(|| format!("{}", path.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
