@@ -95,7 +95,8 @@ impl fmt::Display for SearchSpace {
     /// The space stage by stage, with its number of networks.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {} networks at each of {} resolutions", self.name, self.len(), self.resolutions.len())?;
-        writeln!(f, "input       {} channels, {} px", self.image_channels, list(&self.resolutions))?;
+        let ends = [self.resolutions[0], self.resolutions[self.resolutions.len() - 1]];
+        writeln!(f, "input       {} channels, {} to {} px", self.image_channels, ends[0], ends[1])?;
         for stage in &self.stem {
             writeln!(f, "stem        {}", describe(stage))?;
         }

@@ -1,7 +1,7 @@
 //! [`ArchEncoder`]: archs as feature vectors.
 
 use crate::SearchError;
-use ofa_model::{Arch, BlockArch, Ratio, SearchSpace, StageArch, StageSpace};
+use ofa_model::{Arch, BlockArch, BlockKind, SearchSpace, StageArch, StageSpace};
 
 /// Encodes the archs of a space as vectors of zeros and ones, as the paper's accuracy predictor does (appendix A).
 ///
@@ -10,21 +10,64 @@ use ofa_model::{Arch, BlockArch, Ratio, SearchSpace, StageArch, StageSpace};
 #[derive(Clone, Debug)]
 pub struct ArchEncoder {
     space: SearchSpace,
+    layout: Layout,
+}
+
+/// The order of features.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layout {
+    /// Block by block, then the resolution.
+    Blocks,
+    /// The resolution, then choice by choice.
+    Original,
+    /// Choice by choice, then the resolution.
+    OriginalTutorial,
+}
+
+/// A group of features.
+#[derive(Clone, Copy)]
+enum Group {
+    Resolution,
+    /// Depths of stages of plain convolutions, whose blocks offer no other choice.
+    ConvDepths,
+    Widths,
+    Kernels,
+    Ratios,
+    Blocks,
+}
+
+impl Layout {
+    fn groups(self) -> &'static [Group] {
+        match self {
+            Self::Blocks => &[Group::Blocks, Group::Resolution],
+            Self::Original => &[Group::Resolution, Group::ConvDepths, Group::Widths, Group::Kernels, Group::Ratios],
+            Self::OriginalTutorial => &[Group::Kernels, Group::Ratios, Group::Resolution],
+        }
+    }
 }
 
 impl ArchEncoder {
     /// The encoder of a space.
     pub fn new(space: &SearchSpace) -> Self {
-        Self { space: space.clone() }
+        Self { space: space.clone(), layout: Layout::Blocks }
+    }
+
+    /// The encoder of the original's library (`MobileNetArchEncoder`, `ResNetArchEncoder`): the resolution comes first,
+    /// then all widths, all kernel sizes and all expand ratios; the resolutions are those of `space`.
+    pub fn original(space: &SearchSpace) -> Self {
+        Self { space: space.clone(), layout: Layout::Original }
+    }
+
+    /// The encoder of the original's tutorial: all kernel sizes, all expand ratios, the resolution.
+    pub fn original_tutorial(space: &SearchSpace) -> Self {
+        Self { space: space.clone(), layout: Layout::OriginalTutorial }
     }
 
     /// Number of features.
     pub fn dimension(&self) -> usize {
-        let stage = |stage: &StageSpace| {
-            let places = stage.depths.last().copied().unwrap_or(0);
-            open_widths(stage).len() + places * (stage.kernel_sizes.len() + stage.expand_ratios.len())
-        };
-        self.space.stages.iter().map(stage).sum::<usize>() + self.space.resolutions.len()
+        let mut count = Features::default();
+        self.visit(None, &mut count);
+        count.0.len()
     }
 
     /// Features of `archs`, `[archs, dimension]`, flattened.
@@ -33,43 +76,66 @@ impl ArchEncoder {
     ///
     /// If an arch is outside the space.
     pub fn encode(&self, archs: &[Arch]) -> Result<Vec<f32>, SearchError> {
-        let dimension = self.dimension();
-        let mut features = vec![0.0; archs.len() * dimension];
-        for (arch, features) in archs.iter().zip(features.chunks_exact_mut(dimension)) {
+        let mut features = Features(Vec::with_capacity(archs.len() * self.dimension()));
+        for arch in archs {
             self.space.check(arch)?;
-            self.mark(arch, features);
+            self.visit(Some(arch), &mut features);
         }
-        Ok(features)
+        Ok(features.0)
     }
 
-    fn mark(&self, arch: &Arch, features: &mut [f32]) {
-        let mut rest = features;
-        for (StageArch { width, blocks }, stage) in arch.stages.iter().zip(&self.space.stages) {
-            rest = one_hot(rest, open_widths(stage), Some(*width));
-            for place in 0..stage.depths.last().copied().unwrap_or(0) {
-                let block: Option<&BlockArch> = blocks.get(place);
-                let kernel_size: Option<usize> = block.map(|block| block.kernel_size);
-                let expand_ratio: Option<Ratio> = block.map(|block| block.expand_ratio);
-                rest = one_hot(rest, &stage.kernel_sizes, kernel_size);
-                rest = one_hot(rest, &stage.expand_ratios, expand_ratio);
+    /// Adds the features of an arch; without one all are zero.
+    fn visit(&self, arch: Option<&Arch>, features: &mut Features) {
+        for group in self.layout.groups() {
+            if let Group::Resolution = group {
+                features.one_hot(&self.space.resolutions, arch.map(|arch| arch.resolution));
+                continue;
+            }
+            for (s, stage) in self.space.stages.iter().enumerate() {
+                visit_stage(*group, stage, arch.map(|arch| &arch.stages[s]), features);
             }
         }
-        one_hot(rest, &self.space.resolutions, Some(arch.resolution));
     }
 }
 
-/// The widths of a stage if there is a choice.
-fn open_widths(stage: &StageSpace) -> &[Ratio] {
-    if stage.widths.len() > 1 { &stage.widths } else { &[] }
+fn visit_stage(group: Group, stage: &StageSpace, arch: Option<&StageArch>, features: &mut Features) {
+    match group {
+        Group::ConvDepths if stage.block == BlockKind::Conv => {
+            features.one_hot(open(&stage.depths), arch.map(|arch| arch.blocks.len()));
+        }
+        Group::Widths | Group::Blocks => features.one_hot(open(&stage.widths), arch.map(|arch| arch.width)),
+        _ => (),
+    }
+    for place in 0..stage.depths.last().copied().unwrap_or(0) {
+        let block: Option<&BlockArch> = arch.and_then(|arch| arch.blocks.get(place));
+        let (kernel_size, ratio) = (block.map(|block| block.kernel_size), block.map(|block| block.expand_ratio));
+        match group {
+            Group::Kernels => features.one_hot(open(&stage.kernel_sizes), kernel_size),
+            Group::Ratios => features.one_hot(open(&stage.expand_ratios), ratio),
+            // Even an only choice is a feature: it says whether there is such a block.
+            Group::Blocks => {
+                features.one_hot(&stage.kernel_sizes, kernel_size);
+                features.one_hot(&stage.expand_ratios, ratio);
+            }
+            _ => (),
+        }
+    }
 }
 
-/// Marks the place of `chosen` among the first features, one a choice, and returns the rest.
-fn one_hot<'a, T: PartialEq>(features: &'a mut [f32], choices: &[T], chosen: Option<T>) -> &'a mut [f32] {
-    let (these, rest) = features.split_at_mut(choices.len());
-    if let Some(i) = chosen.and_then(|chosen| choices.iter().position(|choice| *choice == chosen)) {
-        these[i] = 1.0;
+/// What is offered if there is a choice.
+fn open<T>(offered: &[T]) -> &[T] {
+    if offered.len() > 1 { offered } else { &[] }
+}
+
+/// Features one after another.
+#[derive(Default)]
+struct Features(Vec<f32>);
+
+impl Features {
+    /// Adds a feature a choice, 1 for the chosen one.
+    fn one_hot<T: PartialEq>(&mut self, choices: &[T], chosen: Option<T>) {
+        self.0.extend(choices.iter().map(|choice| if chosen.as_ref() == Some(choice) { 1.0 } else { 0.0 }));
     }
-    rest
 }
 
 #[cfg(test)]
@@ -103,6 +169,16 @@ mod tests {
         space.stages[0].widths = vec![0.5.try_into().unwrap(), 1.into()];
         let features = ArchEncoder::new(&space).encode(&["r8-w0_5:k3e3".parse().unwrap()]).unwrap();
         assert_eq!(features, [1., 0., 1., 0., 1., 0., 0., 0., 0., 0., 1., 0.]);
+    }
+
+    #[test]
+    fn the_depth_of_blocks_without_choices_is_a_feature() {
+        let space = SearchSpace::resnet50d(10);
+        let mut deep = space.smallest();
+        let block = deep.stages[0].blocks[0];
+        deep.stages[0].blocks.push(block);
+        let encode = |arch: Arch| ArchEncoder::new(&space).encode(&[arch]).unwrap();
+        assert_ne!(encode(deep), encode(space.smallest()));
     }
 
     #[test]

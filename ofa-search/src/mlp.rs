@@ -1,6 +1,7 @@
 //! [`MlpPredictor`]: the paper's accuracy predictor, learned from a table.
 
 mod network;
+mod original;
 
 use crate::encoding::ArchEncoder;
 use crate::{FitReport, Predictor, SearchError, fit_report::split};

@@ -89,10 +89,8 @@ fn smoke() -> ExperimentConfig {
 fn thorough() -> ExperimentConfig {
     let mut config = default();
     config.preset = "thorough".into();
-    config.training.shrink = shrink([60, 40, 8, 40, 8, 40]);
-    config.training.shrink.expand_first.subnets_per_step = 4;
-    config.training.shrink.expand_last.subnets_per_step = 4;
-    config.tables.archs = 1_000;
+    config.training.shrink = shrink([40, 15, 4, 15, 4, 40]);
+    config.tables.archs = 400;
     config.tables.validation_images = 10_000;
     config.tables.calibration_images = 2_000;
     config.tables.latency_networks = 100;

@@ -21,7 +21,7 @@ fn uniform(name: &str, count: usize, seed: u64) -> impl Iterator<Item = f32> + u
 }
 
 /// `count` numbers in [-1, 1).
-fn symmetric(name: &str, count: usize, seed: u64) -> impl Iterator<Item = f32> + use<> {
+pub fn symmetric(name: &str, count: usize, seed: u64) -> impl Iterator<Item = f32> + use<> {
     uniform(name, count, seed).map(|number| 2.0 * number - 1.0)
 }
 

@@ -32,6 +32,16 @@ impl Ensemble {
         Self { layers: layers.collect() }
     }
 
+    /// One network of the given weights `[inputs, outputs]` and biases, input to output.
+    pub(super) fn from_layers(layers: Vec<(Vec<f32>, Vec<f32>)>, device: &Device) -> Self {
+        let parameter = |values, shape| Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), device));
+        let layers = layers.into_iter().map(|(weight, bias): (Vec<f32>, Vec<f32>)| {
+            let (inputs, outputs) = (weight.len() / bias.len(), bias.len());
+            Layer { weight: parameter(weight, [1, inputs, outputs]), bias: parameter(bias, [1, 1, outputs]) }
+        });
+        Self { layers: layers.collect() }
+    }
+
     /// Outputs `[members, rows, outputs]` for `[members, rows, inputs]`, or `[1, rows, inputs]` for all members.
     pub(super) fn forward(&self, input: Tensor<3>) -> Tensor<3> {
         let (output, hidden) = self.layers.split_last().expect("a network has an output layer");

@@ -1,0 +1,152 @@
+//! The binaries about networks rather than runs: checkpoints in, subnets out, and what bad input gets.
+
+use burn::tensor::{Device, TensorData};
+use ofa_model::{Arch, SearchSpace, Supernet, SupernetConfig, read_state_dict, write_state_dict};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn binary(path: &str, arguments: &[&str]) -> Output {
+    Command::new(path).args(arguments).output().unwrap()
+}
+
+fn success(output: Output) -> String {
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{out}{err}");
+    out.into_owned()
+}
+
+fn failure(output: Output) -> String {
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn space() -> SearchSpace {
+    SearchSpace::small_mobilenet_v3(1, 10)
+}
+
+/// Writes a checkpoint under the original's keys and gives the supernet it is of.
+fn checkpoint(path: &Path) -> Supernet {
+    let supernet = SupernetConfig::new(space()).unwrap().with_seed(3).init(&Device::flex());
+    write_state_dict(path, &supernet.to_original()).unwrap();
+    supernet
+}
+
+/// Writes images and gives the tensor.
+fn images(path: &Path, shape: [usize; 4]) -> TensorData {
+    let count = shape.iter().product::<usize>();
+    let data = TensorData::new((0..count).map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0).collect(), shape);
+    write_state_dict(path, &[("images".into(), data.clone())]).unwrap();
+    data
+}
+
+#[test]
+fn a_checkpoint_becomes_a_supernet_becomes_an_exported_subnet() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = |name: &str| temporary.path().join(name).to_str().unwrap().to_owned();
+    let supernet = checkpoint(Path::new(&path("net.safetensors")));
+    let pixels = images(Path::new(&path("images.safetensors")), [2, 1, 24, 24]);
+    let arch: Arch = "r24-k7e6.k5e4-k3e3.k3e3.k7e3-k3e3.k5e6".parse().unwrap();
+    let dictionary = serde_json::to_string(&arch.to_original(&space())).unwrap();
+    fs::write(path("arch.json"), dictionary).unwrap();
+    let expected = supernet.subnet(&arch).infer(burn::tensor::Tensor::from_data(pixels, &Device::flex())).into_data();
+
+    let (net, image_file, arch_file) = (path("net.safetensors"), path("images.safetensors"), path("arch.json"));
+    let checkpoint = ["--space", "small_mobilenet_v3", "--checkpoint", &net];
+    let reference = ["--arch", &arch_file, "--images", &image_file, "--out", &path("logits.safetensors")];
+    success(binary(env!("CARGO_BIN_EXE_reference_logits"), &[&checkpoint[..], &reference].concat()));
+    let logits = read_state_dict(Path::new(&path("logits.safetensors"))).unwrap();
+    assert_eq!(logits, [("logits".to_owned(), expected)]);
+
+    let import = env!("CARGO_BIN_EXE_import_checkpoint");
+    let said = success(binary(import, &[&checkpoint[..], &["--out", &path("supernet")]].concat()));
+    assert!(said.contains("supernet of 400478525811 networks"), "{said}");
+    let export = env!("CARGO_BIN_EXE_export_subnet");
+    success(binary(
+        export,
+        &[
+            &path("supernet"),
+            "--arch",
+            &arch.to_string(),
+            "--calibrate",
+            &path("images.safetensors"),
+            "--out",
+            &path("a"),
+        ],
+    ));
+    let card: experiments::model_card::ModelCard =
+        serde_json::from_str(&fs::read_to_string(path("a/card.json")).unwrap()).unwrap();
+    assert_eq!((card.arch, card.cost), (arch.to_string(), space().cost(&arch)));
+    assert!(fs::metadata(path("a/model.onnx")).unwrap().len() > 4 * card.cost.parameters);
+
+    // What was exported is a static net of the original; it comes back as a subnet, and is exported again as it was.
+    let exported = path("a/weights.safetensors");
+    let specialised = ["--space", "small_mobilenet_v3", "--checkpoint", &exported, "--arch", &path("arch.json")];
+    success(binary(import, &[&specialised[..], &["--out", &path("subnet")]].concat()));
+    success(binary(export, &[&path("subnet"), "--out", &path("b")]));
+    for file in ["weights.safetensors", "model.onnx", "card.json"] {
+        assert_eq!(
+            fs::read(path(&format!("a/{file}"))).unwrap(),
+            fs::read(path(&format!("b/{file}"))).unwrap(),
+            "{file}"
+        );
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_named_and_nothing_is_left_behind() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = |name: &str| temporary.path().join(name).to_str().unwrap().to_owned();
+    checkpoint(Path::new(&path("net.safetensors")));
+    images(Path::new(&path("colour.safetensors")), [2, 3, 24, 24]);
+    images(Path::new(&path("gray.safetensors")), [2, 1, 24, 24]);
+    fs::write(path("text.pth"), "not a checkpoint").unwrap();
+    let import = |space: &str, file: &str, more: &[&str]| {
+        let arguments = ["--space", space, "--checkpoint", &path(file), "--out", &path("out")];
+        failure(binary(env!("CARGO_BIN_EXE_import_checkpoint"), &[&arguments[..], more].concat()))
+    };
+    let logits = |arch: &str, images: &str| {
+        let arguments = ["--space", "small_mobilenet_v3", "--checkpoint", &path("net.safetensors"), "--arch", arch];
+        let more = ["--images", &path(images), "--out", &path("out")];
+        failure(binary(env!("CARGO_BIN_EXE_reference_logits"), &[&arguments[..], &more].concat()))
+    };
+    let arch = space().smallest().to_string();
+    let cases = [
+        (
+            import("mobilenet_v3", "net.safetensors", &[]),
+            "first_conv.conv.weight is [8, 1, 3, 3], expected [16, 3, 3, 3]",
+        ),
+        (import("mobilenet_v3", "net.safetensors", &[]), "missing: "),
+        (import("vgg", "net.safetensors", &[]), "unknown space `vgg`"),
+        (import("small_mobilenet_v3", "text.pth", &[]), "text.pth"),
+        (import("small_mobilenet_v3", "missing.pth", &[]), "missing.pth"),
+        (import("small_mobilenet_v3", "net.safetensors", &["--arch", &arch]), "unused: "),
+        (logits(&arch, "colour.safetensors"), "takes 1 channels"),
+        (logits("r24-k9e3.k3e3-k3e3.k3e3-k3e3.k3e3", "gray.safetensors"), "kernel size is 9, allowed: 3, 5, 7"),
+        (logits(&path("missing.json"), "gray.safetensors"), "missing.json"),
+    ];
+    for (message, expected) in cases {
+        assert!(message.contains(expected), "{message}");
+    }
+    let export = |network: &str, more: &[&str]| {
+        let arguments = [network, "--out", &path("out")];
+        failure(binary(env!("CARGO_BIN_EXE_export_subnet"), &[&arguments[..], more].concat()))
+    };
+    assert!(export(&path("nothing"), &[]).contains("arch.json"));
+    assert!(export(&path("nothing"), &["--arch", &arch]).contains("holds no supernet"));
+    let left: Vec<_> = fs::read_dir(temporary.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 4, "{left:?}");
+}
+
+#[test]
+fn a_space_and_an_arch_are_shown() {
+    let print = env!("CARGO_BIN_EXE_print_space");
+    let said = success(binary(print, &["--space", "mobilenet_v3", "--width", "1.2", "--samples", "100"]));
+    for part in ["21758655492572485851 networks", "mb_conv to 136 channels", "MACs", "843.10 M", "10.70 M"] {
+        assert!(said.contains(part), "{said}");
+    }
+    let said = success(binary(print, &["--space", "small_mobilenet_v3", "--arch", &space().largest().to_string()]));
+    assert!(said.contains("mb_conv k7 s1 32-192-32 hard_swish se +input"), "{said}");
+    let said = failure(binary(print, &["--space", "small_mobilenet_v3", "--arch", "r28-k3e3"]));
+    assert!(said.contains("number of stages"), "{said}");
+}

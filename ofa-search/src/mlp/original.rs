@@ -1,0 +1,91 @@
+//! Accuracy predictors of the PyTorch original.
+
+use super::{Ensemble, MlpPredictor};
+use crate::{ArchEncoder, SearchError};
+use burn::tensor::{Device, TensorData};
+use ofa_model::{ModelError, SearchSpace};
+use std::collections::BTreeMap;
+
+impl MlpPredictor {
+    /// The predictor of a state dict of the original, by key, as
+    /// [`read_state_dict`](ofa_model::read_state_dict) gives it.
+    ///
+    /// Both of its predictors are understood: the library's `AccuracyPredictor` (keys `layers.*`, `base_acc`) and the
+    /// tutorial's (keys `0.weight`, `2.weight`, ...). Each has its own order of features; the resolutions of `space`
+    /// must be those it was trained for, 112 to 224 px in steps of 16 for the tutorial's.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::InvalidTensor`], within [`SearchError`], if the tensors are no such network or have another number
+    /// of features than the space.
+    pub fn from_original(
+        space: &SearchSpace,
+        tensors: impl IntoIterator<Item = (String, TensorData)>,
+        device: &Device,
+    ) -> Result<Self, SearchError> {
+        let mut tensors: BTreeMap<String, TensorData> = tensors.into_iter().collect();
+        let library = tensors.contains_key("layers.0.0.weight");
+        let encoder = if library { ArchEncoder::original(space) } else { ArchEncoder::original_tutorial(space) };
+        let names = if library { library_names } else { tutorial_names };
+        let base = if library { numbers(&mut tensors, "base_acc", &[1])?[0] } else { 0.0 };
+
+        let mut layers = Vec::new();
+        let mut inputs = encoder.dimension();
+        for i in 0.. {
+            let (weight, bias) = names(i, &tensors);
+            let Some(outputs) = tensors.get(&weight).map(|data| data.shape().first().copied().unwrap_or(0)) else {
+                break;
+            };
+            let weight = transposed(&numbers(&mut tensors, &weight, &[outputs, inputs])?, inputs);
+            let bias = match bias {
+                Some(bias) => numbers(&mut tensors, &bias, &[outputs])?,
+                None => vec![0.0; outputs],
+            };
+            layers.push((weight, bias));
+            inputs = outputs;
+        }
+        if let Some((key, _)) = tensors.pop_first() {
+            return Err(invalid(key, "it has no place in a predictor of the original".into()));
+        }
+        if layers.is_empty() || inputs != 1 {
+            return Err(invalid("layers".into(), format!("the network ends in {inputs} numbers, expected 1")));
+        }
+        let networks = Ensemble::from_layers(layers, device);
+        Ok(Self { encoder, networks, mean: f64::from(base), deviation: 1.0, device: device.clone() })
+    }
+}
+
+/// Keys of layer `i` of the library's predictor; its output layer has no bias.
+fn library_names(i: usize, tensors: &BTreeMap<String, TensorData>) -> (String, Option<String>) {
+    let hidden = format!("layers.{i}.0.weight");
+    if tensors.contains_key(&hidden) {
+        (hidden, Some(format!("layers.{i}.0.bias")))
+    } else {
+        (format!("layers.{i}.weight"), None)
+    }
+}
+
+/// Keys of layer `i` of the tutorial's predictor: every other module is a ReLU.
+fn tutorial_names(i: usize, _: &BTreeMap<String, TensorData>) -> (String, Option<String>) {
+    (format!("{}.weight", 2 * i), Some(format!("{}.bias", 2 * i)))
+}
+
+/// The numbers of the tensor `key`, which must have this shape; it is removed.
+fn numbers(tensors: &mut BTreeMap<String, TensorData>, key: &str, shape: &[usize]) -> Result<Vec<f32>, SearchError> {
+    let data = tensors.remove(key).ok_or_else(|| invalid(key.to_owned(), "it is missing".into()))?;
+    let found = data.shape().to_vec();
+    if found != shape || !data.dtype().is_float() {
+        let problem = format!("it is {:?} of {found:?}, expected floats of {shape:?}", data.dtype());
+        return Err(invalid(key.to_owned(), format!("{problem} (another space or other resolutions?)")));
+    }
+    Ok(data.convert::<f32>().try_into_vec().expect("a tensor converted to f32 holds f32"))
+}
+
+/// `[rows, columns]` as `[columns, rows]`.
+fn transposed(matrix: &[f32], columns: usize) -> Vec<f32> {
+    (0..columns).flat_map(|column| matrix.iter().skip(column).step_by(columns).copied()).collect()
+}
+
+fn invalid(key: String, problem: String) -> SearchError {
+    ModelError::InvalidTensor { key, problem }.into()
+}
