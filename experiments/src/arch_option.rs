@@ -4,7 +4,8 @@ use anyhow::{Context, Result};
 use ofa_model::{Arch, OriginalArch, SearchSpace};
 use std::path::Path;
 
-/// The arch of `space` that a text means: its text form, or a `.json` file with an arch of ours or of the original.
+/// The arch of `space` that a text means: its text form, or a `.json` file with an arch of ours, a dictionary of the
+/// original, or the `net.config` of one of its specialised nets.
 ///
 /// `resolution` replaces that of the arch, even by one that the space does not list: the weights do not depend on it.
 ///
@@ -39,6 +40,9 @@ fn from_file(path: &Path, space: &SearchSpace) -> Result<Arch> {
     }
     if value.get("stages").is_some() {
         return serde_json::from_value(value).with_context(context);
+    }
+    if value.get("blocks").is_some() {
+        return Arch::from_original_config(&text, space).with_context(context);
     }
     let original: OriginalArch = serde_json::from_value(value).with_context(context)?;
     // The original is not tied to a list of resolutions.

@@ -71,6 +71,14 @@ pub enum ModelError {
         /// Name of the space.
         space: String,
     },
+    /// A configuration of a static net of the original describes no network of a space.
+    #[error("the configuration of the original describes no network of `{space}`: {problem}")]
+    InvalidOriginalConfig {
+        /// Name of the space.
+        space: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// A tensor of a checkpoint cannot be imported.
     #[error("tensor `{key}`: {problem}")]
     InvalidTensor {

@@ -19,6 +19,7 @@
 //! ```
 
 mod arch;
+mod config;
 mod family;
 mod file;
 mod import;

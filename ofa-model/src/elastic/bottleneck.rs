@@ -8,6 +8,9 @@ use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Int, Tensor};
 
 /// A bottleneck block: reduce, filter, expand, add the input or what is made of it, activate.
+///
+/// Source: ResNet-D (He et al. 2019, arXiv:1812.01187, figure 2): the stride is in the middle convolution, and the
+/// shortcut averages before its 1x1 convolution.
 #[derive(Module, Debug)]
 pub struct Bottleneck {
     /// 1x1 convolution to the middle channels.

@@ -6,6 +6,8 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 
 /// A dense convolution, and its input added where the place in the network allows.
+///
+/// In the ResNet50D space these are the elastic stem: the second convolution of its first stage may be left out.
 #[derive(Module, Debug)]
 pub struct ConvBlock {
     /// The convolution.

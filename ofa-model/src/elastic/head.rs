@@ -7,6 +7,9 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 /// Optional 1x1 expansion, global average pooling, optional feature mixing, classifier.
+///
+/// Source: MobileNetV3 (arXiv:1905.02244, section 5.1) pools before its last wide layer; ResNets have neither of the two
+/// 1x1 layers.
 #[derive(Module, Debug)]
 pub struct Head {
     /// 1x1 expansion.

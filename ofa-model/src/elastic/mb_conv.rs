@@ -6,6 +6,8 @@ use burn::module::Module;
 use burn::tensor::{Int, Tensor};
 
 /// An inverted-bottleneck block: expand, filter each channel, gate, project, and add the input where shapes allow.
+///
+/// Source: MobileNetV2 (arXiv:1801.04381, section 3) with the gate of MobileNetV3 (arXiv:1905.02244, section 5).
 #[derive(Module, Debug)]
 pub struct MbConv {
     /// 1x1 expansion.
@@ -61,7 +63,7 @@ impl MbConv {
     }
 }
 
-/// The weights of one block for every kernel size and expand ratio.
+/// The weights of one block for every kernel size and expand ratio (paper, section 3.3).
 #[derive(Module, Debug)]
 pub struct ElasticMbConv {
     /// 1x1 expansion at the largest ratio.

@@ -7,6 +7,8 @@ use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor};
 
 /// Scales each channel by a gate computed from the means of all channels: pool, reduce, ReLU, expand, hard sigmoid.
+///
+/// Source: arXiv:1709.01507, section 3; MobileNetV3 (arXiv:1905.02244, section 5.2) for the hard sigmoid.
 #[derive(Module, Debug)]
 pub struct SqueezeExcite {
     /// `[squeezed, channels]`.

@@ -2,6 +2,7 @@
 
 mod calibration;
 mod checkpoints;
+mod configs;
 mod formula;
 mod golden;
 mod logits;

@@ -1,0 +1,142 @@
+//! Times one subnet: extraction from its supernet and inference, by batch size.
+//!
+//! Command:  `cargo run --release --bin benchmark_subnet -- --space mobilenet_v3 --batch 1 --batch 16`
+//! Result:   median and interquartile range of the latency, images a second, memory; `--json` for programs
+//! Hardware: whatever it runs on; the number of threads is that of `RAYON_NUM_THREADS`, else of the cores
+
+use anyhow::{Result, ensure};
+use burn::tensor::{Device, Distribution, Tensor};
+use clap::Parser;
+use experiments::arch_option::read_arch;
+use experiments::dashboard::say;
+use experiments::space_options::SpaceOptions;
+use experiments::threads::compute_on_this_thread;
+use experiments::{device, environment, start};
+use ofa_model::{Arch, Subnet, Supernet, SupernetConfig};
+use ofa_search::{Latency, LatencyConfig, TimedRun, time_interleaved};
+use serde::Serialize;
+use std::process::ExitCode;
+use std::time::Instant;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Times one subnet: extraction from its supernet and inference, by batch size.
+#[derive(Parser)]
+struct Options {
+    #[command(flatten)]
+    space: SpaceOptions,
+    /// The subnet: an arch's text form, or a .json file [default: the largest]
+    #[arg(long)]
+    arch: Option<String>,
+    /// Images a forward pass; may be given several times [default: 1]
+    #[arg(long)]
+    batch: Vec<usize>,
+    /// Forward passes of each batch size, at most
+    #[arg(long, default_value_t = 100)]
+    samples: usize,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Device, as far as compiled in
+    #[arg(long, default_value = "flex")]
+    device: String,
+}
+
+/// What was measured, and where.
+#[derive(Serialize)]
+struct Benchmark {
+    arch: String,
+    device: String,
+    threads: usize,
+    processor: String,
+    /// Median time of taking the subnet out of its supernet.
+    extraction_ms: f64,
+    inference: Vec<Inference>,
+    /// Largest resident memory of the process, supernet included.
+    peak_memory_mib: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Inference {
+    batch: usize,
+    latency: Latency,
+    images_per_second: f64,
+}
+
+fn main() -> ExitCode {
+    start::exit_code(compute_on_this_thread().and_then(|()| run(&Options::parse())))
+}
+
+fn run(options: &Options) -> Result<()> {
+    ensure!(options.samples > 0, "--samples must be positive");
+    ensure!(!options.batch.contains(&0), "--batch must be positive");
+    let device = device::by_name(&options.device)?;
+    let space = options.space.space(None)?;
+    let arch = match &options.arch {
+        Some(arch) => read_arch(arch, &space, None)?,
+        None => space.largest(),
+    };
+    let supernet = SupernetConfig::new(space)?.init(&device);
+    let batches = if options.batch.is_empty() { &[1][..] } else { &options.batch };
+    let machine = environment::machine(&options.device);
+    let benchmark = Benchmark {
+        arch: arch.to_string(),
+        device: machine.device,
+        threads: machine.threads,
+        processor: machine.processor,
+        extraction_ms: extraction_ms(&supernet, &arch, &device)?,
+        inference: inference(&supernet.subnet(&arch), batches, options.samples, &device)?,
+        peak_memory_mib: environment::peak_memory_mib(),
+    };
+    if options.json {
+        say(&serde_json::to_string(&benchmark)?);
+    } else {
+        print(&benchmark);
+    }
+    Ok(())
+}
+
+fn extraction_ms(supernet: &Supernet, arch: &Arch, device: &Device) -> Result<f64> {
+    let mut times = Vec::new();
+    for _ in 0..20 {
+        let start = Instant::now();
+        let subnet = supernet.subnet(arch);
+        device.sync()?;
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+        drop(subnet);
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times[times.len() / 2])
+}
+
+fn inference(subnet: &Subnet, batches: &[usize], samples: usize, device: &Device) -> Result<Vec<Inference>> {
+    let (channels, size) = (subnet.space().image_channels, subnet.arch().resolution);
+    let config = LatencyConfig { max_samples: samples, min_samples: samples.min(20), ..LatencyConfig::default() };
+    let run = |&batch: &usize| -> TimedRun {
+        let images = Tensor::random([batch, channels, size, size], Distribution::Normal(0.0, 1.0), device);
+        Box::new(move || subnet.infer(images.clone()))
+    };
+    let latencies = time_interleaved(device, &config, &mut batches.iter().map(run).collect::<Vec<_>>())?;
+    let measured = latencies.into_iter().zip(batches).map(|(latency, &batch)| Inference {
+        batch,
+        latency,
+        images_per_second: batch as f64 / latency.median_ms * 1e3,
+    });
+    Ok(measured.collect())
+}
+
+fn print(benchmark: &Benchmark) {
+    let Benchmark { arch, device, threads, processor, extraction_ms, inference, peak_memory_mib } = benchmark;
+    say(&format!("{arch}\n{device}, {threads} threads, {processor}\nextraction {extraction_ms:.2} ms"));
+    for Inference { batch, latency, images_per_second } in inference {
+        let Latency { median_ms, iqr_ms, samples } = latency;
+        say(&format!(
+            "batch {batch}: median {median_ms:.2} ms, interquartile range {iqr_ms:.2} ms ({samples} passes), \
+             {images_per_second:.1} images/s"
+        ));
+    }
+    if let Some(mib) = peak_memory_mib {
+        say(&format!("peak memory {mib:.0} MiB"));
+    }
+}

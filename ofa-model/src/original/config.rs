@@ -1,0 +1,145 @@
+//! Configurations of the original's static nets (`net.config` of its specialised networks) as archs.
+
+use crate::{Arch, BlockArch, ModelError, Ratio, SearchSpace, StageArch, StageSpace, UnitLayers};
+use serde::Deserialize;
+
+impl Arch {
+    /// The arch of `space` whose subnet is the static net that a configuration of the original describes, at the highest
+    /// resolution: a configuration does not say which one the net was made for.
+    ///
+    /// `config` is the JSON of its `MobileNetV3`, `ProxylessNASNets` or `ResNets`.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::InvalidOriginalConfig`] if it is no such configuration or describes no network of the space.
+    pub fn from_original_config(config: &str, space: &SearchSpace) -> Result<Self, ModelError> {
+        let refuse = |problem: String| ModelError::InvalidOriginalConfig { space: space.name.clone(), problem };
+        let config: Config = serde_json::from_str(config).map_err(|error| refuse(error.to_string()))?;
+        let layers = config.layers();
+        let stem = space.stem.iter().map(|stage| stage.depths[0]).sum();
+        let mut rest = layers.get(stem..).unwrap_or_default();
+        let mut stages = Vec::with_capacity(space.stages.len());
+        for (s, stage) in space.stages.iter().enumerate() {
+            let depth = depth(rest, stage);
+            let (blocks, others) = rest.split_at(depth);
+            let number = layers.len() - rest.len();
+            let read = read_stage(blocks, space, s).map_err(|(b, problem)| {
+                refuse(format!("layer {} ({:?}): {problem}", number + b + 1, layers.get(number + b)))
+            });
+            stages.push(read?);
+            rest = others;
+        }
+        if !rest.is_empty() {
+            return Err(refuse(format!("{} layers are left behind the last stage", rest.len())));
+        }
+        let arch = Self { resolution: *space.resolutions.last().expect("a valid space has a resolution"), stages };
+        space.check(&arch)?;
+        let units = space.units(&arch).into_iter().filter_map(|unit| Layer::of(&unit.layers));
+        match units.zip(&layers).find(|(ours, theirs)| !ours.is_same(theirs)) {
+            Some((ours, theirs)) => Err(refuse(format!("it has {theirs:?} where the space has {ours:?}"))),
+            None => Ok(arch),
+        }
+    }
+}
+
+/// A static net.
+#[derive(Deserialize)]
+struct Config {
+    #[serde(default)]
+    first_conv: Option<Wrapped>,
+    #[serde(default)]
+    input_stem: Vec<Wrapped>,
+    blocks: Vec<Wrapped>,
+}
+
+/// A layer, or the residual block around it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Wrapped {
+    Residual {
+        #[serde(alias = "mobile_inverted_conv")]
+        conv: Layer,
+    },
+    Plain(Layer),
+}
+
+/// What identifies a layer.
+#[derive(Clone, Debug, Deserialize)]
+struct Layer {
+    in_channels: usize,
+    out_channels: usize,
+    kernel_size: usize,
+    #[serde(default = "one")]
+    stride: usize,
+    #[serde(default)]
+    mid_channels: Option<usize>,
+    #[serde(default)]
+    expand_ratio: Option<f64>,
+}
+
+fn one() -> usize {
+    1
+}
+
+impl Config {
+    fn layers(self) -> Vec<Layer> {
+        let unwrap = |wrapped| match wrapped {
+            Wrapped::Residual { conv } => conv,
+            Wrapped::Plain(layer) => layer,
+        };
+        self.first_conv.into_iter().chain(self.input_stem).chain(self.blocks).map(unwrap).collect()
+    }
+}
+
+impl Layer {
+    /// The layer of a unit that has one.
+    fn of(unit: &UnitLayers) -> Option<Self> {
+        let (in_channels, mid_channels, out_channels, kernel_size, stride) = match *unit {
+            UnitLayers::Conv(shape) => (shape.in_channels, None, shape.out_channels, shape.kernel_size, shape.stride),
+            UnitLayers::MbConv(shape) => {
+                let middle = shape.expansion.then_some(shape.mid_channels);
+                (shape.in_channels, middle, shape.out_channels, shape.kernel_size, shape.stride)
+            }
+            UnitLayers::Bottleneck(shape) => {
+                (shape.in_channels, Some(shape.mid_channels), shape.out_channels, shape.kernel_size, shape.stride)
+            }
+            UnitLayers::MaxPool { .. } | UnitLayers::Head(_) => return None,
+        };
+        Some(Self { in_channels, out_channels, kernel_size, stride, mid_channels, expand_ratio: None })
+    }
+
+    /// Whether both have the same shape; a configuration may leave out the middle channels.
+    fn is_same(&self, config: &Self) -> bool {
+        let shape = |layer: &Self| (layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride);
+        let same_middle = config.mid_channels.is_none() || config.mid_channels == self.mid_channels;
+        shape(self) == shape(config) && same_middle
+    }
+}
+
+/// How many layers belong to a stage: a first one, and those behind it that keep the shape.
+fn depth(layers: &[Layer], stage: &StageSpace) -> usize {
+    let Some(first) = layers.first() else { return 0 };
+    let keeps =
+        |layer: &&Layer| layer.stride == 1 && [layer.in_channels, layer.out_channels] == [first.out_channels; 2];
+    let greatest = *stage.depths.last().expect("a valid stage offers a depth");
+    (1 + layers[1..].iter().take_while(keeps).count()).min(greatest)
+}
+
+/// The stage that `layers` are; else which of them is not.
+fn read_stage(layers: &[Layer], space: &SearchSpace, s: usize) -> Result<StageArch, (usize, String)> {
+    let stage = &space.stages[s];
+    let out_channels = layers.first().map(|layer| layer.out_channels).ok_or((0, "a stage is missing".to_owned()))?;
+    let width = stage.widths.iter().copied().find(|&width| stage.channels_at(width) == out_channels);
+    let width = width.ok_or_else(|| (0, format!("stage {} offers {:?} channels", s + 1, stage.channel_choices())))?;
+    let read = |(b, layer): (usize, &Layer)| {
+        let block = |expand_ratio| BlockArch { kernel_size: layer.kernel_size, expand_ratio };
+        let middle = |ratio| Layer::of(&space.block_layers(s, b, layer.in_channels, width, block(ratio)));
+        let fits = |ratio: &Ratio| match layer.mid_channels {
+            Some(_) => middle(*ratio).is_some_and(|unit| unit.mid_channels == layer.mid_channels),
+            None => ratio.value() == layer.expand_ratio.unwrap_or(1.0),
+        };
+        let ratio = stage.expand_ratios.iter().copied().find(fits);
+        ratio.map(block).ok_or_else(|| (b, format!("no expand ratio of stage {} gives its middle", s + 1)))
+    };
+    Ok(StageArch { width, blocks: layers.iter().enumerate().map(read).collect::<Result<_, _>>()? })
+}
