@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use ofa_model::{Arch, OriginalArch, SearchSpace};
 use std::path::Path;
 
-/// The arch of `space` that a text means: its text form, or a `.json` file with an arch of ours, a dictionary of the
+/// The arch of `space` that a text means: its text form, or a file with an arch of ours, a dictionary of the
 /// original, or the `net.config` of one of its specialised nets.
 ///
 /// `resolution` replaces that of the arch, even by one that the space does not list: the weights do not depend on it.
@@ -13,7 +13,8 @@ use std::path::Path;
 ///
 /// If it is no arch, or makes a choice the space does not offer.
 pub fn read_arch(text: &str, space: &SearchSpace, resolution: Option<usize>) -> Result<Arch> {
-    let arch = if text.ends_with(".json") { from_file(Path::new(text), space)? } else { text.parse()? };
+    let is_file = text.ends_with(".json") || Path::new(text).is_file();
+    let arch = if is_file { from_file(Path::new(text), space)? } else { text.parse()? };
     let checked = match resolution {
         Some(resolution) => arch.at_resolution(resolution),
         None => arch,
