@@ -38,7 +38,7 @@ pub struct ExperimentConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// An ImageFolder; the embedded Fashion-MNIST if absent.
+    /// Where the images are, in a layout that is told by its files; the embedded Fashion-MNIST if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dir: Option<PathBuf>,
     /// 1 (gray) or 3 (colour).

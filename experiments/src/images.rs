@@ -3,7 +3,7 @@
 use crate::config::{ExperimentConfig, TableConfig};
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
-use ofa_data::{FashionMnist, ImageFolder, ImageSet, Loader, LoaderConfig, Splits, View};
+use ofa_data::{FashionMnist, ImageSet, Layout, Loader, LoaderConfig, Splits, View};
 use ofa_train::Evaluator;
 
 /// Batches made ahead of their use.
@@ -29,7 +29,8 @@ impl Images {
                 (FashionMnist::embedded(config.seed).context("the embedded Fashion-MNIST")?, "Fashion-MNIST".into())
             }
             Some(dir) => {
-                (ImageFolder::load(dir, config.data.channels, config.seed)?, format!("ImageFolder {}", dir.display()))
+                let layout = Layout::detect(dir)?;
+                (layout.load(dir, config.data.channels, config.seed)?, format!("{layout} {}", dir.display()))
             }
         };
         let found = (splits.channels, splits.classes.len());

@@ -3,7 +3,7 @@
 use crate::environment;
 use crate::report::{Chosen, Machine};
 use anyhow::{Context, Result};
-use ofa_model::{Cost, OriginalArch, SearchSpace, Subnet, SubnetCard};
+use ofa_model::{Arch, Cost, OriginalArch, SearchSpace, Subnet, SubnetCard};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -13,16 +13,16 @@ use std::path::Path;
 pub struct ModelCard {
     /// The arch as text.
     pub arch: String,
-    /// The arch as the original's dictionary.
-    pub original_arch: OriginalArch,
+    /// The arch as the original's dictionary, if it can say it.
+    pub original_arch: Option<OriginalArch>,
     /// The space it comes from.
     pub space: SearchSpace,
     /// Height and width of the input in pixels.
     pub resolution: usize,
     /// MACs, parameters and peak activation memory of one image.
     pub cost: Cost,
-    /// What was measured when the subnet was made, if it was.
-    pub accuracy: Option<Accuracy>,
+    /// Top-1 on the test set, 0 to 1, if it was measured when the subnet was made.
+    pub test_top1: Option<f64>,
     /// Latencies measured, by device.
     pub latencies: Vec<Latency>,
     /// Names of the classes, in the order of the logits.
@@ -33,16 +33,6 @@ pub struct ModelCard {
     pub std: Vec<f32>,
     /// Revision of the source that exported it.
     pub revision: String,
-}
-
-/// Top-1 accuracies, 0 to 1.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Accuracy {
-    /// On validation.
-    pub validation_top1: f64,
-    /// On test.
-    pub test_top1: f64,
 }
 
 /// Latency of the whole network.
@@ -79,14 +69,14 @@ impl ModelCard {
         };
         Ok(Self {
             arch: arch.to_string(),
-            original_arch: arch.to_original(space),
+            original_arch: Some(arch.to_original(space)).filter(|original| {
+                // Spaces of one's own may offer choices that the original has no words for.
+                Arch::from_original(original, space).is_ok_and(|back| back == *arch)
+            }),
             space: space.clone(),
             resolution: arch.resolution,
             cost: space.cost(arch),
-            accuracy: chosen.as_ref().map(|chosen| Accuracy {
-                validation_top1: chosen.validation_top1,
-                test_top1: chosen.fine_tuned_test_top1.unwrap_or(chosen.test_top1),
-            }),
+            test_top1: chosen.as_ref().map(|chosen| chosen.fine_tuned_test_top1.unwrap_or(chosen.test_top1)),
             latencies: chosen.as_ref().zip(machine.as_ref()).map(latency).into_iter().collect(),
             classes: card.classes.clone(),
             mean: card.mean.clone(),

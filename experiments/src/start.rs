@@ -7,7 +7,7 @@ use crate::tables::Interrupted;
 use crate::{device, environment};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use ofa_data::{AugmentConfig, ImageFolder};
+use ofa_data::{AugmentConfig, Layout};
 use ofa_train::TrainError;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -27,7 +27,8 @@ pub struct Options {
     /// A configuration file in place of a preset; every run directory holds a complete one
     #[arg(long, conflicts_with = "preset")]
     config: Option<PathBuf>,
-    /// An ImageFolder (train/CLASS/*, val/CLASS/*) in place of the embedded Fashion-MNIST
+    /// Images in place of the embedded Fashion-MNIST: an ImageFolder (train/CLASS/*, val/CLASS/*), the binary files of
+    /// CIFAR-10 or CIFAR-100, or the .gz files of Fashion-MNIST
     #[arg(long)]
     data: Option<PathBuf>,
     /// Channels of the images of --data: 1 (gray) or 3 (colour)
@@ -81,12 +82,13 @@ fn configure(options: &Options) -> Result<ExperimentConfig> {
         None => ExperimentConfig::preset(&options.preset)?,
     };
     if let Some(data) = &options.data {
-        let splits = ImageFolder::load(data, options.channels, options.seed.unwrap_or(config.seed))?;
+        let layout = Layout::detect(data)?;
         config.data.dir = Some(data.clone());
         config.data.channels = options.channels;
-        config.data.augment = AugmentConfig::photographs();
+        config.data.augment =
+            if layout.is_small() { AugmentConfig::small_images() } else { AugmentConfig::photographs() };
         config.space.image_channels = options.channels;
-        config.space.classes = splits.classes.len();
+        config.space.classes = layout.classes(data)?;
     }
     if let Some(name) = &options.device {
         config.device = name.clone();

@@ -34,6 +34,17 @@ pub fn read_images(path: &Path, space: &SearchSpace, device: &Device) -> Result<
     Ok(Tensor::from_data(data.clone().convert::<f32>(), device))
 }
 
+/// Refuses images of another size than a network is made for.
+///
+/// # Errors
+///
+/// Names the file and both sizes.
+pub fn ensure_resolution(path: &Path, images: &Tensor<4>, resolution: usize) -> Result<()> {
+    let found = images.dims()[2];
+    ensure!(found == resolution, "{}: `images` are {found} px, the network is for {resolution} px", path.display());
+    Ok(())
+}
+
 /// Writes logits `[batch, classes]` under the key `logits`, whole or not at all.
 ///
 /// # Errors

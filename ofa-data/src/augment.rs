@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::canvas::{Canvas, Rectangle};
 use crate::decode::Image;
 use crate::error::DataError;
+use crate::jitter::ColorJitter;
 
 /// How images are shown.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +36,9 @@ pub struct AugmentConfig {
     pub geometry: Geometry,
     /// Whether half of the images are mirrored left to right.
     pub horizontal_flip: bool,
+    /// Whether colours change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub color_jitter: Option<ColorJitter>,
     /// Whether a rectangle is painted over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub random_erasing: Option<RandomErasing>,
@@ -75,13 +79,16 @@ pub struct RandomErasing {
 impl AugmentConfig {
     /// For small, centred pictures of things that may face either way: shift by up to 2 pixels, flip.
     pub fn small_images() -> Self {
-        Self { geometry: Geometry::Shift { pixels: 2 }, horizontal_flip: true, random_erasing: None }
+        let geometry = Geometry::Shift { pixels: 2 };
+        Self { geometry, horizontal_flip: true, color_jitter: None, random_erasing: None }
     }
 
-    /// For photographs, as for ImageNet: RandomResizedCrop of 0.08..1 of the area, flip.
+    /// For photographs, as the original does for ImageNet: RandomResizedCrop of 0.08..1 of the area, flip, weak jitter of
+    /// colours (paper, appendix B).
     pub fn photographs() -> Self {
         let geometry = Geometry::RandomResizedCrop { scale: [0.08, 1.0], ratio: [3.0 / 4.0, 4.0 / 3.0] };
-        Self { geometry, horizontal_flip: true, random_erasing: None }
+        let color_jitter = Some(ColorJitter::weak());
+        Self { geometry, horizontal_flip: true, color_jitter, random_erasing: None }
     }
 
     /// Checks the values.
@@ -92,6 +99,9 @@ impl AugmentConfig {
         if let Geometry::RandomResizedCrop { scale, ratio } = &self.geometry {
             check_range("random_resized_crop.scale", *scale, 1.0)?;
             check_range("random_resized_crop.ratio", *ratio, f64::MAX)?;
+        }
+        if let Some(jitter) = &self.color_jitter {
+            jitter.validate()?;
         }
         let Some(erasing) = &self.random_erasing else { return Ok(()) };
         if !(0.0..=1.0).contains(&erasing.probability) {
@@ -124,6 +134,9 @@ impl AugmentConfig {
         }
         if self.horizontal_flip && rng.random() {
             canvas.flip();
+        }
+        if let Some(jitter) = &self.color_jitter {
+            jitter.apply(&mut canvas.pixels, image.channels, rng);
         }
         if let Some(erasing) = &self.random_erasing
             && rng.random_bool(erasing.probability)
@@ -229,7 +242,8 @@ mod tests {
     fn erasing_paints_the_share_it_is_asked_for() {
         let erasing = RandomErasing { probability: 0.5, scale: [0.25, 0.25], ratio: [1.0, 1.0] };
         let geometry = Geometry::Shift { pixels: 0 };
-        let config = AugmentConfig { geometry, horizontal_flip: false, random_erasing: Some(erasing) };
+        let config =
+            AugmentConfig { geometry, horizontal_flip: false, color_jitter: None, random_erasing: Some(erasing) };
         let painted: Vec<usize> = views(&config, &image(8, 8), 8)
             .iter()
             .map(|view| view.iter().filter(|&&value| value == 200).count())

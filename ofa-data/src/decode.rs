@@ -72,7 +72,8 @@ pub(crate) fn check_size(width: usize, height: usize) -> Result<(), ImageProblem
 }
 
 impl Image {
-    fn with_channels(mut self, channels: usize) -> Self {
+    /// The same image in 1 (gray) or 3 (RGB) channels.
+    pub(crate) fn with_channels(mut self, channels: usize) -> Self {
         self.pixels = match (self.channels, channels) {
             (3, 1) => self.pixels.chunks_exact(3).map(luma).collect(),
             (1, 3) => self.pixels.iter().flat_map(|&value| [value; 3]).collect(),
@@ -84,7 +85,7 @@ impl Image {
 }
 
 /// 0.299 R + 0.587 G + 0.114 B in the 16-bit fixed point of Pillow.
-fn luma(rgb: &[u8]) -> u8 {
+pub(crate) fn luma(rgb: &[u8]) -> u8 {
     let [red, green, blue] = [rgb[0], rgb[1], rgb[2]].map(u32::from);
     ((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16) as u8
 }

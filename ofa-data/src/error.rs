@@ -41,6 +41,24 @@ pub enum DataError {
         /// What is wrong with it.
         problem: IdxProblem,
     },
+    /// A file of CIFAR is not what it should be.
+    #[error("{path}: {problem}", path = .path.display())]
+    Cifar {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: CifarProblem,
+    },
+    /// A directory holds no images in any known layout.
+    #[error(
+        "{directory}: no known layout of labelled images; expected train/<class>/<image> and val/<class>/<image>, the \
+         binary files of CIFAR-10 (data_batch_1.bin, ...) or CIFAR-100 (train.bin, ...), or the .gz files of Fashion-MNIST",
+        directory = .directory.display()
+    )]
+    UnknownLayout {
+        /// The directory.
+        directory: PathBuf,
+    },
     /// An image cannot be decoded.
     #[error("image {path}: {problem}")]
     Image {
@@ -153,6 +171,38 @@ pub enum IdxProblem {
     },
 }
 
+/// What is wrong with a file of CIFAR.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CifarProblem {
+    /// The file is cut or another file.
+    #[error("{bytes} bytes are not a whole number of records of {record}")]
+    Length {
+        /// Length of the file.
+        bytes: usize,
+        /// Bytes of a record.
+        record: usize,
+    },
+    /// A label is none of the set.
+    #[error("label {label} of record {item} is beyond the {classes} classes")]
+    Label {
+        /// Position of the record, from 0.
+        item: usize,
+        /// The label there.
+        label: u8,
+        /// Number of classes of the set.
+        classes: usize,
+    },
+    /// The file of names has too few or too many lines.
+    #[error("{found} names of classes, expected {expected}")]
+    Names {
+        /// Names in the file.
+        found: usize,
+        /// Classes of the set.
+        expected: usize,
+    },
+}
+
 /// What is wrong with an image.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -201,4 +251,20 @@ pub enum ImageProblem {
         /// The decoder's message.
         reason: String,
     },
+}
+
+impl ImageProblem {
+    /// The sort of problem in few words, the same for all files of this sort.
+    pub fn sort(&self) -> &'static str {
+        match self {
+            Self::NotAFile => "not a regular file",
+            Self::Unreadable(_) => "unreadable",
+            Self::Empty => "empty file",
+            Self::UnknownFormat(_) => "neither JPEG nor PNG",
+            Self::TooLarge { .. } => "too large",
+            Self::Truncated { .. } => "truncated",
+            Self::Jpeg { .. } => "broken jpeg",
+            Self::Png { .. } => "broken png",
+        }
+    }
 }

@@ -107,7 +107,7 @@ impl Part {
         let labels = self.labels.parse(dir, |gz| idx::labels(gz, self.count, FashionMnist::CLASSES.len()))?;
         let pixels = self.images.parse(dir, |gz| idx::images(gz, [self.count, size, size]))?;
         let checksum = format!("{} {}", self.images.sha256, self.labels.sha256);
-        let packed = PackedImages { width: size, height: size, pixels, labels, checksum };
+        let packed = PackedImages { width: size, height: size, channels: 1, pixels, labels, checksum };
         Ok(ImageSet::new(Source::Packed(packed), Framing::Whole))
     }
 }

@@ -20,6 +20,9 @@ const RGB_STD: [f32; 3] = [0.229, 0.224, 0.225];
 const LUMA_MEAN: f32 = 0.4590;
 const LUMA_STD: f32 = 0.2256;
 
+/// Directories of the parts; the last one may be missing.
+pub(crate) const PARTS: [&str; 3] = ["train", "val", "test"];
+
 /// JPEG and PNG files, told apart by content, in `DIR/train/<class>/*`, `DIR/val/<class>/*` and,
 /// optionally, `DIR/test/<class>/*`.
 ///
@@ -72,7 +75,7 @@ impl ImageFolder {
 }
 
 /// Names of the class directories in `directory`, sorted.
-fn class_names(directory: &Path) -> Result<Vec<OsString>, DataError> {
+pub(crate) fn class_names(directory: &Path) -> Result<Vec<OsString>, DataError> {
     let mut classes = Vec::new();
     for (name, path) in visible_entries(directory)? {
         if metadata(&path)?.is_dir() {
@@ -110,7 +113,7 @@ fn index(dir: &Path, part: &str, classes: &[OsString], channels: usize) -> Resul
 }
 
 /// The image files of a class directory, by name.
-fn images_of(root: &Path, class: &Path, label: u32) -> Result<Vec<ImageFile>, DataError> {
+pub(crate) fn images_of(root: &Path, class: &Path, label: u32) -> Result<Vec<ImageFile>, DataError> {
     let directory = root.join(class);
     let mut files = Vec::new();
     for (name, path) in visible_entries(&directory)? {

@@ -25,7 +25,7 @@ pub struct ImageSet {
 /// Where the images of a set come from.
 #[derive(Debug)]
 pub(crate) enum Source {
-    /// Gray images of one size, decoded, in memory.
+    /// Images of one size, decoded, in memory.
     Packed(PackedImages),
     /// Image files, read and decoded whenever they are asked for.
     Files(ImageFiles),
@@ -35,7 +35,9 @@ pub(crate) enum Source {
 pub(crate) struct PackedImages {
     pub(crate) width: usize,
     pub(crate) height: usize,
-    /// `[image, height, width]`
+    /// 1 (gray) or 3 (RGB).
+    pub(crate) channels: usize,
+    /// `[image, height, width, channels]`
     pub(crate) pixels: Vec<u8>,
     pub(crate) labels: Vec<u32>,
     /// Names the content: the checksums of the files it came from.
@@ -78,7 +80,7 @@ impl ImageSet {
     /// Channels of every image: 1 (gray) or 3 (RGB).
     pub fn channels(&self) -> usize {
         match &*self.source {
-            Source::Packed(_) => 1,
+            Source::Packed(packed) => packed.channels,
             Source::Files(files) => files.channels,
         }
     }
@@ -137,7 +139,8 @@ impl ImageSet {
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
         match &*self.source {
-            Source::Packed(packed) => hash.update(&packed.checksum),
+            Source::Packed(packed) if packed.channels == 1 => hash.update(&packed.checksum),
+            Source::Packed(packed) => hash.update(format!("{}, channels {}", packed.checksum, packed.channels)),
             Source::Files(files) => hash.update(format!("files, channels {}", files.channels)),
         }
         for &member in &*self.members {
@@ -169,9 +172,9 @@ impl Source {
 
 impl PackedImages {
     fn image(&self, member: usize) -> Image {
-        let size = self.width * self.height;
+        let size = self.width * self.height * self.channels;
         let pixels = self.pixels[member * size..(member + 1) * size].to_vec();
-        Image { width: self.width, height: self.height, channels: 1, pixels }
+        Image { width: self.width, height: self.height, channels: self.channels, pixels }
     }
 }
 
@@ -191,7 +194,8 @@ impl ImageFile {
     }
 }
 
-fn read_image(path: &Path, channels: usize) -> Result<Image, ImageProblem> {
+/// Reads and decodes an image file.
+pub(crate) fn read_image(path: &Path, channels: usize) -> Result<Image, ImageProblem> {
     let unreadable = |error: std::io::Error| ImageProblem::Unreadable(error.to_string());
     // Opening a FIFO for reading would block for ever.
     if !fs::metadata(path).map_err(unreadable)?.is_file() {
@@ -217,7 +221,7 @@ pub(crate) mod samples {
         let pixels = (0..count).flat_map(|i| (0..16).map(move |p| (16 * i + p) as u8)).collect();
         let labels = (0..count as u32).map(|i| i % classes).collect();
         let checksum = format!("tiny {count}");
-        let packed = PackedImages { width: 4, height: 4, pixels, labels, checksum };
+        let packed = PackedImages { width: 4, height: 4, channels: 1, pixels, labels, checksum };
         ImageSet::new(Source::Packed(packed), Framing::Whole)
     }
 

@@ -1,7 +1,7 @@
 //! Labelled image sets for once-for-all training.
 //!
-//! - Sets: [`FashionMnist`], embedded in the source tree, and [`ImageFolder`] for images of one's own.
-//!   Both give [`Splits`]: train, validation and test as [`ImageSet`]s, cheap lists of labelled images.
+//! - Sets: [`FashionMnist`], embedded in the source tree, [`Cifar`], and [`ImageFolder`] for images of one's own;
+//!   [`Layout`] tells which of them a directory holds. All give [`Splits`]: train, validation and test as [`ImageSet`]s, cheap lists of labelled images.
 //! - [`View`]s: what of an image a network is shown, augmented ([`AugmentConfig`]) or as for
 //!   evaluation ([`Framing`]).
 //! - [`Loader`]: batches, prepared ahead by a thread. Resolution is an argument of the batch, as an
@@ -35,13 +35,17 @@
 mod augment;
 mod batch;
 mod canvas;
+mod check;
+mod cifar;
 mod decode;
 mod error;
 mod fashion_mnist;
 mod idx;
 mod image_folder;
 mod index;
+mod jitter;
 mod jpeg;
+mod layout;
 mod loader;
 mod normalise;
 mod plan;
@@ -51,11 +55,15 @@ mod split;
 
 pub use augment::{AugmentConfig, Framing, Geometry, RandomErasing, View};
 pub use batch::ImageBatch;
+pub use check::{BrokenPath, CheckedClass, ImageCheck, check_images};
+pub use cifar::Cifar;
 pub use decode::{Image, decode};
-pub use error::{DataError, IdxProblem, ImageProblem};
+pub use error::{CifarProblem, DataError, IdxProblem, ImageProblem};
 pub use fashion_mnist::FashionMnist;
 pub use image_folder::ImageFolder;
 pub use index::ImageSet;
+pub use jitter::ColorJitter;
+pub use layout::Layout;
 pub use loader::{EpochBatches, Loader, LoaderConfig, evaluation_batches};
 pub use normalise::Normalisation;
 pub use split::Splits;

@@ -9,7 +9,8 @@ impl Supernet {
     ///
     /// Importance is the L1 norm of a channel's weights in the convolution that reads it (paper, section 3.3, "elastic
     /// width"). `trained` is the space trained so far: channels stay within the widths it already offers, whose subnets
-    /// would otherwise change. The largest subnet computes the same function as before. Optimizer state belongs to the
+    /// would otherwise change. (The bottleneck of squeeze-and-excitation is sorted as a whole, as in the original, so that
+    /// trained subnets that use part of it do change.) The largest subnet computes the same function as before. Optimizer state belongs to the
     /// old order and must be dropped.
     ///
     /// # Panics

@@ -14,10 +14,16 @@ use std::path::{Path, PathBuf};
 
 const WEIGHTS: &str = "weights.safetensors";
 
-/// Writes a new directory of a JSON file called `name` and the weights of `network`.
-fn save(dir: &Path, name: &str, description: &impl Serialize, network: &impl Module) -> Result<(), ModelError> {
+/// Makes a new directory that appears complete or not at all: `fill` is given one of another name beside it.
+///
+/// # Errors
+///
+/// [`ModelError::Io`] if `dir` exists or cannot be made, and the errors of `fill`; then nothing is left behind.
+pub fn write_directory<E: From<ModelError>>(dir: &Path, fill: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
+    // Without a separator at its end, behind which the other name would be inside.
+    let dir: &Path = &dir.components().collect::<PathBuf>();
     if dir.exists() {
-        return Err(at(dir)(io::ErrorKind::AlreadyExists.into()));
+        return Err(at(dir)(io::ErrorKind::AlreadyExists.into()).into());
     }
     let mut unfinished = dir.as_os_str().to_owned();
     unfinished.push(".unfinished");
@@ -26,14 +32,24 @@ fn save(dir: &Path, name: &str, description: &impl Serialize, network: &impl Mod
         std::fs::remove_dir_all(unfinished).map_err(at(unfinished))?;
     }
     std::fs::create_dir_all(unfinished).map_err(at(unfinished))?;
+    let filled = fill(unfinished).and_then(|()| Ok(std::fs::rename(unfinished, dir).map_err(at(dir))?));
+    if filled.is_err() {
+        // That it cannot be removed either is not the error to report.
+        drop(std::fs::remove_dir_all(unfinished));
+    }
+    filled
+}
 
-    let json = serde_json::to_string_pretty(description).expect("a description is plain data");
-    let path = unfinished.join(name);
-    std::fs::write(&path, json).map_err(at(&path))?;
-    let path = unfinished.join(WEIGHTS);
-    let mut store = SafetensorsStore::from_file(&path);
-    network.save_into(&mut store).map_err(|error| invalid(path, error))?;
-    std::fs::rename(unfinished, dir).map_err(at(dir))
+/// Writes a new directory of a JSON file called `name` and the weights of `network`.
+fn save(dir: &Path, name: &str, description: &impl Serialize, network: &impl Module) -> Result<(), ModelError> {
+    write_directory(dir, |unfinished| {
+        let json = serde_json::to_string_pretty(description).expect("a description is plain data");
+        let path = unfinished.join(name);
+        std::fs::write(&path, json).map_err(at(&path))?;
+        let path = unfinished.join(WEIGHTS);
+        let mut store = SafetensorsStore::from_file(&path);
+        network.save_into(&mut store).map_err(|error| invalid(path, error))
+    })
 }
 
 /// The JSON file called `name` of a directory.
@@ -58,4 +74,29 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> ModelError {
 
 fn invalid(path: PathBuf, problem: impl ToString) -> ModelError {
     ModelError::InvalidFile { path, problem: problem.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_appears_whole_or_not_at_all() {
+        let root = tempfile::tempdir().unwrap();
+        // As shells complete it.
+        let dir = PathBuf::from(format!("{}/", root.path().join("net").display()));
+        let fail = |unfinished: &Path| -> Result<(), ModelError> {
+            std::fs::write(unfinished.join("half"), "").unwrap();
+            Err(at(unfinished)(io::ErrorKind::StorageFull.into()))
+        };
+        assert!(write_directory(&dir, fail).is_err());
+        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
+        let fill = |unfinished: &Path| -> Result<(), ModelError> {
+            std::fs::write(unfinished.join("file"), "").map_err(at(unfinished))
+        };
+        write_directory(&dir, fill).unwrap();
+        assert!(dir.join("file").is_file());
+        assert!(matches!(write_directory(&dir, fill), Err(ModelError::Io { .. })));
+        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 1);
+    }
 }

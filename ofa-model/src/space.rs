@@ -75,6 +75,9 @@ impl SearchSpace {
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Some(format!("{name} is 0"));
         }
+        if let Some((name, value)) = positive.iter().find(|(_, value)| *value > MOST_CHANNELS) {
+            return Some(format!("{name} is {value}, more than {MOST_CHANNELS}"));
+        }
         if !(self.norm_epsilon > 0.0 && self.norm_epsilon.is_finite()) {
             return Some(format!("norm_epsilon is {}, it must be positive", self.norm_epsilon));
         }
@@ -128,6 +131,13 @@ impl StageSpace {
     }
 }
 
+/// More than any network has: a slip in a file must not bring the process down.
+const MOST_CHANNELS: usize = 1_000_000;
+/// Likewise.
+const MOST_BLOCKS: usize = 1_000;
+/// Likewise.
+const LARGEST_KERNEL: usize = 63;
+
 fn not_ascending<T: PartialOrd + Display + Default>(name: &str, values: &[T]) -> Option<String> {
     let ascending = !values.is_empty() && values[0] > T::default() && values.windows(2).all(|pair| pair[0] < pair[1]);
     (!ascending).then(|| format!("{name} [{}] must be positive and strictly ascending", list(values)))
@@ -163,7 +173,9 @@ mod tests {
     fn contradictory_spaces_are_refused() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
         type Change = fn(&mut SearchSpace);
-        let break_it: [(&str, Change); 10] = [
+        let break_it: [(&str, Change); 12] = [
+            ("stage 1: depth 2000000 is more than 1000", |s| s.stages[0].depths = vec![2, 2_000_000]),
+            ("classes is 2000000, more than", |s| s.classes = 2_000_000),
             ("resolutions", |s| s.resolutions = vec![28, 24]),
             ("stem stage 2: it must offer one choice", |s| s.stem[1].depths = vec![1, 2]),
             ("only mb_conv blocks have an elastic kernel size", |s| s.stages[0].block = BlockKind::Conv),

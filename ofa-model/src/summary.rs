@@ -125,8 +125,8 @@ fn describe(stage: &StageSpace) -> String {
         ("kernel size", list(&stage.kernel_sizes)),
         ("expand ratio", list(&stage.expand_ratios)),
     ];
-    let open = choices.iter().filter(|(_, values)| values.contains(','));
-    let open: Vec<String> = open.map(|(name, values)| format!("; {name} {values}")).collect();
+    let told = choices.iter().filter(|(name, values)| values != "1" || *name == "depth");
+    let told: Vec<String> = told.map(|(name, values)| format!("; {name} {values}")).collect();
     let StageSpace { channels, stride, activation, .. } = stage;
-    format!("{pool}{kind} to {channels} channels, stride {stride}, {activation}{gate}{}", open.concat())
+    format!("{pool}{kind} to {channels} channels, stride {stride}, {activation}{gate}{}", told.concat())
 }

@@ -10,9 +10,9 @@ use clap::Parser;
 use experiments::arch_option::read_arch;
 use experiments::dashboard::say;
 use experiments::model_card::{ModelCard, imagenet_card};
-use experiments::tensor_file::read_images;
+use experiments::tensor_file::{ensure_resolution, read_images};
 use experiments::{device, start};
-use ofa_model::{Subnet, SubnetCard, Supernet, write_state_dict};
+use ofa_model::{Subnet, SubnetCard, Supernet, write_directory, write_state_dict};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -46,22 +46,18 @@ fn run(options: &Options) -> Result<()> {
     let (mut subnet, card, measured) = open(options, &device)?;
     if let Some(file) = &options.calibrate {
         let images = read_images(file, subnet.space(), &device)?;
+        ensure_resolution(file, &images, subnet.arch().resolution)?;
         subnet = subnet.calibrate([&images]);
     }
+    // With other statistics it is another network than the one that was measured.
+    let measured = measured.filter(|_| options.calibrate.is_none());
     let card = ModelCard::new(&subnet, &card, measured)?;
-    let unfinished = out.with_extension("unfinished");
-    let write = || -> Result<()> {
-        std::fs::create_dir_all(&unfinished)?;
+    write_directory(out, |unfinished| -> Result<()> {
         write_state_dict(&unfinished.join("weights.safetensors"), &subnet.to_original())?;
         std::fs::write(unfinished.join("card.json"), serde_json::to_string_pretty(&card)?)?;
-        write_onnx(&subnet, &unfinished)?;
-        Ok(std::fs::rename(&unfinished, out)?)
-    };
-    if let Err(error) = write() {
-        // Nothing half-written stays; that the rest cannot be removed either is not the error to report.
-        drop(std::fs::remove_dir_all(&unfinished));
-        return Err(error).with_context(|| format!("cannot write {}", out.display()));
-    }
+        write_onnx(&subnet, unfinished)
+    })
+    .with_context(|| format!("cannot write {}", out.display()))?;
     say(&format!("{} with {} parameters in {}", card.arch, card.cost.parameters, out.display()));
     Ok(())
 }

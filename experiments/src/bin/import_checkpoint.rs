@@ -26,6 +26,9 @@ struct Options {
     /// The checkpoint is a static net of this arch: its text form, or a .json file
     #[arg(long)]
     arch: Option<String>,
+    /// Resolution in pixels that a static net is for [default: that of the arch, or the space's highest]
+    #[arg(long, requires = "arch")]
+    resolution: Option<usize>,
     /// New directory
     #[arg(long)]
     out: PathBuf,
@@ -46,7 +49,7 @@ fn run(options: &Options) -> Result<()> {
     let space = options.space.space(classes_of(&tensors))?;
     let context = || format!("{} as `{}`", checkpoint.display(), space.name);
     if let Some(arch) = &options.arch {
-        let arch = read_arch(arch, &space, None)?;
+        let arch = read_arch(arch, &space, options.resolution)?;
         let blank = SupernetConfig::new(with_resolution(&space, Some(arch.resolution)))?.init(&device).subnet(&arch);
         let (subnet, report) = blank.import_original(tensors).with_context(context)?;
         report.check().with_context(context)?;

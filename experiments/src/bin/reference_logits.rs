@@ -10,7 +10,7 @@ use clap::Parser;
 use experiments::arch_option::{read_arch, with_resolution};
 use experiments::dashboard::say;
 use experiments::space_options::{SpaceOptions, classes_of};
-use experiments::tensor_file::{read_images, write_logits};
+use experiments::tensor_file::{ensure_resolution, read_images, write_logits};
 use experiments::{device, start};
 use ofa_model::{SupernetConfig, read_state_dict};
 use std::path::PathBuf;
@@ -60,7 +60,9 @@ fn run(options: &Options) -> Result<()> {
     report.check().with_context(context)?;
     let mut subnet = supernet.subnet(&arch);
     if let Some(file) = &options.calibrate {
-        subnet = subnet.calibrate([&read_images(file, &space, &device)?]);
+        let images = read_images(file, &space, &device)?;
+        ensure_resolution(file, &images, resolution)?;
+        subnet = subnet.calibrate([&images]);
     }
     let logits = subnet.infer(images);
     say(&format!("{arch}: logits {:?} in {}", logits.dims(), options.out.display()));

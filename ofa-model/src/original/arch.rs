@@ -63,6 +63,9 @@ impl Arch {
 
     /// This arch of `space` as the original's dictionary; blocks that are left out get 0, as its own decoder writes.
     ///
+    /// Choices that the original's supernet of this family does not offer (widths of mobile networks, say) have no place in
+    /// it and are lost.
+    ///
     /// # Panics
     ///
     /// If this arch is outside the space.

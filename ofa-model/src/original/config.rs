@@ -1,6 +1,6 @@
 //! Configurations of the original's static nets (`net.config` of its specialised networks) as archs.
 
-use crate::{Arch, BlockArch, ModelError, Ratio, SearchSpace, StageArch, StageSpace, UnitLayers};
+use crate::{Activation, Arch, BlockArch, ModelError, Ratio, SearchSpace, StageArch, StageSpace, UnitLayers};
 use serde::Deserialize;
 
 impl Arch {
@@ -24,7 +24,8 @@ impl Arch {
             let (blocks, others) = rest.split_at(depth);
             let number = layers.len() - rest.len();
             let read = read_stage(blocks, space, s).map_err(|(b, problem)| {
-                refuse(format!("layer {} ({:?}): {problem}", number + b + 1, layers.get(number + b)))
+                let layer = layers.get(number + b).map_or("missing".to_owned(), |layer| format!("{layer:?}"));
+                refuse(format!("layer {} ({layer}): {problem}", number + b + 1))
             });
             stages.push(read?);
             rest = others;
@@ -75,6 +76,10 @@ struct Layer {
     mid_channels: Option<usize>,
     #[serde(default)]
     expand_ratio: Option<f64>,
+    #[serde(default)]
+    use_se: Option<bool>,
+    #[serde(default)]
+    act_func: Option<String>,
 }
 
 fn one() -> usize {
@@ -105,14 +110,41 @@ impl Layer {
             }
             UnitLayers::MaxPool { .. } | UnitLayers::Head(_) => return None,
         };
-        Some(Self { in_channels, out_channels, kernel_size, stride, mid_channels, expand_ratio: None })
+        let (activation, use_se) = match unit {
+            UnitLayers::Conv(shape) => (shape.activation, false),
+            UnitLayers::MbConv(shape) => (shape.activation, shape.squeeze_excite),
+            UnitLayers::Bottleneck(shape) => (shape.activation, false),
+            UnitLayers::MaxPool { .. } | UnitLayers::Head(_) => return None,
+        };
+        Some(Self {
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            mid_channels,
+            expand_ratio: None,
+            use_se: Some(use_se),
+            act_func: original_name(activation).map(str::to_owned),
+        })
     }
 
-    /// Whether both have the same shape; a configuration may leave out the middle channels.
+    /// Whether both are the same layer, as far as the configuration says.
     fn is_same(&self, config: &Self) -> bool {
         let shape = |layer: &Self| (layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride);
         let same_middle = config.mid_channels.is_none() || config.mid_channels == self.mid_channels;
-        shape(self) == shape(config) && same_middle
+        let same_gate = config.use_se.is_none() || config.use_se == self.use_se;
+        let same_activation = config.act_func.is_none() || config.act_func == self.act_func;
+        shape(self) == shape(config) && same_middle && same_gate && same_activation
+    }
+}
+
+/// What the original calls an activation.
+fn original_name(activation: Activation) -> Option<&'static str> {
+    match activation {
+        Activation::Identity => None,
+        Activation::Relu => Some("relu"),
+        Activation::Relu6 => Some("relu6"),
+        Activation::HardSwish => Some("h_swish"),
     }
 }
 

@@ -21,6 +21,8 @@ pub(super) fn canonical(key: &str) -> String {
 /// The original's names for the parameters of one of our networks.
 pub(super) struct Names {
     family: Family,
+    /// Whether there is a feature mixing after the pooling.
+    mixes: bool,
     blocks: Vec<BlockName>,
     /// Place in `blocks` of the first block of every elastic stage; empty for a subnet.
     stages: Vec<usize>,
@@ -67,14 +69,19 @@ impl Names {
                 let wrapper = if conv.residual { ".conv" } else { "" };
                 format!("input_stem.{}{wrapper}", number(&mut convolutions))
             }
-            (UnitLayers::Conv(_), _) => "first_conv".to_owned(),
+            // The original has one; a space of one's own may have more.
+            (UnitLayers::Conv(_), _) => match number(&mut convolutions) {
+                0 => "first_conv".to_owned(),
+                more => format!("first_conv_{more}"),
+            },
             (UnitLayers::MbConv(_), _) => format!("blocks.{}.conv", number(&mut blocks)),
             (UnitLayers::Bottleneck(_), _) => format!("blocks.{}", number(&mut blocks)),
             (UnitLayers::MaxPool { .. } | UnitLayers::Head(_), _) => String::new(),
         };
         let units = space.units(arch);
         let mut name = |layers| BlockName { prefix: prefix(layers), elastic: false, kernel_sizes: vec![] };
-        Self { family, blocks: units.iter().map(|unit| name(&unit.layers)).collect(), stages: vec![] }
+        let mixes = space.head.mix_channels.is_some();
+        Self { family, mixes, blocks: units.iter().map(|unit| name(&unit.layers)).collect(), stages: vec![] }
     }
 
     /// The key, in the original's state dict, of our parameter at `path`.
@@ -89,9 +96,7 @@ impl Names {
                 self.blocks[self.stages[index(stage)] + index(block)].key(kind, part)
             }
             ["blocks", block, kind, part @ ..] => self.blocks[index(block)].key(kind, part),
-            ["head", "expand", layer @ ..] if self.family == Family::MobileNetV3 => {
-                convolution("final_expand_layer", layer, false)
-            }
+            ["head", "expand", layer @ ..] if self.mixes => convolution("final_expand_layer", layer, false),
             ["head", "expand", layer @ ..] => convolution("feature_mix_layer", layer, false),
             ["head", "mix_weight"] => Some("feature_mix_layer.conv.weight".into()),
             ["head", "classifier_weight"] => Some(format!("{}.weight", self.classifier())),

@@ -1,6 +1,6 @@
 //! [`StageSpace`]: what may vary in one stage.
 
-use super::not_ascending;
+use super::{LARGEST_KERNEL, MOST_BLOCKS, MOST_CHANNELS, not_ascending};
 use crate::{Activation, Ratio, make_divisible};
 use num_bigint::BigUint;
 use serde::{Deserialize, Serialize};
@@ -79,6 +79,14 @@ impl StageSpace {
     pub(super) fn first_contradiction(&self) -> Option<String> {
         if self.channels == 0 || self.stride == 0 {
             return Some(format!("channels {} and stride {} must be positive", self.channels, self.stride));
+        }
+        let limits = [
+            ("channels", Some(&self.channels), MOST_CHANNELS),
+            ("depth", self.depths.iter().max(), MOST_BLOCKS),
+            ("kernel size", self.kernel_sizes.iter().max(), LARGEST_KERNEL),
+        ];
+        if let Some((name, value, most)) = limits.iter().find(|(_, value, most)| *value > Some(most)) {
+            return Some(format!("{name} {} is more than {most}", value.unwrap_or(&0)));
         }
         if let Some(even) = self.kernel_sizes.iter().find(|k| *k % 2 == 0) {
             return Some(format!("kernel size {even} is even"));

@@ -48,6 +48,8 @@ fn configurations_of_other_networks_are_refused() {
         (changed(|c| c["blocks"].as_array_mut().unwrap().truncate(4)), "a stage is missing"),
         (changed(|c| c["blocks"][1]["conv"]["mid_channels"] = 999.into()), "layer 3"),
         (changed(|c| c["blocks"][1]["conv"]["kernel_size"] = 9.into()), "kernel size is 9"),
+        (changed(|c| c["blocks"][1]["conv"]["act_func"] = "relu6".into()), "relu6"),
+        (changed(|c| c["blocks"][1]["conv"]["use_se"] = true.into()), "use_se: Some(true)"),
         (changed(|c| c["first_conv"]["out_channels"] = 999.into()), "out_channels: 999"),
     ];
     for (message, expected) in cases {

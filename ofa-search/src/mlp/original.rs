@@ -36,6 +36,9 @@ impl MlpPredictor {
             let Some(outputs) = tensors.get(&weight).map(|data| data.shape().first().copied().unwrap_or(0)) else {
                 break;
             };
+            if outputs == 0 {
+                return Err(invalid(weight, "it is empty".into()));
+            }
             let weight = transposed(&numbers(&mut tensors, &weight, &[outputs, inputs])?, inputs);
             let bias = match bias {
                 Some(bias) => numbers(&mut tensors, &bias, &[outputs])?,

@@ -1,0 +1,153 @@
+//! Writes a contact sheet of a batch as the network sees it, so that one can look.
+//!
+//! Command:  `cargo run --release --bin preview_batch -- --data DIR --resolution 128 --resolution 224 --out sheet.png`
+//! Result:   a PNG: for every resolution a block of the same images, augmented as in training (or, with `--evaluate`,
+//!           framed as in evaluation)
+
+use anyhow::{Context, Result, ensure};
+use burn::tensor::{Device, Tensor};
+use clap::Parser;
+use experiments::dashboard::say;
+use experiments::start;
+use image::{Rgb, RgbImage};
+use ofa_data::{AugmentConfig, FashionMnist, Layout, Loader, LoaderConfig, Splits, View};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Writes a contact sheet of a batch as the network sees it.
+#[derive(Parser)]
+struct Options {
+    /// Images in any known layout [default: the embedded Fashion-MNIST]
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Channels of the images of --data: 1 (gray) or 3 (colour)
+    #[arg(long, default_value_t = 3, requires = "data")]
+    channels: usize,
+    /// Side of the images in pixels; may be given several times [default: 28]
+    #[arg(long)]
+    resolution: Vec<usize>,
+    /// Images of a block
+    #[arg(long, default_value_t = 32)]
+    images: usize,
+    /// Images of a row
+    #[arg(long, default_value_t = 8)]
+    columns: usize,
+    /// Show the view of evaluation, of test images
+    #[arg(long)]
+    evaluate: bool,
+    /// Seed of what is random
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The PNG file to write
+    #[arg(long)]
+    out: PathBuf,
+}
+
+/// Between images, in pixels.
+const GAP: usize = 2;
+/// Largest side of a sheet.
+const MOST_PIXELS: usize = 16_384;
+
+fn main() -> ExitCode {
+    start::exit_code(run(&Options::parse()))
+}
+
+fn run(options: &Options) -> Result<()> {
+    let resolutions = if options.resolution.is_empty() { &[28][..] } else { &options.resolution };
+    ensure!(options.images > 0 && options.columns > 0, "--images and --columns must be positive");
+    ensure!(!resolutions.contains(&0), "--resolution must be positive");
+    let (splits, augment) = images(options)?;
+    let set = if options.evaluate { &splits.test } else { &splits.train };
+    check_size(resolutions, options.images.min(set.len()), options.columns)?;
+    let blocks = resolutions.iter().map(|&resolution| block(options, &splits, &augment, resolution));
+    let sheet = sheet(&blocks.collect::<Result<Vec<_>>>()?, options.columns);
+    write(&sheet, &options.out).with_context(|| format!("cannot write {}", options.out.display()))?;
+    say(&format!("{} x {} pixels in {}", sheet.width(), sheet.height(), options.out.display()));
+    Ok(())
+}
+
+fn images(options: &Options) -> Result<(Splits, AugmentConfig)> {
+    let Some(dir) = &options.data else {
+        return Ok((FashionMnist::embedded(options.seed)?, AugmentConfig::small_images()));
+    };
+    let layout = Layout::detect(dir)?;
+    let augment = if layout.is_small() { AugmentConfig::small_images() } else { AugmentConfig::photographs() };
+    Ok((layout.load(dir, options.channels, options.seed)?, augment))
+}
+
+/// The images of a batch, each RGB of one resolution.
+fn block(options: &Options, splits: &Splits, augment: &AugmentConfig, resolution: usize) -> Result<Vec<RgbImage>> {
+    let (set, view) = match options.evaluate {
+        true => (&splits.test, View::Evaluate),
+        false => (&splits.train, View::Train(augment.clone())),
+    };
+    let config = LoaderConfig { batch_size: options.images, seed: options.seed, view, drop_last: false, prefetch: 1 };
+    let loader = Loader::new(set.clone(), config, splits.normalisation())?;
+    let batch = loader.epoch(0, 0, move |_| resolution, &Device::flex()).next().context("there are no images")??;
+    Ok(pixels(batch.images, splits))
+}
+
+/// Normalised images `[batch, channels, r, r]` as they were before.
+fn pixels(images: Tensor<4>, splits: &Splits) -> Vec<RgbImage> {
+    let [batch, channels, side, _] = images.dims();
+    let values: Vec<f32> = images.into_data().iter::<f32>().collect();
+    let image = |i: usize| {
+        RgbImage::from_fn(side as u32, side as u32, |x, y| {
+            let value = |channel: usize| {
+                let channel = channel.min(channels - 1);
+                let at = ((i * channels + channel) * side + y as usize) * side + x as usize;
+                let value = values[at] * splits.std[channel] + splits.mean[channel];
+                (value * 255.0).round().clamp(0.0, 255.0) as u8
+            };
+            Rgb([value(0), value(1), value(2)])
+        })
+    };
+    (0..batch).map(image).collect()
+}
+
+/// Refuses a sheet that would be larger than any screen or memory.
+fn check_size(resolutions: &[usize], images: usize, columns: usize) -> Result<()> {
+    let [width, height] = size(resolutions, images, columns);
+    ensure!(
+        width <= MOST_PIXELS && height <= MOST_PIXELS,
+        "the sheet would have {width} x {height} pixels, at most {MOST_PIXELS} a side: ask for fewer images or columns, or a \
+         smaller --resolution"
+    );
+    Ok(())
+}
+
+/// Width and height of a sheet.
+fn size(resolutions: &[usize], images: usize, columns: usize) -> [usize; 2] {
+    let sides = resolutions.iter().map(|resolution| resolution.saturating_add(GAP));
+    let rows = images.div_ceil(columns);
+    let width = sides.clone().map(|side| side.saturating_mul(columns.min(images))).max().unwrap_or(0);
+    let height =
+        sides.fold(0usize, |height, side| height.saturating_add(side.saturating_mul(rows)).saturating_add(GAP));
+    [width.saturating_add(GAP), height]
+}
+
+/// Blocks of rows, one below the other.
+fn sheet(blocks: &[Vec<RgbImage>], columns: usize) -> RgbImage {
+    let side = |block: &Vec<RgbImage>| block[0].width() as usize + GAP;
+    let rows = |block: &Vec<RgbImage>| block.len().div_ceil(columns);
+    let resolutions: Vec<usize> = blocks.iter().map(|block| block[0].width() as usize).collect();
+    let [width, height] = size(&resolutions, blocks[0].len(), columns);
+    let mut sheet = RgbImage::from_pixel(width as u32, height as u32, Rgb([255; 3]));
+    let mut top = GAP;
+    for block in blocks {
+        for (i, image) in block.iter().enumerate() {
+            let (x, y) = (GAP + i % columns * side(block), top + i / columns * side(block));
+            image::imageops::replace(&mut sheet, image, x as i64, y as i64);
+        }
+        top += side(block) * rows(block) + GAP;
+    }
+    sheet
+}
+
+fn write(sheet: &RgbImage, path: &Path) -> Result<()> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    sheet.write_to(&mut bytes, image::ImageFormat::Png)?;
+    let mut file = atomic_write_file::AtomicWriteFile::open(path)?;
+    std::io::Write::write_all(&mut file, bytes.get_ref())?;
+    Ok(file.commit()?)
+}

@@ -1,0 +1,236 @@
+//! Random changes of colour.
+
+use rand::seq::SliceRandom;
+use rand::{Rng, RngExt};
+use serde::{Deserialize, Serialize};
+
+use crate::decode::luma;
+use crate::error::DataError;
+
+/// Random brightness, contrast, saturation and hue in random order, as torchvision's `ColorJitter` does on Pillow images.
+///
+/// A strength `s` multiplies by a factor drawn from `1 - s` (at least 0) to `1 + s`; hue is moved by up to its strength,
+/// in turns of the colour circle. Gray images have neither saturation nor hue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ColorJitter {
+    /// Strength of the change of brightness.
+    pub brightness: f64,
+    /// Strength of the change of contrast.
+    pub contrast: f64,
+    /// Strength of the change of saturation.
+    pub saturation: f64,
+    /// Greatest change of hue, 0 to 0.5.
+    pub hue: f64,
+}
+
+/// A change of colour by a given amount.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Change {
+    Brightness(f32),
+    Contrast(f32),
+    Saturation(f32),
+    Hue(f64),
+}
+
+impl ColorJitter {
+    /// The weak one (`tf`) of the original's recipe for ImageNet: brightness 32/255, saturation 0.5.
+    pub fn weak() -> Self {
+        Self { brightness: 32.0 / 255.0, saturation: 0.5, ..Self::default() }
+    }
+
+    /// The strong one (`torch`) of the original: brightness, contrast and saturation 0.4, hue 0.1.
+    pub fn strong() -> Self {
+        Self { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 }
+    }
+
+    /// Checks the values.
+    pub(crate) fn validate(&self) -> Result<(), DataError> {
+        let strengths = [
+            ("color_jitter.brightness", self.brightness, f64::MAX),
+            ("color_jitter.contrast", self.contrast, f64::MAX),
+            ("color_jitter.saturation", self.saturation, f64::MAX),
+            ("color_jitter.hue", self.hue, 0.5),
+        ];
+        match strengths.into_iter().find(|(_, value, most)| !(0.0..=*most).contains(value)) {
+            Some((name, value, most)) if most == f64::MAX => Err(DataError::invalid(name, value, "0 or more")),
+            Some((name, value, most)) => Err(DataError::invalid(name, value, format!("0 to {most}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Changes `pixels`, `[pixel, channels]`, at random.
+    pub(crate) fn apply(&self, pixels: &mut [u8], channels: usize, rng: &mut impl Rng) {
+        let mut changes = Vec::with_capacity(4);
+        let factor = |strength: f64, rng: &mut _| -> f32 {
+            RngExt::random_range(rng, (1.0 - strength).max(0.0)..=1.0 + strength) as f32
+        };
+        if self.brightness > 0.0 {
+            changes.push(Change::Brightness(factor(self.brightness, rng)));
+        }
+        if self.contrast > 0.0 {
+            changes.push(Change::Contrast(factor(self.contrast, rng)));
+        }
+        if self.saturation > 0.0 {
+            changes.push(Change::Saturation(factor(self.saturation, rng)));
+        }
+        if self.hue > 0.0 {
+            changes.push(Change::Hue(rng.random_range(-self.hue..=self.hue)));
+        }
+        changes.shuffle(rng);
+        changes.iter().for_each(|change| change.apply(pixels, channels));
+    }
+}
+
+impl Change {
+    /// Pillow's `ImageEnhance` and torchvision's `adjust_hue`, to the last bit.
+    fn apply(self, pixels: &mut [u8], channels: usize) {
+        match self {
+            Self::Brightness(factor) => {
+                let table: [u8; 256] = std::array::from_fn(|value| blend(0, value as u8, factor));
+                pixels.iter_mut().for_each(|value| *value = table[usize::from(*value)]);
+            }
+            Self::Contrast(factor) => {
+                let mean = mean_luma(pixels, channels);
+                let table: [u8; 256] = std::array::from_fn(|value| blend(mean, value as u8, factor));
+                pixels.iter_mut().for_each(|value| *value = table[usize::from(*value)]);
+            }
+            Self::Saturation(factor) if channels == 3 => {
+                for pixel in pixels.chunks_exact_mut(3) {
+                    let gray = luma(pixel);
+                    pixel.iter_mut().for_each(|value| *value = blend(gray, *value, factor));
+                }
+            }
+            Self::Hue(turns) if channels == 3 => {
+                // Whole steps of an 8-bit circle, cut towards zero.
+                let steps = (turns * 255.0) as i32 as u8;
+                for pixel in pixels.chunks_exact_mut(3) {
+                    let [hue, saturation, value] = hsv([pixel[0], pixel[1], pixel[2]]);
+                    pixel.copy_from_slice(&rgb([hue.wrapping_add(steps), saturation, value]));
+                }
+            }
+            Self::Saturation(_) | Self::Hue(_) => (),
+        }
+    }
+}
+
+/// `from` moved towards, or by a factor above 1 beyond, `to`; cut to 0..=255.
+fn blend(from: u8, to: u8, factor: f32) -> u8 {
+    (f32::from(from) + factor * (f32::from(to) - f32::from(from))) as u8
+}
+
+/// Mean luma, rounded.
+fn mean_luma(pixels: &[u8], channels: usize) -> u8 {
+    let sum: u64 = match channels {
+        3 => pixels.chunks_exact(3).map(|pixel| u64::from(luma(pixel))).sum(),
+        _ => pixels.iter().copied().map(u64::from).sum(),
+    };
+    let count = (pixels.len() / channels).max(1);
+    (sum as f64 / count as f64 + 0.5) as u8
+}
+
+/// Hue, saturation and value in 8 bits each. Pillow computes in double and keeps single.
+fn hsv([red, green, blue]: [u8; 3]) -> [u8; 3] {
+    let (most, least) = (red.max(green).max(blue), red.min(green).min(blue));
+    if most == least {
+        return [0, 0, most];
+    }
+    let range = f32::from(most - least);
+    let below = |value: u8| f32::from(most - value) / range;
+    let sixths = if red == most {
+        below(blue) - below(green)
+    } else if green == most {
+        (2.0 + f64::from(below(red)) - f64::from(below(blue))) as f32
+    } else {
+        (4.0 + f64::from(below(green)) - f64::from(below(red))) as f32
+    };
+    let hue = ((f64::from(sixths) / 6.0 + 1.0) % 1.0) as f32;
+    let saturation = range / f32::from(most);
+    [(f64::from(hue) * 255.0) as u8, (f64::from(saturation) * 255.0) as u8, most]
+}
+
+/// Red, green and blue of an 8-bit hue, saturation and value.
+fn rgb([hue, saturation, value]: [u8; 3]) -> [u8; 3] {
+    if saturation == 0 {
+        return [value; 3];
+    }
+    let sixths = f64::from(hue) * 6.0 / 255.0;
+    let (sector, fraction) = (sixths.floor(), (sixths - sixths.floor()) as f32);
+    let saturation = (f64::from(saturation) / 255.0) as f32;
+    let scaled = |less: f64| (f64::from(value) * (1.0 - less)).round() as u8;
+    let (low, falling) = (scaled(saturation.into()), scaled((saturation * fraction).into()));
+    let rising = scaled(f64::from(saturation) * (1.0 - f64::from(fraction)));
+    match sector as u8 % 6 {
+        0 => [value, rising, low],
+        1 => [falling, value, low],
+        2 => [low, value, rising],
+        3 => [low, falling, value],
+        4 => [rising, low, value],
+        _ => [value, low, falling],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::decode;
+    use crate::seed::{self, Purpose};
+
+    /// `fixtures/make.py` made these of `photo.png` with Pillow.
+    #[test]
+    fn every_change_is_pillows() {
+        let photo = decode(include_bytes!("../fixtures/photo.png"), 3).unwrap();
+        let cases: [(Change, &[u8]); 6] = [
+            (Change::Brightness(1.3), include_bytes!("../fixtures/jitter_brightness.png")),
+            (Change::Brightness(0.7), include_bytes!("../fixtures/jitter_darkness.png")),
+            (Change::Contrast(1.4), include_bytes!("../fixtures/jitter_contrast.png")),
+            (Change::Saturation(0.6), include_bytes!("../fixtures/jitter_saturation.png")),
+            (Change::Hue(0.1), include_bytes!("../fixtures/jitter_hue.png")),
+            (Change::Hue(-0.07), include_bytes!("../fixtures/jitter_hue_back.png")),
+        ];
+        for (change, expected) in cases {
+            let mut found = photo.pixels.clone();
+            change.apply(&mut found, 3);
+            let expected = decode(expected, 3).unwrap().pixels;
+            let differing = found.iter().zip(&expected).filter(|(a, b)| a != b).count();
+            assert_eq!(differing, 0, "{change:?}: {differing} of {} values", found.len());
+        }
+    }
+
+    #[test]
+    fn strengths_bound_the_changes_and_the_seed_decides_them() {
+        let jitter = |jitter: ColorJitter, number: u64| {
+            let mut pixels = vec![100, 150, 50, 100, 150, 50];
+            jitter.apply(&mut pixels, 3, &mut seed::rng(Purpose::Augment, &[1, 0, number]));
+            pixels
+        };
+        assert_eq!(jitter(ColorJitter::default(), 1), [100, 150, 50, 100, 150, 50]);
+        assert_eq!(jitter(ColorJitter::strong(), 1), jitter(ColorJitter::strong(), 1));
+        assert_ne!(jitter(ColorJitter::strong(), 1), jitter(ColorJitter::strong(), 2));
+        let only = ColorJitter { brightness: 0.2, ..ColorJitter::default() };
+        let red: Vec<u8> = (0..200).map(|number| jitter(only, number)[0]).collect();
+        let (least, most) = (red.iter().min().unwrap(), red.iter().max().unwrap());
+        assert!((80..85).contains(least) && (116..=120).contains(most), "{least} to {most}");
+    }
+
+    #[test]
+    fn gray_images_have_no_colour_to_change() {
+        let mut pixels = vec![10, 200];
+        Change::Saturation(0.0).apply(&mut pixels, 1);
+        Change::Hue(0.3).apply(&mut pixels, 1);
+        assert_eq!(pixels, [10, 200]);
+        Change::Contrast(0.0).apply(&mut pixels, 1);
+        assert_eq!(pixels, [105, 105]);
+    }
+
+    #[test]
+    fn impossible_strengths_are_named() {
+        let message = |jitter: ColorJitter| jitter.validate().unwrap_err().to_string();
+        assert!(
+            message(ColorJitter { hue: 0.6, ..ColorJitter::default() })
+                .contains("color_jitter.hue is 0.6, expected 0 to")
+        );
+        assert!(message(ColorJitter { contrast: -1.0, ..ColorJitter::default() }).contains("contrast is -1"));
+        assert!(ColorJitter::weak().validate().is_ok() && ColorJitter::strong().validate().is_ok());
+    }
+}
