@@ -8,7 +8,7 @@ use burn::train::renderer::{MetricState, MetricsRenderer, tui::TuiMetricsRendere
 use ofa_train::{
     DamagedCheckpoint, EpochRecord, ShrinkObserver, ShrinkSchedule, ShrinkStage, StepNumbers, TrainError, WatchedRecord,
 };
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -106,9 +106,9 @@ impl ShrinkObserver for Dashboard<'_> {
 }
 
 /// One line for a log; the dashboard's screen is not open when it is used.
-#[allow(clippy::print_stdout, reason = "the console is where the progress of a binary goes")]
 pub fn say(line: &str) {
-    println!("{line}");
+    // A reader that closed the pipe (`| head`) is no reason to stop a run.
+    drop(writeln!(std::io::stdout(), "{line}"));
 }
 
 /// burn-train's terminal dashboard.

@@ -4,7 +4,7 @@ use burn::tensor::{Device, TensorData};
 use ofa_model::{Arch, SearchSpace, Supernet, SupernetConfig, read_state_dict, write_state_dict};
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn binary(path: &str, arguments: &[&str]) -> Output {
     Command::new(path).args(arguments).output().unwrap()
@@ -149,4 +149,12 @@ fn a_space_and_an_arch_are_shown() {
     assert!(said.contains("mb_conv k7 s1 32-192-32 hard_swish se +input"), "{said}");
     let said = failure(binary(print, &["--space", "small_mobilenet_v3", "--arch", "r28-k3e3"]));
     assert!(said.contains("number of stages"), "{said}");
+}
+
+#[test]
+fn a_reader_that_stops_early_is_no_error() {
+    let space = ["--space", "resnet50d", "--samples", "2000"];
+    let mut child = Command::new(env!("CARGO_BIN_EXE_print_space")).args(space).stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
 }
