@@ -79,15 +79,10 @@ impl RunDir {
     /// If it cannot be written; what was there before is intact.
     pub fn write(&self, name: &str, contents: &str) -> Result<()> {
         let path = self.path(name);
-        let write = || -> std::io::Result<()> {
-            if let Some(parent) = path.parent() {
-                fs::create_dir_all(parent)?;
-            }
-            let mut file = atomic_write_file::AtomicWriteFile::open(&path)?;
-            file.write_all(contents.as_bytes())?;
-            file.commit()
-        };
-        write().with_context(|| format!("cannot write {}", path.display()))
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        write_whole(&path, contents.as_bytes())
     }
 
     /// Writes `value` as JSON, whole or not at all.
@@ -112,6 +107,20 @@ impl RunDir {
         let bytes = writer.into_inner().map_err(|error| error.into_error())?;
         self.write(name, &String::from_utf8(bytes).context("CSV is UTF-8")?)
     }
+}
+
+/// Writes a file whole or not at all.
+///
+/// # Errors
+///
+/// If it cannot be written, with its name; what was there before is intact.
+pub fn write_whole(path: &Path, contents: &[u8]) -> Result<()> {
+    let write = || -> std::io::Result<()> {
+        let mut file = atomic_write_file::AtomicWriteFile::open(path)?;
+        file.write_all(contents)?;
+        file.commit()
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]

@@ -4,15 +4,14 @@
 //! Result:   counts by class and by sort of problem; the CSV has a line (path, problem) for everything broken; exit code
 //!           1 if anything is
 
-use anyhow::{Context, Result, bail};
-use atomic_write_file::AtomicWriteFile;
+use anyhow::{Result, bail};
 use clap::Parser;
 use experiments::dashboard::say;
+use experiments::run_dir::write_whole;
 use experiments::start;
 use indicatif::{ProgressBar, ProgressStyle};
 use ofa_data::{ImageCheck, check_images};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Reads every image of an ImageFolder once and says what is broken.
@@ -46,7 +45,7 @@ fn run(options: &Options) -> Result<()> {
     let check = check?;
     show(&check, options.classes);
     if let Some(path) = &options.out {
-        write_csv(&check, path).with_context(|| format!("cannot write {}", path.display()))?;
+        write_whole(path, &csv(&check)?)?;
     }
     if check.broken.is_empty() {
         return Ok(());
@@ -74,14 +73,12 @@ fn show(check: &ImageCheck, most: usize) {
     }
 }
 
-fn write_csv(check: &ImageCheck, path: &Path) -> Result<()> {
+/// A line (path, problem) for everything broken.
+fn csv(check: &ImageCheck) -> Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(["path", "problem"])?;
     for broken in &check.broken {
         writer.write_record([broken.path.to_string_lossy().as_ref(), &broken.problem])?;
     }
-    let bytes = writer.into_inner().map_err(|error| error.into_error())?;
-    let mut file = AtomicWriteFile::open(path)?;
-    file.write_all(&bytes)?;
-    Ok(file.commit()?)
+    Ok(writer.into_inner().map_err(|error| error.into_error())?)
 }

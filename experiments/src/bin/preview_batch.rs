@@ -8,10 +8,12 @@ use anyhow::{Context, Result, ensure};
 use burn::tensor::{Device, Tensor};
 use clap::Parser;
 use experiments::dashboard::say;
+use experiments::run_dir::write_whole;
 use experiments::start;
 use image::{Rgb, RgbImage};
 use ofa_data::{AugmentConfig, FashionMnist, Layout, Loader, LoaderConfig, Splits, View};
-use std::path::{Path, PathBuf};
+use std::io::Cursor;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Writes a contact sheet of a batch as the network sees it.
@@ -61,7 +63,9 @@ fn run(options: &Options) -> Result<()> {
     check_size(resolutions, options.images.min(set.len()), options.columns)?;
     let blocks = resolutions.iter().map(|&resolution| block(options, &splits, &augment, resolution));
     let sheet = sheet(&blocks.collect::<Result<Vec<_>>>()?, options.columns);
-    write(&sheet, &options.out).with_context(|| format!("cannot write {}", options.out.display()))?;
+    let mut png = Cursor::new(Vec::new());
+    sheet.write_to(&mut png, image::ImageFormat::Png)?;
+    write_whole(&options.out, png.get_ref())?;
     say(&format!("{} x {} pixels in {}", sheet.width(), sheet.height(), options.out.display()));
     Ok(())
 }
@@ -142,12 +146,4 @@ fn sheet(blocks: &[Vec<RgbImage>], columns: usize) -> RgbImage {
         top += side(block) * rows(block) + GAP;
     }
     sheet
-}
-
-fn write(sheet: &RgbImage, path: &Path) -> Result<()> {
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    sheet.write_to(&mut bytes, image::ImageFormat::Png)?;
-    let mut file = atomic_write_file::AtomicWriteFile::open(path)?;
-    std::io::Write::write_all(&mut file, bytes.get_ref())?;
-    Ok(file.commit()?)
 }
