@@ -52,7 +52,7 @@ fn main() -> Result<()> {
 
 fn noise(batch: usize, resolution: usize, device: &Device) -> ImageBatch {
     let images = Tensor::random([batch, 1, resolution, resolution], Distribution::Normal(0.0, 1.0), device);
-    ImageBatch { images, labels: Tensor::<1, Int>::zeros([batch], device) }
+    ImageBatch::new(images, Tensor::<1, Int>::zeros([batch], device))
 }
 
 fn step(supernet: &Supernet, arch: &Arch, batch: &ImageBatch) -> f64 {

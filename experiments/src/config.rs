@@ -3,7 +3,7 @@
 mod presets;
 
 use anyhow::{Context, Result, bail};
-use ofa_data::AugmentConfig;
+use ofa_data::{AugmentConfig, Interpolation, PrepareConfig, ReadConfig};
 use ofa_model::SearchSpace;
 use ofa_search::{LatencyConfig, MlpConfig};
 use ofa_train::{FineTune, Recipe, ShrinkRecipe};
@@ -49,8 +49,24 @@ pub struct DataConfig {
     /// Test images at most; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_images: Option<usize>,
+    /// How the images were re-encoded beforehand, if they were: their pixels are not those of the set they come from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepared: Option<PrepareConfig>,
+    /// How images are resized.
+    #[serde(default)]
+    pub interpolation: Interpolation,
+    /// Training batches made ahead of their use, in MiB at most.
+    #[serde(default = "default_prefetch_mib")]
+    pub prefetch_mib: usize,
+    /// How images are read: what is done about broken ones, how many stay in memory.
+    #[serde(default)]
+    pub read: ReadConfig,
     /// Random changes of training images.
     pub augment: AugmentConfig,
+}
+
+fn default_prefetch_mib() -> usize {
+    256
 }
 
 /// How the supernet is trained.

@@ -3,7 +3,7 @@
 use crate::config::{ExperimentConfig, TableConfig};
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
-use ofa_data::{FashionMnist, ImageSet, Layout, Loader, LoaderConfig, Splits, View};
+use ofa_data::{BrokenImage, FashionMnist, ImageSet, Layout, Loader, LoaderConfig, Splits, View};
 use ofa_train::Evaluator;
 
 /// Batches made ahead of their use.
@@ -30,6 +30,9 @@ impl Images {
             }
             Some(dir) => {
                 let layout = Layout::detect(dir)?;
+                if layout.preparation(dir)? != config.data.prepared {
+                    bail!("the images in {} were prepared otherwise than data.prepared says", dir.display());
+                }
                 (layout.load(dir, config.data.channels, config.seed)?, format!("{layout} {}", dir.display()))
             }
         };
@@ -45,6 +48,7 @@ impl Images {
                 expected.1
             );
         }
+        splits = splits.with_reading(config.data.read)?.with_interpolation(config.data.interpolation);
         let cut = |set: &ImageSet, most: Option<usize>| set.subset(most.unwrap_or(set.len()), config.seed);
         splits.train = cut(&splits.train, config.data.train_images);
         splits.test = cut(&splits.test, config.data.test_images);
@@ -66,7 +70,16 @@ impl Images {
             drop_last: true,
             prefetch: PREFETCH,
         };
-        Ok(Loader::new(self.splits.train.clone(), loader, self.splits.normalisation())?)
+        let loader = Loader::new(self.splits.train.clone(), loader, self.splits.normalisation())?;
+        Ok(loader.with_memory(config.data.prefetch_mib << 20))
+    }
+
+    /// The broken images that were met so far and skipped or shown in part.
+    pub fn broken(&self) -> Vec<BrokenImage> {
+        [&self.splits.train, &self.splits.validation, &self.splits.test]
+            .into_iter()
+            .flat_map(ImageSet::broken)
+            .collect()
     }
 
     /// Calibrates on training images, measures on validation images.

@@ -1,12 +1,13 @@
 //! What a run writes down besides its tables and subnets.
 
 use crate::config::ExperimentConfig;
-use crate::dashboard::KeepRecords;
+use crate::dashboard::{KeepRecords, say};
 use crate::images::Images;
 use crate::report::{Answer, PhaseTime, SpaceSummary, TablePoint, Watched};
 use crate::run_dir::RunDir;
 use anyhow::{Context, Result};
 use burn::module::Module;
+use ofa_data::BrokenImage;
 use ofa_model::{Arch, SearchSpace, Supernet};
 use ofa_search::{AccuracyTable, LatencyTable};
 use ofa_train::{EpochRecord, TrainError, WatchedRecord};
@@ -180,6 +181,31 @@ pub fn table_points(
         })
     };
     accuracy.rows().iter().map(point).collect()
+}
+
+/// `broken_images.csv`, a line (path, problem) for every image that was skipped or shown in part, and a message about it;
+/// nothing if there is none.
+///
+/// # Errors
+///
+/// If the file cannot be written.
+pub fn write_broken(dir: &RunDir, broken: &[BrokenImage]) -> Result<()> {
+    #[derive(Serialize)]
+    struct Row {
+        path: String,
+        problem: String,
+    }
+    if broken.is_empty() {
+        return Ok(());
+    }
+    let row = |image: &BrokenImage| Row {
+        path: image.path.to_string_lossy().into_owned(),
+        problem: image.problem.to_string(),
+    };
+    let file = "broken_images.csv";
+    dir.write_csv(file, broken.iter().map(row))?;
+    say(&format!("{} broken images were met, see {}", broken.len(), dir.path(file).display()));
+    Ok(())
 }
 
 /// `search/answers.csv`, and the best-so-far curve of every search.

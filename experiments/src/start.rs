@@ -7,7 +7,7 @@ use crate::tables::Interrupted;
 use crate::{device, environment};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use ofa_data::{AugmentConfig, Layout};
+use ofa_data::Layout;
 use ofa_train::TrainError;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -27,8 +27,8 @@ pub struct Options {
     /// A configuration file in place of a preset; every run directory holds a complete one
     #[arg(long, conflicts_with = "preset")]
     config: Option<PathBuf>,
-    /// Images in place of the embedded Fashion-MNIST: an ImageFolder (train/CLASS/*, val/CLASS/*), the binary files of
-    /// CIFAR-10 or CIFAR-100, or the .gz files of Fashion-MNIST
+    /// Images in place of the embedded Fashion-MNIST: an ImageFolder (train/CLASS/*, val/CLASS/*), ImageNet as it is handed
+    /// out, WebDataset shards, the binary files of CIFAR-10 or CIFAR-100, or the .gz files of Fashion-MNIST
     #[arg(long)]
     data: Option<PathBuf>,
     /// Channels of the images of --data: 1 (gray) or 3 (colour)
@@ -85,8 +85,8 @@ fn configure(options: &Options) -> Result<ExperimentConfig> {
         let layout = Layout::detect(data)?;
         config.data.dir = Some(data.clone());
         config.data.channels = options.channels;
-        config.data.augment =
-            if layout.is_small() { AugmentConfig::small_images() } else { AugmentConfig::photographs() };
+        config.data.augment = layout.augmentation();
+        config.data.prepared = layout.preparation(data)?;
         config.space.image_channels = options.channels;
         config.space.classes = layout.classes(data)?;
     }

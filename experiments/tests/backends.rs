@@ -27,10 +27,8 @@ fn batch(size: usize, device: &Device) -> ImageBatch {
     let pixel = |i: usize| ((i * 7919 + i / 13 * 104_729) % 1009) as f32 / 504.5 - 1.0;
     let shape = [8, 3, size, size];
     let pixels = (0..shape.iter().product()).map(pixel).collect();
-    ImageBatch {
-        images: Tensor::from_data(TensorData::new(pixels, shape), device),
-        labels: Tensor::from_ints([3, 1, 4, 1, 5, 9, 2, 6], device),
-    }
+    let images = Tensor::from_data(TensorData::new(pixels, shape), device);
+    ImageBatch::new(images, Tensor::from_ints([3, 1, 4, 1, 5, 9, 2, 6], device))
 }
 
 fn supernet(space: &SearchSpace, device: &Device) -> Supernet {

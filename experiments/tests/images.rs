@@ -44,7 +44,7 @@ fn a_sound_folder_passes_and_a_broken_one_is_listed() {
 
     let output = check(&[temporary.path().to_str().unwrap()]);
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.code() == Some(1) && error.contains("train not found"), "{error}");
+    assert!(output.status.code() == Some(1) && error.contains("no known layout of labelled images"), "{error}");
 }
 
 #[test]

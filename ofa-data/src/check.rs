@@ -1,32 +1,36 @@
-//! Reading every image of a folder once, to know what is broken before a training finds it.
+//! Reading every image of a set once, to know what is broken before a training finds it.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-use crate::ImageFolder;
 use crate::error::{DataError, ImageProblem};
-use crate::image_folder::{PARTS, class_names, images_of};
-use crate::index::read_image;
+use crate::layout::Layout;
+use crate::layout::image_folder::{ImageFolder, PARTS, class_names, images_of};
+use crate::set::ImageSet;
+use crate::source::Source;
+use crate::source::files::ImageFiles;
+use crate::split::Parts;
+use crate::view::augment::Framing;
 
-/// What reading every image of an ImageFolder found.
+/// What reading every image of a set found.
 #[derive(Debug, Clone, Default)]
 pub struct ImageCheck {
-    /// Files of every class of every part, in their order.
+    /// Images of every class of every part, in their order.
     pub classes: Vec<CheckedClass>,
-    /// What is wrong, by path. Empty if the folder is sound.
+    /// What is wrong, by path. Empty if the set is sound.
     pub broken: Vec<BrokenPath>,
 }
 
-/// The files of a class directory.
+/// The images of a class in a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckedClass {
     /// `train`, `val` or `test`.
     pub part: String,
     /// Name of the class.
     pub class: String,
-    /// Image files, broken ones included.
+    /// Images, broken ones included.
     pub images: usize,
     /// Broken ones among them.
     pub broken: usize,
@@ -44,7 +48,7 @@ pub struct BrokenPath {
 }
 
 impl ImageCheck {
-    /// Number of image files.
+    /// Number of images.
     pub fn images(&self) -> usize {
         self.classes.iter().map(|class| class.images).sum()
     }
@@ -63,52 +67,94 @@ impl ImageCheck {
     }
 }
 
-/// Reads and decodes every image of the ImageFolder `dir`, on all cores.
+/// Reads and decodes every image of `dir`, a set of JPEG and PNG images in any layout, on all cores.
 ///
-/// `on_progress` is told how many of how many files are read, from any thread. A broken file or an empty class is part
-/// of the result, and so is what keeps [`ImageFolder::load`] from using the folder.
+/// `on_progress` is told how many of how many images are read, from any thread. A broken image or an empty class directory
+/// is part of the result, and so is what keeps [`Layout::load`] from using an ImageFolder.
 ///
 /// # Errors
 ///
-/// If there is no `train` directory with classes, or a part cannot be listed.
+/// If there is no such set, or it cannot be listed.
 pub fn check_images(dir: &Path, on_progress: impl Fn(usize, usize) + Sync) -> Result<ImageCheck, DataError> {
     let mut check = ImageCheck::default();
-    let mut files: Vec<(usize, Box<Path>)> = Vec::new();
+    let layout = Layout::detect(dir)?;
+    let sets = match layout {
+        Layout::ImageFolder => list_folder(dir, &mut check)?,
+        _ => list_parts(layout.parts(dir, 3)?, &mut check),
+    };
+    let (read, total) = (AtomicUsize::new(0), check.images());
+    for set in sets {
+        let problem_of = |i: usize| {
+            let problem = set.images.get(i).err();
+            on_progress(1 + read.fetch_add(1, Ordering::Relaxed), total);
+            Some((set.first_class + set.images.label(i), broken_image(problem?)))
+        };
+        let problems: Vec<(usize, BrokenPath)> = (0..set.images.len()).into_par_iter().filter_map(problem_of).collect();
+        for (class, problem) in problems {
+            check.classes[class].broken += 1;
+            check.broken.push(problem);
+        }
+    }
+    check.broken.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(check)
+}
+
+/// Images to be read; the class of label 0 is `first_class` among the checked ones.
+struct Listed {
+    images: ImageSet,
+    first_class: usize,
+}
+
+/// The images of an ImageFolder that can be listed; what cannot be is noted.
+fn list_folder(dir: &Path, check: &mut ImageCheck) -> Result<Vec<Listed>, DataError> {
+    let mut sets = Vec::new();
     for part in PARTS.iter().filter(|&&part| part == "train" || dir.join(part).exists()) {
-        for class in class_names(&dir.join(part))? {
-            let listing = images_of(dir, &Path::new(part).join(&class), 0);
+        let (first_class, mut files) = (check.classes.len(), Vec::new());
+        for (label, class) in class_names(&dir.join(part))?.into_iter().enumerate() {
+            let listing = images_of(dir, &Path::new(part).join(&class), label as u32);
             let found = listing.unwrap_or_else(|error| {
                 check.broken.push(broken_directory(dir.join(part).join(&class), &error));
                 Vec::new()
             });
-            let class = class.to_string_lossy().into_owned();
-            let images = found.len();
-            files.extend(found.into_iter().map(|file| (check.classes.len(), file.path)));
+            let (class, images) = (class.to_string_lossy().into_owned(), found.len());
             check.classes.push(CheckedClass { part: (*part).to_owned(), class, images, broken: 0 });
+            files.extend(found);
         }
+        let source = Source::encoded(ImageFiles { root: dir.to_owned(), files }, 3);
+        sets.push(Listed { images: ImageSet::new(source, Framing::CenterCrop), first_class });
     }
-    let read = AtomicUsize::new(0);
-    let problems: Vec<(usize, BrokenPath)> = files
-        .par_iter()
-        .filter_map(|(class, path)| {
-            let path = dir.join(path);
-            let problem = read_image(&path, 3).err();
-            on_progress(1 + read.fetch_add(1, Ordering::Relaxed), files.len());
-            problem.map(|problem| (*class, broken_file(path, &problem)))
-        })
-        .collect();
-    for (class, problem) in problems {
-        check.classes[class].broken += 1;
-        check.broken.push(problem);
-    }
-    if let Err(error) = ImageFolder::load(dir, 3, 0) {
+    if let Err(error) = ImageFolder::parts(dir, 3) {
         let unusable = broken_directory(dir.to_owned(), &error);
         if !check.broken.iter().any(|broken| broken.problem == unusable.problem) {
             check.broken.push(unusable);
         }
     }
-    check.broken.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(check)
+    Ok(sets)
+}
+
+/// The images of a set whose listing is whole.
+fn list_parts(parts: Parts, check: &mut ImageCheck) -> Vec<Listed> {
+    let Parts { train, val, test, classes } = parts;
+    let mut sets = Vec::new();
+    for (part, images) in PARTS.iter().zip([Some(train), Some(val), test]) {
+        let Some(images) = images else { continue };
+        let first_class = check.classes.len();
+        let class = |class: &String| {
+            let (part, class) = ((*part).to_owned(), class.clone());
+            CheckedClass { part, class, images: 0, broken: 0 }
+        };
+        check.classes.extend(classes.iter().map(class));
+        (0..images.len()).for_each(|i| check.classes[first_class + images.label(i)].images += 1);
+        sets.push(Listed { images, first_class });
+    }
+    sets
+}
+
+fn broken_image(error: DataError) -> BrokenPath {
+    match error {
+        DataError::Image { path, problem } => broken_file(path, &problem),
+        other => BrokenPath { path: PathBuf::new(), sort: "other", problem: other.to_string() },
+    }
 }
 
 fn broken_file(path: PathBuf, problem: &ImageProblem) -> BrokenPath {
@@ -128,6 +174,7 @@ fn broken_directory(path: PathBuf, error: &DataError) -> BrokenPath {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::archive::samples::tar_of;
     use std::fs;
 
     const PNG: &[u8] = include_bytes!("../fixtures/photo.png");
@@ -193,6 +240,19 @@ mod tests {
         let check = check_images(dir.path(), |_, _| ()).unwrap();
         assert_eq!(check.sorts(), [("class without images", 1)]);
         let error = check_images(&dir.path().join("val"), |_, _| ()).unwrap_err().to_string();
-        assert!(error.contains("train not found"), "{error}");
+        assert!(error.contains("no known layout"), "{error}");
+    }
+
+    #[test]
+    fn archives_are_checked_image_by_image() {
+        let dir = tempfile::tempdir().unwrap();
+        let cut = &JPEG[..JPEG.len() / 2];
+        let train = tar_of(&[("a.jpg", JPEG), ("a.cls", b"1"), ("b.jpg", cut), ("b.cls", b"0")]);
+        fs::write(dir.path().join("train-0.tar"), train).unwrap();
+        fs::write(dir.path().join("val-0.tar"), tar_of(&[("c.png", PNG), ("c.cls", b"1")])).unwrap();
+        let check = check_images(dir.path(), |_, _| ()).unwrap();
+        let counts: Vec<_> = check.classes.iter().map(|c| (&*c.part, &*c.class, c.images, c.broken)).collect();
+        assert_eq!(counts, [("train", "0", 1, 1), ("train", "1", 1, 0), ("val", "0", 0, 0), ("val", "1", 1, 0)]);
+        assert!(check.broken[0].path.ends_with("train-0.tar/b.jpg"), "{:?}", check.broken);
     }
 }

@@ -1,12 +1,16 @@
 //! From the bytes of an image file to pixels.
 
+pub(crate) mod jpeg;
+pub(crate) mod picture;
+#[cfg(feature = "turbo")]
+mod turbo;
+
 use std::io::Cursor;
 
 use image::codecs::png::PngDecoder;
 use image::{DynamicImage, ImageDecoder};
 
 use crate::error::ImageProblem;
-use crate::jpeg;
 
 /// Images with more pixels are refused before memory is set aside for them: a forged header must not
 /// bring the process down. The largest photograph of ImageNet has 61 million.
@@ -39,17 +43,46 @@ pub struct Image {
 /// # Panics
 /// If `channels` is neither 1 nor 3.
 pub fn decode(bytes: &[u8], channels: usize) -> Result<Image, ImageProblem> {
-    assert!(matches!(channels, 1 | 3), "channels is {channels}, expected 1 or 3");
-    let image = if bytes.starts_with(jpeg::SIGNATURE) {
-        jpeg::decode(bytes)
+    Ok(decode_as_stored(bytes, Damage::Refuse)?.with_channels(channels))
+}
+
+/// What to do about damage inside an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Damage {
+    /// It is an error.
+    Refuse,
+    /// A JPEG is decoded as far as it goes, and filled with something from there on.
+    Show,
+}
+
+/// Decodes to gray what is stored in gray, anything else to RGB.
+pub(crate) fn decode_as_stored(bytes: &[u8], damage: Damage) -> Result<Image, ImageProblem> {
+    if bytes.starts_with(jpeg::SIGNATURE) {
+        decode_jpeg(bytes, damage)
     } else if bytes.starts_with(PNG_SIGNATURE) {
         decode_png(bytes)
     } else if bytes.is_empty() {
         Err(ImageProblem::Empty)
     } else {
         Err(ImageProblem::UnknownFormat(bytes[..bytes.len().min(8)].to_vec()))
-    }?;
-    Ok(image.with_channels(channels))
+    }
+}
+
+#[cfg(not(feature = "turbo"))]
+fn decode_jpeg(bytes: &[u8], damage: Damage) -> Result<Image, ImageProblem> {
+    jpeg::decode(bytes, damage)
+}
+
+#[cfg(feature = "turbo")]
+fn decode_jpeg(bytes: &[u8], damage: Damage) -> Result<Image, ImageProblem> {
+    if damage == Damage::Refuse
+        && let Ok(Some(image)) = turbo::decode(bytes)
+    {
+        return Ok(image);
+    }
+    // What libjpeg-turbo cannot do or complains about is up to the other decoder: a set must not be sound with one and
+    // broken with the other.
+    jpeg::decode(bytes, damage)
 }
 
 fn decode_png(bytes: &[u8]) -> Result<Image, ImageProblem> {
@@ -73,7 +106,11 @@ pub(crate) fn check_size(width: usize, height: usize) -> Result<(), ImageProblem
 
 impl Image {
     /// The same image in 1 (gray) or 3 (RGB) channels.
+    ///
+    /// # Panics
+    /// If `channels` is neither.
     pub(crate) fn with_channels(mut self, channels: usize) -> Self {
+        assert!(matches!(channels, 1 | 3), "channels is {channels}, expected 1 or 3");
         self.pixels = match (self.channels, channels) {
             (3, 1) => self.pixels.chunks_exact(3).map(luma).collect(),
             (1, 3) => self.pixels.iter().flat_map(|&value| [value; 3]).collect(),
@@ -94,6 +131,7 @@ pub(crate) fn luma(rgb: &[u8]) -> u8 {
 mod tests {
     use super::*;
     use image::{ImageBuffer, ImageFormat, Luma, Rgb, Rgba};
+    use proptest::prelude::*;
 
     macro_rules! fixture {
         ($name:literal) => {
@@ -125,6 +163,7 @@ mod tests {
             ("rgb", fixture!("gradient_rgb.jpg")),
             ("progressive", fixture!("gradient_progressive.jpg")),
             ("cmyk", fixture!("gradient_cmyk.jpg")),
+            ("ycck", fixture!("gradient_ycck.jpg")),
         ] {
             for channels in [1, 3] {
                 let image = decode(bytes, channels).unwrap();
@@ -156,6 +195,29 @@ mod tests {
         let deep = vec![0u16, 257, 0x7fff, 0xffff];
         let deep = ImageBuffer::<Luma<u16>, _>::from_raw(4, 1, deep).unwrap();
         assert_eq!(decode(&png(deep), 1).unwrap().pixels, [0, 1, 127, 255]);
+    }
+
+    #[test]
+    fn palettes_become_colours() {
+        // Pixel (0, 0) is red, (1, 0) is (1, 2, 3): a PNG of two indices.
+        let palette = fixture!("palette.png");
+        assert_eq!(decode(palette, 3).unwrap().pixels, [255, 0, 0, 1, 2, 3]);
+    }
+
+    proptest! {
+        #[test]
+        fn flipped_bits_are_errors_or_pictures_of_some_size_but_never_panics(at in 0usize..735, bit in 0u8..8) {
+            for file in [fixture!("gradient_rgb.jpg"), fixture!("gradient_progressive.jpg"), fixture!("photo.png")] {
+                let mut flipped = file.to_vec();
+                let at = at * file.len() / 735;
+                flipped[at] ^= 1 << bit;
+                for damage in [Damage::Refuse, Damage::Show] {
+                    if let Ok(image) = decode_as_stored(&flipped, damage) {
+                        prop_assert_eq!(image.pixels.len(), image.width * image.height * image.channels);
+                    }
+                }
+            }
+        }
     }
 
     #[test]

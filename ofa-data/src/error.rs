@@ -1,7 +1,9 @@
 //! What can go wrong with image data, as data.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::layout::imagenet::DevkitProblem;
 
 /// Why a labelled image set could not be read or served.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +69,75 @@ pub enum DataError {
         /// What is wrong with it.
         problem: ImageProblem,
     },
+    /// More images are broken than may be skipped.
+    #[error(
+        "{broken} of {images} images are broken, more than the fraction {max_fraction} that may be skipped; the last one is \
+         {path}: {problem}"
+    )]
+    TooManyBroken {
+        /// Broken images so far.
+        broken: usize,
+        /// Images of the set.
+        images: usize,
+        /// Share of them that may be broken.
+        max_fraction: f64,
+        /// The last broken one.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: ImageProblem,
+    },
+    /// All images of a batch are broken.
+    #[error("all {images} images of batch {batch} are broken and skipped: use larger batches or mend the images")]
+    NothingLeft {
+        /// Index of the batch in its epoch.
+        batch: usize,
+        /// Number of its images.
+        images: usize,
+    },
+    /// A tar file that cannot be listed to its end.
+    #[error("{path}: not a whole tar archive: {reason}", path = .path.display())]
+    Archive {
+        /// The archive; inside another one, both names.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
+    /// What says the classes of images is not as it should be.
+    #[error("{path}: {problem}", path = .path.display())]
+    Labels {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and where.
+        problem: String,
+    },
+    /// The operating system refused to write something.
+    #[error("cannot write {path}")]
+    Write {
+        /// What was being written.
+        path: PathBuf,
+        /// Why the operating system refused.
+        source: io::Error,
+    },
+    /// Images that are not all prepared.
+    #[error("the preparation in {path} is unfinished: give the same command again to go on with it")]
+    UnfinishedPreparation {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A directory that holds images that were prepared otherwise.
+    #[error("{path} is of other images or settings: name another directory, or remove this one")]
+    OtherPreparation {
+        /// What says how the images there were prepared.
+        path: PathBuf,
+    },
+    /// The development kit of ImageNet is not as it should be.
+    #[error("{path}: {problem}", path = .path.display())]
+    Devkit {
+        /// The kit.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: DevkitProblem,
+    },
     /// A directory that should hold one directory a class holds none.
     #[error("{directory}: no class directories, expected {directory}/<class>/<image>", directory = .directory.display())]
     NoClasses {
@@ -123,6 +194,14 @@ impl DataError {
     pub(crate) fn invalid(name: &'static str, value: impl ToString, expected: impl Into<String>) -> Self {
         let (value, expected) = (value.to_string(), expected.into());
         Self::Invalid { name, value, expected }
+    }
+
+    /// The same error, of an archive of this name inside the one it was met in.
+    pub(crate) fn within(self, name: &Path) -> Self {
+        match self {
+            Self::Archive { path, reason } => Self::Archive { path: path.join(name), reason },
+            other => other,
+        }
     }
 }
 
@@ -213,6 +292,20 @@ pub enum ImageProblem {
     /// The file cannot be opened or read.
     #[error("cannot be read: {0}")]
     Unreadable(String),
+    /// The file is not the one that was listed.
+    #[error("changed since it was listed: {found} bytes, it had {listed}")]
+    Changed {
+        /// Bytes when it was listed.
+        listed: u64,
+        /// Bytes now, counted no further than one beyond `listed` if it grew while it was read.
+        found: u64,
+    },
+    /// The archive of the image is not the one that was listed.
+    #[error("its archive changed since it was listed")]
+    ArchiveChanged,
+    /// The decoder has a bug.
+    #[error("the decoder panicked: {0}")]
+    Panicked(String),
     /// The file has no bytes.
     #[error("empty file")]
     Empty,
@@ -259,6 +352,8 @@ impl ImageProblem {
         match self {
             Self::NotAFile => "not a regular file",
             Self::Unreadable(_) => "unreadable",
+            Self::Changed { .. } | Self::ArchiveChanged => "changed",
+            Self::Panicked(_) => "decoder panicked",
             Self::Empty => "empty file",
             Self::UnknownFormat(_) => "neither JPEG nor PNG",
             Self::TooLarge { .. } => "too large",

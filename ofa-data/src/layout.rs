@@ -1,14 +1,30 @@
 //! Which layout a directory of labelled images has.
 
+pub(crate) mod cifar;
+pub(crate) mod fashion_mnist;
+pub(crate) mod idx;
+pub(crate) mod image_folder;
+pub(crate) mod imagenet;
+pub(crate) mod prepared;
+pub(crate) mod web_dataset;
+
 use std::fmt;
 use std::path::Path;
 
+use cifar::Cifar;
+use fashion_mnist::FashionMnist;
+use image_folder::{ImageFolder, class_names};
+use imagenet::ImageNet;
+use prepared::PreparedSet;
+use web_dataset::WebDataset;
+
 use crate::error::DataError;
-use crate::image_folder::class_names;
-use crate::{Cifar, FashionMnist, ImageFolder, Splits};
+use crate::prepare::PrepareConfig;
+use crate::split::{Parts, Splits};
+use crate::view::augment::AugmentConfig;
 
 /// A layout of labelled images that can be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Layout {
     /// The four gzipped IDX files of Fashion-MNIST.
     FashionMnist,
@@ -16,6 +32,12 @@ pub enum Layout {
     Cifar(Cifar),
     /// `train/<class>/*`, `val/<class>/*` and, optionally, `test/<class>/*`.
     ImageFolder,
+    /// ImageNet as Kaggle or its makers hand it out.
+    ImageNet(ImageNet),
+    /// What [`prepare_images`](crate::prepare_images) wrote.
+    Prepared,
+    /// Tar files of images and labels.
+    WebDataset,
 }
 
 impl Layout {
@@ -34,27 +56,54 @@ impl Layout {
         if let Some(set) = Cifar::in_directory(dir) {
             return Ok(Self::Cifar(set));
         }
-        if dir.join("train").is_dir() {
-            return Ok(Self::ImageFolder);
+        if PreparedSet::is_in(dir) {
+            return Ok(Self::Prepared);
         }
-        Err(DataError::UnknownLayout { directory: dir.to_owned() })
+        if WebDataset::is_in(dir) {
+            return Ok(Self::WebDataset);
+        }
+        match ImageNet::in_directory(dir)? {
+            Some(files) if !files.is_image_folder(dir) => Ok(Self::ImageNet(files)),
+            // An ImageFolder that lacks something says so when it is read.
+            _ if dir.join("train").is_dir() => Ok(Self::ImageFolder),
+            _ => Err(DataError::UnknownLayout { directory: dir.to_owned() }),
+        }
     }
 
-    /// Whether its images are small pictures of single objects, not photographs of any size.
-    pub fn is_small(self) -> bool {
-        !matches!(self, Self::ImageFolder)
+    /// How training images are changed at random unless told otherwise: small pictures of single objects and photographs of
+    /// any size want different things.
+    pub fn augmentation(&self) -> AugmentConfig {
+        match self {
+            Self::FashionMnist | Self::Cifar(_) => AugmentConfig::small_images(),
+            Self::ImageFolder | Self::ImageNet(_) | Self::Prepared | Self::WebDataset => AugmentConfig::photographs(),
+        }
     }
 
-    /// Number of classes of the images of `dir`, without reading them.
+    /// How the images of `dir` were re-encoded by [`prepare_images`](crate::prepare_images), if they were.
+    ///
+    /// # Errors
+    ///
+    /// If what says so cannot be read.
+    pub fn preparation(&self, dir: &Path) -> Result<Option<PrepareConfig>, DataError> {
+        match self {
+            Self::Prepared => Ok(Some(PreparedSet::read(dir)?.config)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Number of classes of the images of `dir`, without reading the images.
     ///
     /// # Errors
     ///
     /// If what tells the classes cannot be read.
-    pub fn classes(self, dir: &Path) -> Result<usize, DataError> {
+    pub fn classes(&self, dir: &Path) -> Result<usize, DataError> {
         match self {
             Self::FashionMnist => Ok(FashionMnist::CLASSES.len()),
             Self::Cifar(set) => Ok(set.class_names(dir)?.len()),
             Self::ImageFolder => Ok(class_names(&dir.join("train"))?.len()),
+            Self::ImageNet(files) => Ok(files.classes()?.len()),
+            Self::Prepared => Ok(PreparedSet::read(dir)?.classes.len()),
+            Self::WebDataset => Ok(WebDataset::parts(dir, 3)?.classes.len()),
         }
     }
 
@@ -64,12 +113,33 @@ impl Layout {
     /// # Errors
     ///
     /// As the layouts' own `load`.
-    pub fn load(self, dir: &Path, channels: usize, seed: u64) -> Result<Splits, DataError> {
+    pub fn load(&self, dir: &Path, channels: usize, seed: u64) -> Result<Splits, DataError> {
         match self {
             Self::FashionMnist if channels == 1 => FashionMnist::load(dir, seed),
             Self::FashionMnist => Err(DataError::invalid("channels", channels, "1: Fashion-MNIST is gray")),
             Self::Cifar(set) => set.load(dir, channels, seed),
-            Self::ImageFolder => ImageFolder::load(dir, channels, seed),
+            Self::ImageFolder | Self::ImageNet(_) | Self::Prepared | Self::WebDataset => {
+                self.parts(dir, channels)?.split(channels, seed)
+            }
+        }
+    }
+
+    /// The parts of the images of `dir` as they were published.
+    ///
+    /// # Errors
+    ///
+    /// As the layouts' own `load`; [`DataError::Invalid`] for a layout that keeps its images in memory.
+    pub(crate) fn parts(&self, dir: &Path, channels: usize) -> Result<Parts, DataError> {
+        match self {
+            Self::FashionMnist | Self::Cifar(_) => Err(DataError::invalid(
+                "layout",
+                self,
+                "one of JPEG and PNG images: these are few and small, and read at once",
+            )),
+            Self::ImageFolder => ImageFolder::parts(dir, channels),
+            Self::ImageNet(files) => files.parts(channels),
+            Self::Prepared => PreparedSet::parts(dir, channels),
+            Self::WebDataset => WebDataset::parts(dir, channels),
         }
     }
 }
@@ -81,6 +151,9 @@ impl fmt::Display for Layout {
             Self::Cifar(Cifar::Ten) => "CIFAR-10",
             Self::Cifar(Cifar::Hundred) => "CIFAR-100",
             Self::ImageFolder => "ImageFolder",
+            Self::ImageNet(_) => "ImageNet",
+            Self::Prepared => "prepared images",
+            Self::WebDataset => "WebDataset",
         })
     }
 }
@@ -99,6 +172,8 @@ mod tests {
         let error = Layout::detect(&dir.path().join("nothing")).unwrap_err().to_string();
         assert!(error.contains("nothing not found"), "{error}");
         std::fs::create_dir(dir.path().join("train")).unwrap();
+        assert_eq!(Layout::detect(dir.path()).unwrap(), Layout::ImageFolder);
+        std::fs::create_dir_all(dir.path().join("val/cat")).unwrap();
         assert_eq!(Layout::detect(dir.path()).unwrap(), Layout::ImageFolder);
         std::fs::write(dir.path().join("train.bin"), "").unwrap();
         assert_eq!(Layout::detect(dir.path()).unwrap(), Layout::Cifar(Cifar::Hundred));

@@ -32,38 +32,40 @@
 //! # Ok::<(), ofa_data::DataError>(())
 //! ```
 
-mod augment;
-mod batch;
-mod canvas;
+mod broken;
+mod cache;
 mod check;
-mod cifar;
 mod decode;
 mod error;
-mod fashion_mnist;
-mod idx;
-mod image_folder;
-mod index;
-mod jitter;
-mod jpeg;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod layout;
 mod loader;
-mod normalise;
-mod plan;
-mod prefetch;
+mod prepare;
 mod seed;
+mod set;
+mod source;
 mod split;
+mod view;
 
-pub use augment::{AugmentConfig, Framing, Geometry, RandomErasing, View};
-pub use batch::ImageBatch;
+pub use broken::{BrokenImage, BrokenImages};
 pub use check::{BrokenPath, CheckedClass, ImageCheck, check_images};
-pub use cifar::Cifar;
 pub use decode::{Image, decode};
 pub use error::{CifarProblem, DataError, IdxProblem, ImageProblem};
-pub use fashion_mnist::FashionMnist;
-pub use image_folder::ImageFolder;
-pub use index::ImageSet;
-pub use jitter::ColorJitter;
 pub use layout::Layout;
+pub use layout::cifar::Cifar;
+pub use layout::fashion_mnist::FashionMnist;
+pub use layout::image_folder::ImageFolder;
+pub use layout::imagenet::{DevkitProblem, ImageNet, MatProblem};
+pub use layout::prepared::PreparedSet;
+pub use layout::web_dataset::WebDataset;
+pub use loader::batch::ImageBatch;
 pub use loader::{EpochBatches, Loader, LoaderConfig, evaluation_batches};
-pub use normalise::Normalisation;
+pub use prepare::{PrepareConfig, PrepareReport, prepare_images};
+pub use set::{ImageSet, ReadConfig};
 pub use split::Splits;
+pub use view::augment::{AugmentConfig, Framing, Geometry, RandomErasing, View};
+pub use view::canvas::Interpolation;
+pub use view::jitter::ColorJitter;
+pub use view::mixup::Mixup;
+pub use view::normalise::Normalisation;

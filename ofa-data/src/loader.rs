@@ -1,17 +1,21 @@
 //! Batches of an image set, epoch by epoch, prepared ahead by a thread.
 
+pub(crate) mod batch;
+pub(crate) mod plan;
+pub(crate) mod prefetch;
+
 use std::sync::Arc;
 
 use burn::tensor::Device;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::augment::View;
-use crate::batch::{HostBatch, ImageBatch};
 use crate::error::DataError;
-use crate::index::ImageSet;
-use crate::normalise::Normalisation;
-use crate::plan::Plan;
-use crate::prefetch::{Prefetch, Stop};
+use crate::loader::batch::{HostBatch, ImageBatch};
+use crate::loader::plan::{Plan, Shard};
+use crate::loader::prefetch::{Ahead, Prefetch, Stop};
+use crate::set::ImageSet;
+use crate::view::augment::View;
+use crate::view::normalise::Normalisation;
 
 /// How a [`Loader`] serves its set.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,9 +28,12 @@ pub struct LoaderConfig {
     pub view: View,
     /// Whether a last, smaller batch is left out.
     pub drop_last: bool,
-    /// Batches that may be ready ahead of their use, at least 1.
+    /// Batches that may be ready ahead of their use, at least 1; fewer if they do not fit ([`Loader::with_memory`]).
     pub prefetch: usize,
 }
+
+/// Bytes of the batches ahead of their use, unless [`Loader::with_memory`] says otherwise.
+const MEMORY: usize = 256 << 20;
 
 /// Serves an image set in batches.
 ///
@@ -37,6 +44,7 @@ pub struct LoaderConfig {
 pub struct Loader {
     plan: Arc<Plan>,
     pool: Option<Arc<ThreadPool>>,
+    memory: usize,
 }
 
 /// The rest of an epoch, in batches; see [`Loader::epoch`].
@@ -73,7 +81,7 @@ impl Loader {
         if let View::Train(augment) = &config.view {
             augment.validate()?;
         }
-        Ok(Self { plan: Arc::new(Plan::new(set, config, normalisation)), pool: None })
+        Ok(Self { plan: Arc::new(Plan::new(set, config, normalisation)), pool: None, memory: MEMORY })
     }
 
     /// Prepares batches on `threads` threads of its own, instead of rayon's global ones which it shares
@@ -91,10 +99,52 @@ impl Loader {
         Ok(self)
     }
 
+    /// Lets the batches that are ready ahead of their use take at most `bytes` together, in place of 256 MiB; one batch is
+    /// always allowed.
+    pub fn with_memory(mut self, bytes: usize) -> Self {
+        self.memory = bytes;
+        self
+    }
+
+    /// Serves the part of `rank` among `ranks` loaders of equal configuration: together, batch by batch, they give what one
+    /// loader with batches `ranks` times as large gives. With `drop_last` all have the same number of batches.
+    ///
+    /// # Errors
+    /// [`DataError::Invalid`] if `rank` is not below `ranks`, or the set cannot fill a batch a rank with `drop_last`.
+    pub fn with_shard(mut self, rank: usize, ranks: usize) -> Result<Self, DataError> {
+        if rank >= ranks {
+            return Err(DataError::invalid("rank", rank, format!("below the number of ranks, {ranks}")));
+        }
+        let plan = Plan::clone(&self.plan).with_shard(Shard { rank, ranks });
+        if plan.config.drop_last && plan.batches() == 0 {
+            let expected = format!("at least {} to fill a batch a rank", plan.config.batch_size * ranks);
+            return Err(DataError::invalid("number of images", plan.set.len(), expected));
+        }
+        self.plan = Arc::new(plan);
+        Ok(self)
+    }
+
     /// Number of batches of an epoch.
     pub fn batches_per_epoch(&self) -> usize {
-        let (images, size) = (self.plan.set.len(), self.plan.config.batch_size);
-        if self.plan.config.drop_last { images / size } else { images.div_ceil(size) }
+        self.plan.batches()
+    }
+
+    /// Batch number `batch` of `epoch` at `resolution` pixels, made now: what [`Loader::epoch`] gives at this index.
+    ///
+    /// # Errors
+    /// If an image cannot be read.
+    ///
+    /// # Panics
+    /// If there is no such batch or `resolution` is 0.
+    pub fn batch(&self, epoch: u64, batch: usize, resolution: usize, device: &Device) -> Result<ImageBatch, DataError> {
+        let batches = self.batches_per_epoch();
+        assert!(batch < batches, "batch {batch} of an epoch of {batches}");
+        let make = || self.plan.batch(&self.plan.order(epoch), epoch, batch, resolution, &Stop::default());
+        let made = match &self.pool {
+            Some(pool) => pool.install(make),
+            None => make(),
+        };
+        Ok(made?.into_device(device))
     }
 
     /// The batches of `epoch` from index `start_batch` on, at the resolution, in pixels, that
@@ -111,12 +161,17 @@ impl Loader {
     /// start a thread.
     pub fn epoch<F>(&self, epoch: u64, start_batch: usize, resolution: F, device: &Device) -> EpochBatches
     where
-        F: Fn(usize) -> usize + Send + 'static,
+        F: Fn(usize) -> usize + Send + Sync + 'static,
     {
         let batches = self.batches_per_epoch();
         assert!(start_batch <= batches, "start at batch {start_batch} of an epoch of {batches}");
-        let Self { plan, pool } = self.clone();
-        let prefetch = plan.config.prefetch;
+        let Self { plan, pool, memory } = self.clone();
+        let ahead = Ahead { items: plan.config.prefetch, bytes: memory };
+        let resolution = Arc::new(resolution);
+        let weigh = {
+            let (plan, resolution) = (plan.clone(), resolution.clone());
+            move |batch| plan.batch_bytes(resolution(batch))
+        };
         let mut order = None;
         let make = move |batch: usize, stop: &Stop| {
             let order: &[u32] = order.get_or_insert_with(|| plan.order(epoch));
@@ -127,7 +182,7 @@ impl Loader {
                 None => make(),
             }
         };
-        EpochBatches { prepared: Prefetch::start(start_batch..batches, prefetch, make), device: device.clone() }
+        EpochBatches { prepared: Prefetch::start(start_batch..batches, ahead, weigh, make), device: device.clone() }
     }
 }
 
@@ -145,12 +200,11 @@ impl Iterator for EpochBatches {
     }
 }
 
-/// The evaluation views of all images of `set`, on `device`, to be used again and again: for example
-/// to calibrate and measure many subnets.
+/// The evaluation views of all images of `set`, in its order, on `device`: for example to calibrate or measure a subnet.
 ///
 /// # Errors
-/// [`DataError::Invalid`] for an empty set or a batch size of 0; the error of the first image that
-/// cannot be read.
+/// [`DataError::Invalid`] for an empty set or a batch size of 0. An image that cannot be read is an error instead of its
+/// batch, the last one.
 ///
 /// # Panics
 /// If `resolution` is 0 or `normalisation` has another number of channels than `set`.
@@ -160,17 +214,20 @@ pub fn evaluation_batches(
     batch_size: usize,
     normalisation: &Normalisation,
     device: &Device,
-) -> Result<Vec<ImageBatch>, DataError> {
+) -> Result<EpochBatches, DataError> {
     assert!(resolution > 0, "resolution of a batch is 0");
     let config = LoaderConfig { batch_size, seed: 0, view: View::Evaluate, drop_last: false, prefetch: 2 };
-    Loader::new(set.clone(), config, normalisation.clone())?.epoch(0, 0, move |_| resolution, device).collect()
+    Ok(Loader::new(set.clone(), config, normalisation.clone())?.epoch(0, 0, move |_| resolution, device))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::augment::AugmentConfig;
-    use crate::index::samples::{one_file, tiny_set};
+    use crate::broken::BrokenImages;
+    use crate::set::ReadConfig;
+    use crate::set::samples::{file_set, tiny_set};
+    use crate::view::augment::{AugmentConfig, Geometry};
+    use crate::view::mixup::Mixup;
     use burn::tensor::DType;
     use proptest::prelude::*;
 
@@ -217,7 +274,7 @@ mod tests {
         let labels: Vec<i64> = contents.iter().flat_map(|batch| batch.1.clone()).collect();
         assert_eq!(labels, [0, 1, 2, 3, 4, 0, 1, 2, 3, 4]);
         let at_once = evaluation_batches(&tiny_set(10, 5), 4, 4, &plain(), &Device::flex()).unwrap();
-        assert_eq!(at_once.into_iter().map(content).collect::<Vec<_>>(), contents);
+        assert_eq!(at_once.map(|batch| content(batch.unwrap())).collect::<Vec<_>>(), contents);
     }
 
     #[test]
@@ -236,6 +293,8 @@ mod tests {
     fn resolution_is_an_argument_of_the_batch() {
         let shapes: Vec<_> = epoch(&loader(train()), 1, 0).into_iter().map(|batch| batch.2).collect();
         assert_eq!(shapes, [[4, 1, 3, 3], [4, 1, 6, 6], [2, 1, 3, 3]]);
+        let alone = loader(train()).batch(1, 1, 6, &Device::flex()).unwrap();
+        assert_eq!(content(alone), epoch(&loader(train()), 1, 0)[1]);
     }
 
     #[test]
@@ -262,13 +321,14 @@ mod tests {
     #[test]
     fn an_unreadable_image_ends_the_epoch_with_its_name() {
         let dir = tempfile::tempdir().unwrap();
-        let set = one_file(dir.path(), "gone.jpg", 1);
+        let set = file_set(dir.path(), &[("gone.jpg", b"")], 1);
+        std::fs::remove_file(dir.path().join("gone.jpg")).unwrap();
         let loader = Loader::new(set.clone(), config(View::Evaluate), plain()).unwrap();
         let mut batches = loader.epoch(0, 0, |_| 8, &Device::flex());
         let error = batches.next().unwrap().unwrap_err().to_string();
         assert!(error.contains("gone.jpg: cannot be read: "), "{error}");
         assert!(batches.next().is_none());
-        assert!(evaluation_batches(&set, 8, 4, &plain(), &Device::flex()).is_err());
+        assert!(evaluation_batches(&set, 8, 4, &plain(), &Device::flex()).unwrap().any(|batch| batch.is_err()));
     }
 
     #[test]
@@ -278,6 +338,70 @@ mod tests {
         assert_eq!(batches.len(), 2);
         let error = batches[1].as_ref().unwrap_err();
         assert_eq!(error.to_string(), "the batch loader panicked: no resolution for batch 1");
+    }
+
+    #[test]
+    fn ranks_together_show_what_one_loader_shows() {
+        for (drop_last, batches) in [(true, [1, 1]), (false, [2, 1])] {
+            let config = |batch_size| LoaderConfig { batch_size, drop_last, ..train() };
+            let at_4_px = |loader: &Loader| -> Vec<Content> {
+                loader.epoch(5, 0, |_| 4, &Device::flex()).map(|batch| content(batch.unwrap())).collect()
+            };
+            let whole = at_4_px(&loader(config(8)));
+            let ranks = [0, 1].map(|rank| loader(config(4)).with_shard(rank, 2).unwrap());
+            assert_eq!([0, 1].map(|rank| ranks[rank].batches_per_epoch()), batches);
+            let parts = [0, 1].map(|rank| at_4_px(&ranks[rank]));
+            let first = [parts[0][0].0.clone(), parts[1][0].0.clone()].concat();
+            assert_eq!(first, whole[0].0);
+            assert_eq!(parts[0].get(1).map(|batch| &batch.0), whole.get(1).map(|batch| &batch.0));
+        }
+        let refusal =
+            |rank, ranks| loader(LoaderConfig { drop_last: true, ..train() }).with_shard(rank, ranks).unwrap_err();
+        assert_eq!(refusal(2, 2).to_string(), "rank is 2, expected below the number of ranks, 2");
+        assert!(refusal(0, 3).to_string().contains("at least 12 to fill a batch a rank"));
+    }
+
+    #[test]
+    fn skipped_images_make_a_batch_smaller() {
+        let dir = tempfile::tempdir().unwrap();
+        let photo = include_bytes!("../fixtures/photo.png").as_slice();
+        let set = file_set(dir.path(), &[("a", photo), ("b", b"?"), ("c", photo), ("d", b""), ("e", b"")], 3);
+        let reading = |max_fraction| ReadConfig { broken: BrokenImages::Skip { max_fraction }, cache_mib: 0 };
+        let sizes = |batch_size, max_fraction| -> Vec<Result<usize, String>> {
+            let set = set.clone().with_reading(reading(max_fraction));
+            let normalisation = Normalisation::new(&[0.0; 3], &[1.0; 3]);
+            let loader =
+                Loader::new(set, LoaderConfig { batch_size, ..config(View::Evaluate) }, normalisation).unwrap();
+            let size =
+                |batch: Result<ImageBatch, DataError>| batch.map(|batch| batch.size()).map_err(|e| e.to_string());
+            loader.epoch(0, 0, |_| 8, &Device::flex()).map(size).collect()
+        };
+        assert_eq!(sizes(5, 0.6), [Ok(2)]);
+        assert_eq!(sizes(3, 0.6)[0], Ok(2));
+        assert!(sizes(3, 0.6)[1].as_ref().unwrap_err().starts_with("all 2 images of batch 1 are broken"));
+        assert!(sizes(5, 0.4)[0].as_ref().unwrap_err().starts_with("3 of 5 images are broken"));
+    }
+
+    #[test]
+    fn mixup_blends_a_batch_by_one_weight() {
+        let augment = AugmentConfig {
+            geometry: Geometry::Shift { pixels: 0 },
+            horizontal_flip: false,
+            ..AugmentConfig::small_images()
+        };
+        let mixed = AugmentConfig { mixup: Some(Mixup { alpha: 1.0 }), ..augment.clone() };
+        let first =
+            |augment| loader(config(View::Train(augment))).epoch(2, 1, |_| 4, &Device::flex()).next().unwrap().unwrap();
+        let (plain, mixed) = (first(augment), first(mixed));
+        assert_eq!(plain.mixup, None);
+        let share = mixed.mixup.unwrap();
+        assert!((0.0..1.0).contains(&share));
+        let expected = plain.images.clone() * share + plain.images.flip([0]) * (1.0 - share);
+        mixed
+            .images
+            .into_data()
+            .assert_approx_eq::<f32>(&expected.into_data(), burn::tensor::Tolerance::absolute(1e-6));
+        mixed.labels.into_data().assert_eq(&plain.labels.into_data(), true);
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub(crate) enum Purpose {
     Order = 3,
     /// Augmentation of one image: `[seed, epoch, position in the epoch]`.
     Augment = 4,
+    /// Weight of a batch's mixup: `[seed, epoch, batch]`.
+    Mixup = 5,
 }
 
 /// The generator for `purpose` and `key`, independent of everything that was drawn before.

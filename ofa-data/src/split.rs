@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use rand::seq::SliceRandom;
 
-use crate::augment::Framing;
-use crate::index::ImageSet;
-use crate::normalise::Normalisation;
+use crate::error::DataError;
 use crate::seed::{self, Purpose};
+use crate::set::{ImageSet, ReadConfig};
+use crate::view::augment::Framing;
+use crate::view::canvas::Interpolation;
+use crate::view::normalise::Normalisation;
 
 /// A labelled image set in three parts without common images.
 #[derive(Debug, Clone)]
@@ -28,7 +30,53 @@ pub struct Splits {
     pub std: Vec<f32>,
 }
 
+/// The parts of a set of photographs as they were published.
+#[derive(Debug, Clone)]
+pub(crate) struct Parts {
+    pub(crate) train: ImageSet,
+    pub(crate) val: ImageSet,
+    pub(crate) test: Option<ImageSet>,
+    pub(crate) classes: Vec<String>,
+}
+
+/// Mean and deviation of ImageNet's train set, the custom for colour photographs.
+const RGB_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+const RGB_STD: [f32; 3] = [0.229, 0.224, 0.225];
+/// The same for luma: both weighted by 0.299, 0.587, 0.114. For the deviation this takes the channels
+/// to rise and fall together, which they nearly do in photographs.
+const LUMA_MEAN: f32 = 0.4590;
+const LUMA_STD: f32 = 0.2256;
+
+impl Parts {
+    /// With a test part, val is for validation; without one, val is for the test, and a tenth of train, at most
+    /// [`Splits::MAX_HELD_OUT`] images, the same share of every class, is held out by `seed` for validation.
+    pub(crate) fn split(self, channels: usize, seed: u64) -> Result<Splits, DataError> {
+        let (mean, std) = match channels {
+            1 => (vec![LUMA_MEAN], vec![LUMA_STD]),
+            3 => (RGB_MEAN.to_vec(), RGB_STD.to_vec()),
+            _ => return Err(DataError::invalid("channels", channels, "1 (gray) or 3 (RGB)")),
+        };
+        let Self { train, val, test, classes } = self;
+        let (train, validation, test) = match test {
+            Some(test) => (train, val, test),
+            None => {
+                let images = (train.len() / 10).min(Splits::MAX_HELD_OUT);
+                let (train, validation) = hold_out(&train, images, seed);
+                (train, validation, val)
+            }
+        };
+        if validation.is_empty() {
+            let expected = "2 or more, to hold one out for validation, or a `test` directory";
+            return Err(DataError::invalid("number of train images of every class", 1, expected));
+        }
+        Ok(Splits { train, validation, test, classes, channels, mean, std })
+    }
+}
+
 impl Splits {
+    /// Most images that are held out of train for validation where a set of photographs has no test part.
+    pub const MAX_HELD_OUT: usize = 10_000;
+
     /// Normalisation by `mean` and `std`.
     ///
     /// # Panics
@@ -38,9 +86,27 @@ impl Splits {
     }
 
     /// The same images, framed in another way for evaluation.
-    pub fn with_framing(mut self, framing: Framing) -> Self {
+    pub fn with_framing(self, framing: Framing) -> Self {
+        self.map(|set| set.with_framing(framing))
+    }
+
+    /// The same images, resized in another way.
+    pub fn with_interpolation(self, interpolation: Interpolation) -> Self {
+        self.map(|set| set.with_interpolation(interpolation))
+    }
+
+    /// The same images, read in another way; every part counts its broken images for itself.
+    ///
+    /// # Errors
+    /// [`DataError::Invalid`] for a fraction outside 0..=1.
+    pub fn with_reading(self, config: ReadConfig) -> Result<Self, DataError> {
+        config.broken.validate()?;
+        Ok(self.map(|set| set.with_reading(config)))
+    }
+
+    fn map(mut self, change: impl Fn(ImageSet) -> ImageSet) -> Self {
         for set in [&mut self.train, &mut self.validation, &mut self.test] {
-            *set = set.clone().with_framing(framing);
+            *set = change(set.clone());
         }
         self
     }
@@ -76,7 +142,7 @@ pub(crate) fn hold_out(set: &ImageSet, images: usize, seed: u64) -> (ImageSet, I
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::index::samples::tiny_set;
+    use crate::set::samples::tiny_set;
 
     fn first_pixels(set: &ImageSet) -> Vec<u8> {
         (0..set.len()).map(|i| set.get(i).unwrap().pixels[0]).collect()

@@ -3,6 +3,7 @@
 use crate::Subnet;
 use crate::elastic::{Moments, Statistics};
 use burn::tensor::Tensor;
+use std::borrow::Borrow;
 
 impl Subnet {
     /// This network with batch-norm statistics measured on `batches` of images `[batch, channels, height, width]`.
@@ -15,10 +16,11 @@ impl Subnet {
     /// # Panics
     ///
     /// If there are no images.
-    pub fn calibrate<'a>(mut self, batches: impl IntoIterator<Item = &'a Tensor<4>>) -> Self {
+    pub fn calibrate(mut self, batches: impl IntoIterator<Item = impl Borrow<Tensor<4>>>) -> Self {
         let mut sums: Vec<Moments> = Vec::new();
         let mut images = 0.0;
         for batch in batches {
+            let batch = batch.borrow();
             let weight = batch.dims()[0] as f64;
             images += weight;
             let mut measured = Vec::with_capacity(sums.len());

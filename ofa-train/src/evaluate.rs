@@ -4,13 +4,17 @@ use crate::TrainError;
 use crate::step::correct;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use ofa_data::{ImageBatch, ImageSet, Normalisation, evaluation_batches};
+use ofa_data::{DataError, ImageBatch, ImageSet, Normalisation, evaluation_batches};
 use ofa_model::{Arch, Subnet, Supernet};
 use std::collections::HashMap;
 
+/// Bytes of the images of one set that are kept for the next arch.
+const KEPT: usize = 1 << 30;
+
 /// Measures top-1 accuracies of subnets on fixed images.
 ///
-/// Batches are decoded once a resolution and reused for every arch, so that memory does not grow with their number.
+/// Batches are decoded once a resolution and reused for every arch as far as they fit into a gibibyte a set; what does not
+/// fit is decoded again for every arch. Memory does not grow with the number of archs or of images.
 pub struct Evaluator {
     calibration: Images,
     evaluation: Images,
@@ -22,17 +26,31 @@ struct Images {
     batch_size: usize,
     normalisation: Normalisation,
     device: Device,
-    batches: HashMap<usize, Vec<ImageBatch>>,
+    kept: HashMap<usize, Vec<ImageBatch>>,
+    /// Bytes that may still be kept.
+    room: usize,
 }
 
+/// Batches from memory or from a loader.
+type Batches<'a> = Box<dyn Iterator<Item = Result<ImageBatch, DataError>> + 'a>;
+
 impl Images {
-    fn at(&mut self, resolution: usize) -> Result<&[ImageBatch], TrainError> {
-        if !self.batches.contains_key(&resolution) {
-            let Self { set, batch_size, normalisation, device, .. } = self;
-            let batches = evaluation_batches(set, resolution, *batch_size, normalisation, device)?;
-            self.batches.insert(resolution, batches);
+    fn at(&mut self, resolution: usize) -> Result<Batches<'_>, TrainError> {
+        let bytes = self.set.len() * self.set.channels() * resolution * resolution * size_of::<f32>();
+        if !self.kept.contains_key(&resolution) && bytes <= self.room {
+            let batches = self.loaded(resolution)?.collect::<Result<_, _>>()?;
+            self.kept.insert(resolution, batches);
+            self.room -= bytes;
         }
-        Ok(&self.batches[&resolution])
+        match self.kept.get(&resolution) {
+            Some(batches) => Ok(Box::new(batches.iter().cloned().map(Ok))),
+            None => self.loaded(resolution),
+        }
+    }
+
+    fn loaded(&self, resolution: usize) -> Result<Batches<'static>, TrainError> {
+        let Self { set, batch_size, normalisation, device, .. } = self;
+        Ok(Box::new(evaluation_batches(set, resolution, *batch_size, normalisation, device)?))
     }
 }
 
@@ -50,7 +68,8 @@ impl Evaluator {
             batch_size,
             normalisation: normalisation.clone(),
             device: device.clone(),
-            batches: HashMap::new(),
+            kept: HashMap::new(),
+            room: KEPT,
         };
         Self { calibration: images(calibration), evaluation: images(evaluation) }
     }
@@ -84,8 +103,22 @@ impl Evaluator {
     ///
     /// If an image cannot be read.
     pub fn recalibrated(&mut self, subnet: Subnet) -> Result<Subnet, TrainError> {
-        let batches = self.calibration.at(subnet.arch().resolution)?;
-        Ok(subnet.valid().calibrate(batches.iter().map(|batch| &batch.images)))
+        let mut failure = None;
+        let images = self.calibration.at(subnet.arch().resolution)?.map_while(|batch| match batch {
+            Ok(batch) => Some(batch.images),
+            Err(error) => {
+                failure = Some(error);
+                None
+            }
+        });
+        let mut images = images.peekable();
+        // Without a first batch there is nothing to calibrate on, but there is a reason.
+        let calibrated = images.peek().is_some().then(|| subnet.valid().calibrate(images));
+        match (failure, calibrated) {
+            (None, Some(calibrated)) => Ok(calibrated),
+            (Some(error), _) => Err(error.into()),
+            (None, None) => unreachable!("a set without images is refused"),
+        }
     }
 
     /// Top-1 accuracy, between 0 and 1, of a subnet with the statistics it has.
@@ -94,13 +127,13 @@ impl Evaluator {
     ///
     /// If an image cannot be read.
     pub fn subnet_top1(&mut self, subnet: &Subnet) -> Result<f64, TrainError> {
-        let batches = self.evaluation.at(subnet.arch().resolution)?;
         let mut right = 0;
         let mut images = 0;
-        for ImageBatch { images: batch, labels } in batches {
-            let logits: Tensor<2> = subnet.infer(batch.clone());
-            right += correct(logits, labels.clone());
-            images += batch.dims()[0];
+        for batch in self.evaluation.at(subnet.arch().resolution)? {
+            let batch = batch?;
+            images += batch.size();
+            let logits: Tensor<2> = subnet.infer(batch.images);
+            right += correct(logits, batch.labels);
         }
         Ok(right as f64 / images.max(1) as f64)
     }

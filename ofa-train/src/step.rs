@@ -98,6 +98,10 @@ impl Targets {
             (Tensor::from_inner(soft_targets(logits)), weight)
         });
         let smoothed = smoothed(batch.labels.clone(), classes, targets.label_smoothing);
+        let smoothed = match batch.mixup {
+            Some(share) => smoothed.clone() * share + smoothed.flip([0]) * (1.0 - share),
+            None => smoothed,
+        };
         Self { labels: batch.labels.clone(), smoothed: Tensor::from_inner(smoothed), teacher }
     }
 }
@@ -125,7 +129,7 @@ mod tests {
         let config = SupernetConfig::new(SearchSpace::small_mobilenet_v3(1, 10)).unwrap().with_seed(1);
         let images = Tensor::random([6, 1, 20, 20], Distribution::Normal(0.0, 1.0), &device);
         let labels = Tensor::from_ints([1, 0, 9, 4, 4, 2], &device);
-        (config.init(&device.autodiff()), ImageBatch { images, labels })
+        (config.init(&device.autodiff()), ImageBatch::new(images, labels))
     }
 
     fn gradient(supernet: &Supernet, output: &StepOutput) -> Vec<f32> {
@@ -191,6 +195,20 @@ mod tests {
         let scale = 1e-3 / squared.sqrt();
         let slope = (moved(scale as f32) - moved(-scale as f32)) / (2.0 * scale);
         assert!((slope / squared - 1.0).abs() < 0.03, "{slope} against {squared}");
+    }
+
+    #[test]
+    fn the_loss_of_a_mixed_batch_is_mixed() {
+        let (supernet, batch) = fixture();
+        let arch = supernet.space().smallest();
+        let targets = StepTargets { label_smoothing: 0.1, teacher: None };
+        let loss = |batch: &ImageBatch| {
+            shrink_step(&supernet, batch, std::slice::from_ref(&arch), &targets).numbers.label_loss
+        };
+        let flipped = ImageBatch { labels: batch.labels.clone().flip([0]), ..batch.clone() };
+        let expected = 0.3 * loss(&batch) + 0.7 * loss(&flipped);
+        let mixed = ImageBatch { mixup: Some(0.3), ..batch };
+        assert!((loss(&mixed) - expected).abs() < 1e-5, "{} against {expected}", loss(&mixed));
     }
 
     #[test]

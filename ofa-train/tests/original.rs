@@ -129,10 +129,10 @@ fn steps_are_those_of_the_original(kind: &str, space: SearchSpace, teacher: Sear
     for (s, (step, (loss_tolerance, weight_tolerance))) in golden.steps.iter().zip(tolerances).enumerate() {
         let archs: Vec<Arch> = step.archs.iter().map(|arch| Arch::from_original(arch, &space).unwrap()).collect();
         let archs: Vec<Arch> = archs.iter().map(|arch| arch.at_resolution(golden.resolution)).collect();
-        let batch = ImageBatch {
-            images: formula::images(&format!("train.{s}"), golden.images, golden.resolution),
-            labels: Tensor::from_ints(step.labels.as_slice(), &device),
-        };
+        let batch = ImageBatch::new(
+            formula::images(&format!("train.{s}"), golden.images, golden.resolution),
+            Tensor::from_ints(step.labels.as_slice(), &device),
+        );
         let targets = StepTargets {
             label_smoothing: recipe.label_smoothing,
             teacher: Some((&teacher, golden.distillation_weight)),

@@ -72,6 +72,7 @@ fn run(config: &ExperimentConfig, dir: &RunDir, stop: &Arc<AtomicBool>) -> Resul
     let trained = phases.time("training", || Ok(shrink(supernet, &shrink_run, &mut validation, &mut dashboard)?))?;
     drop(dashboard);
     phases.at_least("training", trained.epochs.iter().map(|epoch| epoch.seconds).sum());
+    records::write_broken(dir, &images.broken())?;
     let supernet = trained.supernet.valid();
 
     // Measure once: accuracy and latency tables, and a predictor of the first.
@@ -111,6 +112,7 @@ fn run(config: &ExperimentConfig, dir: &RunDir, stop: &Arc<AtomicBool>) -> Resul
         chosen,
         extremes,
     };
+    records::write_broken(dir, &images.broken())?;
     dir.write_json("report.json", &data)?;
     dir.write("report.html", &report::html(&data))?;
     say(&report::console(&data));

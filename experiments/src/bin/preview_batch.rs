@@ -4,7 +4,7 @@
 //! Result:   a PNG: for every resolution a block of the same images, augmented as in training (or, with `--evaluate`,
 //!           framed as in evaluation)
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use burn::tensor::{Device, Tensor};
 use clap::Parser;
 use experiments::dashboard::say;
@@ -75,8 +75,7 @@ fn images(options: &Options) -> Result<(Splits, AugmentConfig)> {
         return Ok((FashionMnist::embedded(options.seed)?, AugmentConfig::small_images()));
     };
     let layout = Layout::detect(dir)?;
-    let augment = if layout.is_small() { AugmentConfig::small_images() } else { AugmentConfig::photographs() };
-    Ok((layout.load(dir, options.channels, options.seed)?, augment))
+    Ok((layout.load(dir, options.channels, options.seed)?, layout.augmentation()))
 }
 
 /// The images of a batch, each RGB of one resolution.
@@ -87,8 +86,7 @@ fn block(options: &Options, splits: &Splits, augment: &AugmentConfig, resolution
     };
     let config = LoaderConfig { batch_size: options.images, seed: options.seed, view, drop_last: false, prefetch: 1 };
     let loader = Loader::new(set.clone(), config, splits.normalisation())?;
-    let batch = loader.epoch(0, 0, move |_| resolution, &Device::flex()).next().context("there are no images")??;
-    Ok(pixels(batch.images, splits))
+    Ok(pixels(loader.batch(0, 0, resolution, &Device::flex())?.images, splits))
 }
 
 /// Normalised images `[batch, channels, r, r]` as they were before.

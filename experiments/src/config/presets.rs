@@ -2,7 +2,7 @@
 
 use super::{DataConfig, ExperimentConfig, Scenario, SearchConfig, TableConfig, TrainingConfig};
 use anyhow::{Result, bail};
-use ofa_data::AugmentConfig;
+use ofa_data::{AugmentConfig, Interpolation, ReadConfig};
 use ofa_model::SearchSpace;
 use ofa_search::{LatencyConfig, MlpConfig};
 use ofa_train::{FineTune, Phase, Recipe, ShrinkRecipe};
@@ -36,6 +36,10 @@ fn default() -> ExperimentConfig {
             channels: 1,
             train_images: None,
             test_images: None,
+            prepared: None,
+            interpolation: Interpolation::Bilinear,
+            prefetch_mib: 256,
+            read: ReadConfig::default(),
             augment: AugmentConfig::small_images(),
         },
         training: TrainingConfig {

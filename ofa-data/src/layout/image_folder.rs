@@ -7,18 +7,12 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use crate::augment::Framing;
 use crate::error::DataError;
-use crate::index::{ImageFile, ImageFiles, ImageSet, Source};
-use crate::split::{Splits, hold_out};
-
-/// Mean and deviation of ImageNet's train set, the custom for colour photographs.
-const RGB_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-const RGB_STD: [f32; 3] = [0.229, 0.224, 0.225];
-/// The same for luma: both weighted by 0.299, 0.587, 0.114. For the deviation this takes the channels
-/// to rise and fall together, which they nearly do in photographs.
-const LUMA_MEAN: f32 = 0.4590;
-const LUMA_STD: f32 = 0.2256;
+use crate::set::ImageSet;
+use crate::source::Source;
+use crate::source::files::{ImageFile, ImageFiles};
+use crate::split::{Parts, Splits};
+use crate::view::augment::Framing;
 
 /// Directories of the parts; the last one may be missing.
 pub(crate) const PARTS: [&str; 3] = ["train", "val", "test"];
@@ -33,13 +27,10 @@ pub(crate) const PARTS: [&str; 3] = ["train", "val", "test"];
 pub struct ImageFolder;
 
 impl ImageFolder {
-    /// Most images that are held out of train for validation when there is no `test` directory.
-    pub const MAX_HELD_OUT: usize = 10_000;
-
     /// Lists the images below `dir`, to be decoded to 1 (gray) or 3 (RGB) `channels`.
     ///
     /// With a `test` directory, `val` is the validation set. Without one, `val` is the test set and a
-    /// tenth of train, at most [`ImageFolder::MAX_HELD_OUT`] images, the same share of every class,
+    /// tenth of train, at most [`Splits::MAX_HELD_OUT`] images, the same share of every class,
     /// is held out of train by `seed` for validation.
     ///
     /// Evaluation views are framed as photographs ([`Framing::CenterCrop`]); see
@@ -49,29 +40,23 @@ impl ImageFolder {
     /// If `train` or `val` is missing, a class directory is empty or holds a directory, the parts
     /// differ in their classes, something cannot be listed, or `channels` is neither 1 nor 3.
     pub fn load(dir: impl AsRef<Path>, channels: usize, seed: u64) -> Result<Splits, DataError> {
-        let dir = dir.as_ref();
-        let (mean, std) = match channels {
-            1 => (vec![LUMA_MEAN], vec![LUMA_STD]),
-            3 => (RGB_MEAN.to_vec(), RGB_STD.to_vec()),
-            _ => return Err(DataError::invalid("channels", channels, "1 (gray) or 3 (RGB)")),
-        };
-        let classes = class_names(&dir.join("train"))?;
-        let train = index(dir, "train", &classes, channels)?;
-        let val = index(dir, "val", &classes, channels)?;
-        let (train, validation, test) = if dir.join("test").exists() {
-            (train, val, index(dir, "test", &classes, channels)?)
-        } else {
-            let images = (train.len() / 10).min(Self::MAX_HELD_OUT);
-            let (train, validation) = hold_out(&train, images, seed);
-            (train, validation, val)
-        };
-        if validation.is_empty() {
-            let expected = "2 or more, to hold one out for validation, or a `test` directory";
-            return Err(DataError::invalid("number of train images of every class", 1, expected));
-        }
-        let classes = classes.iter().map(|class| class.to_string_lossy().into_owned()).collect();
-        Ok(Splits { train, validation, test, classes, channels, mean, std })
+        Self::parts(dir.as_ref(), channels)?.split(channels, seed)
     }
+
+    /// The parts as they are in `dir`.
+    pub(crate) fn parts(dir: &Path, channels: usize) -> Result<Parts, DataError> {
+        let classes = class_names(&dir.join("train"))?;
+        let train = class_directories(dir, "train", &classes, channels)?;
+        let val = class_directories(dir, "val", &classes, channels)?;
+        let has_test = dir.join("test").exists();
+        let test = has_test.then(|| class_directories(dir, "test", &classes, channels)).transpose()?;
+        Ok(Parts { train, val, test, classes: texts(&classes) })
+    }
+}
+
+/// Names as text.
+pub(crate) fn texts(classes: &[OsString]) -> Vec<String> {
+    classes.iter().map(|class| class.to_string_lossy().into_owned()).collect()
 }
 
 /// Names of the class directories in `directory`, sorted.
@@ -90,7 +75,12 @@ pub(crate) fn class_names(directory: &Path) -> Result<Vec<OsString>, DataError> 
 }
 
 /// The images of `dir/part`, which must have exactly these classes.
-fn index(dir: &Path, part: &str, classes: &[OsString], channels: usize) -> Result<ImageSet, DataError> {
+pub(crate) fn class_directories(
+    dir: &Path,
+    part: &str,
+    classes: &[OsString],
+    channels: usize,
+) -> Result<ImageSet, DataError> {
     let directory = dir.join(part);
     let found = class_names(&directory)?;
     let text = |class: &OsString| class.to_string_lossy().into_owned();
@@ -108,8 +98,8 @@ fn index(dir: &Path, part: &str, classes: &[OsString], channels: usize) -> Resul
         files.extend(listing?);
     }
     files.shrink_to_fit();
-    let files = ImageFiles { root: dir.to_owned(), files, channels };
-    Ok(ImageSet::new(Source::Files(files), Framing::CenterCrop))
+    let files = ImageFiles { root: dir.to_owned(), files };
+    Ok(ImageSet::new(Source::encoded(files, channels), Framing::CenterCrop))
 }
 
 /// The image files of a class directory, by name.
@@ -133,7 +123,7 @@ pub(crate) fn images_of(root: &Path, class: &Path, label: u32) -> Result<Vec<Ima
 }
 
 /// Everything in `directory` but what operating systems leave there.
-fn visible_entries(directory: &Path) -> Result<Vec<(OsString, PathBuf)>, DataError> {
+pub(crate) fn visible_entries(directory: &Path) -> Result<Vec<(OsString, PathBuf)>, DataError> {
     let unreadable = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => DataError::Missing {
             path: directory.to_owned(),
@@ -157,7 +147,7 @@ fn is_litter(name: &OsStr) -> bool {
 }
 
 /// Of what a link points to; nothing is opened.
-fn metadata(path: &Path) -> Result<fs::Metadata, DataError> {
+pub(crate) fn metadata(path: &Path) -> Result<fs::Metadata, DataError> {
     fs::metadata(path).map_err(|source| DataError::Read { path: path.to_owned(), source })
 }
 
@@ -168,8 +158,8 @@ mod tests {
     use std::process::Command;
     use tempfile::TempDir;
 
-    const PNG: &[u8] = include_bytes!("../fixtures/photo.png");
-    const JPEG: &[u8] = include_bytes!("../fixtures/gradient_rgb.jpg");
+    const PNG: &[u8] = include_bytes!("../../fixtures/photo.png");
+    const JPEG: &[u8] = include_bytes!("../../fixtures/gradient_rgb.jpg");
 
     fn write(dir: &TempDir, path: &str, bytes: &[u8]) {
         let path = dir.path().join(path);

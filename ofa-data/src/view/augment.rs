@@ -3,10 +3,11 @@
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
-use crate::canvas::{Canvas, Rectangle};
-use crate::decode::Image;
-use crate::error::DataError;
-use crate::jitter::ColorJitter;
+use crate::decode::picture::Picture;
+use crate::error::{DataError, ImageProblem};
+use crate::view::canvas::{Canvas, Rectangle};
+use crate::view::jitter::ColorJitter;
+use crate::view::mixup::Mixup;
 
 /// How images are shown.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +43,9 @@ pub struct AugmentConfig {
     /// Whether a rectangle is painted over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub random_erasing: Option<RandomErasing>,
+    /// Whether the images of a batch are blended in pairs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mixup: Option<Mixup>,
 }
 
 /// Which part of a training image is shown.
@@ -80,7 +84,7 @@ impl AugmentConfig {
     /// For small, centred pictures of things that may face either way: shift by up to 2 pixels, flip.
     pub fn small_images() -> Self {
         let geometry = Geometry::Shift { pixels: 2 };
-        Self { geometry, horizontal_flip: true, color_jitter: None, random_erasing: None }
+        Self { geometry, horizontal_flip: true, color_jitter: None, random_erasing: None, mixup: None }
     }
 
     /// For photographs, as the original does for ImageNet: RandomResizedCrop of 0.08..1 of the area, flip, weak jitter of
@@ -88,7 +92,7 @@ impl AugmentConfig {
     pub fn photographs() -> Self {
         let geometry = Geometry::RandomResizedCrop { scale: [0.08, 1.0], ratio: [3.0 / 4.0, 4.0 / 3.0] };
         let color_jitter = Some(ColorJitter::weak());
-        Self { geometry, horizontal_flip: true, color_jitter, random_erasing: None }
+        Self { geometry, horizontal_flip: true, color_jitter, random_erasing: None, mixup: None }
     }
 
     /// Checks the values.
@@ -103,6 +107,9 @@ impl AugmentConfig {
         if let Some(jitter) = &self.color_jitter {
             jitter.validate()?;
         }
+        if let Some(mixup) = self.mixup {
+            mixup.validate()?;
+        }
         let Some(erasing) = &self.random_erasing else { return Ok(()) };
         if !(0.0..=1.0).contains(&erasing.probability) {
             return Err(DataError::invalid("random_erasing.probability", erasing.probability, "0 to 1"));
@@ -111,32 +118,34 @@ impl AugmentConfig {
         check_range("random_erasing.ratio", erasing.ratio, f64::MAX)
     }
 
-    /// Draws a random view of `image`; `mean_colour` is what erased rectangles are filled with.
+    /// Draws a random view of `picture`; `mean_colour`, a value a channel, is what erased rectangles are filled with.
     pub(crate) fn draw(
         &self,
-        image: &Image,
+        picture: &Picture,
         resolution: usize,
         mean_colour: &[u8],
         rng: &mut impl Rng,
         canvas: &mut Canvas,
-    ) {
+    ) -> Result<(), ImageProblem> {
         match self.geometry {
             Geometry::Shift { pixels } => {
                 let pixels = i64::from(pixels);
                 let (right, down) = (rng.random_range(-pixels..=pixels), rng.random_range(-pixels..=pixels));
-                canvas.draw_shifted(image, right, down, resolution);
+                canvas.draw_shifted(&*picture.whole()?, right, down, resolution);
             }
             Geometry::RandomResizedCrop { scale, ratio } => {
-                let crop = random_rectangle(image.width, image.height, scale, ratio, rng)
-                    .unwrap_or_else(|| widest_rectangle(image.width, image.height, ratio));
-                canvas.draw_crop(image, crop, resolution);
+                let (width, height) = picture.size();
+                let crop = random_rectangle(width, height, scale, ratio, rng)
+                    .unwrap_or_else(|| widest_rectangle(width, height, ratio));
+                let part = picture.part(crop)?;
+                canvas.draw_crop(&part.image, part.place, resolution);
             }
         }
         if self.horizontal_flip && rng.random() {
             canvas.flip();
         }
         if let Some(jitter) = &self.color_jitter {
-            jitter.apply(&mut canvas.pixels, image.channels, rng);
+            jitter.apply(&mut canvas.pixels, mean_colour.len(), rng);
         }
         if let Some(erasing) = &self.random_erasing
             && rng.random_bool(erasing.probability)
@@ -144,16 +153,19 @@ impl AugmentConfig {
         {
             canvas.erase(area, mean_colour);
         }
+        Ok(())
     }
 }
 
 impl Framing {
-    /// Draws the evaluation view of `image`.
-    pub(crate) fn draw(self, image: &Image, resolution: usize, canvas: &mut Canvas) {
+    /// Draws the evaluation view of `picture`.
+    pub(crate) fn draw(self, picture: &Picture, resolution: usize, canvas: &mut Canvas) -> Result<(), ImageProblem> {
+        let image = picture.whole()?;
         match self {
-            Self::Whole => canvas.draw_whole(image, resolution),
-            Self::CenterCrop => canvas.draw_center_crop(image, resolution),
+            Self::Whole => canvas.draw_whole(&image, resolution),
+            Self::CenterCrop => canvas.draw_center_crop(&image, resolution),
         }
+        Ok(())
     }
 }
 
@@ -199,8 +211,10 @@ fn widest_rectangle(width: usize, height: usize, ratio: [f64; 2]) -> Rectangle {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::Image;
     use crate::seed::{self, Purpose};
     use std::collections::BTreeSet;
+    use std::sync::Arc;
 
     fn image(width: usize, height: usize) -> Image {
         Image { width, height, channels: 1, pixels: (1..=(width * height) as u8).collect() }
@@ -209,8 +223,10 @@ mod tests {
     /// The views of `image` by 200 seeds.
     fn views(config: &AugmentConfig, image: &Image, resolution: usize) -> Vec<Vec<u8>> {
         let mut canvas = Canvas::default();
+        let picture = Picture::Whole(Arc::new(image.clone()));
         let mut draw = |key| {
-            config.draw(image, resolution, &[200], &mut seed::rng(Purpose::Augment, &[key]), &mut canvas);
+            let mut rng = seed::rng(Purpose::Augment, &[key]);
+            config.draw(&picture, resolution, &[200], &mut rng, &mut canvas).unwrap();
             canvas.pixels.clone()
         };
         (0..200).map(&mut draw).collect()
@@ -242,8 +258,12 @@ mod tests {
     fn erasing_paints_the_share_it_is_asked_for() {
         let erasing = RandomErasing { probability: 0.5, scale: [0.25, 0.25], ratio: [1.0, 1.0] };
         let geometry = Geometry::Shift { pixels: 0 };
-        let config =
-            AugmentConfig { geometry, horizontal_flip: false, color_jitter: None, random_erasing: Some(erasing) };
+        let config = AugmentConfig {
+            geometry,
+            horizontal_flip: false,
+            random_erasing: Some(erasing),
+            ..AugmentConfig::small_images()
+        };
         let painted: Vec<usize> = views(&config, &image(8, 8), 8)
             .iter()
             .map(|view| view.iter().filter(|&&value| value == 200).count())

@@ -179,14 +179,14 @@ mod tests {
     /// `fixtures/make.py` made these of `photo.png` with Pillow.
     #[test]
     fn every_change_is_pillows() {
-        let photo = decode(include_bytes!("../fixtures/photo.png"), 3).unwrap();
+        let photo = decode(include_bytes!("../../fixtures/photo.png"), 3).unwrap();
         let cases: [(Change, &[u8]); 6] = [
-            (Change::Brightness(1.3), include_bytes!("../fixtures/jitter_brightness.png")),
-            (Change::Brightness(0.7), include_bytes!("../fixtures/jitter_darkness.png")),
-            (Change::Contrast(1.4), include_bytes!("../fixtures/jitter_contrast.png")),
-            (Change::Saturation(0.6), include_bytes!("../fixtures/jitter_saturation.png")),
-            (Change::Hue(0.1), include_bytes!("../fixtures/jitter_hue.png")),
-            (Change::Hue(-0.07), include_bytes!("../fixtures/jitter_hue_back.png")),
+            (Change::Brightness(1.3), include_bytes!("../../fixtures/jitter_brightness.png")),
+            (Change::Brightness(0.7), include_bytes!("../../fixtures/jitter_darkness.png")),
+            (Change::Contrast(1.4), include_bytes!("../../fixtures/jitter_contrast.png")),
+            (Change::Saturation(0.6), include_bytes!("../../fixtures/jitter_saturation.png")),
+            (Change::Hue(0.1), include_bytes!("../../fixtures/jitter_hue.png")),
+            (Change::Hue(-0.07), include_bytes!("../../fixtures/jitter_hue_back.png")),
         ];
         for (change, expected) in cases {
             let mut found = photo.pixels.clone();

@@ -8,7 +8,7 @@ use flate2::read::GzDecoder;
 use sha2::{Digest, Sha256};
 
 use crate::error::{DataError, IdxProblem};
-use crate::index::hexadecimal;
+use crate::set::hexadecimal;
 
 const IMAGES_MAGIC: u32 = 0x803;
 const LABELS_MAGIC: u32 = 0x801;
@@ -32,29 +32,25 @@ pub(crate) fn read_verified(path: &Path, sha256: &str) -> Result<Vec<u8>, DataEr
 
 /// Images `[count, rows, columns]` of an images file, which must have this shape.
 pub(crate) fn images(gzipped: &[u8], shape: [usize; 3]) -> Result<Vec<u8>, IdxProblem> {
-    let ([count, rows, columns], data) = parse(gzipped, IMAGES_MAGIC)?;
-    check("number of images", shape[0], count)?;
-    check("height of the images", shape[1], rows)?;
-    check("width of the images", shape[2], columns)?;
-    Ok(data)
+    let names = ["number of images", "height of the images", "width of the images"];
+    parse(gzipped, IMAGES_MAGIC, std::array::from_fn::<_, 3, _>(|i| (names[i], shape[i])))
 }
 
 /// Labels `[count]` of a labels file, all below `classes`.
 pub(crate) fn labels(gzipped: &[u8], count: usize, classes: usize) -> Result<Vec<u32>, IdxProblem> {
-    let ([found], data) = parse(gzipped, LABELS_MAGIC)?;
-    check("number of labels", count, found)?;
+    let data = parse(gzipped, LABELS_MAGIC, [("number of labels", count)])?;
     match data.iter().position(|&label| usize::from(label) >= classes) {
         Some(item) => Err(IdxProblem::Label { item, label: data[item], classes }),
         None => Ok(data.into_iter().map(u32::from).collect()),
     }
 }
 
-fn check(what: &'static str, expected: usize, found: usize) -> Result<(), IdxProblem> {
-    if expected == found { Ok(()) } else { Err(IdxProblem::Shape { what, expected, found }) }
-}
-
-/// Header (magic number, then one big-endian u32 a dimension) and bytes of data.
-fn parse<const RANK: usize>(gzipped: &[u8], magic: u32) -> Result<([usize; RANK], Vec<u8>), IdxProblem> {
+/// The data behind a header: a magic number, then one big-endian u32 a dimension, each as expected.
+fn parse<const RANK: usize>(
+    gzipped: &[u8],
+    magic: u32,
+    shape: [(&'static str, usize); RANK],
+) -> Result<Vec<u8>, IdxProblem> {
     let broken = |error: io::Error| IdxProblem::Gzip(error.to_string());
     let mut stream = GzDecoder::new(gzipped);
     let mut next_u32 = || {
@@ -65,17 +61,20 @@ fn parse<const RANK: usize>(gzipped: &[u8], magic: u32) -> Result<([usize; RANK]
     if found != magic {
         return Err(IdxProblem::Magic { expected: magic, found });
     }
-    let mut shape = [0; RANK];
-    for dimension in &mut shape {
-        *dimension = next_u32().map_err(broken)? as usize;
+    // All of the shape before any of the data: a forged header must not make room for itself.
+    for (what, expected) in shape {
+        let found = next_u32().map_err(broken)? as usize;
+        if found != expected {
+            return Err(IdxProblem::Shape { what, expected, found });
+        }
     }
-    let announced = shape.iter().fold(1u64, |product, &n| product.saturating_mul(n as u64));
+    let announced = shape.iter().map(|&(_, size)| size as u64).product::<u64>();
     let mut data = Vec::new();
     // One byte more than announced is enough to know that there are too many, and reads the gzip
     // trailer, with its checksum, when there are not.
-    stream.take(announced.saturating_add(1)).read_to_end(&mut data).map_err(broken)?;
+    stream.take(announced + 1).read_to_end(&mut data).map_err(broken)?;
     let found = data.len() as u64;
-    if found == announced { Ok((shape, data)) } else { Err(IdxProblem::Length { announced, found }) }
+    if found == announced { Ok(data) } else { Err(IdxProblem::Length { announced, found }) }
 }
 
 #[cfg(test)]
@@ -114,9 +113,10 @@ mod tests {
             let problem = images(&gzip(&[0x803, 2, 2, 3], &vec![0; bytes]), [2, 2, 3]).unwrap_err();
             assert_eq!(problem, IdxProblem::Length { announced: 12, found });
         }
-        // no allocation follows from an absurd header
+        // an absurd header is refused before anything follows from it
         let problem = images(&gzip(&[0x803, u32::MAX, u32::MAX, 9], &[0; 12]), [2, 2, 3]).unwrap_err();
-        assert_eq!(problem, IdxProblem::Length { announced: u64::MAX, found: 12 });
+        let found = u32::MAX as usize;
+        assert_eq!(problem, IdxProblem::Shape { what: "number of images", expected: 2, found });
     }
 
     #[test]

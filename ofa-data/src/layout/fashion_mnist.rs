@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::augment::Framing;
 use crate::error::{DataError, IdxProblem};
-use crate::idx;
-use crate::index::{ImageSet, PackedImages, Source};
+use crate::layout::idx;
+use crate::set::ImageSet;
+use crate::source::Source;
+use crate::source::packed::PackedImages;
 use crate::split::{Splits, hold_out};
+use crate::view::augment::Framing;
 
 /// The whole of Fashion-MNIST (Xiao, Rasul, Vollgraf, arXiv:1708.07747): 28 x 28 gray images of
 /// articles of clothing in ten balanced classes.

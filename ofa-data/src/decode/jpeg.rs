@@ -5,7 +5,7 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
-use crate::decode::{Image, check_size};
+use crate::decode::{Damage, Image, check_size};
 use crate::error::ImageProblem;
 
 /// The first bytes of every JPEG file.
@@ -18,16 +18,17 @@ const END_OF_IMAGE: u8 = 0xd9;
 ///
 /// Damage inside the picture that still decodes, a flipped bit for example, goes unnoticed: JPEG has
 /// no checksums.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Image, ImageProblem> {
+pub(crate) fn decode(bytes: &[u8], damage: Damage) -> Result<Image, ImageProblem> {
     let broken =
         |reason: zune_jpeg::errors::DecodeErrors| ImageProblem::Jpeg { bytes: bytes.len(), reason: reason.to_string() };
     // Even a strict decoder fills in what is missing of the last block.
-    if !has_end_of_image(bytes) {
+    let is_strict = damage == Damage::Refuse;
+    if is_strict && !has_end_of_image(bytes) {
         return Err(ImageProblem::Truncated { bytes: bytes.len() });
     }
     // Width and height are limited together below, not one by one.
     let options = DecoderOptions::default()
-        .set_strict_mode(true)
+        .set_strict_mode(is_strict)
         .set_max_width(usize::from(u16::MAX))
         .set_max_height(usize::from(u16::MAX));
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
@@ -42,8 +43,15 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Image, ImageProblem> {
     Ok(Image { width, height, channels, pixels })
 }
 
+/// Whether these are the bytes of a JPEG file of gray or colour as everything reads it, not of CMYK.
+pub(crate) fn is_plain(bytes: &[u8]) -> bool {
+    let mut decoder = JpegDecoder::new(ZCursor::new(bytes));
+    let is_read = bytes.starts_with(SIGNATURE) && decoder.decode_headers().is_ok();
+    is_read && matches!(decoder.input_colorspace(), Some(ColorSpace::Luma | ColorSpace::YCbCr))
+}
+
 /// Whether the end-of-image marker of the picture is there: not that of a thumbnail inside a segment.
-fn has_end_of_image(bytes: &[u8]) -> bool {
+pub(super) fn has_end_of_image(bytes: &[u8]) -> bool {
     if bytes.ends_with(&[0xff, END_OF_IMAGE]) {
         return true;
     }
@@ -72,7 +80,11 @@ mod tests {
     use super::*;
     use crate::decode::MAX_PIXELS;
 
-    const WHOLE: &[u8] = include_bytes!("../fixtures/gradient_rgb.jpg");
+    fn decode(bytes: &[u8]) -> Result<Image, ImageProblem> {
+        super::decode(bytes, Damage::Refuse)
+    }
+
+    const WHOLE: &[u8] = include_bytes!("../../fixtures/gradient_rgb.jpg");
 
     #[test]
     fn truncated_files_are_errors_wherever_they_end() {
@@ -80,6 +92,20 @@ mod tests {
             let problem = decode(&WHOLE[..length]).unwrap_err();
             assert_eq!(problem, ImageProblem::Truncated { bytes: length });
         }
+    }
+
+    #[test]
+    fn what_is_left_of_a_truncated_file_can_be_shown() {
+        let whole = decode(WHOLE).unwrap();
+        let cut = super::decode(&WHOLE[..WHOLE.len() - 24], Damage::Show).unwrap();
+        assert_eq!((cut.width, cut.height), (whole.width, whole.height));
+        // The first block of 16 x 16 is there, but for the interpolation of colours at its edge; the second one is not.
+        let (row, block) = (whole.width * whole.channels, 12 * whole.channels);
+        for y in 0..whole.height {
+            assert_eq!(cut.pixels[y * row..y * row + block], whole.pixels[y * row..y * row + block], "row {y}");
+        }
+        assert_ne!(cut.pixels, whole.pixels);
+        assert!(super::decode(&WHOLE[..40], Damage::Show).is_err());
     }
 
     #[test]

@@ -6,11 +6,13 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::augment::Framing;
 use crate::decode::Image;
 use crate::error::{CifarProblem, DataError};
-use crate::index::{ImageSet, PackedImages, Source, hexadecimal};
+use crate::set::{ImageSet, hexadecimal};
+use crate::source::Source;
+use crate::source::packed::PackedImages;
 use crate::split::{Splits, hold_out};
+use crate::view::augment::Framing;
 
 /// CIFAR-10 and CIFAR-100 (Krizhevsky 2009): 32 x 32 colour photographs of 10 or 100 classes, 50,000 to train on and
 /// 10,000 to test on.
@@ -124,18 +126,24 @@ impl Cifar {
             let path = dir.join(file);
             let bytes = read(&path)?;
             checksum.update(&bytes);
-            let records = self.records(&bytes).and_then(|records| {
-                records.enumerate().try_for_each(|(item, (label, planes))| {
-                    labels.push(self.label(item, label)?);
-                    pixels.extend(interleaved(planes).with_channels(channels).pixels);
-                    Ok(())
-                })
-            });
-            records.map_err(|problem| DataError::Cifar { path, problem })?;
+            let (of_file, labels_of_file) =
+                self.parse(&bytes, channels).map_err(|problem| DataError::Cifar { path, problem })?;
+            pixels.extend(of_file);
+            labels.extend(labels_of_file);
         }
         let checksum = hexadecimal(&checksum.finalize());
         let packed = PackedImages { width: SIZE, height: SIZE, channels, pixels, labels, checksum };
         Ok(ImageSet::new(Source::Packed(packed), Framing::Whole))
+    }
+
+    /// Pixels and labels of a file.
+    pub(crate) fn parse(self, bytes: &[u8], channels: usize) -> Result<(Vec<u8>, Vec<u32>), CifarProblem> {
+        let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+        for (item, (label, planes)) in self.records(bytes)?.enumerate() {
+            labels.push(self.label(item, label)?);
+            pixels.extend(interleaved(planes).with_channels(channels).pixels);
+        }
+        Ok((pixels, labels))
     }
 
     /// Label and colour planes of every record.

@@ -1,0 +1,200 @@
+//! Times reading training images: decode, random crop, flip, jitter, normalise; beside torchvision with Pillow where Python
+//! has them.
+//!
+//! Command:  `cargo run --release --bin bench_images -- DIR --python python3`
+//! Result:   milliseconds an image of processor time and of wall time, on one thread and on two, by the loader and by hand;
+//!           peak memory
+//! Hardware: whatever it runs on; rounds of all pipelines are interleaved, so that ratios hold on a machine that is not idle
+
+use anyhow::{Context, Result, bail, ensure};
+use burn::tensor::Device;
+use clap::Parser;
+use cpu_time::ProcessTime;
+use experiments::dashboard::say;
+use experiments::{environment, start};
+use ofa_data::{ImageSet, Interpolation, Layout, Loader, LoaderConfig, Splits, View};
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Times reading training images.
+#[derive(Parser)]
+struct Options {
+    /// Images in any layout of JPEG and PNG files
+    dir: PathBuf,
+    /// Side of the images in pixels
+    #[arg(long, default_value_t = 224)]
+    resolution: usize,
+    /// Training images of a round; fewer if there are fewer
+    #[arg(long, default_value_t = 512)]
+    images: usize,
+    /// Images of a batch
+    #[arg(long, default_value_t = 64)]
+    batch_size: usize,
+    /// Rounds of every pipeline; the median is given
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Batches ahead of their use, in MiB at most
+    #[arg(long, default_value_t = 256)]
+    prefetch_mib: usize,
+    /// Resize by the bicubic filter
+    #[arg(long)]
+    bicubic: bool,
+    /// A Python with torchvision and Pillow to time beside it (an ImageFolder only)
+    #[arg(long)]
+    python: Option<PathBuf>,
+}
+
+/// Milliseconds an image.
+#[derive(Clone, Copy)]
+struct Timing {
+    processor: f64,
+    wall: f64,
+}
+
+/// A way of reading images.
+enum Pipeline {
+    /// Batch after batch, made where it is used.
+    ByHand(Loader),
+    /// Batches made ahead.
+    Loader(Loader),
+    /// Torchvision with Pillow in so many processes.
+    Torchvision(usize),
+}
+
+fn main() -> ExitCode {
+    start::exit_code(run(&Options::parse()))
+}
+
+fn run(options: &Options) -> Result<()> {
+    ensure!(options.rounds > 0 && options.resolution > 0, "--rounds and --resolution must be positive");
+    let layout = Layout::detect(&options.dir)?;
+    let mut splits = layout.load(&options.dir, 3, 1)?;
+    if options.bicubic {
+        splits = splits.with_interpolation(Interpolation::Bicubic);
+    }
+    let set = splits.train.subset(options.images, 1);
+    let view = View::Train(layout.augmentation());
+    let config = LoaderConfig { batch_size: options.batch_size, seed: 1, view, drop_last: true, prefetch: usize::MAX };
+    let loader = |threads| -> Result<Loader> {
+        let loader = Loader::new(set.clone(), config.clone(), splits.normalisation())?;
+        Ok(loader.with_threads(threads)?.with_memory(options.prefetch_mib << 20))
+    };
+    let mut pipelines = vec![
+        ("by hand, 1 thread", Pipeline::ByHand(loader(1)?)),
+        ("by hand, 2 threads", Pipeline::ByHand(loader(2)?)),
+        ("loader, 1 thread", Pipeline::Loader(loader(1)?)),
+        ("loader, 2 threads", Pipeline::Loader(loader(2)?)),
+    ];
+    if options.python.is_some() {
+        ensure!(layout == Layout::ImageFolder, "--python reads an ImageFolder, {} is {layout}", options.dir.display());
+        pipelines.push(("torchvision, 1 process", Pipeline::Torchvision(1)));
+        pipelines.push(("torchvision, 2 processes", Pipeline::Torchvision(2)));
+    }
+    describe(options, &layout, &splits, &set);
+    let mut timings: Vec<Vec<Timing>> = vec![Vec::new(); pipelines.len()];
+    // The first round warms the page cache up and is not counted.
+    for round in 0..=options.rounds {
+        for ((_, pipeline), timings) in pipelines.iter().zip(&mut timings) {
+            let timing = pipeline.round(options, round as u64)?;
+            if round > 0 {
+                timings.push(timing);
+            }
+        }
+    }
+    let names: Vec<&str> = pipelines.iter().map(|(name, _)| *name).collect();
+    show(&names, &timings);
+    Ok(())
+}
+
+impl Pipeline {
+    fn round(&self, options: &Options, epoch: u64) -> Result<Timing> {
+        let (processor, wall) = (ProcessTime::now(), Instant::now());
+        let device = &Device::flex();
+        let images = match self {
+            Self::ByHand(loader) => {
+                let batches = 0..loader.batches_per_epoch();
+                let sizes =
+                    batches.map(|i| loader.batch(epoch, i, options.resolution, device).map(|batch| batch.size()));
+                sizes.sum::<Result<usize, _>>()?
+            }
+            Self::Loader(loader) => {
+                let resolution = options.resolution;
+                let sizes = loader.epoch(epoch, 0, move |_| resolution, device).map(|batch| Ok(batch?.size()));
+                sizes.sum::<Result<usize>>()?
+            }
+            Self::Torchvision(processes) => return torchvision(options, *processes),
+        };
+        let ms_an_image = |seconds: f64| 1e3 * seconds / images as f64;
+        Ok(Timing {
+            processor: ms_an_image(processor.elapsed().as_secs_f64()),
+            wall: ms_an_image(wall.elapsed().as_secs_f64()),
+        })
+    }
+}
+
+/// A round of `experiments/python/benchmark_images.py`.
+fn torchvision(options: &Options, processes: usize) -> Result<Timing> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/python/benchmark_images.py");
+    let python = options.python.as_ref().context("there is no --python")?;
+    let output = Command::new(python)
+        .arg(script)
+        .arg(&options.dir)
+        .args(["--resolution", &options.resolution.to_string(), "--images", &options.images.to_string()])
+        .args(["--processes", &processes.to_string()])
+        .output()
+        .with_context(|| format!("cannot run {}", python.display()))?;
+    if !output.status.success() {
+        bail!("{script}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    let result: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let number = |key: &str| result[key].as_f64().with_context(|| format!("{script} gives no {key}: {result}"));
+    Ok(Timing { processor: number("cpu_ms_per_image")?, wall: number("wall_ms_per_image")? })
+}
+
+fn describe(options: &Options, layout: &Layout, splits: &Splits, set: &ImageSet) {
+    say(&format!(
+        "{layout} {}: {} of {} training images a round, {} px, batches of {}, {} rounds, {}",
+        options.dir.display(),
+        set.len(),
+        splits.train.len(),
+        options.resolution,
+        options.batch_size,
+        options.rounds,
+        environment::machine("flex").processor,
+    ));
+}
+
+fn show(names: &[&str], timings: &[Vec<Timing>]) {
+    let processor = |timings: &[Timing]| median(timings.iter().map(|timing| timing.processor));
+    let wall = |timings: &[Timing]| median(timings.iter().map(|timing| timing.wall));
+    say(&format!("{:<26}{:>18}{:>14}{:>12}", "median ms an image", "processor time", "wall time", "images/s"));
+    for (name, timings) in names.iter().zip(timings) {
+        let (processor, wall) = (processor(timings), wall(timings));
+        say(&format!("{name:<26}{processor:>18.3}{wall:>14.3}{:>12.0}", 1e3 / wall));
+    }
+    // Ratios of every round, so that what slows a round slows both sides.
+    let ratio =
+        |a: &[Timing], b: &[Timing], of: fn(&Timing) -> f64| median(a.iter().zip(b).map(|(a, b)| of(a) / of(b)));
+    say(&format!("two threads are {:.2} times as fast as one", ratio(&timings[0], &timings[1], |t| t.wall)));
+    say(&format!("the loader takes {:.2} of the time by hand", ratio(&timings[2], &timings[0], |t| t.wall)));
+    if let Some(torchvision) = timings.get(4) {
+        say(&format!(
+            "torchvision takes {:.2} times the processor time",
+            ratio(torchvision, &timings[0], |t| t.processor)
+        ));
+    }
+    if let Some(memory) = environment::peak_memory_mib() {
+        say(&format!("peak memory {memory:.0} MiB"));
+    }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
+}

@@ -1,0 +1,132 @@
+//! Broken images: what is done about them, and which were met.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{DataError, ImageProblem};
+
+/// What is done about an image that cannot be read or decoded. No image ever takes the place of another.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum BrokenImages {
+    /// It is an error.
+    #[default]
+    Fail,
+    /// It is left out of its batch, which is smaller then, and counted; too many are an error.
+    Skip {
+        /// Share of the images of a set that may be broken, 0 to 1.
+        max_fraction: f64,
+    },
+    /// A damaged JPEG is shown as far as it can be decoded, with whatever the decoder makes of the rest, and counted; what
+    /// cannot be decoded at all is an error.
+    Lenient,
+}
+
+/// A broken image and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokenImage {
+    /// The image.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub problem: ImageProblem,
+}
+
+impl BrokenImages {
+    /// Checks the values.
+    ///
+    /// # Errors
+    /// [`DataError::Invalid`] for a fraction outside 0..=1.
+    pub fn validate(self) -> Result<(), DataError> {
+        match self {
+            Self::Skip { max_fraction } if !(0.0..=1.0).contains(&max_fraction) => {
+                Err(DataError::invalid("skip.max_fraction", max_fraction, "0 to 1"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The broken images that were met in a set, by their place in its source.
+#[derive(Debug)]
+pub(crate) struct BrokenRecord {
+    pub(crate) policy: BrokenImages,
+    /// Number of images of the set.
+    images: usize,
+    met: Mutex<BTreeMap<usize, BrokenImage>>,
+}
+
+impl BrokenRecord {
+    pub(crate) fn new(policy: BrokenImages, images: usize) -> Self {
+        Self { policy, images, met: Mutex::default() }
+    }
+
+    /// The broken images so far, in the order of their source.
+    pub(crate) fn met(&self) -> Vec<BrokenImage> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// Notes that `member` is shown although it is broken.
+    pub(crate) fn note(&self, member: usize, broken: BrokenImage) -> usize {
+        let mut met = self.lock();
+        met.insert(member, broken);
+        met.len()
+    }
+
+    /// What the policy says about `member`, of which nothing can be shown: it is left out, or the error.
+    pub(crate) fn leave_out(&self, member: usize, broken: BrokenImage) -> Result<(), DataError> {
+        let BrokenImage { path, problem } = broken.clone();
+        let BrokenImages::Skip { max_fraction } = self.policy else {
+            return Err(DataError::Image { path, problem });
+        };
+        let count = self.note(member, broken);
+        if count as f64 > max_fraction * self.images as f64 {
+            return Err(DataError::TooManyBroken { broken: count, images: self.images, max_fraction, path, problem });
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<usize, BrokenImage>> {
+        // A map is whole even if a thread panicked beside it.
+        self.met.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broken(name: &str) -> BrokenImage {
+        BrokenImage { path: name.into(), problem: ImageProblem::Empty }
+    }
+
+    #[test]
+    fn failing_names_the_image() {
+        let record = BrokenRecord::new(BrokenImages::Fail, 10);
+        assert_eq!(record.leave_out(3, broken("a.jpg")).unwrap_err().to_string(), "image a.jpg: empty file");
+        assert_eq!(record.met(), []);
+    }
+
+    #[test]
+    fn skipping_counts_every_image_once_up_to_the_fraction() {
+        let record = BrokenRecord::new(BrokenImages::Skip { max_fraction: 0.2 }, 10);
+        for (member, name) in [(7, "b"), (3, "a"), (7, "b")] {
+            record.leave_out(member, broken(name)).unwrap();
+        }
+        assert_eq!(record.met(), [broken("a"), broken("b")]);
+        let message = record.leave_out(4, broken("c")).unwrap_err().to_string();
+        let expected = "3 of 10 images are broken, more than the fraction 0.2 that may be skipped; the last one is c: empty \
+                        file";
+        assert_eq!(message, expected);
+    }
+
+    #[test]
+    fn fractions_are_checked() {
+        assert!(BrokenImages::Lenient.validate().is_ok());
+        for max_fraction in [-0.1, 1.1, f64::NAN] {
+            assert!(BrokenImages::Skip { max_fraction }.validate().is_err());
+        }
+    }
+}

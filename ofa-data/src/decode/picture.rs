@@ -1,0 +1,115 @@
+//! An image that is decoded as far as it is looked at.
+
+use std::sync::Arc;
+
+use super::{Image, decode};
+#[cfg(feature = "turbo")]
+use super::{jpeg, turbo};
+use crate::error::ImageProblem;
+use crate::view::canvas::Rectangle;
+
+/// An image of which all or a part is wanted.
+#[derive(Debug)]
+pub(crate) enum Picture {
+    /// Decoded.
+    Whole(Arc<Image>),
+    /// A JPEG file that is decoded when it is known how much of it is wanted.
+    #[cfg(feature = "turbo")]
+    Jpeg(JpegPicture),
+}
+
+/// Pixels that hold the part of an image that was asked for.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) image: Arc<Image>,
+    /// Where in `image` the part lies.
+    pub(crate) place: Rectangle,
+}
+
+#[cfg(feature = "turbo")]
+#[derive(Debug)]
+pub(crate) struct JpegPicture {
+    bytes: Vec<u8>,
+    size: (usize, usize),
+    channels: usize,
+}
+
+impl Picture {
+    /// The picture in an encoded image, in 1 (gray) or 3 (RGB) channels.
+    pub(crate) fn open(bytes: Vec<u8>, channels: usize) -> Result<Self, ImageProblem> {
+        #[cfg(feature = "turbo")]
+        if bytes.starts_with(jpeg::SIGNATURE) {
+            let size = turbo::size(&bytes)?;
+            return Ok(Self::Jpeg(JpegPicture { bytes, size, channels }));
+        }
+        Ok(Self::Whole(Arc::new(decode(&bytes, channels)?)))
+    }
+
+    /// Width and height in pixels.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        match self {
+            Self::Whole(image) => (image.width, image.height),
+            #[cfg(feature = "turbo")]
+            Self::Jpeg(picture) => picture.size,
+        }
+    }
+
+    /// All of it.
+    pub(crate) fn whole(&self) -> Result<Arc<Image>, ImageProblem> {
+        match self {
+            Self::Whole(image) => Ok(image.clone()),
+            #[cfg(feature = "turbo")]
+            Self::Jpeg(picture) => decode(&picture.bytes, picture.channels).map(Arc::new),
+        }
+    }
+
+    /// The part at `place`.
+    pub(crate) fn part(&self, place: Rectangle) -> Result<Part, ImageProblem> {
+        #[cfg(feature = "turbo")]
+        if let Self::Jpeg(picture) = self
+            && let Some(part) = picture.part(place)
+        {
+            return Ok(part);
+        }
+        Ok(Part { image: self.whole()?, place })
+    }
+}
+
+#[cfg(feature = "turbo")]
+impl JpegPicture {
+    /// None if it has to be decoded whole.
+    fn part(&self, place: Rectangle) -> Option<Part> {
+        let Rectangle { left, top, width, height } = place;
+        let region = turbo::decode_region(&self.bytes, left, top, width, height).ok()??;
+        let place = Rectangle { left: left - region.left, top: top - region.top, ..place };
+        Some(Part { image: Arc::new(region.image.with_channels(self.channels)), place })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_the_same_as_in_the_whole() {
+        for file in
+            [include_bytes!("../../fixtures/gradient_rgb.jpg").as_slice(), include_bytes!("../../fixtures/photo.png")]
+        {
+            for channels in [1, 3] {
+                let picture = Picture::open(file.to_vec(), channels).unwrap();
+                let whole = picture.whole().unwrap();
+                assert_eq!(picture.size(), (whole.width, whole.height));
+                let wanted = Rectangle { left: 3, top: 2, width: 7, height: 4 };
+                let Part { image, place } = picture.part(wanted).unwrap();
+                let rows = |image: &Image, place: Rectangle| -> Vec<u8> {
+                    let row = |row: usize| {
+                        let start = ((place.top + row) * image.width + place.left) * channels;
+                        image.pixels[start..start + place.width * channels].to_vec()
+                    };
+                    (0..place.height).flat_map(row).collect()
+                };
+                assert_eq!(rows(&image, place), rows(&whole, wanted));
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The headers of a JPEG file, as far as they say how it can be decoded.
+
+use std::iter;
+use std::ops::Range;
+
+use crate::decode::check_size;
+use crate::decode::jpeg::has_end_of_image;
+use crate::error::ImageProblem;
+
+/// What the library takes for the greatest width and height.
+const MAX_SIDE: usize = 65_500;
+
+const START_OF_SCAN: u8 = 0xda;
+const RESTART_INTERVAL: u8 = 0xdd;
+
+/// What the start of a frame says about the picture.
+#[derive(Debug)]
+pub(super) struct Frame {
+    /// The marker: how the picture is coded.
+    pub(super) marker: u8,
+    /// Bits of a value.
+    precision: u8,
+    pub(super) width: usize,
+    pub(super) height: usize,
+    pub(super) channels: usize,
+    /// Rows of the smallest unit of data.
+    unit_rows: usize,
+    /// Where in the file the height is.
+    pub(super) height_at: usize,
+}
+
+impl Frame {
+    /// Finds and reads the start of the frame, refusing a picture that is too large.
+    pub(super) fn find(bytes: &[u8]) -> Result<Self, ImageProblem> {
+        let missing = || match has_end_of_image(bytes) {
+            true => ImageProblem::Jpeg { bytes: bytes.len(), reason: "no start of a frame".into() },
+            false => ImageProblem::Truncated { bytes: bytes.len() },
+        };
+        let (marker, range) = segments(bytes).find(|&(marker, _)| starts_frame(marker)).ok_or_else(missing)?;
+        let frame = Self::read(bytes, marker, range).ok_or_else(missing)?;
+        if frame.width == 0 || frame.height == 0 {
+            let reason = format!("a picture of {} x {} pixels", frame.width, frame.height);
+            return Err(ImageProblem::Jpeg { bytes: bytes.len(), reason });
+        }
+        check_size(frame.width, frame.height)?;
+        Ok(frame)
+    }
+
+    fn read(bytes: &[u8], marker: u8, range: Range<usize>) -> Option<Self> {
+        let height_at = range.start + 1;
+        let &[precision, h1, h0, w1, w0, channels, ref components @ ..] = &bytes[range] else { return None };
+        let sampling = components.chunks_exact(3).map(|component| usize::from(component[1] & 0xf));
+        Some(Self {
+            marker,
+            precision,
+            width: usize::from(u16::from_be_bytes([w1, w0])),
+            height: usize::from(u16::from_be_bytes([h1, h0])),
+            channels: usize::from(channels),
+            unit_rows: 8 * sampling.max()?.max(1),
+            height_at,
+        })
+    }
+
+    /// Whether the library decodes it to what is asked of it.
+    pub(super) fn is_supported(&self) -> bool {
+        let huffman_coded = matches!(self.marker, 0xc0..=0xc2);
+        let small = self.width.max(self.height) <= MAX_SIDE;
+        huffman_coded && small && self.precision == 8 && matches!(self.channels, 1 | 3)
+    }
+
+    /// Whether there is data that the first `rows` do not need.
+    pub(super) fn has_blocks_below(&self, rows: usize) -> bool {
+        rows.div_ceil(self.unit_rows) < self.height.div_ceil(self.unit_rows)
+    }
+}
+
+/// Whether the data is that of all rows one after the other, in one piece.
+pub(super) fn is_one_plain_scan(bytes: &[u8], frame: &Frame) -> bool {
+    let is_plain = |(marker, range): (u8, Range<usize>)| match marker {
+        RESTART_INTERVAL => bytes[range].iter().all(|&byte| byte == 0),
+        START_OF_SCAN => bytes[range].first().map(|&channels| usize::from(channels)) == Some(frame.channels),
+        _ => true,
+    };
+    matches!(frame.marker, 0xc0 | 0xc1) && segments(bytes).all(is_plain)
+}
+
+/// Markers and payloads of the segments up to the start of a scan.
+pub(super) fn segments(bytes: &[u8]) -> impl Iterator<Item = (u8, Range<usize>)> {
+    let mut at = 2;
+    let mut over = false;
+    iter::from_fn(move || {
+        // Any number of 0xff may precede a marker.
+        let fill = bytes.get(at..)?.iter().take_while(|&&byte| byte == 0xff).count();
+        let start = at + fill;
+        let &[marker, l1, l0, ..] = bytes.get(start..)? else { return None };
+        let end = start + 1 + usize::from(u16::from_be_bytes([l1, l0]));
+        if over || fill == 0 || end < start + 3 || end > bytes.len() {
+            return None;
+        }
+        (at, over) = (end, marker == START_OF_SCAN);
+        Some((marker, start + 3..end))
+    })
+}
+
+/// Whether a marker starts a frame: all from 0xc0 to 0xcf but three.
+fn starts_frame(marker: u8) -> bool {
+    matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc)
+}

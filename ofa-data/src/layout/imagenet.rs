@@ -1,0 +1,244 @@
+//! ImageNet (ILSVRC2012) as it is handed out: by Kaggle, or as the original's files.
+
+pub(crate) mod devkit;
+pub(crate) mod solution;
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+pub use devkit::{DevkitProblem, MatProblem};
+
+use crate::error::DataError;
+use crate::layout::image_folder::{class_directories, class_names, images_of, metadata, texts, visible_entries};
+use crate::set::ImageSet;
+use crate::source::Source;
+use crate::source::archive::{Archive, ArchiveImages, ArchiveMember, Entry};
+use crate::source::files::ImageFiles;
+use crate::split::{Parts, Splits};
+use crate::view::augment::Framing;
+
+/// ImageNet's images of the classification task of 2012, whichever way they were obtained.
+///
+/// - Train: the directory `train` or `ILSVRC2012_img_train` of class directories, or `ILSVRC2012_img_train.tar`, a tar of
+///   1,000 tars, which is not unpacked.
+/// - Validation, which serves as the test set: the directory `val` or `ILSVRC2012_img_val`, flat or of class directories, or
+///   `ILSVRC2012_img_val.tar`. Flat images have their labels from Kaggle's `LOC_val_solution.csv` or from the development
+///   kit, `ILSVRC2012_devkit_t12` or `ILSVRC2012_devkit_t12.tar.gz`.
+///
+/// All are looked for in the directory itself and in `ILSVRC/Data/CLS-LOC` below it, where Kaggle's archive has them. A
+/// class is its WordNet id; classes are numbered by the order of the ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageNet {
+    train: PathBuf,
+    val: PathBuf,
+    /// None if `val` has class directories.
+    labels: Option<ValidationLabels>,
+}
+
+/// What tells the classes of flat validation images.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum ValidationLabels {
+    /// Kaggle's solution.
+    Solution(PathBuf),
+    /// The development kit, a directory or an archive.
+    Devkit(PathBuf),
+}
+
+const BELOW: [&str; 3] = ["", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC"];
+
+impl ImageNet {
+    /// ImageNet's files in `dir`, if it holds train and validation images in one of these ways.
+    ///
+    /// # Errors
+    /// [`DataError::Missing`] if it does, but nothing tells the classes of flat validation images.
+    pub fn in_directory(dir: &Path) -> Result<Option<Self>, DataError> {
+        let find = |names: &[&str]| {
+            let below =
+                |base: &&str| names.iter().map(move |name| dir.join(base).join(name)).find(|path| path.exists());
+            BELOW.iter().find_map(|base| below(&base))
+        };
+        let train = find(&["train", "ILSVRC2012_img_train", "ILSVRC2012_img_train.tar"]);
+        let val = find(&["val", "ILSVRC2012_img_val", "ILSVRC2012_img_val.tar"]);
+        let (Some(train), Some(val)) = (train, val) else { return Ok(None) };
+        if val.is_dir() && has_class_directories(&val)? {
+            return Ok(Some(Self { train, val, labels: None }));
+        }
+        let solution = find(&["LOC_val_solution.csv"]).map(ValidationLabels::Solution);
+        let devkit = || find(&["ILSVRC2012_devkit_t12", "ILSVRC2012_devkit_t12.tar.gz"]).map(ValidationLabels::Devkit);
+        let Some(labels) = solution.or_else(devkit) else {
+            let remedy = "the validation images are in no class directories, and this file, or ILSVRC2012_devkit_t12.tar.gz, \
+                          tells their classes";
+            return Err(DataError::Missing { path: dir.join("LOC_val_solution.csv"), remedy });
+        };
+        Ok(Some(Self { train, val, labels: Some(labels) }))
+    }
+
+    /// Whether these are the directories of an ImageFolder in `dir`.
+    pub(crate) fn is_image_folder(&self, dir: &Path) -> bool {
+        self.labels.is_none() && self.train == dir.join("train") && self.train.is_dir() && self.val == dir.join("val")
+    }
+
+    /// Lists the images, to be decoded to 1 (gray) or 3 (RGB) `channels`; a tenth of train, at most
+    /// [`Splits::MAX_HELD_OUT`] images, the same share of every class, is held out of train by `seed` for validation.
+    ///
+    /// # Errors
+    /// If something cannot be read or listed, an archive is truncated, or an image has no label or one that train lacks.
+    pub fn load(&self, channels: usize, seed: u64) -> Result<Splits, DataError> {
+        self.parts(channels)?.split(channels, seed)
+    }
+
+    /// The WordNet ids of the classes, sorted.
+    ///
+    /// # Errors
+    /// If they cannot be listed.
+    pub fn classes(&self) -> Result<Vec<String>, DataError> {
+        match self.train.is_dir() {
+            true => Ok(texts(&class_names(&self.train)?)),
+            false => Ok(class_archives(&Archive::at(&self.train)?)?.into_iter().map(|(class, _)| class).collect()),
+        }
+    }
+
+    pub(crate) fn parts(&self, channels: usize) -> Result<Parts, DataError> {
+        let (classes, train) = match self.train.is_dir() {
+            true => self.train_directories(channels)?,
+            false => self.train_archive(channels)?,
+        };
+        let val = match &self.labels {
+            None => {
+                let names: Vec<OsString> = classes.iter().map(OsString::from).collect();
+                directories(&self.val, &names, channels)?
+            }
+            Some(labels) => {
+                let labels = labels.read()?;
+                match self.val.is_dir() {
+                    true => self.flat_directory(&labels, &classes, channels)?,
+                    false => self.flat_archive(&labels, &classes, channels)?,
+                }
+            }
+        };
+        Ok(Parts { train, val, test: None, classes })
+    }
+
+    fn train_directories(&self, channels: usize) -> Result<(Vec<String>, ImageSet), DataError> {
+        let classes = class_names(&self.train)?;
+        Ok((texts(&classes), directories(&self.train, &classes, channels)?))
+    }
+
+    /// From a tar of a tar a class.
+    fn train_archive(&self, channels: usize) -> Result<(Vec<String>, ImageSet), DataError> {
+        let archive = Archive::at(&self.train)?;
+        let classes = class_archives(&archive)?;
+        if classes.is_empty() {
+            let reason = "it holds no <class>.tar".into();
+            return Err(DataError::Archive { path: self.train.clone(), reason });
+        }
+        let members = |(label, (class, entry)): (usize, &(String, Entry))| {
+            let entries = archive.entries_of(entry)?;
+            if entries.is_empty() {
+                return Err(DataError::EmptyClass { directory: self.train.join(&entry.name) });
+            }
+            let member = |entry: Entry| member(Path::new(class).join(&entry.name), label as u32, &entry);
+            Ok(sorted(entries.into_iter().map(member).collect()))
+        };
+        // All results before the first error: which error is reported must not depend on the threads.
+        let listings: Vec<Result<Vec<ArchiveMember>, DataError>> =
+            classes.par_iter().enumerate().map(members).collect();
+        let members = listings.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
+        let images = ArchiveImages { archives: vec![archive.clone()], members };
+        let names = classes.into_iter().map(|(class, _)| class).collect();
+        Ok((names, ImageSet::new(Source::encoded(images, channels), Framing::CenterCrop)))
+    }
+
+    fn flat_directory(&self, labels: &Labels, classes: &[String], channels: usize) -> Result<ImageSet, DataError> {
+        let mut files = images_of(&self.val, Path::new(""), 0)?;
+        for file in &mut files {
+            file.label = labels.of(&self.val.join(&file.path), classes)?;
+        }
+        let images = ImageFiles { root: self.val.clone(), files };
+        Ok(ImageSet::new(Source::encoded(images, channels), Framing::CenterCrop))
+    }
+
+    fn flat_archive(&self, labels: &Labels, classes: &[String], channels: usize) -> Result<ImageSet, DataError> {
+        let archive = Archive::at(&self.val)?;
+        let labelled = |entry: Entry| {
+            let label = labels.of(&self.val.join(&entry.name), classes)?;
+            Ok(member(entry.name.clone(), label, &entry))
+        };
+        let members = archive.entries()?.into_iter().map(labelled).collect::<Result<Vec<_>, DataError>>()?;
+        if members.is_empty() {
+            return Err(DataError::Archive { path: self.val.clone(), reason: "it holds no images".into() });
+        }
+        let images = ArchiveImages { archives: vec![archive], members: sorted(members) };
+        Ok(ImageSet::new(Source::encoded(images, channels), Framing::CenterCrop))
+    }
+}
+
+/// The WordNet ids of images, by their names without extension.
+struct Labels {
+    source: PathBuf,
+    wnids: HashMap<String, String>,
+}
+
+impl ValidationLabels {
+    fn read(&self) -> Result<Labels, DataError> {
+        let (source, wnids) = match self {
+            Self::Solution(path) => (path, solution::read(path)?),
+            Self::Devkit(path) => (path, devkit::read(path)?),
+        };
+        Ok(Labels { source: source.clone(), wnids })
+    }
+}
+
+impl Labels {
+    fn of(&self, image: &Path, classes: &[String]) -> Result<u32, DataError> {
+        let problem = |problem: String| DataError::Labels { path: self.source.clone(), problem };
+        let stem = image.file_stem().unwrap_or_default().to_string_lossy();
+        let wnid = self.wnids.get(&*stem).ok_or_else(|| problem(format!("it has no label for {}", image.display())))?;
+        let class = classes.binary_search(wnid);
+        class
+            .map(|class| class as u32)
+            .map_err(|_| problem(format!("{stem} is of the class {wnid}, which train lacks")))
+    }
+}
+
+fn has_class_directories(val: &Path) -> Result<bool, DataError> {
+    let first = visible_entries(val)?.into_iter().next();
+    first.map_or(Ok(false), |(_, path)| Ok(metadata(&path)?.is_dir()))
+}
+
+/// The class directories of `directory`, named by it.
+fn directories(directory: &Path, classes: &[OsString], channels: usize) -> Result<ImageSet, DataError> {
+    let root = directory.parent().unwrap_or(Path::new(""));
+    let part = directory.file_name().unwrap_or_default().to_string_lossy();
+    class_directories(root, &part, classes, channels)
+}
+
+/// The archives of the classes in `archive`, by class.
+fn class_archives(archive: &Archive) -> Result<Vec<(String, Entry)>, DataError> {
+    let class = |entry: Entry| {
+        let is_archive = entry.name.extension() == Some(OsStr::new("tar"));
+        let class = entry.name.file_stem()?.to_string_lossy().into_owned();
+        is_archive.then_some((class, entry))
+    };
+    let mut classes: Vec<(String, Entry)> = archive.entries()?.into_iter().filter_map(class).collect();
+    classes.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    match classes.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        None => Ok(classes),
+        Some(pair) => {
+            Err(DataError::Archive { path: archive.path.clone(), reason: format!("it holds {}.tar twice", pair[0].0) })
+        }
+    }
+}
+
+fn member(name: PathBuf, label: u32, entry: &Entry) -> ArchiveMember {
+    ArchiveMember { name: name.into(), archive: 0, label, offset: entry.offset, bytes: entry.bytes }
+}
+
+/// By name, so that the order does not depend on how the archive was written.
+fn sorted(mut members: Vec<ArchiveMember>) -> Vec<ArchiveMember> {
+    members.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    members
+}

@@ -1,0 +1,135 @@
+//! Sets that `prepare_images` wrote: tar shards and an index of them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::DataError;
+use crate::layout::web_dataset::members;
+use crate::prepare::{PrepareConfig, write_whole};
+use crate::set::ImageSet;
+use crate::source::Source;
+use crate::source::archive::{Archive, ArchiveImages, ArchiveMember};
+use crate::split::Parts;
+use crate::view::augment::Framing;
+
+/// What says how a set was prepared.
+pub(crate) const MANIFEST: &str = "preparation.json";
+
+/// How a set was prepared, and from what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PreparedSet {
+    /// What was done to the images.
+    pub config: PrepareConfig,
+    /// Layout of the images it was made from.
+    pub layout: String,
+    /// Fingerprints of the parts it was made from.
+    pub fingerprints: BTreeMap<String, String>,
+    /// Names of the classes.
+    pub classes: Vec<String>,
+    /// Whether all shards are there.
+    pub is_complete: bool,
+}
+
+/// A line of an index.
+#[derive(Debug, Serialize, Deserialize)]
+struct Line {
+    /// File name of the shard.
+    shard: String,
+    /// File name of the image in it.
+    image: String,
+    label: u32,
+    /// Of the first byte of the image in the shard.
+    offset: u64,
+    bytes: u64,
+}
+
+impl PreparedSet {
+    /// Whether `dir` holds a prepared set, finished or not.
+    pub(crate) fn is_in(dir: &Path) -> bool {
+        dir.join(MANIFEST).is_file()
+    }
+
+    /// How the set in `dir` was prepared.
+    ///
+    /// # Errors
+    /// If its `preparation.json` cannot be read.
+    pub fn read(dir: &Path) -> Result<Self, DataError> {
+        let path = dir.join(MANIFEST);
+        let text = fs::read_to_string(&path).map_err(|source| DataError::Read { path: path.clone(), source })?;
+        serde_json::from_str(&text).map_err(|error| DataError::Labels { path, problem: error.to_string() })
+    }
+
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec_pretty(self).expect("text and numbers")
+    }
+
+    pub(crate) fn parts(dir: &Path, channels: usize) -> Result<Parts, DataError> {
+        let set = Self::read(dir)?;
+        if !set.is_complete {
+            return Err(DataError::UnfinishedPreparation { path: dir.to_owned() });
+        }
+        let part = |part: &str| part_of(dir, part, set.classes.len(), channels);
+        let test = set.fingerprints.contains_key("test").then(|| part("test")).transpose()?;
+        Ok(Parts { train: part("train")?, val: part("val")?, test, classes: set.classes })
+    }
+}
+
+/// Name of the index of a part.
+pub(crate) fn index_file(part: &str) -> String {
+    format!("{part}.csv")
+}
+
+fn part_of(dir: &Path, part: &str, classes: usize, channels: usize) -> Result<ImageSet, DataError> {
+    let path = dir.join(index_file(part));
+    let problem = |problem: String| DataError::Labels { path: path.clone(), problem };
+    let mut reader = csv::Reader::from_path(&path).map_err(|error| problem(error.to_string()))?;
+    let mut images = ArchiveImages::default();
+    let mut numbers: HashMap<String, u32> = HashMap::new();
+    for line in reader.deserialize() {
+        let Line { shard, image, label, offset, bytes } =
+            line.map_err(|error: csv::Error| problem(error.to_string()))?;
+        let number = match numbers.get(&shard) {
+            Some(&number) => number,
+            None => {
+                images.archives.push(Archive::at(&dir.join(&shard))?);
+                numbers.insert(shard.clone(), images.archives.len() as u32 - 1);
+                images.archives.len() as u32 - 1
+            }
+        };
+        let end = images.archives[number as usize].bytes;
+        if label as usize >= classes || offset.checked_add(bytes).is_none_or(|last| last > end) {
+            return Err(problem(format!(
+                "{image} of {shard} has a label or a place that cannot be: prepare the set anew"
+            )));
+        }
+        images.members.push(ArchiveMember { name: PathBuf::from(image).into(), archive: number, label, offset, bytes });
+    }
+    if images.members.is_empty() {
+        return Err(problem("it lists no images".into()));
+    }
+    images.members.shrink_to_fit();
+    Ok(ImageSet::new(Source::encoded(images, channels), Framing::CenterCrop))
+}
+
+/// Writes the index of some shards; the number of images.
+pub(crate) fn write_index(path: &Path, shards: &[PathBuf]) -> Result<usize, DataError> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let text = |name: &OsStr| name.to_string_lossy().into_owned();
+    let mut images = 0;
+    for shard in shards {
+        for member in members(&Archive::at(shard)?, 0)? {
+            let ArchiveMember { name, label, offset, bytes, .. } = member;
+            let shard = text(shard.file_name().unwrap_or_default());
+            let line = Line { shard, image: text(name.as_os_str()), label, offset, bytes };
+            writer.serialize(line).expect("writing to memory");
+            images += 1;
+        }
+    }
+    write_whole(path, &writer.into_inner().expect("writing to memory"))?;
+    Ok(images)
+}

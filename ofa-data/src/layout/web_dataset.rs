@@ -1,0 +1,228 @@
+//! WebDataset shards: tar files of images and labels.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use crate::error::DataError;
+use crate::layout::image_folder::visible_entries;
+use crate::set::ImageSet;
+use crate::source::Source;
+use crate::source::archive::{Archive, ArchiveImages, ArchiveMember, Entry};
+use crate::split::{Parts, Splits};
+use crate::view::augment::Framing;
+
+/// Images in tar files, `<key>.jpg` (or `.jpeg`, `.png`) beside `<key>.cls`, the number of its class; the images are read
+/// where they lie, nothing is unpacked.
+///
+/// The shards of a part lie in the directory itself, with `train`, `val` or `test` in their names, or in directories
+/// `train`, `val` (or `validation`) and `test`. `classes.txt`, if there is one, names the classes, one a line.
+#[derive(Debug, Clone, Copy)]
+pub struct WebDataset;
+
+const EXTENSIONS: [&str; 3] = ["jpg", "jpeg", "png"];
+const MAX_CLASSES: u32 = 1 << 20;
+
+impl WebDataset {
+    /// Whether `dir` holds shards of a train part.
+    pub fn is_in(dir: &Path) -> bool {
+        shards(dir, "train").is_ok_and(|shards| !shards.is_empty())
+    }
+
+    /// Lists the images, to be decoded to 1 (gray) or 3 (RGB) `channels`. Val and test are used as those of an
+    /// [`ImageFolder`](crate::ImageFolder).
+    ///
+    /// # Errors
+    /// If a part has no shards, a shard is truncated, or an image has no label or one beyond the classes.
+    pub fn load(dir: impl AsRef<Path>, channels: usize, seed: u64) -> Result<Splits, DataError> {
+        Self::parts(dir.as_ref(), channels)?.split(channels, seed)
+    }
+
+    pub(crate) fn parts(dir: &Path, channels: usize) -> Result<Parts, DataError> {
+        let train = part(dir, "train", channels)?.ok_or_else(|| missing(dir, "train-*.tar"))?;
+        let val = part(dir, "val", channels)?.ok_or_else(|| missing(dir, "val-*.tar"))?;
+        let test = part(dir, "test", channels)?;
+        let labels = |set: &ImageSet| (0..set.len()).map(|i| set.label(i)).max().unwrap_or(0);
+        let of_train = labels(&train) + 1;
+        let classes = class_names(dir, of_train)?;
+        for set in [Some(&val), test.as_ref()].into_iter().flatten() {
+            if let Some(i) = (0..set.len()).find(|&i| set.label(i) >= classes.len()) {
+                let problem = format!("it is of class {}, beyond the {} classes of train", set.label(i), classes.len());
+                return Err(DataError::Labels { path: set.path(i), problem });
+            }
+        }
+        Ok(Parts { train, val, test, classes })
+    }
+}
+
+/// The names in `classes.txt`, or numbers.
+fn class_names(dir: &Path, classes: usize) -> Result<Vec<String>, DataError> {
+    let path = dir.join("classes.txt");
+    if !path.is_file() {
+        return Ok((0..classes).map(|class| class.to_string()).collect());
+    }
+    let text = std::fs::read_to_string(&path).map_err(|source| DataError::Read { path: path.clone(), source })?;
+    let names: Vec<String> = text.lines().map(|line| line.trim_end().to_owned()).collect();
+    match names.len() >= classes {
+        true => Ok(names),
+        false => {
+            let problem = format!("it names {} classes, train has images of class {}", names.len(), classes - 1);
+            Err(DataError::Labels { path, problem })
+        }
+    }
+}
+
+fn missing(dir: &Path, name: &str) -> DataError {
+    DataError::Missing {
+        path: dir.join(name),
+        remedy: "a WebDataset has tar files with `train` and with `val` in their names, or directories of these names",
+    }
+}
+
+/// The shards of a part, by name.
+fn shards(dir: &Path, part: &str) -> Result<Vec<PathBuf>, DataError> {
+    let names: &[&str] = if part == "val" { &["val", "validation"] } else { &[part] };
+    let is_tar = |path: &Path| path.extension() == Some(OsStr::new("tar")) && path.is_file();
+    let mut found = Vec::new();
+    for directory in names.iter().map(|name| dir.join(name)).filter(|path| path.is_dir()) {
+        found.extend(visible_entries(&directory)?.into_iter().map(|(_, path)| path).filter(|path| is_tar(path)));
+    }
+    let is_of_part = |name: &OsStr| name.to_string_lossy().contains(part);
+    found.extend(
+        visible_entries(dir)?.into_iter().filter(|(name, path)| is_of_part(name) && is_tar(path)).map(|(_, p)| p),
+    );
+    found.sort_unstable();
+    Ok(found)
+}
+
+fn part(dir: &Path, part: &str, channels: usize) -> Result<Option<ImageSet>, DataError> {
+    let shards = shards(dir, part)?;
+    let list = |(number, path): (usize, &PathBuf)| {
+        let archive = Archive::at(path)?;
+        let members = members(&archive, number as u32)?;
+        Ok((archive, members))
+    };
+    // All results before the first error: which error is reported must not depend on the threads.
+    let listings: Vec<Result<(Archive, Vec<ArchiveMember>), DataError>> =
+        shards.par_iter().enumerate().map(list).collect();
+    let mut images = ArchiveImages::default();
+    for listing in listings {
+        let (archive, members) = listing?;
+        images.archives.push(archive);
+        images.members.extend(members);
+    }
+    images.members.shrink_to_fit();
+    let is_empty = images.members.is_empty();
+    Ok((!is_empty).then(|| ImageSet::new(Source::encoded(images, channels), Framing::CenterCrop)))
+}
+
+/// The labelled images of a shard.
+pub(crate) fn members(archive: &Archive, number: u32) -> Result<Vec<ArchiveMember>, DataError> {
+    let entries = archive.entries_with(|name| name.extension() == Some(OsStr::new("cls")))?;
+    let mut labels = HashMap::new();
+    for entry in &entries {
+        if let Some(content) = &entry.content {
+            let label = label(content).map_err(|problem| problem_of(archive, entry, problem))?;
+            labels.insert(key(&entry.name), label);
+        }
+    }
+    let is_image = |entry: &&Entry| {
+        let extension = entry.name.extension().map(|text| text.to_string_lossy().to_lowercase());
+        extension.is_some_and(|extension| EXTENSIONS.contains(&&*extension))
+    };
+    let member = |entry: &Entry| {
+        let label = labels.get(&key(&entry.name)).copied();
+        let label = label.ok_or_else(|| problem_of(archive, entry, "it has no label: no .cls of its name".into()))?;
+        let (offset, bytes) = (entry.offset, entry.bytes);
+        Ok(ArchiveMember { name: entry.name.clone().into(), archive: number, label, offset, bytes })
+    };
+    entries.iter().filter(is_image).map(member).collect()
+}
+
+fn problem_of(archive: &Archive, entry: &Entry, problem: String) -> DataError {
+    DataError::Labels { path: archive.path.join(&entry.name), problem }
+}
+
+/// What the files of a sample share: the path up to the first point of the file's name.
+pub(crate) fn key(name: &Path) -> PathBuf {
+    let file = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    name.with_file_name(file.split('.').next().unwrap_or_default())
+}
+
+pub(crate) fn label(content: &[u8]) -> Result<u32, String> {
+    let text = String::from_utf8_lossy(content);
+    let label = text.trim().parse().ok().filter(|&label| label < MAX_CLASSES);
+    label.ok_or_else(|| format!("{:?} is not the number of a class", text.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::archive::samples::tar_of;
+    use std::fs;
+
+    const PNG: &[u8] = include_bytes!("../../fixtures/photo.png");
+
+    fn directory() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let train: [(&str, &[u8]); 7] = [
+            ("a/0001.cls", b"1"),
+            ("a/0001.jpg", PNG),
+            ("a/0001.json", b"{}"),
+            ("a/0002.seg.PNG", PNG),
+            ("a/0002.cls", b" 0\n"),
+            ("b/0001.png", PNG),
+            ("b/0001.cls", b"2"),
+        ];
+        fs::write(dir.path().join("set-train-0000.tar"), tar_of(&train)).unwrap();
+        fs::write(dir.path().join("set-train-0001.tar"), tar_of(&train)).unwrap();
+        fs::create_dir(dir.path().join("validation")).unwrap();
+        fs::write(dir.path().join("validation/0.tar"), tar_of(&[("x.png", PNG), ("x.cls", b"2")])).unwrap();
+        dir
+    }
+
+    fn message(dir: &tempfile::TempDir) -> String {
+        WebDataset::parts(dir.path(), 3).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn samples_are_images_with_the_label_of_their_key() {
+        let dir = directory();
+        assert!(WebDataset::is_in(dir.path()));
+        let parts = WebDataset::parts(dir.path(), 3).unwrap();
+        assert_eq!((parts.train.len(), parts.val.len(), parts.test.is_none()), (6, 1, true));
+        assert_eq!((0..6).map(|i| parts.train.label(i)).collect::<Vec<_>>(), [1, 0, 2, 1, 0, 2]);
+        assert_eq!((parts.classes, parts.val.label(0)), (["0", "1", "2"].map(String::from).to_vec(), 2));
+        assert_eq!(parts.train.get(4).unwrap(), parts.val.get(0).unwrap());
+        assert!(parts.train.path(1).ends_with("set-train-0000.tar/a/0002.seg.PNG"));
+        fs::write(dir.path().join("classes.txt"), "cat\ndog\nsun fish\n").unwrap();
+        assert_eq!(WebDataset::parts(dir.path(), 3).unwrap().classes[2], "sun fish");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let dir = directory();
+        fs::write(dir.path().join("classes.txt"), "cat\n").unwrap();
+        assert!(
+            message(&dir).ends_with("classes.txt: it names 1 classes, train has images of class 2"),
+            "{}",
+            message(&dir)
+        );
+        fs::remove_file(dir.path().join("classes.txt")).unwrap();
+        let replace = |files: &[(&str, &[u8])]| fs::write(dir.path().join("validation/0.tar"), tar_of(files)).unwrap();
+        replace(&[("x.png", PNG), ("x.cls", b"3")]);
+        assert!(
+            message(&dir).ends_with("0.tar/x.png: it is of class 3, beyond the 3 classes of train"),
+            "{}",
+            message(&dir)
+        );
+        replace(&[("x.png", PNG), ("y.cls", b"3")]);
+        assert!(message(&dir).ends_with("0.tar/x.png: it has no label: no .cls of its name"), "{}", message(&dir));
+        replace(&[("x.png", PNG), ("x.cls", b"-1")]);
+        assert!(message(&dir).ends_with("0.tar/x.cls: \"-1\" is not the number of a class"), "{}", message(&dir));
+        replace(&[("note.txt", b"")]);
+        assert!(message(&dir).contains("val-*.tar not found"), "{}", message(&dir));
+    }
+}

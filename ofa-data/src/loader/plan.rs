@@ -1,0 +1,106 @@
+//! What is in a batch: a function of seed, epoch, index of the batch and resolution.
+
+use rand::seq::SliceRandom;
+
+use crate::error::DataError;
+use crate::loader::LoaderConfig;
+use crate::loader::batch::HostBatch;
+use crate::loader::prefetch::Stop;
+use crate::seed::{self, Purpose};
+use crate::set::ImageSet;
+use crate::view::augment::{AugmentConfig, View};
+use crate::view::canvas::Canvas;
+use crate::view::normalise::Normalisation;
+
+/// Everything the content of a batch depends on but its place in the run.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) set: ImageSet,
+    pub(crate) config: LoaderConfig,
+    shard: Shard,
+    normalisation: Normalisation,
+    mean_colour: Vec<u8>,
+}
+
+/// One of several loaders that serve a set together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shard {
+    pub(crate) rank: usize,
+    pub(crate) ranks: usize,
+}
+
+impl Plan {
+    pub(crate) fn new(set: ImageSet, config: LoaderConfig, normalisation: Normalisation) -> Self {
+        let mean_colour = normalisation.mean_pixel();
+        Self { set, config, shard: Shard { rank: 0, ranks: 1 }, normalisation, mean_colour }
+    }
+
+    /// The same, for one of several loaders.
+    pub(crate) fn with_shard(self, shard: Shard) -> Self {
+        Self { shard, ..self }
+    }
+
+    /// Number of batches of an epoch.
+    pub(crate) fn batches(&self) -> usize {
+        let (images, size, Shard { rank, ranks }) = (self.set.len(), self.config.batch_size, self.shard);
+        let (of_all, rest) = (images / (size * ranks), images % (size * ranks));
+        // The ranks share an incomplete round: the first ones get images, the last ones may get none.
+        if self.config.drop_last || rest <= rank * size { of_all } else { of_all + 1 }
+    }
+
+    /// Positions in the set, in the order in which `epoch` shows them.
+    pub(crate) fn order(&self, epoch: u64) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..self.set.len() as u32).collect();
+        if let View::Train(_) = self.config.view {
+            order.shuffle(&mut seed::rng(Purpose::Order, &[self.config.seed, epoch]));
+        }
+        order
+    }
+
+    /// Bytes of a batch at `resolution`.
+    pub(crate) fn batch_bytes(&self, resolution: usize) -> usize {
+        self.config.batch_size * self.set.channels() * resolution * resolution * size_of::<f32>()
+    }
+
+    /// Batch number `batch` of `epoch`, which shows the images in this `order`.
+    pub(crate) fn batch(
+        &self,
+        order: &[u32],
+        epoch: u64,
+        batch: usize,
+        resolution: usize,
+        stop: &Stop,
+    ) -> Result<HostBatch, DataError> {
+        let size = self.config.batch_size;
+        let first = (batch * self.shard.ranks + self.shard.rank) * size;
+        let members = &order[first..(first + size).min(order.len())];
+        let labels = members.iter().map(|&i| self.set.label(i as usize) as i64).collect();
+        let shape = [self.set.channels(), resolution];
+        let canvas = || Canvas::new(self.set.interpolation());
+        let mut built = HostBatch::build(labels, shape, canvas, |position, canvas, planes| {
+            // Whoever asked to stop does not look at this batch: it need not be finished.
+            if stop.is_requested() {
+                return Ok(true);
+            }
+            let shown = self.set.show(members[position] as usize, |picture| match &self.config.view {
+                View::Evaluate => self.set.framing().draw(picture, resolution, canvas),
+                View::Train(augment) => {
+                    let key = [self.config.seed, epoch, (first + position) as u64];
+                    let mut rng = seed::rng(Purpose::Augment, &key);
+                    augment.draw(picture, resolution, &self.mean_colour, &mut rng, canvas)
+                }
+            })?;
+            if shown.is_some() {
+                self.normalisation.write(&canvas.pixels, planes);
+            }
+            Ok(shown.is_some())
+        })?;
+        if built.size() == 0 {
+            return Err(DataError::NothingLeft { batch, images: members.len() });
+        }
+        if let View::Train(AugmentConfig { mixup: Some(mixup), .. }) = &self.config.view {
+            built.mix(mixup.draw(&mut seed::rng(Purpose::Mixup, &[self.config.seed, epoch, batch as u64])));
+        }
+        Ok(built)
+    }
+}

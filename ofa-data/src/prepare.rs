@@ -1,0 +1,341 @@
+//! Re-encoding a set once, so that training reads small images from few files.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use fast_image_resize::{FilterType, ResizeAlg};
+use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::broken::{BrokenImage, BrokenImages};
+use crate::decode::{Damage, Image, decode_as_stored, jpeg};
+use crate::error::{DataError, ImageProblem};
+use crate::layout::Layout;
+use crate::layout::prepared::{MANIFEST, PreparedSet, index_file, write_index};
+use crate::set::{ImageSet, ReadConfig, guarded};
+use crate::view::canvas::resized;
+
+/// How [`prepare_images`] changes images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrepareConfig {
+    /// Shorter side of a prepared image in pixels; smaller images keep their size.
+    pub short_side: usize,
+    /// Quality of the JPEG files, 1 to 100.
+    pub quality: u8,
+    /// Images of a tar file, at most.
+    pub images_per_shard: usize,
+}
+
+impl Default for PrepareConfig {
+    fn default() -> Self {
+        Self { short_side: 256, quality: 90, images_per_shard: 2000 }
+    }
+}
+
+impl PrepareConfig {
+    /// Checks the values.
+    ///
+    /// # Errors
+    /// [`DataError::Invalid`] for a side or a number of images of 0, or a quality outside 1 to 100.
+    pub fn validate(self) -> Result<(), DataError> {
+        for (name, value) in [("short_side", self.short_side), ("images_per_shard", self.images_per_shard)] {
+            if value == 0 {
+                return Err(DataError::invalid(name, value, "at least 1"));
+            }
+        }
+        match self.quality {
+            1..=100 => Ok(()),
+            quality => Err(DataError::invalid("quality", quality, "1 to 100")),
+        }
+    }
+}
+
+/// What was prepared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrepareReport {
+    /// Images written, also by earlier attempts.
+    pub images: usize,
+    /// Broken images that were left out or shown in part, by this attempt.
+    pub broken: Vec<BrokenImage>,
+}
+
+/// Decodes the images of `dir`, in any layout of JPEG and PNG images, resizes them (Lanczos) to a short side, and writes
+/// them as JPEG into tar shards in `out`, a WebDataset with an index, which [`Layout`] recognises. JPEG images that are not
+/// larger are copied as they are. This changes pixels: a run on `out` is not a run on `dir`.
+///
+/// Shards appear whole or not at all: after an interruption the same call goes on behind the last one. `on_progress` is told
+/// how many of how many images are done, from any thread.
+///
+/// # Errors
+/// If `dir` cannot be listed, an image is broken and `broken` does not allow it, `out` holds another preparation, or a file
+/// cannot be written.
+pub fn prepare_images(
+    dir: &Path,
+    out: &Path,
+    config: PrepareConfig,
+    broken: BrokenImages,
+    on_progress: impl Fn(usize, usize) + Sync,
+) -> Result<PrepareReport, DataError> {
+    config.validate()?;
+    broken.validate()?;
+    let layout = Layout::detect(dir)?;
+    let parts = layout.parts(dir, 3)?;
+    let reading = ReadConfig { broken, cache_mib: 0 };
+    let sets: Vec<(&str, ImageSet)> = [("train", Some(parts.train)), ("val", Some(parts.val)), ("test", parts.test)]
+        .into_iter()
+        .filter_map(|(part, set)| Some((part, set?.with_reading(reading))))
+        .collect();
+    let manifest = PreparedSet {
+        config,
+        layout: layout.to_string(),
+        fingerprints: sets.iter().map(|(part, set)| ((*part).to_owned(), set.fingerprint())).collect(),
+        classes: parts.classes,
+        is_complete: false,
+    };
+    let manifest = begin(out, manifest)?;
+    let (done, total) = (AtomicUsize::new(0), sets.iter().map(|(_, set)| set.len()).sum());
+    let progress = |images: usize| on_progress(images + done.fetch_add(images, Ordering::Relaxed), total);
+    let mut report = PrepareReport { images: 0, broken: Vec::new() };
+    for (part, set) in &sets {
+        let shards = write_part(out, part, set, config, &progress)?;
+        report.images += write_index(&out.join(index_file(part)), &shards)?;
+        report.broken.extend(set.broken());
+    }
+    write_whole(&out.join(MANIFEST), &PreparedSet { is_complete: true, ..manifest }.to_json())?;
+    Ok(report)
+}
+
+/// Makes `out` the place of this preparation, or finds that it is.
+fn begin(out: &Path, wanted: PreparedSet) -> Result<PreparedSet, DataError> {
+    fs::create_dir_all(out).map_err(|source| DataError::Write { path: out.to_owned(), source })?;
+    let path = out.join(MANIFEST);
+    if !path.exists() {
+        write_whole(&path, &wanted.to_json())?;
+        return Ok(wanted);
+    }
+    let found = PreparedSet::read(out)?;
+    if (PreparedSet { is_complete: false, ..found }) != wanted {
+        return Err(DataError::OtherPreparation { path });
+    }
+    Ok(wanted)
+}
+
+/// Writes the shards of a part that are not there yet; the paths of all.
+fn write_part(
+    out: &Path,
+    part: &str,
+    set: &ImageSet,
+    config: PrepareConfig,
+    progress: &(impl Fn(usize) + Sync),
+) -> Result<Vec<PathBuf>, DataError> {
+    let positions: Vec<usize> = (0..set.len()).collect();
+    let mut paths = Vec::new();
+    for (number, members) in positions.chunks(config.images_per_shard).enumerate() {
+        let path = out.join(format!("{part}-{number:05}.tar"));
+        if path.exists() {
+            progress(members.len());
+        } else {
+            write_whole(&path, &shard(set, members, config, progress)?)?;
+        }
+        paths.push(path);
+    }
+    Ok(paths)
+}
+
+/// A tar file of these images and their labels.
+fn shard(
+    set: &ImageSet,
+    members: &[usize],
+    config: PrepareConfig,
+    progress: &(impl Fn(usize) + Sync),
+) -> Result<Vec<u8>, DataError> {
+    let prepare = |&i: &usize| {
+        let prepared = set.show_bytes(i, |bytes, damage| prepared(bytes, damage, config));
+        progress(1);
+        prepared
+    };
+    // All results before the first error: which error is reported must not depend on the threads.
+    let images: Vec<Result<Option<Vec<u8>>, DataError>> = members.par_iter().map(prepare).collect();
+    let mut archive = tar::Builder::new(Vec::new());
+    for (&i, image) in members.iter().zip(images) {
+        let Some(image) = image? else { continue };
+        append(&mut archive, &format!("{i:08}.jpg"), &image);
+        append(&mut archive, &format!("{i:08}.cls"), set.label(i).to_string().as_bytes());
+    }
+    Ok(archive.into_inner().expect("writing to memory"))
+}
+
+fn append(archive: &mut tar::Builder<Vec<u8>>, name: &str, content: &[u8]) {
+    let mut header = tar::Header::new_gnu();
+    header.set_size(content.len() as u64);
+    header.set_mode(0o644);
+    archive.append_data(&mut header, name, content).expect("writing to memory");
+}
+
+/// The image in `bytes`, small, as JPEG.
+fn prepared(bytes: &[u8], damage: Damage, config: PrepareConfig) -> Result<Vec<u8>, ImageProblem> {
+    let image = guarded(|| decode_as_stored(bytes, damage))?;
+    let short = image.width.min(image.height);
+    let is_small = short <= config.short_side;
+    // CMYK and damaged images are decoded once and for all.
+    if is_small && damage == Damage::Refuse && jpeg::is_plain(bytes) {
+        return Ok(bytes.to_vec());
+    }
+    let scaled = |side: usize| ((side * config.short_side) as f64 / short as f64).round().max(1.0) as usize;
+    let image = match is_small {
+        true => image,
+        false => {
+            let (width, height) = (scaled(image.width), scaled(image.height));
+            resized(&image, width, height, ResizeAlg::Convolution(FilterType::Lanczos3))
+        }
+    };
+    encoded(&image, config.quality)
+}
+
+fn encoded(image: &Image, quality: u8) -> Result<Vec<u8>, ImageProblem> {
+    let unfit = |_| ImageProblem::TooLarge { width: image.width, height: image.height, limit: usize::from(u16::MAX) };
+    let (width, height) = (u16::try_from(image.width).map_err(unfit)?, u16::try_from(image.height).map_err(unfit)?);
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(&mut bytes, quality);
+    // As cameras and the images of ImageNet have it.
+    encoder.set_sampling_factor(SamplingFactor::F_2_2);
+    let color = if image.channels == 1 { ColorType::Luma } else { ColorType::Rgb };
+    encoder.encode(&image.pixels, width, height, color).expect("writing to memory");
+    Ok(bytes)
+}
+
+/// Writes a file that is whole or not there.
+pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<(), DataError> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let write = || -> io::Result<()> {
+        let mut file = BufWriter::new(File::create(&partial)?);
+        file.write_all(content)?;
+        file.into_inner()?.sync_all()?;
+        fs::rename(&partial, path)
+    };
+    write().map_err(|source| DataError::Write { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::archive::samples::tar_of;
+
+    const PNG: &[u8] = include_bytes!("../fixtures/photo.png");
+    const JPEG: &[u8] = include_bytes!("../fixtures/gradient_rgb.jpg");
+
+    /// Two classes of three images, one of them a JPEG of 24 x 16.
+    fn set() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for part in ["train", "val"] {
+            for class in ["cat", "dog"] {
+                fs::create_dir_all(dir.path().join(part).join(class)).unwrap();
+                for (name, bytes) in [("0.png", PNG), ("1.jpg", JPEG), ("2.png", PNG)] {
+                    fs::write(dir.path().join(part).join(class).join(name), bytes).unwrap();
+                }
+            }
+        }
+        dir
+    }
+
+    fn config() -> PrepareConfig {
+        PrepareConfig { short_side: 20, quality: 95, images_per_shard: 4 }
+    }
+
+    fn prepare(dir: &Path, out: &Path, config: PrepareConfig) -> Result<PrepareReport, DataError> {
+        prepare_images(dir, out, config, BrokenImages::Fail, |_, _| ())
+    }
+
+    #[test]
+    fn images_are_small_jpegs_with_their_labels() {
+        let (dir, out) = (set(), tempfile::tempdir().unwrap());
+        let last = AtomicUsize::new(0);
+        let report = prepare_images(dir.path(), out.path(), config(), BrokenImages::Fail, |done, total| {
+            assert_eq!(total, 12);
+            last.fetch_max(done, Ordering::Relaxed);
+        });
+        assert_eq!((report.unwrap(), last.into_inner()), (PrepareReport { images: 12, broken: vec![] }, 12));
+
+        let layout = Layout::detect(out.path()).unwrap();
+        assert_eq!((layout.to_string().as_str(), layout.classes(out.path()).unwrap()), ("prepared images", 2));
+        let parts = layout.parts(out.path(), 3).unwrap();
+        assert_eq!(parts.classes, ["cat", "dog"]);
+        assert_eq!((0..6).map(|i| parts.train.label(i)).collect::<Vec<_>>(), [0, 0, 0, 1, 1, 1]);
+        // 60 x 45 becomes 27 x 20; the small JPEG is the file it was.
+        let photo = parts.train.get(0).unwrap();
+        assert_eq!((photo.width, photo.height), (27, 20));
+        assert_eq!(parts.train.bytes(4).unwrap().unwrap(), JPEG);
+        assert!(parts.train.path(4).ends_with("train-00001.tar/00000004.jpg"), "{:?}", parts.train.path(4));
+        // Other readers of WebDatasets find the same.
+        fs::remove_file(out.path().join(MANIFEST)).unwrap();
+        let plain = Layout::detect(out.path()).unwrap().parts(out.path(), 3).unwrap();
+        assert_eq!(plain.train.fingerprint(), parts.train.fingerprint());
+    }
+
+    #[test]
+    fn an_interrupted_preparation_is_refused_until_it_is_finished() {
+        let (dir, out) = (set(), tempfile::tempdir().unwrap());
+        let files = || -> Vec<Vec<u8>> {
+            ["train-00000.tar", "train-00001.tar", "val-00000.tar", "val-00001.tar", "train.csv", "val.csv", MANIFEST]
+                .iter()
+                .map(|name| fs::read(out.path().join(name)).unwrap())
+                .collect()
+        };
+        prepare(dir.path(), out.path(), config()).unwrap();
+        let whole = files();
+        // As after a kill while the second shard was written.
+        for name in ["train-00001.tar", "val-00000.tar", "val-00001.tar", "train.csv", "val.csv"] {
+            fs::remove_file(out.path().join(name)).unwrap();
+        }
+        fs::write(out.path().join("train-00001.tar.partial"), b"half").unwrap();
+        let manifest = PreparedSet { is_complete: false, ..PreparedSet::read(out.path()).unwrap() };
+        fs::write(out.path().join(MANIFEST), manifest.to_json()).unwrap();
+        let error = Layout::detect(out.path()).and_then(|layout| layout.parts(out.path(), 3)).unwrap_err().to_string();
+        assert!(error.contains("is unfinished: give the same command again"), "{error}");
+
+        prepare(dir.path(), out.path(), config()).unwrap();
+        assert_eq!(files(), whole);
+    }
+
+    #[test]
+    fn another_preparation_is_not_mixed_in() {
+        let (dir, out) = (set(), tempfile::tempdir().unwrap());
+        prepare(dir.path(), out.path(), config()).unwrap();
+        let error = prepare(dir.path(), out.path(), PrepareConfig { quality: 80, ..config() }).unwrap_err().to_string();
+        assert!(error.contains("is of other images or settings"), "{error}");
+        fs::write(dir.path().join("val/dog/3.png"), PNG).unwrap();
+        assert!(prepare(dir.path(), out.path(), config()).is_err());
+        assert!(prepare(dir.path(), out.path(), PrepareConfig { quality: 0, ..config() }).is_err());
+    }
+
+    #[test]
+    fn broken_images_are_errors_or_left_out() {
+        let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let cut = &JPEG[..JPEG.len() - 30];
+        let train = tar_of(&[
+            ("a.png", PNG),
+            ("a.cls", b"0"),
+            ("b.jpg", cut),
+            ("b.cls", b"1"),
+            ("c.jpg", JPEG),
+            ("c.cls", b"1"),
+        ]);
+        fs::write(dir.path().join("train.tar"), train).unwrap();
+        fs::write(dir.path().join("val.tar"), tar_of(&[("d.png", PNG), ("d.cls", b"1")])).unwrap();
+        let error = prepare(dir.path(), out.path(), config()).unwrap_err().to_string();
+        assert!(error.contains("train.tar/b.jpg: truncated after"), "{error}");
+        let skip = BrokenImages::Skip { max_fraction: 0.5 };
+        let report = prepare_images(dir.path(), out.path(), config(), skip, |_, _| ()).unwrap();
+        assert_eq!((report.images, report.broken.len()), (3, 1));
+        let parts = Layout::detect(out.path()).unwrap().parts(out.path(), 3).unwrap();
+        assert_eq!((parts.train.len(), parts.train.label(1)), (2, 1));
+        let out = tempfile::tempdir().unwrap();
+        let report = prepare_images(dir.path(), out.path(), config(), BrokenImages::Lenient, |_, _| ()).unwrap();
+        assert_eq!((report.images, report.broken.len()), (4, 1));
+    }
+}

@@ -1,0 +1,421 @@
+//! Sets of labelled images.
+
+use std::any::Any;
+use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::broken::{BrokenImage, BrokenImages, BrokenRecord};
+use crate::cache::Cache;
+use crate::decode::picture::Picture;
+use crate::decode::{Damage, Image, decode, decode_as_stored};
+use crate::error::{DataError, ImageProblem};
+use crate::seed::{self, Purpose};
+use crate::source::Source;
+use crate::view::augment::Framing;
+use crate::view::canvas::Interpolation;
+
+/// A list of labelled images, cheap to clone: the images, or the names of their files, are shared.
+#[derive(Debug, Clone)]
+pub struct ImageSet {
+    source: Arc<Source>,
+    /// Positions in the source, so that the parts of a set share one source.
+    members: Arc<[u32]>,
+    framing: Framing,
+    interpolation: Interpolation,
+    reading: Arc<Reading>,
+}
+
+/// How the images of a set are read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReadConfig {
+    /// What is done about broken ones.
+    pub broken: BrokenImages,
+    /// Decoded images that are kept in memory, in MiB a set, as far as they fit; 0 keeps none.
+    pub cache_mib: usize,
+}
+
+/// What is shared by all clones and subsets of a set.
+#[derive(Debug)]
+struct Reading {
+    broken: BrokenRecord,
+    cache: Option<Cache>,
+}
+
+impl ImageSet {
+    pub(crate) fn new(source: Source, framing: Framing) -> Self {
+        let members: Arc<[u32]> = (0..source.len() as u32).collect();
+        let reading = Reading { broken: BrokenRecord::new(BrokenImages::Fail, members.len()), cache: None };
+        let interpolation = Interpolation::default();
+        Self { source: Arc::new(source), members, framing, interpolation, reading: Arc::new(reading) }
+    }
+
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether there are no images.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Channels of every image: 1 (gray) or 3 (RGB).
+    pub fn channels(&self) -> usize {
+        self.source.channels()
+    }
+
+    /// Which part of an image [`View::Evaluate`](crate::View::Evaluate) shows.
+    pub fn framing(&self) -> Framing {
+        self.framing
+    }
+
+    /// The same images, framed in another way for evaluation.
+    pub fn with_framing(self, framing: Framing) -> Self {
+        Self { framing, ..self }
+    }
+
+    /// How the images are resized, in training and in evaluation.
+    pub fn interpolation(&self) -> Interpolation {
+        self.interpolation
+    }
+
+    /// The same images, resized in another way.
+    pub fn with_interpolation(self, interpolation: Interpolation) -> Self {
+        Self { interpolation, ..self }
+    }
+
+    /// The same images, read in another way; broken images are counted anew, for this set and all its clones and subsets
+    /// together.
+    pub fn with_reading(self, config: ReadConfig) -> Self {
+        let cache = (config.cache_mib > 0).then(|| Cache::new(self.source.len(), config.cache_mib << 20));
+        let broken = BrokenRecord::new(config.broken, self.len());
+        Self { reading: Arc::new(Reading { broken, cache }), ..self }
+    }
+
+    /// The broken images that were met so far and skipped or shown in part; see [`BrokenImages`].
+    pub fn broken(&self) -> Vec<BrokenImage> {
+        self.reading.broken.met()
+    }
+
+    /// Class index of image `i`.
+    ///
+    /// # Panics
+    /// If there is no image `i`.
+    pub fn label(&self, i: usize) -> usize {
+        self.source.label(self.members[i] as usize) as usize
+    }
+
+    /// What messages call image `i`: its file, or its archive and its name there.
+    ///
+    /// # Panics
+    /// If there is no image `i`.
+    pub fn path(&self, i: usize) -> PathBuf {
+        self.source.path(self.members[i] as usize)
+    }
+
+    /// Reads and decodes image `i`.
+    ///
+    /// # Errors
+    /// [`DataError::Image`], with the name of the file, if it is not a readable, whole image. Sets in memory do not fail.
+    ///
+    /// # Panics
+    /// If there is no image `i`.
+    pub fn get(&self, i: usize) -> Result<Image, DataError> {
+        let member = self.members[i] as usize;
+        let image = match &*self.source {
+            Source::Packed(packed) => Ok(packed.image(member)),
+            Source::Encoded(encoded) => guarded(|| decode(&encoded.images.read(member)?, encoded.channels)),
+        };
+        image.map_err(|problem| DataError::Image { path: self.path(i), problem })
+    }
+
+    /// The bytes of image `i` as they are stored; none for a set in memory.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self, i: usize) -> Result<Option<Vec<u8>>, ImageProblem> {
+        match &*self.source {
+            Source::Packed(_) => Ok(None),
+            Source::Encoded(encoded) => encoded.images.read(self.members[i] as usize).map(Some),
+        }
+    }
+
+    /// Has `look` at the stored bytes of image `i`, of a set that is not in memory: what it gives, or none if the image is
+    /// broken and left out. Where the policy is lenient, a broken image is looked at a second time.
+    ///
+    /// # Errors
+    /// If the image is broken and must not be.
+    pub(crate) fn show_bytes<T>(
+        &self,
+        i: usize,
+        look: impl Fn(&[u8], Damage) -> Result<T, ImageProblem>,
+    ) -> Result<Option<T>, DataError> {
+        let Source::Encoded(encoded) = &*self.source else { panic!("a set in memory has no stored bytes") };
+        let member = self.members[i] as usize;
+        let shown = |damage| guarded(|| look(&encoded.images.read(member)?, damage));
+        self.accept(member, shown(Damage::Refuse), || shown(Damage::Show))
+    }
+
+    /// Has `view` look at image `i`: what it gives, or none if the image is broken and left out.
+    ///
+    /// # Errors
+    /// If the image is broken and must not be.
+    pub(crate) fn show<T>(
+        &self,
+        i: usize,
+        mut view: impl FnMut(&Picture) -> Result<T, ImageProblem>,
+    ) -> Result<Option<T>, DataError> {
+        let member = self.members[i] as usize;
+        let shown = guarded(|| view(&self.picture(member)?));
+        self.accept(member, shown, || guarded(|| view(&Picture::Whole(self.remains(member)?))))
+    }
+
+    /// What was seen of an image; if it is broken, what the policy makes of it, with `remains` to look at what is left.
+    fn accept<T>(
+        &self,
+        member: usize,
+        shown: Result<T, ImageProblem>,
+        remains: impl FnOnce() -> Result<T, ImageProblem>,
+    ) -> Result<Option<T>, DataError> {
+        let problem = match shown {
+            Ok(shown) => return Ok(Some(shown)),
+            Err(problem) => problem,
+        };
+        let broken = BrokenImage { path: self.source.path(member), problem };
+        let record = &self.reading.broken;
+        if record.policy == BrokenImages::Lenient
+            && let Ok(shown) = remains()
+        {
+            record.note(member, broken);
+            return Ok(Some(shown));
+        }
+        record.leave_out(member, broken).map(|()| None)
+    }
+
+    fn picture(&self, member: usize) -> Result<Picture, ImageProblem> {
+        let encoded = match &*self.source {
+            Source::Packed(packed) => return Ok(Picture::Whole(Arc::new(packed.image(member)))),
+            Source::Encoded(encoded) => encoded,
+        };
+        let Some(cache) = &self.reading.cache else {
+            return Picture::open(encoded.images.read(member)?, encoded.channels);
+        };
+        if let Some(image) = cache.get(member) {
+            return Ok(Picture::Whole(image));
+        }
+        let image = Arc::new(decode(&encoded.images.read(member)?, encoded.channels)?);
+        cache.keep(member, &image);
+        Ok(Picture::Whole(image))
+    }
+
+    /// What can be decoded of a broken image.
+    fn remains(&self, member: usize) -> Result<Arc<Image>, ImageProblem> {
+        match &*self.source {
+            Source::Packed(packed) => Ok(Arc::new(packed.image(member))),
+            Source::Encoded(encoded) => {
+                let image = decode_as_stored(&encoded.images.read(member)?, Damage::Show)?;
+                Ok(Arc::new(image.with_channels(encoded.channels)))
+            }
+        }
+    }
+
+    /// `n` images (all, if there are fewer) chosen by `seed`: the first `n` of a random order, so a
+    /// smaller subset by the same seed is part of a larger one.
+    pub fn subset(&self, n: usize, seed: u64) -> Self {
+        let mut members = self.members.to_vec();
+        members.shuffle(&mut seed::rng(Purpose::Subset, &[seed]));
+        members.truncate(n);
+        self.part(members.into())
+    }
+
+    /// The images at these positions of the source, which must be a whole set.
+    pub(crate) fn part(&self, members: Arc<[u32]>) -> Self {
+        Self { members, ..self.clone() }
+    }
+
+    /// SHA-256, in hexadecimal, over the labels and what identifies the images, in order: equal
+    /// fingerprints mean equal sets. Images in memory are identified by the checksums of their files,
+    /// others by path within the set and size (reading them all would take hours for ImageNet).
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        match &*self.source {
+            Source::Packed(packed) if packed.channels == 1 => hash.update(&packed.checksum),
+            Source::Packed(packed) => hash.update(format!("{}, channels {}", packed.checksum, packed.channels)),
+            Source::Encoded(encoded) => hash.update(format!("files, channels {}", encoded.channels)),
+        }
+        for &member in &*self.members {
+            hash.update(self.source.label(member as usize).to_le_bytes());
+            match &*self.source {
+                Source::Packed(_) => hash.update(member.to_le_bytes()),
+                Source::Encoded(encoded) => encoded.images.identify(member as usize, &mut hash),
+            }
+        }
+        hexadecimal(&hash.finalize())
+    }
+}
+
+/// Makes a panic of a decoder the problem of its image.
+pub(crate) fn guarded<T>(look: impl FnOnce() -> Result<T, ImageProblem>) -> Result<T, ImageProblem> {
+    // What the panic leaves behind is a canvas or a decoder, set up anew for every image.
+    catch_unwind(AssertUnwindSafe(look)).unwrap_or_else(|panic| Err(ImageProblem::Panicked(panic_message(&*panic))))
+}
+
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
+
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string");
+        text
+    })
+}
+
+/// Sets for the tests of this crate.
+#[cfg(test)]
+pub(crate) mod samples {
+    use std::path::Path;
+
+    use super::*;
+    use crate::source::files::{ImageFile, ImageFiles};
+    use crate::source::packed::PackedImages;
+
+    /// `count` gray images of 4 x 4: pixel `p` of image `i` is `16 i + p`, its label `i % classes`.
+    pub(crate) fn tiny_set(count: usize, classes: u32) -> ImageSet {
+        let pixels = (0..count).flat_map(|i| (0..16).map(move |p| (16 * i + p) as u8)).collect();
+        let labels = (0..count as u32).map(|i| i % classes).collect();
+        let checksum = format!("tiny {count}");
+        let packed = PackedImages { width: 4, height: 4, channels: 1, pixels, labels, checksum };
+        ImageSet::new(Source::Packed(packed), Framing::Whole)
+    }
+
+    /// A set of image files in `root` of these contents, all of class 0.
+    pub(crate) fn file_set(root: &Path, files: &[(&str, &[u8])], channels: usize) -> ImageSet {
+        let listed = |(name, bytes): &(&str, &[u8])| {
+            std::fs::write(root.join(name), bytes).unwrap();
+            ImageFile { path: Path::new(name).into(), bytes: bytes.len() as u64, label: 0 }
+        };
+        let files = ImageFiles { root: root.to_owned(), files: files.iter().map(listed).collect() };
+        ImageSet::new(Source::encoded(files, channels), Framing::CenterCrop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::samples::{file_set, tiny_set};
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::fs;
+
+    const WHOLE: &[u8] = include_bytes!("../fixtures/gradient_rgb.jpg");
+
+    #[test]
+    fn images_and_labels_are_those_of_the_source() {
+        let set = tiny_set(5, 3);
+        assert_eq!((set.len(), set.channels(), set.is_empty()), (5, 1, false));
+        assert_eq!((0..5).map(|i| set.label(i)).collect::<Vec<_>>(), [0, 1, 2, 0, 1]);
+        let image = set.get(3).unwrap();
+        assert_eq!((image.width, image.height, image.channels), (4, 4, 1));
+        assert_eq!(image.pixels, (48..64).collect::<Vec<u8>>());
+    }
+
+    #[test]
+    fn subsets_are_seeded_nested_and_without_repetition() {
+        let set = tiny_set(12, 3);
+        let (small, large) = (set.subset(4, 1), set.subset(9, 1));
+        assert_eq!(large.members[..4], *small.members);
+        assert_eq!(large.members.iter().collect::<BTreeSet<_>>().len(), 9);
+        assert_ne!(set.subset(9, 2).members, large.members);
+        assert_eq!(set.subset(100, 1).len(), 12);
+        // a subset of a subset stays inside it
+        let inner = large.subset(5, 8);
+        assert!(inner.members.iter().all(|member| large.members.contains(member)));
+    }
+
+    #[test]
+    fn fingerprints_follow_content_and_order() {
+        let set = tiny_set(12, 3);
+        assert_eq!(set.fingerprint(), tiny_set(12, 3).fingerprint());
+        assert_eq!(set.fingerprint().len(), 64);
+        let others = [tiny_set(12, 4), tiny_set(11, 3), set.subset(12, 1), set.subset(12, 2)];
+        for other in &others {
+            assert_ne!(set.fingerprint(), other.fingerprint());
+        }
+        let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let x = file_set(a.path(), &[("x.png", b"1")], 1).fingerprint();
+        assert_eq!(x, file_set(b.path(), &[("x.png", b"1")], 1).fingerprint());
+        assert_ne!(x, file_set(a.path(), &[("y.png", b"1")], 1).fingerprint());
+        assert_ne!(x, file_set(a.path(), &[("x.png", b"1")], 3).fingerprint());
+    }
+
+    #[test]
+    fn a_broken_file_is_named_with_the_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        let set = file_set(dir.path(), &[("broken.jpg", &WHOLE[..400])], 3);
+        let message = || set.get(0).unwrap_err().to_string();
+        assert!(message().contains("broken.jpg: truncated after 400 bytes"), "{}", message());
+        fs::write(dir.path().join("broken.jpg"), WHOLE).unwrap();
+        assert!(message().contains("broken.jpg: changed since it was listed: 735 bytes, it had 400"), "{}", message());
+        fs::remove_file(dir.path().join("broken.jpg")).unwrap();
+        assert!(message().contains("broken.jpg: cannot be read: No such file"), "{}", message());
+    }
+
+    /// What is shown of a whole, a truncated and an empty file.
+    fn shown(set: &ImageSet) -> Vec<Result<Option<(usize, usize)>, String>> {
+        let show = |i| set.show(i, |picture| Ok(picture.size())).map_err(|error| error.to_string());
+        (0..set.len()).map(show).collect()
+    }
+
+    #[test]
+    fn the_policy_says_what_becomes_of_broken_images() {
+        let dir = tempfile::tempdir().unwrap();
+        let set = file_set(dir.path(), &[("whole", WHOLE), ("cut", &WHOLE[..WHOLE.len() - 9]), ("empty", b"")], 3);
+        let names = |set: &ImageSet| -> Vec<String> {
+            let name = |broken: &BrokenImage| broken.path.file_name().unwrap().to_string_lossy().into_owned();
+            set.broken().iter().map(name).collect()
+        };
+        let seen = shown(&set);
+        assert_eq!(seen[0], Ok(Some((24, 16))));
+        assert!(seen[1].as_ref().unwrap_err().contains("cut: truncated after"), "{seen:?}");
+        assert!(names(&set).is_empty());
+
+        let skipping = |max_fraction| ReadConfig { broken: BrokenImages::Skip { max_fraction }, cache_mib: 0 };
+        let skip = set.clone().with_reading(skipping(0.7));
+        assert_eq!(shown(&skip), [Ok(Some((24, 16))), Ok(None), Ok(None)]);
+        assert_eq!(names(&skip.subset(1, 5)), ["cut", "empty"]);
+        let strict = shown(&set.clone().with_reading(skipping(0.4)));
+        assert!(strict[1] == Ok(None) && strict[2].as_ref().unwrap_err().starts_with("2 of 3 images"), "{strict:?}");
+
+        let lenient = set.with_reading(ReadConfig { broken: BrokenImages::Lenient, cache_mib: 0 });
+        let seen = shown(&lenient);
+        assert_eq!(seen[1], Ok(Some((24, 16))));
+        assert!(seen[2].as_ref().unwrap_err().ends_with("empty: empty file"), "{seen:?}");
+        assert_eq!(names(&lenient), ["cut"]);
+    }
+
+    #[test]
+    fn cached_images_are_those_that_were_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let set = file_set(dir.path(), &[("whole", WHOLE)], 3);
+        let cached = set.clone().with_reading(ReadConfig { cache_mib: 1, ..ReadConfig::default() });
+        let pixels = |set: &ImageSet| set.show(0, |picture| Ok(picture.whole()?.pixels.clone())).unwrap().unwrap();
+        let before = pixels(&cached);
+        fs::remove_file(dir.path().join("whole")).unwrap();
+        assert_eq!(pixels(&cached), before);
+        assert!(set.get(0).is_err());
+    }
+
+    #[test]
+    fn a_panic_while_an_image_is_looked_at_is_its_problem() {
+        let dir = tempfile::tempdir().unwrap();
+        let set = file_set(dir.path(), &[("whole", WHOLE)], 3);
+        let error = set.show(0, |_| -> Result<(), _> { panic!("index 7 is out of bounds") }).unwrap_err().to_string();
+        assert!(error.ends_with("whole: the decoder panicked: index 7 is out of bounds"), "{error}");
+    }
+}

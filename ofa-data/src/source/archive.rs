@@ -1,0 +1,299 @@
+//! Images inside tar archives, read where they lie: nothing is unpacked.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use sha2::{Digest, Sha256};
+
+use super::Encoded;
+use super::files::unreadable;
+use crate::error::{DataError, ImageProblem};
+
+/// Images in archives, by the offsets of their bytes.
+#[derive(Debug, Default)]
+pub(crate) struct ArchiveImages {
+    pub(crate) archives: Vec<Archive>,
+    pub(crate) members: Vec<ArchiveMember>,
+}
+
+/// A tar file, as it was when it was listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Archive {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: u64,
+    /// Absent where the file system keeps no times.
+    modified: Option<SystemTime>,
+}
+
+/// An image in an archive.
+#[derive(Debug)]
+pub(crate) struct ArchiveMember {
+    /// Boxed: an index of a million images should not carry spare capacity.
+    pub(crate) name: Box<Path>,
+    /// Position in `archives`.
+    pub(crate) archive: u32,
+    pub(crate) label: u32,
+    /// Of the first byte in the archive.
+    pub(crate) offset: u64,
+    pub(crate) bytes: u64,
+}
+
+/// A file in an archive, as listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) name: PathBuf,
+    pub(crate) offset: u64,
+    pub(crate) bytes: u64,
+    /// What is in it, if that was asked for.
+    pub(crate) content: Option<Vec<u8>>,
+}
+
+/// Longest file whose content is read while an archive is listed.
+const MAX_CONTENT: u64 = 64;
+
+impl Encoded for ArchiveImages {
+    fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    fn label(&self, i: usize) -> u32 {
+        self.members[i].label
+    }
+
+    fn path(&self, i: usize) -> PathBuf {
+        let member = &self.members[i];
+        self.archives[member.archive as usize].path.join(&member.name)
+    }
+
+    fn read(&self, i: usize) -> Result<Vec<u8>, ImageProblem> {
+        let member = &self.members[i];
+        let archive = &self.archives[member.archive as usize];
+        let mut file = File::open(&archive.path).map_err(unreadable)?;
+        let metadata = file.metadata().map_err(unreadable)?;
+        if metadata.len() != archive.bytes || metadata.modified().ok() != archive.modified {
+            return Err(ImageProblem::ArchiveChanged);
+        }
+        let mut bytes = vec![0; member.bytes as usize];
+        file.seek(SeekFrom::Start(member.offset)).and_then(|_| file.read_exact(&mut bytes)).map_err(unreadable)?;
+        Ok(bytes)
+    }
+
+    fn identify(&self, i: usize, hash: &mut Sha256) {
+        // Not by the archive: the same images in other shards are the same set.
+        let member = &self.members[i];
+        let name = member.name.as_os_str().as_encoded_bytes();
+        hash.update((name.len() as u64).to_le_bytes());
+        hash.update(name);
+        hash.update(member.bytes.to_le_bytes());
+    }
+}
+
+impl Archive {
+    /// The archive at `path`, which is not read.
+    ///
+    /// # Errors
+    /// If it is not a regular file.
+    pub(crate) fn at(path: &Path) -> Result<Self, DataError> {
+        let read = |source| DataError::Read { path: path.to_owned(), source };
+        let metadata = fs::metadata(path).map_err(read)?;
+        if !metadata.is_file() {
+            return Err(read(io::Error::other("not a regular file")));
+        }
+        Ok(Self { path: path.to_owned(), bytes: metadata.len(), modified: metadata.modified().ok() })
+    }
+
+    /// The regular files in the archive, in its order.
+    ///
+    /// # Errors
+    /// If it cannot be read or is not a whole tar file.
+    pub(crate) fn entries(&self) -> Result<Vec<Entry>, DataError> {
+        self.entries_in(0, self.bytes, |_| false)
+    }
+
+    /// The same, with the content of short files whose names `is_wanted`.
+    ///
+    /// # Errors
+    /// If it cannot be read or is not a whole tar file.
+    pub(crate) fn entries_with(&self, is_wanted: impl Fn(&Path) -> bool) -> Result<Vec<Entry>, DataError> {
+        self.entries_in(0, self.bytes, is_wanted)
+    }
+
+    /// The regular files in the archive inside this archive that `entry` is.
+    ///
+    /// # Errors
+    /// If it cannot be read or is not a whole tar file.
+    pub(crate) fn entries_of(&self, entry: &Entry) -> Result<Vec<Entry>, DataError> {
+        self.entries_in(entry.offset, entry.bytes, |_| false).map_err(|error| error.within(&entry.name))
+    }
+
+    fn entries_in(&self, start: u64, length: u64, is_wanted: impl Fn(&Path) -> bool) -> Result<Vec<Entry>, DataError> {
+        let file = File::open(&self.path).map_err(|source| DataError::Read { path: self.path.clone(), source })?;
+        entries(Section { file, start, length, at: 0 }, is_wanted)
+            .map_err(|error| DataError::Archive { path: self.path.clone(), reason: error.to_string() })
+    }
+}
+
+/// The regular files in a tar archive, with offsets in the file that it is a section of.
+pub(crate) fn entries<F: Read + Seek>(
+    section: Section<F>,
+    is_wanted: impl Fn(&Path) -> bool,
+) -> io::Result<Vec<Entry>> {
+    let Section { start, length, .. } = section;
+    let mut archive = tar::Archive::new(section);
+    let mut entries = Vec::new();
+    for entry in archive.entries_with_seek()? {
+        let mut entry = entry?;
+        // Directories, links and sparse files hold no image that could be read in place.
+        if !matches!(entry.header().entry_type(), tar::EntryType::Regular | tar::EntryType::Continuous) {
+            continue;
+        }
+        let (offset, bytes) = (entry.raw_file_position(), entry.size());
+        let name = entry.path()?.into_owned();
+        if offset.checked_add(bytes).is_none_or(|end| end > length) {
+            return Err(io::Error::other(format!("it ends inside {}", name.display())));
+        }
+        let content = (bytes <= MAX_CONTENT && is_wanted(&name)).then(|| read_all(&mut entry)).transpose()?;
+        entries.push(Entry { name, offset: start + offset, bytes, content });
+    }
+    Ok(entries)
+}
+
+fn read_all(entry: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    entry.take(MAX_CONTENT).read_to_end(&mut content)?;
+    Ok(content)
+}
+
+/// A part of a file, as if it were a file.
+pub(crate) struct Section<F> {
+    pub(crate) file: F,
+    pub(crate) start: u64,
+    pub(crate) length: u64,
+    /// Position in the section.
+    pub(crate) at: u64,
+}
+
+impl<F: Read + Seek> Read for Section<F> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.length.saturating_sub(self.at).min(buffer.len() as u64) as usize;
+        if left == 0 {
+            return Ok(0);
+        }
+        self.file.seek(SeekFrom::Start(self.start + self.at))?;
+        let read = self.file.read(&mut buffer[..left])?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+impl<F> Seek for Section<F> {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        let target = match position {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            SeekFrom::End(by) => self.length.checked_add_signed(by),
+        };
+        self.at = target.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        Ok(self.at)
+    }
+}
+
+/// Archives for the tests of this crate.
+#[cfg(test)]
+pub(crate) mod samples {
+    /// A tar file of these files.
+    pub(crate) fn tar_of(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (name, bytes) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            header.set_mode(0o644);
+            builder.append_data(&mut header, name, *bytes).unwrap();
+        }
+        builder.into_inner().unwrap()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::samples::tar_of;
+    use super::*;
+
+    fn write(dir: &Path, bytes: &[u8]) -> Archive {
+        fs::write(dir.join("x.tar"), bytes).unwrap();
+        Archive::at(&dir.join("x.tar")).unwrap()
+    }
+
+    fn images(archive: Archive, entries: impl IntoIterator<Item = Entry>) -> ArchiveImages {
+        let member = |entry: Entry| {
+            let Entry { name, offset, bytes, .. } = entry;
+            ArchiveMember { name: name.into(), archive: 0, label: 0, offset, bytes }
+        };
+        ArchiveImages { archives: vec![archive], members: entries.into_iter().map(member).collect() }
+    }
+
+    #[test]
+    fn files_are_read_where_they_lie_also_in_an_archive_in_the_archive() {
+        let dir = tempfile::tempdir().unwrap();
+        let long = format!("{}/z", "long/".repeat(40));
+        let inner = tar_of(&[("one", b"1"), (&long, b"22")]);
+        let archive = write(dir.path(), &tar_of(&[("first", b"abc"), ("inner.tar", &inner)]));
+        let entries = archive.entries_with(|name| name == Path::new("first")).unwrap();
+        assert_eq!(
+            entries.iter().map(|entry| entry.name.to_str().unwrap()).collect::<Vec<_>>(),
+            ["first", "inner.tar"]
+        );
+        assert_eq!((entries[0].content.as_deref(), entries[1].content.as_deref()), (Some(b"abc".as_slice()), None));
+        let nested = archive.entries_of(&entries[1]).unwrap();
+        assert_eq!(nested[1].name, Path::new(&long));
+        let images = images(archive, [entries[0].clone()].into_iter().chain(nested));
+        let contents: Vec<_> = (0..3).map(|i| images.read(i).unwrap()).collect();
+        assert_eq!(contents, [b"abc".to_vec(), b"1".to_vec(), b"22".to_vec()]);
+        assert!(images.path(0).ends_with("x.tar/first"));
+    }
+
+    #[test]
+    fn directories_and_links_are_passed_over() {
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_size(0);
+        builder.append_link(&mut header, "link", "first").unwrap();
+        header.set_entry_type(tar::EntryType::Directory);
+        builder.append_data(&mut header, "directory", io::empty()).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(write(dir.path(), &builder.into_inner().unwrap()).entries().unwrap(), []);
+    }
+
+    #[test]
+    fn a_cut_archive_is_an_error_wherever_it_is_cut() {
+        let dir = tempfile::tempdir().unwrap();
+        let whole = tar_of(&[("first", &[7; 700]), ("second", &[8; 300])]);
+        // With both files whole, only the end marker is missing.
+        let (end_of_first, end_of_second) = (512 + 700, 512 + 1024 + 512 + 300);
+        for length in 1..end_of_second {
+            let archive = write(dir.path(), &whole[..length]);
+            let result = archive.entries();
+            // Cut between two files, an archive is whole: tar has no count of its files.
+            let is_between = (end_of_first..=512 + 1024).contains(&length);
+            assert_eq!(result.is_ok(), is_between, "{length} bytes: {result:?}");
+        }
+        let noise: Vec<u8> = (0..2048u32).map(|i| (i * 37 % 251) as u8).collect();
+        let error = write(dir.path(), &noise).entries().unwrap_err().to_string();
+        assert!(error.contains("x.tar: not a whole tar archive: "), "{error}");
+    }
+
+    #[test]
+    fn an_archive_that_changed_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let archive = write(dir.path(), &tar_of(&[("first", b"abc")]));
+        let images = images(archive.clone(), archive.entries().unwrap());
+        fs::write(dir.path().join("x.tar"), tar_of(&[("first", b"abcd"), ("second", b"")])).unwrap();
+        assert_eq!(images.read(0), Err(ImageProblem::ArchiveChanged));
+        fs::remove_file(dir.path().join("x.tar")).unwrap();
+        assert!(matches!(images.read(0), Err(ImageProblem::Unreadable(_))));
+        assert!(Archive::at(dir.path()).unwrap_err().to_string().contains("cannot read"));
+    }
+}

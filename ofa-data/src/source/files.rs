@@ -1,0 +1,100 @@
+//! One file an image.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::Encoded;
+use crate::error::ImageProblem;
+
+/// Image files below a directory.
+#[derive(Debug)]
+pub(crate) struct ImageFiles {
+    pub(crate) root: PathBuf,
+    /// Relative to `root`.
+    pub(crate) files: Vec<ImageFile>,
+}
+
+/// A file, as it was when it was listed.
+#[derive(Debug)]
+pub(crate) struct ImageFile {
+    /// Boxed: an index of a million files should not carry spare capacity.
+    pub(crate) path: Box<Path>,
+    pub(crate) bytes: u64,
+    pub(crate) label: u32,
+}
+
+impl Encoded for ImageFiles {
+    fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    fn label(&self, i: usize) -> u32 {
+        self.files[i].label
+    }
+
+    fn path(&self, i: usize) -> PathBuf {
+        self.root.join(&self.files[i].path)
+    }
+
+    fn read(&self, i: usize) -> Result<Vec<u8>, ImageProblem> {
+        read_file(&self.path(i), self.files[i].bytes)
+    }
+
+    fn identify(&self, i: usize, hash: &mut Sha256) {
+        let file = &self.files[i];
+        let path = file.path.as_os_str().as_encoded_bytes();
+        hash.update((path.len() as u64).to_le_bytes());
+        hash.update(path);
+        hash.update(file.bytes.to_le_bytes());
+    }
+}
+
+/// Reads a file that had `listed` bytes when it was listed.
+fn read_file(path: &Path, listed: u64) -> Result<Vec<u8>, ImageProblem> {
+    // Opening a FIFO for reading would block for ever.
+    let metadata = fs::metadata(path).map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(ImageProblem::NotAFile);
+    }
+    if metadata.len() != listed {
+        return Err(ImageProblem::Changed { listed, found: metadata.len() });
+    }
+    let mut bytes = Vec::with_capacity(listed as usize);
+    // One byte further, to notice a file that grows while it is read, and no more of it.
+    File::open(path).and_then(|file| file.take(listed + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
+    match bytes.len() as u64 {
+        found if found == listed => Ok(bytes),
+        found => Err(ImageProblem::Changed { listed, found }),
+    }
+}
+
+pub(super) fn unreadable(error: io::Error) -> ImageProblem {
+    ImageProblem::Unreadable(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one_file(root: &Path, bytes: u64) -> ImageFiles {
+        ImageFiles { root: root.to_owned(), files: vec![ImageFile { path: Path::new("x").into(), bytes, label: 2 }] }
+    }
+
+    #[test]
+    fn a_file_is_read_as_it_was_listed_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = one_file(dir.path(), 3);
+        let message = || files.read(0).unwrap_err().to_string();
+        assert!(message().starts_with("cannot be read: No such file"), "{}", message());
+        fs::write(dir.path().join("x"), "abc").unwrap();
+        assert_eq!((files.read(0).unwrap(), files.label(0), files.len()), (b"abc".to_vec(), 2, 1));
+        fs::write(dir.path().join("x"), "abcd").unwrap();
+        assert_eq!(message(), "changed since it was listed: 4 bytes, it had 3");
+        fs::remove_file(dir.path().join("x")).unwrap();
+        fs::create_dir(dir.path().join("x")).unwrap();
+        assert_eq!(message(), "not a regular file");
+    }
+}
