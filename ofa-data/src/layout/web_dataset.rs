@@ -89,7 +89,11 @@ fn shards(dir: &Path, part: &str) -> Result<Vec<PathBuf>, DataError> {
     for directory in names.iter().map(|name| dir.join(name)).filter(|path| path.is_dir()) {
         found.extend(visible_entries(&directory)?.into_iter().map(|(_, path)| path).filter(|path| is_tar(path)));
     }
-    let is_of_part = |name: &OsStr| name.to_string_lossy().contains(part);
+    // The archives of ImageNet's makers are no shards.
+    let is_of_part = |name: &OsStr| {
+        let name = name.to_string_lossy();
+        name.contains(part) && !name.starts_with("ILSVRC2012_img_")
+    };
     found.extend(
         visible_entries(dir)?.into_iter().filter(|(name, path)| is_of_part(name) && is_tar(path)).map(|(_, p)| p),
     );
