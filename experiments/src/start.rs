@@ -21,7 +21,7 @@ const RUNS: &str = "runs";
 #[derive(Clone, Debug, Parser)]
 #[command(about = "Trains a once-for-all network and finds the best subnet for every budget")]
 pub struct Options {
-    /// What to run: smoke (a minute), default, thorough (hours)
+    /// What to run: smoke (a minute), default, thorough (hours), photographs (JPEG images at 128 to 224 pixels, see --data)
     #[arg(long, default_value = "default")]
     preset: String,
     /// A configuration file in place of a preset; every run directory holds a complete one

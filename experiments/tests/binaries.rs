@@ -165,14 +165,29 @@ fn a_folder_of_colour_images_takes_the_place_of_the_embedded_ones() {
             }
         }
     }
+    // Prepared, so that the main job reads shards; one of the images is broken.
+    fs::write(data.join("train/red/7.png"), "").unwrap();
+    let prepared = temporary.path().join("prepared");
+    let (from, to) = (data.to_str().unwrap(), prepared.to_str().unwrap());
+    let prepare = |more: &[&str]| {
+        let arguments = [&[from, to, "--short-side", "16"], more].concat();
+        Command::new(env!("CARGO_BIN_EXE_prepare_images")).args(arguments).output().unwrap()
+    };
+    let refused = text(&prepare(&[]).stderr);
+    assert!(refused.contains("train/red/7.png: empty file") && refused.contains("the same command"), "{refused}");
+    let output = prepare(&["--skip-broken", "0.02"]);
+    assert!(output.status.success() && text(&output.stdout).contains("159 images in"), "{}", text(&output.stderr));
+
     let root = temporary.path().join("run");
     let path = config_file(&tiny(), &root);
-    let (config, data, out) = (path.to_str().unwrap(), data.to_str().unwrap(), root.to_str().unwrap());
-    let output = once_for_all(&["--config", config, "--data", data, "--out", out]);
+    let (config, out) = (path.to_str().unwrap(), root.to_str().unwrap());
+    let output = once_for_all(&["--config", config, "--data", to, "--out", out]);
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    let config = fs::read_to_string(root.join("config.toml")).unwrap();
+    assert!(config.contains("[data.prepared]") && config.contains("short_side = 16"), "{config}");
     let report: ReportData = serde_json::from_str(&fs::read_to_string(root.join("report.json")).unwrap()).unwrap();
     let subnet = root.join("subnets").join(&report.chosen[0].scenario);
-    let image = Path::new(data).join("val/red/3.png");
+    let image = data.join("val/red/3.png");
     let output = Command::new(env!("CARGO_BIN_EXE_classify")).arg(subnet).arg(image).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(text(&output.stdout).contains("red") && text(&output.stdout).contains("blue"));

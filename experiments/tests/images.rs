@@ -68,3 +68,19 @@ fn a_batch_can_be_looked_at() {
     let (code, error) = preview(&[&common[..], &["--resolution", "9000"]].concat());
     assert!(code == Some(1) && error.contains("ask for fewer images"), "{error}");
 }
+
+#[test]
+fn reading_images_can_be_timed() {
+    let temporary = tempfile::tempdir().unwrap();
+    folder(temporary.path());
+    let bench = |arguments: &[&str]| {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_bench_images")).arg(temporary.path()).args(arguments).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.success(), text(&output.stdout), text(&output.stderr))
+    };
+    let (success, said, error) = bench(&["--images", "2", "--batch-size", "1", "--rounds", "2", "--resolution", "8"]);
+    assert!(success && said.contains("loader, 2 threads") && said.contains("two threads are"), "{said}{error}");
+    let (success, _, error) = bench(&["--batch-size", "99"]);
+    assert!(!success && error.contains("at least 99 to fill a batch"), "{error}");
+}

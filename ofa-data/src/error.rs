@@ -53,8 +53,9 @@ pub enum DataError {
     },
     /// A directory holds no images in any known layout.
     #[error(
-        "{directory}: no known layout of labelled images; expected train/<class>/<image> and val/<class>/<image>, the \
-         binary files of CIFAR-10 (data_batch_1.bin, ...) or CIFAR-100 (train.bin, ...), or the .gz files of Fashion-MNIST",
+        "{directory}: no known layout of labelled images; expected train/<class>/<image> and val/<class>/<image>, ImageNet as \
+         Kaggle or its makers hand it out, train-*.tar and val-*.tar of a WebDataset, train-*.parquet, the binary files of \
+         CIFAR-10 (data_batch_1.bin, ...) or CIFAR-100 (train.bin, ...), or the .gz files of Fashion-MNIST",
         directory = .directory.display()
     )]
     UnknownLayout {
@@ -129,6 +130,23 @@ pub enum DataError {
     OtherPreparation {
         /// What says how the images there were prepared.
         path: PathBuf,
+    },
+    /// A parquet file that cannot be used.
+    #[cfg(feature = "parquet")]
+    #[error("{path}: {problem}", path = .path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: crate::ParquetProblem,
+    },
+    /// Images in a layout that this build does not read.
+    #[error("{path}: to read these images, build with `--features {feature}`", path = .path.display())]
+    NeedsFeature {
+        /// The directory.
+        path: PathBuf,
+        /// The feature.
+        feature: &'static str,
     },
     /// The development kit of ImageNet is not as it should be.
     #[error("{path}: {problem}", path = .path.display())]

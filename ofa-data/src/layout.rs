@@ -2,18 +2,21 @@
 
 pub(crate) mod cifar;
 pub(crate) mod fashion_mnist;
+#[cfg(feature = "parquet")]
+pub(crate) mod hugging_face;
 pub(crate) mod idx;
 pub(crate) mod image_folder;
 pub(crate) mod imagenet;
 pub(crate) mod prepared;
 pub(crate) mod web_dataset;
 
+use std::ffi::OsString;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cifar::Cifar;
 use fashion_mnist::FashionMnist;
-use image_folder::{ImageFolder, class_names};
+use image_folder::{ImageFolder, class_names, visible_entries};
 use imagenet::ImageNet;
 use prepared::PreparedSet;
 use web_dataset::WebDataset;
@@ -38,6 +41,8 @@ pub enum Layout {
     Prepared,
     /// Tar files of images and labels.
     WebDataset,
+    /// Parquet shards of the Hugging Face hub; read with the feature `parquet`.
+    HuggingFace,
 }
 
 impl Layout {
@@ -62,6 +67,9 @@ impl Layout {
         if WebDataset::is_in(dir) {
             return Ok(Self::WebDataset);
         }
+        if holds_parquet(dir) {
+            return Ok(Self::HuggingFace);
+        }
         match ImageNet::in_directory(dir)? {
             Some(files) if !files.is_image_folder(dir) => Ok(Self::ImageNet(files)),
             // An ImageFolder that lacks something says so when it is read.
@@ -75,7 +83,9 @@ impl Layout {
     pub fn augmentation(&self) -> AugmentConfig {
         match self {
             Self::FashionMnist | Self::Cifar(_) => AugmentConfig::small_images(),
-            Self::ImageFolder | Self::ImageNet(_) | Self::Prepared | Self::WebDataset => AugmentConfig::photographs(),
+            Self::ImageFolder | Self::ImageNet(_) | Self::Prepared | Self::WebDataset | Self::HuggingFace => {
+                AugmentConfig::photographs()
+            }
         }
     }
 
@@ -104,6 +114,10 @@ impl Layout {
             Self::ImageNet(files) => Ok(files.classes()?.len()),
             Self::Prepared => Ok(PreparedSet::read(dir)?.classes.len()),
             Self::WebDataset => Ok(WebDataset::parts(dir, 3)?.classes.len()),
+            #[cfg(feature = "parquet")]
+            Self::HuggingFace => Ok(hugging_face::HuggingFace::classes(dir)?.len()),
+            #[cfg(not(feature = "parquet"))]
+            Self::HuggingFace => Err(DataError::NeedsFeature { path: dir.to_owned(), feature: "parquet" }),
         }
     }
 
@@ -118,7 +132,7 @@ impl Layout {
             Self::FashionMnist if channels == 1 => FashionMnist::load(dir, seed),
             Self::FashionMnist => Err(DataError::invalid("channels", channels, "1: Fashion-MNIST is gray")),
             Self::Cifar(set) => set.load(dir, channels, seed),
-            Self::ImageFolder | Self::ImageNet(_) | Self::Prepared | Self::WebDataset => {
+            Self::ImageFolder | Self::ImageNet(_) | Self::Prepared | Self::WebDataset | Self::HuggingFace => {
                 self.parts(dir, channels)?.split(channels, seed)
             }
         }
@@ -140,6 +154,10 @@ impl Layout {
             Self::ImageNet(files) => files.parts(channels),
             Self::Prepared => PreparedSet::parts(dir, channels),
             Self::WebDataset => WebDataset::parts(dir, channels),
+            #[cfg(feature = "parquet")]
+            Self::HuggingFace => hugging_face::HuggingFace::parts(dir, channels),
+            #[cfg(not(feature = "parquet"))]
+            Self::HuggingFace => Err(DataError::NeedsFeature { path: dir.to_owned(), feature: "parquet" }),
         }
     }
 }
@@ -154,8 +172,16 @@ impl fmt::Display for Layout {
             Self::ImageNet(_) => "ImageNet",
             Self::Prepared => "prepared images",
             Self::WebDataset => "WebDataset",
+            Self::HuggingFace => "parquet shards",
         })
     }
+}
+
+/// Whether there are parquet files in `dir` or its `data`.
+fn holds_parquet(dir: &Path) -> bool {
+    let is_parquet = |(name, path): (OsString, PathBuf)| name.to_string_lossy().ends_with(".parquet") && path.is_file();
+    let found = |path: PathBuf| visible_entries(&path).is_ok_and(|entries| entries.into_iter().any(is_parquet));
+    found(dir.to_owned()) || found(dir.join("data"))
 }
 
 #[cfg(test)]
@@ -177,6 +203,15 @@ mod tests {
         assert_eq!(Layout::detect(dir.path()).unwrap(), Layout::ImageFolder);
         std::fs::write(dir.path().join("train.bin"), "").unwrap();
         assert_eq!(Layout::detect(dir.path()).unwrap(), Layout::Cifar(Cifar::Hundred));
+        let parquet = tempfile::tempdir().unwrap();
+        std::fs::write(parquet.path().join("train-00000-of-00001.parquet"), "").unwrap();
+        let layout = Layout::detect(parquet.path()).unwrap();
+        assert_eq!(layout, Layout::HuggingFace);
+        let error = layout.classes(parquet.path()).unwrap_err().to_string();
+        assert!(
+            error.contains(if cfg!(feature = "parquet") { "damaged" } else { "build with `--features parquet`" }),
+            "{error}"
+        );
         let error = Layout::FashionMnist.load(&FashionMnist::directory(), 3, 1).unwrap_err().to_string();
         assert!(error.contains("channels is 3, expected 1: Fashion-MNIST is gray"), "{error}");
     }

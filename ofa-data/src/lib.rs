@@ -55,6 +55,8 @@ pub use error::{CifarProblem, DataError, IdxProblem, ImageProblem};
 pub use layout::Layout;
 pub use layout::cifar::Cifar;
 pub use layout::fashion_mnist::FashionMnist;
+#[cfg(feature = "parquet")]
+pub use layout::hugging_face::HuggingFace;
 pub use layout::image_folder::ImageFolder;
 pub use layout::imagenet::{DevkitProblem, ImageNet, MatProblem};
 pub use layout::prepared::PreparedSet;
@@ -63,6 +65,8 @@ pub use loader::batch::ImageBatch;
 pub use loader::{EpochBatches, Loader, LoaderConfig, evaluation_batches};
 pub use prepare::{PrepareConfig, PrepareReport, prepare_images};
 pub use set::{ImageSet, ReadConfig};
+#[cfg(feature = "parquet")]
+pub use source::parquet::ParquetProblem;
 pub use split::Splits;
 pub use view::augment::{AugmentConfig, Framing, Geometry, RandomErasing, View};
 pub use view::canvas::Interpolation;

@@ -368,7 +368,8 @@ mod tests {
 
     /// What is shown of a whole, a truncated and an empty file.
     fn shown(set: &ImageSet) -> Vec<Result<Option<(usize, usize)>, String>> {
-        let show = |i| set.show(i, |picture| Ok(picture.size())).map_err(|error| error.to_string());
+        let size = |picture: &Picture| picture.whole().map(|image| (image.width, image.height));
+        let show = |i| set.show(i, size).map_err(|error| error.to_string());
         (0..set.len()).map(show).collect()
     }
 

@@ -3,6 +3,8 @@
 pub(crate) mod archive;
 pub(crate) mod files;
 pub(crate) mod packed;
+#[cfg(feature = "parquet")]
+pub(crate) mod parquet;
 
 use std::fmt::Debug;
 use std::path::PathBuf;

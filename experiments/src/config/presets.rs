@@ -9,9 +9,10 @@ use ofa_train::{FineTune, Phase, Recipe, ShrinkRecipe};
 
 impl ExperimentConfig {
     /// Names of the presets.
-    pub const PRESETS: [&'static str; 3] = ["smoke", "default", "thorough"];
+    pub const PRESETS: [&'static str; 4] = ["smoke", "default", "thorough", "photographs"];
 
-    /// A preset by name: `smoke` (a minute, to see that everything works), `default`, `thorough` (hours).
+    /// A preset by name: `smoke` (a minute, to see that everything works), `default`, `thorough` (hours), `photographs`
+    /// (MobileNetV3 at 128 to 224 pixels, for `--data` of JPEG images).
     ///
     /// # Errors
     ///
@@ -21,6 +22,7 @@ impl ExperimentConfig {
             "smoke" => Ok(smoke()),
             "default" => Ok(default()),
             "thorough" => Ok(thorough()),
+            "photographs" => Ok(photographs()),
             _ => bail!("there is no preset `{name}`; choose one of: {}", Self::PRESETS.join(", ")),
         }
     }
@@ -99,6 +101,28 @@ fn thorough() -> ExperimentConfig {
     config.tables.calibration_images = 2_000;
     config.tables.latency_networks = 100;
     config.fine_tune.epochs = 10;
+    config
+}
+
+/// MobileNetV3 at every fourth resolution from 128 to 224 pixels, for some thousand photographs; `--data` says which.
+///
+/// Half the paper's width, so that a processor is enough; for ImageNet raise the width, the epochs and the tables.
+fn photographs() -> ExperimentConfig {
+    let mut config = default();
+    config.preset = "photographs".into();
+    config.data.channels = 3;
+    config.data.augment = AugmentConfig::photographs();
+    config.space = SearchSpace::mobilenet_v3(0.5, 1000);
+    config.training.batch_size = 32;
+    config.training.shrink = shrink([16, 2, 1, 2, 1, 8]);
+    config.tables.archs = 64;
+    config.tables.validation_images = 2_000;
+    config.tables.calibration_images = 256;
+    config.tables.batch_size = 32;
+    config.tables.latency_networks = 20;
+    config.tables.latency = LatencyConfig { warmup: 1, min_samples: 5, max_samples: 20, ..config.tables.latency };
+    config.search.scenarios[3] =
+        Scenario { name: "macs-40M".into(), latency_ms: None, latency_share: None, macs: Some(40_000_000) };
     config
 }
 

@@ -10,8 +10,8 @@ use crate::error::ImageProblem;
 /// What the library takes for the greatest width and height.
 const MAX_SIDE: usize = 65_500;
 
-const START_OF_SCAN: u8 = 0xda;
-const RESTART_INTERVAL: u8 = 0xdd;
+pub(super) const START_OF_SCAN: u8 = 0xda;
+pub(super) const RESTART_INTERVAL: u8 = 0xdd;
 
 /// What the start of a frame says about the picture.
 #[derive(Debug)]

@@ -1,0 +1,152 @@
+//! Sets of the Hugging Face hub: parquet shards of images and labels.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::error::{DataError, ImageProblem};
+use crate::layout::image_folder::visible_entries;
+use crate::set::ImageSet;
+use crate::source::parquet::{ParquetProblem, ParquetShards};
+use crate::source::{Encoded, Source};
+use crate::split::{Parts, Splits};
+use crate::view::augment::Framing;
+
+/// Parquet files as the Hugging Face hub has them, in the directory itself or in `data`: `train-00000-of-00294.parquet` and
+/// so on, with columns `image` (or `img`) and `label` (or `labels`, `fine_label`). Images are read where they lie.
+///
+/// `validation` and `test` are used as those of an [`ImageFolder`](crate::ImageFolder); a set without `validation` is
+/// tested on `test`, and a `test` part whose labels are withheld is left out.
+#[derive(Debug, Clone, Copy)]
+pub struct HuggingFace;
+
+impl HuggingFace {
+    /// Lists the images, to be decoded to 1 (gray) or 3 (RGB) `channels`.
+    ///
+    /// # Errors
+    /// If a part is missing, a file is damaged or lacks a column, or a label is none of the classes.
+    pub fn load(dir: impl AsRef<Path>, channels: usize, seed: u64) -> Result<Splits, DataError> {
+        Self::parts(dir.as_ref(), channels)?.split(channels, seed)
+    }
+
+    /// Names or numbers of the classes.
+    pub(crate) fn classes(dir: &Path) -> Result<Vec<String>, DataError> {
+        let train = open(dir, "train")?.ok_or_else(|| missing(dir, "train"))?;
+        Ok(class_names(&train))
+    }
+
+    pub(crate) fn parts(dir: &Path, channels: usize) -> Result<Parts, DataError> {
+        let train = open(dir, "train")?.ok_or_else(|| missing(dir, "train"))?;
+        let classes = class_names(&train);
+        let set = |shards: ParquetShards| -> Result<ImageSet, DataError> {
+            let beyond = (0..shards.len()).find(|&i| shards.label(i) as usize >= classes.len());
+            if let Some(i) = beyond {
+                let problem = format!("its label {} is beyond the {} classes of train", shards.label(i), classes.len());
+                return Err(DataError::Labels { path: shards.place(i), problem });
+            }
+            Ok(ImageSet::new(Source::encoded(shards, channels), Framing::CenterCrop))
+        };
+        let validation = open(dir, "validation")?.map(&set).transpose()?;
+        let test = match open(dir, "test") {
+            Err(DataError::Parquet { problem: ParquetProblem::Label { label: Some(-1), .. }, .. }) => None,
+            opened => opened?.map(&set).transpose()?,
+        };
+        let (val, test) = match (validation, test) {
+            (Some(validation), test) => (validation, test),
+            (None, Some(test)) => (test, None),
+            (None, None) => return Err(missing(dir, "validation")),
+        };
+        Ok(Parts { train: set(train)?, val, test, classes })
+    }
+}
+
+fn class_names(train: &ParquetShards) -> Vec<String> {
+    let numbers = || {
+        let classes = (0..train.len()).map(|i| train.label(i) + 1).max().unwrap_or(0);
+        (0..classes).map(|class| class.to_string()).collect()
+    };
+    train.class_names().map_or_else(numbers, <[String]>::to_vec)
+}
+
+fn open(dir: &Path, part: &str) -> Result<Option<ParquetShards>, DataError> {
+    let shards = shards(dir, part)?;
+    if shards.is_empty() {
+        return Ok(None);
+    }
+    ParquetShards::open(shards).map(Some).map_err(|(path, problem)| DataError::Parquet { path, problem })
+}
+
+/// The files of a part, by name.
+fn shards(dir: &Path, part: &str) -> Result<Vec<PathBuf>, DataError> {
+    let mut found = Vec::new();
+    for directory in [dir.to_owned(), dir.join("data")].iter().filter(|path| path.is_dir()) {
+        let is_of_part = |name: &OsStr| {
+            let name = name.to_string_lossy();
+            name.starts_with(part) && name.ends_with(".parquet")
+        };
+        found
+            .extend(visible_entries(directory)?.into_iter().filter(|(name, _)| is_of_part(name)).map(|(_, path)| path));
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+fn missing(dir: &Path, part: &str) -> DataError {
+    let remedy = "a set of the Hugging Face hub has parquet files of this name here or in `data`";
+    DataError::Missing { path: dir.join(format!("{part}-*.parquet")), remedy }
+}
+
+impl Encoded for ParquetShards {
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn label(&self, i: usize) -> u32 {
+        self.label(i)
+    }
+
+    fn path(&self, i: usize) -> PathBuf {
+        self.place(i)
+    }
+
+    fn read(&self, i: usize) -> Result<Vec<u8>, ImageProblem> {
+        self.read(i).map_err(ImageProblem::Unreadable)
+    }
+
+    fn identify(&self, i: usize, hash: &mut Sha256) {
+        // The lengths of the files stand for those of their images, which are not known.
+        if i == 0 {
+            self.shards().for_each(|(_, bytes)| hash.update(bytes.to_le_bytes()));
+        }
+        hash.update((i as u64).to_le_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    const HUB: &[u8] = include_bytes!("../../fixtures/parquet/hub.parquet");
+
+    #[test]
+    fn parts_are_the_files_of_their_names() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("data")).unwrap();
+        let write = |name: &str| fs::write(dir.path().join("data").join(name), HUB).unwrap();
+        write("train-00001-of-00002.parquet");
+        write("train-00000-of-00002.parquet");
+        let message = || HuggingFace::parts(dir.path(), 3).unwrap_err().to_string();
+        assert!(message().contains("validation-*.parquet not found"), "{}", message());
+        write("test-00000-of-00001.parquet");
+        let parts = HuggingFace::parts(dir.path(), 3).unwrap();
+        assert_eq!((parts.train.len(), parts.test.is_none()), (2 * parts.val.len(), true));
+        write("validation-00000-of-00001.parquet");
+        let parts = HuggingFace::parts(dir.path(), 3).unwrap();
+        assert!(parts.test.is_some() && parts.classes == HuggingFace::classes(dir.path()).unwrap());
+        assert!(parts.train.path(0).ends_with("train-00000-of-00002.parquet/row 0"), "{:?}", parts.train.path(0));
+        fs::write(dir.path().join("data/test-00000-of-00001.parquet"), b"PAR1").unwrap();
+        assert!(message().contains("test-00000-of-00001.parquet: damaged"), "{}", message());
+    }
+}
