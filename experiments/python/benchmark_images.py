@@ -81,13 +81,18 @@ def main():
     parser.add_argument("dir", metavar="DIR", type=pathlib.Path, help="ImageFolder: DIR/train/CLASS/*")
     parser.add_argument("--resolution", type=positive, default=224)
     parser.add_argument("--images", type=positive, default=1000, help="first N of train by sorted path, cycled if fewer")
+    parser.add_argument("--list", type=pathlib.Path, help="a file of paths, one a line, in place of these images")
     parser.add_argument("--repeat", type=positive, default=3, help="times that all N images are processed")
     parser.add_argument("--threads", type=positive, default=1, help="torch's threads in each process")
     parser.add_argument("--processes", type=positive, default=1)
     args = parser.parse_args()
-    paths = sorted(path for path in args.dir.glob("train/*/*") if path.suffix.lower() in EXTENSIONS)
+    if args.list:
+        paths = [pathlib.Path(line) for line in args.list.read_text().splitlines()]
+        args.images = len(paths)
+    else:
+        paths = sorted(path for path in args.dir.glob("train/*/*") if path.suffix.lower() in EXTENSIONS)
     if not paths:
-        parser.error(f"no images in {args.dir}/train/CLASS/")
+        parser.error(f"no images in {args.list or args.dir / 'train/CLASS/'}")
     paths = [paths[index % len(paths)] for index in range(args.images)]
 
     barrier, results = multiprocessing.Barrier(args.processes), multiprocessing.SimpleQueue()

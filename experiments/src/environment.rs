@@ -21,7 +21,9 @@ fn versions() -> String {
     let lock = include_str!("../../Cargo.lock");
     let burn = lock.split("[[package]]").find(|package| package.contains("name = \"burn\""));
     let burn = burn.and_then(|package| package.split("version = \"").nth(1)).and_then(|rest| rest.split('"').next());
-    format!("experiments {}, burn {}", env!("CARGO_PKG_VERSION"), burn.unwrap_or("unknown"))
+    // Its pixels differ by up to a few values from those of the default decoder.
+    let decoder = if cfg!(feature = "turbo") { ", libjpeg-turbo" } else { "" };
+    format!("experiments {}, burn {}{decoder}", env!("CARGO_PKG_VERSION"), burn.unwrap_or("unknown"))
 }
 
 /// Largest resident memory of this process so far, where the system tells.

@@ -31,7 +31,11 @@ impl Images {
             Some(dir) => {
                 let layout = Layout::detect(dir)?;
                 if layout.preparation(dir)? != config.data.prepared {
-                    bail!("the images in {} were prepared otherwise than data.prepared says", dir.display());
+                    bail!(
+                        "the images in {} were prepared otherwise than data.prepared in config.toml says: name the right \
+                         directory, or begin a new run",
+                        dir.display()
+                    );
                 }
                 (layout.load(dir, config.data.channels, config.seed)?, format!("{layout} {}", dir.display()))
             }
@@ -48,10 +52,11 @@ impl Images {
                 expected.1
             );
         }
-        splits = splits.with_reading(config.data.read)?.with_interpolation(config.data.interpolation);
         let cut = |set: &ImageSet, most: Option<usize>| set.subset(most.unwrap_or(set.len()), config.seed);
         splits.train = cut(&splits.train, config.data.train_images);
         splits.test = cut(&splits.test, config.data.test_images);
+        // The fraction that may be broken is one of the images that are used.
+        let splits = splits.with_reading(config.data.read)?.with_interpolation(config.data.interpolation);
         let [train, validation, test] = [&splits.train, &splits.validation, &splits.test].map(ImageSet::len);
         let description = format!("{name} ({train} train, {validation} validation, {test} test images)");
         Ok(Self { splits, description })

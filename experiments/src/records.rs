@@ -5,7 +5,7 @@ use crate::dashboard::{KeepRecords, say};
 use crate::images::Images;
 use crate::report::{Answer, PhaseTime, SpaceSummary, TablePoint, Watched};
 use crate::run_dir::RunDir;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use ofa_data::BrokenImage;
 use ofa_model::{Arch, SearchSpace, Supernet};
@@ -13,8 +13,9 @@ use ofa_search::{AccuracyTable, LatencyTable};
 use ofa_train::{EpochRecord, TrainError, WatchedRecord};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::time::Instant;
 
@@ -28,6 +29,8 @@ pub struct Phases<'a> {
 }
 
 const PHASES: &str = "phases.json";
+const BROKEN: &str = "broken_images.csv";
+const IMAGES: &str = "images.json";
 
 impl<'a> Phases<'a> {
     /// The phases that an interrupted run has written down, or none.
@@ -183,14 +186,14 @@ pub fn table_points(
     accuracy.rows().iter().map(point).collect()
 }
 
-/// `broken_images.csv`, a line (path, problem) for every image that was skipped or shown in part, and a message about it;
-/// nothing if there is none.
+/// Adds to `broken_images.csv`, a line (path, problem) for every image that was skipped or shown in part, by this or an
+/// earlier attempt of the run, and says so; nothing if there is none.
 ///
 /// # Errors
 ///
-/// If the file cannot be written.
+/// If the file cannot be read or written.
 pub fn write_broken(dir: &RunDir, broken: &[BrokenImage]) -> Result<()> {
-    #[derive(Serialize)]
+    #[derive(Serialize, Deserialize)]
     struct Row {
         path: String,
         problem: String,
@@ -198,14 +201,41 @@ pub fn write_broken(dir: &RunDir, broken: &[BrokenImage]) -> Result<()> {
     if broken.is_empty() {
         return Ok(());
     }
-    let row = |image: &BrokenImage| Row {
-        path: image.path.to_string_lossy().into_owned(),
-        problem: image.problem.to_string(),
-    };
-    let file = "broken_images.csv";
-    dir.write_csv(file, broken.iter().map(row))?;
-    say(&format!("{} broken images were met, see {}", broken.len(), dir.path(file).display()));
-    Ok(())
+    let path = dir.path(BROKEN);
+    let mut rows = BTreeMap::new();
+    if path.exists() {
+        for row in csv::Reader::from_path(&path)?.into_deserialize() {
+            let Row { path, problem } = row?;
+            rows.insert(path, problem);
+        }
+    }
+    rows.extend(broken.iter().map(|image| (image.path.to_string_lossy().into_owned(), image.problem.to_string())));
+    say(&format!("{} broken images were met, see {}", rows.len(), path.display()));
+    dir.write_csv(BROKEN, rows.into_iter().map(|(path, problem)| Row { path, problem }))
+}
+
+/// Notes in `images.json` which images a new run is of, or finds that a resumed run is of the same.
+///
+/// # Errors
+///
+/// If they are others: the rest of the run would be another one. Or if the file cannot be read or written.
+pub fn same_images(dir: &RunDir, images: &Images) -> Result<()> {
+    let path = dir.path(IMAGES);
+    let splits = &images.splits;
+    let parts = [("train", &splits.train), ("validation", &splits.validation), ("test", &splits.test)];
+    let found: BTreeMap<String, String> = parts.map(|(part, set)| (part.to_owned(), set.fingerprint())).into();
+    if !path.exists() {
+        return dir.write_json(IMAGES, &found);
+    }
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let noted: BTreeMap<String, String> = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+    match found.iter().find(|(part, fingerprint)| noted.get(*part) != Some(*fingerprint)) {
+        None => Ok(()),
+        Some((part, _)) => bail!(
+            "the {part} images are not those the run began with (files were added, removed, renamed or changed): restore \
+             them, or begin a new run"
+        ),
+    }
 }
 
 /// `search/answers.csv`, and the best-so-far curve of every search.

@@ -28,12 +28,13 @@ pub struct Options {
     #[arg(long, conflicts_with = "preset")]
     config: Option<PathBuf>,
     /// Images in place of the embedded Fashion-MNIST: an ImageFolder (train/CLASS/*, val/CLASS/*), ImageNet as it is handed
-    /// out, WebDataset shards, the binary files of CIFAR-10 or CIFAR-100, or the .gz files of Fashion-MNIST
+    /// out, what prepare_images wrote, WebDataset or parquet shards, the binary files of CIFAR-10 or CIFAR-100, or the .gz
+    /// files of Fashion-MNIST
     #[arg(long)]
     data: Option<PathBuf>,
-    /// Channels of the images of --data: 1 (gray) or 3 (colour)
-    #[arg(long, default_value_t = 3, requires = "data")]
-    channels: usize,
+    /// Channels of the images of --data: 1 (gray) or 3 (colour) [default: 3, or those of --config]
+    #[arg(long, requires = "data")]
+    channels: Option<usize>,
     /// Run directory [default: runs/DATE-PRESET]
     #[arg(long)]
     out: Option<PathBuf>,
@@ -84,10 +85,13 @@ fn configure(options: &Options) -> Result<ExperimentConfig> {
     if let Some(data) = &options.data {
         let layout = Layout::detect(data)?;
         config.data.dir = Some(data.clone());
-        config.data.channels = options.channels;
-        config.data.augment = layout.augmentation();
+        if options.config.is_none() {
+            config.data.channels = 3;
+            config.data.augment = layout.augmentation();
+        }
+        config.data.channels = options.channels.unwrap_or(config.data.channels);
         config.data.prepared = layout.preparation(data)?;
-        config.space.image_channels = options.channels;
+        config.space.image_channels = config.data.channels;
         config.space.classes = layout.classes(data)?;
     }
     if let Some(name) = &options.device {
@@ -96,6 +100,10 @@ fn configure(options: &Options) -> Result<ExperimentConfig> {
     if let Some(seed) = options.seed {
         config.seed = seed;
     }
+    ensure!(
+        config.data.dir.is_some() || config.preset != "photographs",
+        "the preset `photographs` is for images of your own: name their directory with --data"
+    );
     config.validate()?;
     Ok(config)
 }

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::error::{DataError, ImageProblem};
 use crate::layout::Layout;
-use crate::layout::image_folder::{ImageFolder, PARTS, class_names, images_of};
+use crate::layout::image_folder::{ImageFolder, PARTS, class_names, has_class_directories, images_of};
 use crate::set::ImageSet;
 use crate::source::Source;
 use crate::source::files::ImageFiles;
@@ -108,7 +108,10 @@ struct Listed {
 /// The images of an ImageFolder that can be listed; what cannot be is noted.
 fn list_folder(dir: &Path, check: &mut ImageCheck) -> Result<Vec<Listed>, DataError> {
     let mut sets = Vec::new();
-    for part in PARTS.iter().filter(|&&part| part == "train" || dir.join(part).exists()) {
+    for part in PARTS {
+        if part != "train" && !has_class_directories(&dir.join(part))? {
+            continue;
+        }
         let (first_class, mut files) = (check.classes.len(), Vec::new());
         for (label, class) in class_names(&dir.join(part))?.into_iter().enumerate() {
             let listing = images_of(dir, &Path::new(part).join(&class), label as u32);
@@ -117,7 +120,7 @@ fn list_folder(dir: &Path, check: &mut ImageCheck) -> Result<Vec<Listed>, DataEr
                 Vec::new()
             });
             let (class, images) = (class.to_string_lossy().into_owned(), found.len());
-            check.classes.push(CheckedClass { part: (*part).to_owned(), class, images, broken: 0 });
+            check.classes.push(CheckedClass { part: part.to_owned(), class, images, broken: 0 });
             files.extend(found);
         }
         let source = Source::encoded(ImageFiles { root: dir.to_owned(), files }, 3);

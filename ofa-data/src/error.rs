@@ -95,13 +95,19 @@ pub enum DataError {
         /// Number of its images.
         images: usize,
     },
-    /// A tar file that cannot be listed to its end.
-    #[error("{path}: not a whole tar archive: {reason}", path = .path.display())]
+    /// A tar file that cannot be listed to its end, or does not hold what it should.
+    #[error("{path}: {reason}", path = .path.display())]
     Archive {
         /// The archive; inside another one, both names.
         path: PathBuf,
         /// What was found.
         reason: String,
+    },
+    /// An image without a label.
+    #[error("{path}: it has no label: no .cls of its name", path = .path.display())]
+    Unlabelled {
+        /// The image.
+        path: PathBuf,
     },
     /// What says the classes of images is not as it should be.
     #[error("{path}: {problem}", path = .path.display())]
@@ -321,6 +327,14 @@ pub enum ImageProblem {
     /// The archive of the image is not the one that was listed.
     #[error("its archive changed since it was listed")]
     ArchiveChanged,
+    /// More bytes than any image; refused before memory is set aside.
+    #[error("{bytes} bytes are more than the {limit} of any image")]
+    TooManyBytes {
+        /// Length of the file.
+        bytes: u64,
+        /// Greatest length.
+        limit: u64,
+    },
     /// The decoder has a bug.
     #[error("the decoder panicked: {0}")]
     Panicked(String),
@@ -371,6 +385,7 @@ impl ImageProblem {
             Self::NotAFile => "not a regular file",
             Self::Unreadable(_) => "unreadable",
             Self::Changed { .. } | Self::ArchiveChanged => "changed",
+            Self::TooManyBytes { .. } => "too large",
             Self::Panicked(_) => "decoder panicked",
             Self::Empty => "empty file",
             Self::UnknownFormat(_) => "neither JPEG nor PNG",

@@ -7,6 +7,7 @@ pub(crate) mod hugging_face;
 pub(crate) mod idx;
 pub(crate) mod image_folder;
 pub(crate) mod imagenet;
+mod part_name;
 pub(crate) mod prepared;
 pub(crate) mod web_dataset;
 
@@ -16,8 +17,9 @@ use std::path::{Path, PathBuf};
 
 use cifar::Cifar;
 use fashion_mnist::FashionMnist;
-use image_folder::{ImageFolder, class_names, visible_entries};
+use image_folder::{ImageFolder, class_names, has_class_directories, visible_entries};
 use imagenet::ImageNet;
+use part_name::part_of;
 use prepared::PreparedSet;
 use web_dataset::WebDataset;
 
@@ -25,6 +27,9 @@ use crate::error::DataError;
 use crate::prepare::PrepareConfig;
 use crate::split::{Parts, Splits};
 use crate::view::augment::AugmentConfig;
+
+/// Labels are below this where no names of classes say otherwise: larger numbers are no classes but something else.
+pub(crate) const MAX_CLASSES: u32 = 1 << 20;
 
 /// A layout of labelled images that can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,10 +69,12 @@ impl Layout {
         if PreparedSet::is_in(dir) {
             return Ok(Self::Prepared);
         }
-        if WebDataset::is_in(dir) {
+        // Class directories come first: archives they were unpacked from may lie beside them.
+        let has_classes = has_class_directories(&dir.join("train"))?;
+        if !has_classes && WebDataset::is_in(dir) {
             return Ok(Self::WebDataset);
         }
-        if holds_parquet(dir) {
+        if !has_classes && holds_parquet(dir) {
             return Ok(Self::HuggingFace);
         }
         match ImageNet::in_directory(dir)? {
@@ -177,9 +184,11 @@ impl fmt::Display for Layout {
     }
 }
 
-/// Whether there are parquet files in `dir` or its `data`.
+/// Whether there are parquet files of a train part in `dir` or its `data`.
 fn holds_parquet(dir: &Path) -> bool {
-    let is_parquet = |(name, path): (OsString, PathBuf)| name.to_string_lossy().ends_with(".parquet") && path.is_file();
+    let is_parquet = |(name, path): (OsString, PathBuf)| {
+        part_of(&name) == Some("train") && name.to_string_lossy().ends_with(".parquet") && path.is_file()
+    };
     let found = |path: PathBuf| visible_entries(&path).is_ok_and(|entries| entries.into_iter().any(is_parquet));
     found(dir.to_owned()) || found(dir.join("data"))
 }

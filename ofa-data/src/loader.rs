@@ -107,7 +107,8 @@ impl Loader {
     }
 
     /// Serves the part of `rank` among `ranks` loaders of equal configuration: together, batch by batch, they give what one
-    /// loader with batches `ranks` times as large gives. With `drop_last` all have the same number of batches.
+    /// loader with batches `ranks` times as large gives, but that [`Mixup`](crate::Mixup) blends the images of a rank among
+    /// themselves. With `drop_last` all have the same number of batches.
     ///
     /// # Errors
     /// [`DataError::Invalid`] if `rank` is not below `ranks`, or the set cannot fill a batch a rank with `drop_last`.
@@ -132,7 +133,7 @@ impl Loader {
     /// Batch number `batch` of `epoch` at `resolution` pixels, made now: what [`Loader::epoch`] gives at this index.
     ///
     /// # Errors
-    /// If an image cannot be read.
+    /// If an image cannot be read and must not be left out.
     ///
     /// # Panics
     /// If there is no such batch or `resolution` is 0.
@@ -192,7 +193,9 @@ impl Iterator for EpochBatches {
     fn next(&mut self) -> Option<Self::Item> {
         // The copy to the device is made by the thread that uses the batch: devices may order their
         // work by thread.
-        Some(self.prepared.next()?.map(|batch| batch.into_device(&self.device)))
+        let device = &self.device;
+        let filled = self.prepared.find(|batch| batch.as_ref().map_or(true, |batch| batch.size() > 0));
+        Some(filled?.map(|batch| batch.into_device(device)))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -353,6 +356,7 @@ mod tests {
             let parts = [0, 1].map(|rank| at_4_px(&ranks[rank]));
             let first = [parts[0][0].0.clone(), parts[1][0].0.clone()].concat();
             assert_eq!(first, whole[0].0);
+            assert_eq!([parts[0][0].1.clone(), parts[1][0].1.clone()].concat(), whole[0].1);
             assert_eq!(parts[0].get(1).map(|batch| &batch.0), whole.get(1).map(|batch| &batch.0));
         }
         let refusal =
@@ -377,8 +381,12 @@ mod tests {
             loader.epoch(0, 0, |_| 8, &Device::flex()).map(size).collect()
         };
         assert_eq!(sizes(5, 0.6), [Ok(2)]);
-        assert_eq!(sizes(3, 0.6)[0], Ok(2));
-        assert!(sizes(3, 0.6)[1].as_ref().unwrap_err().starts_with("all 2 images of batch 1 are broken"));
+        assert_eq!(sizes(3, 0.6), [Ok(2)]);
+        let training = LoaderConfig { batch_size: 1, ..config(View::Train(AugmentConfig::photographs())) };
+        let normalisation = Normalisation::new(&[0.0; 3], &[1.0; 3]);
+        let loader = Loader::new(set.clone().with_reading(reading(0.9)), training, normalisation).unwrap();
+        let errors: Vec<_> = loader.epoch(0, 0, |_| 8, &Device::flex()).filter_map(Result::err).collect();
+        assert!(errors[0].to_string().starts_with("all 1 images of batch "), "{errors:?}");
         assert!(sizes(5, 0.4)[0].as_ref().unwrap_err().starts_with("3 of 5 images are broken"));
     }
 

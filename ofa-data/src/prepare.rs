@@ -82,6 +82,7 @@ pub fn prepare_images(
 ) -> Result<PrepareReport, DataError> {
     config.validate()?;
     broken.validate()?;
+    refuse_nested(dir, out)?;
     let layout = Layout::detect(dir)?;
     let parts = layout.parts(dir, 3)?;
     let reading = ReadConfig { broken, cache_mib: 0 };
@@ -91,6 +92,7 @@ pub fn prepare_images(
         .collect();
     let manifest = PreparedSet {
         config,
+        broken,
         layout: layout.to_string(),
         fingerprints: sets.iter().map(|(part, set)| ((*part).to_owned(), set.fingerprint())).collect(),
         classes: parts.classes,
@@ -107,6 +109,17 @@ pub fn prepare_images(
     }
     write_whole(&out.join(MANIFEST), &PreparedSet { is_complete: true, ..manifest }.to_json())?;
     Ok(report)
+}
+
+/// Shards among the images they are made from would be taken for images, or the other way round.
+fn refuse_nested(dir: &Path, out: &Path) -> Result<(), DataError> {
+    let absolute = |path: &Path| fs::canonicalize(path).or_else(|_| std::path::absolute(path));
+    let absolute = |path: &Path| absolute(path).map_err(|source| DataError::Read { path: path.to_owned(), source });
+    let (from, to) = (absolute(dir)?, absolute(out)?);
+    match to.starts_with(&from) || from.starts_with(&to) {
+        true => Err(DataError::invalid("directory of the shards", to.display(), "one outside that of the images")),
+        false => Ok(()),
+    }
 }
 
 /// Makes `out` the place of this preparation, or finds that it is.
@@ -298,8 +311,15 @@ mod tests {
         let error = Layout::detect(out.path()).and_then(|layout| layout.parts(out.path(), 3)).unwrap_err().to_string();
         assert!(error.contains("is unfinished: give the same command again"), "{error}");
 
+        let modified = |name: &str| fs::metadata(out.path().join(name)).unwrap().modified().unwrap();
+        let first_shard = modified("train-00000.tar");
         prepare(dir.path(), out.path(), config()).unwrap();
         assert_eq!(files(), whole);
+        assert_eq!(modified("train-00000.tar"), first_shard, "a whole shard was written again");
+        for nested in [dir.path().to_owned(), dir.path().join("out")] {
+            let error = prepare(dir.path(), &nested, config()).unwrap_err().to_string();
+            assert!(error.contains("expected one outside that of the images"), "{error}");
+        }
     }
 
     #[test]
@@ -330,6 +350,9 @@ mod tests {
         let error = prepare(dir.path(), out.path(), config()).unwrap_err().to_string();
         assert!(error.contains("train.tar/b.jpg: truncated after"), "{error}");
         let skip = BrokenImages::Skip { max_fraction: 0.5 };
+        let error = prepare_images(dir.path(), out.path(), config(), skip, |_, _| ()).unwrap_err().to_string();
+        assert!(error.contains("is of other images or settings"), "{error}");
+        let out = tempfile::tempdir().unwrap();
         let report = prepare_images(dir.path(), out.path(), config(), skip, |_, _| ()).unwrap();
         assert_eq!((report.images, report.broken.len()), (3, 1));
         let parts = Layout::detect(out.path()).unwrap().parts(out.path(), 3).unwrap();

@@ -246,7 +246,10 @@ impl ImageSet {
         match &*self.source {
             Source::Packed(packed) if packed.channels == 1 => hash.update(&packed.checksum),
             Source::Packed(packed) => hash.update(format!("{}, channels {}", packed.checksum, packed.channels)),
-            Source::Encoded(encoded) => hash.update(format!("files, channels {}", encoded.channels)),
+            Source::Encoded(encoded) => {
+                hash.update(format!("files, channels {}", encoded.channels));
+                encoded.images.identify_source(&mut hash);
+            }
         }
         for &member in &*self.members {
             hash.update(self.source.label(member as usize).to_le_bytes());

@@ -47,6 +47,9 @@ pub(crate) trait Encoded: Debug + Send + Sync {
 
     /// Feeds what identifies image `i` without reading it.
     fn identify(&self, i: usize, hash: &mut Sha256);
+
+    /// Feeds what identifies all images together, where single ones do not say enough.
+    fn identify_source(&self, _hash: &mut Sha256) {}
 }
 
 impl Source {

@@ -11,9 +11,10 @@ use burn::tensor::Device;
 use clap::Parser;
 use cpu_time::ProcessTime;
 use experiments::dashboard::say;
+use experiments::run_dir::write_whole;
 use experiments::{environment, start};
 use ofa_data::{ImageSet, Interpolation, Layout, Loader, LoaderConfig, Splits, View};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
@@ -61,8 +62,8 @@ enum Pipeline {
     ByHand(Loader),
     /// Batches made ahead.
     Loader(Loader),
-    /// Torchvision with Pillow in so many processes.
-    Torchvision(usize),
+    /// Torchvision with Pillow in so many processes, on the images of a list.
+    Torchvision(usize, PathBuf),
 }
 
 fn main() -> ExitCode {
@@ -90,9 +91,14 @@ fn run(options: &Options) -> Result<()> {
         ("loader, 2 threads", Pipeline::Loader(loader(2)?)),
     ];
     if options.python.is_some() {
+        ensure!(!options.bicubic, "--python times the bilinear filter: leave out --bicubic");
         ensure!(layout == Layout::ImageFolder, "--python reads an ImageFolder, {} is {layout}", options.dir.display());
-        pipelines.push(("torchvision, 1 process", Pipeline::Torchvision(1)));
-        pipelines.push(("torchvision, 2 processes", Pipeline::Torchvision(2)));
+        // The same images.
+        let paths: String = (0..set.len()).map(|i| format!("{}\n", set.path(i).display())).collect();
+        let list = std::env::temp_dir().join(format!("bench_images-{}.txt", std::process::id()));
+        write_whole(&list, paths.as_bytes())?;
+        pipelines.push(("torchvision, 1 process", Pipeline::Torchvision(1, list.clone())));
+        pipelines.push(("torchvision, 2 processes", Pipeline::Torchvision(2, list)));
     }
     describe(options, &layout, &splits, &set);
     let mut timings: Vec<Vec<Timing>> = vec![Vec::new(); pipelines.len()];
@@ -104,6 +110,9 @@ fn run(options: &Options) -> Result<()> {
                 timings.push(timing);
             }
         }
+    }
+    if let Some((_, Pipeline::Torchvision(_, list))) = pipelines.last() {
+        std::fs::remove_file(list)?;
     }
     let names: Vec<&str> = pipelines.iter().map(|(name, _)| *name).collect();
     show(&names, &timings);
@@ -126,7 +135,7 @@ impl Pipeline {
                 let sizes = loader.epoch(epoch, 0, move |_| resolution, device).map(|batch| Ok(batch?.size()));
                 sizes.sum::<Result<usize>>()?
             }
-            Self::Torchvision(processes) => return torchvision(options, *processes),
+            Self::Torchvision(processes, list) => return torchvision(options, *processes, list),
         };
         let ms_an_image = |seconds: f64| 1e3 * seconds / images as f64;
         Ok(Timing {
@@ -137,13 +146,15 @@ impl Pipeline {
 }
 
 /// A round of `experiments/python/benchmark_images.py`.
-fn torchvision(options: &Options, processes: usize) -> Result<Timing> {
+fn torchvision(options: &Options, processes: usize, list: &Path) -> Result<Timing> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/python/benchmark_images.py");
     let python = options.python.as_ref().context("there is no --python")?;
     let output = Command::new(python)
         .arg(script)
         .arg(&options.dir)
-        .args(["--resolution", &options.resolution.to_string(), "--images", &options.images.to_string()])
+        .arg("--list")
+        .arg(list)
+        .args(["--resolution", &options.resolution.to_string()])
         .args(["--processes", &processes.to_string()])
         .output()
         .with_context(|| format!("cannot run {}", python.display()))?;

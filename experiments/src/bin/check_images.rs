@@ -1,4 +1,4 @@
-//! Reads every image of an ImageFolder once and says what is broken, before a training finds it.
+//! Reads every image of a set once and says what is broken, before a training finds it.
 //!
 //! Command:  `cargo run --release --bin check_images -- DIR --out broken.csv`
 //! Result:   counts by class and by sort of problem; the CSV has a line (path, problem) for everything broken; exit code
@@ -8,16 +8,15 @@ use anyhow::{Result, bail};
 use clap::Parser;
 use experiments::dashboard::say;
 use experiments::run_dir::write_whole;
-use experiments::start;
-use indicatif::{ProgressBar, ProgressStyle};
+use experiments::{progress, start};
 use ofa_data::{ImageCheck, check_images};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Reads every image of an ImageFolder once and says what is broken.
+/// Reads every image of a set once and says what is broken.
 #[derive(Parser)]
 struct Options {
-    /// The folder: train/CLASS/*, val/CLASS/*, and test/CLASS/* if there is one
+    /// Images in any layout of JPEG and PNG files
     dir: PathBuf,
     /// A CSV file of everything broken
     #[arg(long)]
@@ -32,15 +31,8 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<()> {
-    // On a terminal; elsewhere nothing is drawn.
-    let bar =
-        ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:40} {pos} of {len} images, {eta} left")?);
-    let check = check_images(&options.dir, |_, total| {
-        if bar.length() != Some(total as u64) {
-            bar.set_length(total as u64);
-        }
-        bar.inc(1);
-    });
+    let bar = progress::bar()?;
+    let check = check_images(&options.dir, |done, total| progress::show(&bar, done, total));
     bar.finish_and_clear();
     let check = check?;
     show(&check, options.classes);

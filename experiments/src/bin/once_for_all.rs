@@ -37,12 +37,20 @@ fn main() -> ExitCode {
 }
 
 fn run(config: &ExperimentConfig, dir: &RunDir, stop: &Arc<AtomicBool>) -> Result<()> {
+    let images = Images::load(config)?;
+    records::same_images(dir, &images)?;
+    let result = train_and_search(config, &images, dir, stop);
+    // Also, and above all, of a run that broken images ended.
+    records::write_broken(dir, &images.broken())?;
+    result
+}
+
+fn train_and_search(config: &ExperimentConfig, images: &Images, dir: &RunDir, stop: &Arc<AtomicBool>) -> Result<()> {
     let machine = environment::machine(&config.device);
     dir.write_json("environment.json", &machine)?;
     let device = &device::by_name(&config.device)?;
     let mut phases = Phases::resumed(dir)?;
 
-    let images = Images::load(config)?;
     let space = &config.space;
     say(&format!(
         "{}; {} subnets in `{}`; run directory {}",
@@ -72,11 +80,10 @@ fn run(config: &ExperimentConfig, dir: &RunDir, stop: &Arc<AtomicBool>) -> Resul
     let trained = phases.time("training", || Ok(shrink(supernet, &shrink_run, &mut validation, &mut dashboard)?))?;
     drop(dashboard);
     phases.at_least("training", trained.epochs.iter().map(|epoch| epoch.seconds).sum());
-    records::write_broken(dir, &images.broken())?;
     let supernet = trained.supernet.valid();
 
     // Measure once: accuracy and latency tables, and a predictor of the first.
-    let source = records::source(&supernet, &images);
+    let source = records::source(&supernet, images);
     let accuracy =
         phases.time("accuracy table", || tables::accuracy(config, &supernet, &mut validation, source, dir, stop))?;
     let (latency, latency_fit) = phases.time("latency table", || tables::latency(config, &supernet, device, dir))?;
@@ -89,7 +96,7 @@ fn run(config: &ExperimentConfig, dir: &RunDir, stop: &Arc<AtomicBool>) -> Resul
 
     // Specialise, and measure what was promised.
     let specialiser =
-        Specialiser { config, images: &images, supernet: &supernet, teacher: trained.teacher.as_ref(), device, dir };
+        Specialiser { config, images, supernet: &supernet, teacher: trained.teacher.as_ref(), device, dir };
     let mut test = images.test(config, device);
     let chosen = phases.time("specialisation", || specialiser.run(&answers, &mut validation, &mut test))?;
     let extremes = phases.time("test of the extremes", || specialiser.extremes(&mut test))?;
@@ -112,7 +119,6 @@ fn run(config: &ExperimentConfig, dir: &RunDir, stop: &Arc<AtomicBool>) -> Resul
         chosen,
         extremes,
     };
-    records::write_broken(dir, &images.broken())?;
     dir.write_json("report.json", &data)?;
     dir.write("report.html", &report::html(&data))?;
     say(&report::console(&data));

@@ -7,8 +7,7 @@
 use anyhow::{Context, Result};
 use clap::Parser;
 use experiments::dashboard::say;
-use experiments::start;
-use indicatif::{ProgressBar, ProgressStyle};
+use experiments::{progress, start};
 use ofa_data::{BrokenImages, PrepareConfig, prepare_images};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -52,12 +51,9 @@ fn run(options: &Options) -> Result<()> {
         (None, true) => BrokenImages::Lenient,
         (None, false) => BrokenImages::Fail,
     };
-    // On a terminal; elsewhere nothing is drawn.
-    let bar =
-        ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:40} {pos} of {len} images, {eta} left")?);
+    let bar = progress::bar()?;
     let report = prepare_images(&options.dir, &options.out, config, broken, |done, total| {
-        bar.set_length(total as u64);
-        bar.set_position(bar.position().max(done as u64));
+        progress::show(&bar, done, total);
     });
     bar.finish_and_clear();
     let report =

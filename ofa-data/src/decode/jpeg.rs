@@ -34,13 +34,26 @@ pub(crate) fn decode(bytes: &[u8], damage: Damage) -> Result<Image, ImageProblem
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     decoder.decode_headers().map_err(broken)?;
     let (width, height) = decoder.dimensions().expect("the header was just decoded");
-    check_size(width, height)?;
+    check_dimensions(width, height, bytes.len())?;
     let gray = decoder.input_colorspace() == Some(ColorSpace::Luma);
     let (channels, space) = if gray { (1, ColorSpace::Luma) } else { (3, ColorSpace::RGB) };
     decoder.set_options(options.jpeg_set_out_colorspace(space));
     let pixels = decoder.decode().map_err(broken)?;
     assert_eq!(pixels.len(), width * height * channels, "a jpeg of {width} x {height} x {channels}");
     Ok(Image { width, height, channels, pixels })
+}
+
+/// A block of 8 x 8 takes at least a bit: so many pixels fit into a byte, and twice as many cannot be the truth.
+const MAX_PIXELS_A_BYTE: usize = 1024;
+
+/// Refuses what is too large, or larger than a file of `bytes` can be: a header of a few bytes must not make work for
+/// seconds.
+pub(super) fn check_dimensions(width: usize, height: usize, bytes: usize) -> Result<(), ImageProblem> {
+    check_size(width, height)?;
+    match width * height > bytes.saturating_mul(MAX_PIXELS_A_BYTE) {
+        true => Err(ImageProblem::Jpeg { bytes, reason: format!("too short for {width} x {height} pixels") }),
+        false => Ok(()),
+    }
 }
 
 /// Whether these are the bytes of a JPEG file of gray or colour as everything reads it, not of CMYK.
@@ -131,6 +144,17 @@ mod tests {
         let problem = decode(&flat).unwrap_err();
         assert!(matches!(problem, ImageProblem::Jpeg { bytes, .. } if bytes == WHOLE.len()), "{problem:?}");
         assert!(problem.to_string().starts_with("broken jpeg (735 bytes): Image width or height"), "{problem}");
+    }
+
+    #[test]
+    fn a_size_beyond_the_data_is_refused() {
+        let mut forged = WHOLE.to_vec();
+        let frame = forged.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
+        forged[frame + 5..frame + 9].copy_from_slice(&[0x10, 0, 0x18, 0]);
+        for damage in [Damage::Refuse, Damage::Show] {
+            let problem = super::decode(&forged, damage).unwrap_err().to_string();
+            assert_eq!(problem, "broken jpeg (735 bytes): too short for 6144 x 4096 pixels");
+        }
     }
 
     #[test]

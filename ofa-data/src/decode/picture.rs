@@ -38,8 +38,9 @@ impl Picture {
     /// The picture in an encoded image, in 1 (gray) or 3 (RGB) channels.
     pub(crate) fn open(bytes: Vec<u8>, channels: usize) -> Result<Self, ImageProblem> {
         #[cfg(feature = "turbo")]
-        if bytes.starts_with(jpeg::SIGNATURE) {
-            let size = turbo::size(&bytes)?;
+        if bytes.starts_with(jpeg::SIGNATURE)
+            && let Ok(size) = turbo::size(&bytes)
+        {
             return Ok(Self::Jpeg(JpegPicture { bytes, size, channels }));
         }
         Ok(Self::Whole(Arc::new(decode(&bytes, channels)?)))

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{DataError, ImageProblem};
 use crate::layout::image_folder::visible_entries;
+use crate::layout::part_name::part_of;
 use crate::set::ImageSet;
 use crate::source::parquet::{ParquetProblem, ParquetShards};
 use crate::source::{Encoded, Source};
@@ -47,7 +48,7 @@ impl HuggingFace {
             }
             Ok(ImageSet::new(Source::encoded(shards, channels), Framing::CenterCrop))
         };
-        let validation = open(dir, "validation")?.map(&set).transpose()?;
+        let validation = open(dir, "val")?.map(&set).transpose()?;
         let test = match open(dir, "test") {
             Err(DataError::Parquet { problem: ParquetProblem::Label { label: Some(-1), .. }, .. }) => None,
             opened => opened?.map(&set).transpose()?,
@@ -81,10 +82,7 @@ fn open(dir: &Path, part: &str) -> Result<Option<ParquetShards>, DataError> {
 fn shards(dir: &Path, part: &str) -> Result<Vec<PathBuf>, DataError> {
     let mut found = Vec::new();
     for directory in [dir.to_owned(), dir.join("data")].iter().filter(|path| path.is_dir()) {
-        let is_of_part = |name: &OsStr| {
-            let name = name.to_string_lossy();
-            name.starts_with(part) && name.ends_with(".parquet")
-        };
+        let is_of_part = |name: &OsStr| part_of(name) == Some(part) && name.to_string_lossy().ends_with(".parquet");
         found
             .extend(visible_entries(directory)?.into_iter().filter(|(name, _)| is_of_part(name)).map(|(_, path)| path));
     }
@@ -115,11 +113,12 @@ impl Encoded for ParquetShards {
     }
 
     fn identify(&self, i: usize, hash: &mut Sha256) {
-        // The lengths of the files stand for those of their images, which are not known.
-        if i == 0 {
-            self.shards().for_each(|(_, bytes)| hash.update(bytes.to_le_bytes()));
-        }
         hash.update((i as u64).to_le_bytes());
+    }
+
+    fn identify_source(&self, hash: &mut Sha256) {
+        // The lengths of the files stand for those of their images, which are not known.
+        self.shards().for_each(|(_, bytes)| hash.update(bytes.to_le_bytes()));
     }
 }
 

@@ -29,7 +29,7 @@ pub struct ImageFolder;
 impl ImageFolder {
     /// Lists the images below `dir`, to be decoded to 1 (gray) or 3 (RGB) `channels`.
     ///
-    /// With a `test` directory, `val` is the validation set. Without one, `val` is the test set and a
+    /// With a `test` directory of classes, `val` is the validation set. Without one, `val` is the test set and a
     /// tenth of train, at most [`Splits::MAX_HELD_OUT`] images, the same share of every class,
     /// is held out of train by `seed` for validation.
     ///
@@ -48,10 +48,18 @@ impl ImageFolder {
         let classes = class_names(&dir.join("train"))?;
         let train = class_directories(dir, "train", &classes, channels)?;
         let val = class_directories(dir, "val", &classes, channels)?;
-        let has_test = dir.join("test").exists();
+        let has_test = has_class_directories(&dir.join("test"))?;
         let test = has_test.then(|| class_directories(dir, "test", &classes, channels)).transpose()?;
         Ok(Parts { train, val, test, classes: texts(&classes) })
     }
+}
+
+/// Whether `directory` exists and holds a directory. Kaggle's ImageNet has a flat `test`, whose classes are withheld.
+pub(crate) fn has_class_directories(directory: &Path) -> Result<bool, DataError> {
+    if !directory.is_dir() {
+        return Ok(false);
+    }
+    Ok(visible_entries(directory)?.iter().any(|(_, path)| path.is_dir()))
 }
 
 /// Names as text.
@@ -142,7 +150,7 @@ pub(crate) fn visible_entries(directory: &Path) -> Result<Vec<(OsString, PathBuf
 }
 
 /// Hidden files, `.DS_Store` and the `._*` of macOS among them, and the `Thumbs.db` of Windows.
-fn is_litter(name: &OsStr) -> bool {
+pub(crate) fn is_litter(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b".") || name.eq_ignore_ascii_case("Thumbs.db")
 }
 

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 pub use devkit::{DevkitProblem, MatProblem};
 
 use crate::error::DataError;
-use crate::layout::image_folder::{class_directories, class_names, images_of, metadata, texts, visible_entries};
+use crate::layout::image_folder::{class_directories, class_names, has_class_directories, images_of, texts};
 use crate::set::ImageSet;
 use crate::source::Source;
 use crate::source::archive::{Archive, ArchiveImages, ArchiveMember, Entry};
@@ -53,7 +53,7 @@ impl ImageNet {
     /// ImageNet's files in `dir`, if it holds train and validation images in one of these ways.
     ///
     /// # Errors
-    /// [`DataError::Missing`] if it does, but nothing tells the classes of flat validation images.
+    /// [`DataError::Missing`] if there are no validation images beside the archive of train, or nothing tells their classes.
     pub fn in_directory(dir: &Path) -> Result<Option<Self>, DataError> {
         let find = |names: &[&str]| {
             let below =
@@ -62,8 +62,13 @@ impl ImageNet {
         };
         let train = find(&["train", "ILSVRC2012_img_train", "ILSVRC2012_img_train.tar"]);
         let val = find(&["val", "ILSVRC2012_img_val", "ILSVRC2012_img_val.tar"]);
-        let (Some(train), Some(val)) = (train, val) else { return Ok(None) };
-        if val.is_dir() && has_class_directories(&val)? {
+        let Some(train) = train else { return Ok(None) };
+        let Some(val) = val else {
+            let remedy = "the validation images of ImageNet are missing: this archive, or a directory `val`";
+            let path = dir.join("ILSVRC2012_img_val.tar");
+            return if train.is_dir() { Ok(None) } else { Err(DataError::Missing { path, remedy }) };
+        };
+        if has_class_directories(&val)? {
             return Ok(Some(Self { train, val, labels: None }));
         }
         let solution = find(&["LOC_val_solution.csv"]).map(ValidationLabels::Solution);
@@ -202,11 +207,6 @@ impl Labels {
             .map(|class| class as u32)
             .map_err(|_| problem(format!("{stem} is of the class {wnid}, which train lacks")))
     }
-}
-
-fn has_class_directories(val: &Path) -> Result<bool, DataError> {
-    let first = visible_entries(val)?.into_iter().next();
-    first.map_or(Ok(false), |(_, path)| Ok(metadata(&path)?.is_dir()))
 }
 
 /// The class directories of `directory`, named by it.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::broken::BrokenImages;
 use crate::error::DataError;
 use crate::layout::web_dataset::members;
 use crate::prepare::{PrepareConfig, write_whole};
@@ -20,11 +21,13 @@ use crate::view::augment::Framing;
 pub(crate) const MANIFEST: &str = "preparation.json";
 
 /// How a set was prepared, and from what.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PreparedSet {
     /// What was done to the images.
     pub config: PrepareConfig,
+    /// What was done about broken images.
+    pub broken: BrokenImages,
     /// Layout of the images it was made from.
     pub layout: String,
     /// Fingerprints of the parts it was made from.

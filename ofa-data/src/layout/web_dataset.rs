@@ -1,13 +1,15 @@
 //! WebDataset shards: tar files of images and labels.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
 use crate::error::DataError;
+use crate::layout::MAX_CLASSES;
 use crate::layout::image_folder::visible_entries;
+use crate::layout::part_name::part_of;
 use crate::set::ImageSet;
 use crate::source::Source;
 use crate::source::archive::{Archive, ArchiveImages, ArchiveMember, Entry};
@@ -15,15 +17,15 @@ use crate::split::{Parts, Splits};
 use crate::view::augment::Framing;
 
 /// Images in tar files, `<key>.jpg` (or `.jpeg`, `.png`) beside `<key>.cls`, the number of its class; the images are read
-/// where they lie, nothing is unpacked.
+/// where they lie, nothing is unpacked. Other files of a key, `<key>.json` or `<key>.mask.png`, are passed over.
 ///
-/// The shards of a part lie in the directory itself, with `train`, `val` or `test` in their names, or in directories
-/// `train`, `val` (or `validation`) and `test`. `classes.txt`, if there is one, names the classes, one a line.
+/// The shards of a part lie in the directory itself, with the word `train`, `val` (or `validation`) or `test` in their
+/// names, or in directories of these names. `classes.txt`, if there is one, names the classes, one a line. A test part
+/// without labels is left out.
 #[derive(Debug, Clone, Copy)]
 pub struct WebDataset;
 
 const EXTENSIONS: [&str; 3] = ["jpg", "jpeg", "png"];
-const MAX_CLASSES: u32 = 1 << 20;
 
 impl WebDataset {
     /// Whether `dir` holds shards of a train part.
@@ -43,7 +45,10 @@ impl WebDataset {
     pub(crate) fn parts(dir: &Path, channels: usize) -> Result<Parts, DataError> {
         let train = part(dir, "train", channels)?.ok_or_else(|| missing(dir, "train-*.tar"))?;
         let val = part(dir, "val", channels)?.ok_or_else(|| missing(dir, "val-*.tar"))?;
-        let test = part(dir, "test", channels)?;
+        let test = match part(dir, "test", channels) {
+            Err(DataError::Unlabelled { .. }) => None,
+            test => test?,
+        };
         let labels = |set: &ImageSet| (0..set.len()).map(|i| set.label(i)).max().unwrap_or(0);
         let of_train = labels(&train) + 1;
         let classes = class_names(dir, of_train)?;
@@ -83,20 +88,23 @@ fn missing(dir: &Path, name: &str) -> DataError {
 
 /// The shards of a part, by name.
 fn shards(dir: &Path, part: &str) -> Result<Vec<PathBuf>, DataError> {
-    let names: &[&str] = if part == "val" { &["val", "validation"] } else { &[part] };
-    let is_tar = |path: &Path| path.extension() == Some(OsStr::new("tar")) && path.is_file();
-    let mut found = Vec::new();
-    for directory in names.iter().map(|name| dir.join(name)).filter(|path| path.is_dir()) {
-        found.extend(visible_entries(&directory)?.into_iter().map(|(_, path)| path).filter(|path| is_tar(path)));
-    }
-    // The archives of ImageNet's makers are no shards.
-    let is_of_part = |name: &OsStr| {
-        let name = name.to_string_lossy();
-        name.contains(part) && !name.starts_with("ILSVRC2012_img_")
+    let is_shard = |name: &OsStr, path: &Path| {
+        // The archives of ImageNet's makers are no shards.
+        let is_of_makers = name.to_string_lossy().starts_with("ILSVRC2012_img_");
+        path.extension() == Some(OsStr::new("tar")) && !is_of_makers && path.is_file()
     };
-    found.extend(
-        visible_entries(dir)?.into_iter().filter(|(name, path)| is_of_part(name) && is_tar(path)).map(|(_, p)| p),
-    );
+    let mut found = Vec::new();
+    for (name, path) in visible_entries(dir)? {
+        if part_of(&name) != Some(part) {
+            continue;
+        }
+        if path.is_dir() {
+            let inside = visible_entries(&path)?.into_iter();
+            found.extend(inside.filter(|(name, path)| is_shard(name, path)).map(|(_, path)| path));
+        } else if is_shard(&name, &path) {
+            found.push(path);
+        }
+    }
     found.sort_unstable();
     Ok(found)
 }
@@ -124,25 +132,27 @@ fn part(dir: &Path, part: &str, channels: usize) -> Result<Option<ImageSet>, Dat
 
 /// The labelled images of a shard.
 pub(crate) fn members(archive: &Archive, number: u32) -> Result<Vec<ArchiveMember>, DataError> {
-    let entries = archive.entries_with(|name| name.extension() == Some(OsStr::new("cls")))?;
-    let mut labels = HashMap::new();
-    for entry in &entries {
-        if let Some(content) = &entry.content {
-            let label = label(content).map_err(|problem| problem_of(archive, entry, problem))?;
-            labels.insert(key(&entry.name), label);
+    let entries = archive.entries_with(|name| field(name) == "cls")?;
+    let (mut labels, mut images) = (HashMap::new(), HashSet::new());
+    for entry in entries.iter().filter(|entry| field(&entry.name) == "cls") {
+        let content = entry.content.as_deref().unwrap_or_default();
+        let label = label(content).map_err(|problem| problem_of(archive, entry, problem))?;
+        if labels.insert(key(&entry.name), label).is_some() {
+            return Err(problem_of(archive, entry, "it is the second label of its key".into()));
         }
     }
-    let is_image = |entry: &&Entry| {
-        let extension = entry.name.extension().map(|text| text.to_string_lossy().to_lowercase());
-        extension.is_some_and(|extension| EXTENSIONS.contains(&&*extension))
-    };
-    let member = |entry: &Entry| {
-        let label = labels.get(&key(&entry.name)).copied();
-        let label = label.ok_or_else(|| problem_of(archive, entry, "it has no label: no .cls of its name".into()))?;
-        let (offset, bytes) = (entry.offset, entry.bytes);
-        Ok(ArchiveMember { name: entry.name.clone().into(), archive: number, label, offset, bytes })
-    };
-    entries.iter().filter(is_image).map(member).collect()
+    let mut members = Vec::new();
+    for entry in entries.iter().filter(|entry| EXTENSIONS.contains(&&*field(&entry.name))) {
+        let Some(&label) = labels.get(&key(&entry.name)) else {
+            return Err(DataError::Unlabelled { path: archive.path.join(&entry.name) });
+        };
+        if !images.insert(key(&entry.name)) {
+            return Err(problem_of(archive, entry, "it is the second image of its key".into()));
+        }
+        let (name, offset, bytes) = (entry.name.clone().into(), entry.offset, entry.bytes);
+        members.push(ArchiveMember { name, archive: number, label, offset, bytes });
+    }
+    Ok(members)
 }
 
 fn problem_of(archive: &Archive, entry: &Entry, problem: String) -> DataError {
@@ -153,6 +163,12 @@ fn problem_of(archive: &Archive, entry: &Entry, problem: String) -> DataError {
 pub(crate) fn key(name: &Path) -> PathBuf {
     let file = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
     name.with_file_name(file.split('.').next().unwrap_or_default())
+}
+
+/// What a file of a sample is: what follows the first point of its name.
+pub(crate) fn field(name: &Path) -> String {
+    let file = name.file_name().unwrap_or_default().to_string_lossy();
+    file.split_once('.').map_or(String::new(), |(_, field)| field.to_lowercase())
 }
 
 pub(crate) fn label(content: &[u8]) -> Result<u32, String> {
@@ -171,11 +187,12 @@ mod tests {
 
     fn directory() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
-        let train: [(&str, &[u8]); 7] = [
+        let train: [(&str, &[u8]); 8] = [
             ("a/0001.cls", b"1"),
             ("a/0001.jpg", PNG),
             ("a/0001.json", b"{}"),
-            ("a/0002.seg.PNG", PNG),
+            ("a/0002.PNG", PNG),
+            ("a/0002.mask.png", PNG),
             ("a/0002.cls", b" 0\n"),
             ("b/0001.png", PNG),
             ("b/0001.cls", b"2"),
@@ -200,9 +217,18 @@ mod tests {
         assert_eq!((0..6).map(|i| parts.train.label(i)).collect::<Vec<_>>(), [1, 0, 2, 1, 0, 2]);
         assert_eq!((parts.classes, parts.val.label(0)), (["0", "1", "2"].map(String::from).to_vec(), 2));
         assert_eq!(parts.train.get(4).unwrap(), parts.val.get(0).unwrap());
-        assert!(parts.train.path(1).ends_with("set-train-0000.tar/a/0002.seg.PNG"));
+        assert!(parts.train.path(1).ends_with("set-train-0000.tar/a/0002.PNG"));
         fs::write(dir.path().join("classes.txt"), "cat\ndog\nsun fish\n").unwrap();
         assert_eq!(WebDataset::parts(dir.path(), 3).unwrap().classes[2], "sun fish");
+    }
+
+    #[test]
+    fn a_test_part_without_labels_is_left_out() {
+        let dir = directory();
+        fs::write(dir.path().join("test-0.tar"), tar_of(&[("x.png", PNG)])).unwrap();
+        assert!(WebDataset::parts(dir.path(), 3).unwrap().test.is_none());
+        fs::write(dir.path().join("test-0.tar"), tar_of(&[("x.png", PNG), ("x.cls", b"0")])).unwrap();
+        assert_eq!(WebDataset::parts(dir.path(), 3).unwrap().test.unwrap().len(), 1);
     }
 
     #[test]
@@ -224,6 +250,10 @@ mod tests {
         );
         replace(&[("x.png", PNG), ("y.cls", b"3")]);
         assert!(message(&dir).ends_with("0.tar/x.png: it has no label: no .cls of its name"), "{}", message(&dir));
+        replace(&[("x.png", PNG), ("x.jpg", PNG), ("x.cls", b"1")]);
+        assert!(message(&dir).ends_with("0.tar/x.jpg: it is the second image of its key"), "{}", message(&dir));
+        replace(&[("x.png", PNG), ("x.cls", b"1"), ("x.CLS", b"2")]);
+        assert!(message(&dir).ends_with("0.tar/x.CLS: it is the second label of its key"), "{}", message(&dir));
         replace(&[("x.png", PNG), ("x.cls", b"-1")]);
         assert!(message(&dir).ends_with("0.tar/x.cls: \"-1\" is not the number of a class"), "{}", message(&dir));
         replace(&[("note.txt", b"")]);

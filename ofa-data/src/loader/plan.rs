@@ -95,7 +95,8 @@ impl Plan {
             }
             Ok(shown.is_some())
         })?;
-        if built.size() == 0 {
+        // In evaluation nothing depends on the number of batches: an empty one is passed over.
+        if built.size() == 0 && self.config.view != View::Evaluate {
             return Err(DataError::NothingLeft { batch, images: members.len() });
         }
         if let View::Train(AugmentConfig { mixup: Some(mixup), .. }) = &self.config.view {

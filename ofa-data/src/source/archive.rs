@@ -8,8 +8,9 @@ use std::time::SystemTime;
 use sha2::{Digest, Sha256};
 
 use super::Encoded;
-use super::files::unreadable;
+use super::files::{check_bytes, unreadable};
 use crate::error::{DataError, ImageProblem};
+use crate::layout::image_folder::is_litter;
 
 /// Images in archives, by the offsets of their bytes.
 #[derive(Debug, Default)]
@@ -75,6 +76,7 @@ impl Encoded for ArchiveImages {
         if metadata.len() != archive.bytes || metadata.modified().ok() != archive.modified {
             return Err(ImageProblem::ArchiveChanged);
         }
+        check_bytes(member.bytes)?;
         let mut bytes = vec![0; member.bytes as usize];
         file.seek(SeekFrom::Start(member.offset)).and_then(|_| file.read_exact(&mut bytes)).map_err(unreadable)?;
         Ok(bytes)
@@ -130,8 +132,10 @@ impl Archive {
 
     fn entries_in(&self, start: u64, length: u64, is_wanted: impl Fn(&Path) -> bool) -> Result<Vec<Entry>, DataError> {
         let file = File::open(&self.path).map_err(|source| DataError::Read { path: self.path.clone(), source })?;
-        entries(Section { file, start, length, at: 0 }, is_wanted)
-            .map_err(|error| DataError::Archive { path: self.path.clone(), reason: error.to_string() })
+        entries(Section { file, start, length, at: 0 }, is_wanted).map_err(|error| DataError::Archive {
+            path: self.path.clone(),
+            reason: format!("cannot be listed: {error}"),
+        })
     }
 }
 
@@ -145,12 +149,29 @@ pub(crate) fn entries<F: Read + Seek>(
     let mut entries = Vec::new();
     for entry in archive.entries_with_seek()? {
         let mut entry = entry?;
-        // Directories, links and sparse files hold no image that could be read in place.
-        if !matches!(entry.header().entry_type(), tar::EntryType::Regular | tar::EntryType::Continuous) {
+        let name = entry.path()?.into_owned();
+        if is_litter(name.file_name().unwrap_or_default()) {
             continue;
         }
+        match entry.header().entry_type() {
+            tar::EntryType::Regular | tar::EntryType::Continuous if !is_sparse(&name) => (),
+            // Another name of a file before it.
+            tar::EntryType::Link => {
+                let target = entry.link_name()?.unwrap_or_default().into_owned();
+                if let Some(found) = entries.iter().rev().find(|entry: &&Entry| entry.name == target) {
+                    entries.push(Entry { name, ..found.clone() });
+                }
+                continue;
+            }
+            tar::EntryType::Directory | tar::EntryType::Symlink | tar::EntryType::Fifo => continue,
+            _ => {
+                let name = name.display();
+                return Err(io::Error::other(format!(
+                    "{name} is no plain file: write the archive without tar's --sparse"
+                )));
+            }
+        }
         let (offset, bytes) = (entry.raw_file_position(), entry.size());
-        let name = entry.path()?.into_owned();
         if offset.checked_add(bytes).is_none_or(|end| end > length) {
             return Err(io::Error::other(format!("it ends inside {}", name.display())));
         }
@@ -158,6 +179,11 @@ pub(crate) fn entries<F: Read + Seek>(
         entries.push(Entry { name, offset: start + offset, bytes, content });
     }
     Ok(entries)
+}
+
+/// Whether a name is one that GNU tar gives to files with holes in them.
+fn is_sparse(name: &Path) -> bool {
+    name.components().any(|part| part.as_os_str().to_string_lossy().starts_with("GNUSparseFile."))
 }
 
 fn read_all(entry: &mut impl Read) -> io::Result<Vec<u8>> {
@@ -255,6 +281,27 @@ mod tests {
     }
 
     #[test]
+    fn links_to_files_before_them_are_files_and_sparse_files_errors() {
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(3);
+        builder.append_data(&mut header, "first", b"abc".as_slice()).unwrap();
+        builder.append_data(&mut header, "._first", b"mac".as_slice()).unwrap();
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Link);
+        header.set_size(0);
+        builder.append_link(&mut header, "second", "first").unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let archive = write(dir.path(), &builder.into_inner().unwrap());
+        let images = images(archive.clone(), archive.entries().unwrap());
+        assert_eq!((images.len(), images.read(1).unwrap()), (2, b"abc".to_vec()));
+        assert!(images.path(1).ends_with("x.tar/second"));
+        let sparse = write(dir.path(), &tar_of(&[("GNUSparseFile.0/b.jpg", b"1")]));
+        let error = sparse.entries().unwrap_err().to_string();
+        assert!(error.contains("b.jpg is no plain file: write the archive without"), "{error}");
+    }
+
+    #[test]
     fn directories_and_links_are_passed_over() {
         let mut builder = tar::Builder::new(Vec::new());
         let mut header = tar::Header::new_gnu();
@@ -282,7 +329,7 @@ mod tests {
         }
         let noise: Vec<u8> = (0..2048u32).map(|i| (i * 37 % 251) as u8).collect();
         let error = write(dir.path(), &noise).entries().unwrap_err().to_string();
-        assert!(error.contains("x.tar: not a whole tar archive: "), "{error}");
+        assert!(error.contains("x.tar: cannot be listed: "), "{error}");
     }
 
     #[test]

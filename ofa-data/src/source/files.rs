@@ -9,6 +9,9 @@ use sha2::{Digest, Sha256};
 use super::Encoded;
 use crate::error::ImageProblem;
 
+/// No image file has more bytes.
+const MAX_BYTES: u64 = 256 << 20;
+
 /// Image files below a directory.
 #[derive(Debug)]
 pub(crate) struct ImageFiles {
@@ -62,12 +65,21 @@ fn read_file(path: &Path, listed: u64) -> Result<Vec<u8>, ImageProblem> {
     if metadata.len() != listed {
         return Err(ImageProblem::Changed { listed, found: metadata.len() });
     }
+    check_bytes(listed)?;
     let mut bytes = Vec::with_capacity(listed as usize);
     // One byte further, to notice a file that grows while it is read, and no more of it.
     File::open(path).and_then(|file| file.take(listed + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
     match bytes.len() as u64 {
         found if found == listed => Ok(bytes),
         found => Err(ImageProblem::Changed { listed, found }),
+    }
+}
+
+/// Refuses what is no image before memory is set aside for it.
+pub(super) fn check_bytes(bytes: u64) -> Result<(), ImageProblem> {
+    match bytes {
+        0..=MAX_BYTES => Ok(()),
+        _ => Err(ImageProblem::TooManyBytes { bytes, limit: MAX_BYTES }),
     }
 }
 
@@ -93,6 +105,9 @@ mod tests {
         assert_eq!((files.read(0).unwrap(), files.label(0), files.len()), (b"abc".to_vec(), 2, 1));
         fs::write(dir.path().join("x"), "abcd").unwrap();
         assert_eq!(message(), "changed since it was listed: 4 bytes, it had 3");
+        let huge = one_file(dir.path(), 1 << 42);
+        fs::File::options().write(true).open(dir.path().join("x")).unwrap().set_len(1 << 42).unwrap();
+        assert_eq!(huge.read(0), Err(ImageProblem::TooManyBytes { bytes: 1 << 42, limit: 256 << 20 }));
         fs::remove_file(dir.path().join("x")).unwrap();
         fs::create_dir(dir.path().join("x")).unwrap();
         assert_eq!(message(), "not a regular file");

@@ -14,6 +14,8 @@ use map::ImageMap;
 pub use problem::ParquetProblem;
 use shard::Shard;
 
+use crate::layout::MAX_CLASSES;
+
 /// The images of parquet files, in the order of the files and of their rows, for random access.
 ///
 /// The labels and the files' tables of contents are in memory. An image is read when it is asked for: its file is opened
@@ -100,7 +102,7 @@ impl ParquetShards {
         } else if self.names != names {
             return Err(ParquetProblem::Names { other: self.shards[0].path.clone() });
         }
-        let end = self.names.as_ref().map_or(1 << 32, |names| names.len() as i64);
+        let end = self.names.as_ref().map_or(i64::from(MAX_CLASSES), |names| names.len() as i64);
         let mut row = 0;
         for group in 0..shard.groups() {
             shard.check_images(&file, group)?;

@@ -96,9 +96,13 @@ impl Change {
                 pixels.iter_mut().for_each(|value| *value = table[usize::from(*value)]);
             }
             Self::Saturation(factor) if channels == 3 => {
+                // The product of every difference, which `blend` would compute anew for every value.
+                let products: [f32; 511] = std::array::from_fn(|i| factor * (i as f32 - 255.0));
                 for pixel in pixels.chunks_exact_mut(3) {
                     let gray = luma(pixel);
-                    pixel.iter_mut().for_each(|value| *value = blend(gray, *value, factor));
+                    for value in pixel {
+                        *value = (f32::from(gray) + products[255 + usize::from(*value) - usize::from(gray)]) as u8;
+                    }
                 }
             }
             Self::Hue(turns) if channels == 3 => {

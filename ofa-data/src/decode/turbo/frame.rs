@@ -3,8 +3,7 @@
 use std::iter;
 use std::ops::Range;
 
-use crate::decode::check_size;
-use crate::decode::jpeg::has_end_of_image;
+use crate::decode::jpeg::{check_dimensions, has_end_of_image};
 use crate::error::ImageProblem;
 
 /// What the library takes for the greatest width and height.
@@ -42,7 +41,7 @@ impl Frame {
             let reason = format!("a picture of {} x {} pixels", frame.width, frame.height);
             return Err(ImageProblem::Jpeg { bytes: bytes.len(), reason });
         }
-        check_size(frame.width, frame.height)?;
+        check_dimensions(frame.width, frame.height, bytes.len())?;
         Ok(frame)
     }
 
