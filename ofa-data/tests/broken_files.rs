@@ -27,8 +27,8 @@ impl Folder {
     fn new() -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
         for class in ["train/a", "train/b", "val/a", "val/b"] {
-            folder.write(&format!("{class}/0.jpg"), JPEG);
-            folder.write(&format!("{class}/1.jpg"), JPEG);
+            folder.write(format!("{class}/0.jpg"), JPEG);
+            folder.write(format!("{class}/1.jpg"), JPEG);
         }
         folder
     }

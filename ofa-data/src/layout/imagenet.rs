@@ -58,7 +58,7 @@ impl ImageNet {
         let find = |names: &[&str]| {
             let below =
                 |base: &&str| names.iter().map(move |name| dir.join(base).join(name)).find(|path| path.exists());
-            BELOW.iter().find_map(|base| below(&base))
+            BELOW.iter().find_map(below)
         };
         let train = find(&["train", "ILSVRC2012_img_train", "ILSVRC2012_img_train.tar"]);
         let val = find(&["val", "ILSVRC2012_img_val", "ILSVRC2012_img_val.tar"]);
