@@ -1,7 +1,13 @@
 //! What can go wrong with image data, as data.
 
+mod image;
+mod packed;
+
 use std::io;
 use std::path::{Path, PathBuf};
+
+pub use image::ImageProblem;
+pub use packed::{CifarProblem, IdxProblem};
 
 use crate::layout::imagenet::DevkitProblem;
 
@@ -225,174 +231,6 @@ impl DataError {
         match self {
             Self::Archive { path, reason } => Self::Archive { path: path.join(name), reason },
             other => other,
-        }
-    }
-}
-
-/// What is wrong with an IDX file.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum IdxProblem {
-    /// The gzip stream is broken or ends too early.
-    #[error("broken gzip stream: {0}")]
-    Gzip(String),
-    /// The first four bytes are not those of this kind of file.
-    #[error("magic number is {found:#010x}, expected {expected:#010x}")]
-    Magic {
-        /// Magic number of this kind of file.
-        expected: u32,
-        /// Magic number of the file.
-        found: u32,
-    },
-    /// The header announces another amount of data than there is.
-    #[error("the header announces {announced} bytes of data, there are {found}")]
-    Length {
-        /// Bytes of data according to the header.
-        announced: u64,
-        /// Bytes of data there are; counted no further than one beyond `announced`.
-        found: u64,
-    },
-    /// Images of another size, or another number of items, than the set has.
-    #[error("{what} is {found}, expected {expected}")]
-    Shape {
-        /// What is counted.
-        what: &'static str,
-        /// What the set has.
-        expected: usize,
-        /// What the file has.
-        found: usize,
-    },
-    /// A label beyond the last class.
-    #[error("label {label} of item {item} is beyond the {classes} classes")]
-    Label {
-        /// Position in the file.
-        item: usize,
-        /// The label there.
-        label: u8,
-        /// Number of classes of the set.
-        classes: usize,
-    },
-}
-
-/// What is wrong with a file of CIFAR.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CifarProblem {
-    /// The file is cut or another file.
-    #[error("{bytes} bytes are not a whole number of records of {record}")]
-    Length {
-        /// Length of the file.
-        bytes: usize,
-        /// Bytes of a record.
-        record: usize,
-    },
-    /// A label is none of the set.
-    #[error("label {label} of record {item} is beyond the {classes} classes")]
-    Label {
-        /// Position of the record, from 0.
-        item: usize,
-        /// The label there.
-        label: u8,
-        /// Number of classes of the set.
-        classes: usize,
-    },
-    /// The file of names has too few or too many lines.
-    #[error("{found} names of classes, expected {expected}")]
-    Names {
-        /// Names in the file.
-        found: usize,
-        /// Classes of the set.
-        expected: usize,
-    },
-}
-
-/// What is wrong with an image.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ImageProblem {
-    /// Not a regular file (a directory, a FIFO, a device, a socket).
-    #[error("not a regular file")]
-    NotAFile,
-    /// The file cannot be opened or read.
-    #[error("cannot be read: {0}")]
-    Unreadable(String),
-    /// The file is not the one that was listed.
-    #[error("changed since it was listed: {found} bytes, it had {listed}")]
-    Changed {
-        /// Bytes when it was listed.
-        listed: u64,
-        /// Bytes now, counted no further than one beyond `listed` if it grew while it was read.
-        found: u64,
-    },
-    /// The archive of the image is not the one that was listed.
-    #[error("its archive changed since it was listed")]
-    ArchiveChanged,
-    /// More bytes than any image; refused before memory is set aside.
-    #[error("{bytes} bytes are more than the {limit} of any image")]
-    TooManyBytes {
-        /// Length of the file.
-        bytes: u64,
-        /// Greatest length.
-        limit: u64,
-    },
-    /// The decoder has a bug.
-    #[error("the decoder panicked: {0}")]
-    Panicked(String),
-    /// The file has no bytes.
-    #[error("empty file")]
-    Empty,
-    /// The first bytes belong neither to a JPEG nor to a PNG.
-    #[error("neither JPEG nor PNG: the file starts with {0:02x?}")]
-    UnknownFormat(Vec<u8>),
-    /// More pixels than any photograph; refused before memory is set aside.
-    #[error("{width} x {height} pixels are more than the {limit} allowed")]
-    TooLarge {
-        /// Width in pixels.
-        width: usize,
-        /// Height in pixels.
-        height: usize,
-        /// Greatest number of pixels.
-        limit: usize,
-    },
-    /// The file ends before its picture does.
-    #[error("truncated after {bytes} bytes")]
-    Truncated {
-        /// Length of the file.
-        bytes: usize,
-    },
-    /// The JPEG decoder's complaint.
-    #[error("broken jpeg ({bytes} bytes): {reason}")]
-    Jpeg {
-        /// Length of the file.
-        bytes: usize,
-        /// The decoder's message.
-        reason: String,
-    },
-    /// The PNG decoder's complaint.
-    #[error("broken png ({bytes} bytes): {reason}")]
-    Png {
-        /// Length of the file.
-        bytes: usize,
-        /// The decoder's message.
-        reason: String,
-    },
-}
-
-impl ImageProblem {
-    /// The sort of problem in few words, the same for all files of this sort.
-    pub fn sort(&self) -> &'static str {
-        match self {
-            Self::NotAFile => "not a regular file",
-            Self::Unreadable(_) => "unreadable",
-            Self::Changed { .. } | Self::ArchiveChanged => "changed",
-            Self::TooManyBytes { .. } => "too large",
-            Self::Panicked(_) => "decoder panicked",
-            Self::Empty => "empty file",
-            Self::UnknownFormat(_) => "neither JPEG nor PNG",
-            Self::TooLarge { .. } => "too large",
-            Self::Truncated { .. } => "truncated",
-            Self::Jpeg { .. } => "broken jpeg",
-            Self::Png { .. } => "broken png",
         }
     }
 }

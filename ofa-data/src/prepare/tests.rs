@@ -1,0 +1,121 @@
+//! Tests of `prepare`.
+
+use super::*;
+use crate::source::archive::samples::tar_of;
+
+const PNG: &[u8] = include_bytes!("../../fixtures/photo.png");
+const JPEG: &[u8] = include_bytes!("../../fixtures/gradient_rgb.jpg");
+
+/// Two classes of three images, one of them a JPEG of 24 x 16.
+fn set() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for part in ["train", "val"] {
+        for class in ["cat", "dog"] {
+            fs::create_dir_all(dir.path().join(part).join(class)).unwrap();
+            for (name, bytes) in [("0.png", PNG), ("1.jpg", JPEG), ("2.png", PNG)] {
+                fs::write(dir.path().join(part).join(class).join(name), bytes).unwrap();
+            }
+        }
+    }
+    dir
+}
+
+fn config() -> PrepareConfig {
+    PrepareConfig { short_side: 20, quality: 95, images_per_shard: 4 }
+}
+
+fn prepare(dir: &Path, out: &Path, config: PrepareConfig) -> Result<PrepareReport, DataError> {
+    prepare_images(dir, out, config, BrokenImages::Fail, |_, _| ())
+}
+
+#[test]
+fn images_are_small_jpegs_with_their_labels() {
+    let (dir, out) = (set(), tempfile::tempdir().unwrap());
+    let last = AtomicUsize::new(0);
+    let report = prepare_images(dir.path(), out.path(), config(), BrokenImages::Fail, |done, total| {
+        assert_eq!(total, 12);
+        last.fetch_max(done, Ordering::Relaxed);
+    });
+    assert_eq!((report.unwrap(), last.into_inner()), (PrepareReport { images: 12, broken: vec![] }, 12));
+
+    let layout = Layout::detect(out.path()).unwrap();
+    assert_eq!((layout.to_string().as_str(), layout.classes(out.path()).unwrap()), ("prepared images", 2));
+    let parts = layout.parts(out.path(), 3).unwrap();
+    assert_eq!(parts.classes, ["cat", "dog"]);
+    assert_eq!((0..6).map(|i| parts.train.label(i)).collect::<Vec<_>>(), [0, 0, 0, 1, 1, 1]);
+    // 60 x 45 becomes 27 x 20; the small JPEG is the file it was.
+    let photo = parts.train.get(0).unwrap();
+    assert_eq!((photo.width, photo.height), (27, 20));
+    assert_eq!(parts.train.bytes(4).unwrap().unwrap(), JPEG);
+    assert!(parts.train.path(4).ends_with("train-00001.tar/00000004.jpg"), "{:?}", parts.train.path(4));
+    // Other readers of WebDatasets find the same.
+    fs::remove_file(out.path().join(MANIFEST)).unwrap();
+    let plain = Layout::detect(out.path()).unwrap().parts(out.path(), 3).unwrap();
+    assert_eq!(plain.train.fingerprint(), parts.train.fingerprint());
+}
+
+#[test]
+fn an_interrupted_preparation_is_refused_until_it_is_finished() {
+    let (dir, out) = (set(), tempfile::tempdir().unwrap());
+    let files = || -> Vec<Vec<u8>> {
+        ["train-00000.tar", "train-00001.tar", "val-00000.tar", "val-00001.tar", "train.csv", "val.csv", MANIFEST]
+            .iter()
+            .map(|name| fs::read(out.path().join(name)).unwrap())
+            .collect()
+    };
+    prepare(dir.path(), out.path(), config()).unwrap();
+    let whole = files();
+    // As after a kill while the second shard was written.
+    for name in ["train-00001.tar", "val-00000.tar", "val-00001.tar", "train.csv", "val.csv"] {
+        fs::remove_file(out.path().join(name)).unwrap();
+    }
+    fs::write(out.path().join("train-00001.tar.partial"), b"half").unwrap();
+    let manifest = PreparedSet { is_complete: false, ..PreparedSet::read(out.path()).unwrap() };
+    fs::write(out.path().join(MANIFEST), manifest.to_json()).unwrap();
+    let error = Layout::detect(out.path()).and_then(|layout| layout.parts(out.path(), 3)).unwrap_err().to_string();
+    assert!(error.contains("is unfinished: give the same command again"), "{error}");
+
+    let modified = |name: &str| fs::metadata(out.path().join(name)).unwrap().modified().unwrap();
+    let first_shard = modified("train-00000.tar");
+    prepare(dir.path(), out.path(), config()).unwrap();
+    assert_eq!(files(), whole);
+    assert_eq!(modified("train-00000.tar"), first_shard, "a whole shard was written again");
+    for nested in [dir.path().to_owned(), dir.path().join("out")] {
+        let error = prepare(dir.path(), &nested, config()).unwrap_err().to_string();
+        assert!(error.contains("expected one outside that of the images"), "{error}");
+    }
+}
+
+#[test]
+fn another_preparation_is_not_mixed_in() {
+    let (dir, out) = (set(), tempfile::tempdir().unwrap());
+    prepare(dir.path(), out.path(), config()).unwrap();
+    let error = prepare(dir.path(), out.path(), PrepareConfig { quality: 80, ..config() }).unwrap_err().to_string();
+    assert!(error.contains("is of other images or settings"), "{error}");
+    fs::write(dir.path().join("val/dog/3.png"), PNG).unwrap();
+    assert!(prepare(dir.path(), out.path(), config()).is_err());
+    assert!(prepare(dir.path(), out.path(), PrepareConfig { quality: 0, ..config() }).is_err());
+}
+
+#[test]
+fn broken_images_are_errors_or_left_out() {
+    let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let cut = &JPEG[..JPEG.len() - 30];
+    let train =
+        tar_of(&[("a.png", PNG), ("a.cls", b"0"), ("b.jpg", cut), ("b.cls", b"1"), ("c.jpg", JPEG), ("c.cls", b"1")]);
+    fs::write(dir.path().join("train.tar"), train).unwrap();
+    fs::write(dir.path().join("val.tar"), tar_of(&[("d.png", PNG), ("d.cls", b"1")])).unwrap();
+    let error = prepare(dir.path(), out.path(), config()).unwrap_err().to_string();
+    assert!(error.contains("train.tar/b.jpg: truncated after"), "{error}");
+    let skip = BrokenImages::Skip { max_fraction: 0.5 };
+    let error = prepare_images(dir.path(), out.path(), config(), skip, |_, _| ()).unwrap_err().to_string();
+    assert!(error.contains("is of other images or settings"), "{error}");
+    let out = tempfile::tempdir().unwrap();
+    let report = prepare_images(dir.path(), out.path(), config(), skip, |_, _| ()).unwrap();
+    assert_eq!((report.images, report.broken.len()), (3, 1));
+    let parts = Layout::detect(out.path()).unwrap().parts(out.path(), 3).unwrap();
+    assert_eq!((parts.train.len(), parts.train.label(1)), (2, 1));
+    let out = tempfile::tempdir().unwrap();
+    let report = prepare_images(dir.path(), out.path(), config(), BrokenImages::Lenient, |_, _| ()).unwrap();
+    assert_eq!((report.images, report.broken.len()), (4, 1));
+}

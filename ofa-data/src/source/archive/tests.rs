@@ -1,0 +1,98 @@
+//! Tests of `archive`.
+
+use super::samples::tar_of;
+use super::*;
+
+fn write(dir: &Path, bytes: &[u8]) -> Archive {
+    fs::write(dir.join("x.tar"), bytes).unwrap();
+    Archive::at(&dir.join("x.tar")).unwrap()
+}
+
+fn images(archive: Archive, entries: impl IntoIterator<Item = Entry>) -> ArchiveImages {
+    let member = |entry: Entry| {
+        let Entry { name, offset, bytes, .. } = entry;
+        ArchiveMember { name: name.into(), archive: 0, label: 0, offset, bytes }
+    };
+    ArchiveImages { archives: vec![archive], members: entries.into_iter().map(member).collect() }
+}
+
+#[test]
+fn files_are_read_where_they_lie_also_in_an_archive_in_the_archive() {
+    let dir = tempfile::tempdir().unwrap();
+    let long = format!("{}/z", "long/".repeat(40));
+    let inner = tar_of(&[("one", b"1"), (&long, b"22")]);
+    let archive = write(dir.path(), &tar_of(&[("first", b"abc"), ("inner.tar", &inner)]));
+    let entries = archive.entries_with(|name| name == Path::new("first")).unwrap();
+    assert_eq!(entries.iter().map(|entry| entry.name.to_str().unwrap()).collect::<Vec<_>>(), ["first", "inner.tar"]);
+    assert_eq!((entries[0].content.as_deref(), entries[1].content.as_deref()), (Some(b"abc".as_slice()), None));
+    let nested = archive.entries_of(&entries[1]).unwrap();
+    assert_eq!(nested[1].name, Path::new(&long));
+    let images = images(archive, [entries[0].clone()].into_iter().chain(nested));
+    let contents: Vec<_> = (0..3).map(|i| images.read(i).unwrap()).collect();
+    assert_eq!(contents, [b"abc".to_vec(), b"1".to_vec(), b"22".to_vec()]);
+    assert!(images.path(0).ends_with("x.tar/first"));
+}
+
+#[test]
+fn links_to_files_before_them_are_files_and_sparse_files_errors() {
+    let mut builder = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(3);
+    builder.append_data(&mut header, "first", b"abc".as_slice()).unwrap();
+    builder.append_data(&mut header, "._first", b"mac".as_slice()).unwrap();
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Link);
+    header.set_size(0);
+    builder.append_link(&mut header, "second", "first").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let archive = write(dir.path(), &builder.into_inner().unwrap());
+    let images = images(archive.clone(), archive.entries().unwrap());
+    assert_eq!((images.len(), images.read(1).unwrap()), (2, b"abc".to_vec()));
+    assert!(images.path(1).ends_with("x.tar/second"));
+    let sparse = write(dir.path(), &tar_of(&[("GNUSparseFile.0/b.jpg", b"1")]));
+    let error = sparse.entries().unwrap_err().to_string();
+    assert!(error.contains("b.jpg is no plain file: write the archive without"), "{error}");
+}
+
+#[test]
+fn directories_and_links_are_passed_over() {
+    let mut builder = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Symlink);
+    header.set_size(0);
+    builder.append_link(&mut header, "link", "first").unwrap();
+    header.set_entry_type(tar::EntryType::Directory);
+    builder.append_data(&mut header, "directory", io::empty()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(write(dir.path(), &builder.into_inner().unwrap()).entries().unwrap(), []);
+}
+
+#[test]
+fn a_cut_archive_is_an_error_wherever_it_is_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = tar_of(&[("first", &[7; 700]), ("second", &[8; 300])]);
+    // With both files whole, only the end marker is missing.
+    let (end_of_first, end_of_second) = (512 + 700, 512 + 1024 + 512 + 300);
+    for length in 1..end_of_second {
+        let archive = write(dir.path(), &whole[..length]);
+        let result = archive.entries();
+        // Cut between two files, an archive is whole: tar has no count of its files.
+        let is_between = (end_of_first..=512 + 1024).contains(&length);
+        assert_eq!(result.is_ok(), is_between, "{length} bytes: {result:?}");
+    }
+    let noise: Vec<u8> = (0..2048u32).map(|i| (i * 37 % 251) as u8).collect();
+    let error = write(dir.path(), &noise).entries().unwrap_err().to_string();
+    assert!(error.contains("x.tar: cannot be listed: "), "{error}");
+}
+
+#[test]
+fn an_archive_that_changed_is_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let archive = write(dir.path(), &tar_of(&[("first", b"abc")]));
+    let images = images(archive.clone(), archive.entries().unwrap());
+    fs::write(dir.path().join("x.tar"), tar_of(&[("first", b"abcd"), ("second", b"")])).unwrap();
+    assert_eq!(images.read(0), Err(ImageProblem::ArchiveChanged));
+    fs::remove_file(dir.path().join("x.tar")).unwrap();
+    assert!(matches!(images.read(0), Err(ImageProblem::Unreadable(_))));
+    assert!(Archive::at(dir.path()).unwrap_err().to_string().contains("cannot read"));
+}
