@@ -9,10 +9,8 @@ use crate::error::{DataError, ImageProblem};
 use crate::layout::Layout;
 use crate::layout::image_folder::{ImageFolder, PARTS, class_names, has_class_directories, images_of};
 use crate::set::ImageSet;
-use crate::source::Source;
 use crate::source::files::ImageFiles;
 use crate::split::Parts;
-use crate::view::augment::Framing;
 
 /// What reading every image of a set found.
 #[derive(Debug, Clone, Default)]
@@ -123,8 +121,8 @@ fn list_folder(dir: &Path, check: &mut ImageCheck) -> Result<Vec<Listed>, DataEr
             check.classes.push(CheckedClass { part: part.to_owned(), class, images, broken: 0 });
             files.extend(found);
         }
-        let source = Source::encoded(ImageFiles { root: dir.to_owned(), files }, 3);
-        sets.push(Listed { images: ImageSet::new(source, Framing::CenterCrop), first_class });
+        let images = ImageSet::encoded(ImageFiles { root: dir.to_owned(), files }, 3);
+        sets.push(Listed { images, first_class });
     }
     if let Err(error) = ImageFolder::parts(dir, 3) {
         let unusable = broken_directory(dir.to_owned(), &error);
@@ -137,13 +135,12 @@ fn list_folder(dir: &Path, check: &mut ImageCheck) -> Result<Vec<Listed>, DataEr
 
 /// The images of a set whose listing is whole.
 fn list_parts(parts: Parts, check: &mut ImageCheck) -> Vec<Listed> {
-    let Parts { train, val, test, classes } = parts;
+    let (parts, classes) = parts.named();
     let mut sets = Vec::new();
-    for (part, images) in PARTS.iter().zip([Some(train), Some(val), test]) {
-        let Some(images) = images else { continue };
+    for (part, images) in parts {
         let first_class = check.classes.len();
         let class = |class: &String| {
-            let (part, class) = ((*part).to_owned(), class.clone());
+            let (part, class) = (part.to_owned(), class.clone());
             CheckedClass { part, class, images: 0, broken: 0 }
         };
         check.classes.extend(classes.iter().map(class));

@@ -11,7 +11,7 @@ mod part_name;
 pub(crate) mod prepared;
 pub(crate) mod web_dataset;
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -186,11 +186,19 @@ impl fmt::Display for Layout {
 
 /// Whether there are parquet files of a train part in `dir` or its `data`.
 fn holds_parquet(dir: &Path) -> bool {
-    let is_parquet = |(name, path): (OsString, PathBuf)| {
-        part_of(&name) == Some("train") && name.to_string_lossy().ends_with(".parquet") && path.is_file()
-    };
-    let found = |path: PathBuf| visible_entries(&path).is_ok_and(|entries| entries.into_iter().any(is_parquet));
-    found(dir.to_owned()) || found(dir.join("data"))
+    parquet_files(dir, "train").is_ok_and(|files| files.iter().any(|path| path.is_file()))
+}
+
+/// The parquet files of a part in `dir` and its `data`, by name.
+fn parquet_files(dir: &Path, part: &str) -> Result<Vec<PathBuf>, DataError> {
+    let is_of_part = |name: &OsStr| part_of(name) == Some(part) && name.to_string_lossy().ends_with(".parquet");
+    let mut found = Vec::new();
+    for directory in [dir.to_owned(), dir.join("data")].iter().filter(|path| path.is_dir()) {
+        let entries = visible_entries(directory)?.into_iter();
+        found.extend(entries.filter(|(name, _)| is_of_part(name)).map(|(_, path)| path));
+    }
+    found.sort_unstable();
+    Ok(found)
 }
 
 #[cfg(test)]

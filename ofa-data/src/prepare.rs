@@ -1,10 +1,11 @@
 //! Re-encoding a set once, so that training reads small images from few files.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use atomic_write_file::AtomicWriteFile;
 use fast_image_resize::{FilterType, ResizeAlg};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use rayon::prelude::*;
@@ -15,7 +16,7 @@ use crate::decode::{Damage, Image, decode_as_stored, jpeg};
 use crate::error::{DataError, ImageProblem};
 use crate::layout::Layout;
 use crate::layout::prepared::{MANIFEST, PreparedSet, index_file, write_index};
-use crate::set::{ImageSet, ReadConfig, guarded};
+use crate::set::{ImageSet, ReadConfig};
 use crate::view::canvas::resized;
 
 /// How [`prepare_images`] changes images.
@@ -84,18 +85,15 @@ pub fn prepare_images(
     broken.validate()?;
     refuse_nested(dir, out)?;
     let layout = Layout::detect(dir)?;
-    let parts = layout.parts(dir, 3)?;
+    let (sets, classes) = layout.parts(dir, 3)?.named();
     let reading = ReadConfig { broken, cache_mib: 0 };
-    let sets: Vec<(&str, ImageSet)> = [("train", Some(parts.train)), ("val", Some(parts.val)), ("test", parts.test)]
-        .into_iter()
-        .filter_map(|(part, set)| Some((part, set?.with_reading(reading))))
-        .collect();
+    let sets: Vec<(&str, ImageSet)> = sets.into_iter().map(|(part, set)| (part, set.with_reading(reading))).collect();
     let manifest = PreparedSet {
         config,
         broken,
         layout: layout.to_string(),
         fingerprints: sets.iter().map(|(part, set)| ((*part).to_owned(), set.fingerprint())).collect(),
-        classes: parts.classes,
+        classes,
         is_complete: false,
     };
     let manifest = begin(out, manifest)?;
@@ -191,7 +189,7 @@ fn append(archive: &mut tar::Builder<Vec<u8>>, name: &str, content: &[u8]) {
 
 /// The image in `bytes`, small, as JPEG.
 fn prepared(bytes: &[u8], damage: Damage, config: PrepareConfig) -> Result<Vec<u8>, ImageProblem> {
-    let image = guarded(|| decode_as_stored(bytes, damage))?;
+    let image = decode_as_stored(bytes, damage)?;
     let short = image.width.min(image.height);
     let is_small = short <= config.short_side;
     // CMYK and damaged images are decoded once and for all.
@@ -223,13 +221,10 @@ fn encoded(image: &Image, quality: u8) -> Result<Vec<u8>, ImageProblem> {
 
 /// Writes a file that is whole or not there.
 pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<(), DataError> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
     let write = || -> io::Result<()> {
-        let mut file = BufWriter::new(File::create(&partial)?);
+        let mut file = AtomicWriteFile::open(path)?;
         file.write_all(content)?;
-        file.into_inner()?.sync_all()?;
-        fs::rename(&partial, path)
+        file.commit()
     };
     write().map_err(|source| DataError::Write { path: path.to_owned(), source })
 }

@@ -16,7 +16,7 @@ use crate::decode::picture::Picture;
 use crate::decode::{Damage, Image, decode, decode_as_stored};
 use crate::error::{DataError, ImageProblem};
 use crate::seed::{self, Purpose};
-use crate::source::Source;
+use crate::source::{Encoded, EncodedImages, Source};
 use crate::view::augment::Framing;
 use crate::view::canvas::Interpolation;
 
@@ -54,6 +54,11 @@ impl ImageSet {
         let reading = Reading { broken: BrokenRecord::new(BrokenImages::Fail, members.len()), cache: None };
         let interpolation = Interpolation::default();
         Self { source: Arc::new(source), members, framing, interpolation, reading: Arc::new(reading) }
+    }
+
+    /// JPEG and PNG images, decoded to `channels` and framed as photographs.
+    pub(crate) fn encoded(images: impl Encoded + 'static, channels: usize) -> Self {
+        Self::new(Source::Encoded(EncodedImages { images: Box::new(images), channels }), Framing::CenterCrop)
     }
 
     /// Number of images.
@@ -263,7 +268,7 @@ impl ImageSet {
 }
 
 /// Makes a panic of a decoder the problem of its image.
-pub(crate) fn guarded<T>(look: impl FnOnce() -> Result<T, ImageProblem>) -> Result<T, ImageProblem> {
+fn guarded<T>(look: impl FnOnce() -> Result<T, ImageProblem>) -> Result<T, ImageProblem> {
     // What the panic leaves behind is a canvas or a decoder, set up anew for every image.
     catch_unwind(AssertUnwindSafe(look)).unwrap_or_else(|panic| Err(ImageProblem::Panicked(panic_message(&*panic))))
 }
@@ -305,7 +310,7 @@ pub(crate) mod samples {
             ImageFile { path: Path::new(name).into(), bytes: bytes.len() as u64, label: 0 }
         };
         let files = ImageFiles { root: root.to_owned(), files: files.iter().map(listed).collect() };
-        ImageSet::new(Source::encoded(files, channels), Framing::CenterCrop)
+        ImageSet::encoded(files, channels)
     }
 }
 

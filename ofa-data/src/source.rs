@@ -7,9 +7,9 @@ pub(crate) mod packed;
 pub(crate) mod parquet;
 
 use std::fmt::Debug;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 use crate::error::ImageProblem;
 use packed::PackedImages;
@@ -52,11 +52,15 @@ pub(crate) trait Encoded: Debug + Send + Sync {
     fn identify_source(&self, _hash: &mut Sha256) {}
 }
 
-impl Source {
-    pub(crate) fn encoded(images: impl Encoded + 'static, channels: usize) -> Self {
-        Self::Encoded(EncodedImages { images: Box::new(images), channels })
-    }
+/// Feeds what identifies a file of a set: its name there and its length.
+fn identify_file(name: &Path, bytes: u64, hash: &mut Sha256) {
+    let name = name.as_os_str().as_encoded_bytes();
+    hash.update((name.len() as u64).to_le_bytes());
+    hash.update(name);
+    hash.update(bytes.to_le_bytes());
+}
 
+impl Source {
     /// Number of images.
     pub(crate) fn len(&self) -> usize {
         match self {

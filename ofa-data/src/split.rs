@@ -48,6 +48,12 @@ const LUMA_MEAN: f32 = 0.4590;
 const LUMA_STD: f32 = 0.2256;
 
 impl Parts {
+    /// The parts that there are, by name, and the names of the classes.
+    pub(crate) fn named(self) -> (Vec<(&'static str, ImageSet)>, Vec<String>) {
+        let test = self.test.map(|test| ("test", test));
+        ([("train", self.train), ("val", self.val)].into_iter().chain(test).collect(), self.classes)
+    }
+
     /// With a test part, val is for validation; without one, val is for the test, and a tenth of train, at most
     /// [`Splits::MAX_HELD_OUT`] images, the same share of every class, is held out by `seed` for validation.
     pub(crate) fn split(self, channels: usize, seed: u64) -> Result<Splits, DataError> {

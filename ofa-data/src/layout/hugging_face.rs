@@ -1,18 +1,15 @@
 //! Sets of the Hugging Face hub: parquet shards of images and labels.
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use crate::error::{DataError, ImageProblem};
-use crate::layout::image_folder::visible_entries;
-use crate::layout::part_name::part_of;
+use crate::layout::parquet_files;
 use crate::set::ImageSet;
+use crate::source::Encoded;
 use crate::source::parquet::{ParquetProblem, ParquetShards};
-use crate::source::{Encoded, Source};
 use crate::split::{Parts, Splits};
-use crate::view::augment::Framing;
 
 /// Parquet files as the Hugging Face hub has them, in the directory itself or in `data`: `train-00000-of-00294.parquet` and
 /// so on, with columns `image` (or `img`) and `label` (or `labels`, `fine_label`). Images are read where they lie.
@@ -46,7 +43,7 @@ impl HuggingFace {
                 let problem = format!("its label {} is beyond the {} classes of train", shards.label(i), classes.len());
                 return Err(DataError::Labels { path: shards.place(i), problem });
             }
-            Ok(ImageSet::new(Source::encoded(shards, channels), Framing::CenterCrop))
+            Ok(ImageSet::encoded(shards, channels))
         };
         let validation = open(dir, "val")?.map(&set).transpose()?;
         let test = match open(dir, "test") {
@@ -71,23 +68,11 @@ fn class_names(train: &ParquetShards) -> Vec<String> {
 }
 
 fn open(dir: &Path, part: &str) -> Result<Option<ParquetShards>, DataError> {
-    let shards = shards(dir, part)?;
+    let shards = parquet_files(dir, part)?;
     if shards.is_empty() {
         return Ok(None);
     }
     ParquetShards::open(shards).map(Some).map_err(|(path, problem)| DataError::Parquet { path, problem })
-}
-
-/// The files of a part, by name.
-fn shards(dir: &Path, part: &str) -> Result<Vec<PathBuf>, DataError> {
-    let mut found = Vec::new();
-    for directory in [dir.to_owned(), dir.join("data")].iter().filter(|path| path.is_dir()) {
-        let is_of_part = |name: &OsStr| part_of(name) == Some(part) && name.to_string_lossy().ends_with(".parquet");
-        found
-            .extend(visible_entries(directory)?.into_iter().filter(|(name, _)| is_of_part(name)).map(|(_, path)| path));
-    }
-    found.sort_unstable();
-    Ok(found)
 }
 
 fn missing(dir: &Path, part: &str) -> DataError {

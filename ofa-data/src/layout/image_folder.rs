@@ -9,10 +9,8 @@ use rayon::prelude::*;
 
 use crate::error::DataError;
 use crate::set::ImageSet;
-use crate::source::Source;
 use crate::source::files::{ImageFile, ImageFiles};
 use crate::split::{Parts, Splits};
-use crate::view::augment::Framing;
 
 /// Directories of the parts; the last one may be missing.
 pub(crate) const PARTS: [&str; 3] = ["train", "val", "test"];
@@ -107,7 +105,7 @@ pub(crate) fn class_directories(
     }
     files.shrink_to_fit();
     let files = ImageFiles { root: dir.to_owned(), files };
-    Ok(ImageSet::new(Source::encoded(files, channels), Framing::CenterCrop))
+    Ok(ImageSet::encoded(files, channels))
 }
 
 /// The image files of a class directory, by name.

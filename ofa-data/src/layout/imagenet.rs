@@ -14,11 +14,9 @@ pub use devkit::{DevkitProblem, MatProblem};
 use crate::error::DataError;
 use crate::layout::image_folder::{class_directories, class_names, has_class_directories, images_of, texts};
 use crate::set::ImageSet;
-use crate::source::Source;
 use crate::source::archive::{Archive, ArchiveImages, ArchiveMember, Entry};
 use crate::source::files::ImageFiles;
 use crate::split::{Parts, Splits};
-use crate::view::augment::Framing;
 
 /// ImageNet's images of the classification task of 2012, whichever way they were obtained.
 ///
@@ -154,7 +152,7 @@ impl ImageNet {
         let members = listings.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
         let images = ArchiveImages { archives: vec![archive.clone()], members };
         let names = classes.into_iter().map(|(class, _)| class).collect();
-        Ok((names, ImageSet::new(Source::encoded(images, channels), Framing::CenterCrop)))
+        Ok((names, ImageSet::encoded(images, channels)))
     }
 
     fn flat_directory(&self, labels: &Labels, classes: &[String], channels: usize) -> Result<ImageSet, DataError> {
@@ -163,7 +161,7 @@ impl ImageNet {
             file.label = labels.of(&self.val.join(&file.path), classes)?;
         }
         let images = ImageFiles { root: self.val.clone(), files };
-        Ok(ImageSet::new(Source::encoded(images, channels), Framing::CenterCrop))
+        Ok(ImageSet::encoded(images, channels))
     }
 
     fn flat_archive(&self, labels: &Labels, classes: &[String], channels: usize) -> Result<ImageSet, DataError> {
@@ -177,7 +175,7 @@ impl ImageNet {
             return Err(DataError::Archive { path: self.val.clone(), reason: "it holds no images".into() });
         }
         let images = ArchiveImages { archives: vec![archive], members: sorted(members) };
-        Ok(ImageSet::new(Source::encoded(images, channels), Framing::CenterCrop))
+        Ok(ImageSet::encoded(images, channels))
     }
 }
 

@@ -12,10 +12,8 @@ use crate::error::DataError;
 use crate::layout::web_dataset::members;
 use crate::prepare::{PrepareConfig, write_whole};
 use crate::set::ImageSet;
-use crate::source::Source;
 use crate::source::archive::{Archive, ArchiveImages, ArchiveMember};
 use crate::split::Parts;
-use crate::view::augment::Framing;
 
 /// What says how a set was prepared.
 pub(crate) const MANIFEST: &str = "preparation.json";
@@ -116,7 +114,7 @@ fn part_of(dir: &Path, part: &str, classes: usize, channels: usize) -> Result<Im
         return Err(problem("it lists no images".into()));
     }
     images.members.shrink_to_fit();
-    Ok(ImageSet::new(Source::encoded(images, channels), Framing::CenterCrop))
+    Ok(ImageSet::encoded(images, channels))
 }
 
 /// Writes the index of some shards; the number of images.

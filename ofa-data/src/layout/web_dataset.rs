@@ -11,10 +11,8 @@ use crate::layout::MAX_CLASSES;
 use crate::layout::image_folder::visible_entries;
 use crate::layout::part_name::part_of;
 use crate::set::ImageSet;
-use crate::source::Source;
 use crate::source::archive::{Archive, ArchiveImages, ArchiveMember, Entry};
 use crate::split::{Parts, Splits};
-use crate::view::augment::Framing;
 
 /// Images in tar files, `<key>.jpg` (or `.jpeg`, `.png`) beside `<key>.cls`, the number of its class; the images are read
 /// where they lie, nothing is unpacked. Other files of a key, `<key>.json` or `<key>.mask.png`, are passed over.
@@ -127,7 +125,7 @@ fn part(dir: &Path, part: &str, channels: usize) -> Result<Option<ImageSet>, Dat
     }
     images.members.shrink_to_fit();
     let is_empty = images.members.is_empty();
-    Ok((!is_empty).then(|| ImageSet::new(Source::encoded(images, channels), Framing::CenterCrop)))
+    Ok((!is_empty).then(|| ImageSet::encoded(images, channels)))
 }
 
 /// The labelled images of a shard.

@@ -5,10 +5,10 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 
-use super::Encoded;
 use super::files::{check_bytes, unreadable};
+use super::{Encoded, identify_file};
 use crate::error::{DataError, ImageProblem};
 use crate::layout::image_folder::is_litter;
 
@@ -84,11 +84,7 @@ impl Encoded for ArchiveImages {
 
     fn identify(&self, i: usize, hash: &mut Sha256) {
         // Not by the archive: the same images in other shards are the same set.
-        let member = &self.members[i];
-        let name = member.name.as_os_str().as_encoded_bytes();
-        hash.update((name.len() as u64).to_le_bytes());
-        hash.update(name);
-        hash.update(member.bytes.to_le_bytes());
+        identify_file(&self.members[i].name, self.members[i].bytes, hash);
     }
 }
 

@@ -4,9 +4,9 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 
-use super::Encoded;
+use super::{Encoded, identify_file};
 use crate::error::ImageProblem;
 
 /// No image file has more bytes.
@@ -47,11 +47,7 @@ impl Encoded for ImageFiles {
     }
 
     fn identify(&self, i: usize, hash: &mut Sha256) {
-        let file = &self.files[i];
-        let path = file.path.as_os_str().as_encoded_bytes();
-        hash.update((path.len() as u64).to_le_bytes());
-        hash.update(path);
-        hash.update(file.bytes.to_le_bytes());
+        identify_file(&self.files[i].path, self.files[i].bytes, hash);
     }
 }
 
