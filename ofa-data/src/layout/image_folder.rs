@@ -31,7 +31,7 @@ impl ImageFolder {
     /// tenth of train, at most [`Splits::MAX_HELD_OUT`] images, the same share of every class,
     /// is held out of train by `seed` for validation.
     ///
-    /// Evaluation views are framed as photographs ([`Framing::CenterCrop`]); see
+    /// Evaluation views are framed as photographs ([`Framing::CenterCrop`](crate::Framing::CenterCrop)); see
     /// [`Splits::with_framing`] for small pictures of single objects.
     ///
     /// # Errors
