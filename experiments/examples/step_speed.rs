@@ -12,7 +12,7 @@ use burn::tensor::{Device, Distribution, Int, Tensor};
 use experiments::threads::compute_on_this_thread;
 use ofa_data::ImageBatch;
 use ofa_model::{Arch, SearchSpace, Supernet, SupernetConfig};
-use ofa_train::{StepTargets, shrink_step};
+use ofa_train::{StepRules, shrink_step};
 use std::time::Instant;
 
 #[global_allocator]
@@ -56,8 +56,8 @@ fn noise(batch: usize, resolution: usize, device: &Device) -> ImageBatch {
 }
 
 fn step(supernet: &Supernet, arch: &Arch, batch: &ImageBatch) -> f64 {
-    let targets = StepTargets { label_smoothing: 0.1, teacher: None };
+    let rules = StepRules { label_smoothing: 0.1, ..StepRules::default() };
     let start = Instant::now();
-    shrink_step(supernet, batch, std::slice::from_ref(arch), &targets);
+    shrink_step(supernet, batch, std::slice::from_ref(arch), &rules);
     start.elapsed().as_secs_f64() * 1e3
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use ofa_data::{AugmentConfig, Interpolation, PrepareConfig, ReadConfig};
 use ofa_model::SearchSpace;
 use ofa_search::{LatencyConfig, MlpConfig};
-use ofa_train::{FineTune, Recipe, ShrinkRecipe};
+use ofa_train::{CheckpointDir, FineTune, Recipe, ShrinkSchedule};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -75,12 +75,18 @@ fn default_prefetch_mib() -> usize {
 pub struct TrainingConfig {
     /// Images a step.
     pub batch_size: usize,
-    /// Checkpoints kept.
+    /// Newest checkpoints kept, besides the best.
     pub keep_checkpoints: usize,
+    /// Steps after which a checkpoint is written within an epoch, if at all; there is one after every epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_steps: Option<usize>,
+    /// Epochs after which the watched subnets are measured within a stage, if at all; they are after every stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch_epochs: Option<usize>,
     /// Loss and optimizer.
     pub recipe: Recipe,
-    /// The phases of progressive shrinking.
-    pub shrink: ShrinkRecipe,
+    /// The stages.
+    pub schedule: ShrinkSchedule,
 }
 
 /// How the tables are built and the predictor is fitted.
@@ -173,6 +179,8 @@ impl ExperimentConfig {
         let positive = [
             ("training.batch_size", self.training.batch_size),
             ("training.keep_checkpoints", self.training.keep_checkpoints),
+            ("training.checkpoint_steps", self.training.checkpoint_steps.unwrap_or(1)),
+            ("training.watch_epochs", self.training.watch_epochs.unwrap_or(1)),
             ("tables.validation_images", self.tables.validation_images),
             ("tables.calibration_images", self.tables.calibration_images),
             ("tables.batch_size", self.tables.batch_size),
@@ -190,7 +198,20 @@ impl ExperimentConfig {
         if self.tables.latency_networks < 8 {
             bail!("tables.latency_networks is {}, fitting and checking takes at least 8", self.tables.latency_networks);
         }
+        self.training.recipe.validate().context("training.recipe")?;
+        self.training.schedule.validate(&self.space).context("training.schedule")?;
         self.search.scenarios.iter().try_for_each(Scenario::validate)
+    }
+}
+
+impl TrainingConfig {
+    /// Checkpoints below `root`, as often as configured.
+    pub fn checkpoints(&self, root: PathBuf) -> CheckpointDir {
+        let dir = CheckpointDir::new(root, self.keep_checkpoints);
+        match self.checkpoint_steps {
+            Some(steps) => dir.every_steps(steps),
+            None => dir,
+        }
     }
 }
 
@@ -238,7 +259,9 @@ mod tests {
     #[test]
     fn impossible_values_are_named() {
         type Change = fn(&mut ExperimentConfig);
-        let break_it: [(&str, Change); 5] = [
+        let break_it: [(&str, Change); 7] = [
+            ("training.watch_epochs is 0", |c| c.training.watch_epochs = Some(0)),
+            ("no stages", |c| c.training.schedule.stages.clear()),
             ("training.batch_size is 0", |c| c.training.batch_size = 0),
             ("data.channels is 2", |c| c.data.channels = 2),
             ("exactly one of", |c| c.search.scenarios[0].macs = Some(1)),
@@ -248,7 +271,7 @@ mod tests {
         for (expected, change) in break_it {
             let mut config = ExperimentConfig::preset("smoke").unwrap();
             change(&mut config);
-            let message = config.validate().unwrap_err().to_string();
+            let message = format!("{:#}", config.validate().unwrap_err());
             assert!(message.contains(expected), "{message}");
         }
     }

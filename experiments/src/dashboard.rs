@@ -89,14 +89,16 @@ impl ShrinkObserver for Dashboard<'_> {
         Ok(())
     }
 
-    fn stage_done(&mut self, watched: &[WatchedRecord]) -> Result<(), TrainError> {
+    fn watched(&mut self, watched: &[WatchedRecord]) -> Result<(), TrainError> {
         (self.keep)(&[], watched)?;
         let Some(last) = watched.last() else { return Ok(()) };
-        if self.screen.is_none() {
-            let now = watched.iter().filter(|record| record.stage == last.stage);
-            let accuracies: Vec<_> = now.map(|record| format!("{:.2}", 100.0 * record.top1)).collect();
-            say(&format!("stage `{}` done, watched subnets on validation: {} %", last.stage, accuracies.join(" ")));
-        }
+        let now = watched.iter().filter(|record| (&record.stage, record.epoch) == (&last.stage, last.epoch));
+        let accuracies: Vec<_> = now.map(|record| format!("{:.2}", 100.0 * record.top1)).collect();
+        let (stage, epoch) = (&last.stage, last.epoch);
+        self.tell(&format!(
+            "watched subnets on validation after epoch {epoch} of stage `{stage}`: {} %",
+            accuracies.join(" ")
+        ));
         Ok(())
     }
 

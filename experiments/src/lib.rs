@@ -7,6 +7,7 @@ pub mod device;
 pub mod environment;
 pub mod images;
 pub mod model_card;
+pub mod plan;
 pub mod progress;
 pub mod records;
 pub mod report;

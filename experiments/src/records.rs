@@ -88,7 +88,7 @@ pub fn watched_archs(space: &SearchSpace, seed: u64) -> Vec<Arch> {
     [space.smallest(), space.largest()].into_iter().chain(random).collect()
 }
 
-/// Names the watched archs by their place in the list.
+/// What the watched archs reached in each stage, named by their place in the list.
 pub fn watched(records: &[WatchedRecord], archs: &[Arch]) -> Vec<Watched> {
     let label = |arch: &Arch| match archs.iter().position(|watched| watched == arch) {
         Some(0) => "smallest".to_owned(),
@@ -96,7 +96,11 @@ pub fn watched(records: &[WatchedRecord], archs: &[Arch]) -> Vec<Watched> {
         Some(i) => format!("random {}", i - 1),
         None => arch.to_string(),
     };
-    let watched = records.iter().map(|record| Watched {
+    let is_last = |record: &&WatchedRecord| {
+        let same = records.iter().filter(|other| (&other.stage, &other.arch) == (&record.stage, &record.arch));
+        same.map(|other| other.epoch).max() == Some(record.epoch)
+    };
+    let watched = records.iter().filter(is_last).map(|record| Watched {
         stage: record.stage.clone(),
         label: label(&record.arch),
         arch: record.arch.to_string(),
@@ -110,6 +114,7 @@ pub fn keeper(dir: &RunDir) -> KeepRecords<'_> {
     #[derive(Serialize)]
     struct WatchedRow<'a> {
         stage: &'a str,
+        epoch: usize,
         arch: String,
         top1: f64,
     }
@@ -118,9 +123,12 @@ pub fn keeper(dir: &RunDir) -> KeepRecords<'_> {
             dir.write_csv("metrics.csv", epochs)?;
         }
         if !watched.is_empty() {
-            let row = |record: &WatchedRecord| (record.stage.clone(), record.arch.to_string(), record.top1);
-            let rows: Vec<_> = watched.iter().map(row).collect();
-            let rows = rows.iter().map(|(stage, arch, top1)| WatchedRow { stage, arch: arch.clone(), top1: *top1 });
+            let rows = watched.iter().map(|WatchedRecord { stage, epoch, arch, top1 }| WatchedRow {
+                stage,
+                epoch: *epoch,
+                arch: arch.to_string(),
+                top1: *top1,
+            });
             dir.write_csv("watched.csv", rows)?;
         }
         Ok(())

@@ -5,10 +5,10 @@ use crate::dashboard::say;
 use crate::run_dir::RunDir;
 use crate::tables::Interrupted;
 use crate::{device, environment};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Parser;
 use ofa_data::Layout;
-use ofa_train::TrainError;
+use ofa_train::{ScheduleKind, TrainError};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -27,6 +27,13 @@ pub struct Options {
     /// A configuration file in place of a preset; every run directory holds a complete one
     #[arg(long, conflicts_with = "preset")]
     config: Option<PathBuf>,
+    /// How to train: progressive_shrinking, compofa, sandwich, random_only, grow or full_only, made from the preset's recipe;
+    /// or a file of a schedule, as `[training.schedule]` in config.toml but at the top level
+    #[arg(long)]
+    schedule: Option<String>,
+    /// Scales the schedule to this many subnet-epochs (epochs times subnets a step)
+    #[arg(long)]
+    subnet_epochs: Option<usize>,
     /// Images in place of the embedded Fashion-MNIST: an ImageFolder (train/CLASS/*, val/CLASS/*), ImageNet as it is handed
     /// out, what prepare_images wrote, WebDataset or parquet shards, the binary files of CIFAR-10 or CIFAR-100, or the .gz
     /// files of Fashion-MNIST
@@ -57,8 +64,12 @@ pub struct Options {
 pub fn open(options: &Options) -> Result<(ExperimentConfig, RunDir)> {
     if options.resume {
         ensure!(
-            options.config.is_none() && options.data.is_none() && options.seed.is_none(),
-            "a resumed run goes on with its own config.toml: leave out --config, --data and --seed"
+            options.config.is_none()
+                && options.data.is_none()
+                && options.seed.is_none()
+                && options.schedule.is_none()
+                && options.subnet_epochs.is_none(),
+            "a resumed run goes on with its own config.toml: leave out --config, --data, --schedule, --subnet-epochs and --seed"
         );
         let root = match &options.out {
             Some(root) => root.clone(),
@@ -77,11 +88,13 @@ pub fn open(options: &Options) -> Result<(ExperimentConfig, RunDir)> {
     Ok((config, dir))
 }
 
-fn configure(options: &Options) -> Result<ExperimentConfig> {
-    let mut config = match &options.config {
-        Some(path) => ExperimentConfig::load(path)?,
-        None => ExperimentConfig::preset(&options.preset)?,
-    };
+/// The configuration that the options ask for.
+///
+/// # Errors
+///
+/// If a file cannot be read or the configuration is bad.
+pub fn configure(options: &Options) -> Result<ExperimentConfig> {
+    let mut config = trained_as_asked(options)?;
     if let Some(data) = &options.data {
         let layout = Layout::detect(data)?;
         config.data.dir = Some(data.clone());
@@ -101,10 +114,39 @@ fn configure(options: &Options) -> Result<ExperimentConfig> {
         config.seed = seed;
     }
     ensure!(
-        config.data.dir.is_some() || config.preset != "photographs",
-        "the preset `photographs` is for images of your own: name their directory with --data"
+        config.data.dir.is_some() || config.space.image_channels == 1,
+        "the preset `{}` is for images of your own: name their directory with --data",
+        config.preset
     );
     config.validate()?;
+    Ok(config)
+}
+
+/// The preset or the file, with the schedule that is asked for.
+fn trained_as_asked(options: &Options) -> Result<ExperimentConfig> {
+    let schedule_file = options.schedule.as_deref().filter(|schedule| schedule.ends_with(".toml"));
+    let kind = match options.schedule.as_deref().filter(|_| schedule_file.is_none()) {
+        Some(name) => Some(name.parse::<ScheduleKind>().map_err(|error| anyhow!("{error}, or a .toml file"))?),
+        None => None,
+    };
+    let mut config = match (&options.config, kind) {
+        (Some(_), Some(_)) => {
+            bail!("a kind of schedule is made from a preset's recipe: with --config give a .toml file")
+        }
+        (Some(path), None) => ExperimentConfig::load(path)?,
+        (None, kind) => {
+            ExperimentConfig::preset_with(&options.preset, kind.unwrap_or(ScheduleKind::ProgressiveShrinking))?
+        }
+    };
+    if let Some(path) = schedule_file {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+        config.training.schedule = toml::from_str(&text).with_context(|| path.to_owned())?;
+    }
+    if let Some(subnet_epochs) = options.subnet_epochs {
+        // A schedule that is not sound cannot be scaled.
+        config.training.schedule.validate(&config.space)?;
+        config.training.schedule = config.training.schedule.scale_to(subnet_epochs);
+    }
     Ok(config)
 }
 

@@ -130,6 +130,11 @@ impl Loader {
         self.plan.batches()
     }
 
+    /// Images of a full batch, of those of all ranks together.
+    pub fn images_per_step(&self) -> usize {
+        self.plan.images_per_round()
+    }
+
     /// Batch number `batch` of `epoch` at `resolution` pixels, made now: what [`Loader::epoch`] gives at this index.
     ///
     /// # Errors

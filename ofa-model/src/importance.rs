@@ -3,27 +3,40 @@
 use crate::elastic::{Bottleneck, ElasticBlock, ElasticMbConv};
 use crate::{BlockArch, SearchSpace, Supernet, UnitLayers};
 use burn::tensor::{Int, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+/// What makes a channel important.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Importance {
+    /// L1 norm of its weights in the convolution that reads it (paper, section 3.3, "elastic width").
+    #[default]
+    L1,
+    /// L2 norm of the same weights.
+    L2,
+    /// Absolute scale of the batch norm that makes it (Network Slimming, Liu et al. 2017).
+    NormScale,
+}
 
 impl Supernet {
     /// Sorts the middle channels of every block by importance before narrower expand ratios open.
     ///
-    /// Importance is the L1 norm of a channel's weights in the convolution that reads it (paper, section 3.3, "elastic
-    /// width"). `trained` is the space trained so far: channels stay within the widths it already offers, whose subnets
-    /// would otherwise change. (The bottleneck of squeeze-and-excitation is sorted as a whole, as in the original, so that
-    /// trained subnets that use part of it do change.) The largest subnet computes the same function as before. Optimizer state belongs to the
-    /// old order and must be dropped.
+    /// `trained` is the space trained so far: channels stay within the widths it already offers, whose subnets would
+    /// otherwise change. (The bottleneck of squeeze-and-excitation has no batch norm and is sorted by its weights; as in the
+    /// original it is sorted as a whole, so that trained subnets that use part of it do change.) The largest subnet computes
+    /// the same function as before. Optimizer state belongs to the old order and must be dropped.
     ///
     /// # Panics
     ///
     /// If `trained` is not within the supernet's space.
-    pub fn sort_channels(self, trained: &SearchSpace) -> Self {
+    pub fn sort_channels(self, trained: &SearchSpace, importance: Importance) -> Self {
         assert!(trained.is_within(self.space()), "`{}` is not within `{}`", trained.name, self.space().name);
         self.map_blocks(|s, b, block| match block {
             ElasticBlock::MbConv(block) if block.expand.is_some() => {
-                ElasticBlock::MbConv(sort_mb_conv(block, &middles(trained, s, b)))
+                ElasticBlock::MbConv(sort_mb_conv(block, &middles(trained, s, b), importance))
             }
             ElasticBlock::Bottleneck(block) => {
-                ElasticBlock::Bottleneck(sort_bottleneck(block, &middles(trained, s, b)))
+                ElasticBlock::Bottleneck(sort_bottleneck(block, &middles(trained, s, b), importance))
             }
             block => block,
         })
@@ -51,38 +64,48 @@ fn middles(space: &SearchSpace, s: usize, b: usize) -> Vec<usize> {
     middles
 }
 
-fn sort_mb_conv(block: ElasticMbConv, widths: &[usize]) -> ElasticMbConv {
-    let order = order_of_inputs(block.project.weight.val(), widths);
-    let block = block.reordered_middle(&order);
+fn sort_mb_conv(block: ElasticMbConv, widths: &[usize], importance: Importance) -> ElasticMbConv {
+    let readers = block.project.weight.val();
+    let scores = importance.of(readers.clone(), Some(block.depthwise.conv.norm.gamma.val()));
+    let block = block.reordered_middle(&order(&scores, widths, &readers));
     let Some(gate) = &block.squeeze_excite else {
         return block;
     };
-    let readers = gate.expand_weight.val();
-    let [_, bottleneck] = readers.dims();
-    let order = order_of_inputs(readers.unsqueeze_dims(&[-1, -1]), &[bottleneck]);
-    block.reordered_squeeze(&order)
+    let readers: Tensor<4> = gate.expand_weight.val().unsqueeze_dims(&[-1, -1]);
+    let [_, bottleneck, _, _] = readers.dims();
+    let scores = importance.of(readers.clone(), None);
+    block.reordered_squeeze(&order(&scores, &[bottleneck], &readers))
 }
 
 /// The second importance is measured after the first sort, as in the original.
-fn sort_bottleneck(block: Bottleneck, widths: &[usize]) -> Bottleneck {
-    let order = order_of_inputs(block.expand.weight.val(), widths);
-    let block = block.reordered_filtered(&order);
-    let order = order_of_inputs(block.filter.weight.val(), widths);
-    block.reordered_reduced(&order)
+fn sort_bottleneck(block: Bottleneck, widths: &[usize], importance: Importance) -> Bottleneck {
+    let readers = block.expand.weight.val();
+    let scores = importance.of(readers.clone(), Some(block.filter.norm.gamma.val()));
+    let block = block.reordered_filtered(&order(&scores, widths, &readers));
+    let readers = block.filter.weight.val();
+    let scores = importance.of(readers.clone(), Some(block.reduce.norm.gamma.val()));
+    block.reordered_reduced(&order(&scores, widths, &readers))
 }
 
-/// The order by importance of the channels that a convolution of weights `[out, in, k, k]` reads.
-fn order_of_inputs(weight: Tensor<4>, widths: &[usize]) -> Tensor<1, Int> {
-    let order = order_within(&input_importance(weight.clone()), widths);
-    let order: Vec<i32> = order.iter().map(|&index| index as i32).collect();
-    Tensor::from_data(TensorData::from(order.as_slice()), &weight.device())
+impl Importance {
+    /// Importance of each input channel of a convolution of weights `[out, in, k, k]`, whose inputs come from a batch norm of
+    /// scale `[in]`, if there is one.
+    fn of(self, readers: Tensor<4>, norm_scale: Option<Tensor<1>>) -> Vec<f32> {
+        let [_, channels, _, _] = readers.dims();
+        let sum = |terms: Tensor<4>| terms.sum_dim(0).sum_dim(2).sum_dim(3).reshape([channels]);
+        let scores = match (self, norm_scale) {
+            (Self::NormScale, Some(scale)) => scale.abs(),
+            (Self::L2, _) => sum(readers.powi_scalar(2)).sqrt(),
+            (Self::L1 | Self::NormScale, _) => sum(readers.abs()),
+        };
+        scores.into_data().convert::<f32>().try_into_vec().expect("a tensor converted to f32 holds f32")
+    }
 }
 
-/// L1 norms of the weights `[out, in, k, k]` of each input channel.
-fn input_importance(weight: Tensor<4>) -> Vec<f32> {
-    let [_, channels, _, _] = weight.dims();
-    let norms = weight.abs().sum_dim(0).sum_dim(2).sum_dim(3).reshape([channels]);
-    norms.into_data().convert::<f32>().try_into_vec().expect("a tensor converted to f32 holds f32")
+/// The order of channels by importance, on the device of `like`.
+fn order(importance: &[f32], widths: &[usize], like: &Tensor<4>) -> Tensor<1, Int> {
+    let order: Vec<i32> = order_within(importance, widths).iter().map(|&index| index as i32).collect();
+    Tensor::from_data(TensorData::from(order.as_slice()), &like.device())
 }
 
 /// Indices by falling importance, sorted separately between each width and the next; ties keep their order.
@@ -122,7 +145,7 @@ mod tests {
         let (largest, smallest) = (space.largest(), space.smallest().at_resolution(28));
         let (before, narrow) = (logits(&supernet, &largest), logits(&supernet, &smallest));
 
-        let sorted = supernet.sort_channels(&full);
+        let sorted = supernet.sort_channels(&full, Importance::L1);
         let after = logits(&sorted, &largest);
         after.into_data().assert_approx_eq::<f32>(&before.into_data(), Tolerance::absolute(1e-4));
         let moved = (logits(&sorted, &smallest) - narrow).abs().max().into_scalar::<f32>();
@@ -130,7 +153,7 @@ mod tests {
 
         sorted.map_blocks(|_, _, block| {
             let ElasticBlock::MbConv(block) = &block else { panic!("{block:?}") };
-            let importance = input_importance(block.project.weight.val());
+            let importance = Importance::L1.of(block.project.weight.val(), None);
             assert!(importance.windows(2).all(|pair| pair[0] >= pair[1]), "{importance:?}");
             ElasticBlock::MbConv(block.clone())
         });
@@ -145,7 +168,7 @@ mod tests {
         let supernet = SupernetConfig::new(space.clone()).unwrap().with_seed(1).init(&device);
         let x = Draw::new(9).normal([2, 3, 64, 64], 0.0, 1.0);
         let logits = |net: &Supernet, arch: &Arch| net.forward(x.clone(), arch, &mut Statistics::Batch);
-        let sorted = supernet.clone().sort_channels(&trained);
+        let sorted = supernet.clone().sort_channels(&trained, Importance::L1);
         for arch in [trained.smallest(), trained.largest()] {
             let difference = (logits(&sorted, &arch) - logits(&supernet, &arch)).abs().max().into_scalar::<f32>();
             assert!(difference < 1e-3, "{arch}: {difference}");
@@ -153,5 +176,30 @@ mod tests {
         let smallest = space.smallest();
         let moved = (logits(&sorted, &smallest) - logits(&supernet, &smallest)).abs().max().into_scalar::<f32>();
         assert!(moved > 1e-2, "a subnet not trained so far has other channels now: {moved}");
+    }
+
+    #[test]
+    fn importances_by_hand() {
+        let device = Device::flex();
+        let readers = Tensor::<2>::from_floats([[3.0, 0.0, -4.0], [-4.0, 6.0, 1.0]], &device).unsqueeze_dims(&[-1, -1]);
+        let scale = Some(Tensor::from_floats([0.1, -2.0, 1.0], &device));
+        let of = |importance: Importance| importance.of(readers.clone(), scale.clone());
+        assert_eq!(of(Importance::L1), [7.0, 6.0, 5.0]);
+        assert_eq!(of(Importance::L2), [5.0, 6.0, 17f32.sqrt()]);
+        assert_eq!(of(Importance::NormScale), [0.1, 2.0, 1.0]);
+        assert_eq!(Importance::NormScale.of(readers, None), [7.0, 6.0, 5.0]);
+    }
+
+    #[test]
+    fn the_largest_subnet_keeps_its_function_by_any_importance() {
+        let space = SearchSpace::small_mobilenet_v3(1, 10);
+        let supernet = SupernetConfig::new(space.clone()).unwrap().with_seed(1).init(&Device::flex());
+        let x = Draw::new(9).normal([3, 1, 28, 28], 0.0, 1.0);
+        let logits = |net: &Supernet| net.forward(x.clone(), &space.largest(), &mut Statistics::Batch);
+        for importance in [Importance::L2, Importance::NormScale] {
+            let sorted = supernet.clone().sort_channels(&space, importance);
+            let difference = (logits(&sorted) - logits(&supernet)).abs().max().into_scalar::<f32>();
+            assert!(difference < 1e-4, "{importance:?}: {difference}");
+        }
     }
 }

@@ -48,6 +48,7 @@ pub use cost::Cost;
 pub use elastic::{Moments, Statistics};
 pub use error::ModelError;
 pub use folded::FoldedSubnet;
+pub use importance::Importance;
 pub use kernels::Activation;
 #[cfg(feature = "onnx")]
 pub use onnx::{ONNX_INPUT, ONNX_OUTPUT};

@@ -43,8 +43,19 @@ impl Subnet {
 
     /// Logits `[batch, classes]` for images `[batch, channels, height, width]`.
     pub fn forward(&self, images: Tensor<4>, statistics: &mut Statistics) -> Tensor<2> {
-        let features = self.blocks.iter().fold(images, |x, block| block.forward(x, statistics));
-        self.head.forward(features, statistics)
+        self.forward_with(images, statistics, |features| features)
+    }
+
+    /// Like [`Subnet::forward`], with a change of the features `[batch, features]` that the classifier reads, for example
+    /// dropout.
+    pub fn forward_with(
+        &self,
+        images: Tensor<4>,
+        statistics: &mut Statistics,
+        change: impl FnOnce(Tensor<2>) -> Tensor<2>,
+    ) -> Tensor<2> {
+        let maps = self.blocks.iter().fold(images, |x, block| block.forward(x, statistics));
+        self.head.classify(change(self.head.features(maps, statistics)))
     }
 
     /// Logits `[batch, classes]` with the network's own running statistics: inference.

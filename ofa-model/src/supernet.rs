@@ -26,6 +26,7 @@ struct ElasticStage {
 pub struct SupernetConfig {
     space: SearchSpace,
     seed: u64,
+    zero_last_gamma: bool,
 }
 
 impl SupernetConfig {
@@ -36,7 +37,7 @@ impl SupernetConfig {
     /// [`ModelError::InvalidSpace`] if the space contradicts itself.
     pub fn new(space: SearchSpace) -> Result<Self, ModelError> {
         space.validate()?;
-        Ok(Self { space, seed: 0 })
+        Ok(Self { space, seed: 0, zero_last_gamma: false })
     }
 
     /// Draws the initial weights from `seed`.
@@ -44,11 +45,17 @@ impl SupernetConfig {
         Self { seed, ..self }
     }
 
+    /// Whether the last batch norm of every residual block begins with a scale of 0, so that the block is the identity at
+    /// first (Goyal et al. 2017, section 5.1).
+    pub fn with_zero_last_gamma(self, zero_last_gamma: bool) -> Self {
+        Self { zero_last_gamma, ..self }
+    }
+
     /// Draws the initial weights: He's fan-out normal for convolutions, identity for kernel transforms.
     ///
     /// The same seed gives the same weights on every backend. For training, `device` must be an autodiff device.
     pub fn init(self, device: &Device) -> Supernet {
-        let Self { space, seed } = self;
+        let Self { space, seed, zero_last_gamma } = self;
         let (epsilon, init) = (space.norm_epsilon, &mut Initializer::new(seed, device));
         let stem = space.stem_units(space.resolutions[0]);
         let stem = stem.iter().filter(|unit| !matches!(unit.layers, UnitLayers::MaxPool { .. }));
@@ -60,7 +67,8 @@ impl SupernetConfig {
             stages.push(ElasticStage { blocks: (0..depth).map(block).collect() });
         }
         let head = Head::init(&space.head_shape(space.largest_channels()), epsilon, init);
-        Supernet { stem, stages, head, space }
+        let supernet = Supernet { stem, stages, head, space };
+        if zero_last_gamma { supernet.zeroed_last_gamma() } else { supernet }
     }
 }
 
@@ -79,6 +87,22 @@ impl Supernet {
     /// If `arch` is outside the space.
     pub fn forward(&self, images: Tensor<4>, arch: &Arch, statistics: &mut Statistics) -> Tensor<2> {
         self.view(arch).forward(images, statistics)
+    }
+
+    /// Like [`Supernet::forward`], with a change of the features `[batch, features]` that the classifier reads, for example
+    /// dropout.
+    ///
+    /// # Panics
+    ///
+    /// If `arch` is outside the space.
+    pub fn forward_with(
+        &self,
+        images: Tensor<4>,
+        arch: &Arch,
+        statistics: &mut Statistics,
+        change: impl FnOnce(Tensor<2>) -> Tensor<2>,
+    ) -> Tensor<2> {
+        self.view(arch).forward_with(images, statistics, change)
     }
 
     /// The subnet `arch` as an independent network without gradients.
@@ -107,6 +131,12 @@ impl Supernet {
             }
         }
         Subnet::new(blocks, head, self.space.clone(), arch.clone())
+    }
+
+    /// With the scale of the last batch norm of every residual block at 0.
+    fn zeroed_last_gamma(self) -> Self {
+        let space = self.space.clone();
+        self.map_blocks(|s, b, block| block.zeroed_last_gamma(&space.largest_layers(s, b)))
     }
 
     /// Replaces every elastic block, stage by stage.
@@ -225,6 +255,30 @@ mod tests {
         for (space, expected) in cases {
             let supernet = SupernetConfig::new(space).unwrap().init(&Device::flex());
             assert_eq!(crate::subnet::trainable_numbers(&supernet), expected, "{}", supernet.space().name);
+        }
+    }
+
+    #[test]
+    fn blocks_of_zero_scale_are_the_identity() {
+        let device = Device::flex();
+        for space in [SearchSpace::small_mobilenet_v3(1, 10), SearchSpace::resnet50d(10)] {
+            let x = Draw::new(5).normal([2, space.image_channels, 32, 32], 0.0, 1.0);
+            let space = SearchSpace { resolutions: vec![32], ..space };
+            let config = SupernetConfig::new(space.clone()).unwrap().with_seed(3);
+            let logits = |net: &Supernet, arch: &Arch| net.forward(x.clone(), arch, &mut Statistics::Batch);
+            let shallow = |mut arch: Arch| {
+                for (stage, space) in arch.stages.iter_mut().zip(&space.stages) {
+                    stage.blocks.truncate(space.depths[0]);
+                }
+                arch
+            };
+            let difference = |net: &Supernet| {
+                let (deep, shallow) = (logits(net, &space.largest()), logits(net, &shallow(space.largest())));
+                (deep - shallow).abs().max().into_scalar::<f32>()
+            };
+            // Deeper blocks add nothing: activations after the sum see what they have already cut.
+            assert!(difference(&config.clone().with_zero_last_gamma(true).init(&device)) < 1e-5, "{}", space.name);
+            assert!(difference(&config.init(&device)) > 1e-3, "{}", space.name);
         }
     }
 }

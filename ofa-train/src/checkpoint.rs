@@ -14,11 +14,13 @@ const UNFINISHED: &str = ".unfinished";
 /// A directory of checkpoints, each a directory of its own whose name sorts by progress.
 ///
 /// A checkpoint is written under another name, synced and renamed, so it is complete or absent; its manifest carries
-/// the SHA-256 of every file, so damage is noticed. The newest `keep` stay.
+/// the SHA-256 of every file, so damage is noticed. The newest `keep` stay, and the best by the mean accuracy of the watched
+/// archs, under the name `best`.
 #[derive(Clone, Debug)]
 pub struct CheckpointDir {
     root: PathBuf,
     keep: usize,
+    every: Option<usize>,
 }
 
 /// The files of one checkpoint by name.
@@ -50,6 +52,9 @@ struct Manifest {
 }
 
 impl CheckpointDir {
+    /// Name of the best checkpoint. It is an account of the past: training goes on from the newest.
+    pub(crate) const BEST: &str = "best";
+
     /// Checkpoints in `root` (made when the first is written), of which the newest `keep` stay.
     ///
     /// # Panics
@@ -57,7 +62,22 @@ impl CheckpointDir {
     /// If `keep` is 0: the last sound checkpoint must never be deleted.
     pub fn new(root: impl Into<PathBuf>, keep: usize) -> Self {
         assert!(keep > 0, "at least one checkpoint must be kept");
-        Self { root: root.into(), keep }
+        Self { root: root.into(), keep, every: None }
+    }
+
+    /// Writes checkpoints also within epochs, after every `steps` steps.
+    ///
+    /// # Panics
+    ///
+    /// If `steps` is 0.
+    pub fn every_steps(self, steps: usize) -> Self {
+        assert!(steps > 0, "a checkpoint is written after at least one step");
+        Self { every: Some(steps), ..self }
+    }
+
+    /// Whether a checkpoint is due after `step` steps of an epoch.
+    pub(crate) fn is_due(&self, step: usize) -> bool {
+        self.every.is_some_and(|every| step.is_multiple_of(every))
     }
 
     /// Writes a checkpoint and deletes those that are no longer kept.
@@ -108,7 +128,8 @@ impl CheckpointDir {
         let mut paths = Vec::new();
         for entry in entries {
             let path = entry.map_err(io(&self.root))?.path();
-            if path.is_dir() && !path.to_string_lossy().ends_with(UNFINISHED) {
+            let is_best = path.file_name().is_some_and(|name| name == Self::BEST);
+            if path.is_dir() && !is_best && !path.to_string_lossy().ends_with(UNFINISHED) {
                 paths.push(path);
             }
         }
@@ -180,6 +201,18 @@ mod tests {
         let found = dir.newest().unwrap().unwrap();
         assert_eq!(found.files["weights.bpk"], b"03");
         assert!(found.damaged.is_empty());
+        assert!(!root.path().join("01").exists());
+    }
+
+    #[test]
+    fn the_best_stays_and_is_not_gone_on_from() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = CheckpointDir::new(root.path(), 1);
+        dir.save("01", &files("one")).unwrap();
+        dir.save(CheckpointDir::BEST, &files("one")).unwrap();
+        dir.save("02", &files("two")).unwrap();
+        assert_eq!(dir.newest().unwrap().unwrap().files["weights.bpk"], b"two");
+        assert_eq!(fs::read(root.path().join("best/weights.bpk")).unwrap(), b"one");
         assert!(!root.path().join("01").exists());
     }
 

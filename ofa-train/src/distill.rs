@@ -1,14 +1,94 @@
-//! The loss of one subnet: labels, and a teacher's opinion of them.
+//! What subnets learn from besides labels.
 
 use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::{Int, Tensor};
+use serde::{Deserialize, Serialize};
 
-/// The two parts of a loss, each a mean over the batch, `[1]`.
-pub(crate) struct Losses {
-    /// Cross-entropy against the smoothed labels.
-    pub(crate) labels: Tensor<1>,
-    /// Cross-entropy against the teacher's probabilities.
-    pub(crate) teacher: Option<Tensor<1>>,
+/// Who teaches the subnets of a stage.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Distillation {
+    /// Nobody: labels alone.
+    #[default]
+    None,
+    /// The largest network at the end of an earlier stage, which no longer changes (paper, section 3.3).
+    Teacher(TeacherConfig),
+    /// The first subnet of the step, which itself learns from labels alone (BigNAS, section 3.1).
+    InPlace(SoftTargets),
+}
+
+/// A teacher that no longer changes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TeacherConfig {
+    /// How its opinion counts.
+    pub soft: SoftTargets,
+    /// Which batch-norm statistics it uses.
+    #[serde(default)]
+    pub statistics: TeacherStatistics,
+}
+
+/// Batch-norm statistics of a teacher.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TeacherStatistics {
+    /// Those of the batch, as in the original, whose teacher is in training mode.
+    #[default]
+    Batch,
+    /// Those of the calibration images, measured once a resolution, as in deployment.
+    Calibrated,
+}
+
+/// How a teacher's opinion counts: `label_weight * CE(labels) + weight * temperature^2 * CE(teacher)`, where the second
+/// compares probabilities of logits divided by the temperature (Hinton et al., 2015).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SoftTargets {
+    /// Weight of the teacher.
+    pub weight: f64,
+    /// Temperature of both.
+    #[serde(default = "one")]
+    pub temperature: f64,
+    /// Weight of the labels where there is a teacher.
+    #[serde(default = "one")]
+    pub label_weight: f64,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+impl Default for SoftTargets {
+    /// The paper's: labels and teacher with weight 1 at temperature 1.
+    fn default() -> Self {
+        Self { weight: 1.0, temperature: 1.0, label_weight: 1.0 }
+    }
+}
+
+impl SoftTargets {
+    /// What is wrong with the numbers, if anything is.
+    pub(crate) fn problem(&self) -> Option<String> {
+        let Self { weight, temperature, label_weight } = *self;
+        if let Some((name, value)) = [("weight", weight), ("label_weight", label_weight)]
+            .into_iter()
+            .find(|(_, value)| !(*value >= 0.0 && value.is_finite()))
+        {
+            return Some(format!("distillation {name} {value} must not be negative"));
+        }
+        if weight + label_weight == 0.0 {
+            return Some("distillation weight and label_weight are both 0: nothing would be learnt".into());
+        }
+        (!(temperature > 0.0 && temperature.is_finite()))
+            .then(|| format!("distillation temperature {temperature} must be positive"))
+    }
+}
+
+impl Distillation {
+    /// From a teacher of an earlier stage, with the paper's other values.
+    pub fn teacher(weight: f64) -> Self {
+        let soft = SoftTargets { weight, ..SoftTargets::default() };
+        Self::Teacher(TeacherConfig { soft, statistics: TeacherStatistics::Batch })
+    }
 }
 
 /// Labels as probabilities `[batch, classes]`: `1 - smoothing` more on the label, `smoothing` spread over all classes.
@@ -16,16 +96,15 @@ pub(crate) fn smoothed(labels: Tensor<1, Int>, classes: usize, smoothing: f64) -
     labels.one_hot::<2>(classes).float() * (1.0 - smoothing) + smoothing / classes as f64
 }
 
-/// The teacher's probabilities for its logits `[batch, classes]`.
-pub(crate) fn soft_targets(teacher_logits: Tensor<2>) -> Tensor<2> {
-    softmax(teacher_logits, 1)
+/// Mean over the batch of the cross-entropy of logits against probabilities, both `[batch, classes]`; `[1]`.
+pub(crate) fn cross_entropy(logits: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
+    (log_softmax(logits, 1) * targets).sum_dim(1).mean().neg()
 }
 
-/// Losses of logits `[batch, classes]` against target probabilities of the same shape.
-pub(crate) fn losses(logits: Tensor<2>, labels: Tensor<2>, teacher: Option<Tensor<2>>) -> Losses {
-    let log_probabilities = log_softmax(logits, 1);
-    let cross_entropy = |targets: Tensor<2>| (log_probabilities.clone() * targets).sum_dim(1).mean().neg();
-    Losses { labels: cross_entropy(labels), teacher: teacher.map(cross_entropy) }
+/// The same against a teacher's logits, times the squared temperature, which keeps gradients of the same size.
+pub(crate) fn distance_to_teacher(logits: Tensor<2>, teacher: Tensor<2>, temperature: f64) -> Tensor<1> {
+    let targets = softmax(teacher / temperature, 1);
+    cross_entropy(logits / temperature, targets) * (temperature * temperature)
 }
 
 #[cfg(test)]
@@ -37,19 +116,25 @@ mod tests {
     fn values_by_hand() {
         let device = Device::flex();
         let logits = Tensor::<2>::from_floats([[0.0, 3f32.ln()], [0.0, 0.0]], &device);
-        let labels = Tensor::<1, Int>::from_ints([1, 0], &device);
-        let targets = smoothed(labels, 2, 0.1);
+        let targets = smoothed(Tensor::<1, Int>::from_ints([1, 0], &device), 2, 0.1);
         targets.to_data().assert_approx_eq::<f32>(
             &Tensor::<2>::from_floats([[0.05, 0.95], [0.95, 0.05]], &device).into_data(),
             Tolerance::absolute(1e-6),
         );
-        let teacher = soft_targets(Tensor::from_floats([[0.0, 0.0], [0.0, 0.0]], &device));
-        let found = losses(logits, targets, Some(teacher));
         let (p0, p1) = (0.25f32.ln(), 0.75f32.ln());
         let half = 0.5f32.ln();
         let label_loss = -0.5 * ((0.05 * p0 + 0.95 * p1) + half);
+        assert!((cross_entropy(logits.clone(), targets).into_scalar::<f32>() - label_loss).abs() < 1e-6);
+        let teacher = Tensor::from_floats([[0.0, 0.0], [0.0, 0.0]], &device);
         let teacher_loss = -0.5 * ((0.5 * p0 + 0.5 * p1) + half);
-        assert!((found.labels.into_scalar::<f32>() - label_loss).abs() < 1e-6);
-        assert!((found.teacher.unwrap().into_scalar::<f32>() - teacher_loss).abs() < 1e-6);
+        let found = distance_to_teacher(logits.clone(), teacher, 1.0).into_scalar::<f32>();
+        assert!((found - teacher_loss).abs() < 1e-6);
+        // At temperature 2 the probabilities of the first row are 1 : sqrt(3), the teacher's 1 : sqrt(9).
+        let teacher = Tensor::from_floats([[0.0, 9f32.ln()], [0.0, 9f32.ln()]], &device);
+        let odds = 3f32.sqrt();
+        let row = -(0.25 * (1.0 / (1.0 + odds)).ln() + 0.75 * (odds / (1.0 + odds)).ln());
+        let expected = 4.0 * 0.5 * (row - half);
+        let found = distance_to_teacher(logits, teacher, 2.0).into_scalar::<f32>();
+        assert!((found - expected).abs() < 1e-5, "{found} {expected}");
     }
 }

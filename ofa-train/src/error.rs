@@ -14,6 +14,16 @@ pub enum TrainError {
         /// What is wrong, with the values.
         problem: String,
     },
+    /// A recipe asks for something impossible.
+    #[error("{key} is {value}, it must be {expected}")]
+    InvalidRecipe {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        value: f64,
+        /// What it must be.
+        expected: &'static str,
+    },
     /// The loss is no longer a number.
     #[error(
         "loss is {loss} in stage `{stage}`, epoch {epoch}, step {step}, archs {archs}; lower the learning rate \
@@ -45,8 +55,8 @@ pub enum TrainError {
         /// Steps of the epoch that were done.
         step: usize,
     },
-    /// A checkpoint belongs to another training.
-    #[error("{path}: this checkpoint is of another schedule; start a new run or restore the old configuration", path = path.display())]
+    /// A checkpoint belongs to a training of another schedule or recipe.
+    #[error("{path}: this checkpoint is of another schedule or recipe; start a new run or restore the old configuration", path = path.display())]
     OtherSchedule {
         /// The checkpoint.
         path: PathBuf,

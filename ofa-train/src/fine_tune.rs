@@ -1,9 +1,9 @@
 //! Training one extracted subnet a little further.
 
-use crate::step::{StepTargets, Targets, step};
-use crate::{Recipe, TrainError};
+use crate::step::step;
+use crate::{Recipe, SoftTargets, StepRules, Teaching, TrainError, teacher_logits};
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use ofa_data::Loader;
 use ofa_model::{Statistics, Subnet, Supernet};
 use serde::{Deserialize, Serialize};
@@ -42,16 +42,18 @@ pub fn fine_tune(
     let mut optimizer = recipe.optimizer();
     let total = (config.epochs * loader.batches_per_epoch()) as f64;
     let mut done = 0.0;
-    let targets = StepTargets {
-        label_smoothing: recipe.label_smoothing,
-        teacher: teacher.map(|teacher| (teacher, config.distillation_weight)),
-    };
+    let soft = SoftTargets { weight: config.distillation_weight, ..SoftTargets::default() };
     for epoch in 0..config.epochs {
         for batch in loader.epoch(epoch as u64, 0, move |_| resolution, device) {
             let batch = batch?;
-            let images = Tensor::from_inner(batch.images.clone());
-            let targets = Targets::new(&batch, classes, &targets);
-            let output = step(&subnet, 1, &targets, |_| subnet.forward(images.clone(), &mut Statistics::Batch));
+            let teaching = match teacher {
+                Some(teacher) => Teaching::Logits(teacher_logits(teacher, batch.images.clone()), soft),
+                None => Teaching::None,
+            };
+            let rules = StepRules { label_smoothing: recipe.label_smoothing, teaching, ..StepRules::default() };
+            let output = step(&subnet, 1, classes, &batch, &rules, |_, images, features| {
+                subnet.forward_with(images, &mut Statistics::Batch, features)
+            });
             let learning_rate = 0.5 * config.learning_rate * (1.0 + (std::f64::consts::PI * done / total).cos());
             subnet = optimizer.step(learning_rate, subnet, output.gradients);
             done += 1.0;

@@ -4,11 +4,14 @@
 //! A [`ShrinkSchedule`] is plain data, an [`ArchSampler`] decides which subnets a step trains, [`shrink_step`] turns a
 //! batch into summed gradients, and [`shrink`] is the only loop. An ablation changes a value, not code.
 
+mod average;
 mod checkpoint;
 mod distill;
+mod dropout;
 mod error;
 mod evaluate;
 mod fine_tune;
+mod gradients;
 mod progress;
 mod random;
 mod recipe;
@@ -17,14 +20,21 @@ mod schedule;
 mod shrink;
 mod state;
 mod step;
+mod teacher;
 
 pub use checkpoint::{CheckpointDir, DamagedCheckpoint};
+pub use distill::{Distillation, SoftTargets, TeacherConfig, TeacherStatistics};
+pub use dropout::Dropout;
 pub use error::TrainError;
 pub use evaluate::Evaluator;
 pub use fine_tune::{FineTune, fine_tune};
 pub use progress::{EpochRecord, WatchedRecord};
 pub use recipe::Recipe;
-pub use sampler::{ArchSampler, SandwichSampler, StepKey, UniformSampler};
-pub use schedule::{Phase, ShrinkRecipe, ShrinkSchedule, ShrinkStage};
+pub use sampler::{
+    ArchSampler, CoupledSampler, FixedSampler, NetworkSampler, ParetoSampler, Pick, Sampler, SandwichSampler, StepKey,
+    UniformSampler,
+};
+pub use schedule::{ChoiceCounts, Opened, Phase, ScheduleKind, ShrinkRecipe, ShrinkSchedule, ShrinkStage};
 pub use shrink::{ShrinkObserver, ShrinkOutcome, ShrinkRun, shrink};
-pub use step::{StepNumbers, StepOutput, StepTargets, shrink_step};
+pub use step::{StepNumbers, StepOutput, StepRules, Teaching, shrink_step};
+pub use teacher::teacher_logits;

@@ -1,7 +1,21 @@
 //! Which subnets a step trains.
 
-use crate::random::{Purpose, stream};
+mod coupled;
+mod fixed;
+mod networks;
+mod pareto;
+mod sandwich;
+mod uniform;
+
+pub use coupled::CoupledSampler;
+pub use fixed::FixedSampler;
+pub use networks::NetworkSampler;
+pub use pareto::{ParetoSampler, Pick};
+pub use sandwich::SandwichSampler;
+pub use uniform::UniformSampler;
+
 use ofa_model::{Arch, SearchSpace};
+use serde::{Deserialize, Serialize};
 
 /// A step of a stage, counted over all epochs of the stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,63 +34,74 @@ pub trait ArchSampler {
     fn sample(&self, space: &SearchSpace, key: StepKey, count: usize) -> Vec<Arch>;
 }
 
-/// Every choice uniform and independent, as in the paper.
-#[derive(Clone, Copy, Debug)]
-pub struct UniformSampler {
-    /// Seed of the draws.
-    pub seed: u64,
+/// The samplers that a schedule can name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sampler {
+    /// [`UniformSampler`].
+    #[default]
+    Uniform,
+    /// [`NetworkSampler`].
+    Networks,
+    /// [`SandwichSampler`].
+    Sandwich,
+    /// [`CoupledSampler`].
+    Coupled,
+    /// [`FixedSampler`] of these archs.
+    Fixed(Vec<Arch>),
 }
 
-impl ArchSampler for UniformSampler {
-    fn sample(&self, space: &SearchSpace, key: StepKey, count: usize) -> Vec<Arch> {
-        let mut rng = stream(self.seed, Purpose::Archs, key.stage, key.step);
-        (0..count).map(|_| space.sample(&mut rng)).collect()
+impl Sampler {
+    /// The sampler, drawing from `seed`.
+    pub fn init(&self, seed: u64) -> Box<dyn ArchSampler> {
+        match self {
+            Self::Uniform => Box::new(UniformSampler { seed }),
+            Self::Networks => Box::new(NetworkSampler { seed }),
+            Self::Sandwich => Box::new(SandwichSampler { seed }),
+            Self::Coupled => Box::new(CoupledSampler { seed }),
+            Self::Fixed(archs) => Box::new(FixedSampler { archs: archs.clone() }),
+        }
     }
-}
 
-/// The largest and the smallest subnet in every step, random ones between (the sandwich rule of US-Net and BigNAS).
-#[derive(Clone, Copy, Debug)]
-pub struct SandwichSampler {
-    /// Seed of the draws.
-    pub seed: u64,
-}
-
-impl ArchSampler for SandwichSampler {
-    fn sample(&self, space: &SearchSpace, key: StepKey, count: usize) -> Vec<Arch> {
-        let random = UniformSampler { seed: self.seed }.sample(space, key, count.saturating_sub(2));
-        let mut archs = vec![space.largest()];
-        archs.extend(random);
-        archs.push(space.smallest());
-        archs.truncate(count);
-        archs
+    /// Why it cannot serve `space`, if so.
+    pub(crate) fn problem(&self, space: &SearchSpace) -> Option<String> {
+        let Self::Fixed(archs) = self else { return None };
+        if archs.is_empty() {
+            return Some("a fixed sampler has no archs".into());
+        }
+        archs.iter().find_map(|arch| {
+            let error = space.check(&arch.at_resolution(space.resolutions[0])).err()?;
+            Some(format!("a fixed arch is outside the choices it opens: {error}"))
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
 
+    /// Every sampler keeps the contract of the trait.
     #[test]
-    fn samples_depend_on_the_key_alone() {
+    fn samples_are_inside_and_depend_on_seed_and_key_alone() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
-        let sampler = UniformSampler { seed: 3 };
-        let draw = |stage, step| sampler.sample(&space, StepKey { stage, step }, 4);
-        assert_eq!(draw(2, 17), draw(2, 17));
-        assert_ne!(draw(2, 17), draw(2, 18));
-        assert_ne!(draw(2, 17), draw(3, 17));
-        assert!(draw(0, 0).iter().all(|arch| space.contains(arch)));
-        assert_eq!(draw(0, 0)[..2], sampler.sample(&space, StepKey { stage: 0, step: 0 }, 2));
+        for sampler in [Sampler::Uniform, Sampler::Networks, Sampler::Sandwich, Sampler::Coupled] {
+            let draw = |seed, stage, step| sampler.init(seed).sample(&space, StepKey { stage, step }, 4);
+            assert_eq!(draw(3, 2, 17), draw(3, 2, 17), "{sampler:?}");
+            let different: HashSet<_> = [draw(3, 2, 17), draw(3, 2, 18), draw(3, 3, 17), draw(4, 2, 17)].into();
+            assert_eq!(different.len(), 4, "{sampler:?}");
+            assert_eq!(draw(3, 0, 0).len(), 4);
+            assert!(draw(3, 0, 0).iter().all(|arch| space.contains(arch)), "{sampler:?}");
+        }
     }
 
     #[test]
-    fn the_sandwich_has_its_crusts() {
-        let space = SearchSpace::small_mobilenet_v3(1, 10);
-        let sampler = SandwichSampler { seed: 3 };
-        for count in 1..=4 {
-            let archs = sampler.sample(&space, StepKey { stage: 0, step: 5 }, count);
-            assert_eq!(archs.len(), count);
-            assert_eq!(archs[0], space.largest());
-            assert!(count == 1 || archs[count - 1] == space.smallest());
+    fn as_text() {
+        let arch = SearchSpace::small_mobilenet_v3(1, 10).smallest();
+        for sampler in [Sampler::Uniform, Sampler::Fixed(vec![arch])] {
+            let text = serde_json::to_string(&sampler).unwrap();
+            assert_eq!(serde_json::from_str::<Sampler>(&text).unwrap(), sampler, "{text}");
         }
+        assert_eq!(serde_json::to_string(&Sampler::Coupled).unwrap(), r#""coupled""#);
     }
 }

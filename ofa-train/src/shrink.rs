@@ -1,15 +1,14 @@
 //! [`shrink`]: the only training loop. For every stage, for every epoch, for every batch.
 
 use crate::checkpoint::{CheckpointDir, DamagedCheckpoint};
-use crate::progress::{EpochRecord, EpochTotals, WatchedRecord};
+use crate::progress::{EpochRecord, WatchedRecord};
 use crate::random::{Purpose, stream};
 use crate::state::{Position, ShrinkState};
-use crate::step::{StepNumbers, StepTargets, shrink_step};
-use crate::{ArchSampler, Evaluator, Recipe, ShrinkSchedule, ShrinkStage, StepKey, TrainError};
-use burn::module::Module;
+use crate::step::{StepNumbers, StepRules, Teaching, shrink_step};
+use crate::{ArchSampler, Distillation, Dropout, Evaluator, Recipe, ShrinkSchedule, ShrinkStage, StepKey, TrainError};
 use burn::tensor::Device;
-use ofa_data::Loader;
-use ofa_model::{Arch, Supernet};
+use ofa_data::{ImageBatch, Loader};
+use ofa_model::{Arch, SearchSpace, Supernet};
 use rand::RngExt;
 use std::time::Instant;
 
@@ -19,14 +18,16 @@ pub struct ShrinkRun<'a> {
     pub schedule: &'a ShrinkSchedule,
     /// Loss and optimizer.
     pub recipe: &'a Recipe,
-    /// Which subnets a step trains.
-    pub sampler: &'a dyn ArchSampler,
+    /// Which subnets a step trains, in place of what the stages say; not part of checkpoints.
+    pub sampler: Option<&'a dyn ArchSampler>,
     /// Training images.
     pub loader: &'a Loader,
-    /// Seed of the resolutions.
+    /// Seed of archs, resolutions and dropout.
     pub seed: u64,
     /// Archs whose accuracy is measured after every stage.
     pub watched: &'a [Arch],
+    /// Epochs after which they are measured within a stage too, if at all.
+    pub watch_epochs: Option<usize>,
     /// Where checkpoints go, if anywhere; training goes on from the newest.
     pub checkpoints: Option<&'a CheckpointDir>,
     /// The plain (not autodiff) device that batches live on.
@@ -45,8 +46,8 @@ pub trait ShrinkObserver {
     fn epoch_done(&mut self, _epochs: &[EpochRecord]) -> Result<(), TrainError> {
         Ok(())
     }
-    /// A stage is done; the accuracies of the watched archs after all stages so far are given.
-    fn stage_done(&mut self, _watched: &[WatchedRecord]) -> Result<(), TrainError> {
+    /// Watched archs were measured, after a stage or within it; all accuracies so far are given, oldest first.
+    fn watched(&mut self, _watched: &[WatchedRecord]) -> Result<(), TrainError> {
         Ok(())
     }
     /// Whether to save and stop after the current step.
@@ -66,7 +67,7 @@ pub struct ShrinkOutcome {
     pub teacher: Option<Supernet>,
     /// One record an epoch.
     pub epochs: Vec<EpochRecord>,
-    /// One record a watched arch and stage.
+    /// One record a watched arch and measurement.
     pub watched: Vec<WatchedRecord>,
 }
 
@@ -86,6 +87,7 @@ pub fn shrink(
     observer: &mut dyn ShrinkObserver,
 ) -> Result<ShrinkOutcome, TrainError> {
     run.schedule.validate(supernet.space())?;
+    run.recipe.validate()?;
     let mut state = ShrinkState::begin(supernet, run)?;
     if let Some(damaged) = state.take_resumed() {
         let Position { stage, epoch, step } = state.position;
@@ -93,16 +95,17 @@ pub fn shrink(
         observer.resumed(name, epoch + 1, step, &damaged);
     }
     while let Some(stage) = run.schedule.stages.get(state.position.stage) {
-        state.enter(stage, run.recipe);
-        while state.position.epoch < stage.epochs {
-            train_epoch(&mut state, stage, run, observer)?;
-            observer.epoch_done(&state.progress.epochs)?;
-            if state.position.epoch < stage.epochs {
-                state.save(run)?;
-            }
+        state.enter(stage, run);
+        train_epoch(&mut state, stage, run, evaluator, observer)?;
+        observer.epoch_done(&state.progress.epochs)?;
+        let is_last = state.position.epoch == stage.epochs;
+        if is_last || run.watch_epochs.is_some_and(|every| state.position.epoch.is_multiple_of(every)) {
+            watch(&mut state, stage, run, evaluator)?;
+            observer.watched(&state.progress.watched)?;
         }
-        finish_stage(&mut state, stage, run, evaluator)?;
-        observer.stage_done(&state.progress.watched)?;
+        if is_last {
+            state.leave(stage);
+        }
         state.save(run)?;
     }
     Ok(state.into_outcome())
@@ -112,6 +115,7 @@ fn train_epoch(
     state: &mut ShrinkState,
     stage: &ShrinkStage,
     run: &ShrinkRun,
+    evaluator: &mut Evaluator,
     observer: &mut dyn ShrinkObserver,
 ) -> Result<(), TrainError> {
     let started = Instant::now();
@@ -120,65 +124,107 @@ fn train_epoch(
     let before = state.progress.totals.seconds;
     observer.epoch_started(stage, epoch + 1, steps);
 
-    let (seed, resolutions) = (run.seed, stage.space.resolutions.clone());
+    let sampling = Sampling::new(stage, state.supernet.space(), run);
+    let (seed, resolutions) = (run.seed, sampling.space.resolutions.clone());
     let resolution = move |batch: usize| {
         let mut rng = stream(seed, Purpose::Resolution, index, (epoch * steps + batch) as u64);
         resolutions[rng.random_range(0..resolutions.len())]
     };
     let data_epoch = run.schedule.epochs_before(index) + epoch;
-    for (i, batch) in run.loader.epoch(data_epoch as u64, done, resolution, run.device).enumerate() {
+    for batch in run.loader.epoch(data_epoch as u64, done, resolution, run.device) {
         let batch = batch?;
-        let step = epoch * steps + done + i;
-        let learning_rate = stage.learning_rate_at(step, steps);
+        let step = epoch * steps + state.position.step;
+        let learning_rate = run.schedule.learning_rate_at(index, step, steps, run.loader.images_per_step());
         let key = StepKey { stage: index, step: step as u64 };
-        let [_, _, resolution, _] = batch.images.dims();
-        let sampled = run.sampler.sample(&stage.space, key, stage.subnets_per_step);
-        let archs: Vec<Arch> = sampled.iter().map(|arch| arch.at_resolution(resolution)).collect();
-
-        let teacher = state.teacher.as_ref().filter(|_| stage.distillation_weight > 0.0);
-        let targets = StepTargets {
-            label_smoothing: run.recipe.label_smoothing,
-            teacher: teacher.map(|teacher| (teacher, stage.distillation_weight)),
-        };
-        let output = shrink_step(&state.supernet, &batch, &archs, &targets);
+        let archs = sampling.archs(key, &batch);
+        let rules = rules(state, stage, &batch, key, run, evaluator)?;
+        let output = shrink_step(&state.supernet, &batch, &archs, &rules);
         if !output.numbers.loss.is_finite() {
             return Err(state.non_finite_loss(&output.numbers, stage, &archs, learning_rate));
         }
-        state.update(output.gradients, learning_rate);
-        state.progress.totals.add(&output.numbers, learning_rate);
+        state.update(output.gradients, learning_rate, run.recipe);
+        let macs = archs.iter().map(|arch| sampling.space.cost(arch).macs);
+        state.progress.totals.add(&output.numbers, macs, learning_rate);
         state.position.step += 1;
         state.progress.totals.seconds = before + started.elapsed().as_secs_f64();
         observer.step_done(state.position.step, &output.numbers, learning_rate);
-        if observer.should_stop() && state.position.step < steps {
+        let is_last = state.position.step == steps;
+        if !is_last && run.checkpoints.is_some_and(|dir| dir.is_due(state.position.step)) {
             state.save(run)?;
-            return Err(TrainError::Interrupted {
-                stage: stage.name.clone(),
-                epoch: epoch + 1,
-                step: state.position.step,
-            });
+        }
+        if !is_last && observer.should_stop() {
+            state.save(run)?;
+            return Err(state.interrupted(stage));
         }
     }
-    let totals = std::mem::take(&mut state.progress.totals);
-    state.progress.epochs.push(totals.record(&stage.name, epoch + 1));
-    state.position = Position { epoch: epoch + 1, step: 0, ..state.position };
+    state.finish_epoch(stage);
     Ok(())
 }
 
-fn finish_stage(
+/// Which subnets the steps of a stage train.
+struct Sampling<'a> {
+    space: SearchSpace,
+    own: Box<dyn ArchSampler>,
+    given: Option<&'a dyn ArchSampler>,
+    count: usize,
+}
+
+impl<'a> Sampling<'a> {
+    fn new(stage: &ShrinkStage, whole: &SearchSpace, run: &ShrinkRun<'a>) -> Self {
+        Self {
+            space: stage.opened.of(whole),
+            own: stage.sampler.init(run.seed),
+            given: run.sampler,
+            count: stage.subnets_per_step,
+        }
+    }
+
+    fn archs(&self, key: StepKey, batch: &ImageBatch) -> Vec<Arch> {
+        let [_, _, resolution, _] = batch.images.dims();
+        let sampled = self.given.unwrap_or(self.own.as_ref()).sample(&self.space, key, self.count);
+        sampled.iter().map(|arch| arch.at_resolution(resolution)).collect()
+    }
+}
+
+fn rules(
+    state: &mut ShrinkState,
+    stage: &ShrinkStage,
+    batch: &ImageBatch,
+    key: StepKey,
+    run: &ShrinkRun,
+    evaluator: &mut Evaluator,
+) -> Result<StepRules, TrainError> {
+    let teaching = match (&stage.distillation, &mut state.teacher) {
+        (Distillation::Teacher(config), Some(teacher)) => {
+            Teaching::Logits(teacher.logits(batch.images.clone(), config.statistics, evaluator)?, config.soft)
+        }
+        (Distillation::InPlace(soft), _) => Teaching::InPlace(*soft),
+        // A schedule whose stages distil from a teacher that there is not is refused.
+        (Distillation::None | Distillation::Teacher(_), _) => Teaching::None,
+    };
+    let probability = run.recipe.dropout;
+    let dropout = (probability > 0.0).then_some(Dropout { probability, seed: run.seed, key });
+    Ok(StepRules {
+        label_smoothing: run.recipe.label_smoothing,
+        teaching,
+        dropout,
+        micro_batch: run.recipe.micro_batch,
+    })
+}
+
+fn watch(
     state: &mut ShrinkState,
     stage: &ShrinkStage,
     run: &ShrinkRun,
     evaluator: &mut Evaluator,
 ) -> Result<(), TrainError> {
-    let trained = state.supernet.valid();
+    let measured = state.measured();
+    let mut records = Vec::with_capacity(run.watched.len());
     for arch in run.watched {
-        let top1 = evaluator.top1(&trained, arch)?;
-        state.progress.watched.push(WatchedRecord { stage: stage.name.clone(), arch: arch.clone(), top1 });
+        let top1 = evaluator.top1(&measured, arch)?;
+        let (stage, epoch) = (stage.name.clone(), state.position.epoch);
+        records.push(WatchedRecord { stage, epoch, arch: arch.clone(), top1 });
     }
-    if stage.becomes_teacher {
-        state.teacher = Some(trained);
-    }
-    state.position = Position { stage: state.position.stage + 1, epoch: 0, step: 0 };
-    state.progress.totals = EpochTotals::default();
+    state.watched(records);
     Ok(())
 }

@@ -1,21 +1,23 @@
 //! The state of a training, and its way into and out of a checkpoint.
 
-use crate::checkpoint::{DamagedCheckpoint, Files, Found, digest, parse};
-use crate::progress::Progress;
+use crate::checkpoint::{CheckpointDir, DamagedCheckpoint, Files, Found, digest, parse};
+use crate::progress::{EpochTotals, Progress, WatchedRecord};
 use crate::shrink::{ShrinkOutcome, ShrinkRun};
 use crate::step::StepNumbers;
-use crate::{Recipe, ShrinkStage, TrainError};
+use crate::teacher::Teacher;
+use crate::{Recipe, ShrinkStage, TrainError, average, gradients};
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::store::ModuleRecord;
 use burn::tensor::Bytes;
-use ofa_model::{Arch, Supernet};
+use ofa_model::{Arch, SearchSpace, Supernet};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 const WEIGHTS: &str = "weights.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
 const TEACHER: &str = "teacher.bpk";
+const AVERAGE: &str = "average.bpk";
 const STATE: &str = "state.json";
 
 /// Where a training is: everything before it is done.
@@ -33,18 +35,21 @@ pub(crate) struct Position {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Saved {
-    schedule_sha256: String,
+    training_sha256: String,
     position: Position,
     progress: Progress,
 }
 
 pub(crate) struct ShrinkState {
     pub(crate) supernet: Supernet,
-    pub(crate) teacher: Option<Supernet>,
+    pub(crate) teacher: Option<Teacher>,
+    /// Moving average of the weights, on the plain device, if the recipe wants one.
+    average: Option<Supernet>,
     pub(crate) position: Position,
     pub(crate) progress: Progress,
     optimizer: ModuleOptimizer,
     last_checkpoint: Option<PathBuf>,
+    is_best: bool,
     resumed: Option<Vec<DamagedCheckpoint>>,
 }
 
@@ -54,10 +59,12 @@ impl ShrinkState {
         let state = Self {
             supernet,
             teacher: None,
+            average: None,
             position: Position::default(),
             progress: Progress::default(),
             optimizer: run.recipe.optimizer(),
             last_checkpoint: None,
+            is_best: false,
             resumed: None,
         };
         match run.checkpoints.map(|dir| dir.newest()).transpose()?.flatten() {
@@ -68,7 +75,7 @@ impl ShrinkState {
 
     fn restored(self, found: Found, run: &ShrinkRun) -> Result<Self, TrainError> {
         let saved: Saved = parse(&found, STATE)?;
-        if saved.schedule_sha256 != schedule_digest(run) {
+        if saved.training_sha256 != training_digest(run) {
             return Err(TrainError::OtherSchedule { path: found.path });
         }
         let bytes = |name: &'static str| found.files.get(name).map(|bytes| Bytes::from_bytes_vec(bytes.clone()));
@@ -77,16 +84,19 @@ impl ShrinkState {
             net.try_load_record(record).map_err(record_error(what))
         };
         let missing = |what| TrainError::Record { what, problem: "it is missing from the checkpoint".into() };
-        let teacher = bytes(TEACHER).map(|bytes| load(self.supernet.valid(), TEACHER, bytes)).transpose()?;
+        let plain = |what| bytes(what).map(|bytes| load(self.supernet.valid(), what, bytes)).transpose();
+        let (teacher, average) = (plain(TEACHER)?.map(Teacher::new), plain(AVERAGE)?);
         let supernet = load(self.supernet, WEIGHTS, bytes(WEIGHTS).ok_or_else(|| missing(WEIGHTS))?)?;
         let optimizer = bytes(OPTIMIZER).ok_or_else(|| missing(OPTIMIZER))?;
         Ok(Self {
             supernet,
             teacher,
+            average,
             position: saved.position,
             progress: saved.progress,
             optimizer: self.optimizer.from_bytes(optimizer).map_err(record_error(OPTIMIZER))?,
             last_checkpoint: Some(found.path),
+            is_best: false,
             resumed: Some(found.damaged),
         })
     }
@@ -97,38 +107,54 @@ impl ShrinkState {
     }
 
     /// Prepares the first step of a stage; does nothing later in it.
-    pub(crate) fn enter(&mut self, stage: &ShrinkStage, recipe: &Recipe) {
+    pub(crate) fn enter(&mut self, stage: &ShrinkStage, run: &ShrinkRun) {
         if self.position.epoch > 0 || self.position.step > 0 {
             return;
         }
         // Momentum belongs to the old stage's loss, and to the old order of channels.
-        self.optimizer = recipe.optimizer();
-        if stage.sort_channels {
-            // The stage opens narrower widths; those trained so far are the ones that it does not open.
-            self.supernet = self.supernet.clone().sort_channels(&self.progress_space(stage));
+        self.optimizer = run.recipe.optimizer();
+        if let Some(importance) = stage.sort_channels {
+            let trained = trained_before(&stage.opened.of(self.supernet.space()));
+            self.supernet = self.supernet.clone().sort_channels(&trained, importance);
         }
-    }
-
-    /// The widths trained before a stage: all its own but, where there are several, the narrowest.
-    fn progress_space(&self, stage: &ShrinkStage) -> ofa_model::SearchSpace {
-        let mut trained = stage.space.clone();
-        for stage in &mut trained.stages {
-            let opened = usize::from(stage.expand_ratios.len() > 1);
-            stage.expand_ratios.drain(..opened);
-        }
-        trained
+        self.average = run.recipe.average_decay.map(|_| self.supernet.valid());
     }
 
     /// One step of the optimizer.
-    pub(crate) fn update(&mut self, gradients: GradientsParams, learning_rate: f64) {
+    pub(crate) fn update(&mut self, gradients: GradientsParams, learning_rate: f64, recipe: &Recipe) {
+        let gradients = match recipe.clip_norm {
+            Some(most) => gradients::clipped(gradients, &self.supernet, most),
+            None => gradients,
+        };
         self.supernet = self.optimizer.step(learning_rate, self.supernet.clone(), gradients);
+        if let Some((average, decay)) = self.average.take().zip(recipe.average_decay) {
+            self.average = Some(average::moved(average, &self.supernet, decay));
+        }
+    }
+
+    /// What is measured: the moving average of the weights if there is one, else the weights; on the plain device.
+    pub(crate) fn measured(&self) -> Supernet {
+        self.average.clone().unwrap_or_else(|| self.supernet.valid())
+    }
+
+    /// What is measured becomes what is trained on, and the teacher if the stage says so.
+    pub(crate) fn leave(&mut self, stage: &ShrinkStage) {
+        let measured = self.measured();
+        if self.average.take().is_some() {
+            self.supernet = measured.clone().train();
+        }
+        if stage.becomes_teacher {
+            self.teacher = Some(Teacher::new(measured));
+        }
+        self.position = Position { stage: self.position.stage + 1, epoch: 0, step: 0 };
+        self.progress.totals = EpochTotals::default();
     }
 
     /// Writes a checkpoint of this state, if checkpoints are wanted.
     pub(crate) fn save(&mut self, run: &ShrinkRun) -> Result<(), TrainError> {
         let Some(dir) = run.checkpoints else { return Ok(()) };
         let saved =
-            Saved { schedule_sha256: schedule_digest(run), position: self.position, progress: self.progress.clone() };
+            Saved { training_sha256: training_digest(run), position: self.position, progress: self.progress.clone() };
         let optimizer = self.optimizer.into_bytes().map_err(record_error(OPTIMIZER))?;
         let mut files = Files::from([
             (WEIGHTS, weights(&self.supernet, WEIGHTS)?),
@@ -136,11 +162,42 @@ impl ShrinkState {
             (STATE, serde_json::to_vec_pretty(&saved).expect("the state is plain data")),
         ]);
         if let Some(teacher) = &self.teacher {
-            files.insert(TEACHER, weights(teacher, TEACHER)?);
+            files.insert(TEACHER, weights(&teacher.supernet, TEACHER)?);
+        }
+        if let Some(average) = &self.average {
+            files.insert(AVERAGE, weights(average, AVERAGE)?);
         }
         let Position { stage, epoch, step } = self.position;
-        self.last_checkpoint = Some(dir.save(&format!("stage{stage:02}-epoch{epoch:04}-step{step:06}"), &files)?);
+        let path = dir.save(&format!("stage{stage:02}-epoch{epoch:04}-step{step:06}"), &files)?;
+        if std::mem::take(&mut self.is_best) {
+            dir.save(CheckpointDir::BEST, &files)?;
+        }
+        self.last_checkpoint = Some(path);
         Ok(())
+    }
+
+    /// Notes what the watched archs reached; the next checkpoint is kept as the best if no earlier one reached more.
+    pub(crate) fn watched(&mut self, records: Vec<WatchedRecord>) {
+        if records.is_empty() {
+            return;
+        }
+        let mean = records.iter().map(|record| record.top1).sum::<f64>() / records.len() as f64;
+        self.is_best = self.progress.best.is_none_or(|best| mean > best);
+        self.progress.best = Some(self.progress.best.map_or(mean, |best| best.max(mean)));
+        self.progress.watched.extend(records);
+    }
+
+    /// Closes the records of an epoch.
+    pub(crate) fn finish_epoch(&mut self, stage: &ShrinkStage) {
+        let epoch = self.position.epoch + 1;
+        let totals = std::mem::take(&mut self.progress.totals);
+        self.progress.epochs.push(totals.record(&stage.name, epoch));
+        self.position = Position { epoch, step: 0, ..self.position };
+    }
+
+    pub(crate) fn interrupted(&self, stage: &ShrinkStage) -> TrainError {
+        let Position { epoch, step, .. } = self.position;
+        TrainError::Interrupted { stage: stage.name.clone(), epoch: epoch + 1, step }
     }
 
     pub(crate) fn non_finite_loss(
@@ -164,7 +221,7 @@ impl ShrinkState {
     pub(crate) fn into_outcome(self) -> ShrinkOutcome {
         ShrinkOutcome {
             supernet: self.supernet,
-            teacher: self.teacher,
+            teacher: self.teacher.map(|teacher| teacher.supernet),
             epochs: self.progress.epochs,
             watched: self.progress.watched,
         }
@@ -176,8 +233,19 @@ fn weights(supernet: &Supernet, what: &'static str) -> Result<Vec<u8>, TrainErro
     Ok(bytes.to_vec())
 }
 
-fn schedule_digest(run: &ShrinkRun) -> String {
-    digest(&serde_json::to_vec(run.schedule).expect("a schedule is plain data"))
+/// The widths trained before a stage of narrowing ones: all its own but, where there are several, the narrowest.
+fn trained_before(opened: &SearchSpace) -> SearchSpace {
+    let mut trained = opened.clone();
+    for stage in &mut trained.stages {
+        let narrowest = usize::from(stage.expand_ratios.len() > 1);
+        stage.expand_ratios.drain(..narrowest);
+    }
+    trained
+}
+
+/// Identifies what a checkpoint must not be gone on without: schedule and recipe.
+fn training_digest(run: &ShrinkRun) -> String {
+    digest(&serde_json::to_vec(&(run.schedule, run.recipe)).expect("a schedule is plain data"))
 }
 
 fn record_error<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> TrainError {

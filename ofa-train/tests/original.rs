@@ -8,7 +8,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use ofa_data::ImageBatch;
 use ofa_model::{Arch, OriginalArch, SearchSpace, Supernet, SupernetConfig};
-use ofa_train::{Recipe, StepOutput, StepTargets, shrink_step};
+use ofa_train::{Recipe, SoftTargets, StepOutput, StepRules, Teaching, shrink_step, teacher_logits};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -133,11 +133,13 @@ fn steps_are_those_of_the_original(kind: &str, space: SearchSpace, teacher: Sear
             formula::images(&format!("train.{s}"), golden.images, golden.resolution),
             Tensor::from_ints(step.labels.as_slice(), &device),
         );
-        let targets = StepTargets {
+        let soft = SoftTargets { weight: golden.distillation_weight, ..SoftTargets::default() };
+        let rules = StepRules {
             label_smoothing: recipe.label_smoothing,
-            teacher: Some((&teacher, golden.distillation_weight)),
+            teaching: Teaching::Logits(teacher_logits(&teacher, batch.images.clone()), soft),
+            ..StepRules::default()
         };
-        let output = shrink_step(&supernet, &batch, &archs, &targets);
+        let output = shrink_step(&supernet, &batch, &archs, &rules);
         let numbers = &output.numbers;
         for (name, found, expected) in [
             ("labels", numbers.label_loss, &step.label_losses),

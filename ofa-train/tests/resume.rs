@@ -1,83 +1,11 @@
 //! A training that is interrupted and resumed ends with the weights of one that is not, bit for bit.
 
-use burn::module::{Module, ModuleVisitor, Param};
+mod common;
+
 use burn::tensor::{Device, Tensor};
-use ofa_data::{AugmentConfig, FashionMnist, Loader, LoaderConfig, Splits, View};
-use ofa_model::{Arch, SearchSpace, Supernet, SupernetConfig};
+use common::{Bench, SEED, bits};
+use ofa_model::SupernetConfig;
 use ofa_train::*;
-use std::path::Path;
-
-const SEED: u64 = 3;
-
-struct Bench {
-    space: SearchSpace,
-    splits: Splits,
-    loader: Loader,
-    schedule: ShrinkSchedule,
-    watched: Vec<Arch>,
-}
-
-impl Bench {
-    /// Two steps an epoch, two epochs in the first stage and one in each of the others, on small images.
-    fn new() -> Self {
-        let mut space = SearchSpace::small_mobilenet_v3(1, 10);
-        space.resolutions = vec![8, 12];
-        let splits = FashionMnist::embedded(SEED).unwrap();
-        let view = View::Train(AugmentConfig::small_images());
-        let config = LoaderConfig { batch_size: 16, seed: SEED, view, drop_last: true, prefetch: 2 };
-        let loader = Loader::new(splits.train.subset(32, SEED), config, splits.normalisation()).unwrap();
-        let phase =
-            |epochs, subnets_per_step| Phase { epochs, learning_rate: 0.05, warmup_epochs: 0.5, subnets_per_step };
-        let recipe = ShrinkRecipe {
-            full: phase(2, 1),
-            kernel: phase(1, 1),
-            depth_first: phase(1, 2),
-            depth_last: phase(1, 2),
-            expand_first: phase(1, 3),
-            expand_last: phase(1, 3),
-            distillation_weight: 1.0,
-        };
-        let schedule = ShrinkSchedule::progressive_shrinking(&space, &recipe);
-        let watched = vec![space.smallest(), space.largest()];
-        Self { space, splits, loader, schedule, watched }
-    }
-
-    fn train(
-        &self,
-        checkpoints: Option<&Path>,
-        observer: &mut dyn ShrinkObserver,
-    ) -> Result<ShrinkOutcome, TrainError> {
-        let device = Device::flex();
-        let checkpoints = checkpoints.map(|root| CheckpointDir::new(root, 2));
-        let run = ShrinkRun {
-            schedule: &self.schedule,
-            recipe: &Recipe::default(),
-            sampler: &UniformSampler { seed: SEED },
-            loader: &self.loader,
-            seed: SEED,
-            watched: &self.watched,
-            checkpoints: checkpoints.as_ref(),
-            device: &device,
-        };
-        let images = self.splits.validation.subset(40, SEED);
-        let mut evaluator = Evaluator::new(images.clone(), images, 20, &self.splits.normalisation(), &device);
-        let config = SupernetConfig::new(self.space.clone()).unwrap().with_seed(SEED);
-        shrink(config.init(&device.clone().autodiff()), &run, &mut evaluator, observer)
-    }
-}
-
-fn bits(supernet: &Supernet) -> Vec<u32> {
-    struct Collect(Vec<u32>);
-    impl ModuleVisitor for Collect {
-        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
-            let data = parameter.val().into_data();
-            self.0.extend(data.iter::<f32>().map(f32::to_bits));
-        }
-    }
-    let mut collect = Collect(Vec::new());
-    supernet.visit(&mut collect);
-    collect.0
-}
 
 /// Stops after a number of steps, counted over all epochs.
 struct StopAfter {
@@ -128,6 +56,93 @@ fn interrupted_in_every_stage_and_resumed() {
     assert_eq!(timeless(&resumed), timeless(&unbroken));
 }
 
+/// Trains with everything that has a state, stopped after every second step.
+#[test]
+fn every_kind_of_schedule_resumes_with_all_that_the_recipe_offers() {
+    for kind in ScheduleKind::ALL {
+        let mut bench = Bench::new();
+        let phase = |subnets_per_step| Phase { epochs: 1, learning_rate: 0.05, warmup_epochs: 0.5, subnets_per_step };
+        let recipe = ShrinkRecipe {
+            reference_batch_size: 16,
+            full: phase(1),
+            kernel: phase(1),
+            depth_first: phase(2),
+            depth_last: phase(2),
+            expand_first: phase(2),
+            expand_last: phase(2),
+            distillation_weight: 1.0,
+        };
+        bench.schedule = kind.schedule(&bench.space, &recipe).scale_to(8);
+        for stage in &mut bench.schedule.stages {
+            if let Distillation::Teacher(teacher) = &mut stage.distillation {
+                teacher.statistics = TeacherStatistics::Calibrated;
+            }
+        }
+        bench.recipe = Recipe {
+            dropout: 0.2,
+            clip_norm: Some(1.0),
+            average_decay: Some(0.5),
+            micro_batch: Some(10),
+            ..Recipe::default()
+        };
+        bench.watch_epochs = Some(1);
+        let unbroken = bench.train(None, &mut ()).unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let resumed = loop {
+            match bench.train(Some(root.path()), &mut StopAfter { steps: 2, damaged: 0 }) {
+                Ok(outcome) => break outcome,
+                Err(TrainError::Interrupted { .. }) => {}
+                Err(error) => panic!("{kind}: {error}"),
+            }
+        };
+        assert_eq!(bits(&resumed.supernet), bits(&unbroken.supernet), "{kind}");
+        assert_eq!(timeless(&resumed), timeless(&unbroken), "{kind}");
+        assert_eq!(unbroken.watched.len(), 2 * bench.schedule.epochs(), "{kind}");
+        assert!(root.path().join("best/weights.bpk").exists(), "{kind}");
+    }
+}
+
+#[test]
+fn what_the_recipe_offers_changes_what_is_learnt() {
+    let mut bench = Bench::new();
+    bench.schedule.stages.truncate(2);
+    let changes = [
+        Recipe::default(),
+        Recipe { dropout: 0.2, ..Recipe::default() },
+        Recipe { clip_norm: Some(0.1), ..Recipe::default() },
+        Recipe { average_decay: Some(0.5), ..Recipe::default() },
+        Recipe { micro_batch: Some(8), ..Recipe::default() },
+    ];
+    let weights: std::collections::HashSet<_> = changes
+        .into_iter()
+        .map(|recipe| {
+            bench.recipe = recipe;
+            bits(&bench.train(None, &mut ()).unwrap().supernet)
+        })
+        .collect();
+    assert_eq!(weights.len(), changes.len());
+}
+
+#[test]
+fn a_sampler_of_ones_own_takes_the_place_of_the_stages() {
+    let mut bench = Bench::new();
+    bench.schedule = ScheduleKind::RandomOnly.schedule(&bench.space, &ShrinkRecipe::iclr2020()).scale_to(4);
+    let own = UniformSampler { seed: SEED };
+    let by_stage = bench.train(None, &mut ()).unwrap();
+    let by_own = bench.train_by(Some(&own), None, &mut ()).unwrap();
+    assert_eq!(bits(&by_stage.supernet), bits(&by_own.supernet), "the same draws in another way");
+    let fixed = FixedSampler { archs: vec![bench.space.smallest()] };
+    let smallest = bench.train_by(Some(&fixed), None, &mut ()).unwrap();
+    let macs = [8, 12].map(|resolution| bench.space.cost(&fixed.archs[0].at_resolution(resolution)).macs);
+    for epoch in &smallest.epochs {
+        assert!(
+            macs.contains(&epoch.least_macs) && macs.contains(&epoch.most_macs),
+            "resolutions alone vary: {epoch:?}"
+        );
+    }
+    assert_ne!(bits(&smallest.supernet), bits(&by_own.supernet));
+}
+
 #[test]
 fn a_torn_checkpoint_is_passed_over_for_the_one_before() {
     let bench = Bench::new();
@@ -152,6 +167,10 @@ fn a_checkpoint_of_another_schedule_is_refused() {
     let root = tempfile::tempdir().unwrap();
     assert!(bench.train(Some(root.path()), &mut StopAfter { steps: 1, damaged: 0 }).is_err());
     bench.schedule.stages[0].learning_rate *= 2.0;
+    let error = bench.train(Some(root.path()), &mut ()).err().unwrap();
+    assert!(matches!(error, TrainError::OtherSchedule { .. }), "{error}");
+    bench.schedule.stages[0].learning_rate /= 2.0;
+    bench.recipe.weight_decay = 0.0;
     let error = bench.train(Some(root.path()), &mut ()).err().unwrap();
     assert!(matches!(error, TrainError::OtherSchedule { .. }), "{error}");
 }

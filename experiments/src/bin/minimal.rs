@@ -31,6 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Train the full network, then shrink. A schedule is data: change it, or write another one.
     let phase = |subnets_per_step| Phase { epochs: 1, learning_rate: 0.05, warmup_epochs: 0.2, subnets_per_step };
     let recipe = ShrinkRecipe {
+        reference_batch_size: 64,
         full: phase(1),
         kernel: phase(1),
         depth_first: phase(2),
@@ -42,10 +43,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let run = ShrinkRun {
         schedule: &ShrinkSchedule::progressive_shrinking(&space, &recipe),
         recipe: &Recipe::default(),
-        sampler: &UniformSampler { seed: 1 },
+        sampler: None,
         loader: &loader,
         seed: 1,
         watched: &[space.smallest(), space.largest()],
+        watch_epochs: None,
         checkpoints: None,
         device: &device,
     };

@@ -19,7 +19,7 @@ use experiments::start::{self, Options};
 use experiments::threads::compute_on_this_thread;
 use experiments::{device, environment, report, tables};
 use ofa_model::SupernetConfig;
-use ofa_train::{CheckpointDir, ShrinkRun, ShrinkSchedule, UniformSampler, shrink};
+use ofa_train::{ShrinkRun, shrink};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -60,23 +60,27 @@ fn train_and_search(config: &ExperimentConfig, images: &Images, dir: &RunDir, st
         dir.root().display()
     ));
 
-    // Train: the full network, then progressive shrinking.
-    let supernet = SupernetConfig::new(space.clone())?.with_seed(config.seed).init(&device.clone().autodiff());
-    let schedule = ShrinkSchedule::progressive_shrinking(space, &config.training.shrink);
+    // Train, by default the full network and then progressive shrinking.
+    let supernet = SupernetConfig::new(space.clone())?
+        .with_seed(config.seed)
+        .with_zero_last_gamma(config.training.recipe.zero_last_gamma)
+        .init(&device.clone().autodiff());
+    let schedule = &config.training.schedule;
     let watched = records::watched_archs(space, config.seed);
-    let checkpoints = CheckpointDir::new(dir.path("checkpoints"), config.training.keep_checkpoints);
+    let checkpoints = config.training.checkpoints(dir.path("checkpoints"));
     let shrink_run = ShrinkRun {
-        schedule: &schedule,
+        schedule,
         recipe: &config.training.recipe,
-        sampler: &UniformSampler { seed: config.seed },
+        sampler: None,
         loader: &images.train_loader(config)?,
         seed: config.seed,
         watched: &watched,
+        watch_epochs: config.training.watch_epochs,
         checkpoints: Some(&checkpoints),
         device,
     };
     let mut validation = images.validation(config, device);
-    let mut dashboard = Dashboard::new(&schedule, stop.clone(), records::keeper(dir));
+    let mut dashboard = Dashboard::new(schedule, stop.clone(), records::keeper(dir));
     let trained = phases.time("training", || Ok(shrink(supernet, &shrink_run, &mut validation, &mut dashboard)?))?;
     drop(dashboard);
     phases.at_least("training", trained.epochs.iter().map(|epoch| epoch.seconds).sum());

@@ -5,30 +5,48 @@ use anyhow::{Result, bail};
 use ofa_data::{AugmentConfig, Interpolation, ReadConfig};
 use ofa_model::SearchSpace;
 use ofa_search::{LatencyConfig, MlpConfig};
-use ofa_train::{FineTune, Phase, Recipe, ShrinkRecipe};
+use ofa_train::{FineTune, Phase, Recipe, ScheduleKind, ShrinkRecipe};
 
 impl ExperimentConfig {
     /// Names of the presets.
-    pub const PRESETS: [&'static str; 4] = ["smoke", "default", "thorough", "photographs"];
+    pub const PRESETS: [&'static str; 5] = ["smoke", "default", "thorough", "photographs", "imagenet_iclr2020"];
 
     /// A preset by name: `smoke` (a minute, to see that everything works), `default`, `thorough` (hours), `photographs`
-    /// (MobileNetV3 at 128 to 224 pixels, for `--data` of JPEG images).
+    /// (MobileNetV3 at 128 to 224 pixels, for `--data` of JPEG images), `imagenet_iclr2020` (the paper's own, for a cluster).
+    /// All shrink progressively.
     ///
     /// # Errors
     ///
     /// If there is no preset of this name.
     pub fn preset(name: &str) -> Result<Self> {
-        match name {
-            "smoke" => Ok(smoke()),
-            "default" => Ok(default()),
-            "thorough" => Ok(thorough()),
-            "photographs" => Ok(photographs()),
+        Self::preset_with(name, ScheduleKind::ProgressiveShrinking)
+    }
+
+    /// A preset that trains in another way, by the same recipe.
+    ///
+    /// # Errors
+    ///
+    /// If there is no preset of this name.
+    pub fn preset_with(name: &str, kind: ScheduleKind) -> Result<Self> {
+        let (mut config, recipe) = match name {
+            "smoke" => (smoke(), shrink([1, 1, 1, 1, 1, 1])),
+            "default" => (default(), shrink([5, 1, 1, 1, 1, 5])),
+            "thorough" => (thorough(), shrink([40, 15, 4, 15, 4, 40])),
+            "photographs" => {
+                let recipe = ShrinkRecipe { reference_batch_size: 32, ..shrink([16, 2, 1, 2, 1, 8]) };
+                (photographs(), recipe)
+            }
+            "imagenet_iclr2020" => (imagenet_iclr2020(), ShrinkRecipe::iclr2020()),
             _ => bail!("there is no preset `{name}`; choose one of: {}", Self::PRESETS.join(", ")),
-        }
+        };
+        config.preset = name.into();
+        config.training.schedule = kind.schedule(&config.space, &recipe);
+        Ok(config)
     }
 }
 
 fn default() -> ExperimentConfig {
+    let space = SearchSpace::small_mobilenet_v3(1, 10);
     ExperimentConfig {
         preset: "default".into(),
         seed: 1,
@@ -47,8 +65,10 @@ fn default() -> ExperimentConfig {
         training: TrainingConfig {
             batch_size: 64,
             keep_checkpoints: 2,
+            checkpoint_steps: None,
+            watch_epochs: None,
             recipe: Recipe::default(),
-            shrink: shrink([5, 1, 1, 1, 1, 5]),
+            schedule: ScheduleKind::ProgressiveShrinking.schedule(&space, &shrink([5, 1, 1, 1, 1, 5])),
         },
         tables: TableConfig {
             archs: 160,
@@ -70,16 +90,14 @@ fn default() -> ExperimentConfig {
             ],
         },
         fine_tune: FineTune { epochs: 0, learning_rate: 0.01, distillation_weight: 1.0 },
-        space: SearchSpace::small_mobilenet_v3(1, 10),
+        space,
     }
 }
 
 fn smoke() -> ExperimentConfig {
     let mut config = default();
-    config.preset = "smoke".into();
     config.data.train_images = Some(2_048);
     config.data.test_images = Some(1_000);
-    config.training.shrink = shrink([1, 1, 1, 1, 1, 1]);
     config.tables.archs = 16;
     config.tables.validation_images = 500;
     config.tables.calibration_images = 250;
@@ -94,8 +112,6 @@ fn smoke() -> ExperimentConfig {
 
 fn thorough() -> ExperimentConfig {
     let mut config = default();
-    config.preset = "thorough".into();
-    config.training.shrink = shrink([40, 15, 4, 15, 4, 40]);
     config.tables.archs = 400;
     config.tables.validation_images = 10_000;
     config.tables.calibration_images = 2_000;
@@ -109,12 +125,10 @@ fn thorough() -> ExperimentConfig {
 /// Half the paper's width, so that a processor is enough; for ImageNet raise the width, the epochs and the tables.
 fn photographs() -> ExperimentConfig {
     let mut config = default();
-    config.preset = "photographs".into();
     config.data.channels = 3;
     config.data.augment = AugmentConfig::photographs();
     config.space = SearchSpace::mobilenet_v3(0.5, 1000);
     config.training.batch_size = 32;
-    config.training.shrink = shrink([16, 2, 1, 2, 1, 8]);
     config.tables.archs = 64;
     config.tables.validation_images = 2_000;
     config.tables.calibration_images = 256;
@@ -123,6 +137,26 @@ fn photographs() -> ExperimentConfig {
     config.tables.latency = LatencyConfig { warmup: 1, min_samples: 5, max_samples: 20, ..config.tables.latency };
     config.search.scenarios[3] =
         Scenario { name: "macs-40M".into(), latency_ms: None, latency_share: None, macs: Some(40_000_000) };
+    config
+}
+
+/// The paper's training of MobileNetV3 on ImageNet (appendix B and the authors' code): 32 ranks of 64 images; its tables are
+/// those of the preprint, 16,000 subnets on 10,000 held-out training images.
+fn imagenet_iclr2020() -> ExperimentConfig {
+    let mut config = photographs();
+    config.space = SearchSpace::mobilenet_v3(1.0, 1000);
+    config.training.batch_size = 32 * 64;
+    config.training.checkpoint_steps = Some(500);
+    config.training.watch_epochs = Some(5);
+    config.training.recipe.dropout = 0.1;
+    config.tables.archs = 16_000;
+    config.tables.validation_images = 10_000;
+    config.tables.calibration_images = 2_000;
+    config.tables.batch_size = 100;
+    config.tables.latency_networks = 200;
+    config.tables.latency = LatencyConfig::default();
+    config.search.scenarios[3] =
+        Scenario { name: "macs-230M".into(), latency_ms: None, latency_share: None, macs: Some(230_000_000) };
     config
 }
 
@@ -140,6 +174,7 @@ fn shrink(epochs: [usize; 6]) -> ShrinkRecipe {
         subnets_per_step,
     };
     ShrinkRecipe {
+        reference_batch_size: 64,
         full: phase(full, 0.1, 1),
         kernel: phase(kernel, 0.05, 1),
         depth_first: phase(depth_first, 0.04, 2),

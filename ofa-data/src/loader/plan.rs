@@ -48,6 +48,11 @@ impl Plan {
         if self.config.drop_last || rest <= rank * size { of_all } else { of_all + 1 }
     }
 
+    /// Images of one batch of every rank.
+    pub(crate) fn images_per_round(&self) -> usize {
+        self.config.batch_size * self.shard.ranks
+    }
+
     /// Positions in the set, in the order in which `epoch` shows them.
     pub(crate) fn order(&self, epoch: u64) -> Vec<u32> {
         let mut order: Vec<u32> = (0..self.set.len() as u32).collect();

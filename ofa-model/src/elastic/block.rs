@@ -2,7 +2,7 @@
 
 use super::{Bottleneck, ConvBlock, ConvNorm, ElasticMbConv, MaxPool, MbConv, Statistics};
 use crate::{UnitLayers, init::Initializer};
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 /// The layers of one unit that maps images to images.
@@ -89,5 +89,18 @@ impl ElasticBlock {
             (Self::Bottleneck(block), UnitLayers::Bottleneck(shape)) => Block::Bottleneck(block.at(shape)),
             _ => panic!("{layers:?} is not a shape of {self:?}"),
         }
+    }
+
+    /// The block with the scale of its last batch norm at 0, if its largest form `layers` adds its input.
+    pub(crate) fn zeroed_last_gamma(mut self, layers: &UnitLayers) -> Self {
+        let last = match (&mut self, layers) {
+            (Self::Conv(block), UnitLayers::Conv(shape)) if shape.residual => &mut block.conv,
+            (Self::MbConv(block), UnitLayers::MbConv(shape)) if shape.residual => &mut block.project,
+            (Self::Bottleneck(block), _) => &mut block.expand,
+            _ => return self,
+        };
+        let gamma = last.norm.gamma.val();
+        last.norm.gamma = Param::from_tensor(Tensor::zeros(gamma.dims(), &gamma.device()));
+        self
     }
 }

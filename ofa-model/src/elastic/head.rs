@@ -40,6 +40,11 @@ impl Head {
 
     /// `[batch, in, height, width]` to logits `[batch, classes]`.
     pub fn forward(&self, input: Tensor<4>, statistics: &mut Statistics) -> Tensor<2> {
+        self.classify(self.features(input, statistics))
+    }
+
+    /// `[batch, in, height, width]` to features `[batch, features]`, which the classifier reads.
+    pub fn features(&self, input: Tensor<4>, statistics: &mut Statistics) -> Tensor<2> {
         let expanded = match &self.expand {
             Some(expand) => expand.forward(input, statistics),
             None => input,
@@ -48,6 +53,11 @@ impl Head {
         if let Some(weight) = &self.mix_weight {
             features = self.activation.apply(features.matmul(weight.val().transpose()));
         }
+        features
+    }
+
+    /// Features `[batch, features]` to logits `[batch, classes]`.
+    pub fn classify(&self, features: Tensor<2>) -> Tensor<2> {
         features.matmul(self.classifier_weight.val().transpose()) + self.classifier_bias.val().unsqueeze()
     }
 

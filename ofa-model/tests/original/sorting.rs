@@ -1,7 +1,7 @@
 //! Channels in the order of their importance.
 
 use crate::{formula, golden::*};
-use ofa_model::{Arch, Statistics, Supernet};
+use ofa_model::{Arch, Importance, Statistics, Supernet};
 
 #[test]
 fn sorted_channels_compute_what_the_original_does() {
@@ -23,7 +23,7 @@ fn sorts(kind: &str, supernet: &Supernet, GoldenSort { stage, arch }: &GoldenSor
         // The original knows the middle channels at full width only.
         stage_space.widths.drain(..stage_space.widths.len() - 1);
     }
-    let sorted = supernet.clone().sort_channels(&trained);
+    let sorted = supernet.clone().sort_channels(&trained, Importance::L1);
     for (when, supernet) in [("before", supernet), ("after", &sorted)] {
         for (name, arch) in arch {
             // Its narrow stages cut through channels whose importance the original rounds until they tie.

@@ -118,6 +118,9 @@ mod tests {
             teacher_loss: 0.0,
             train_top1: 0.5,
             images: 100,
+            mean_macs: 2e6,
+            least_macs: 1_000_000,
+            most_macs: 3_000_000,
             seconds: 1.0,
         };
         names.enumerate().map(record).collect()

@@ -1,0 +1,52 @@
+//! Prints what a run would train, and how long that would take on this device, before it begins.
+//!
+//! Command:  `cargo run --release --bin plan -- --preset thorough` (`--schedule sandwich --subnet-epochs 60`: another way)
+//! Result:   a line a stage: open choices, epochs, learning rate at the batch size, subnets a step; seconds a step and peak
+//!           memory from some real steps; hours in all
+//! Time:     some steps of every stage (`--steps 0`: none)
+
+use anyhow::{Result, ensure};
+use clap::Parser;
+use experiments::dashboard::say;
+use experiments::images::Images;
+use experiments::threads::compute_on_this_thread;
+use experiments::{device, plan, start};
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Prints what a run would train, and how long that would take on this device.
+#[derive(Parser)]
+struct Options {
+    #[command(flatten)]
+    run: start::Options,
+    /// Processes that share a step, each with its part of the images
+    #[arg(long, default_value_t = 1)]
+    ranks: usize,
+    /// Steps measured in every stage, after one to warm up; 0 measures none
+    #[arg(long, default_value_t = 8)]
+    steps: usize,
+}
+
+fn main() -> ExitCode {
+    start::exit_code(compute_on_this_thread().and_then(|()| run(&Options::parse())))
+}
+
+fn run(options: &Options) -> Result<()> {
+    let config = start::configure(&options.run)?;
+    let batch_size = config.training.batch_size;
+    ensure!(
+        options.ranks > 0 && batch_size.is_multiple_of(options.ranks),
+        "{batch_size} images a step cannot be shared out among {} ranks",
+        options.ranks
+    );
+    let images = Images::load(&config)?;
+    let device = &device::by_name(&config.device)?;
+    let costs = match options.steps {
+        0 => None,
+        steps => Some(plan::measure(&config, &images, device, steps, options.ranks)?),
+    };
+    say(&plan::table(&config, images.splits.train.len(), costs.as_deref()));
+    Ok(())
+}

@@ -1,0 +1,198 @@
+//! What a schedule will do, and what it will cost on this device, before it runs.
+
+use crate::config::ExperimentConfig;
+use crate::environment;
+use crate::images::Images;
+use anyhow::{Result, ensure};
+use burn::tensor::Device;
+use ofa_data::{Loader, LoaderConfig, View};
+use ofa_model::{SearchSpace, SupernetConfig};
+use ofa_train::{Distillation, ShrinkObserver, ShrinkRun, ShrinkSchedule, ShrinkStage, StepNumbers, shrink};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::time::Instant;
+
+/// Time and memory of the steps of one stage.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StageCost {
+    /// Mean wall time of a step, the first one left out.
+    pub seconds_per_step: f64,
+    /// Largest memory of the process until the end of the stage, where the system tells.
+    pub peak_mib: Option<f64>,
+}
+
+/// Trains some steps of every stage, with the real learner on the real images, and measures them.
+///
+/// A step has the images of one rank of `ranks`; reducing gradients between them is not in it.
+///
+/// # Errors
+///
+/// Those of training, or if there are too few images.
+pub fn measure(
+    config: &ExperimentConfig,
+    images: &Images,
+    device: &Device,
+    steps: usize,
+    ranks: usize,
+) -> Result<Vec<StageCost>> {
+    let batch_size = config.training.batch_size / ranks;
+    let wanted = (steps + 1) * batch_size;
+    let train = &images.splits.train;
+    ensure!(train.len() >= wanted, "{wanted} training images are needed to measure, there are {}", train.len());
+    let view = View::Train(config.data.augment.clone());
+    let loader = LoaderConfig { batch_size, seed: config.seed, view, drop_last: true, prefetch: 2 };
+    let loader = Loader::new(train.subset(wanted, config.seed), loader, images.splits.normalisation())?;
+    let mut schedule = config.training.schedule.clone();
+    for stage in &mut schedule.stages {
+        (stage.epochs, stage.warmup_epochs) = (1, 0.0);
+    }
+    let supernet = SupernetConfig::new(config.space.clone())?.with_seed(config.seed);
+    let run = ShrinkRun {
+        schedule: &schedule,
+        recipe: &config.training.recipe,
+        sampler: None,
+        loader: &loader,
+        seed: config.seed,
+        watched: &[],
+        watch_epochs: None,
+        checkpoints: None,
+        device,
+    };
+    let mut watch = StopWatch::default();
+    let mut evaluator = images.validation(config, device);
+    shrink(supernet.init(&device.clone().autodiff()), &run, &mut evaluator, &mut watch)?;
+    Ok(watch.stages)
+}
+
+/// Measures steps as they pass.
+#[derive(Default)]
+struct StopWatch {
+    stages: Vec<StageCost>,
+    first_done: Option<Instant>,
+}
+
+impl ShrinkObserver for StopWatch {
+    fn epoch_started(&mut self, _: &ShrinkStage, _: usize, _: usize) {
+        self.first_done = None;
+        self.stages.push(StageCost::default());
+    }
+
+    fn step_done(&mut self, step: usize, _: &StepNumbers, _: f64) {
+        let first = *self.first_done.get_or_insert_with(Instant::now);
+        let Some(cost) = self.stages.last_mut() else { return };
+        cost.seconds_per_step = first.elapsed().as_secs_f64() / (step - 1).max(1) as f64;
+        cost.peak_mib = environment::peak_memory_mib();
+    }
+}
+
+/// A schedule as a table, a line a stage; with `costs` also how long it will take.
+pub fn table(config: &ExperimentConfig, train_images: usize, costs: Option<&[StageCost]>) -> String {
+    let schedule = &config.training.schedule;
+    let steps = train_images / config.training.batch_size;
+    let scale = config.training.batch_size as f64 / schedule.reference_batch_size as f64;
+    let mut text = format!(
+        "schedule `{}`: {} epochs of {steps} steps of {} images, {} subnet-epochs\n\n{:<11} {:<42} {:>10} {:<10} {:<12} {:>6} {:>7} {:>9} {:>7} {:>7}",
+        schedule.name,
+        schedule.epochs(),
+        config.training.batch_size,
+        schedule.subnet_epochs(),
+        "stage",
+        "open choices",
+        "networks",
+        "sampler",
+        "learns from",
+        "epochs",
+        "warm-up",
+        "rate",
+        "subnets",
+        "sn-ep",
+    );
+    text.push_str(if costs.is_some() { "  s/step  hours  peak MiB\n" } else { "\n" });
+    for (i, stage) in schedule.stages.iter().enumerate() {
+        text.push_str(&stage_line(stage, &config.space, scale));
+        if let Some(StageCost { seconds_per_step, peak_mib }) = costs.and_then(|costs| costs.get(i)) {
+            let hours = seconds_per_step * (steps * stage.epochs) as f64 / 3600.0;
+            let peak = peak_mib.map_or("?".into(), |mib| format!("{mib:.0}"));
+            write!(text, " {seconds_per_step:>7.3} {hours:>6.2} {peak:>9}").expect("a string takes all text");
+        }
+        text.push('\n');
+    }
+    if let Some(costs) = costs {
+        writeln!(text, "\ntraining: about {:.2} hours", total_hours(schedule, steps, costs)).expect("likewise");
+    }
+    text
+}
+
+fn total_hours(schedule: &ShrinkSchedule, steps: usize, costs: &[StageCost]) -> f64 {
+    let stages = schedule.stages.iter().zip(costs);
+    stages.map(|(stage, cost)| cost.seconds_per_step * (steps * stage.epochs) as f64 / 3600.0).sum()
+}
+
+fn stage_line(stage: &ShrinkStage, whole: &SearchSpace, scale: f64) -> String {
+    let open = stage.opened.of(whole);
+    let networks = open.len().to_string();
+    let networks = if networks.len() > 7 {
+        format!("{}.{}e{}", &networks[..1], &networks[1..2], networks.len() - 1)
+    } else {
+        networks
+    };
+    let teacher = match stage.distillation {
+        Distillation::None => "labels",
+        Distillation::Teacher(_) => "full net",
+        Distillation::InPlace(_) => "first subnet",
+    };
+    let sampler = format!("{:?}", stage.sampler).to_lowercase();
+    let sampler = sampler.split('(').next().unwrap_or_default();
+    format!(
+        "{:<11} {:<42} {networks:>10} {sampler:<10} {teacher:<12} {:>6} {:>7.1} {:>9.4} {:>7} {:>7}",
+        stage.name,
+        choices(&open),
+        stage.epochs,
+        stage.warmup_epochs,
+        scale * stage.learning_rate,
+        stage.subnets_per_step,
+        stage.subnet_epochs(),
+    )
+}
+
+/// The choices of all stages of a network together.
+fn choices(space: &SearchSpace) -> String {
+    let set = |name: &str, values: BTreeSet<String>| {
+        let values: Vec<String> = values.into_iter().collect();
+        format!("{name} {{{}}}", values.join(","))
+    };
+    let stages = || space.stages.iter();
+    let mut kinds = vec![
+        set("K", stages().flat_map(|s| s.kernel_sizes.iter().map(usize::to_string)).collect()),
+        set("D", stages().flat_map(|s| s.depths.iter().map(usize::to_string)).collect()),
+        set("E", stages().flat_map(|s| s.expand_ratios.iter().map(ToString::to_string)).collect()),
+    ];
+    let widths: BTreeSet<String> = stages().flat_map(|s| s.widths.iter().map(ToString::to_string)).collect();
+    if widths.len() > 1 {
+        kinds.push(set("W", widths));
+    }
+    kinds.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_says_what_each_stage_does_and_costs() {
+        let mut config = ExperimentConfig::preset("default").unwrap();
+        config.training.batch_size = 128;
+        let stages = config.training.schedule.stages.len();
+        let cost = StageCost { seconds_per_step: 0.5, peak_mib: Some(310.4) };
+        let text = table(&config, 50_000, Some(&vec![cost; stages]));
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].contains("`progressive_shrinking`: 14 epochs of 390 steps of 128 images, 22 subnet-epochs"));
+        assert_eq!(lines.len(), 3 + stages + 2, "{text}");
+        // Twice the reference batch size: twice the rate.
+        assert!(lines[3].starts_with("full        K {7} D {4} E {6}") && lines[3].contains("0.2000"), "{}", lines[3]);
+        assert!(lines[5].contains("K {3,5,7} D {3,4} E {6}") && lines[5].contains("full net"), "{}", lines[5]);
+        assert!(lines[8].contains("4.0e11") && lines[8].contains(" 0.500   0.27       310"), "{}", lines[8]);
+        assert!(lines[lines.len() - 1].contains("about 0.76 hours"), "{text}");
+        assert!(!table(&config, 50_000, None).contains("hours"));
+    }
+}

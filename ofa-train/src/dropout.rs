@@ -1,0 +1,52 @@
+//! Dropout as a pure function of the step.
+
+use crate::StepKey;
+use crate::random::{Purpose, stream};
+use burn::tensor::{Tensor, TensorData};
+use rand::RngExt;
+
+/// Which features are dropped in a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dropout {
+    /// Probability that a feature is dropped; those that stay are scaled by its complement's inverse.
+    pub probability: f64,
+    /// Seed of the draws.
+    pub seed: u64,
+    /// The step.
+    pub key: StepKey,
+}
+
+impl Dropout {
+    /// Drops features `[batch, features]` of the `pass`-th pass of the step.
+    pub(crate) fn apply(&self, features: Tensor<2>, pass: usize) -> Tensor<2> {
+        if self.probability == 0.0 {
+            return features;
+        }
+        let [batch, width] = features.dims();
+        let mut rng = stream(self.seed, Purpose::Dropout(pass as u32), self.key.stage, self.key.step);
+        let kept = (1.0 / (1.0 - self.probability)) as f32;
+        let mut factor = || if rng.random_bool(self.probability) { 0.0 } else { kept };
+        let mask: Vec<f32> = (0..batch * width).map(|_| factor()).collect();
+        features.clone() * Tensor::from_data(TensorData::new(mask, [batch, width]), &features.device())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    #[test]
+    fn some_are_dropped_and_the_mean_stays() {
+        let ones = Tensor::<2>::ones([50, 200], &Device::flex());
+        let dropout = |step| Dropout { probability: 0.2, seed: 1, key: StepKey { stage: 0, step } };
+        let values = |step, pass| dropout(step).apply(ones.clone(), pass).into_data();
+        let found: Vec<f32> = values(0, 0).try_into_vec().unwrap();
+        let dropped = found.iter().filter(|value| **value == 0.0).count();
+        assert!((1800..2200).contains(&dropped), "{dropped}");
+        assert!(found.iter().all(|value| *value == 0.0 || *value == 1.25));
+        assert_eq!(values(0, 0), values(0, 0));
+        assert_ne!(values(0, 0), values(0, 1));
+        assert_ne!(values(0, 0), values(1, 0));
+    }
+}

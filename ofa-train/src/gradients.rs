@@ -1,0 +1,88 @@
+//! Gradients of a module as one vector.
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::Tensor;
+
+/// Scales gradients of `module` down so that their norm, over all parameters together, is at most `most`.
+pub(crate) fn clipped<M: Module>(gradients: GradientsParams, module: &M, most: f64) -> GradientsParams {
+    let norm = norm(&gradients, module);
+    // A norm that is not finite is left for the check of the loss, which names the step.
+    if norm > most && norm.is_finite() { scaled(gradients, module, most / norm) } else { gradients }
+}
+
+/// Euclidean norm of all gradients together.
+pub(crate) fn norm<M: Module>(gradients: &GradientsParams, module: &M) -> f64 {
+    struct Squares<'a>(&'a GradientsParams, f64);
+    impl ModuleVisitor for Squares<'_> {
+        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+            if let Some(gradient) = self.0.get::<D>(parameter.id) {
+                let squares = (gradient.clone() * gradient).sum();
+                self.1 += f64::from(squares.into_scalar::<f32>());
+            }
+        }
+    }
+    let mut squares = Squares(gradients, 0.0);
+    module.visit(&mut squares);
+    squares.1.sqrt()
+}
+
+/// All gradients times `factor`.
+pub(crate) fn scaled<M: Module>(gradients: GradientsParams, module: &M, factor: f64) -> GradientsParams {
+    struct Scale {
+        from: GradientsParams,
+        to: GradientsParams,
+        factor: f64,
+    }
+    impl ModuleVisitor for Scale {
+        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+            if let Some(gradient) = self.from.remove::<D>(parameter.id) {
+                self.to.register(parameter.id, gradient * self.factor);
+            }
+        }
+    }
+    let mut scale = Scale { from: gradients, to: GradientsParams::new(), factor };
+    module.visit(&mut scale);
+    scale.to
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::module::ParamId;
+    use burn::tensor::Device;
+
+    #[derive(Module, Debug)]
+    struct Pair {
+        first: Param<Tensor<1>>,
+        second: Param<Tensor<2>>,
+        unused: Param<Tensor<1>>,
+    }
+
+    fn pair() -> (Pair, GradientsParams, [ParamId; 3]) {
+        let device = Device::flex().autodiff();
+        let pair = Pair {
+            first: Param::from_tensor(Tensor::from_floats([1.0, 2.0], &device)),
+            second: Param::from_tensor(Tensor::from_floats([[3.0]], &device)),
+            unused: Param::from_tensor(Tensor::from_floats([4.0], &device)),
+        };
+        // Gradients: 3, 0 and 4; norm 5.
+        let loss = pair.first.val().slice([0..1]).sum() * 3.0 + pair.second.val().sum() * 4.0;
+        let gradients = GradientsParams::from_grads(loss.backward(), &pair);
+        let ids = [pair.first.id, pair.second.id, pair.unused.id];
+        (pair, gradients, ids)
+    }
+
+    #[test]
+    fn only_greater_norms_are_scaled() {
+        let (pair, gradients, [first, second, unused]) = pair();
+        assert!((norm(&gradients, &pair) - 5.0).abs() < 1e-6);
+        let same = clipped(gradients, &pair, 5.1);
+        assert_eq!(same.get::<2>(second).unwrap().into_scalar::<f32>(), 4.0);
+        let smaller = clipped(same, &pair, 0.5);
+        assert!((norm(&smaller, &pair) - 0.5).abs() < 1e-6);
+        let values = smaller.get::<1>(first).unwrap().into_data();
+        values.assert_approx_eq::<f32>(&burn::tensor::TensorData::from([0.3f32, 0.0]), Default::default());
+        assert!(smaller.get::<1>(unused).is_none(), "what has no gradient gets none");
+    }
+}

@@ -1,0 +1,20 @@
+//! Uniform over networks.
+
+use super::{ArchSampler, StepKey};
+use crate::random::{Purpose, stream};
+use ofa_model::{Arch, SearchSpace};
+
+/// Every network equally likely: deep networks, of which there are many more, come far more often than by
+/// [`UniformSampler`](super::UniformSampler).
+#[derive(Clone, Copy, Debug)]
+pub struct NetworkSampler {
+    /// Seed of the draws.
+    pub seed: u64,
+}
+
+impl ArchSampler for NetworkSampler {
+    fn sample(&self, space: &SearchSpace, key: StepKey, count: usize) -> Vec<Arch> {
+        let mut rng = stream(self.seed, Purpose::Archs, key.stage, key.step);
+        (0..count).map(|_| space.sample_network(&mut rng)).collect()
+    }
+}

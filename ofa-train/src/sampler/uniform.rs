@@ -1,0 +1,19 @@
+//! Uniform over choices.
+
+use super::{ArchSampler, StepKey};
+use crate::random::{Purpose, stream};
+use ofa_model::{Arch, SearchSpace};
+
+/// Every choice uniform and independent, as in the paper.
+#[derive(Clone, Copy, Debug)]
+pub struct UniformSampler {
+    /// Seed of the draws.
+    pub seed: u64,
+}
+
+impl ArchSampler for UniformSampler {
+    fn sample(&self, space: &SearchSpace, key: StepKey, count: usize) -> Vec<Arch> {
+        let mut rng = stream(self.seed, Purpose::Archs, key.stage, key.step);
+        (0..count).map(|_| space.sample(&mut rng)).collect()
+    }
+}

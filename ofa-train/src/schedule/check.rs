@@ -1,0 +1,114 @@
+//! What makes a schedule impossible.
+
+use super::{ShrinkSchedule, ShrinkStage};
+use crate::{Distillation, TrainError};
+use ofa_model::SearchSpace;
+
+impl ShrinkSchedule {
+    /// Checks the schedule against the space of the supernet it is to train.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::InvalidSchedule`] names the first stage that cannot be trained.
+    pub fn validate(&self, space: &SearchSpace) -> Result<(), TrainError> {
+        self.first_problem(space)
+            .map_or(Ok(()), |problem| Err(TrainError::InvalidSchedule { schedule: self.name.clone(), problem }))
+    }
+
+    fn first_problem(&self, space: &SearchSpace) -> Option<String> {
+        if self.stages.is_empty() {
+            return Some("it has no stages with epochs".into());
+        }
+        if self.reference_batch_size == 0 {
+            return Some("reference_batch_size is 0, it must be positive".into());
+        }
+        let mut has_teacher = false;
+        self.stages.iter().find_map(|stage| {
+            let problem = stage.problem_with_space(space).or_else(|| stage.problem_with_numbers());
+            let problem = problem.or_else(|| stage.problem_with_teacher(has_teacher));
+            has_teacher |= stage.becomes_teacher;
+            problem.map(|problem| format!("stage `{}`: {problem}", stage.name))
+        })
+    }
+}
+
+impl ShrinkStage {
+    fn problem_with_space(&self, whole: &SearchSpace) -> Option<String> {
+        let open = self.opened.of(whole);
+        if let Err(error) = open.validate() {
+            return Some(format!("of the choices it opens, {error}"));
+        }
+        if !open.is_within(whole) {
+            return Some(format!("its space is not within `{}`", whole.name));
+        }
+        self.sampler.problem(&open)
+    }
+
+    fn problem_with_numbers(&self) -> Option<String> {
+        let rate = self.learning_rate;
+        if !(rate > 0.0 && rate.is_finite()) {
+            return Some(format!("learning_rate {rate} must be positive"));
+        }
+        if self.epochs == 0 || self.subnets_per_step == 0 {
+            return Some("epochs and subnets_per_step must be positive".into());
+        }
+        let (warmup, epochs) = (self.warmup_epochs, self.epochs);
+        (!(0.0..=epochs as f64).contains(&warmup))
+            .then(|| format!("warmup_epochs {warmup} is not between 0 and {epochs} epochs"))
+    }
+
+    fn problem_with_teacher(&self, has_teacher: bool) -> Option<String> {
+        match &self.distillation {
+            Distillation::None => None,
+            Distillation::Teacher(_) if !has_teacher => {
+                Some("it distils, but no earlier stage becomes the teacher".into())
+            }
+            Distillation::InPlace(_) if self.subnets_per_step < 2 => Some(
+                "in place, the first subnet of a step teaches the others: subnets_per_step must be at least 2".into(),
+            ),
+            Distillation::Teacher(teacher) => teacher.soft.problem(),
+            Distillation::InPlace(soft) => soft.problem(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ChoiceCounts, Opened, Sampler, ShrinkRecipe, SoftTargets};
+
+    #[test]
+    fn impossible_schedules_are_refused() {
+        let space = SearchSpace::small_mobilenet_v3(1, 10);
+        let good = ShrinkSchedule::progressive_shrinking(&space, &ShrinkRecipe::iclr2020());
+        good.validate(&space).unwrap();
+        type Change = fn(&mut ShrinkSchedule);
+        let soft = |weight| SoftTargets { weight, temperature: 1.0, label_weight: 1.0 };
+        let cases: [(&str, Change); 11] = [
+            ("no stages", |s| s.stages.clear()),
+            ("reference_batch_size is 0", |s| s.reference_batch_size = 0),
+            ("not within", |s| s.stages[1].opened = Opened::Space(Box::new(SearchSpace::mobilenet_v3(1.0, 10)))),
+            ("depths", |s| s.stages[1].opened = Opened::Largest(ChoiceCounts { depths: 0, ..ChoiceCounts::ONE })),
+            ("no archs", |s| s.stages[1].sampler = Sampler::Fixed(vec![])),
+            ("outside", |s| {
+                s.stages[0].sampler = Sampler::Fixed(vec![SearchSpace::small_mobilenet_v3(1, 10).smallest()])
+            }),
+            ("learning_rate NaN", |s| s.stages[0].learning_rate = f64::NAN),
+            ("no earlier stage becomes the teacher", |s| s.stages[0].becomes_teacher = false),
+            ("warmup_epochs 999", |s| s.stages[0].warmup_epochs = 999.0),
+            ("at least 2", |s| s.stages[1].distillation = Distillation::InPlace(SoftTargets::default())),
+            ("temperature 0", |s| {
+                s.stages[2].distillation =
+                    Distillation::InPlace(SoftTargets { temperature: 0.0, ..SoftTargets::default() });
+            }),
+        ];
+        for (expected, change) in cases {
+            let mut broken = good.clone();
+            change(&mut broken);
+            let message = broken.validate(&space).unwrap_err().to_string();
+            assert!(message.contains(expected), "{expected}: {message}");
+        }
+        assert!(soft(-1.0).problem().unwrap().contains("weight -1"));
+        assert_eq!(soft(2.0).problem(), None);
+    }
+}

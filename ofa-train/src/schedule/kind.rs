@@ -1,0 +1,300 @@
+//! [`ScheduleKind`]: the ways of training a supernet that are compared in the field, made from one recipe.
+
+use super::{ChoiceCounts, Opened, Phase, ShrinkRecipe, ShrinkSchedule, ShrinkStage};
+use crate::{Distillation, Sampler, SoftTargets};
+use ofa_model::{Importance, SearchSpace, StageSpace};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// A way of training a supernet.
+///
+/// All are made from the same [`ShrinkRecipe`], so that they differ in what they do and not in how well they were tuned;
+/// those of one stage get about as many subnet-epochs as progressive shrinking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScheduleKind {
+    /// The paper's: the full network, then kernel size, depth and expand ratio open from large to small (section 3.3).
+    ProgressiveShrinking,
+    /// CompOFA (Sahni et al., ICLR 2021): the full network, then depth and expand ratio coupled, in two phases.
+    Compofa,
+    /// BigNAS (Yu et al., ECCV 2020): largest, smallest and random subnets in every step, the largest teaches the others.
+    /// Optimizer and regularisation stay those of the recipe.
+    Sandwich,
+    /// The whole space at once, from the first step, on labels alone: no shrinking.
+    RandomOnly,
+    /// The reverse of shrinking: the smallest network first, then expand ratio, depth and kernel size open from small to
+    /// large, on labels alone.
+    Grow,
+    /// The full network alone: a teacher, or a baseline.
+    FullOnly,
+}
+
+impl ScheduleKind {
+    /// All kinds.
+    pub const ALL: [Self; 6] =
+        [Self::ProgressiveShrinking, Self::Compofa, Self::Sandwich, Self::RandomOnly, Self::Grow, Self::FullOnly];
+
+    /// The schedule of this kind for `space`.
+    pub fn schedule(self, space: &SearchSpace, recipe: &ShrinkRecipe) -> ShrinkSchedule {
+        let stages = match self {
+            Self::ProgressiveShrinking => return ShrinkSchedule::progressive_shrinking(space, recipe),
+            Self::Compofa => compofa(recipe),
+            Self::Sandwich => vec![sandwich(space, recipe)],
+            Self::RandomOnly => vec![random_only(space, recipe)],
+            Self::Grow => grow(space, recipe),
+            Self::FullOnly => vec![full(recipe)],
+        };
+        schedule(self, recipe, stages)
+    }
+}
+
+impl fmt::Display for ScheduleKind {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::ProgressiveShrinking => "progressive_shrinking",
+            Self::Compofa => "compofa",
+            Self::Sandwich => "sandwich",
+            Self::RandomOnly => "random_only",
+            Self::Grow => "grow",
+            Self::FullOnly => "full_only",
+        })
+    }
+}
+
+impl FromStr for ScheduleKind {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|kind| kind.to_string() == name).ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(Self::to_string).collect();
+            format!("there is no kind of schedule `{name}`; choose one of: {}", names.join(", "))
+        })
+    }
+}
+
+impl ShrinkSchedule {
+    /// Progressive shrinking (paper, section 3.3): the full network, then kernel size, then depth, then expand ratio
+    /// open step by step, from large to small, always with elastic resolution. Elastic widths (ResNets) open with the
+    /// expand ratios.
+    pub fn progressive_shrinking(space: &SearchSpace, recipe: &ShrinkRecipe) -> Self {
+        let mut stages = vec![full(recipe)];
+        let distillation = by_full_network(recipe);
+        let opening = opening(space, recipe, Order::Shrink);
+        stages.extend(opening.into_iter().map(|Step { name, counts, phase, narrows }| ShrinkStage {
+            distillation: distillation.clone(),
+            sort_channels: narrows.then_some(Importance::L1),
+            ..stage(name, &phase, Opened::Largest(counts))
+        }));
+        schedule(ScheduleKind::ProgressiveShrinking, recipe, stages)
+    }
+}
+
+fn schedule(kind: ScheduleKind, recipe: &ShrinkRecipe, mut stages: Vec<ShrinkStage>) -> ShrinkSchedule {
+    stages.retain(|stage| stage.epochs > 0);
+    ShrinkSchedule { name: kind.to_string(), reference_batch_size: recipe.reference_batch_size, stages }
+}
+
+fn stage(name: impl Into<String>, phase: &Phase, opened: Opened) -> ShrinkStage {
+    ShrinkStage {
+        name: name.into(),
+        epochs: phase.epochs,
+        learning_rate: phase.learning_rate,
+        warmup_epochs: phase.warmup_epochs,
+        subnets_per_step: phase.subnets_per_step,
+        sort_channels: None,
+        becomes_teacher: false,
+        opened,
+        sampler: Sampler::Uniform,
+        distillation: Distillation::None,
+    }
+}
+
+fn full(recipe: &ShrinkRecipe) -> ShrinkStage {
+    ShrinkStage { becomes_teacher: true, ..stage("full", &recipe.full, Opened::Largest(ChoiceCounts::ONE)) }
+}
+
+fn by_full_network(recipe: &ShrinkRecipe) -> Distillation {
+    match recipe.distillation_weight {
+        0.0 => Distillation::None,
+        weight => Distillation::teacher(weight),
+    }
+}
+
+fn compofa(recipe: &ShrinkRecipe) -> Vec<ShrinkStage> {
+    let compound = |name: &str, phase: &Phase, sort_channels| ShrinkStage {
+        sampler: Sampler::Coupled,
+        distillation: by_full_network(recipe),
+        sort_channels,
+        ..stage(name, phase, Opened::All)
+    };
+    vec![
+        full(recipe),
+        compound("compound 1", &recipe.expand_first, Some(Importance::L1)),
+        compound("compound 2", &recipe.expand_last, None),
+    ]
+}
+
+/// One stage of about as many subnet-epochs as progressive shrinking has, at the learning rate of the full network.
+fn single(name: &str, space: &SearchSpace, recipe: &ShrinkRecipe, subnets_per_step: usize) -> ShrinkStage {
+    let total = ShrinkSchedule::progressive_shrinking(space, recipe).subnet_epochs();
+    let epochs = (total as f64 / subnets_per_step as f64).round().max(1.0);
+    let warmup_epochs = recipe.full.warmup_epochs.min(epochs);
+    let phase = Phase { epochs: epochs as usize, warmup_epochs, subnets_per_step, ..recipe.full };
+    stage(name, &phase, Opened::All)
+}
+
+fn sandwich(space: &SearchSpace, recipe: &ShrinkRecipe) -> ShrinkStage {
+    let soft = SoftTargets { weight: 1.0, temperature: 1.0, label_weight: 0.0 };
+    ShrinkStage {
+        sampler: Sampler::Sandwich,
+        distillation: Distillation::InPlace(soft),
+        // Two random subnets between the largest and the smallest.
+        ..single("sandwich", space, recipe, 4)
+    }
+}
+
+fn random_only(space: &SearchSpace, recipe: &ShrinkRecipe) -> ShrinkStage {
+    single("random", space, recipe, recipe.expand_last.subnets_per_step)
+}
+
+fn grow(space: &SearchSpace, recipe: &ShrinkRecipe) -> Vec<ShrinkStage> {
+    let smallest = stage("smallest", &recipe.full, Opened::Smallest(ChoiceCounts::ONE));
+    let opening = opening(space, recipe, Order::Grow).into_iter();
+    let opening = opening.map(|Step { name, counts, phase, .. }| stage(name, &phase, Opened::Smallest(counts)));
+    std::iter::once(smallest).chain(opening).collect()
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Order {
+    Shrink,
+    Grow,
+}
+
+/// One more choice of one kind.
+struct Step {
+    name: String,
+    counts: ChoiceCounts,
+    phase: Phase,
+    /// Whether narrower blocks become open (or wider ones, when growing).
+    narrows: bool,
+}
+
+/// How the choices open, one kind after another.
+fn opening(space: &SearchSpace, recipe: &ShrinkRecipe, order: Order) -> Vec<Step> {
+    let mut counts = ChoiceCounts::ONE;
+    let mut steps = Vec::new();
+    let mut kinds = [open_kernels, open_depths, open_widths];
+    if order == Order::Grow {
+        kinds.reverse();
+    }
+    kinds.into_iter().for_each(|open| open(space, recipe, &mut counts, &mut steps));
+    steps
+}
+
+fn open_kernels(space: &SearchSpace, recipe: &ShrinkRecipe, counts: &mut ChoiceCounts, steps: &mut Vec<Step>) {
+    counts.kernel_sizes = most(space, |stage| stage.kernel_sizes.len());
+    if counts.kernel_sizes > 1 {
+        steps.push(Step { name: "kernel".into(), counts: *counts, phase: recipe.kernel, narrows: false });
+    }
+}
+
+fn open_depths(space: &SearchSpace, recipe: &ShrinkRecipe, counts: &mut ChoiceCounts, steps: &mut Vec<Step>) {
+    let last = most(space, |stage| stage.depths.len()) - 1;
+    for step in 1..=last {
+        counts.depths = step + 1;
+        let phase = if step == last { recipe.depth_last } else { recipe.depth_first };
+        steps.push(Step { name: format!("depth {step}"), counts: *counts, phase, narrows: false });
+    }
+}
+
+fn open_widths(space: &SearchSpace, recipe: &ShrinkRecipe, counts: &mut ChoiceCounts, steps: &mut Vec<Step>) {
+    let last = most(space, |stage| stage.expand_ratios.len().max(stage.widths.len())) - 1;
+    for step in 1..=last {
+        (counts.expand_ratios, counts.widths) = (step + 1, step + 1);
+        let phase = if step == last { recipe.expand_last } else { recipe.expand_first };
+        steps.push(Step { name: format!("expand {step}"), counts: *counts, phase, narrows: true });
+    }
+}
+
+fn most(space: &SearchSpace, count: impl Fn(&StageSpace) -> usize) -> usize {
+    space.stages.iter().map(count).max().unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn space() -> SearchSpace {
+        SearchSpace::small_mobilenet_v3(1, 10)
+    }
+
+    /// Name, kernel sizes, depths and number of expand ratios of the first stage of the network.
+    fn opened(schedule: &ShrinkSchedule) -> Vec<(String, Vec<usize>, Vec<usize>, usize)> {
+        let first = |stage: &ShrinkStage| {
+            let open = stage.opened.of(&space()).stages.remove(0);
+            (stage.name.clone(), open.kernel_sizes, open.depths, open.expand_ratios.len())
+        };
+        schedule.stages.iter().map(first).collect()
+    }
+
+    #[test]
+    fn progressive_shrinking_opens_one_dimension_after_another() {
+        let schedule = ShrinkSchedule::progressive_shrinking(&space(), &ShrinkRecipe::iclr2020());
+        let row = |name: &str, k: &[usize], d: &[usize], e| (name.to_owned(), k.to_vec(), d.to_vec(), e);
+        let all = [3, 5, 7];
+        let expected = [
+            row("full", &[7], &[4], 1),
+            row("kernel", &all, &[4], 1),
+            row("depth 1", &all, &[3, 4], 1),
+            row("depth 2", &all, &[2, 3, 4], 1),
+            row("expand 1", &all, &[2, 3, 4], 2),
+            row("expand 2", &all, &[2, 3, 4], 3),
+        ];
+        assert_eq!(opened(&schedule), expected);
+        assert_eq!(schedule.stages.last().unwrap().opened.of(&space()), space());
+        assert_eq!((schedule.epochs(), schedule.subnet_epochs(), schedule.epochs_before(2)), (605, 1205, 305));
+        let sorted: Vec<bool> = schedule.stages.iter().map(|stage| stage.sort_channels.is_some()).collect();
+        assert_eq!(sorted, [false, false, false, false, true, true]);
+    }
+
+    #[test]
+    fn growing_is_the_reverse() {
+        let grow = opened(&ScheduleKind::Grow.schedule(&space(), &ShrinkRecipe::iclr2020()));
+        let names: Vec<&str> = grow.iter().map(|row| row.0.as_str()).collect();
+        assert_eq!(names, ["smallest", "expand 1", "expand 2", "depth 1", "depth 2", "kernel"]);
+        assert_eq!((&grow[0].1[..], &grow[0].2[..]), (&[3][..], &[2][..]));
+        assert_eq!((&grow[3].1[..], &grow[3].2[..], grow[3].3), (&[3][..], &[2, 3][..], 3));
+    }
+
+    #[test]
+    fn every_kind_is_sound_for_every_family_and_has_a_name() {
+        for space in [space(), SearchSpace::resnet50d(1000), SearchSpace::mobilenet_v3(1.0, 1000)] {
+            for kind in ScheduleKind::ALL {
+                let schedule = kind.schedule(&space, &ShrinkRecipe::iclr2020());
+                schedule.validate(&space).unwrap();
+                assert_eq!(schedule.name.parse::<ScheduleKind>().unwrap(), kind);
+            }
+        }
+        assert!("shrink".parse::<ScheduleKind>().unwrap_err().contains("compofa"));
+    }
+
+    #[test]
+    fn kinds_of_one_stage_cost_as_much_as_progressive_shrinking() {
+        let recipe = ShrinkRecipe::iclr2020();
+        for kind in [ScheduleKind::RandomOnly, ScheduleKind::Sandwich] {
+            let found = kind.schedule(&space(), &recipe).subnet_epochs();
+            assert!(found.abs_diff(1205) <= 2, "{kind}: {found}");
+        }
+        assert_eq!(ScheduleKind::Compofa.schedule(&space(), &recipe).epochs(), 180 + 25 + 125);
+    }
+
+    #[test]
+    fn widths_of_resnets_open_with_the_expand_ratios() {
+        let space = SearchSpace::resnet50d(10);
+        let schedule = ShrinkSchedule::progressive_shrinking(&space, &ShrinkRecipe::iclr2020());
+        let names: Vec<&str> = schedule.stages.iter().map(|stage| stage.name.as_str()).collect();
+        assert_eq!(names, ["full", "depth 1", "depth 2", "expand 1", "expand 2"]);
+        assert_eq!(schedule.stages[4].opened.of(&space), space);
+    }
+}

@@ -1,0 +1,108 @@
+//! [`Opened`]: how much of a search space a stage trains.
+
+use ofa_model::{SearchSpace, StageSpace};
+use serde::{Deserialize, Serialize};
+
+/// The part of the supernet's space that a stage samples from. Resolutions are always all open.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Opened {
+    /// Everything.
+    #[default]
+    All,
+    /// The largest choices of each kind.
+    Largest(ChoiceCounts),
+    /// The smallest choices of each kind.
+    Smallest(ChoiceCounts),
+    /// A space of one's own, within the supernet's.
+    Space(Box<SearchSpace>),
+}
+
+/// How many choices of each kind are open in every stage of the network; more than there are mean all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChoiceCounts {
+    /// Kernel sizes.
+    pub kernel_sizes: usize,
+    /// Depths.
+    pub depths: usize,
+    /// Expand ratios.
+    pub expand_ratios: usize,
+    /// Widths of the blocks' outputs (ResNets).
+    #[serde(default = "one")]
+    pub widths: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+impl ChoiceCounts {
+    /// One choice of everything: a single network, but for its resolution.
+    pub const ONE: Self = Self { kernel_sizes: 1, depths: 1, expand_ratios: 1, widths: 1 };
+}
+
+impl Opened {
+    /// The open part of `whole`.
+    pub fn of(&self, whole: &SearchSpace) -> SearchSpace {
+        match self {
+            Self::All => whole.clone(),
+            Self::Largest(counts) => narrowed(whole, counts, |all, count| all - count..all),
+            Self::Smallest(counts) => narrowed(whole, counts, |_, count| 0..count),
+            Self::Space(space) => space.as_ref().clone(),
+        }
+    }
+}
+
+/// `whole` with the choices at the indices that `range` gives for (how many there are, how many are open).
+fn narrowed(
+    whole: &SearchSpace,
+    counts: &ChoiceCounts,
+    range: impl Fn(usize, usize) -> std::ops::Range<usize>,
+) -> SearchSpace {
+    fn take<T: Clone>(choices: &[T], count: usize, range: &impl Fn(usize, usize) -> std::ops::Range<usize>) -> Vec<T> {
+        choices[range(choices.len(), count.min(choices.len()))].to_vec()
+    }
+    let stage = |stage: &StageSpace| StageSpace {
+        kernel_sizes: take(&stage.kernel_sizes, counts.kernel_sizes, &range),
+        depths: take(&stage.depths, counts.depths, &range),
+        expand_ratios: take(&stage.expand_ratios, counts.expand_ratios, &range),
+        widths: take(&stage.widths, counts.widths, &range),
+        ..stage.clone()
+    };
+    SearchSpace { stages: whole.stages.iter().map(stage).collect(), ..whole.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn choices_open_from_either_end() {
+        let space = SearchSpace::small_mobilenet_v3(1, 10);
+        let counts = ChoiceCounts { kernel_sizes: 9, depths: 2, ..ChoiceCounts::ONE };
+        let largest = Opened::Largest(counts).of(&space);
+        let smallest = Opened::Smallest(counts).of(&space);
+        assert_eq!((&largest.stages[0].depths[..], &smallest.stages[0].depths[..]), (&[3, 4][..], &[2, 3][..]));
+        assert_eq!(largest.stages[0].kernel_sizes, [3, 5, 7]);
+        assert_eq!(largest.stages[1].expand_ratios, [6.into()]);
+        assert_eq!(smallest.stages[1].expand_ratios, [3.into()]);
+        assert!(largest.is_within(&space) && smallest.is_within(&space));
+        assert_eq!(Opened::All.of(&space), space);
+    }
+
+    #[test]
+    fn as_text() {
+        #[derive(Serialize, Deserialize, PartialEq, Debug)]
+        struct Holder {
+            opened: Opened,
+        }
+        let holder: Holder = serde_json::from_str(r#"{"opened": "all"}"#).unwrap();
+        assert_eq!(holder.opened, Opened::All);
+        let text = r#"{"opened": {"largest": {"kernel_sizes": 3, "depths": 1, "expand_ratios": 1}}}"#;
+        let holder: Holder = serde_json::from_str(text).unwrap();
+        assert_eq!(holder.opened, Opened::Largest(ChoiceCounts { kernel_sizes: 3, ..ChoiceCounts::ONE }));
+        let misspelt = r#"{"opened": {"largest": {"kernels": 3, "depths": 1, "expand_ratios": 1}}}"#;
+        assert!(serde_json::from_str::<Holder>(misspelt).is_err());
+    }
+}

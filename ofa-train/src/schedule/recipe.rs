@@ -1,0 +1,62 @@
+//! [`ShrinkRecipe`]: epochs and learning rates, from which schedules of every kind are made.
+
+use serde::{Deserialize, Serialize};
+
+/// Epochs and learning rate of each phase of progressive shrinking; other kinds of schedule take theirs from it too.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShrinkRecipe {
+    /// Images a step that the learning rates are for.
+    pub reference_batch_size: usize,
+    /// The largest network alone.
+    pub full: Phase,
+    /// Kernel sizes open.
+    pub kernel: Phase,
+    /// Depths open one after another; the last of them is `depth_last`.
+    pub depth_first: Phase,
+    /// All depths open.
+    pub depth_last: Phase,
+    /// Expand ratios open one after another; the last of them is `expand_last`.
+    pub expand_first: Phase,
+    /// All expand ratios open.
+    pub expand_last: Phase,
+    /// Weight of the distillation from the full network in all phases after the first; 0 for none.
+    pub distillation_weight: f64,
+}
+
+/// How long and how fast a phase learns.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Phase {
+    /// Passes over the training images; a phase of 0 epochs is left out.
+    pub epochs: usize,
+    /// Learning rate after warm-up, at the reference batch size.
+    pub learning_rate: f64,
+    /// Epochs of linear warm-up.
+    pub warmup_epochs: f64,
+    /// Subnets whose gradients are summed in every step.
+    pub subnets_per_step: usize,
+}
+
+impl ShrinkRecipe {
+    /// The recipe of the paper for ImageNet (appendix B and the authors' code): 605 epochs, 1,205 subnet-epochs, learning
+    /// rates for 64 images a step (the authors had 32 times as many).
+    pub fn iclr2020() -> Self {
+        let phase = |epochs, warmup_epochs, learning_rate, subnets_per_step| Phase {
+            epochs,
+            learning_rate,
+            warmup_epochs,
+            subnets_per_step,
+        };
+        Self {
+            reference_batch_size: 64,
+            full: phase(180, 0.0, 0.081_25, 1),
+            kernel: phase(125, 5.0, 0.03, 1),
+            depth_first: phase(25, 0.0, 0.002_5, 2),
+            depth_last: phase(125, 5.0, 0.007_5, 2),
+            expand_first: phase(25, 0.0, 0.002_5, 4),
+            expand_last: phase(125, 5.0, 0.007_5, 4),
+            distillation_weight: 1.0,
+        }
+    }
+}

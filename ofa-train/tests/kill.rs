@@ -1,0 +1,77 @@
+//! A training process killed at any moment and started again ends with the weights of one that was not, bit for bit.
+
+mod common;
+
+use common::{Bench, bits};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Set for the process that is killed: its directory.
+const ROOT: &str = "KILLED_TRAINING";
+/// Moments at which it is killed.
+const KILLS: u32 = 24;
+
+/// The training itself, when this test is started as the process to be killed.
+#[test]
+fn the_process_to_be_killed() {
+    let Some(root) = std::env::var_os(ROOT) else { return };
+    let root = Path::new(&root);
+    let outcome = bench().train(Some(&root.join("checkpoints")), &mut ()).unwrap();
+    std::fs::write(root.join("result"), fingerprint(&bits(&outcome.supernet))).unwrap();
+}
+
+/// With a checkpoint after every step, so that most kills fall into the writing of one or near it.
+fn bench() -> Bench {
+    Bench { checkpoint_steps: Some(1), ..Bench::new() }
+}
+
+fn fingerprint(bits: &[u32]) -> String {
+    let mut hasher = DefaultHasher::new();
+    bits.hash(&mut hasher);
+    hasher.finish().to_string()
+}
+
+fn start(root: &Path) -> Child {
+    let arguments = ["the_process_to_be_killed", "--exact", "--test-threads", "1"];
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let command = command.args(arguments).env(ROOT, root).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().unwrap()
+}
+
+#[test]
+fn killed_at_random_moments() {
+    if std::env::var_os(ROOT).is_some() {
+        return;
+    }
+    let expected = fingerprint(&bits(&bench().train(None, &mut ()).unwrap().supernet));
+
+    // How long the process takes undisturbed: moments are drawn from all of it, its start and its end too.
+    let root = tempfile::tempdir().unwrap();
+    let began = Instant::now();
+    assert!(start(root.path()).wait().unwrap().success());
+    let whole = began.elapsed();
+    assert_eq!(std::fs::read_to_string(root.path().join("result")).unwrap(), expected);
+
+    let rng = &mut ChaCha8Rng::seed_from_u64(9);
+    let (mut root, mut kills, mut finished) = (tempfile::tempdir().unwrap(), 0, 0);
+    while kills < KILLS || finished == 0 {
+        let mut child = start(root.path());
+        if kills < KILLS {
+            std::thread::sleep(rng.random_range(Duration::ZERO..whole));
+            child.kill().unwrap();
+            kills += 1;
+        }
+        // A kill may come too late.
+        let succeeded = child.wait().unwrap().success();
+        let result = std::fs::read_to_string(root.path().join("result"));
+        assert!(kills == KILLS || !succeeded || result.is_ok());
+        if let Ok(found) = result {
+            assert_eq!(found, expected, "after {kills} kills");
+            (root, finished) = (tempfile::tempdir().unwrap(), finished + 1);
+        }
+    }
+}
