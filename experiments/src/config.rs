@@ -247,6 +247,22 @@ mod tests {
     }
 
     #[test]
+    fn the_file_of_the_papers_training_is_the_preset() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/imagenet_iclr2020.toml");
+        let preset = ExperimentConfig::preset("imagenet_iclr2020").unwrap();
+        assert_eq!(
+            ExperimentConfig::load(&path).unwrap(),
+            preset,
+            "cargo run --bin plan -- --preset imagenet_iclr2020 --toml"
+        );
+        let schedule = &preset.training.schedule;
+        assert_eq!((schedule.epochs(), schedule.subnet_epochs()), (605, 1205));
+        // 32 ranks of 64 images: the published 2.6.
+        let rate = schedule.learning_rate_at(0, 0, 625, preset.training.batch_size);
+        assert!((rate - 2.6).abs() < 1e-12, "{rate}");
+    }
+
+    #[test]
     fn unknown_presets_and_keys_are_named() {
         let message = ExperimentConfig::preset("fast").unwrap_err().to_string();
         assert!(message.contains("`fast`") && message.contains("smoke"), "{message}");

@@ -81,6 +81,11 @@ pub fn open(options: &Options) -> Result<(ExperimentConfig, RunDir)> {
         return Ok((config, dir));
     }
     let config = configure(options)?;
+    ensure!(
+        config.data.dir.is_some() || config.space.image_channels == 1,
+        "the preset `{}` is for images of your own: name their directory with --data",
+        config.preset
+    );
     device::by_name(&config.device)?;
     let default = || Path::new(RUNS).join(format!("{}-{}", environment::today(), config.preset));
     let root = options.out.clone().unwrap_or_else(default);
@@ -113,11 +118,6 @@ pub fn configure(options: &Options) -> Result<ExperimentConfig> {
     if let Some(seed) = options.seed {
         config.seed = seed;
     }
-    ensure!(
-        config.data.dir.is_some() || config.space.image_channels == 1,
-        "the preset `{}` is for images of your own: name their directory with --data",
-        config.preset
-    );
     config.validate()?;
     Ok(config)
 }

@@ -3,6 +3,7 @@
 //! Command:  `cargo run --release --bin plan -- --preset thorough` (`--schedule sandwich --subnet-epochs 60`: another way)
 //! Result:   a line a stage: open choices, epochs, learning rate at the batch size, subnets a step; seconds a step and peak
 //!           memory from some real steps; hours in all
+//!           (`--toml`: the whole configuration, to be changed and given to --config)
 //! Time:     some steps of every stage (`--steps 0`: none)
 
 use anyhow::{Result, ensure};
@@ -21,6 +22,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 struct Options {
     #[command(flatten)]
     run: start::Options,
+    /// Print the configuration as a file to begin with, and nothing else
+    #[arg(long)]
+    toml: bool,
     /// Processes that share a step, each with its part of the images
     #[arg(long, default_value_t = 1)]
     ranks: usize,
@@ -35,6 +39,10 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<()> {
     let config = start::configure(&options.run)?;
+    if options.toml {
+        say(config.to_toml()?.trim_end());
+        return Ok(());
+    }
     let batch_size = config.training.batch_size;
     ensure!(
         options.ranks > 0 && batch_size.is_multiple_of(options.ranks),

@@ -1,0 +1,140 @@
+//! Question: what does the learner cost beyond the passes of the subnets it trains?
+//!
+//! Command: `cargo run --release --example learner_overhead` (`-- 20` for 20 rounds instead of 10)
+//!
+//! In every round four ways of training two subnets take turns, so that a busy machine slows all of
+//! them: the bare passes (forward and backward), `shrink_step` on the same archs, the same with the
+//! optimizer's step, and `shrink` itself with its loader and its records. Compare within one run.
+
+#![allow(clippy::print_stdout, reason = "printing is what this program is for")]
+
+use anyhow::{Context, Result};
+use burn::module::Module;
+use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::tensor::{Device, Tensor};
+use experiments::threads::compute_on_this_thread;
+use ofa_data::{AugmentConfig, FashionMnist, ImageBatch, Loader, LoaderConfig, Splits, View};
+use ofa_model::{Arch, SearchSpace, Statistics, Supernet, SupernetConfig};
+use ofa_search::median;
+use ofa_train::*;
+use std::time::Instant;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const BATCH: usize = 64;
+/// Steps of each way in a round.
+const STEPS: usize = 4;
+
+fn main() -> Result<()> {
+    compute_on_this_thread()?;
+    let rounds: usize = match std::env::args().nth(1) {
+        Some(rounds) => rounds.parse().context("the argument is a number of rounds")?,
+        None => 10,
+    };
+    let mut bench = Bench::new()?;
+    let mut times: [Vec<f64>; 4] = Default::default();
+    for round in 0..=rounds {
+        let found = [bench.passes()?, bench.steps(false)?, bench.steps(true)?, bench.learner()?];
+        // The first round warms up.
+        if round > 0 {
+            times.iter_mut().zip(found).for_each(|(times, seconds)| times.push(1e3 * seconds / STEPS as f64));
+        }
+    }
+    let ratios = |times: &[f64], base: &[f64]| median(times.iter().zip(base).map(|(a, b)| a / b).collect());
+    println!("{:<28} {:>10} {:>16}", "", "ms a step", "of the passes");
+    for (name, found) in ["passes", "shrink_step", "shrink_step and optimizer", "shrink"].iter().zip(&times) {
+        println!("{name:<28} {:>10.1} {:>16.3}", median(found.clone()), ratios(found, &times[0]));
+    }
+    println!("medians of {rounds} rounds of {STEPS} steps; ratios are medians of the ratios within a round");
+    Ok(())
+}
+
+struct Bench {
+    device: Device,
+    space: SearchSpace,
+    splits: Splits,
+    loader: Loader,
+    supernet: Supernet,
+    optimizer: ModuleOptimizer,
+    schedule: ShrinkSchedule,
+}
+
+impl Bench {
+    fn new() -> Result<Self> {
+        let device = Device::flex();
+        // One resolution, so that all ways do the same work.
+        let space = SearchSpace { resolutions: vec![28], ..SearchSpace::small_mobilenet_v3(1, 10) };
+        let splits = FashionMnist::embedded(1)?;
+        let view = View::Train(AugmentConfig::small_images());
+        let config = LoaderConfig { batch_size: BATCH, seed: 1, view, drop_last: true, prefetch: 4 };
+        let loader = Loader::new(splits.train.subset(STEPS * BATCH, 1), config, splits.normalisation())?;
+        let recipe = ShrinkRecipe::iclr2020();
+        let mut schedule = ScheduleKind::ProgressiveShrinking.schedule(&space, &recipe);
+
+        schedule.stages = vec![schedule.stages.remove(5)];
+        let stage = &mut schedule.stages[0];
+        (stage.epochs, stage.warmup_epochs, stage.subnets_per_step) = (1, 0.0, 2);
+        stage.sort_channels = None;
+        stage.distillation = Distillation::None;
+        let supernet = SupernetConfig::new(space.clone())?.init(&device.clone().autodiff());
+        let optimizer = Recipe::default().optimizer();
+        Ok(Self { device, space, splits, loader, supernet, optimizer, schedule })
+    }
+
+    /// The archs that the learner draws.
+    fn archs(&self, step: usize) -> Vec<Arch> {
+        UniformSampler { seed: 1 }.sample(&self.space, StepKey { stage: 0, step: step as u64 }, 2)
+    }
+
+    fn batches(&self) -> Result<Vec<ImageBatch>> {
+        Ok(self.loader.epoch(0, 0, |_| 28, &self.device).collect::<Result<_, _>>()?)
+    }
+
+    fn passes(&self) -> Result<f64> {
+        let batches = self.batches()?;
+        let start = Instant::now();
+        for (step, batch) in batches.iter().enumerate() {
+            for arch in self.archs(step) {
+                let images = Tensor::from_inner(batch.images.clone());
+                let logits = self.supernet.forward(images, &arch, &mut Statistics::Batch);
+                GradientsParams::from_grads(logits.powi_scalar(2).mean().backward(), &self.supernet);
+            }
+        }
+        Ok(start.elapsed().as_secs_f64())
+    }
+
+    fn steps(&mut self, update: bool) -> Result<f64> {
+        let batches = self.batches()?;
+        let start = Instant::now();
+        for (step, batch) in batches.iter().enumerate() {
+            let rules = StepRules { label_smoothing: 0.1, ..StepRules::default() };
+            let output = shrink_step(&self.supernet, batch, &self.archs(step), &rules);
+            if update {
+                self.supernet = self.optimizer.step(0.01, self.supernet.clone(), output.gradients);
+            }
+        }
+        Ok(start.elapsed().as_secs_f64())
+    }
+
+    fn learner(&self) -> Result<f64> {
+        let calibration = self.splits.train.subset(64, 1);
+        let normalisation = self.splits.normalisation();
+        let mut evaluator = Evaluator::new(calibration.clone(), calibration, 64, &normalisation, &self.device);
+        let run = ShrinkRun {
+            schedule: &self.schedule,
+            recipe: &Recipe::default(),
+            sampler: None,
+            loader: &self.loader,
+            seed: 1,
+            watched: &[],
+            watch_epochs: None,
+            checkpoints: None,
+            device: &self.device,
+        };
+        let supernet = self.supernet.clone();
+        let start = Instant::now();
+        shrink(supernet, &run, &mut evaluator, &mut ())?;
+        Ok(start.elapsed().as_secs_f64())
+    }
+}

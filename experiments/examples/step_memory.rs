@@ -1,0 +1,48 @@
+//! Question: how much memory does a training step take, and does it grow with the number of subnets?
+//!
+//! Command: `cargo run --release --example step_memory -- RESOLUTION BATCH SUBNETS` for MobileNetV3 at width 1, always its
+//!          largest subnet; a process a case, since a system tells the peak of a process only
+//! Expected: the same for one subnet and for four: each subnet's graph is freed before the next one's is made
+
+#![allow(clippy::print_stdout, reason = "printing is what this program is for")]
+
+use anyhow::{Context, Result, bail};
+use burn::tensor::{Device, Distribution, Int, Tensor};
+use experiments::environment::peak_memory_mib;
+use experiments::threads::compute_on_this_thread;
+use ofa_data::ImageBatch;
+use ofa_model::{SearchSpace, SupernetConfig};
+use ofa_train::{Recipe, StepRules, Teaching, shrink_step, teacher_logits};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> Result<()> {
+    compute_on_this_thread()?;
+    let arguments: Vec<usize> = std::env::args()
+        .skip(1)
+        .map(|text| text.parse())
+        .collect::<Result<_, _>>()
+        .context("three numbers are needed")?;
+    let [resolution, batch, subnets] = arguments[..] else {
+        bail!("three numbers are needed: RESOLUTION BATCH SUBNETS")
+    };
+    let device = Device::flex();
+    let space = SearchSpace::mobilenet_v3(1.0, 1000);
+    let mut supernet = SupernetConfig::new(space.clone())?.init(&device.clone().autodiff());
+    let teacher = SupernetConfig::new(space.clone())?.with_seed(1).init(&device);
+    let images = Tensor::random([batch, 3, resolution, resolution], Distribution::Normal(0.0, 1.0), &device);
+    let batch = ImageBatch::new(images.clone(), Tensor::<1, Int>::zeros([batch], &device));
+    let archs = vec![space.largest().at_resolution(resolution); subnets];
+    let mut optimizer = Recipe::default().optimizer();
+    let before = peak_memory_mib();
+    // The second step has the optimizer's momentum.
+    for _ in 0..2 {
+        let teaching = Teaching::Logits(teacher_logits(&teacher, images.clone()), Default::default());
+        let output = shrink_step(&supernet, &batch, &archs, &StepRules { teaching, ..StepRules::default() });
+        supernet = optimizer.step(0.01, supernet, output.gradients);
+    }
+    let text = |mib: Option<f64>| mib.map_or("?".into(), |mib| format!("{mib:.0}"));
+    println!("{resolution} px, {subnets} subnets: peak {} MiB, {} MiB before", text(peak_memory_mib()), text(before));
+    Ok(())
+}
