@@ -11,6 +11,7 @@ mod evaluate;
 mod fine_tune;
 mod progress;
 mod random;
+mod ranks;
 mod recipe;
 mod sampler;
 mod schedule;
@@ -23,6 +24,9 @@ pub use error::TrainError;
 pub use evaluate::Evaluator;
 pub use fine_tune::{FineTune, fine_tune};
 pub use progress::{EpochRecord, WatchedRecord};
+#[cfg(feature = "mpi")]
+pub use ranks::MpiRanks;
+pub use ranks::{OneRank, Ranks, same_on_all, spread};
 pub use recipe::Recipe;
 pub use sampler::{ArchSampler, SandwichSampler, StepKey, UniformSampler};
 pub use schedule::{Phase, ShrinkRecipe, ShrinkSchedule, ShrinkStage};

@@ -3,6 +3,7 @@
 use crate::checkpoint::{CheckpointDir, DamagedCheckpoint};
 use crate::progress::{EpochRecord, EpochTotals, WatchedRecord};
 use crate::random::{Purpose, stream};
+use crate::ranks::{Ranks, spread};
 use crate::state::{Position, ShrinkState};
 use crate::step::{StepNumbers, StepTargets, shrink_step};
 use crate::{ArchSampler, Evaluator, Recipe, ShrinkSchedule, ShrinkStage, StepKey, TrainError};
@@ -21,16 +22,18 @@ pub struct ShrinkRun<'a> {
     pub recipe: &'a Recipe,
     /// Which subnets a step trains.
     pub sampler: &'a dyn ArchSampler,
-    /// Training images.
+    /// Training images; of several ranks, this one's part of every batch ([`Loader::with_shard`]).
     pub loader: &'a Loader,
     /// Seed of the resolutions.
     pub seed: u64,
     /// Archs whose accuracy is measured after every stage.
     pub watched: &'a [Arch],
-    /// Where checkpoints go, if anywhere; training goes on from the newest.
+    /// Where checkpoints go, if anywhere; training goes on from the newest. Rank 0 writes, all ranks read.
     pub checkpoints: Option<&'a CheckpointDir>,
     /// The plain (not autodiff) device that batches live on.
     pub device: &'a Device,
+    /// The processes that train this network together; [`OneRank`](crate::OneRank) alone.
+    pub ranks: &'a dyn Ranks,
 }
 
 /// Told what happens, and asked whether to go on. Every method may be left out.
@@ -75,10 +78,15 @@ pub struct ShrinkOutcome {
 /// With checkpoints, the newest sound one decides where to begin; a run that was killed and started again ends with
 /// the weights of a run that was not.
 ///
+/// Several ranks call this together with the same arguments but for loader, device and observer. They train on the same
+/// archs, so they stay equal, and end with the weights of one process on the whole batches, but for batch norm, which
+/// normalises the part of a batch that a rank has. A run may go on with another number of ranks.
+///
 /// # Errors
 ///
 /// An impossible schedule, unreadable images, a loss that is not finite, files that cannot be written, or
-/// [`TrainError::Interrupted`] after the observer asked to stop and a checkpoint was saved.
+/// [`TrainError::Interrupted`] after the observer asked to stop and a checkpoint was saved. An interruption and a loss
+/// that is not finite are errors on all ranks; after any other the ranks must be [aborted](Ranks::abort).
 pub fn shrink(
     supernet: Supernet,
     run: &ShrinkRun,
@@ -140,7 +148,7 @@ fn train_epoch(
             label_smoothing: run.recipe.label_smoothing,
             teacher: teacher.map(|teacher| (teacher, stage.distillation_weight)),
         };
-        let output = shrink_step(&state.supernet, &batch, &archs, &targets);
+        let output = shrink_step(&state.supernet, &batch, &archs, &targets).over_ranks(&state.supernet, run.ranks);
         if !output.numbers.loss.is_finite() {
             return Err(state.non_finite_loss(&output.numbers, stage, &archs, learning_rate));
         }
@@ -149,7 +157,7 @@ fn train_epoch(
         state.position.step += 1;
         state.progress.totals.seconds = before + started.elapsed().as_secs_f64();
         observer.step_done(state.position.step, &output.numbers, learning_rate);
-        if observer.should_stop() && state.position.step < steps {
+        if run.ranks.any(observer.should_stop()) && state.position.step < steps {
             state.save(run)?;
             return Err(TrainError::Interrupted {
                 stage: stage.name.clone(),
@@ -171,8 +179,8 @@ fn finish_stage(
     evaluator: &mut Evaluator,
 ) -> Result<(), TrainError> {
     let trained = state.supernet.valid();
-    for arch in run.watched {
-        let top1 = evaluator.top1(&trained, arch)?;
+    let accuracies = spread(run.ranks, run.watched.len(), |i| evaluator.top1(&trained, &run.watched[i]))?;
+    for (arch, top1) in run.watched.iter().zip(accuracies) {
         state.progress.watched.push(WatchedRecord { stage: stage.name.clone(), arch: arch.clone(), top1 });
     }
     if stage.becomes_teacher {

@@ -2,6 +2,7 @@
 
 use crate::checkpoint::{DamagedCheckpoint, Files, Found, digest, parse};
 use crate::progress::Progress;
+use crate::ranks::{same_on_all, same_weights};
 use crate::shrink::{ShrinkOutcome, ShrinkRun};
 use crate::step::StepNumbers;
 use crate::{Recipe, ShrinkStage, TrainError};
@@ -60,10 +61,13 @@ impl ShrinkState {
             last_checkpoint: None,
             resumed: None,
         };
-        match run.checkpoints.map(|dir| dir.newest()).transpose()?.flatten() {
-            Some(found) => state.restored(found, run),
-            None => Ok(state),
-        }
+        let state = match run.checkpoints.map(|dir| dir.newest()).transpose()?.flatten() {
+            Some(found) => state.restored(found, run)?,
+            None => state,
+        };
+        // Rank 0 writes no checkpoint before all have read this one.
+        state.check_ranks(run)?;
+        Ok(state)
     }
 
     fn restored(self, found: Found, run: &ShrinkRun) -> Result<Self, TrainError> {
@@ -124,9 +128,23 @@ impl ShrinkState {
         self.supernet = self.optimizer.step(learning_rate, self.supernet.clone(), gradients);
     }
 
-    /// Writes a checkpoint of this state, if checkpoints are wanted.
+    /// Makes sure that all ranks are at the same place with the same weights.
+    fn check_ranks(&self, run: &ShrinkRun) -> Result<(), TrainError> {
+        let place = serde_json::to_vec(&self.position).expect("a position is plain data");
+        same_on_all(run.ranks, "checkpoints", &place)?;
+        same_weights(run.ranks, "weights", &self.supernet)
+    }
+
+    /// Writes a checkpoint of this state, if checkpoints are wanted and this is rank 0.
     pub(crate) fn save(&mut self, run: &ShrinkRun) -> Result<(), TrainError> {
+        self.check_ranks(run)?;
         let Some(dir) = run.checkpoints else { return Ok(()) };
+        let Position { stage, epoch, step } = self.position;
+        let name = format!("stage{stage:02}-epoch{epoch:04}-step{step:06}");
+        if !run.ranks.is_first() {
+            self.last_checkpoint = Some(dir.path(&name));
+            return Ok(());
+        }
         let saved =
             Saved { schedule_sha256: schedule_digest(run), position: self.position, progress: self.progress.clone() };
         let optimizer = self.optimizer.into_bytes().map_err(record_error(OPTIMIZER))?;
@@ -138,8 +156,7 @@ impl ShrinkState {
         if let Some(teacher) = &self.teacher {
             files.insert(TEACHER, weights(teacher, TEACHER)?);
         }
-        let Position { stage, epoch, step } = self.position;
-        self.last_checkpoint = Some(dir.save(&format!("stage{stage:02}-epoch{epoch:04}-step{step:06}"), &files)?);
+        self.last_checkpoint = Some(dir.save(&name, &files)?);
         Ok(())
     }
 

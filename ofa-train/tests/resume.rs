@@ -58,6 +58,7 @@ impl Bench {
             watched: &self.watched,
             checkpoints: checkpoints.as_ref(),
             device: &device,
+            ranks: &OneRank,
         };
         let images = self.splits.validation.subset(40, SEED);
         let mut evaluator = Evaluator::new(images.clone(), images, 20, &self.splits.normalisation(), &device);

@@ -48,6 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         watched: &[space.smallest(), space.largest()],
         checkpoints: None,
         device: &device,
+        ranks: &OneRank,
     };
     let trained = shrink(supernet, &run, &mut evaluator, &mut ())?;
     for record in &trained.watched {

@@ -19,7 +19,7 @@ use experiments::start::{self, Options};
 use experiments::threads::compute_on_this_thread;
 use experiments::{device, environment, report, tables};
 use ofa_model::SupernetConfig;
-use ofa_train::{CheckpointDir, ShrinkRun, ShrinkSchedule, UniformSampler, shrink};
+use ofa_train::{CheckpointDir, OneRank, ShrinkRun, ShrinkSchedule, UniformSampler, shrink};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -69,11 +69,12 @@ fn train_and_search(config: &ExperimentConfig, images: &Images, dir: &RunDir, st
         schedule: &schedule,
         recipe: &config.training.recipe,
         sampler: &UniformSampler { seed: config.seed },
-        loader: &images.train_loader(config)?,
+        loader: &images.train_loader(config, &OneRank)?,
         seed: config.seed,
         watched: &watched,
         checkpoints: Some(&checkpoints),
         device,
+        ranks: &OneRank,
     };
     let mut validation = images.validation(config, device);
     let mut dashboard = Dashboard::new(&schedule, stop.clone(), records::keeper(dir));
