@@ -1,7 +1,7 @@
 //! The images of a run: splits, the training loader, evaluators.
 
 use crate::config::{ExperimentConfig, TableConfig};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use ofa_data::{BrokenImage, FashionMnist, ImageSet, Layout, Loader, LoaderConfig, Splits, View};
 use ofa_train::{Evaluator, Ranks};
@@ -68,20 +68,15 @@ impl Images {
     ///
     /// If the ranks cannot share a batch evenly, the set is smaller than a batch or the augmentation is impossible.
     pub fn train_loader(&self, config: &ExperimentConfig, ranks: &dyn Ranks) -> Result<Loader> {
-        let (batch_size, size) = (config.training.batch_size, ranks.size());
-        ensure!(
-            batch_size.is_multiple_of(size),
-            "training.batch_size is {batch_size}, the images of all ranks together: {size} ranks cannot share it evenly"
-        );
         let loader = LoaderConfig {
-            batch_size: batch_size / size,
+            batch_size: config.training.batch_of_rank(ranks.size())?,
             seed: config.seed,
             view: View::Train(config.data.augment.clone()),
             drop_last: true,
             prefetch: PREFETCH,
         };
         let loader = Loader::new(self.splits.train.clone(), loader, self.splits.normalisation())?;
-        Ok(loader.with_shard(ranks.rank(), size)?.with_memory(config.data.prefetch_mib << 20))
+        Ok(loader.with_shard(ranks.rank(), ranks.size())?.with_memory(config.data.prefetch_mib << 20))
     }
 
     /// The broken images that were met so far and skipped or shown in part.

@@ -8,6 +8,7 @@ pub mod environment;
 pub mod images;
 pub mod model_card;
 pub mod progress;
+pub mod ranks;
 pub mod records;
 pub mod report;
 pub mod run_dir;
@@ -18,3 +19,7 @@ pub mod start;
 pub mod tables;
 pub mod tensor_file;
 pub mod threads;
+
+#[cfg(test)]
+#[path = "../../ofa-train/tests/threads/mod.rs"]
+mod threads_as_ranks;

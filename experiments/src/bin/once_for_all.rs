@@ -41,7 +41,7 @@ fn run(config: &ExperimentConfig, dir: &RunDir, stop: &Arc<AtomicBool>) -> Resul
     records::same_images(dir, &images)?;
     let result = train_and_search(config, &images, dir, stop);
     // Also, and above all, of a run that broken images ended.
-    records::write_broken(dir, &images.broken())?;
+    records::write_broken(dir, records::broken_rows(&images.broken()))?;
     result
 }
 
@@ -85,8 +85,8 @@ fn train_and_search(config: &ExperimentConfig, images: &Images, dir: &RunDir, st
 
     // Measure once: accuracy and latency tables, and a predictor of the first.
     let source = records::source(&supernet, images);
-    let accuracy =
-        phases.time("accuracy table", || tables::accuracy(config, &supernet, &mut validation, source, dir, stop))?;
+    let accuracy = phases
+        .time("accuracy table", || tables::accuracy(config, &supernet, &mut validation, source, dir, stop, &OneRank))?;
     let (latency, latency_fit) = phases.time("latency table", || tables::latency(config, &supernet, device, dir))?;
     let (predictor, accuracy_fit) = phases.time("predictor", || tables::predictor(config, &accuracy, device))?;
 
