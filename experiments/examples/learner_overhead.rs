@@ -9,7 +9,6 @@
 #![allow(clippy::print_stdout, reason = "printing is what this program is for")]
 
 use anyhow::{Context, Result};
-use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 use experiments::threads::compute_on_this_thread;
@@ -131,6 +130,7 @@ impl Bench {
             watch_epochs: None,
             checkpoints: None,
             device: &self.device,
+            ranks: &OneRank,
         };
         let supernet = self.supernet.clone();
         let start = Instant::now();

@@ -2,7 +2,7 @@
 
 mod presets;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use ofa_data::{AugmentConfig, Interpolation, PrepareConfig, ReadConfig};
 use ofa_model::SearchSpace;
 use ofa_search::{LatencyConfig, MlpConfig};
@@ -73,7 +73,7 @@ fn default_prefetch_mib() -> usize {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingConfig {
-    /// Images a step.
+    /// Images a step, of all ranks together.
     pub batch_size: usize,
     /// Newest checkpoints kept, besides the best.
     pub keep_checkpoints: usize,
@@ -87,6 +87,23 @@ pub struct TrainingConfig {
     pub recipe: Recipe,
     /// The stages.
     pub schedule: ShrinkSchedule,
+}
+
+impl TrainingConfig {
+    /// Images a step of one of `ranks` ranks.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot share a batch evenly.
+    pub fn batch_of_rank(&self, ranks: usize) -> Result<usize> {
+        let size = self.batch_size;
+        ensure!(
+            size.is_multiple_of(ranks),
+            "training.batch_size is {size}, of all ranks together, and {ranks} ranks cannot share it evenly: start fewer, or \
+             begin a new run with another size"
+        );
+        Ok(size / ranks)
+    }
 }
 
 /// How the tables are built and the predictor is fitted.

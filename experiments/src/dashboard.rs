@@ -28,11 +28,17 @@ pub type KeepRecords<'a> = Box<dyn FnMut(&[EpochRecord], &[WatchedRecord]) -> Re
 impl<'a> Dashboard<'a> {
     /// A dashboard for `schedule`; training stops after the step in which `stop` becomes true.
     pub fn new(schedule: &ShrinkSchedule, stop: Arc<AtomicBool>, keep: KeepRecords<'a>) -> Self {
-        let interrupter = Interrupter::new();
-        let screen = std::io::stdout().is_terminal().then(|| Screen::open(&interrupter));
+        let mut dashboard = Self::in_lines(schedule, stop, keep);
+        dashboard.screen = std::io::stdout().is_terminal().then(|| Screen::open(&dashboard.interrupter));
+        dashboard
+    }
+
+    /// The same in lines, whatever the output is: `mpirun` gives a process what looks like a terminal.
+    pub fn in_lines(schedule: &ShrinkSchedule, stop: Arc<AtomicBool>, keep: KeepRecords<'a>) -> Self {
         let epochs_before =
             (0..schedule.stages.len()).map(|i| (schedule.stages[i].name.clone(), schedule.epochs_before(i))).collect();
-        Self { screen, epochs_before, total_epochs: schedule.epochs(), interrupter, stop, keep }
+        let interrupter = Interrupter::new();
+        Self { screen: None, epochs_before, total_epochs: schedule.epochs(), interrupter, stop, keep }
     }
 
     /// A line of text, wherever there is room for it.

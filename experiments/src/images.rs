@@ -4,7 +4,7 @@ use crate::config::{ExperimentConfig, TableConfig};
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use ofa_data::{BrokenImage, FashionMnist, ImageSet, Layout, Loader, LoaderConfig, Splits, View};
-use ofa_train::Evaluator;
+use ofa_train::{Evaluator, Ranks};
 
 /// Batches made ahead of their use.
 const PREFETCH: usize = 4;
@@ -62,21 +62,21 @@ impl Images {
         Ok(Self { splits, description })
     }
 
-    /// Augmented training batches.
+    /// Augmented training batches: the n-th part of each for one of n ranks.
     ///
     /// # Errors
     ///
-    /// If the set is smaller than a batch or the augmentation is impossible.
-    pub fn train_loader(&self, config: &ExperimentConfig) -> Result<Loader> {
+    /// If the ranks cannot share a batch evenly, the set is smaller than a batch or the augmentation is impossible.
+    pub fn train_loader(&self, config: &ExperimentConfig, ranks: &dyn Ranks) -> Result<Loader> {
         let loader = LoaderConfig {
-            batch_size: config.training.batch_size,
+            batch_size: config.training.batch_of_rank(ranks.size())?,
             seed: config.seed,
             view: View::Train(config.data.augment.clone()),
             drop_last: true,
             prefetch: PREFETCH,
         };
         let loader = Loader::new(self.splits.train.clone(), loader, self.splits.normalisation())?;
-        Ok(loader.with_memory(config.data.prefetch_mib << 20))
+        Ok(loader.with_shard(ranks.rank(), ranks.size())?.with_memory(config.data.prefetch_mib << 20))
     }
 
     /// The broken images that were met so far and skipped or shown in part.

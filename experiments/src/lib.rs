@@ -9,6 +9,7 @@ pub mod images;
 pub mod model_card;
 pub mod plan;
 pub mod progress;
+pub mod ranks;
 pub mod records;
 pub mod report;
 pub mod run_dir;
@@ -19,3 +20,8 @@ pub mod start;
 pub mod tables;
 pub mod tensor_file;
 pub mod threads;
+pub mod training;
+
+#[cfg(test)]
+#[path = "../../ofa-train/tests/threads/mod.rs"]
+mod threads_as_ranks;

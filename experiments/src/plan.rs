@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use burn::tensor::Device;
 use ofa_data::{Loader, LoaderConfig, View};
 use ofa_model::{SearchSpace, SupernetConfig};
-use ofa_train::{Distillation, ShrinkObserver, ShrinkRun, ShrinkSchedule, ShrinkStage, StepNumbers, shrink};
+use ofa_train::{Distillation, OneRank, ShrinkObserver, ShrinkRun, ShrinkSchedule, ShrinkStage, StepNumbers, shrink};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::Instant;
@@ -35,7 +35,7 @@ pub fn measure(
     steps: usize,
     ranks: usize,
 ) -> Result<Vec<StageCost>> {
-    let batch_size = config.training.batch_size / ranks;
+    let batch_size = config.training.batch_of_rank(ranks)?;
     let wanted = (steps + 1) * batch_size;
     let train = &images.splits.train;
     ensure!(train.len() >= wanted, "{wanted} training images are needed to measure, there are {}", train.len());
@@ -57,6 +57,7 @@ pub fn measure(
         watch_epochs: None,
         checkpoints: None,
         device,
+        ranks: &OneRank,
     };
     let mut watch = StopWatch::default();
     let mut evaluator = images.validation(config, device);

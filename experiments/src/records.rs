@@ -194,18 +194,31 @@ pub fn table_points(
     accuracy.rows().iter().map(point).collect()
 }
 
-/// Adds to `broken_images.csv`, a line (path, problem) for every image that was skipped or shown in part, by this or an
-/// earlier attempt of the run, and says so; nothing if there is none.
+/// A line of `broken_images.csv`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BrokenRow {
+    /// The image.
+    pub path: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// Broken images as lines of `broken_images.csv`.
+pub fn broken_rows(broken: &[BrokenImage]) -> Vec<BrokenRow> {
+    let row = |image: &BrokenImage| BrokenRow {
+        path: image.path.to_string_lossy().into_owned(),
+        problem: image.problem.to_string(),
+    };
+    broken.iter().map(row).collect()
+}
+
+/// Adds to `broken_images.csv`, a line for every image that was skipped or shown in part, by this or an earlier attempt of
+/// the run, and says so; nothing if there is none.
 ///
 /// # Errors
 ///
 /// If the file cannot be read or written.
-pub fn write_broken(dir: &RunDir, broken: &[BrokenImage]) -> Result<()> {
-    #[derive(Serialize, Deserialize)]
-    struct Row {
-        path: String,
-        problem: String,
-    }
+pub fn write_broken(dir: &RunDir, broken: Vec<BrokenRow>) -> Result<()> {
     if broken.is_empty() {
         return Ok(());
     }
@@ -213,13 +226,13 @@ pub fn write_broken(dir: &RunDir, broken: &[BrokenImage]) -> Result<()> {
     let mut rows = BTreeMap::new();
     if path.exists() {
         for row in csv::Reader::from_path(&path)?.into_deserialize() {
-            let Row { path, problem } = row?;
-            rows.insert(path, problem);
+            let row: BrokenRow = row?;
+            rows.insert(row.path.clone(), row);
         }
     }
-    rows.extend(broken.iter().map(|image| (image.path.to_string_lossy().into_owned(), image.problem.to_string())));
+    rows.extend(broken.into_iter().map(|row| (row.path.clone(), row)));
     say(&format!("{} broken images were met, see {}", rows.len(), path.display()));
-    dir.write_csv(BROKEN, rows.into_iter().map(|(path, problem)| Row { path, problem }))
+    dir.write_csv(BROKEN, rows.into_values())
 }
 
 /// Notes in `images.json` which images a new run is of, or finds that a resumed run is of the same.

@@ -8,7 +8,7 @@ use crate::tables::whole_networks;
 use anyhow::Result;
 use burn::tensor::Device;
 use ofa_model::{Arch, SubnetCard, Supernet};
-use ofa_train::{Evaluator, fine_tune};
+use ofa_train::{Evaluator, OneRank, fine_tune};
 
 /// The trained networks and the images of a run.
 pub struct Specialiser<'a> {
@@ -67,7 +67,7 @@ impl Specialiser<'_> {
             measured_ms,
         };
         if config.fine_tune.epochs > 0 {
-            let loader = self.images.train_loader(config)?;
+            let loader = self.images.train_loader(config, &OneRank)?;
             let recipe = &config.training.recipe;
             let tuned = fine_tune(subnet, self.teacher, &config.fine_tune, recipe, &loader, self.device)?;
             subnet = validation.recalibrated(tuned)?;

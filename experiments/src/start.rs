@@ -75,10 +75,7 @@ pub fn open(options: &Options) -> Result<(ExperimentConfig, RunDir)> {
             Some(root) => root.clone(),
             None => RunDir::newest(Path::new(RUNS), &options.preset)?,
         };
-        let (dir, text) = RunDir::open(&root)?;
-        let config =
-            ExperimentConfig::parse(&text).with_context(|| format!("{}", dir.path("config.toml").display()))?;
-        return Ok((config, dir));
+        return reopen(&root);
     }
     let config = configure(options)?;
     ensure!(
@@ -90,6 +87,17 @@ pub fn open(options: &Options) -> Result<(ExperimentConfig, RunDir)> {
     let default = || Path::new(RUNS).join(format!("{}-{}", environment::today(), config.preset));
     let root = options.out.clone().unwrap_or_else(default);
     let dir = RunDir::create(&root, &config.to_toml()?)?;
+    Ok((config, dir))
+}
+
+/// The configuration and the directory of a run that has begun.
+///
+/// # Errors
+///
+/// If there is none in `root`, or its configuration is bad.
+pub fn reopen(root: &Path) -> Result<(ExperimentConfig, RunDir)> {
+    let (dir, text) = RunDir::open(root)?;
+    let config = ExperimentConfig::parse(&text).with_context(|| format!("{}", dir.path("config.toml").display()))?;
     Ok((config, dir))
 }
 
@@ -190,7 +198,8 @@ pub fn exit_code(result: Result<()>) -> ExitCode {
     }
 }
 
-fn is_interruption(error: &anyhow::Error) -> bool {
+/// Whether an error is that someone asked to stop.
+pub fn is_interruption(error: &anyhow::Error) -> bool {
     error
         .chain()
         .any(|cause| cause.is::<Interrupted>() || matches!(cause.downcast_ref(), Some(TrainError::Interrupted { .. })))

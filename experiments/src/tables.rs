@@ -1,5 +1,7 @@
 //! The two tables of a run, the accuracy predictor, and how far both can be trusted.
 
+mod parts;
+
 use crate::config::ExperimentConfig;
 use crate::dashboard::say;
 use crate::report::{Fit, PredictedMeasured};
@@ -11,15 +13,15 @@ use ofa_search::{
     AccuracyHeader, AccuracyTable, LatencyTable, MlpPredictor, Predictor, SearchError, TimedRun, kendall_tau, rmse,
     time_interleaved,
 };
-use ofa_train::Evaluator;
+use ofa_train::{Evaluator, Ranks};
+use parts::{Job, Measured};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use std::cell::Cell;
-use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Measures the accuracy of random subnets, or of those that an interrupted run has left.
+/// Measures the accuracy of random subnets, or of those that an interrupted run has left; ranks share them out.
 ///
 /// # Errors
 ///
@@ -31,6 +33,7 @@ pub fn accuracy(
     source: String,
     dir: &RunDir,
     stop: &AtomicBool,
+    ranks: &dyn Ranks,
 ) -> Result<AccuracyTable> {
     let header = AccuracyHeader {
         space: config.space.name.clone(),
@@ -43,20 +46,22 @@ pub fn accuracy(
     let archs: Vec<Arch> = (0..config.tables.archs).map(|_| config.space.sample(rng)).collect();
     let path = dir.path("tables/accuracy.csv");
     make_parent(&path)?;
+    let job = Job { path: &path, header: &header, space: &config.space, archs: &archs };
     let last_said = Cell::new(0);
-    let measure = |arch: &Arch| -> Result<f64, Box<dyn Error + Send + Sync>> {
+    let measure = |arch: &Arch| -> Measured {
         if stop.load(Ordering::Relaxed) {
             return Err(Interrupted.into());
         }
         Ok(evaluator.top1(supernet, arch)?)
     };
     let progress = |done: usize, total: usize, _: &_| {
-        if done * 10 / total > last_said.get() {
+        if ranks.is_first() && done * 10 / total > last_said.get() {
             last_said.set(done * 10 / total);
-            say(&format!("accuracy table: {done} of {total} subnets"));
+            let share = if ranks.size() > 1 { " of rank 0" } else { "" };
+            say(&format!("accuracy table: {done} of {total} subnets{share}"));
         }
     };
-    Ok(AccuracyTable::measure(&path, &header, &config.space, &archs, measure, progress)?)
+    job.run(ranks, measure, progress)
 }
 
 /// Asked to stop between two measurements; what was measured is in the table.

@@ -106,6 +106,54 @@ fn the_main_job_leaves_a_complete_run_and_its_subnet_classifies_an_image() {
 }
 
 #[test]
+fn a_supernet_is_trained_alone_and_the_main_job_goes_on_with_it() {
+    let temporary = tempfile::tempdir().unwrap();
+    let root = temporary.path().join("run");
+    let path = config_file(&tiny(), &root);
+    let out = root.to_str().unwrap();
+    let train = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_train_supernet")).args(arguments).args(["--out", out]).output().unwrap()
+    };
+    let output = train(&["--config", path.to_str().unwrap()]);
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    let table = fs::read_to_string(root.join("tables/accuracy.csv")).unwrap();
+    assert_eq!(table.lines().count(), 2 + 8, "{table}");
+    let weights = fs::read(root.join("supernet/weights.safetensors")).unwrap();
+
+    // Again after its end changes nothing.
+    let output = train(&["--resume"]);
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    assert_eq!(fs::read(root.join("supernet/weights.safetensors")).unwrap(), weights);
+
+    let supernet = root.join("supernet");
+    let arch = tiny().space.smallest().to_string();
+    let exported = temporary.path().join("net");
+    let arguments = [supernet.to_str().unwrap(), "--arch", &arch, "--out", exported.to_str().unwrap()];
+    let output = Command::new(env!("CARGO_BIN_EXE_export_subnet")).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+
+    let output = once_for_all(&["--resume", "--out", out]);
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    assert!(text(&output.stdout).contains("resumed: stage `done`"), "{}", text(&output.stdout));
+    assert_eq!(fs::read_to_string(root.join("tables/accuracy.csv")).unwrap(), table);
+}
+
+#[cfg(not(feature = "mpi"))]
+#[test]
+fn one_of_several_processes_that_cannot_hear_of_the_others_does_nothing() {
+    let temporary = tempfile::tempdir().unwrap();
+    let root = temporary.path().join("run");
+    let output = Command::new(env!("CARGO_BIN_EXE_train_supernet"))
+        .args(["--preset", "smoke", "--out", root.to_str().unwrap()])
+        .env("OMPI_COMM_WORLD_SIZE", "2")
+        .output()
+        .unwrap();
+    let message = failure(&output);
+    assert!(message.contains("one of 2 processes") && message.contains("--features mpi"), "{message}");
+    assert!(!root.exists());
+}
+
+#[test]
 fn bad_input_is_named_and_nothing_is_trained() {
     let temporary = tempfile::tempdir().unwrap();
     let root = temporary.path().join("run");

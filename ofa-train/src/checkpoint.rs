@@ -80,10 +80,15 @@ impl CheckpointDir {
         self.every.is_some_and(|every| step.is_multiple_of(every))
     }
 
+    /// Where the checkpoint called `name` is, or will be.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
     /// Writes a checkpoint and deletes those that are no longer kept.
     pub(crate) fn save(&self, name: &str, files: &Files) -> Result<PathBuf, TrainError> {
         let unfinished = self.root.join(format!("{name}{UNFINISHED}"));
-        let finished = self.root.join(name);
+        let finished = self.path(name);
         remove(&unfinished)?;
         fs::create_dir_all(&unfinished).map_err(io(&unfinished))?;
         let sha256 = files.iter().map(|(file, bytes)| ((*file).to_owned(), digest(bytes))).collect();

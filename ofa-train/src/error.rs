@@ -77,6 +77,23 @@ pub enum TrainError {
         /// The reason.
         problem: String,
     },
+    /// What must be the same on all ranks is not.
+    #[error(
+        "rank {rank} has {what} other than those of rank 0: all ranks need the same program, processors of one kind and a \
+         file system in common"
+    )]
+    RanksDiffer {
+        /// What differs, in the plural.
+        what: &'static str,
+        /// The first rank that has others.
+        rank: usize,
+    },
+    /// MPI cannot be used.
+    #[error("MPI: {problem}")]
+    Mpi {
+        /// The reason.
+        problem: String,
+    },
     /// The images could not be read.
     #[error(transparent)]
     Data(#[from] ofa_data::DataError),

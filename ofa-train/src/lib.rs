@@ -14,6 +14,7 @@ mod fine_tune;
 mod gradients;
 mod progress;
 mod random;
+mod ranks;
 mod recipe;
 mod sampler;
 mod schedule;
@@ -29,6 +30,9 @@ pub use error::TrainError;
 pub use evaluate::Evaluator;
 pub use fine_tune::{FineTune, fine_tune};
 pub use progress::{EpochRecord, WatchedRecord};
+#[cfg(feature = "mpi")]
+pub use ranks::MpiRanks;
+pub use ranks::{OneRank, Ranks, same_on_all, spread};
 pub use recipe::Recipe;
 pub use sampler::{
     ArchSampler, CoupledSampler, FixedSampler, NetworkSampler, ParetoSampler, Pick, Sampler, SandwichSampler, StepKey,

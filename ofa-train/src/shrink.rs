@@ -3,6 +3,7 @@
 use crate::checkpoint::{CheckpointDir, DamagedCheckpoint};
 use crate::progress::{EpochRecord, WatchedRecord};
 use crate::random::{Purpose, stream};
+use crate::ranks::{Ranks, spread};
 use crate::state::{Position, ShrinkState};
 use crate::step::{StepNumbers, StepRules, Teaching, shrink_step};
 use crate::{ArchSampler, Distillation, Dropout, Evaluator, Recipe, ShrinkSchedule, ShrinkStage, StepKey, TrainError};
@@ -20,7 +21,7 @@ pub struct ShrinkRun<'a> {
     pub recipe: &'a Recipe,
     /// Which subnets a step trains, in place of what the stages say; not part of checkpoints.
     pub sampler: Option<&'a dyn ArchSampler>,
-    /// Training images.
+    /// Training images; of several ranks, this one's part of every batch ([`Loader::with_shard`]).
     pub loader: &'a Loader,
     /// Seed of archs, resolutions and dropout.
     pub seed: u64,
@@ -28,10 +29,12 @@ pub struct ShrinkRun<'a> {
     pub watched: &'a [Arch],
     /// Epochs after which they are measured within a stage too, if at all.
     pub watch_epochs: Option<usize>,
-    /// Where checkpoints go, if anywhere; training goes on from the newest.
+    /// Where checkpoints go, if anywhere; training goes on from the newest. Rank 0 writes, all ranks read.
     pub checkpoints: Option<&'a CheckpointDir>,
     /// The plain (not autodiff) device that batches live on.
     pub device: &'a Device,
+    /// The processes that train this network together; [`OneRank`](crate::OneRank) alone.
+    pub ranks: &'a dyn Ranks,
 }
 
 /// Told what happens, and asked whether to go on. Every method may be left out.
@@ -76,10 +79,16 @@ pub struct ShrinkOutcome {
 /// With checkpoints, the newest sound one decides where to begin; a run that was killed and started again ends with
 /// the weights of a run that was not.
 ///
+/// Several ranks call this together with the same arguments but for loader, device and observer. They train on the same
+/// archs, so they stay equal, and end with the weights of one process on the whole batches, but for batch norm, which
+/// normalises the part of a batch that a rank has, and for dropout, which every rank draws for itself. A run may go on with
+/// another number of ranks.
+///
 /// # Errors
 ///
 /// An impossible schedule, unreadable images, a loss that is not finite, files that cannot be written, or
-/// [`TrainError::Interrupted`] after the observer asked to stop and a checkpoint was saved.
+/// [`TrainError::Interrupted`] after the observer asked to stop and a checkpoint was saved. An interruption and a loss
+/// that is not finite are errors on all ranks; after any other the ranks must be [aborted](Ranks::abort).
 pub fn shrink(
     supernet: Supernet,
     run: &ShrinkRun,
@@ -138,7 +147,7 @@ fn train_epoch(
         let key = StepKey { stage: index, step: step as u64 };
         let archs = sampling.archs(key, &batch);
         let rules = rules(state, stage, &batch, key, run, evaluator)?;
-        let output = shrink_step(&state.supernet, &batch, &archs, &rules);
+        let output = shrink_step(&state.supernet, &batch, &archs, &rules).over_ranks(&state.supernet, run.ranks);
         if !output.numbers.loss.is_finite() {
             return Err(state.non_finite_loss(&output.numbers, stage, &archs, learning_rate));
         }
@@ -152,7 +161,7 @@ fn train_epoch(
         if !is_last && run.checkpoints.is_some_and(|dir| dir.is_due(state.position.step)) {
             state.save(run)?;
         }
-        if !is_last && observer.should_stop() {
+        if run.ranks.any(observer.should_stop()) && !is_last {
             state.save(run)?;
             return Err(state.interrupted(stage));
         }
@@ -203,7 +212,8 @@ fn rules(
         (Distillation::None | Distillation::Teacher(_), _) => Teaching::None,
     };
     let probability = run.recipe.dropout;
-    let dropout = (probability > 0.0).then_some(Dropout { probability, seed: run.seed, key });
+    let seed = run.seed ^ (run.ranks.rank() as u64) << 32;
+    let dropout = (probability > 0.0).then_some(Dropout { probability, seed, key });
     Ok(StepRules {
         label_smoothing: run.recipe.label_smoothing,
         teaching,
@@ -219,12 +229,9 @@ fn watch(
     evaluator: &mut Evaluator,
 ) -> Result<(), TrainError> {
     let measured = state.measured();
-    let mut records = Vec::with_capacity(run.watched.len());
-    for arch in run.watched {
-        let top1 = evaluator.top1(&measured, arch)?;
-        let (stage, epoch) = (stage.name.clone(), state.position.epoch);
-        records.push(WatchedRecord { stage, epoch, arch: arch.clone(), top1 });
-    }
-    state.watched(records);
+    let accuracies = spread(run.ranks, run.watched.len(), |i| evaluator.top1(&measured, &run.watched[i]))?;
+    let (stage, epoch) = (&stage.name, state.position.epoch);
+    let record = |(arch, top1): (&Arch, f64)| WatchedRecord { stage: stage.clone(), epoch, arch: arch.clone(), top1 };
+    state.watched(run.watched.iter().zip(accuracies).map(record).collect());
     Ok(())
 }

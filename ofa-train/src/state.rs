@@ -2,6 +2,7 @@
 
 use crate::checkpoint::{CheckpointDir, DamagedCheckpoint, Files, Found, digest, parse};
 use crate::progress::{EpochTotals, Progress, WatchedRecord};
+use crate::ranks::{same_on_all, same_weights};
 use crate::shrink::{ShrinkOutcome, ShrinkRun};
 use crate::step::StepNumbers;
 use crate::teacher::Teacher;
@@ -67,10 +68,13 @@ impl ShrinkState {
             is_best: false,
             resumed: None,
         };
-        match run.checkpoints.map(|dir| dir.newest()).transpose()?.flatten() {
-            Some(found) => state.restored(found, run),
-            None => Ok(state),
-        }
+        let state = match run.checkpoints.map(|dir| dir.newest()).transpose()?.flatten() {
+            Some(found) => state.restored(found, run)?,
+            None => state,
+        };
+        // Rank 0 writes no checkpoint before all have read this one.
+        state.check_ranks(run)?;
+        Ok(state)
     }
 
     fn restored(self, found: Found, run: &ShrinkRun) -> Result<Self, TrainError> {
@@ -150,9 +154,24 @@ impl ShrinkState {
         self.progress.totals = EpochTotals::default();
     }
 
-    /// Writes a checkpoint of this state, if checkpoints are wanted.
+    /// Makes sure that all ranks are at the same place with the same weights.
+    fn check_ranks(&self, run: &ShrinkRun) -> Result<(), TrainError> {
+        let place = serde_json::to_vec(&self.position).expect("a position is plain data");
+        same_on_all(run.ranks, "checkpoints", &place)?;
+        same_weights(run.ranks, "weights", &self.supernet)
+    }
+
+    /// Writes a checkpoint of this state, if checkpoints are wanted and this is rank 0.
     pub(crate) fn save(&mut self, run: &ShrinkRun) -> Result<(), TrainError> {
+        self.check_ranks(run)?;
+        let is_best = std::mem::take(&mut self.is_best);
         let Some(dir) = run.checkpoints else { return Ok(()) };
+        let Position { stage, epoch, step } = self.position;
+        let name = format!("stage{stage:02}-epoch{epoch:04}-step{step:06}");
+        if !run.ranks.is_first() {
+            self.last_checkpoint = Some(dir.path(&name));
+            return Ok(());
+        }
         let saved =
             Saved { training_sha256: training_digest(run), position: self.position, progress: self.progress.clone() };
         let optimizer = self.optimizer.into_bytes().map_err(record_error(OPTIMIZER))?;
@@ -167,12 +186,10 @@ impl ShrinkState {
         if let Some(average) = &self.average {
             files.insert(AVERAGE, weights(average, AVERAGE)?);
         }
-        let Position { stage, epoch, step } = self.position;
-        let path = dir.save(&format!("stage{stage:02}-epoch{epoch:04}-step{step:06}"), &files)?;
-        if std::mem::take(&mut self.is_best) {
+        self.last_checkpoint = Some(dir.save(&name, &files)?);
+        if is_best {
             dir.save(CheckpointDir::BEST, &files)?;
         }
-        self.last_checkpoint = Some(path);
         Ok(())
     }
 

@@ -50,6 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         watch_epochs: None,
         checkpoints: None,
         device: &device,
+        ranks: &OneRank,
     };
     let trained = shrink(supernet, &run, &mut evaluator, &mut ())?;
     for record in &trained.watched {

@@ -8,7 +8,7 @@ use anyhow::Result;
 use burn::module::Module;
 use clap::Parser;
 use experiments::config::ExperimentConfig;
-use experiments::dashboard::{Dashboard, say};
+use experiments::dashboard::say;
 use experiments::images::Images;
 use experiments::records::{self, Phases};
 use experiments::report::ReportData;
@@ -17,9 +17,8 @@ use experiments::scenarios::{Tables, answer_all};
 use experiments::specialise::Specialiser;
 use experiments::start::{self, Options};
 use experiments::threads::compute_on_this_thread;
-use experiments::{device, environment, report, tables};
-use ofa_model::SupernetConfig;
-use ofa_train::{ShrinkRun, shrink};
+use experiments::{device, environment, report, tables, training};
+use ofa_train::OneRank;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -41,7 +40,7 @@ fn run(config: &ExperimentConfig, dir: &RunDir, stop: &Arc<AtomicBool>) -> Resul
     records::same_images(dir, &images)?;
     let result = train_and_search(config, &images, dir, stop);
     // Also, and above all, of a run that broken images ended.
-    records::write_broken(dir, &images.broken())?;
+    records::write_broken(dir, records::broken_rows(&images.broken()))?;
     result
 }
 
@@ -61,35 +60,16 @@ fn train_and_search(config: &ExperimentConfig, images: &Images, dir: &RunDir, st
     ));
 
     // Train, by default the full network and then progressive shrinking.
-    let supernet = SupernetConfig::new(space.clone())?
-        .with_seed(config.seed)
-        .with_zero_last_gamma(config.training.recipe.zero_last_gamma)
-        .init(&device.clone().autodiff());
-    let schedule = &config.training.schedule;
-    let watched = records::watched_archs(space, config.seed);
-    let checkpoints = config.training.checkpoints(dir.path("checkpoints"));
-    let shrink_run = ShrinkRun {
-        schedule,
-        recipe: &config.training.recipe,
-        sampler: None,
-        loader: &images.train_loader(config)?,
-        seed: config.seed,
-        watched: &watched,
-        watch_epochs: config.training.watch_epochs,
-        checkpoints: Some(&checkpoints),
-        device,
-    };
     let mut validation = images.validation(config, device);
-    let mut dashboard = Dashboard::new(schedule, stop.clone(), records::keeper(dir));
-    let trained = phases.time("training", || Ok(shrink(supernet, &shrink_run, &mut validation, &mut dashboard)?))?;
-    drop(dashboard);
+    let trained =
+        phases.time("training", || training::train(config, images, &mut validation, device, dir, &OneRank, stop))?;
     phases.at_least("training", trained.epochs.iter().map(|epoch| epoch.seconds).sum());
     let supernet = trained.supernet.valid();
 
     // Measure once: accuracy and latency tables, and a predictor of the first.
     let source = records::source(&supernet, images);
-    let accuracy =
-        phases.time("accuracy table", || tables::accuracy(config, &supernet, &mut validation, source, dir, stop))?;
+    let accuracy = phases
+        .time("accuracy table", || tables::accuracy(config, &supernet, &mut validation, source, dir, stop, &OneRank))?;
     let (latency, latency_fit) = phases.time("latency table", || tables::latency(config, &supernet, device, dir))?;
     let (predictor, accuracy_fit) = phases.time("predictor", || tables::predictor(config, &accuracy, device))?;
 
@@ -113,7 +93,7 @@ fn train_and_search(config: &ExperimentConfig, images: &Images, dir: &RunDir, st
         space: records::space_summary(space),
         phases: phases.into_records(),
         peak_memory_mib: environment::peak_memory_mib(),
-        watched: records::watched(&trained.watched, &watched),
+        watched: records::watched(&trained.watched, &records::watched_archs(space, config.seed)),
         epochs: trained.epochs,
         accuracy_fit,
         latency_within_10_percent: tables::within_10_percent(&latency_fit),

@@ -6,7 +6,7 @@
 //!           (`--toml`: the whole configuration, to be changed and given to --config)
 //! Time:     some steps of every stage (`--steps 0`: none)
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use clap::Parser;
 use experiments::dashboard::say;
 use experiments::images::Images;
@@ -43,12 +43,7 @@ fn run(options: &Options) -> Result<()> {
         say(config.to_toml()?.trim_end());
         return Ok(());
     }
-    let batch_size = config.training.batch_size;
-    ensure!(
-        options.ranks > 0 && batch_size.is_multiple_of(options.ranks),
-        "{batch_size} images a step cannot be shared out among {} ranks",
-        options.ranks
-    );
+    config.training.batch_of_rank(options.ranks)?;
     let images = Images::load(&config)?;
     let device = &device::by_name(&config.device)?;
     let costs = match options.steps {

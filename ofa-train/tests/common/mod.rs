@@ -82,6 +82,7 @@ impl Bench {
             watch_epochs: self.watch_epochs,
             checkpoints: checkpoints.as_ref(),
             device: &device,
+            ranks: &OneRank,
         };
         let images = self.splits.validation.subset(40, SEED);
         let mut evaluator = Evaluator::new(images.clone(), images, 20, &self.splits.normalisation(), &device);

@@ -1,0 +1,212 @@
+//! Question: do the ranks of an MPI job train as one process does, and what happens when one of them dies?
+//!
+//! Command: `mpirun --bind-to none --oversubscribe -np 2 target/release/examples/ranks same` (built with `--features mpi`;
+//!          `.ci/mpi` runs it); `panic`, `error` and `wait` in place of `same` let the last rank die in a training step
+//! Result:  `same` prints how far the weights of the ranks are from those of one process after equal steps, which every
+//!          rank trains too: below 1e-5 without batch norm, rounding of the supernet where all ranks have the same images,
+//!          and more where every rank normalises images of its own
+
+#![allow(clippy::print_stdout, reason = "printing is what this program is for")]
+
+use anyhow::{Context, Result, bail, ensure};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
+use burn::optim::GradientsParams;
+use burn::tensor::activation::relu;
+use burn::tensor::loss::cross_entropy_with_logits;
+use burn::tensor::{Device, Tensor};
+use experiments::ranks::{join, leave};
+use ofa_data::{AugmentConfig, FashionMnist, ImageBatch, Loader, LoaderConfig, Splits, View};
+use ofa_model::{Arch, SearchSpace, Supernet, SupernetConfig};
+use ofa_train::{OneRank, Ranks, Recipe, StepNumbers, StepOutput, StepRules, shrink_step};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Images a step, of all ranks together.
+const BATCH: usize = 48;
+const STEPS: usize = 20;
+/// Before rounding has grown.
+const FEW_STEPS: usize = 2;
+const RESOLUTION: usize = 20;
+
+fn main() -> ExitCode {
+    let ranks = match join() {
+        Ok(ranks) => ranks,
+        Err(error) => return experiments::start::exit_code(Err(error)),
+    };
+    let result = std::env::args()
+        .nth(1)
+        .context("say what to do: same, panic, error or wait")
+        .and_then(|what| if what == "same" { same(&*ranks) } else { die(&*ranks, &what) });
+    leave(ranks, result)
+}
+
+/// A network without batch norm: the mean of its parts' gradients is its gradient.
+#[derive(Module, Debug)]
+struct Plain {
+    conv: Conv2d,
+    unused: Linear,
+    linear: Linear,
+}
+
+impl Plain {
+    fn new() -> Self {
+        let device = Device::flex();
+        device.seed(1);
+        let device = device.autodiff();
+        Self {
+            conv: Conv2dConfig::new([1, 8], [3, 3]).with_padding(PaddingConfig2d::Same).init(&device),
+            unused: LinearConfig::new(5, 5).init(&device),
+            linear: LinearConfig::new(8 * RESOLUTION * RESOLUTION, 10).init(&device),
+        }
+    }
+
+    fn step(&self, batch: &ImageBatch) -> StepOutput {
+        let images = Tensor::from_inner(batch.images.clone());
+        let logits = self.linear.forward(relu(self.conv.forward(images)).flatten::<2>(1, 3));
+        let targets = Tensor::from_inner(batch.labels.clone().one_hot::<2>(10).float());
+        let loss = cross_entropy_with_logits(logits, targets);
+        let value = f64::from(loss.clone().into_scalar::<f32>());
+        let gradients = GradientsParams::from_grads(loss.backward(), self);
+        let numbers = StepNumbers { subnets: 1, images: batch.size(), loss: value, ..StepNumbers::default() };
+        StepOutput { gradients, numbers }
+    }
+}
+
+/// Trains networks alone and together, and compares.
+fn same(ranks: &dyn Ranks) -> Result<()> {
+    let splits = FashionMnist::embedded(1)?;
+    let (plain, moved) = without_norm(&splits, ranks)?;
+    let [few, many] = [FEW_STEPS, STEPS].map(|steps| with_norm(&splits, ranks, steps));
+    let (few, many) = (few?, many?);
+    if ranks.is_first() {
+        println!("{BATCH} images a step, {} ranks; largest difference of a weight from one process:", ranks.size());
+        println!("{:<42} {:>8} steps {:>3} steps", "", FEW_STEPS, STEPS);
+        println!("{:<42} {:>14} {plain:>9.1e}", "no batch norm", "");
+        println!("{:<42} {:>14.1e} {:>9.1e}", "supernet, all ranks the same images", few.same_images, many.same_images);
+        println!("{:<42} {:>14.1e} {:>9.1e}", "one process, weights begin 1e-7 larger", few.nudged, many.nudged);
+        println!("{:<42} {:>14.1e} {:>9.1e}", "supernet, every rank its own images", few.own_images, many.own_images);
+        println!("training moves weights by up to {moved:.1e}, of the supernet {:.1e} {:.1e}", few.moved, many.moved);
+    }
+    ensure!(plain < 1e-5, "without batch norm weights differ by {plain}");
+    ensure!(few.same_images < 1e-5, "where all have the same images, weights differ by {}", few.same_images);
+    Ok(())
+}
+
+/// How far the weights of a network without batch norm are from those of one process, and from where they began.
+fn without_norm(splits: &Splits, ranks: &dyn Ranks) -> Result<(f32, f32)> {
+    let start = Plain::new();
+    // Parameters are drawn when they are first looked at.
+    let before = weights(&start);
+    let plain = |ranks: [&dyn Ranks; 2]| train(start.clone(), splits, ranks, STEPS, Plain::step);
+    let alone = plain([&OneRank, &OneRank])?;
+    let deaf = largest_difference(&plain([ranks, &OneRank])?, &alone);
+    ensure!(ranks.size() == 1 || deaf > 1e-3, "the comparison would not notice a missing reduction: {deaf}");
+    Ok((largest_difference(&plain([ranks, ranks])?, &alone), largest_difference(&alone, &before)))
+}
+
+/// How far the weights of a supernet are from those of one process.
+struct Distances {
+    /// Where every rank normalises its part of the batch.
+    own_images: f32,
+    /// Where the parts are equal, so that normalising one is normalising all.
+    same_images: f32,
+    /// Of one process from another that begins with other last digits: what rounding grows to.
+    nudged: f32,
+    /// Of one process from where it began.
+    moved: f32,
+}
+
+fn with_norm(splits: &Splits, ranks: &dyn Ranks, steps: usize) -> Result<Distances> {
+    let space = SearchSpace::small_mobilenet_v3(1, 10);
+    let start = SupernetConfig::new(space.clone())?.with_seed(1).init(&Device::flex().autodiff());
+    let archs: Vec<Arch> = [space.largest(), space.smallest()].map(|arch| arch.at_resolution(RESOLUTION)).into();
+    let rules = StepRules { label_smoothing: 0.1, ..StepRules::default() };
+    let step = |net: &Supernet, batch: &ImageBatch| shrink_step(net, batch, &archs, &rules);
+    let repeated = |net: &Supernet, batch: &ImageBatch| {
+        let images = Tensor::cat(vec![batch.images.clone(); ranks.size()], 0);
+        let labels = Tensor::cat(vec![batch.labels.clone(); ranks.size()], 0);
+        step(net, &ImageBatch::new(images, labels))
+    };
+    let alone = train(start.clone(), splits, [&OneRank, &OneRank], steps, step)?;
+    let together = train(start.clone(), splits, [ranks, ranks], steps, step)?;
+    let nudged = train(start.clone().map(&mut Nudge), splits, [&OneRank, &OneRank], steps, step)?;
+    let alone_repeated = train(start.clone(), splits, [&OneRank, &OneRank], steps, repeated)?;
+    let same = train(start.clone(), splits, [&OneRank, ranks], steps, step)?;
+    Ok(Distances {
+        own_images: largest_difference(&together, &alone),
+        same_images: largest_difference(&same, &alone_repeated),
+        nudged: largest_difference(&nudged, &alone),
+        moved: largest_difference(&alone, &weights(&start)),
+    })
+}
+
+/// Makes every weight larger by a ten millionth of itself.
+struct Nudge;
+
+impl ModuleMapper for Nudge {
+    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        parameter.map(|value| (value.clone() + value * 1e-7).detach().require_grad())
+    }
+}
+
+/// Weights after some steps on the part of `shard`, with gradients over `ranks`.
+fn train<M: Module>(
+    mut network: M,
+    splits: &Splits,
+    [shard, ranks]: [&dyn Ranks; 2],
+    steps: usize,
+    step: impl Fn(&M, &ImageBatch) -> StepOutput,
+) -> Result<Vec<f32>> {
+    let loader = loader(splits, shard)?;
+    let mut optimizer = Recipe::default().optimizer();
+    for batch in loader.epoch(0, 0, |_| RESOLUTION, &Device::flex()).take(steps) {
+        let output = step(&network, &batch?).over_ranks(&network, ranks);
+        network = optimizer.step(0.02, network, output.gradients);
+    }
+    Ok(weights(&network))
+}
+
+fn loader(splits: &Splits, ranks: &dyn Ranks) -> Result<Loader> {
+    let view = View::Train(AugmentConfig::small_images());
+    let config = LoaderConfig { batch_size: BATCH / ranks.size(), seed: 1, view, drop_last: true, prefetch: 2 };
+    Ok(Loader::new(splits.train.clone(), config, splits.normalisation())?.with_shard(ranks.rank(), ranks.size())?)
+}
+
+fn weights<M: Module>(module: &M) -> Vec<f32> {
+    struct Collect(Vec<f32>);
+    impl ModuleVisitor for Collect {
+        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+            self.0.extend(parameter.val().into_data().iter::<f32>());
+        }
+    }
+    let mut collect = Collect(Vec::new());
+    module.visit(&mut collect);
+    collect.0
+}
+
+fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).fold(0.0, |largest, (a, b)| largest.max((a - b).abs()))
+}
+
+/// Trains for ever, until the last rank dies after some steps.
+fn die(ranks: &dyn Ranks, how: &str) -> Result<()> {
+    let splits = FashionMnist::embedded(1)?;
+    let loader = loader(&splits, ranks)?;
+    let plain = Plain::new();
+    for step in 0.. {
+        let batch = loader.batch(0, step % loader.batches_per_epoch(), RESOLUTION, &Device::flex())?;
+        plain.step(&batch).over_ranks(&plain, ranks);
+        if step < 3 || ranks.rank() + 1 < ranks.size() {
+            continue;
+        }
+        match how {
+            "panic" => panic!("the last rank panics, as it was asked to"),
+            "error" => bail!("the last rank fails, as it was asked to"),
+            "wait" => std::thread::sleep(Duration::from_millis(10)),
+            _ => bail!("unknown: {how}; say same, panic, error or wait"),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! The processes of a run: one, or those that `mpirun` or `srun` started.
+
+use crate::config::ExperimentConfig;
+use crate::images::Images;
+use crate::records;
+use crate::run_dir::RunDir;
+use crate::start::{self, Options, is_interruption};
+use anyhow::{Context, Result, ensure};
+use ofa_train::{Ranks, ShrinkObserver, TrainError, same_on_all};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Where launchers (Open MPI, MPICH and Intel MPI, Slurm) tell a process how many there are.
+const SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"];
+
+/// The ranks of this job, of which this process is one.
+///
+/// # Errors
+///
+/// If a launcher started several processes that cannot hear of each other: they would all do the same, in one directory.
+pub fn join() -> Result<Box<dyn Ranks>> {
+    #[cfg(feature = "mpi")]
+    let ranks = ofa_train::MpiRanks::join()?;
+    #[cfg(not(feature = "mpi"))]
+    let ranks = ofa_train::OneRank;
+    let told = SIZES.iter().find_map(|name| std::env::var(name).ok()).and_then(|size| size.parse().ok());
+    let (found, started) = (ranks.size(), told.unwrap_or(ranks.size()));
+    ensure!(
+        found == started,
+        "this is one of {started} processes, but finds {found}: build with `--features mpi` against the MPI library of the \
+         launcher (with srun, see `srun --mpi=list`), or start one process"
+    );
+    Ok(Box::new(ranks))
+}
+
+/// As [`start::open`], on all ranks: rank 0 makes the run directory, the others read its configuration.
+///
+/// # Errors
+///
+/// Those of [`start::open`], or if the ranks cannot share a batch evenly, or if the directory is not on a file system that
+/// they have in common.
+pub fn open(options: &Options, ranks: &dyn Ranks) -> Result<(ExperimentConfig, RunDir)> {
+    if ranks.size() == 1 {
+        return start::open(options);
+    }
+    if ranks.is_first() {
+        let (config, dir) = start::open(options)?;
+        config.training.batch_of_rank(ranks.size())?;
+        let root = dir.root().to_str().context("the name of the run directory is not UTF-8")?;
+        ranks.broadcast(0, root.as_bytes().to_vec());
+        return Ok((config, dir));
+    }
+    let root = String::from_utf8(ranks.broadcast(0, Vec::new())).context("the name of the run directory")?;
+    start::reopen(Path::new(&root)).context("all ranks need a file system in common")
+}
+
+/// As [`records::same_images`], on all ranks, which must also have the same images.
+///
+/// # Errors
+///
+/// Those of [`records::same_images`], or if a rank has other images than rank 0.
+pub fn same_images(dir: &RunDir, images: &Images, ranks: &dyn Ranks) -> Result<()> {
+    if ranks.is_first() {
+        records::same_images(dir, images)?;
+    }
+    let splits = &images.splits;
+    let parts = [&splits.train, &splits.validation, &splits.test].map(|set| set.fingerprint());
+    Ok(same_on_all(ranks, "images", parts.concat().as_bytes())?)
+}
+
+/// Writes down the broken images that any rank has met; of a run that failed on this rank, those of this rank.
+///
+/// # Errors
+///
+/// If the file cannot be written.
+pub fn write_broken(dir: &RunDir, images: &Images, result: &Result<()>, ranks: &dyn Ranks) -> Result<()> {
+    let own = records::broken_rows(&images.broken());
+    if result.as_ref().is_err_and(|error| !is_everywhere(error)) {
+        return records::write_broken(dir, own);
+    }
+    let all = ranks.gather(serde_json::to_vec(&own)?);
+    if !ranks.is_first() {
+        return Ok(());
+    }
+    let mut rows = Vec::new();
+    for rank in all {
+        rows.extend(serde_json::from_slice::<Vec<_>>(&rank)?);
+    }
+    records::write_broken(dir, rows)
+}
+
+/// Ends this rank with the code of its result: 0, 1, or 130 after Ctrl-C. A rank that fails alone ends all others, which
+/// would wait for it for ever; what failed on all of them is said once.
+pub fn leave(ranks: Box<dyn Ranks>, result: Result<()>) -> ExitCode {
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    if ranks.size() == 1 {
+        return start::exit_code(Err(error));
+    }
+    let interrupted = is_interruption(&error);
+    if is_everywhere(&error) && !ranks.is_first() {
+        // Waits for rank 0, which says what happened.
+        drop(ranks);
+        return ExitCode::from(if interrupted { 130 } else { 1 });
+    }
+    let code = start::exit_code(Err(error.context(format!("rank {} of {}", ranks.rank(), ranks.size()))));
+    if interrupted {
+        return code;
+    }
+    ranks.abort(1)
+}
+
+/// Whether an error is one on all ranks.
+fn is_everywhere(error: &anyhow::Error) -> bool {
+    let shared =
+        |error: &TrainError| matches!(error, TrainError::NonFiniteLoss { .. } | TrainError::RanksDiffer { .. });
+    is_interruption(error) || error.chain().any(|cause| cause.downcast_ref().is_some_and(shared))
+}
+
+/// Shows nothing, as rank 0 does that, and stops when it is asked to.
+pub struct Quiet(pub Arc<AtomicBool>);
+
+impl ShrinkObserver for Quiet {
+    fn should_stop(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}

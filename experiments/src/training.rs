@@ -1,0 +1,55 @@
+//! The training of a run: the supernet of its configuration, by its schedule, alone or on several ranks.
+
+use crate::config::ExperimentConfig;
+use crate::dashboard::Dashboard;
+use crate::images::Images;
+use crate::ranks::Quiet;
+use crate::records;
+use crate::run_dir::RunDir;
+use anyhow::Result;
+use burn::tensor::Device;
+use ofa_model::SupernetConfig;
+use ofa_train::{Evaluator, Ranks, ShrinkObserver, ShrinkOutcome, ShrinkRun, shrink};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Trains the supernet on the plain `device`, or goes on where the newest checkpoint in `dir` ends. Rank 0 shows what
+/// happens and keeps the records; training stops after the step in which `stop` becomes true on any rank.
+///
+/// # Errors
+///
+/// Those of [`shrink`], or if the ranks cannot share a batch evenly.
+pub fn train(
+    config: &ExperimentConfig,
+    images: &Images,
+    validation: &mut Evaluator,
+    device: &Device,
+    dir: &RunDir,
+    ranks: &dyn Ranks,
+    stop: &Arc<AtomicBool>,
+) -> Result<ShrinkOutcome> {
+    let training = &config.training;
+    let supernet = SupernetConfig::new(config.space.clone())?
+        .with_seed(config.seed)
+        .with_zero_last_gamma(training.recipe.zero_last_gamma)
+        .init(&device.clone().autodiff());
+    let run = ShrinkRun {
+        schedule: &training.schedule,
+        recipe: &training.recipe,
+        sampler: None,
+        loader: &images.train_loader(config, ranks)?,
+        seed: config.seed,
+        watched: &records::watched_archs(&config.space, config.seed),
+        watch_epochs: training.watch_epochs,
+        checkpoints: Some(&training.checkpoints(dir.path("checkpoints"))),
+        device,
+        ranks,
+    };
+    let keeper = || records::keeper(dir);
+    let mut observer: Box<dyn ShrinkObserver> = match (ranks.is_first(), ranks.size()) {
+        (true, 1) => Box::new(Dashboard::new(&training.schedule, stop.clone(), keeper())),
+        (true, _) => Box::new(Dashboard::in_lines(&training.schedule, stop.clone(), keeper())),
+        (false, _) => Box::new(Quiet(stop.clone())),
+    };
+    Ok(shrink(supernet, &run, validation, &mut *observer)?)
+}
