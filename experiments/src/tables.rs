@@ -1,6 +1,6 @@
 //! The two tables of a run, the accuracy predictor, and how far both can be trusted.
 
-use crate::config::ExperimentConfig;
+use crate::config::{ExperimentConfig, TableConfig};
 use crate::dashboard::say;
 use crate::report::{Fit, PredictedMeasured};
 use crate::run_dir::RunDir;
@@ -8,12 +8,11 @@ use anyhow::{Context, Result};
 use burn::tensor::{Device, Tensor};
 use ofa_model::{Arch, Supernet};
 use ofa_search::{
-    AccuracyHeader, AccuracyTable, LatencyTable, MlpPredictor, Predictor, SearchError, TimedRun, kendall_tau, rmse,
+    AccuracyHeader, AccuracyTable, HeldOut, LatencyTable, MlpPredictor, SearchError, TimedRun, kendall_tau, rmse,
     time_interleaved,
 };
 use ofa_train::Evaluator;
 use rand::SeedableRng;
-use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use std::cell::Cell;
 use std::error::Error;
@@ -70,16 +69,10 @@ pub struct Interrupted;
 ///
 /// If there are too few rows.
 pub fn predictor(config: &ExperimentConfig, table: &AccuracyTable, device: &Device) -> Result<(MlpPredictor, Fit)> {
-    let mut samples = table.samples();
-    samples.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed));
-    let held_out = (samples.len() as f64 * config.tables.holdout_fraction).round() as usize;
-    let (judges, fitted) = samples.split_at(held_out.max(2));
-    let fit = |rows: &[(Arch, f64)]| MlpPredictor::fit(&config.space, rows, &config.tables.predictor, device);
-    let judged = fit(fitted)?;
-    let archs: Vec<Arch> = judges.iter().map(|(arch, _)| arch.clone()).collect();
-    let predicted = judged.predict(&archs)?;
-    let measured: Vec<f64> = judges.iter().map(|(_, top1)| *top1).collect();
-    Ok((fit(&samples)?, agreement(&archs, &predicted, &measured)))
+    let TableConfig { predictor, holdout_fraction, .. } = &config.tables;
+    let (predictor, report) =
+        MlpPredictor::fit_with_report(&config.space, &table.samples(), predictor, *holdout_fraction, device)?;
+    Ok((predictor, agreement(report.held_out)))
 }
 
 /// Times every unit of the space, then whole networks: half of them fit the overhead, the others check the table.
@@ -110,9 +103,10 @@ pub fn latency(
     let points: Vec<_> = fitted.iter().cloned().zip(measured.iter().copied()).collect();
     table = with_overhead(config, table, &points)?;
     table.save(&path)?;
-    let predicted: Vec<f64> =
-        judges.iter().map(|arch| table.latency_ms(&config.space, arch)).collect::<Result<_, _>>()?;
-    let fit = agreement(judges, &predicted, &measured[fitted.len()..]);
+    let judged = judges.iter().zip(&measured[fitted.len()..]).map(|(arch, &measured)| -> Result<HeldOut> {
+        Ok(HeldOut { arch: arch.clone(), predicted: table.latency_ms(&config.space, arch)?, measured })
+    });
+    let fit = agreement(judged.collect::<Result<_>>()?);
     Ok((table, fit))
 }
 
@@ -162,19 +156,17 @@ pub fn whole_networks(
     Ok(latencies.iter().map(|latency| latency.median_ms).collect())
 }
 
-fn agreement(archs: &[Arch], predicted: &[f64], measured: &[f64]) -> Fit {
-    let pairs = predicted.iter().zip(measured);
-    let points = archs.iter().zip(pairs.clone()).map(|(arch, (&predicted, &measured))| PredictedMeasured {
-        arch: arch.to_string(),
-        predicted,
-        measured,
-    });
+fn agreement(judged: Vec<HeldOut>) -> Fit {
+    let (predicted, measured): (Vec<f64>, Vec<f64>) = judged.iter().map(|pair| (pair.predicted, pair.measured)).unzip();
+    let pairs = predicted.iter().zip(&measured);
     let relative: f64 = pairs.map(|(predicted, measured)| ((predicted - measured) / measured).abs()).sum();
+    let point =
+        |HeldOut { arch, predicted, measured }| PredictedMeasured { arch: arch.to_string(), predicted, measured };
     Fit {
-        points: points.collect(),
-        rmse: rmse(predicted, measured),
+        rmse: rmse(&predicted, &measured),
         mape: relative / measured.len().max(1) as f64,
-        kendall_tau: kendall_tau(predicted, measured),
+        kendall_tau: kendall_tau(&predicted, &measured),
+        points: judged.into_iter().map(point).collect(),
     }
 }
 

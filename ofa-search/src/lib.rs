@@ -76,7 +76,7 @@ pub use correlation::{kendall_tau, rmse, spearman};
 pub use encoding::ArchEncoder;
 pub use error::SearchError;
 pub use evolution::{Evolution, EvolutionConfig};
-pub use fit_report::FitReport;
+pub use fit_report::{FitReport, HeldOut};
 pub use latency::{LatencyHeader, LatencyTable, Overhead};
 pub use mlp::{MlpConfig, MlpPredictor};
 pub use pareto::pareto_front;
