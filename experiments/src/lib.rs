@@ -6,6 +6,7 @@ pub mod dashboard;
 pub mod device;
 pub mod environment;
 pub mod images;
+pub mod interrupt;
 pub mod model_card;
 pub mod progress;
 pub mod records;

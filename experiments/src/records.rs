@@ -3,6 +3,7 @@
 use crate::config::ExperimentConfig;
 use crate::dashboard::{KeepRecords, say};
 use crate::images::Images;
+use crate::interrupt;
 use crate::report::{Answer, PhaseTime, SpaceSummary, TablePoint, Watched};
 use crate::run_dir::RunDir;
 use anyhow::{Context, Result, bail};
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 /// Random archs that are watched besides the largest and the smallest.
@@ -25,6 +27,7 @@ const RANDOM_WATCHED: usize = 3;
 /// Wall times of the phases of a run, of earlier attempts too.
 pub struct Phases<'a> {
     dir: &'a RunDir,
+    stop: &'a AtomicBool,
     times: Vec<PhaseTime>,
 }
 
@@ -33,27 +36,28 @@ const BROKEN: &str = "broken_images.csv";
 const IMAGES: &str = "images.json";
 
 impl<'a> Phases<'a> {
-    /// The phases that an interrupted run has written down, or none.
+    /// The phases that an interrupted run has written down, or none; once `stop` is true no other begins.
     ///
     /// # Errors
     ///
     /// If they cannot be read.
-    pub fn resumed(dir: &'a RunDir) -> Result<Self> {
+    pub fn resumed(dir: &'a RunDir, stop: &'a AtomicBool) -> Result<Self> {
         let path = dir.path(PHASES);
         let times = match std::fs::read_to_string(&path) {
             Ok(text) => serde_json::from_str(&text).with_context(|| format!("{}", path.display()))?,
             Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(error).with_context(|| format!("{}", path.display())),
         };
-        Ok(Self { dir, times })
+        Ok(Self { dir, stop, times })
     }
 
     /// Runs a phase and writes down how long it took, also if it fails: attempts add up.
     ///
     /// # Errors
     ///
-    /// Those of the phase.
+    /// Those of the phase, or that a stop was asked for before it.
     pub fn time<T>(&mut self, name: &str, phase: impl FnOnce() -> Result<T>) -> Result<T> {
+        interrupt::check(self.stop)?;
         let started = Instant::now();
         let result = phase();
         let seconds = started.elapsed().as_secs_f64();

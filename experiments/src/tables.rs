@@ -2,6 +2,7 @@
 
 use crate::config::{ExperimentConfig, TableConfig};
 use crate::dashboard::say;
+use crate::interrupt;
 use crate::report::{Fit, PredictedMeasured};
 use crate::run_dir::RunDir;
 use anyhow::{Context, Result};
@@ -16,7 +17,8 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::cell::Cell;
 use std::error::Error;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ops::ControlFlow;
+use std::sync::atomic::AtomicBool;
 
 /// Measures the accuracy of random subnets, or of those that an interrupted run has left.
 ///
@@ -44,9 +46,7 @@ pub fn accuracy(
     make_parent(&path)?;
     let last_said = Cell::new(0);
     let measure = |arch: &Arch| -> Result<f64, Box<dyn Error + Send + Sync>> {
-        if stop.load(Ordering::Relaxed) {
-            return Err(Interrupted.into());
-        }
+        interrupt::check(stop)?;
         Ok(evaluator.top1(supernet, arch)?)
     };
     let progress = |done: usize, total: usize, _: &_| {
@@ -57,11 +57,6 @@ pub fn accuracy(
     };
     Ok(AccuracyTable::measure(&path, &header, &config.space, &archs, measure, progress)?)
 }
-
-/// Asked to stop between two measurements; what was measured is in the table.
-#[derive(Debug, thiserror::Error)]
-#[error("interrupted")]
-pub struct Interrupted;
 
 /// Fits the accuracy predictor and judges it on rows it has not seen.
 ///
@@ -79,12 +74,13 @@ pub fn predictor(config: &ExperimentConfig, table: &AccuracyTable, device: &Devi
 ///
 /// # Errors
 ///
-/// If the table is of another device or space, or cannot be written.
+/// If the table is of another device or space, cannot be written, or a stop was asked for.
 pub fn latency(
     config: &ExperimentConfig,
     supernet: &Supernet,
     device: &Device,
     dir: &RunDir,
+    stop: &AtomicBool,
 ) -> Result<(LatencyTable, Fit)> {
     let path = dir.path("tables/latency.csv");
     make_parent(&path)?;
@@ -95,7 +91,10 @@ pub fn latency(
             last_said.set(done * 4 / total);
             say(&format!("latency table: {done} of {total} units"));
         }
+        if interrupt::check(stop).is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
+    // Whole networks have no file of their own.
+    interrupt::check(stop)?;
     let rng = &mut ChaCha8Rng::seed_from_u64(config.seed ^ 1);
     let archs: Vec<Arch> = (0..config.tables.latency_networks).map(|_| config.space.sample(rng)).collect();
     let measured = whole_networks(config, supernet, &archs, device)?;
