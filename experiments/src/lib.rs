@@ -16,6 +16,7 @@ pub mod scenarios;
 pub mod space_options;
 pub mod specialise;
 pub mod start;
+pub mod supernet_file;
 pub mod tables;
 pub mod tensor_file;
 pub mod threads;

@@ -17,7 +17,7 @@ use experiments::scenarios::{Tables, answer_all};
 use experiments::specialise::Specialiser;
 use experiments::start::{self, Options};
 use experiments::threads::compute_on_this_thread;
-use experiments::{device, environment, interrupt, report, tables};
+use experiments::{device, environment, interrupt, report, supernet_file, tables};
 use ofa_model::SupernetConfig;
 use ofa_train::{CheckpointDir, ShrinkRun, ShrinkSchedule, UniformSampler, shrink};
 use std::process::ExitCode;
@@ -64,7 +64,7 @@ fn train_and_search(config: &ExperimentConfig, images: &Images, dir: &RunDir, st
     let supernet = SupernetConfig::new(space.clone())?.with_seed(config.seed).init(&device.clone().autodiff());
     let schedule = ShrinkSchedule::progressive_shrinking(space, &config.training.shrink);
     let watched = records::watched_archs(space, config.seed);
-    let checkpoints = CheckpointDir::new(dir.path("checkpoints"), config.training.keep_checkpoints);
+    let checkpoints = CheckpointDir::new(dir.path(supernet_file::CHECKPOINTS), config.training.keep_checkpoints);
     let shrink_run = ShrinkRun {
         schedule: &schedule,
         recipe: &config.training.recipe,
@@ -81,6 +81,7 @@ fn train_and_search(config: &ExperimentConfig, images: &Images, dir: &RunDir, st
     drop(dashboard);
     phases.at_least("training", trained.epochs.iter().map(|epoch| epoch.seconds).sum());
     let supernet = trained.supernet.valid();
+    supernet_file::write(&supernet, dir)?;
 
     // Measure once: accuracy and latency tables, and a predictor of the first.
     let source = records::source(&supernet, images);
