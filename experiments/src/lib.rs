@@ -19,4 +19,5 @@ pub mod start;
 pub mod supernet_file;
 pub mod tables;
 pub mod tensor_file;
+pub mod tensorboard;
 pub mod threads;

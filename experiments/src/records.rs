@@ -6,6 +6,7 @@ use crate::images::Images;
 use crate::interrupt;
 use crate::report::{Answer, PhaseTime, SpaceSummary, TablePoint, Watched};
 use crate::run_dir::RunDir;
+use crate::tensorboard;
 use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use ofa_data::BrokenImage;
@@ -94,23 +95,25 @@ pub fn watched_archs(space: &SearchSpace, seed: u64) -> Vec<Arch> {
 
 /// Names the watched archs by their place in the list.
 pub fn watched(records: &[WatchedRecord], archs: &[Arch]) -> Vec<Watched> {
-    let label = |arch: &Arch| match archs.iter().position(|watched| watched == arch) {
-        Some(0) => "smallest".to_owned(),
-        Some(1) => "largest".to_owned(),
-        Some(i) => format!("random {}", i - 1),
-        None => arch.to_string(),
-    };
-    let watched = records.iter().map(|record| Watched {
-        stage: record.stage.clone(),
-        label: label(&record.arch),
-        arch: record.arch.to_string(),
-        top1: record.top1,
+    let watched = records.iter().map(|record| {
+        let arch = record.arch.to_string();
+        Watched { stage: record.stage.clone(), label: watched_name(&arch, archs), arch, top1: record.top1 }
     });
     watched.collect()
 }
 
-/// Keeps `metrics.csv` and `watched.csv` up to date.
-pub fn keeper(dir: &RunDir) -> KeepRecords<'_> {
+/// The name of a watched arch by its place in the list; of another, its text.
+pub(crate) fn watched_name(arch: &str, archs: &[Arch]) -> String {
+    match archs.iter().position(|watched| watched.to_string() == arch) {
+        Some(0) => "smallest".to_owned(),
+        Some(1) => "largest".to_owned(),
+        Some(i) => format!("random {}", i - 1),
+        None => arch.to_owned(),
+    }
+}
+
+/// Keeps `metrics.csv`, `watched.csv` and TensorBoard's event file up to date.
+pub fn keeper<'a>(dir: &'a RunDir, archs: &'a [Arch]) -> KeepRecords<'a> {
     #[derive(Serialize)]
     struct WatchedRow<'a> {
         stage: &'a str,
@@ -127,7 +130,7 @@ pub fn keeper(dir: &RunDir) -> KeepRecords<'_> {
             let rows = rows.iter().map(|(stage, arch, top1)| WatchedRow { stage, arch: arch.clone(), top1: *top1 });
             dir.write_csv("watched.csv", rows)?;
         }
-        Ok(())
+        tensorboard::update(dir, archs)
     };
     Box::new(move |epochs, watched| {
         keep(epochs, watched).map_err(|error| TrainError::Io {

@@ -76,7 +76,7 @@ fn train_and_search(config: &ExperimentConfig, images: &Images, dir: &RunDir, st
         device,
     };
     let mut validation = images.validation(config, device);
-    let mut dashboard = Dashboard::new(&schedule, stop.clone(), records::keeper(dir));
+    let mut dashboard = Dashboard::new(&schedule, stop.clone(), records::keeper(dir, &watched));
     let trained = phases.time("training", || Ok(shrink(supernet, &shrink_run, &mut validation, &mut dashboard)?))?;
     drop(dashboard);
     phases.at_least("training", trained.epochs.iter().map(|epoch| epoch.seconds).sum());
