@@ -13,6 +13,7 @@ pub mod records;
 pub mod report;
 pub mod run_dir;
 pub mod scenarios;
+pub mod score_files;
 pub mod space_options;
 pub mod specialise;
 pub mod start;
