@@ -40,7 +40,7 @@ fn main() -> Result<()> {
             times.iter_mut().zip(found).for_each(|(times, seconds)| times.push(1e3 * seconds / STEPS as f64));
         }
     }
-    let ratios = |times: &[f64], base: &[f64]| median(times.iter().zip(base).map(|(a, b)| a / b).collect());
+    let ratios = |times: &[f64], base: &[f64]| median(times.iter().zip(base).map(|(a, b)| a / b));
     println!("{:<28} {:>10} {:>16}", "", "ms a step", "of the passes");
     for (name, found) in ["passes", "shrink_step", "shrink_step and optimizer", "shrink"].iter().zip(&times) {
         println!("{name:<28} {:>10.1} {:>16.3}", median(found.clone()), ratios(found, &times[0]));

@@ -212,6 +212,15 @@ impl ExperimentConfig {
         if self.tables.archs < 8 {
             bail!("tables.archs is {}, fitting a predictor takes at least 8", self.tables.archs);
         }
+        let held_out = (self.tables.archs as f64 * self.tables.holdout_fraction).round();
+        if !(2.0..=self.tables.archs as f64 - 2.0).contains(&held_out) {
+            bail!(
+                "tables.holdout_fraction is {}, which leaves {held_out} of {} rows to judge the predictor: two must be on \
+                 either side",
+                self.tables.holdout_fraction,
+                self.tables.archs
+            );
+        }
         if self.tables.latency_networks < 8 {
             bail!("tables.latency_networks is {}, fitting and checking takes at least 8", self.tables.latency_networks);
         }
@@ -292,10 +301,12 @@ mod tests {
     #[test]
     fn impossible_values_are_named() {
         type Change = fn(&mut ExperimentConfig);
-        let break_it: [(&str, Change); 7] = [
+        let break_it: [(&str, Change); 9] = [
             ("training.watch_epochs is 0", |c| c.training.watch_epochs = Some(0)),
             ("no stages", |c| c.training.schedule.stages.clear()),
             ("training.batch_size is 0", |c| c.training.batch_size = 0),
+            ("tables.holdout_fraction is 0", |c| c.tables.holdout_fraction = 0.0),
+            ("tables.holdout_fraction is NaN", |c| c.tables.holdout_fraction = f64::NAN),
             ("data.channels is 2", |c| c.data.channels = 2),
             ("exactly one of", |c| c.search.scenarios[0].macs = Some(1)),
             ("names a directory", |c| c.search.scenarios[0].name = "../up".into()),

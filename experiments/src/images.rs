@@ -1,6 +1,6 @@
 //! The images of a run: splits, the training loader, evaluators.
 
-use crate::config::{ExperimentConfig, TableConfig};
+use crate::config::ExperimentConfig;
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use ofa_data::{BrokenImage, FashionMnist, ImageSet, Layout, Loader, LoaderConfig, Splits, View};
@@ -90,16 +90,17 @@ impl Images {
     /// Calibrates on training images, measures on validation images.
     pub fn validation(&self, config: &ExperimentConfig, device: &Device) -> Evaluator {
         let validation = self.splits.validation.subset(config.tables.validation_images, config.seed);
-        self.evaluator(validation, &config.tables, config.seed, device)
+        self.evaluator(validation, config, device)
     }
 
     /// Calibrates on training images, measures on the test images: for the final report alone.
     pub fn test(&self, config: &ExperimentConfig, device: &Device) -> Evaluator {
-        self.evaluator(self.splits.test.clone(), &config.tables, config.seed, device)
+        self.evaluator(self.splits.test.clone(), config, device)
     }
 
-    fn evaluator(&self, set: ImageSet, tables: &TableConfig, seed: u64, device: &Device) -> Evaluator {
-        let calibration = self.splits.train.subset(tables.calibration_images, seed);
-        Evaluator::new(calibration, set, tables.batch_size, &self.splits.normalisation(), device)
+    /// Calibrates on training images, measures on `set`.
+    pub fn evaluator(&self, set: ImageSet, config: &ExperimentConfig, device: &Device) -> Evaluator {
+        let calibration = self.splits.train.subset(config.tables.calibration_images, config.seed);
+        Evaluator::new(calibration, set, config.tables.batch_size, &self.splits.normalisation(), device)
     }
 }

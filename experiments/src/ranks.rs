@@ -2,9 +2,10 @@
 
 use crate::config::ExperimentConfig;
 use crate::images::Images;
+use crate::interrupt::is_interruption;
 use crate::records;
 use crate::run_dir::RunDir;
-use crate::start::{self, Options, is_interruption};
+use crate::start::{self, Options};
 use anyhow::{Context, Result, ensure};
 use ofa_train::{Ranks, ShrinkObserver, TrainError, same_on_all};
 use std::path::Path;

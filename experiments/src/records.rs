@@ -3,8 +3,10 @@
 use crate::config::ExperimentConfig;
 use crate::dashboard::{KeepRecords, say};
 use crate::images::Images;
+use crate::interrupt;
 use crate::report::{Answer, PhaseTime, SpaceSummary, TablePoint, Watched};
 use crate::run_dir::RunDir;
+use crate::tensorboard;
 use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use ofa_data::BrokenImage;
@@ -17,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 /// Random archs that are watched besides the largest and the smallest.
@@ -25,6 +28,7 @@ const RANDOM_WATCHED: usize = 3;
 /// Wall times of the phases of a run, of earlier attempts too.
 pub struct Phases<'a> {
     dir: &'a RunDir,
+    stop: &'a AtomicBool,
     times: Vec<PhaseTime>,
 }
 
@@ -33,27 +37,28 @@ const BROKEN: &str = "broken_images.csv";
 const IMAGES: &str = "images.json";
 
 impl<'a> Phases<'a> {
-    /// The phases that an interrupted run has written down, or none.
+    /// The phases that an interrupted run has written down, or none; once `stop` is true no other begins.
     ///
     /// # Errors
     ///
     /// If they cannot be read.
-    pub fn resumed(dir: &'a RunDir) -> Result<Self> {
+    pub fn resumed(dir: &'a RunDir, stop: &'a AtomicBool) -> Result<Self> {
         let path = dir.path(PHASES);
         let times = match std::fs::read_to_string(&path) {
             Ok(text) => serde_json::from_str(&text).with_context(|| format!("{}", path.display()))?,
             Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(error).with_context(|| format!("{}", path.display())),
         };
-        Ok(Self { dir, times })
+        Ok(Self { dir, stop, times })
     }
 
     /// Runs a phase and writes down how long it took, also if it fails: attempts add up.
     ///
     /// # Errors
     ///
-    /// Those of the phase.
+    /// Those of the phase, or that a stop was asked for before it.
     pub fn time<T>(&mut self, name: &str, phase: impl FnOnce() -> Result<T>) -> Result<T> {
+        interrupt::check(self.stop)?;
         let started = Instant::now();
         let result = phase();
         let seconds = started.elapsed().as_secs_f64();
@@ -90,27 +95,29 @@ pub fn watched_archs(space: &SearchSpace, seed: u64) -> Vec<Arch> {
 
 /// What the watched archs reached in each stage, named by their place in the list.
 pub fn watched(records: &[WatchedRecord], archs: &[Arch]) -> Vec<Watched> {
-    let label = |arch: &Arch| match archs.iter().position(|watched| watched == arch) {
-        Some(0) => "smallest".to_owned(),
-        Some(1) => "largest".to_owned(),
-        Some(i) => format!("random {}", i - 1),
-        None => arch.to_string(),
-    };
     let is_last = |record: &&WatchedRecord| {
         let same = records.iter().filter(|other| (&other.stage, &other.arch) == (&record.stage, &record.arch));
         same.map(|other| other.epoch).max() == Some(record.epoch)
     };
-    let watched = records.iter().filter(is_last).map(|record| Watched {
-        stage: record.stage.clone(),
-        label: label(&record.arch),
-        arch: record.arch.to_string(),
-        top1: record.top1,
+    let watched = records.iter().filter(is_last).map(|record| {
+        let arch = record.arch.to_string();
+        Watched { stage: record.stage.clone(), label: watched_name(&arch, archs), arch, top1: record.top1 }
     });
     watched.collect()
 }
 
-/// Keeps `metrics.csv` and `watched.csv` up to date.
-pub fn keeper(dir: &RunDir) -> KeepRecords<'_> {
+/// The name of a watched arch by its place in the list; of another, its text.
+pub(crate) fn watched_name(arch: &str, archs: &[Arch]) -> String {
+    match archs.iter().position(|watched| watched.to_string() == arch) {
+        Some(0) => "smallest".to_owned(),
+        Some(1) => "largest".to_owned(),
+        Some(i) => format!("random {}", i - 1),
+        None => arch.to_owned(),
+    }
+}
+
+/// Keeps `metrics.csv`, `watched.csv` and TensorBoard's event file up to date.
+pub fn keeper<'a>(dir: &'a RunDir, archs: &'a [Arch]) -> KeepRecords<'a> {
     #[derive(Serialize)]
     struct WatchedRow<'a> {
         stage: &'a str,
@@ -131,7 +138,7 @@ pub fn keeper(dir: &RunDir) -> KeepRecords<'_> {
             });
             dir.write_csv("watched.csv", rows)?;
         }
-        Ok(())
+        tensorboard::update(dir, archs)
     };
     Box::new(move |epochs, watched| {
         keep(epochs, watched).map_err(|error| TrainError::Io {

@@ -100,13 +100,21 @@ impl RunDir {
     ///
     /// If they cannot be written.
     pub fn write_csv<T: Serialize>(&self, name: &str, rows: impl IntoIterator<Item = T>) -> Result<()> {
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        for row in rows {
-            writer.serialize(row).with_context(|| format!("a row of {name} is not CSV"))?;
-        }
-        let bytes = writer.into_inner().map_err(|error| error.into_error())?;
-        self.write(name, &String::from_utf8(bytes).context("CSV is UTF-8")?)
+        let text = csv_text(rows).with_context(|| format!("a row of {name} is not CSV"))?;
+        self.write(name, &text)
     }
+}
+
+/// Rows as CSV, with a header where they have names.
+///
+/// # Errors
+///
+/// If a row is none.
+pub fn csv_text<T: Serialize>(rows: impl IntoIterator<Item = T>) -> Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    rows.into_iter().try_for_each(|row| writer.serialize(row))?;
+    let bytes = writer.into_inner().map_err(|error| error.into_error())?;
+    String::from_utf8(bytes).context("CSV is UTF-8")
 }
 
 /// Writes a file whole or not at all.

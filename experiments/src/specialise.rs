@@ -2,6 +2,7 @@
 
 use crate::config::ExperimentConfig;
 use crate::images::Images;
+use crate::interrupt;
 use crate::report::{Answer, Chosen, Extreme};
 use crate::run_dir::RunDir;
 use crate::tables::whole_networks;
@@ -9,6 +10,7 @@ use anyhow::Result;
 use burn::tensor::Device;
 use ofa_model::{Arch, SubnetCard, Supernet};
 use ofa_train::{Evaluator, OneRank, fine_tune};
+use std::sync::atomic::AtomicBool;
 
 /// The trained networks and the images of a run.
 pub struct Specialiser<'a> {
@@ -24,6 +26,8 @@ pub struct Specialiser<'a> {
     pub device: &'a Device,
     /// Where the subnets go.
     pub dir: &'a RunDir,
+    /// Becomes true when the run is to stop: before the next subnet.
+    pub stop: &'a AtomicBool,
 }
 
 impl Specialiser<'_> {
@@ -31,13 +35,14 @@ impl Specialiser<'_> {
     ///
     /// # Errors
     ///
-    /// If an image cannot be read or a file cannot be written.
+    /// If an image cannot be read, a file cannot be written, or a stop was asked for.
     pub fn run(&self, answers: &[Answer], validation: &mut Evaluator, test: &mut Evaluator) -> Result<Vec<Chosen>> {
         let best = best_by_scenario(answers);
         let archs = best.iter().map(|answer| answer.arch.parse()).collect::<Result<Vec<Arch>, _>>()?;
         let latencies = whole_networks(self.config, self.supernet, &archs, self.device)?;
         let mut chosen = Vec::new();
         for ((answer, arch), measured_ms) in best.into_iter().zip(&archs).zip(latencies) {
+            interrupt::check(self.stop)?;
             chosen.push(self.one(answer, arch, measured_ms, validation, test)?);
         }
         Ok(chosen)

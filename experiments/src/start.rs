@@ -2,17 +2,15 @@
 
 use crate::config::ExperimentConfig;
 use crate::dashboard::say;
+use crate::interrupt::is_interruption;
 use crate::run_dir::RunDir;
-use crate::tables::Interrupted;
 use crate::{device, environment};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Parser;
 use ofa_data::Layout;
-use ofa_train::{ScheduleKind, TrainError};
+use ofa_train::ScheduleKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Parent of run directories that are not named.
 const RUNS: &str = "runs";
@@ -158,21 +156,6 @@ fn trained_as_asked(options: &Options) -> Result<ExperimentConfig> {
     Ok(config)
 }
 
-/// Lets Ctrl-C set `stop`, so that the step in progress is finished and saved; a second one ends the process at once,
-/// which loses nothing that is on disk.
-///
-/// # Errors
-///
-/// If the system does not allow it.
-pub fn on_interrupt(stop: Arc<AtomicBool>) -> Result<()> {
-    let handler = move || {
-        if stop.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    };
-    ctrlc::set_handler(handler).context("cannot listen to Ctrl-C")
-}
-
 /// What ended a run, with what to do about it.
 pub fn with_next_step(error: anyhow::Error, dir: &RunDir) -> anyhow::Error {
     let root = dir.root().display();
@@ -196,11 +179,4 @@ pub fn exit_code(result: Result<()>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Whether an error is that someone asked to stop.
-pub fn is_interruption(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .any(|cause| cause.is::<Interrupted>() || matches!(cause.downcast_ref(), Some(TrainError::Interrupted { .. })))
 }

@@ -2,24 +2,25 @@
 
 mod parts;
 
-use crate::config::ExperimentConfig;
+use crate::config::{ExperimentConfig, TableConfig};
 use crate::dashboard::say;
+use crate::interrupt;
 use crate::report::{Fit, PredictedMeasured};
 use crate::run_dir::RunDir;
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Tensor};
 use ofa_model::{Arch, Supernet};
 use ofa_search::{
-    AccuracyHeader, AccuracyTable, LatencyTable, MlpPredictor, Predictor, SearchError, TimedRun, kendall_tau, rmse,
+    AccuracyHeader, AccuracyTable, HeldOut, LatencyTable, MlpPredictor, SearchError, TimedRun, kendall_tau, rmse,
     time_interleaved,
 };
 use ofa_train::{Evaluator, Ranks};
 use parts::{Job, Measured};
 use rand::SeedableRng;
-use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ops::ControlFlow;
+use std::sync::atomic::AtomicBool;
 
 /// Measures the accuracy of random subnets, or of those that an interrupted run has left; ranks share them out.
 ///
@@ -49,9 +50,7 @@ pub fn accuracy(
     let job = Job { path: &path, header: &header, space: &config.space, archs: &archs };
     let last_said = Cell::new(0);
     let measure = |arch: &Arch| -> Measured {
-        if stop.load(Ordering::Relaxed) {
-            return Err(Interrupted.into());
-        }
+        interrupt::check(stop)?;
         Ok(evaluator.top1(supernet, arch)?)
     };
     let progress = |done: usize, total: usize, _: &_| {
@@ -64,39 +63,29 @@ pub fn accuracy(
     job.run(ranks, measure, progress)
 }
 
-/// Asked to stop between two measurements; what was measured is in the table.
-#[derive(Debug, thiserror::Error)]
-#[error("interrupted")]
-pub struct Interrupted;
-
 /// Fits the accuracy predictor and judges it on rows it has not seen.
 ///
 /// # Errors
 ///
 /// If there are too few rows.
 pub fn predictor(config: &ExperimentConfig, table: &AccuracyTable, device: &Device) -> Result<(MlpPredictor, Fit)> {
-    let mut samples = table.samples();
-    samples.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed));
-    let held_out = (samples.len() as f64 * config.tables.holdout_fraction).round() as usize;
-    let (judges, fitted) = samples.split_at(held_out.max(2));
-    let fit = |rows: &[(Arch, f64)]| MlpPredictor::fit(&config.space, rows, &config.tables.predictor, device);
-    let judged = fit(fitted)?;
-    let archs: Vec<Arch> = judges.iter().map(|(arch, _)| arch.clone()).collect();
-    let predicted = judged.predict(&archs)?;
-    let measured: Vec<f64> = judges.iter().map(|(_, top1)| *top1).collect();
-    Ok((fit(&samples)?, agreement(&archs, &predicted, &measured)))
+    let TableConfig { predictor, holdout_fraction, .. } = &config.tables;
+    let (predictor, report) =
+        MlpPredictor::fit_with_report(&config.space, &table.samples(), predictor, *holdout_fraction, device)?;
+    Ok((predictor, agreement(report.held_out)))
 }
 
 /// Times every unit of the space, then whole networks: half of them fit the overhead, the others check the table.
 ///
 /// # Errors
 ///
-/// If the table is of another device or space, or cannot be written.
+/// If the table is of another device or space, cannot be written, or a stop was asked for.
 pub fn latency(
     config: &ExperimentConfig,
     supernet: &Supernet,
     device: &Device,
     dir: &RunDir,
+    stop: &AtomicBool,
 ) -> Result<(LatencyTable, Fit)> {
     let path = dir.path("tables/latency.csv");
     make_parent(&path)?;
@@ -107,7 +96,10 @@ pub fn latency(
             last_said.set(done * 4 / total);
             say(&format!("latency table: {done} of {total} units"));
         }
+        if interrupt::check(stop).is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
+    // Whole networks have no file of their own.
+    interrupt::check(stop)?;
     let rng = &mut ChaCha8Rng::seed_from_u64(config.seed ^ 1);
     let archs: Vec<Arch> = (0..config.tables.latency_networks).map(|_| config.space.sample(rng)).collect();
     let measured = whole_networks(config, supernet, &archs, device)?;
@@ -115,9 +107,10 @@ pub fn latency(
     let points: Vec<_> = fitted.iter().cloned().zip(measured.iter().copied()).collect();
     table = with_overhead(config, table, &points)?;
     table.save(&path)?;
-    let predicted: Vec<f64> =
-        judges.iter().map(|arch| table.latency_ms(&config.space, arch)).collect::<Result<_, _>>()?;
-    let fit = agreement(judges, &predicted, &measured[fitted.len()..]);
+    let judged = judges.iter().zip(&measured[fitted.len()..]).map(|(arch, &measured)| -> Result<HeldOut> {
+        Ok(HeldOut { arch: arch.clone(), predicted: table.latency_ms(&config.space, arch)?, measured })
+    });
+    let fit = agreement(judged.collect::<Result<_>>()?);
     Ok((table, fit))
 }
 
@@ -167,19 +160,17 @@ pub fn whole_networks(
     Ok(latencies.iter().map(|latency| latency.median_ms).collect())
 }
 
-fn agreement(archs: &[Arch], predicted: &[f64], measured: &[f64]) -> Fit {
-    let pairs = predicted.iter().zip(measured);
-    let points = archs.iter().zip(pairs.clone()).map(|(arch, (&predicted, &measured))| PredictedMeasured {
-        arch: arch.to_string(),
-        predicted,
-        measured,
-    });
+fn agreement(judged: Vec<HeldOut>) -> Fit {
+    let (predicted, measured): (Vec<f64>, Vec<f64>) = judged.iter().map(|pair| (pair.predicted, pair.measured)).unzip();
+    let pairs = predicted.iter().zip(&measured);
     let relative: f64 = pairs.map(|(predicted, measured)| ((predicted - measured) / measured).abs()).sum();
+    let point =
+        |HeldOut { arch, predicted, measured }| PredictedMeasured { arch: arch.to_string(), predicted, measured };
     Fit {
-        points: points.collect(),
-        rmse: rmse(predicted, measured),
+        rmse: rmse(&predicted, &measured),
         mape: relative / measured.len().max(1) as f64,
-        kendall_tau: kendall_tau(predicted, measured),
+        kendall_tau: kendall_tau(&predicted, &measured),
+        points: judged.into_iter().map(point).collect(),
     }
 }
 

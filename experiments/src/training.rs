@@ -6,6 +6,7 @@ use crate::images::Images;
 use crate::ranks::Quiet;
 use crate::records;
 use crate::run_dir::RunDir;
+use crate::supernet_file::CHECKPOINTS;
 use anyhow::Result;
 use burn::tensor::Device;
 use ofa_model::SupernetConfig;
@@ -33,19 +34,20 @@ pub fn train(
         .with_seed(config.seed)
         .with_zero_last_gamma(training.recipe.zero_last_gamma)
         .init(&device.clone().autodiff());
+    let watched = records::watched_archs(&config.space, config.seed);
     let run = ShrinkRun {
         schedule: &training.schedule,
         recipe: &training.recipe,
         sampler: None,
         loader: &images.train_loader(config, ranks)?,
         seed: config.seed,
-        watched: &records::watched_archs(&config.space, config.seed),
+        watched: &watched,
         watch_epochs: training.watch_epochs,
-        checkpoints: Some(&training.checkpoints(dir.path("checkpoints"))),
+        checkpoints: Some(&training.checkpoints(dir.path(CHECKPOINTS))),
         device,
         ranks,
     };
-    let keeper = || records::keeper(dir);
+    let keeper = || records::keeper(dir, &watched);
     let mut observer: Box<dyn ShrinkObserver> = match (ranks.is_first(), ranks.size()) {
         (true, 1) => Box::new(Dashboard::new(&training.schedule, stop.clone(), keeper())),
         (true, _) => Box::new(Dashboard::in_lines(&training.schedule, stop.clone(), keeper())),

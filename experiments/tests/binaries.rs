@@ -70,6 +70,8 @@ fn the_main_job_leaves_a_complete_run_and_its_subnet_classifies_an_image() {
         "tables/accuracy.csv",
         "tables/latency.csv",
         "search/answers.csv",
+        "supernet/weights.safetensors",
+        "tensorboard/events.out.tfevents.0.run",
     ];
     for file in files {
         assert!(fs::metadata(root.join(file)).unwrap().len() > 0, "{file}");
@@ -88,6 +90,8 @@ fn the_main_job_leaves_a_complete_run_and_its_subnet_classifies_an_image() {
     let again: ReportData = serde_json::from_str(&fs::read_to_string(root.join("report.json")).unwrap()).unwrap();
     assert_eq!((&again.epochs, &again.watched, &again.extremes), (&report.epochs, &report.watched, &report.extremes));
 
+    evaluate_gives_the_numbers_of_the_report(&root, &report);
+
     let image = temporary.path().join("shirt.png");
     image::GrayImage::from_fn(28, 28, |x, y| image::Luma([(x * y) as u8])).save(&image).unwrap();
     let subnet = root.join("subnets").join(&chosen.scenario);
@@ -103,6 +107,85 @@ fn the_main_job_leaves_a_complete_run_and_its_subnet_classifies_an_image() {
     assert!((total - 100.0).abs() < 1.0, "{lines}");
     fs::write(&image, "no image").unwrap();
     assert!(failure(&classify(&image)).contains("shirt.png"));
+}
+
+/// Arch, images, top-1, top-5 and loss of the lines of a table of scores.
+fn scores(output: &Output) -> Vec<(String, [f64; 4])> {
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    let table = text(&output.stdout);
+    let (header, rows) = table.split_once('\n').unwrap();
+    assert_eq!(header, "arch,images,top1,top5,loss");
+    let row = |line: &str| {
+        let (arch, numbers) = line.split_once(',').unwrap();
+        let numbers: Vec<f64> = numbers.split(',').map(|number| number.parse().unwrap()).collect();
+        (arch.to_owned(), numbers.try_into().unwrap())
+    };
+    rows.lines().map(row).collect()
+}
+
+fn evaluate_gives_the_numbers_of_the_report(root: &Path, report: &ReportData) {
+    let beside = |name: &str| root.with_file_name(name);
+    let evaluate = |network: &Path, more: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_evaluate")).arg(network).args(more).output().unwrap()
+    };
+    let out = beside("scores");
+    let trained = scores(&evaluate(root, &["--split", "test", "--out", out.to_str().unwrap()]));
+    let extremes: Vec<_> =
+        report.extremes.iter().rev().map(|extreme| (extreme.arch.as_str(), extreme.test_top1)).collect();
+    assert_eq!(trained.iter().map(|(arch, numbers)| (arch.as_str(), numbers[1])).collect::<Vec<_>>(), extremes);
+    for (arch, [images, top1, top5, loss]) in &trained {
+        assert!(*images == 50.0 && top1 <= top5 && *loss > 0.0, "{trained:?}");
+        let confusion = fs::read_to_string(out.join(format!("{arch}.confusion.csv"))).unwrap();
+        let counts = confusion.lines().skip(1).flat_map(|line| line.split(',').skip(1));
+        assert_eq!(counts.map(|count| count.parse::<f64>().unwrap()).sum::<f64>(), 50.0);
+        assert_eq!(fs::read_to_string(out.join(format!("{arch}.classes.csv"))).unwrap().lines().count(), 11);
+    }
+    assert_eq!(fs::read_to_string(out.join("scores.csv")).unwrap().lines().count(), 3);
+
+    // The supernet's own directory knows no images but the embedded ones; the checkpoint is that of the end.
+    let archs = beside("archs.txt");
+    let largest = &trained[1].0;
+    fs::write(&archs, format!("# the largest\n\n{largest}\n")).unwrap();
+    let few = ["--images", "20", "--calibration-images", "50", "--archs", archs.to_str().unwrap()];
+    let alone = scores(&evaluate(&root.join("supernet"), &few));
+    assert_eq!((alone.len(), &alone[0].0, alone[0].1[0]), (1, largest, 20.0));
+    fs::rename(root.join("supernet"), beside("elsewhere")).unwrap();
+    assert_eq!(scores(&evaluate(root, &["--split", "test"])), trained);
+
+    fs::write(&archs, "# none fits\nr28-k3e3\n").unwrap();
+    let message = failure(&evaluate(root, &["--archs", archs.to_str().unwrap()]));
+    assert!(message.contains("archs.txt:2") && message.contains("arch `r28-k3e3` is outside the space"), "{message}");
+    let message = failure(&evaluate(&beside("nowhere"), &[]));
+    assert!(message.contains("nowhere is neither"), "{message}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_interrupted_says_how_to_go_on() {
+    use std::io::{BufRead, BufReader};
+    let temporary = tempfile::tempdir().unwrap();
+    let root = temporary.path().join("run");
+    let mut config = tiny();
+    // Enough units for several groups, so that some are left when the first ones are said to be done.
+    config.space.resolutions = vec![12, 16, 20, 24];
+    let path = config_file(&config, &root);
+    let (config, out) = (path.to_str().unwrap(), root.to_str().unwrap());
+    let mut child = Command::new(env!("CARGO_BIN_EXE_once_for_all"))
+        .args(["--config", config, "--out", out])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.starts_with("latency table: ")));
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
+    let said = rest.last().unwrap();
+    assert!(said.contains("everything so far is saved; go on with `--resume --out"), "{rest:?}");
+    assert!(!root.join("report.html").exists());
+    let output = once_for_all(&["--resume", "--out", out]);
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
 }
 
 #[test]

@@ -62,9 +62,8 @@ impl SupernetConfig {
         let stem = stem.map(|unit| ElasticBlock::init(&unit.layers, &[unit.kernel_size()], epsilon, init)).collect();
         let mut stages = Vec::with_capacity(space.stages.len());
         for (s, stage) in space.stages.iter().enumerate() {
-            let depth = *stage.depths.last().expect("a valid space offers a depth");
             let block = |b| ElasticBlock::init(&space.largest_layers(s, b), &stage.kernel_sizes, epsilon, init);
-            stages.push(ElasticStage { blocks: (0..depth).map(block).collect() });
+            stages.push(ElasticStage { blocks: (0..stage.greatest_depth()).map(block).collect() });
         }
         let head = Head::init(&space.head_shape(space.largest_channels()), epsilon, init);
         let supernet = Supernet { stem, stages, head, space };

@@ -12,6 +12,7 @@ use ofa_model::{Arch, SearchSpace};
 use ofa_search::*;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,7 +23,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir()?;
     let config = LatencyConfig { min_samples: 10, max_samples: 40, ..LatencyConfig::default() };
     let start = Instant::now();
-    let latency = LatencyTable::measure(&dir.path().join("latency.csv"), &space, &device, &config, |_, _, _, _| ())?;
+    let path = dir.path().join("latency.csv");
+    let latency = LatencyTable::measure(&path, &space, &device, &config, |_, _, _, _| ControlFlow::Continue(()))?;
     println!("latency table of {} units: {:.2?}", latency.units().len(), start.elapsed());
 
     let samples: Vec<(Arch, f64)> = (0..200)

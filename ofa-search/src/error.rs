@@ -137,6 +137,16 @@ pub enum SearchError {
         /// What it reported.
         problem: String,
     },
+    /// Whoever listened to the progress of a table wanted it to stop; it is gone on with by the same call.
+    #[error("stopped after {done} of {total} units; what was measured is in {path}", path = path.display())]
+    Stopped {
+        /// The table.
+        path: PathBuf,
+        /// Units that are measured.
+        done: usize,
+        /// Units of the space.
+        total: usize,
+    },
     /// A setting makes no sense.
     #[error("{setting} is {value}: {problem}")]
     InvalidSetting {

@@ -7,18 +7,29 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 /// Agreement of a predictor with measurements it was not fitted on.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FitReport {
     /// Number of samples the predictor was fitted on.
     pub training_rows: usize,
-    /// Number of samples it is judged by.
-    pub held_out_rows: usize,
+    /// The samples it is judged by.
+    pub held_out: Vec<HeldOut>,
     /// Root mean squared error, in the unit of the targets.
     pub rmse: f64,
     /// Kendall's tau-b.
     pub kendall_tau: f64,
     /// Spearman's rho.
     pub spearman: f64,
+}
+
+/// A sample that a predictor has not seen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeldOut {
+    /// The arch.
+    pub arch: Arch,
+    /// What the predictor says.
+    pub predicted: f64,
+    /// What was measured.
+    pub measured: f64,
 }
 
 impl FitReport {
@@ -30,13 +41,11 @@ impl FitReport {
     pub fn new(predictor: &dyn Predictor, training_rows: usize, held_out: &[(Arch, f64)]) -> Result<Self, SearchError> {
         let (archs, measured): (Vec<Arch>, Vec<f64>) = held_out.iter().cloned().unzip();
         let predicted = predictor.predict(&archs)?;
-        Ok(Self {
-            training_rows,
-            held_out_rows: held_out.len(),
-            rmse: rmse(&predicted, &measured),
-            kendall_tau: kendall_tau(&predicted, &measured),
-            spearman: spearman(&predicted, &measured),
-        })
+        let (rmse, kendall_tau, spearman) =
+            (rmse(&predicted, &measured), kendall_tau(&predicted, &measured), spearman(&predicted, &measured));
+        let pairs = archs.into_iter().zip(predicted).zip(measured);
+        let held_out = pairs.map(|((arch, predicted), measured)| HeldOut { arch, predicted, measured }).collect();
+        Ok(Self { training_rows, held_out, rmse, kendall_tau, spearman })
     }
 }
 
@@ -72,7 +81,9 @@ mod tests {
     #[test]
     fn a_perfect_predictor_has_a_perfect_report() {
         let report = FitReport::new(&additive_accuracy, 0, &samples()).unwrap();
-        assert_eq!((report.rmse, report.held_out_rows), (0.0, 40));
+        assert_eq!((report.rmse, report.held_out.len()), (0.0, 40));
+        let right = |held_out: &HeldOut| held_out.predicted == additive_accuracy(&held_out.arch);
+        assert!(report.held_out.iter().all(|held_out| right(held_out) && held_out.predicted == held_out.measured));
         assert!((report.kendall_tau - 1.0).abs() < 1e-12 && (report.spearman - 1.0).abs() < 1e-12, "{report:?}");
     }
 

@@ -14,6 +14,7 @@ use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 /// The conditions under which a table was measured, and what was fitted to it since.
@@ -70,18 +71,19 @@ impl LatencyTable {
     /// Units are timed in random groups, in turns within a group, so that a machine that others use too does not make
     /// one stage look slow. A group is written as soon as it is known and an existing file is gone on with, so a killed
     /// builder loses the group in progress (some seconds). `progress` hears the number of units done, their total and
-    /// the unit after each.
+    /// the unit after each, and may end the measurement after the group.
     ///
     /// # Errors
     ///
     /// If the file was measured for another space, device, batch or number of threads (naming which), is damaged
-    /// (naming the line) or cannot be written, if a setting is impossible, or if the device fails.
+    /// (naming the line) or cannot be written, if a setting is impossible, if the device fails, or
+    /// [`SearchError::Stopped`] if `progress` asked for it.
     pub fn measure(
         path: &Path,
         space: &SearchSpace,
         device: &Device,
         config: &LatencyConfig,
-        mut progress: impl FnMut(usize, usize, &Unit, &Latency),
+        mut progress: impl FnMut(usize, usize, &Unit, &Latency) -> ControlFlow<()>,
     ) -> Result<Self, SearchError> {
         config.validate()?;
         let header = LatencyHeader {
@@ -98,11 +100,15 @@ impl LatencyTable {
         missing.shuffle(&mut ChaCha8Rng::seed_from_u64(0));
         let mut done = units.len() - missing.len();
         for group in missing.chunks(GROUP) {
+            let mut stopped = false;
             for (unit, latency) in group.iter().zip(time_units(group, device, config)?) {
                 appender.append(&LatencyRow::new(unit, &latency))?;
                 table.units.insert(*unit, latency);
                 done += 1;
-                progress(done, units.len(), unit, &latency);
+                stopped |= progress(done, units.len(), unit, &latency).is_break();
+            }
+            if stopped && done < units.len() {
+                return Err(SearchError::Stopped { path: path.to_owned(), done, total: units.len() });
             }
         }
         Ok(table)

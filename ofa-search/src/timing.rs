@@ -1,6 +1,6 @@
 //! Timing networks on a device that others use too.
 
-use crate::SearchError;
+use crate::{SearchError, quantile::quantile};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
@@ -158,9 +158,7 @@ impl Series {
     }
 
     fn quantile(&self, q: f64) -> f64 {
-        let position = q * (self.sorted_ms.len() - 1) as f64;
-        let (below, above) = (self.sorted_ms[position.floor() as usize], self.sorted_ms[position.ceil() as usize]);
-        below + (above - below) * position.fract()
+        quantile(&self.sorted_ms, q)
     }
 }
 

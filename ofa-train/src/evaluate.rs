@@ -1,57 +1,25 @@
 //! Accuracy of one arch: calibrated, then measured.
 
+mod images;
+mod scores;
+
+pub use scores::Scores;
+
 use crate::TrainError;
 use crate::step::correct;
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
-use ofa_data::{DataError, ImageBatch, ImageSet, Normalisation, evaluation_batches};
+use burn::tensor::{Device, Int, Tensor};
+use images::Images;
+use ofa_data::{ImageSet, Normalisation};
 use ofa_model::{Arch, Subnet, Supernet};
-use std::collections::HashMap;
 
-/// Bytes of the images of one set that are kept for the next arch.
-const KEPT: usize = 1 << 30;
-
-/// Measures top-1 accuracies of subnets on fixed images.
+/// Measures subnets on fixed images: top-1 accuracies, which is all that tables need, or whole [`Scores`].
 ///
 /// Batches are decoded once a resolution and reused for every arch as far as they fit into a gibibyte a set; what does not
 /// fit is decoded again for every arch. Memory does not grow with the number of archs or of images.
 pub struct Evaluator {
     calibration: Images,
     evaluation: Images,
-}
-
-/// Images of one set at every resolution asked for so far.
-struct Images {
-    set: ImageSet,
-    batch_size: usize,
-    normalisation: Normalisation,
-    device: Device,
-    kept: HashMap<usize, Vec<ImageBatch>>,
-    /// Bytes that may still be kept.
-    room: usize,
-}
-
-/// Batches from memory or from a loader.
-type Batches<'a> = Box<dyn Iterator<Item = Result<ImageBatch, DataError>> + 'a>;
-
-impl Images {
-    fn at(&mut self, resolution: usize) -> Result<Batches<'_>, TrainError> {
-        let bytes = self.set.len() * self.set.channels() * resolution * resolution * size_of::<f32>();
-        if !self.kept.contains_key(&resolution) && bytes <= self.room {
-            let batches = self.loaded(resolution)?.collect::<Result<_, _>>()?;
-            self.kept.insert(resolution, batches);
-            self.room -= bytes;
-        }
-        match self.kept.get(&resolution) {
-            Some(batches) => Ok(Box::new(batches.iter().cloned().map(Ok))),
-            None => self.loaded(resolution),
-        }
-    }
-
-    fn loaded(&self, resolution: usize) -> Result<Batches<'static>, TrainError> {
-        let Self { set, batch_size, normalisation, device, .. } = self;
-        Ok(Box::new(evaluation_batches(set, resolution, *batch_size, normalisation, device)?))
-    }
 }
 
 impl Evaluator {
@@ -63,14 +31,7 @@ impl Evaluator {
         normalisation: &Normalisation,
         device: &Device,
     ) -> Self {
-        let images = |set| Images {
-            set,
-            batch_size,
-            normalisation: normalisation.clone(),
-            device: device.clone(),
-            kept: HashMap::new(),
-            room: KEPT,
-        };
+        let images = |set| Images::new(set, batch_size, normalisation, device);
         Self { calibration: images(calibration), evaluation: images(evaluation) }
     }
 
@@ -86,6 +47,20 @@ impl Evaluator {
     pub fn top1(&mut self, supernet: &Supernet, arch: &Arch) -> Result<f64, TrainError> {
         let subnet = self.calibrated(supernet, arch)?;
         self.subnet_top1(&subnet)
+    }
+
+    /// Accuracies, loss and confusions of subnet `arch` after calibration.
+    ///
+    /// # Errors
+    ///
+    /// If an image cannot be read.
+    ///
+    /// # Panics
+    ///
+    /// If `arch` is outside the supernet's space, or the images have classes that the supernet does not know.
+    pub fn scores(&mut self, supernet: &Supernet, arch: &Arch) -> Result<Scores, TrainError> {
+        let subnet = self.calibrated(supernet, arch)?;
+        self.subnet_scores(&subnet)
     }
 
     /// Subnet `arch` with batch-norm statistics of its own.
@@ -127,24 +102,49 @@ impl Evaluator {
     ///
     /// If an image cannot be read.
     pub fn subnet_top1(&mut self, subnet: &Subnet) -> Result<f64, TrainError> {
-        let mut right = 0;
-        let mut images = 0;
+        let (mut right, mut images) = (0, 0);
+        self.classify(subnet, |logits, labels| {
+            images += labels.dims()[0];
+            right += correct(logits, labels);
+        })?;
+        Ok(right as f64 / images.max(1) as f64)
+    }
+
+    /// Accuracies, loss and confusions of a subnet with the statistics it has, in one pass over the images.
+    ///
+    /// # Errors
+    ///
+    /// If an image cannot be read.
+    ///
+    /// # Panics
+    ///
+    /// If the images have classes that the subnet does not know.
+    pub fn subnet_scores(&mut self, subnet: &Subnet) -> Result<Scores, TrainError> {
+        let mut scores = Scores::new(subnet.space().classes);
+        self.classify(subnet, |logits, labels| scores.add(logits, labels))?;
+        Ok(scores)
+    }
+
+    /// Passes on logits `[batch, classes]` and labels of every batch.
+    fn classify(
+        &mut self,
+        subnet: &Subnet,
+        mut judge: impl FnMut(Tensor<2>, Tensor<1, Int>),
+    ) -> Result<(), TrainError> {
         for batch in self.evaluation.at(subnet.arch().resolution)? {
             let batch = batch?;
-            images += batch.size();
-            let logits: Tensor<2> = subnet.infer(batch.images);
-            right += correct(logits, batch.labels);
+            judge(subnet.infer(batch.images), batch.labels);
         }
-        Ok(right as f64 / images.max(1) as f64)
+        Ok(())
     }
 
     /// Number of images an accuracy is measured on.
     pub fn evaluation_images(&self) -> usize {
-        self.evaluation.set.len()
+        self.evaluation.len()
     }
 
     /// Number of images statistics are measured on.
     pub fn calibration_images(&self) -> usize {
-        self.calibration.set.len()
+        self.calibration.len()
     }
 }

@@ -17,6 +17,7 @@ mod random;
 mod ranks;
 mod recipe;
 mod sampler;
+mod saved_supernet;
 mod schedule;
 mod shrink;
 mod state;
@@ -27,7 +28,7 @@ pub use checkpoint::{CheckpointDir, DamagedCheckpoint};
 pub use distill::{Distillation, SoftTargets, TeacherConfig, TeacherStatistics};
 pub use dropout::Dropout;
 pub use error::TrainError;
-pub use evaluate::Evaluator;
+pub use evaluate::{Evaluator, Scores};
 pub use fine_tune::{FineTune, fine_tune};
 pub use progress::{EpochRecord, WatchedRecord};
 #[cfg(feature = "mpi")]
@@ -38,6 +39,7 @@ pub use sampler::{
     ArchSampler, CoupledSampler, FixedSampler, NetworkSampler, ParetoSampler, Pick, Sampler, SandwichSampler, StepKey,
     UniformSampler,
 };
+pub use saved_supernet::SavedSupernet;
 pub use schedule::{ChoiceCounts, Opened, Phase, ScheduleKind, ShrinkRecipe, ShrinkSchedule, ShrinkStage};
 pub use shrink::{ShrinkObserver, ShrinkOutcome, ShrinkRun, shrink};
 pub use step::{StepNumbers, StepOutput, StepRules, Teaching, shrink_step};

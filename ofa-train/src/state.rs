@@ -15,7 +15,7 @@ use ofa_model::{Arch, SearchSpace, Supernet};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-const WEIGHTS: &str = "weights.bpk";
+pub(crate) const WEIGHTS: &str = "weights.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
 const TEACHER: &str = "teacher.bpk";
 const AVERAGE: &str = "average.bpk";
@@ -265,6 +265,6 @@ fn training_digest(run: &ShrinkRun) -> String {
     digest(&serde_json::to_vec(&(run.schedule, run.recipe)).expect("a schedule is plain data"))
 }
 
-fn record_error<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> TrainError {
+pub(crate) fn record_error<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> TrainError {
     move |error| TrainError::Record { what, problem: error.to_string() }
 }

@@ -2,6 +2,8 @@
 
 #[path = "../../ofa-model/tests/original/formula.rs"]
 mod formula;
+#[path = "../../ofa-model/tests/original/sums.rs"]
+mod sums;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::GradientsParams;
@@ -11,6 +13,7 @@ use ofa_model::{Arch, OriginalArch, SearchSpace, Supernet, SupernetConfig};
 use ofa_train::{Recipe, SoftTargets, StepOutput, StepRules, Teaching, shrink_step, teacher_logits};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use sums::{Sums, distance, sums};
 
 /// Three steps of the original's progressive shrinking, two subnets each, with an external teacher.
 #[derive(Deserialize)]
@@ -43,26 +46,6 @@ struct GoldenStep {
     gradients: BTreeMap<String, Option<Sums>>,
     /// Sums of each parameter after the step.
     weights: BTreeMap<String, Sums>,
-}
-
-/// Sums of x, |x|, x * x and x_i * (i + 1) / n.
-type Sums = [f64; 4];
-
-fn sums(data: &TensorData) -> Sums {
-    let values: Vec<f32> = data.try_to_vec().unwrap();
-    let mut sums = [0.0; 4];
-    for (i, x) in values.iter().map(|&x| f64::from(x)).enumerate() {
-        let terms = [x, x.abs(), x * x, x * (i + 1) as f64 / values.len() as f64];
-        sums.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
-    }
-    sums
-}
-
-/// How far the sums are apart, relative to the sums of what cannot cancel.
-fn distance(found: &Sums, expected: &Sums) -> f64 {
-    let scale = [expected[1], expected[1], expected[2], expected[1]];
-    let terms = found.iter().zip(expected).zip(scale);
-    terms.map(|((found, expected), scale)| (found - expected).abs() / scale.max(1e-12)).fold(0.0, f64::max)
 }
 
 /// A supernet with weights by the formula. Batches have their own statistics in training, so running ones are left out.

@@ -4,6 +4,7 @@ mod common;
 
 use burn::tensor::{Device, Tensor};
 use common::{Bench, SEED, bits};
+use ofa_data::evaluation_batches;
 use ofa_model::SupernetConfig;
 use ofa_train::*;
 
@@ -159,6 +160,47 @@ fn a_torn_checkpoint_is_passed_over_for_the_one_before() {
     let resumed = bench.train(Some(root.path()), &mut observer).unwrap();
     assert_eq!(observer.damaged, 1);
     assert_eq!(bits(&resumed.supernet), bits(&unbroken.supernet));
+}
+
+#[test]
+fn the_weights_of_the_newest_checkpoint_are_read_without_the_training() {
+    let bench = Bench::new();
+    let root = tempfile::tempdir().unwrap();
+    let checkpoints = CheckpointDir::new(root.path(), 1);
+    let blank = |space: &SearchSpace| SupernetConfig::new(space.clone()).unwrap().init(&Device::flex());
+    assert!(checkpoints.supernet(blank(&bench.space)).unwrap().is_none());
+    let outcome = bench.train(Some(root.path()), &mut ()).unwrap();
+    let saved = checkpoints.supernet(blank(&bench.space)).unwrap().unwrap();
+    assert_eq!(bits(&saved.supernet), bits(&outcome.supernet));
+    assert!(saved.path.starts_with(root.path()) && saved.damaged.is_empty(), "{:?}", saved.path);
+    let mut other = bench.space.clone();
+    other.stages[0].channels = 24;
+    let message = checkpoints.supernet(blank(&other)).unwrap_err().to_string();
+    assert!(message.contains("weights.bpk"), "{message}");
+}
+
+#[test]
+fn scores_do_not_depend_on_the_size_of_batches() {
+    let Bench { space, splits, .. } = Bench::new();
+    let device = Device::flex();
+    let supernet = SupernetConfig::new(space.clone()).unwrap().with_seed(SEED).init(&device);
+    let (calibration, images) = (splits.train.subset(20, 1), splits.validation.subset(30, 1));
+    let evaluator =
+        |batch| Evaluator::new(calibration.clone(), images.clone(), batch, &splits.normalisation(), &device);
+    let subnet = evaluator(20).calibrated(&supernet, &space.largest()).unwrap();
+    let [many, one] = [7, 30].map(|batch| evaluator(batch).subnet_scores(&subnet).unwrap());
+    assert_eq!((many.images(), many.top1(), many.top5()), (30, one.top1(), one.top5()));
+    assert!((many.loss() - one.loss()).abs() < 1e-6, "{} and {}", many.loss(), one.loss());
+    assert_eq!(many.top1(), evaluator(7).subnet_top1(&subnet).unwrap());
+    // As many images of each label as the set has.
+    let mut expected = [0u32; 10];
+    for batch in evaluation_batches(&images, 8, 30, &splits.normalisation(), &device).unwrap() {
+        batch.unwrap().labels.into_data().iter::<i64>().for_each(|label| expected[label as usize] += 1);
+    }
+    let found: [u64; 10] = std::array::from_fn(|label| many.confusion(label).iter().sum());
+    assert_eq!(found, expected.map(u64::from));
+    let mean = (0..10).filter_map(|label| Some(many.class_top1(label)? * f64::from(expected[label]) / 30.0));
+    assert!((mean.sum::<f64>() - many.top1()).abs() < 1e-12);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use experiments::dashboard::say;
 use experiments::run_dir::write_whole;
 use experiments::{environment, start};
 use ofa_data::{ImageSet, Interpolation, Layout, Loader, LoaderConfig, Splits, View};
+use ofa_search::median;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -201,11 +202,4 @@ fn show(names: &[&str], timings: &[Vec<Timing>]) {
     if let Some(memory) = environment::peak_memory_mib() {
         say(&format!("peak memory {memory:.0} MiB"));
     }
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
 }

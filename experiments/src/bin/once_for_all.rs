@@ -17,7 +17,7 @@ use experiments::scenarios::{Tables, answer_all};
 use experiments::specialise::Specialiser;
 use experiments::start::{self, Options};
 use experiments::threads::compute_on_this_thread;
-use experiments::{device, environment, report, tables, training};
+use experiments::{device, environment, interrupt, report, supernet_file, tables, training};
 use ofa_train::OneRank;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let stop = Arc::new(AtomicBool::new(false));
     let result = compute_on_this_thread()
-        .and_then(|()| start::on_interrupt(stop.clone()))
+        .and_then(|()| interrupt::on_interrupt(stop.clone()))
         .and_then(|()| start::open(&Options::parse()))
         .and_then(|(config, dir)| run(&config, &dir, &stop).map_err(|error| start::with_next_step(error, &dir)));
     start::exit_code(result)
@@ -48,7 +48,7 @@ fn train_and_search(config: &ExperimentConfig, images: &Images, dir: &RunDir, st
     let machine = environment::machine(&config.device);
     dir.write_json("environment.json", &machine)?;
     let device = &device::by_name(&config.device)?;
-    let mut phases = Phases::resumed(dir)?;
+    let mut phases = Phases::resumed(dir, stop)?;
 
     let space = &config.space;
     say(&format!(
@@ -65,12 +65,14 @@ fn train_and_search(config: &ExperimentConfig, images: &Images, dir: &RunDir, st
         phases.time("training", || training::train(config, images, &mut validation, device, dir, &OneRank, stop))?;
     phases.at_least("training", trained.epochs.iter().map(|epoch| epoch.seconds).sum());
     let supernet = trained.supernet.valid();
+    supernet_file::write(&supernet, dir)?;
 
     // Measure once: accuracy and latency tables, and a predictor of the first.
     let source = records::source(&supernet, images);
     let accuracy = phases
         .time("accuracy table", || tables::accuracy(config, &supernet, &mut validation, source, dir, stop, &OneRank))?;
-    let (latency, latency_fit) = phases.time("latency table", || tables::latency(config, &supernet, device, dir))?;
+    let (latency, latency_fit) =
+        phases.time("latency table", || tables::latency(config, &supernet, device, dir, stop))?;
     let (predictor, accuracy_fit) = phases.time("predictor", || tables::predictor(config, &accuracy, device))?;
 
     // Ask as often as one likes.
@@ -80,7 +82,7 @@ fn train_and_search(config: &ExperimentConfig, images: &Images, dir: &RunDir, st
 
     // Specialise, and measure what was promised.
     let specialiser =
-        Specialiser { config, images, supernet: &supernet, teacher: trained.teacher.as_ref(), device, dir };
+        Specialiser { config, images, supernet: &supernet, teacher: trained.teacher.as_ref(), device, dir, stop };
     let mut test = images.test(config, device);
     let chosen = phases.time("specialisation", || specialiser.run(&answers, &mut validation, &mut test))?;
     let extremes = phases.time("test of the extremes", || specialiser.extremes(&mut test))?;

@@ -18,8 +18,7 @@ use experiments::records::{self, Phases};
 use experiments::run_dir::RunDir;
 use experiments::start::{self, Options};
 use experiments::threads::compute_on_this_thread;
-use experiments::{device, environment, tables, training};
-use ofa_model::Supernet;
+use experiments::{device, environment, interrupt, supernet_file, tables, training};
 use ofa_train::Ranks;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -42,10 +41,9 @@ fn main() -> ExitCode {
         Err(error) => return start::exit_code(Err(error)),
     };
     let stop = Arc::new(AtomicBool::new(false));
-    let result =
-        start::on_interrupt(stop.clone()).and_then(|()| ranks::open(&options, &*ranks)).and_then(|(config, dir)| {
-            run(&config, &dir, &*ranks, &stop).map_err(|error| start::with_next_step(error, &dir))
-        });
+    let result = interrupt::on_interrupt(stop.clone()).and_then(|()| ranks::open(&options, &*ranks)).and_then(
+        |(config, dir)| run(&config, &dir, &*ranks, &stop).map_err(|error| start::with_next_step(error, &dir)),
+    );
     ranks::leave(ranks, result)
 }
 
@@ -78,7 +76,7 @@ fn train_and_measure(
         ));
         dir.write_json("environment.json", &machine)?;
     }
-    let mut phases = ranks.is_first().then(|| Phases::resumed(dir)).transpose()?;
+    let mut phases = ranks.is_first().then(|| Phases::resumed(dir, stop)).transpose()?;
 
     let mut validation = images.validation(config, device);
     let trained =
@@ -88,15 +86,11 @@ fn train_and_measure(
     timed(&mut phases, "accuracy table", || {
         tables::accuracy(config, &supernet, &mut validation, source, dir, stop, ranks)
     })?;
-    // A run that is resumed after its end has the same weights there already.
-    let saved = dir.path("supernet");
     if ranks.is_first() {
-        if !Supernet::is_saved_in(&saved) {
-            supernet.save(&saved)?;
-        }
+        supernet_file::write(&supernet, dir)?;
         say(&format!(
             "weights: {}; for latencies and searches: `--resume --out {}`",
-            saved.display(),
+            dir.path(supernet_file::SUPERNET).display(),
             dir.root().display()
         ));
     }

@@ -4,7 +4,7 @@ mod mobile;
 mod resnet;
 
 use super::family::Family;
-use crate::{Arch, ModelError, SearchSpace, StageSpace};
+use crate::{Arch, ModelError, SearchSpace};
 use serde::{Deserialize, Serialize};
 
 /// An arch as the original's dictionary of settings (`ks`, `e`, `d`, `w`, `image_size`).
@@ -99,10 +99,6 @@ impl OriginalArch {
         let arch = serde_json::to_string(self).expect("an arch of the original is plain data");
         ModelError::OutsideSpace { arch, space: space.name.clone(), choice, found: found.to_string(), allowed }
     }
-}
-
-fn greatest_depth(stage: &StageSpace) -> usize {
-    *stage.depths.last().expect("a valid stage offers a depth")
 }
 
 /// `values` and zeros in the place of the blocks that are left out.

@@ -153,8 +153,7 @@ fn depth(layers: &[Layer], stage: &StageSpace) -> usize {
     let Some(first) = layers.first() else { return 0 };
     let keeps =
         |layer: &&Layer| layer.stride == 1 && [layer.in_channels, layer.out_channels] == [first.out_channels; 2];
-    let greatest = *stage.depths.last().expect("a valid stage offers a depth");
-    (1 + layers[1..].iter().take_while(keeps).count()).min(greatest)
+    (1 + layers[1..].iter().take_while(keeps).count()).min(stage.greatest_depth())
 }
 
 /// The stage that `layers` are; else which of them is not.

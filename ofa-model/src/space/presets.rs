@@ -203,7 +203,7 @@ mod tests {
             let mut arch = space.largest();
             for (stage, offered) in arch.stages.iter_mut().zip(&space.stages) {
                 let block = BlockArch { kernel_size, expand_ratio: ratio.into() };
-                stage.blocks = vec![block; depth.min(*offered.depths.last().unwrap())];
+                stage.blocks = vec![block; depth.min(offered.greatest_depth())];
             }
             let macs = space.cost(&arch).macs;
             assert!(macs.abs_diff(millions * 1_000_000) < 1_000_000, "D {depth} W {ratio} K {kernel_size}: {macs}");

@@ -128,7 +128,7 @@ impl StageSpace {
 
     /// A depth with probability proportional to the number of stages of that depth.
     fn depth_by_networks(&self, rng: &mut (impl Rng + ?Sized)) -> usize {
-        let deepest = *self.depths.last().expect("a valid space offers a depth");
+        let deepest = self.greatest_depth();
         // Weights relative to the deepest depth stay finite however many blocks there are.
         let ratio = 1.0 / (self.kernel_sizes.len() * self.expand_ratios.len()) as f64;
         let weights: Vec<f64> = self.depths.iter().map(|&d| ratio.powi((deepest - d) as i32)).collect();

@@ -65,6 +65,15 @@ impl StageSpace {
         self.widths.iter().map(|&width| self.channels_at(width)).collect()
     }
 
+    /// Number of blocks of the deepest network.
+    ///
+    /// # Panics
+    ///
+    /// If no depth is offered, which [`SearchSpace::validate`](crate::SearchSpace::validate) refuses.
+    pub fn greatest_depth(&self) -> usize {
+        *self.depths.last().expect("a valid stage offers a depth")
+    }
+
     /// Whether every network has the same blocks here.
     pub(super) fn is_fixed(&self) -> bool {
         [self.widths.len(), self.depths.len(), self.kernel_sizes.len(), self.expand_ratios.len()] == [1; 4]

@@ -1,6 +1,6 @@
 //! What the original printed, and our networks with its weights.
 
-use crate::formula;
+use crate::{formula, sums::Sums};
 use burn::tensor::{Device, Tensor, TensorData};
 use ofa_model::{OriginalArch, SearchSpace, Supernet, SupernetConfig, read_state_dict};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -24,8 +24,7 @@ pub struct Golden {
 pub struct GoldenTensor {
     pub key: String,
     pub shape: Vec<usize>,
-    /// Sums of x, |x|, x * x and x_i * (i + 1) / n.
-    pub sums: [f64; 4],
+    pub sums: Sums,
 }
 
 #[derive(Deserialize)]

@@ -7,5 +7,6 @@ mod formula;
 mod golden;
 mod logits;
 mod sorting;
+mod sums;
 mod units;
 mod weights;

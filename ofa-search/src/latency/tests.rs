@@ -24,13 +24,17 @@ impl Fixture {
 
     fn build(&self) -> (LatencyTable, Vec<(usize, usize)>) {
         let mut seen = Vec::new();
-        let progress = |done, total, _: &Unit, _: &Latency| seen.push((done, total));
+        let progress = |done, total, _: &Unit, _: &Latency| {
+            seen.push((done, total));
+            ControlFlow::Continue(())
+        };
         let table = LatencyTable::measure(&self.path(), &self.space, &Device::flex(), &self.config, progress).unwrap();
         (table, seen)
     }
 
     fn refused(&self, space: &SearchSpace, config: &LatencyConfig) -> String {
-        let result = LatencyTable::measure(&self.path(), space, &Device::flex(), config, |_, _, _, _| ());
+        let result =
+            LatencyTable::measure(&self.path(), space, &Device::flex(), config, |_, _, _, _| ControlFlow::Continue(()));
         result.unwrap_err().to_string()
     }
 
@@ -71,6 +75,19 @@ fn every_unit_is_timed_once_and_sums_up() {
     }
     assert_eq!(LatencyTable::load(&fixture.path(), &fixture.space).unwrap().units, table.units);
     assert_eq!(fixture.build().1, [], "a finished table is not measured again");
+}
+
+#[test]
+fn a_builder_that_is_asked_to_stop_does_so_after_a_group_and_goes_on() {
+    let mut fixture = Fixture::new();
+    fixture.space = SearchSpace { resolutions: vec![8], ..SearchSpace::small_mobilenet_v3(1, 10) };
+    fixture.config = LatencyConfig { warmup: 0, min_samples: 1, max_samples: 1, ..fixture.config };
+    let total = distinct_units(&fixture.space).len();
+    assert!(total > GROUP, "{total}");
+    let stop = |_, _, _: &Unit, _: &Latency| ControlFlow::Break(());
+    let result = LatencyTable::measure(&fixture.path(), &fixture.space, &Device::flex(), &fixture.config, stop);
+    assert!(matches!(result, Err(SearchError::Stopped { done: GROUP, .. })), "{result:?}");
+    assert_eq!(fixture.build().1, (GROUP + 1..=total).map(|done| (done, total)).collect::<Vec<_>>());
 }
 
 #[test]

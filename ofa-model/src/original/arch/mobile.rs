@@ -1,17 +1,17 @@
 //! Dictionaries of the original's MobileNetV3 and ProxylessNAS supernets.
 
-use super::{OriginalArch, greatest_depth, padded};
+use super::{OriginalArch, padded};
 use crate::space::list;
-use crate::{Arch, BlockArch, ModelError, Ratio, SearchSpace, StageArch};
+use crate::{Arch, BlockArch, ModelError, Ratio, SearchSpace, StageArch, StageSpace};
 
 /// The stages that a dictionary means.
 pub(super) fn stages(original: &OriginalArch, space: &SearchSpace) -> Result<Vec<StageArch>, ModelError> {
-    let blocks = space.stages.iter().map(greatest_depth).sum();
+    let blocks = space.stages.iter().map(StageSpace::greatest_depth).sum();
     original.check_lengths(space, [blocks, blocks, space.stages.len(), 0])?;
     let mut first = 0;
     let mut stages = Vec::with_capacity(original.d.len());
     for (s, (stage, &depth)) in space.stages.iter().zip(&original.d).enumerate() {
-        let greatest = greatest_depth(stage);
+        let greatest = stage.greatest_depth();
         // The original writes a depth for a stage that has but one too (ProxylessNAS's last), and ignores it.
         let depth = if let [only] = stage.depths[..] { depth.min(only) } else { depth };
         if depth > greatest {
@@ -32,8 +32,8 @@ pub(super) fn dictionary(arch: &Arch, space: &SearchSpace) -> OriginalArch {
     let mut original = OriginalArch { d: arch.depths(), ..OriginalArch::default() };
     for (stage, space) in arch.stages.iter().zip(&space.stages) {
         let blocks = stage.blocks.iter();
-        original.ks.extend(padded(blocks.clone().map(|block| block.kernel_size), greatest_depth(space)));
-        original.e.extend(padded(blocks.map(|block| block.expand_ratio.value()), greatest_depth(space)));
+        original.ks.extend(padded(blocks.clone().map(|block| block.kernel_size), space.greatest_depth()));
+        original.e.extend(padded(blocks.map(|block| block.expand_ratio.value()), space.greatest_depth()));
     }
     original
 }

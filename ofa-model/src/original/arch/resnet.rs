@@ -3,13 +3,13 @@
 //! `d` begins with the stem: only at the greatest depth has it a second convolution. The other entries count the blocks
 //! of a stage beyond its smallest depth. `w` has an entry for each of the stem's two parts and for each stage.
 
-use super::{OriginalArch, greatest_depth, padded};
+use super::{OriginalArch, padded};
 use crate::space::list;
 use crate::{Arch, BlockArch, BlockKind, ModelError, Ratio, SearchSpace, StageArch, StageSpace};
 
 /// The stages that a dictionary means.
 pub(super) fn stages(original: &OriginalArch, space: &SearchSpace) -> Result<Vec<StageArch>, ModelError> {
-    let blocks = bottlenecks(space).map(greatest_depth).sum();
+    let blocks = bottlenecks(space).map(StageSpace::greatest_depth).sum();
     original.check_lengths(space, [0, blocks, 1 + bottlenecks(space).count(), space.stages.len()])?;
     let (mut first, mut depths) = (0, original.d[1..].iter().zip(1..));
     let mut stages = Vec::with_capacity(space.stages.len());
@@ -26,10 +26,11 @@ pub(super) fn stages(original: &OriginalArch, space: &SearchSpace) -> Result<Vec
                 return Err(original.outside(space, format!("d of stage {number}"), extra, allowed));
             }
             let live = first..first + stage.depths[0] + extra;
-            first += greatest_depth(stage);
+            first += stage.greatest_depth();
             original.e[live].iter().map(|&ratio| Ratio::try_from(ratio)).collect::<Result<_, _>>()?
         } else {
-            let depth = if original.d[0] == most_extra_blocks(space) { greatest_depth(stage) } else { stage.depths[0] };
+            let depth =
+                if original.d[0] == most_extra_blocks(space) { stage.greatest_depth() } else { stage.depths[0] };
             vec![Ratio::ONE; depth]
         };
         let kernel_size = stage.kernel_sizes[0];
@@ -48,7 +49,7 @@ pub(super) fn dictionary(arch: &Arch, space: &SearchSpace) -> OriginalArch {
         if space.block == BlockKind::Bottleneck {
             original.d.push(stage.blocks.len() - space.depths[0]);
             let ratios = stage.blocks.iter().map(|block| block.expand_ratio.value());
-            original.e.extend(padded(ratios, greatest_depth(space)));
+            original.e.extend(padded(ratios, space.greatest_depth()));
         } else if stage.blocks.len() > space.depths[0] {
             original.d[0] = most_extra_blocks(all);
         }
@@ -58,7 +59,7 @@ pub(super) fn dictionary(arch: &Arch, space: &SearchSpace) -> OriginalArch {
 
 /// Blocks that a stage can have beyond its smallest depth.
 fn extra_blocks(stage: &StageSpace) -> usize {
-    greatest_depth(stage) - stage.depths[0]
+    stage.greatest_depth() - stage.depths[0]
 }
 
 fn most_extra_blocks(space: &SearchSpace) -> usize {

@@ -1,0 +1,136 @@
+//! The trained supernet of a run: a directory of its own, as `import_checkpoint` makes them, which every binary reads.
+
+use crate::config::ExperimentConfig;
+use crate::run_dir::RunDir;
+use anyhow::{Context, Result, bail};
+use burn::tensor::Device;
+use ofa_data::Layout;
+use ofa_model::{Supernet, SupernetConfig};
+use ofa_train::{CheckpointDir, DamagedCheckpoint};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// The directory inside that of a run.
+pub const SUPERNET: &str = "supernet";
+/// Where a run has its checkpoints.
+pub const CHECKPOINTS: &str = "checkpoints";
+
+/// Writes the supernet of a run whole or not at all, in the place of one that an earlier attempt has written.
+///
+/// # Errors
+///
+/// If it cannot be written.
+pub fn write(supernet: &Supernet, dir: &RunDir) -> Result<()> {
+    let (path, new) = (dir.path(SUPERNET), dir.path("supernet.new"));
+    remove(&new)?;
+    supernet.save(&new)?;
+    remove(&path)?;
+    fs::rename(&new, &path).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The supernet that a run has written; `None` if it has not finished training.
+///
+/// # Errors
+///
+/// If it is damaged.
+pub fn read(dir: &RunDir, device: &Device) -> Result<Option<Supernet>> {
+    let path = dir.path(SUPERNET);
+    Ok(if Supernet::is_saved_in(&path) { Some(Supernet::load(&path, device)?) } else { None })
+}
+
+/// A supernet and where it came from.
+pub struct OpenedSupernet {
+    /// The weights.
+    pub supernet: Supernet,
+    /// Directory of the weights.
+    pub path: PathBuf,
+    /// Configuration of the run that trained it, if it is one's.
+    pub config: Option<ExperimentConfig>,
+    /// Checkpoints that were passed over, and why.
+    pub damaged: Vec<DamagedCheckpoint>,
+}
+
+/// The supernet of a directory: what [`write()`] or `import_checkpoint` wrote, or a run with its trained supernet or,
+/// while it is not trained, its newest sound checkpoint.
+///
+/// # Errors
+///
+/// If there is none, or it is damaged.
+pub fn open(root: &Path, device: &Device) -> Result<OpenedSupernet> {
+    if Supernet::is_saved_in(root) {
+        let supernet = Supernet::load(root, device)?;
+        return Ok(OpenedSupernet { supernet, path: root.to_owned(), config: None, damaged: Vec::new() });
+    }
+    let (dir, text) = RunDir::open(root)
+        .with_context(|| format!("{} is neither a run's directory nor a supernet's", root.display()))?;
+    let config = ExperimentConfig::parse(&text).with_context(|| dir.path("config.toml").display().to_string())?;
+    if let Some(supernet) = read(&dir, device)? {
+        return Ok(OpenedSupernet { supernet, path: dir.path(SUPERNET), config: Some(config), damaged: Vec::new() });
+    }
+    let blank = SupernetConfig::new(config.space.clone())?.init(device);
+    match CheckpointDir::new(dir.path(CHECKPOINTS), 1).supernet(blank)? {
+        Some(saved) => Ok(OpenedSupernet {
+            supernet: saved.supernet,
+            path: saved.path,
+            config: Some(config),
+            damaged: saved.damaged,
+        }),
+        None => bail!("{} holds no supernet and no checkpoint yet", root.display()),
+    }
+}
+
+impl OpenedSupernet {
+    /// The configuration of its run, or the default one for its space, with the images of `data` in the place of those.
+    ///
+    /// # Errors
+    ///
+    /// If `data` is in no known layout.
+    pub fn configuration(&self, data: Option<&Path>) -> Result<ExperimentConfig> {
+        let mut config = self.config.clone().map_or_else(|| ExperimentConfig::preset("default"), Ok)?;
+        config.space = self.supernet.space().clone();
+        config.data.channels = config.space.image_channels;
+        if let Some(data) = data {
+            let layout = Layout::detect(data)?;
+            config.data.dir = Some(data.to_owned());
+            config.data.prepared = layout.preparation(data)?;
+        }
+        Ok(config)
+    }
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_supernet_is_written_again_and_comes_back() {
+        let temporary = tempfile::tempdir().unwrap();
+        let config = ExperimentConfig::preset("smoke").unwrap();
+        let dir = RunDir::create(temporary.path(), &config.to_toml().unwrap()).unwrap();
+        let device = Device::flex();
+        let message = open(dir.root(), &device).err().unwrap().to_string();
+        assert!(message.contains("no supernet and no checkpoint"), "{message}");
+        assert!(read(&dir, &device).unwrap().is_none());
+        for seed in [1, 2] {
+            let supernet = SupernetConfig::new(config.space.clone()).unwrap().with_seed(seed).init(&device);
+            write(&supernet, &dir).unwrap();
+            assert_eq!(read(&dir, &device).unwrap().unwrap().to_original(), supernet.to_original());
+            let opened = open(dir.root(), &device).unwrap();
+            assert_eq!(opened.supernet.to_original(), supernet.to_original());
+            assert_eq!((opened.path, opened.config.as_ref()), (dir.path(SUPERNET), Some(&config)));
+        }
+        assert!(open(&dir.path(SUPERNET), &device).unwrap().config.is_none());
+        let message = format!("{:#}", open(&dir.path("nowhere"), &device).err().unwrap());
+        assert!(message.contains("nowhere is neither a run's directory"), "{message}");
+    }
+}

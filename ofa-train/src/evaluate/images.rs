@@ -1,0 +1,54 @@
+//! The images an [`Evaluator`](super::Evaluator) goes over again and again.
+
+use crate::TrainError;
+use burn::tensor::Device;
+use ofa_data::{DataError, ImageBatch, ImageSet, Normalisation, evaluation_batches};
+use std::collections::HashMap;
+
+/// Bytes of the images of one set that are kept for the next arch.
+const KEPT: usize = 1 << 30;
+
+/// Images of one set at every resolution asked for so far.
+pub(super) struct Images {
+    set: ImageSet,
+    batch_size: usize,
+    normalisation: Normalisation,
+    device: Device,
+    kept: HashMap<usize, Vec<ImageBatch>>,
+    /// Bytes that may still be kept.
+    room: usize,
+}
+
+/// Batches from memory or from a loader.
+type Batches<'a> = Box<dyn Iterator<Item = Result<ImageBatch, DataError>> + 'a>;
+
+impl Images {
+    pub(super) fn new(set: ImageSet, batch_size: usize, normalisation: &Normalisation, device: &Device) -> Self {
+        let (normalisation, device) = (normalisation.clone(), device.clone());
+        Self { set, batch_size, normalisation, device, kept: HashMap::new(), room: KEPT }
+    }
+
+    /// All batches at a resolution.
+    pub(super) fn at(&mut self, resolution: usize) -> Result<Batches<'_>, TrainError> {
+        let bytes = self.set.len() * self.set.channels() * resolution * resolution * size_of::<f32>();
+        if !self.kept.contains_key(&resolution) && bytes <= self.room {
+            let batches = self.loaded(resolution)?.collect::<Result<_, _>>()?;
+            self.kept.insert(resolution, batches);
+            self.room -= bytes;
+        }
+        match self.kept.get(&resolution) {
+            Some(batches) => Ok(Box::new(batches.iter().cloned().map(Ok))),
+            None => self.loaded(resolution),
+        }
+    }
+
+    fn loaded(&self, resolution: usize) -> Result<Batches<'static>, TrainError> {
+        let Self { set, batch_size, normalisation, device, .. } = self;
+        Ok(Box::new(evaluation_batches(set, resolution, *batch_size, normalisation, device)?))
+    }
+
+    /// Number of images.
+    pub(super) fn len(&self) -> usize {
+        self.set.len()
+    }
+}

@@ -1,0 +1,37 @@
+//! [`SavedSupernet`]: the weights of a checkpoint, for others than the training loop.
+
+use crate::state::{WEIGHTS, record_error};
+use crate::{CheckpointDir, DamagedCheckpoint, TrainError};
+use burn::module::Module;
+use burn::store::ModuleRecord;
+use burn::tensor::Bytes;
+use ofa_model::Supernet;
+use std::path::PathBuf;
+
+/// A supernet as a checkpoint holds it.
+#[derive(Debug)]
+pub struct SavedSupernet {
+    /// The checkpoint.
+    pub path: PathBuf,
+    /// Its weights, on the device that was asked for.
+    pub supernet: Supernet,
+    /// Newer checkpoints that were passed over, and why.
+    pub damaged: Vec<DamagedCheckpoint>,
+}
+
+impl CheckpointDir {
+    /// `blank`, a supernet of the same space, with the weights of the newest sound checkpoint; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Io`] if checkpoints cannot be read or all are damaged; [`TrainError::Record`] if the weights are of
+    /// another space.
+    pub fn supernet(&self, blank: Supernet) -> Result<Option<SavedSupernet>, TrainError> {
+        let Some(mut found) = self.newest()? else { return Ok(None) };
+        let missing = || TrainError::Record { what: WEIGHTS, problem: "it is missing from the checkpoint".into() };
+        let bytes = Bytes::from_bytes_vec(found.files.remove(WEIGHTS).ok_or_else(missing)?);
+        let record = ModuleRecord::from_bytes(bytes).map_err(record_error(WEIGHTS))?;
+        let supernet = blank.try_load_record(record).map_err(record_error(WEIGHTS))?;
+        Ok(Some(SavedSupernet { path: found.path, supernet, damaged: found.damaged }))
+    }
+}
