@@ -122,9 +122,9 @@ fn train(
         device,
         ranks,
     };
-    let mut observer: Box<dyn ShrinkObserver> = match (ranks.is_first(), ranks.size()) {
-        (true, 1) => Box::new(Dashboard::new(&schedule, stop.clone(), records::keeper(dir))),
-        (true, _) => Box::new(Dashboard::in_lines(&schedule, stop.clone(), records::keeper(dir))),
+    let mut observer: Box<dyn ShrinkObserver> = match (ranks.is_first(), ranks::launched()) {
+        (true, None) => Box::new(Dashboard::new(&schedule, stop.clone(), records::keeper(dir))),
+        (true, Some(_)) => Box::new(Dashboard::in_lines(&schedule, stop.clone(), records::keeper(dir))),
         (false, _) => Box::new(Quiet(stop.clone())),
     };
     let mut validation = images.validation(config, device);
