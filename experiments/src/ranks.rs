@@ -26,14 +26,18 @@ pub fn join() -> Result<Box<dyn Ranks>> {
     let ranks = ofa_train::MpiRanks::join()?;
     #[cfg(not(feature = "mpi"))]
     let ranks = ofa_train::OneRank;
-    let told = SIZES.iter().find_map(|name| std::env::var(name).ok()).and_then(|size| size.parse().ok());
-    let (found, started) = (ranks.size(), told.unwrap_or(ranks.size()));
+    let (found, started) = (ranks.size(), launched().unwrap_or(ranks.size()));
     ensure!(
         found == started,
         "this is one of {started} processes, but finds {found}: build with `--features mpi` against the MPI library of the \
          launcher (with srun, see `srun --mpi=list`), or start one process"
     );
     Ok(Box::new(ranks))
+}
+
+/// How many processes a launcher started, if one did.
+pub fn launched() -> Option<usize> {
+    SIZES.iter().find_map(|name| std::env::var(name).ok()).and_then(|size| size.parse().ok())
 }
 
 /// As [`start::open`], on all ranks: rank 0 makes the run directory, the others read its configuration.

@@ -3,7 +3,7 @@
 use crate::config::ExperimentConfig;
 use crate::dashboard::Dashboard;
 use crate::images::Images;
-use crate::ranks::Quiet;
+use crate::ranks::{self, Quiet};
 use crate::records;
 use crate::run_dir::RunDir;
 use crate::supernet_file::CHECKPOINTS;
@@ -26,7 +26,7 @@ pub fn train(
     validation: &mut Evaluator,
     device: &Device,
     dir: &RunDir,
-    ranks: &dyn Ranks,
+    together: &dyn Ranks,
     stop: &Arc<AtomicBool>,
 ) -> Result<ShrinkOutcome> {
     let training = &config.training;
@@ -39,18 +39,18 @@ pub fn train(
         schedule: &training.schedule,
         recipe: &training.recipe,
         sampler: None,
-        loader: &images.train_loader(config, ranks)?,
+        loader: &images.train_loader(config, together)?,
         seed: config.seed,
         watched: &watched,
         watch_epochs: training.watch_epochs,
         checkpoints: Some(&training.checkpoints(dir.path(CHECKPOINTS))),
         device,
-        ranks,
+        ranks: together,
     };
     let keeper = || records::keeper(dir, &watched);
-    let mut observer: Box<dyn ShrinkObserver> = match (ranks.is_first(), ranks.size()) {
-        (true, 1) => Box::new(Dashboard::new(&training.schedule, stop.clone(), keeper())),
-        (true, _) => Box::new(Dashboard::in_lines(&training.schedule, stop.clone(), keeper())),
+    let mut observer: Box<dyn ShrinkObserver> = match (together.is_first(), ranks::launched()) {
+        (true, None) => Box::new(Dashboard::new(&training.schedule, stop.clone(), keeper())),
+        (true, Some(_)) => Box::new(Dashboard::in_lines(&training.schedule, stop.clone(), keeper())),
         (false, _) => Box::new(Quiet(stop.clone())),
     };
     Ok(shrink(supernet, &run, validation, &mut *observer)?)

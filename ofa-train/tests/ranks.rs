@@ -120,7 +120,10 @@ fn parts_of_different_length_count_by_their_images() {
     let plain = Plain::new();
     let whole = loader(&splits, &OneRank).batch(0, 0, 12, &Device::flex()).unwrap();
     let part = |from: usize, to: usize| {
-        ImageBatch::new(whole.images.clone().slice([from..to]), whole.labels.clone().slice([from..to]))
+        ImageBatch::new(
+            whole.images.clone().narrow(0, from, to - from),
+            whole.labels.clone().narrow(0, from, to - from),
+        )
     };
     let alone = plain.step(&whole);
     let bounds = [(0, 3), (3, BATCH)];

@@ -5,7 +5,7 @@ mod common;
 use burn::tensor::{Device, Tensor};
 use common::{Bench, SEED, bits};
 use ofa_data::evaluation_batches;
-use ofa_model::SupernetConfig;
+use ofa_model::{SearchSpace, SupernetConfig};
 use ofa_train::*;
 
 /// Stops after a number of steps, counted over all epochs.
