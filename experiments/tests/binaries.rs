@@ -4,13 +4,18 @@ use burn::tensor::Device;
 use experiments::config::{ExperimentConfig, Scenario};
 use experiments::report::ReportData;
 use ofa_model::Supernet;
+use ofa_train::ScheduleKind;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// The smoke preset, smaller still.
 fn tiny() -> ExperimentConfig {
-    let mut config = ExperimentConfig::preset("smoke").unwrap();
+    tiny_trained_by(ScheduleKind::ProgressiveShrinking)
+}
+
+fn tiny_trained_by(kind: ScheduleKind) -> ExperimentConfig {
+    let mut config = ExperimentConfig::preset_with("smoke", kind).unwrap();
     config.space.resolutions = vec![12, 16];
     config.data.train_images = Some(64);
     config.data.test_images = Some(50);
@@ -188,6 +193,54 @@ fn a_run_that_is_interrupted_says_how_to_go_on() {
     assert!(!root.join("report.html").exists());
     let output = once_for_all(&["--resume", "--out", out]);
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+}
+
+#[test]
+fn every_kind_of_schedule_trains_a_supernet() {
+    for kind in ScheduleKind::ALL {
+        let temporary = tempfile::tempdir().unwrap();
+        let root = temporary.path().join("run");
+        let mut config = tiny_trained_by(kind);
+        config.training.schedule = config.training.schedule.scale_to(8);
+        let path = config_file(&config, &root);
+        let output = Command::new(env!("CARGO_BIN_EXE_train_supernet"))
+            .args(["--config", path.to_str().unwrap(), "--out", root.to_str().unwrap()])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{kind}: {}{}", text(&output.stdout), text(&output.stderr));
+        let lines = fs::read_to_string(root.join("metrics.csv")).unwrap().lines().count();
+        assert_eq!(lines, 1 + config.training.schedule.epochs(), "{kind}");
+        assert!(root.join("supernet").is_dir() && root.join("checkpoints/best").is_dir(), "{kind}");
+    }
+}
+
+#[test]
+fn schedules_are_chosen_by_name_and_by_file() {
+    let temporary = tempfile::tempdir().unwrap();
+    let plan = |arguments: &[&str]| Command::new(env!("CARGO_BIN_EXE_plan")).args(arguments).output().unwrap();
+    let output = plan(&["--schedule", "sandwich", "--subnet-epochs", "40", "--steps", "0"]);
+    assert!(
+        text(&output.stdout).contains("10 epochs of 781 steps"),
+        "{}{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+    assert!(failure(&plan(&["--schedule", "shrink"])).contains("`shrink`; choose one of: progressive_shrinking"));
+
+    let schedule = ExperimentConfig::preset_with("thorough", ScheduleKind::Grow).unwrap().training.schedule;
+    let file = temporary.path().join("grow.toml");
+    fs::write(&file, toml::to_string(&schedule).unwrap()).unwrap();
+    let file = file.to_str().unwrap();
+    let output = plan(&["--preset", "smoke", "--schedule", file, "--toml"]);
+    let config = ExperimentConfig::parse(&text(&output.stdout)).unwrap();
+    assert_eq!(config.training.schedule, schedule);
+    fs::write(file, "name = 'mine'").unwrap();
+    assert!(failure(&plan(&["--schedule", file])).contains("grow.toml"));
+
+    // With real steps it says how long it takes.
+    let path = config_file(&tiny(), &temporary.path().join("run"));
+    let output = plan(&["--config", path.to_str().unwrap(), "--steps", "1"]);
+    assert!(text(&output.stdout).contains("training: about"), "{}{}", text(&output.stdout), text(&output.stderr));
 }
 
 #[test]

@@ -67,7 +67,7 @@ mod tests {
             unused: Param::from_tensor(Tensor::from_floats([4.0], &device)),
         };
         // Gradients: 3, 0 and 4; norm 5.
-        let loss = pair.first.val().slice([0..1]).sum() * 3.0 + pair.second.val().sum() * 4.0;
+        let loss = pair.first.val().narrow(0, 0, 1).sum() * 3.0 + pair.second.val().sum() * 4.0;
         let gradients = GradientsParams::from_grads(loss.backward(), &pair);
         let ids = [pair.first.id, pair.second.id, pair.unused.id];
         (pair, gradients, ids)

@@ -24,6 +24,7 @@ pub struct StepRules {
 
 /// A teacher's opinion of a batch.
 #[derive(Clone, Debug, Default)]
+#[allow(clippy::large_enum_variant, reason = "there is one a step")]
 pub enum Teaching {
     /// None.
     #[default]
