@@ -124,6 +124,7 @@ impl Bench {
             schedule: &self.schedule,
             recipe: &Recipe::default(),
             sampler: None,
+            teacher: None,
             loader: &self.loader,
             seed: 1,
             watched: &[],

@@ -83,6 +83,13 @@ pub struct TrainingConfig {
     /// Epochs after which the watched subnets are measured within a stage, if at all; they are after every stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watch_epochs: Option<usize>,
+    /// A supernet's directory (what `import_checkpoint` makes, or `supernet` of a run) whose weights training begins with, in
+    /// place of random ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<PathBuf>,
+    /// A supernet's directory whose largest network teaches until one of the schedule's own does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<PathBuf>,
     /// Loss and optimizer.
     pub recipe: Recipe,
     /// The stages.
@@ -225,7 +232,7 @@ impl ExperimentConfig {
             bail!("tables.latency_networks is {}, fitting and checking takes at least 8", self.tables.latency_networks);
         }
         self.training.recipe.validate().context("training.recipe")?;
-        self.training.schedule.validate(&self.space).context("training.schedule")?;
+        self.training.schedule.validate(&self.space, self.training.teacher.is_some()).context("training.schedule")?;
         self.search.scenarios.iter().try_for_each(Scenario::validate)
     }
 }

@@ -51,6 +51,7 @@ pub fn measure(
         schedule: &schedule,
         recipe: &config.training.recipe,
         sampler: None,
+        teacher: None,
         loader: &loader,
         seed: config.seed,
         watched: &[],

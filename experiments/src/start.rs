@@ -150,7 +150,7 @@ fn trained_as_asked(options: &Options) -> Result<ExperimentConfig> {
     }
     if let Some(subnet_epochs) = options.subnet_epochs {
         // A schedule that is not sound cannot be scaled.
-        config.training.schedule.validate(&config.space)?;
+        config.training.schedule.validate(&config.space, config.training.teacher.is_some())?;
         config.training.schedule = config.training.schedule.scale_to(subnet_epochs);
     }
     Ok(config)

@@ -7,10 +7,12 @@ use crate::ranks::{self, Quiet};
 use crate::records;
 use crate::run_dir::RunDir;
 use crate::supernet_file::CHECKPOINTS;
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
+use burn::module::Module;
 use burn::tensor::Device;
-use ofa_model::SupernetConfig;
+use ofa_model::{Supernet, SupernetConfig};
 use ofa_train::{Evaluator, Ranks, ShrinkObserver, ShrinkOutcome, ShrinkRun, shrink};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -30,15 +32,14 @@ pub fn train(
     stop: &Arc<AtomicBool>,
 ) -> Result<ShrinkOutcome> {
     let training = &config.training;
-    let supernet = SupernetConfig::new(config.space.clone())?
-        .with_seed(config.seed)
-        .with_zero_last_gamma(training.recipe.zero_last_gamma)
-        .init(&device.clone().autodiff());
+    let supernet = initial(config, device)?;
+    let teacher = training.teacher.as_deref().map(|path| read(path, device)).transpose()?;
     let watched = records::watched_archs(&config.space, config.seed);
     let run = ShrinkRun {
         schedule: &training.schedule,
         recipe: &training.recipe,
         sampler: None,
+        teacher: teacher.as_ref(),
         loader: &images.train_loader(config, together)?,
         seed: config.seed,
         watched: &watched,
@@ -54,4 +55,29 @@ pub fn train(
         (false, _) => Box::new(Quiet(stop.clone())),
     };
     Ok(shrink(supernet, &run, validation, &mut *observer)?)
+}
+
+/// The weights that training begins with, on the autodiff device: random ones, or those of a directory.
+fn initial(config: &ExperimentConfig, device: &Device) -> Result<Supernet> {
+    let space = &config.space;
+    let Some(path) = &config.training.start else {
+        let random = SupernetConfig::new(space.clone())?
+            .with_seed(config.seed)
+            .with_zero_last_gamma(config.training.recipe.zero_last_gamma);
+        return Ok(random.init(&device.clone().autodiff()));
+    };
+    let found = read(path, device)?;
+    ensure!(
+        found.space() == space,
+        "training.start: {} is a supernet of `{}`, which is not the `{}` of this configuration (classes, channels and \
+         resolutions count): take its space.json over, or begin without it",
+        path.display(),
+        found.space().name,
+        space.name
+    );
+    Ok(found.train())
+}
+
+fn read(path: &Path, device: &Device) -> Result<Supernet> {
+    Supernet::load(path, device).with_context(|| format!("the supernet in {}", path.display()))
 }

@@ -265,6 +265,7 @@ fn a_supernet_is_trained_alone_and_the_main_job_goes_on_with_it() {
     assert!(weights() == trained);
 
     let supernet = root.join("supernet");
+    goes_on_from(&supernet, temporary.path());
     let arch = tiny().space.smallest().to_string();
     let exported = temporary.path().join("net");
     let arguments = [supernet.to_str().unwrap(), "--arch", &arch, "--out", exported.to_str().unwrap()];
@@ -278,6 +279,25 @@ fn a_supernet_is_trained_alone_and_the_main_job_goes_on_with_it() {
 }
 
 #[cfg(not(feature = "mpi"))]
+/// A trained supernet is where another training begins, and its teacher.
+fn goes_on_from(supernet: &Path, parent: &Path) {
+    let mut config = tiny();
+    config.training.schedule.stages = vec![config.training.schedule.stages.remove(1)];
+    let train = |config: &ExperimentConfig, name: &str| {
+        let root = parent.join(name);
+        let path = config_file(config, &root);
+        let arguments = ["--config", path.to_str().unwrap(), "--out", root.to_str().unwrap()];
+        Command::new(env!("CARGO_BIN_EXE_train_supernet")).args(arguments).output().unwrap()
+    };
+    assert!(failure(&train(&config, "without")).contains("no earlier stage becomes the teacher and none is given"));
+    (config.training.start, config.training.teacher) = (Some(supernet.to_owned()), Some(supernet.to_owned()));
+    let output = train(&config, "with");
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    config.space.resolutions = vec![16];
+    let message = failure(&train(&config, "of another space"));
+    assert!(message.contains("training.start") && message.contains("small_mobilenet_v3"), "{message}");
+}
+
 #[test]
 fn one_of_several_processes_that_cannot_hear_of_the_others_does_nothing() {
     let temporary = tempfile::tempdir().unwrap();

@@ -21,6 +21,8 @@ pub struct ShrinkRun<'a> {
     pub recipe: &'a Recipe,
     /// Which subnets a step trains, in place of what the stages say; not part of checkpoints.
     pub sampler: Option<&'a dyn ArchSampler>,
+    /// Teaches until a stage of the schedule becomes the teacher; on the plain device. Not part of checkpoints.
+    pub teacher: Option<&'a Supernet>,
     /// Training images; of several ranks, this one's part of every batch ([`Loader::with_shard`]).
     pub loader: &'a Loader,
     /// Seed of archs, resolutions and dropout.
@@ -95,7 +97,7 @@ pub fn shrink(
     evaluator: &mut Evaluator,
     observer: &mut dyn ShrinkObserver,
 ) -> Result<ShrinkOutcome, TrainError> {
-    run.schedule.validate(supernet.space())?;
+    run.schedule.validate(supernet.space(), run.teacher.is_some())?;
     run.recipe.validate()?;
     let mut state = ShrinkState::begin(supernet, run)?;
     if let Some(damaged) = state.take_resumed() {

@@ -59,7 +59,7 @@ impl ShrinkState {
     pub(crate) fn begin(supernet: Supernet, run: &ShrinkRun) -> Result<Self, TrainError> {
         let state = Self {
             supernet,
-            teacher: None,
+            teacher: run.teacher.cloned().map(Teacher::given),
             average: None,
             position: Position::default(),
             progress: Progress::default(),
@@ -89,7 +89,8 @@ impl ShrinkState {
         };
         let missing = |what| TrainError::Record { what, problem: "it is missing from the checkpoint".into() };
         let plain = |what| bytes(what).map(|bytes| load(self.supernet.valid(), what, bytes)).transpose();
-        let (teacher, average) = (plain(TEACHER)?.map(Teacher::new), plain(AVERAGE)?);
+        let teacher = plain(TEACHER)?.map(Teacher::own).or(run.teacher.cloned().map(Teacher::given));
+        let average = plain(AVERAGE)?;
         let supernet = load(self.supernet, WEIGHTS, bytes(WEIGHTS).ok_or_else(|| missing(WEIGHTS))?)?;
         let optimizer = bytes(OPTIMIZER).ok_or_else(|| missing(OPTIMIZER))?;
         Ok(Self {
@@ -148,7 +149,7 @@ impl ShrinkState {
             self.supernet = measured.clone().train();
         }
         if stage.becomes_teacher {
-            self.teacher = Some(Teacher::new(measured));
+            self.teacher = Some(Teacher::own(measured));
         }
         self.position = Position { stage: self.position.stage + 1, epoch: 0, step: 0 };
         self.progress.totals = EpochTotals::default();
@@ -180,7 +181,7 @@ impl ShrinkState {
             (OPTIMIZER, optimizer.to_vec()),
             (STATE, serde_json::to_vec_pretty(&saved).expect("the state is plain data")),
         ]);
-        if let Some(teacher) = &self.teacher {
+        if let Some(teacher) = self.teacher.as_ref().filter(|teacher| teacher.is_own) {
             files.insert(TEACHER, weights(&teacher.supernet, TEACHER)?);
         }
         if let Some(average) = &self.average {

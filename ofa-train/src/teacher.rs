@@ -8,13 +8,21 @@ use std::collections::HashMap;
 /// The largest network of a supernet at the end of a stage, on the plain device.
 pub(crate) struct Teacher {
     pub(crate) supernet: Supernet,
+    /// Whether it was trained by the schedule that it teaches in, and must be part of checkpoints.
+    pub(crate) is_own: bool,
     /// By resolution; a function of weights and calibration images, so that a resumed run finds the same.
     calibrated: HashMap<usize, Subnet>,
 }
 
 impl Teacher {
-    pub(crate) fn new(supernet: Supernet) -> Self {
-        Self { supernet, calibrated: HashMap::new() }
+    /// The network of an earlier stage.
+    pub(crate) fn own(supernet: Supernet) -> Self {
+        Self { supernet, is_own: true, calibrated: HashMap::new() }
+    }
+
+    /// A network from elsewhere.
+    pub(crate) fn given(supernet: Supernet) -> Self {
+        Self { is_own: false, ..Self::own(supernet) }
     }
 
     /// Logits `[batch, classes]` for `images` on the plain device, at their resolution.

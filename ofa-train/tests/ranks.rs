@@ -227,6 +227,7 @@ impl Bench {
             schedule: &self.schedule,
             recipe: &Recipe::default(),
             sampler: None,
+            teacher: None,
             loader: &loader(&self.splits, ranks),
             seed: SEED,
             watched: &[self.space.smallest(), self.space.largest(), self.space.smallest().at_resolution(12)],

@@ -125,6 +125,30 @@ fn what_the_recipe_offers_changes_what_is_learnt() {
 }
 
 #[test]
+fn a_teacher_from_elsewhere_teaches_and_is_not_in_checkpoints() {
+    let mut bench = Bench::new();
+    bench.schedule.stages = vec![bench.schedule.stages.remove(1)];
+    assert!(matches!(bench.train(None, &mut ()), Err(TrainError::InvalidSchedule { .. })));
+    // Of another space, even.
+    let space = SearchSpace { resolutions: vec![8, 12, 16], ..SearchSpace::mobilenet_v3(0.5, 10) };
+    let space = SearchSpace { image_channels: 1, ..space };
+    let teacher = |seed| SupernetConfig::new(space.clone()).unwrap().with_seed(seed).init(&Device::flex());
+    let mut train = |seed| {
+        bench.teacher = Some(teacher(seed));
+        let unbroken = bench.train(None, &mut ()).unwrap();
+        let root = tempfile::tempdir().unwrap();
+        assert!(bench.train(Some(root.path()), &mut StopAfter { steps: 1, damaged: 0 }).is_err());
+        let resumed = bench.train(Some(root.path()), &mut ()).unwrap();
+        assert_eq!(bits(&resumed.supernet), bits(&unbroken.supernet));
+        assert!(unbroken.epochs[0].teacher_loss > 0.0);
+        let saved = std::fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().path());
+        assert!(saved.into_iter().all(|path| !path.join("teacher.bpk").exists()));
+        bits(&unbroken.supernet)
+    };
+    assert_ne!(train(1), train(2));
+}
+
+#[test]
 fn a_sampler_of_ones_own_takes_the_place_of_the_stages() {
     let mut bench = Bench::new();
     bench.schedule = ScheduleKind::RandomOnly.schedule(&bench.space, &ShrinkRecipe::iclr2020()).scale_to(4);

@@ -44,6 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         schedule: &ShrinkSchedule::progressive_shrinking(&space, &recipe),
         recipe: &Recipe::default(),
         sampler: None,
+        teacher: None,
         loader: &loader,
         seed: 1,
         watched: &[space.smallest(), space.largest()],

@@ -67,6 +67,8 @@ fn default() -> ExperimentConfig {
             keep_checkpoints: 2,
             checkpoint_steps: None,
             watch_epochs: None,
+            start: None,
+            teacher: None,
             recipe: Recipe::default(),
             schedule: ScheduleKind::ProgressiveShrinking.schedule(&space, &shrink([5, 1, 1, 1, 1, 5])),
         },

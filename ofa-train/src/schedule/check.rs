@@ -5,24 +5,24 @@ use crate::{Distillation, TrainError};
 use ofa_model::SearchSpace;
 
 impl ShrinkSchedule {
-    /// Checks the schedule against the space of the supernet it is to train.
+    /// Checks the schedule against the space of the supernet it is to train; `has_teacher` if there is a teacher from
+    /// elsewhere.
     ///
     /// # Errors
     ///
     /// [`TrainError::InvalidSchedule`] names the first stage that cannot be trained.
-    pub fn validate(&self, space: &SearchSpace) -> Result<(), TrainError> {
-        self.first_problem(space)
+    pub fn validate(&self, space: &SearchSpace, has_teacher: bool) -> Result<(), TrainError> {
+        self.first_problem(space, has_teacher)
             .map_or(Ok(()), |problem| Err(TrainError::InvalidSchedule { schedule: self.name.clone(), problem }))
     }
 
-    fn first_problem(&self, space: &SearchSpace) -> Option<String> {
+    fn first_problem(&self, space: &SearchSpace, mut has_teacher: bool) -> Option<String> {
         if self.stages.is_empty() {
             return Some("it has no stages with epochs".into());
         }
         if self.reference_batch_size == 0 {
             return Some("reference_batch_size is 0, it must be positive".into());
         }
-        let mut has_teacher = false;
         self.stages.iter().find_map(|stage| {
             let problem = stage.problem_with_space(space).or_else(|| stage.problem_with_numbers());
             let problem = problem.or_else(|| stage.problem_with_teacher(has_teacher));
@@ -61,7 +61,7 @@ impl ShrinkStage {
         match &self.distillation {
             Distillation::None => None,
             Distillation::Teacher(_) if !has_teacher => {
-                Some("it distils, but no earlier stage becomes the teacher".into())
+                Some("it distils, but no earlier stage becomes the teacher and none is given".into())
             }
             Distillation::InPlace(_) if self.subnets_per_step < 2 => Some(
                 "in place, the first subnet of a step teaches the others: subnets_per_step must be at least 2".into(),
@@ -81,7 +81,7 @@ mod tests {
     fn impossible_schedules_are_refused() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
         let good = ShrinkSchedule::progressive_shrinking(&space, &ShrinkRecipe::iclr2020());
-        good.validate(&space).unwrap();
+        good.validate(&space, false).unwrap();
         type Change = fn(&mut ShrinkSchedule);
         let soft = |weight| SoftTargets { weight, temperature: 1.0, label_weight: 1.0 };
         let cases: [(&str, Change); 11] = [
@@ -105,9 +105,13 @@ mod tests {
         for (expected, change) in cases {
             let mut broken = good.clone();
             change(&mut broken);
-            let message = broken.validate(&space).unwrap_err().to_string();
+            let message = broken.validate(&space, false).unwrap_err().to_string();
             assert!(message.contains(expected), "{expected}: {message}");
         }
+        let mut without_full = good.clone();
+        without_full.stages.remove(0);
+        assert!(without_full.validate(&space, false).is_err());
+        without_full.validate(&space, true).unwrap();
         assert!(soft(-1.0).problem().unwrap().contains("weight -1"));
         assert_eq!(soft(2.0).problem(), None);
     }

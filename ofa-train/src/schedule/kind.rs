@@ -272,7 +272,7 @@ mod tests {
         for space in [space(), SearchSpace::resnet50d(1000), SearchSpace::mobilenet_v3(1.0, 1000)] {
             for kind in ScheduleKind::ALL {
                 let schedule = kind.schedule(&space, &ShrinkRecipe::iclr2020());
-                schedule.validate(&space).unwrap();
+                schedule.validate(&space, false).unwrap();
                 assert_eq!(schedule.name.parse::<ScheduleKind>().unwrap(), kind);
             }
         }

@@ -66,7 +66,7 @@ mod tests {
                     let share = |stage: &crate::ShrinkStage| stage.warmup_epochs / stage.epochs as f64;
                     assert!((share(a) - share(b)).abs() < 1e-12);
                 }
-                scaled.validate(&space).unwrap();
+                scaled.validate(&space, false).unwrap();
             }
         }
     }

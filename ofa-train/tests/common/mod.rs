@@ -17,6 +17,7 @@ pub struct Bench {
     pub loader: Loader,
     pub schedule: ShrinkSchedule,
     pub recipe: Recipe,
+    pub teacher: Option<Supernet>,
     pub watched: Vec<Arch>,
     pub watch_epochs: Option<usize>,
     /// Steps between checkpoints within an epoch.
@@ -47,7 +48,17 @@ impl Bench {
         let schedule = ShrinkSchedule::progressive_shrinking(&space, &recipe);
         let watched = vec![space.smallest(), space.largest()];
         let recipe = Recipe::default();
-        Self { space, splits, loader, schedule, recipe, watched, watch_epochs: None, checkpoint_steps: None }
+        Self {
+            space,
+            splits,
+            loader,
+            schedule,
+            recipe,
+            teacher: None,
+            watched,
+            watch_epochs: None,
+            checkpoint_steps: None,
+        }
     }
 
     pub fn train(
@@ -76,6 +87,7 @@ impl Bench {
             schedule: &self.schedule,
             recipe: &self.recipe,
             sampler,
+            teacher: self.teacher.as_ref(),
             loader: &self.loader,
             seed: SEED,
             watched: &self.watched,
