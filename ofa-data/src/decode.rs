@@ -1,5 +1,6 @@
 //! From the bytes of an image file to pixels.
 
+mod frame;
 pub(crate) mod jpeg;
 pub(crate) mod picture;
 #[cfg(feature = "turbo")]
