@@ -7,7 +7,7 @@ use crate::tables::Interrupted;
 use crate::{device, environment};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use ofa_data::Layout;
+use ofa_data::{Layout, Splits};
 use ofa_train::TrainError;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -49,12 +49,22 @@ pub struct Options {
     seed: Option<u64>,
 }
 
-/// The configuration and the directory of the run that the options ask for.
+/// A run that can begin or go on.
+pub struct Run {
+    /// Its complete configuration.
+    pub config: ExperimentConfig,
+    /// Its directory.
+    pub dir: RunDir,
+    /// The images of `--data`, which were listed to configure the run.
+    pub listed: Option<Splits>,
+}
+
+/// The run that the options ask for.
 ///
 /// # Errors
 ///
-/// A bad configuration, a directory that already holds a run, or none to resume.
-pub fn open(options: &Options) -> Result<(ExperimentConfig, RunDir)> {
+/// A bad configuration, images of `--data` that cannot be listed, a directory that already holds a run, or none to resume.
+pub fn open(options: &Options) -> Result<Run> {
     if options.resume {
         ensure!(
             options.config.is_none() && options.data.is_none() && options.seed.is_none(),
@@ -67,45 +77,50 @@ pub fn open(options: &Options) -> Result<(ExperimentConfig, RunDir)> {
         let (dir, text) = RunDir::open(&root)?;
         let config =
             ExperimentConfig::parse(&text).with_context(|| format!("{}", dir.path("config.toml").display()))?;
-        return Ok((config, dir));
+        return Ok(Run { config, dir, listed: None });
     }
-    let config = configure(options)?;
+    let (config, listed) = configure(options)?;
     device::by_name(&config.device)?;
     let default = || Path::new(RUNS).join(format!("{}-{}", environment::today(), config.preset));
     let root = options.out.clone().unwrap_or_else(default);
     let dir = RunDir::create(&root, &config.to_toml()?)?;
-    Ok((config, dir))
+    Ok(Run { config, dir, listed })
 }
 
-fn configure(options: &Options) -> Result<ExperimentConfig> {
+fn configure(options: &Options) -> Result<(ExperimentConfig, Option<Splits>)> {
     let mut config = match &options.config {
         Some(path) => ExperimentConfig::load(path)?,
         None => ExperimentConfig::preset(&options.preset)?,
     };
-    if let Some(data) = &options.data {
-        let layout = Layout::detect(data)?;
-        config.data.dir = Some(data.clone());
-        if options.config.is_none() {
-            config.data.channels = 3;
-            config.data.augment = layout.augmentation();
-        }
-        config.data.channels = options.channels.unwrap_or(config.data.channels);
-        config.data.prepared = layout.preparation(data)?;
-        config.space.image_channels = config.data.channels;
-        config.space.classes = layout.classes(data)?;
-    }
     if let Some(name) = &options.device {
         config.device = name.clone();
     }
     if let Some(seed) = options.seed {
         config.seed = seed;
     }
+    let listed = options.data.as_ref().map(|data| list(data, options, &mut config)).transpose()?;
     ensure!(
         config.data.dir.is_some() || config.preset != "photographs",
         "the preset `photographs` is for images of your own: name their directory with --data"
     );
     config.validate()?;
-    Ok(config)
+    Ok((config, listed))
+}
+
+/// Lists the images in `data` and makes the configuration theirs.
+fn list(data: &Path, options: &Options, config: &mut ExperimentConfig) -> Result<Splits> {
+    let layout = Layout::detect(data)?;
+    config.data.dir = Some(data.to_owned());
+    if options.config.is_none() {
+        config.data.channels = 3;
+        config.data.augment = layout.augmentation();
+    }
+    config.data.channels = options.channels.unwrap_or(config.data.channels);
+    config.data.prepared = layout.preparation(data)?;
+    let listed = layout.load(data, config.data.channels, config.seed)?;
+    config.space.image_channels = config.data.channels;
+    config.space.classes = listed.classes.len();
+    Ok(listed)
 }
 
 /// Lets Ctrl-C set `stop`, so that the step in progress is finished and saved; a second one ends the process at once,
