@@ -5,6 +5,7 @@ use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use ofa_data::{BrokenImage, FashionMnist, ImageSet, Layout, Loader, LoaderConfig, Splits, View};
 use ofa_train::{Evaluator, Ranks};
+use std::path::Path;
 
 /// Batches made ahead of their use.
 const PREFETCH: usize = 4;
@@ -17,27 +18,32 @@ pub struct Images {
     pub description: String,
 }
 
+fn list(layout: &Layout, dir: &Path, config: &ExperimentConfig) -> Result<Splits> {
+    if layout.preparation(dir)? != config.data.prepared {
+        bail!(
+            "the images in {} were prepared otherwise than data.prepared in config.toml says: name the right directory, or \
+             begin a new run",
+            dir.display()
+        );
+    }
+    Ok(layout.load(dir, config.data.channels, config.seed)?)
+}
+
 impl Images {
-    /// Loads what the configuration asks for.
+    /// Loads what the configuration asks for; `listed` are its images, if they were listed before.
     ///
     /// # Errors
     ///
     /// If a file is missing or damaged, or the images do not fit the space (classes, channels).
-    pub fn load(config: &ExperimentConfig) -> Result<Self> {
+    pub fn load(config: &ExperimentConfig, listed: Option<Splits>) -> Result<Self> {
         let (mut splits, name) = match &config.data.dir {
             None => {
                 (FashionMnist::embedded(config.seed).context("the embedded Fashion-MNIST")?, "Fashion-MNIST".into())
             }
             Some(dir) => {
                 let layout = Layout::detect(dir)?;
-                if layout.preparation(dir)? != config.data.prepared {
-                    bail!(
-                        "the images in {} were prepared otherwise than data.prepared in config.toml says: name the right \
-                         directory, or begin a new run",
-                        dir.display()
-                    );
-                }
-                (layout.load(dir, config.data.channels, config.seed)?, format!("{layout} {}", dir.display()))
+                let name = format!("{layout} {}", dir.display());
+                (listed.map_or_else(|| list(&layout, dir, config), Ok)?, name)
             }
         };
         let found = (splits.channels, splits.classes.len());

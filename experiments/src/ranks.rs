@@ -1,11 +1,10 @@
 //! The processes of a run: one, or those that `mpirun` or `srun` started.
 
-use crate::config::ExperimentConfig;
 use crate::images::Images;
 use crate::interrupt::is_interruption;
 use crate::records;
 use crate::run_dir::RunDir;
-use crate::start::{self, Options};
+use crate::start::{self, Options, Run};
 use anyhow::{Context, Result, ensure};
 use ofa_train::{Ranks, ShrinkObserver, TrainError, same_on_all};
 use std::path::Path;
@@ -46,16 +45,16 @@ pub fn launched() -> Option<usize> {
 ///
 /// Those of [`start::open`], or if the ranks cannot share a batch evenly, or if the directory is not on a file system that
 /// they have in common.
-pub fn open(options: &Options, ranks: &dyn Ranks) -> Result<(ExperimentConfig, RunDir)> {
+pub fn open(options: &Options, ranks: &dyn Ranks) -> Result<Run> {
     if ranks.size() == 1 {
         return start::open(options);
     }
     if ranks.is_first() {
-        let (config, dir) = start::open(options)?;
-        config.training.batch_of_rank(ranks.size())?;
-        let root = dir.root().to_str().context("the name of the run directory is not UTF-8")?;
+        let run = start::open(options)?;
+        run.config.training.batch_of_rank(ranks.size())?;
+        let root = run.dir.root().to_str().context("the name of the run directory is not UTF-8")?;
         ranks.broadcast(0, root.as_bytes().to_vec());
-        return Ok((config, dir));
+        return Ok(run);
     }
     let root = String::from_utf8(ranks.broadcast(0, Vec::new())).context("the name of the run directory")?;
     start::reopen(Path::new(&root)).context("all ranks need a file system in common")

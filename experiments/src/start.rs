@@ -7,7 +7,7 @@ use crate::run_dir::RunDir;
 use crate::{device, environment};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Parser;
-use ofa_data::Layout;
+use ofa_data::{Layout, Splits};
 use ofa_train::ScheduleKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -54,12 +54,22 @@ pub struct Options {
     seed: Option<u64>,
 }
 
-/// The configuration and the directory of the run that the options ask for.
+/// A run that can begin or go on.
+pub struct Run {
+    /// Its complete configuration.
+    pub config: ExperimentConfig,
+    /// Its directory.
+    pub dir: RunDir,
+    /// The images of `--data`, which were listed to configure the run.
+    pub listed: Option<Splits>,
+}
+
+/// The run that the options ask for.
 ///
 /// # Errors
 ///
-/// A bad configuration, a directory that already holds a run, or none to resume.
-pub fn open(options: &Options) -> Result<(ExperimentConfig, RunDir)> {
+/// A bad configuration, images of `--data` that cannot be listed, a directory that already holds a run, or none to resume.
+pub fn open(options: &Options) -> Result<Run> {
     if options.resume {
         ensure!(
             options.config.is_none()
@@ -75,7 +85,7 @@ pub fn open(options: &Options) -> Result<(ExperimentConfig, RunDir)> {
         };
         return reopen(&root);
     }
-    let config = configure(options)?;
+    let (config, listed) = configure(options)?;
     ensure!(
         config.data.dir.is_some() || config.space.image_channels == 1,
         "the preset `{}` is for images of your own: name their directory with --data",
@@ -85,47 +95,52 @@ pub fn open(options: &Options) -> Result<(ExperimentConfig, RunDir)> {
     let default = || Path::new(RUNS).join(format!("{}-{}", environment::today(), config.preset));
     let root = options.out.clone().unwrap_or_else(default);
     let dir = RunDir::create(&root, &config.to_toml()?)?;
-    Ok((config, dir))
+    Ok(Run { config, dir, listed })
 }
 
-/// The configuration and the directory of a run that has begun.
+/// A run that has begun.
 ///
 /// # Errors
 ///
 /// If there is none in `root`, or its configuration is bad.
-pub fn reopen(root: &Path) -> Result<(ExperimentConfig, RunDir)> {
+pub fn reopen(root: &Path) -> Result<Run> {
     let (dir, text) = RunDir::open(root)?;
     let config = ExperimentConfig::parse(&text).with_context(|| format!("{}", dir.path("config.toml").display()))?;
-    Ok((config, dir))
+    Ok(Run { config, dir, listed: None })
 }
 
-/// The configuration that the options ask for.
+/// The configuration that the options ask for, with the images of `--data`, which were listed to find it.
 ///
 /// # Errors
 ///
-/// If a file cannot be read or the configuration is bad.
-pub fn configure(options: &Options) -> Result<ExperimentConfig> {
+/// If a file cannot be read, the images cannot be listed, or the configuration is bad.
+pub fn configure(options: &Options) -> Result<(ExperimentConfig, Option<Splits>)> {
     let mut config = trained_as_asked(options)?;
-    if let Some(data) = &options.data {
-        let layout = Layout::detect(data)?;
-        config.data.dir = Some(data.clone());
-        if options.config.is_none() {
-            config.data.channels = 3;
-            config.data.augment = layout.augmentation();
-        }
-        config.data.channels = options.channels.unwrap_or(config.data.channels);
-        config.data.prepared = layout.preparation(data)?;
-        config.space.image_channels = config.data.channels;
-        config.space.classes = layout.classes(data)?;
-    }
     if let Some(name) = &options.device {
         config.device = name.clone();
     }
     if let Some(seed) = options.seed {
         config.seed = seed;
     }
+    let listed = options.data.as_ref().map(|data| list(data, options, &mut config)).transpose()?;
     config.validate()?;
-    Ok(config)
+    Ok((config, listed))
+}
+
+/// Lists the images in `data` and makes the configuration theirs.
+fn list(data: &Path, options: &Options, config: &mut ExperimentConfig) -> Result<Splits> {
+    let layout = Layout::detect(data)?;
+    config.data.dir = Some(data.to_owned());
+    if options.config.is_none() {
+        config.data.channels = 3;
+        config.data.augment = layout.augmentation();
+    }
+    config.data.channels = options.channels.unwrap_or(config.data.channels);
+    config.data.prepared = layout.preparation(data)?;
+    let listed = layout.load(data, config.data.channels, config.seed)?;
+    config.space.image_channels = config.data.channels;
+    config.space.classes = listed.classes.len();
+    Ok(listed)
 }
 
 /// The preset or the file, with the schedule that is asked for.

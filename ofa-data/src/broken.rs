@@ -55,12 +55,19 @@ pub(crate) struct BrokenRecord {
     pub(crate) policy: BrokenImages,
     /// Number of images of the set.
     images: usize,
+    /// Broken images that were left out before, and are not met again.
+    earlier: usize,
     met: Mutex<BTreeMap<usize, BrokenImage>>,
 }
 
 impl BrokenRecord {
     pub(crate) fn new(policy: BrokenImages, images: usize) -> Self {
-        Self { policy, images, met: Mutex::default() }
+        Self { policy, images, earlier: 0, met: Mutex::default() }
+    }
+
+    /// The same, where so many others were left out before.
+    pub(crate) fn after(self, earlier: usize) -> Self {
+        Self { earlier, ..self }
     }
 
     /// The broken images so far, in the order of their source.
@@ -81,7 +88,7 @@ impl BrokenRecord {
         let BrokenImages::Skip { max_fraction } = self.policy else {
             return Err(DataError::Image { path, problem });
         };
-        let count = self.note(member, broken);
+        let count = self.earlier + self.note(member, broken);
         if count as f64 > max_fraction * self.images as f64 {
             return Err(DataError::TooManyBroken { broken: count, images: self.images, max_fraction, path, problem });
         }
@@ -120,6 +127,15 @@ mod tests {
         let expected = "3 of 10 images are broken, more than the fraction 0.2 that may be skipped; the last one is c: empty \
                         file";
         assert_eq!(message, expected);
+    }
+
+    #[test]
+    fn those_left_out_before_count() {
+        let record = BrokenRecord::new(BrokenImages::Skip { max_fraction: 0.2 }, 10).after(1);
+        record.leave_out(7, broken("b")).unwrap();
+        record.leave_out(7, broken("b")).unwrap();
+        let message = record.leave_out(4, broken("c")).unwrap_err().to_string();
+        assert!(message.starts_with("3 of 10 images are broken"), "{message}");
     }
 
     #[test]

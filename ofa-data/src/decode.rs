@@ -1,5 +1,6 @@
 //! From the bytes of an image file to pixels.
 
+mod frame;
 pub(crate) mod jpeg;
 pub(crate) mod picture;
 #[cfg(feature = "turbo")]
@@ -123,8 +124,13 @@ impl Image {
 
 /// 0.299 R + 0.587 G + 0.114 B in the 16-bit fixed point of Pillow.
 pub(crate) fn luma(rgb: &[u8]) -> u8 {
-    let [red, green, blue] = [rgb[0], rgb[1], rgb[2]].map(u32::from);
-    ((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16) as u8
+    wide_luma([rgb[0], rgb[1], rgb[2]]) as u8
+}
+
+/// The same, for loops that compilers shall make vector instructions of.
+#[inline(always)]
+pub(crate) fn wide_luma([red, green, blue]: [u8; 3]) -> i32 {
+    (19595 * i32::from(red) + 38470 * i32::from(green) + 7471 * i32::from(blue) + 0x8000) >> 16
 }
 
 #[cfg(test)]

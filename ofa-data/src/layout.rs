@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use cifar::Cifar;
 use fashion_mnist::FashionMnist;
-use image_folder::{ImageFolder, class_names, has_class_directories, visible_entries};
+use image_folder::{ImageFolder, has_class_directories, visible_entries};
 use imagenet::ImageNet;
 use part_name::part_of;
 use prepared::PreparedSet;
@@ -108,26 +108,6 @@ impl Layout {
         }
     }
 
-    /// Number of classes of the images of `dir`, without reading the images.
-    ///
-    /// # Errors
-    ///
-    /// If what tells the classes cannot be read.
-    pub fn classes(&self, dir: &Path) -> Result<usize, DataError> {
-        match self {
-            Self::FashionMnist => Ok(FashionMnist::CLASSES.len()),
-            Self::Cifar(set) => Ok(set.class_names(dir)?.len()),
-            Self::ImageFolder => Ok(class_names(&dir.join("train"))?.len()),
-            Self::ImageNet(files) => Ok(files.classes()?.len()),
-            Self::Prepared => Ok(PreparedSet::read(dir)?.classes.len()),
-            Self::WebDataset => Ok(WebDataset::parts(dir, 3)?.classes.len()),
-            #[cfg(feature = "parquet")]
-            Self::HuggingFace => Ok(hugging_face::HuggingFace::classes(dir)?.len()),
-            #[cfg(not(feature = "parquet"))]
-            Self::HuggingFace => Err(DataError::NeedsFeature { path: dir.to_owned(), feature: "parquet" }),
-        }
-    }
-
     /// Reads or lists the images of `dir`, to be given as 1 (gray) or 3 (RGB) `channels`, with validation images chosen by
     /// `seed` where the layout has none.
     ///
@@ -208,7 +188,6 @@ mod tests {
     #[test]
     fn the_files_tell_the_layout() {
         assert_eq!(Layout::detect(&FashionMnist::directory()).unwrap(), Layout::FashionMnist);
-        assert_eq!(Layout::FashionMnist.classes(&FashionMnist::directory()).unwrap(), 10);
         let dir = tempfile::tempdir().unwrap();
         let error = Layout::detect(dir.path()).unwrap_err().to_string();
         assert!(error.contains("train/<class>/<image>") && error.contains("data_batch_1.bin"), "{error}");
@@ -224,7 +203,7 @@ mod tests {
         std::fs::write(parquet.path().join("train-00000-of-00001.parquet"), "").unwrap();
         let layout = Layout::detect(parquet.path()).unwrap();
         assert_eq!(layout, Layout::HuggingFace);
-        let error = layout.classes(parquet.path()).unwrap_err().to_string();
+        let error = layout.load(parquet.path(), 3, 1).unwrap_err().to_string();
         assert!(
             error.contains(if cfg!(feature = "parquet") { "damaged" } else { "build with `--features parquet`" }),
             "{error}"

@@ -63,7 +63,7 @@ pub use layout::prepared::PreparedSet;
 pub use layout::web_dataset::WebDataset;
 pub use loader::batch::ImageBatch;
 pub use loader::{EpochBatches, Loader, LoaderConfig, evaluation_batches};
-pub use prepare::{PrepareConfig, PrepareReport, prepare_images};
+pub use prepare::{BrokenLine, PrepareConfig, PrepareReport, prepare_images};
 pub use set::{ImageSet, ReadConfig};
 #[cfg(feature = "parquet")]
 pub use source::parquet::ParquetProblem;

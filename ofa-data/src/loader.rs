@@ -178,6 +178,7 @@ impl Loader {
             let (plan, resolution) = (plan.clone(), resolution.clone());
             move |batch| plan.batch_bytes(resolution(batch))
         };
+        // Kept beside the plan, which other epochs may be served by at the same time.
         let mut order = None;
         let make = move |batch: usize, stop: &Stop| {
             let order: &[u32] = order.get_or_insert_with(|| plan.order(epoch));

@@ -1,7 +1,10 @@
 //! Re-encoding a set once, so that training reads small images from few files.
 
+mod broken_list;
+
 use std::fs;
 use std::io::{self, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,13 +14,15 @@ use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::broken::{BrokenImage, BrokenImages};
+use crate::broken::BrokenImages;
 use crate::decode::{Damage, Image, decode_as_stored, jpeg};
 use crate::error::{DataError, ImageProblem};
 use crate::layout::Layout;
 use crate::layout::prepared::{MANIFEST, PreparedSet, index_file, write_index};
 use crate::set::{ImageSet, ReadConfig};
 use crate::view::canvas::resized;
+pub use broken_list::BrokenLine;
+use broken_list::BrokenList;
 
 /// How [`prepare_images`] changes images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,16 +65,18 @@ impl PrepareConfig {
 pub struct PrepareReport {
     /// Images written, also by earlier attempts.
     pub images: usize,
-    /// Broken images that were left out or shown in part, by this attempt.
-    pub broken: Vec<BrokenImage>,
+    /// Broken images that were left out or taken in part, also by earlier attempts: the lines of `broken_images.csv`.
+    pub broken: Vec<BrokenLine>,
 }
 
 /// Decodes the images of `dir`, in any layout of JPEG and PNG images, resizes them (Lanczos) to a short side, and writes
 /// them as JPEG into tar shards in `out`, a WebDataset with an index, which [`Layout`] recognises. JPEG images that are not
 /// larger are copied as they are. This changes pixels: a run on `out` is not a run on `dir`.
 ///
-/// Shards appear whole or not at all: after an interruption the same call goes on behind the last one. `on_progress` is told
-/// how many of how many images are done, from any thread.
+/// Shards appear whole or not at all: after an interruption the same call goes on behind the last one. Broken images that are
+/// left out or taken in part are listed in `broken_images.csv` (path within `dir`, problem), which goes on too: the fraction
+/// that may be broken is one of all attempts together. `on_progress` is told how many of how many images are done, from any
+/// thread.
 ///
 /// # Errors
 /// If `dir` cannot be listed, an image is broken and `broken` does not allow it, `out` holds another preparation, or a file
@@ -86,8 +93,6 @@ pub fn prepare_images(
     refuse_nested(dir, out)?;
     let layout = Layout::detect(dir)?;
     let (sets, classes) = layout.parts(dir, 3)?.named();
-    let reading = ReadConfig { broken, cache_mib: 0 };
-    let sets: Vec<(&str, ImageSet)> = sets.into_iter().map(|(part, set)| (part, set.with_reading(reading))).collect();
     let manifest = PreparedSet {
         config,
         broken,
@@ -99,14 +104,25 @@ pub fn prepare_images(
     let manifest = begin(out, manifest)?;
     let (done, total) = (AtomicUsize::new(0), sets.iter().map(|(_, set)| set.len()).sum());
     let progress = |images: usize| on_progress(images + done.fetch_add(images, Ordering::Relaxed), total);
-    let mut report = PrepareReport { images: 0, broken: Vec::new() };
+    let mut list = BrokenList::open(dir, out)?;
+    let reading = ReadConfig { broken, cache_mib: 0 };
+    let sets: Vec<(&str, ImageSet)> = sets
+        .into_iter()
+        .map(|(part, set)| {
+            let done = shards(out, part, set.len(), config).filter(|(path, _)| path.exists());
+            let earlier = list.keep(&set, done.flat_map(|(_, members)| members));
+            (part, set.with_reading_after(reading, earlier))
+        })
+        .collect();
+    let mut images = 0;
     for (part, set) in &sets {
-        let shards = write_part(out, part, set, config, &progress)?;
-        report.images += write_index(&out.join(index_file(part)), &shards)?;
-        report.broken.extend(set.broken());
+        write_part(out, part, set, config, &list, &progress)?;
+        list.add(&set.broken());
+        let shards: Vec<PathBuf> = shards(out, part, set.len(), config).map(|(path, _)| path).collect();
+        images += write_index(&out.join(index_file(part)), &shards)?;
     }
     write_whole(&out.join(MANIFEST), &PreparedSet { is_complete: true, ..manifest }.to_json())?;
-    Ok(report)
+    Ok(PrepareReport { images, broken: list.into_lines() })
 }
 
 /// Shards among the images they are made from would be taken for images, or the other way round.
@@ -135,44 +151,57 @@ fn begin(out: &Path, wanted: PreparedSet) -> Result<PreparedSet, DataError> {
     Ok(wanted)
 }
 
-/// Writes the shards of a part that are not there yet; the paths of all.
+/// The shards of a part of so many images: their paths and the positions of their images in the part.
+fn shards(
+    out: &Path,
+    part: &str,
+    images: usize,
+    config: PrepareConfig,
+) -> impl Iterator<Item = (PathBuf, Range<usize>)> {
+    let size = config.images_per_shard;
+    (0..images.div_ceil(size)).map(move |number| {
+        let members = number * size..((number + 1) * size).min(images);
+        (out.join(format!("{part}-{number:05}.tar")), members)
+    })
+}
+
+/// Writes the shards of a part that are not there yet, each after the list of what is broken in it.
 fn write_part(
     out: &Path,
     part: &str,
     set: &ImageSet,
     config: PrepareConfig,
+    list: &BrokenList,
     progress: &(impl Fn(usize) + Sync),
-) -> Result<Vec<PathBuf>, DataError> {
-    let positions: Vec<usize> = (0..set.len()).collect();
-    let mut paths = Vec::new();
-    for (number, members) in positions.chunks(config.images_per_shard).enumerate() {
-        let path = out.join(format!("{part}-{number:05}.tar"));
+) -> Result<(), DataError> {
+    for (path, members) in shards(out, part, set.len(), config) {
         if path.exists() {
             progress(members.len());
-        } else {
-            write_whole(&path, &shard(set, members, config, progress)?)?;
+            continue;
         }
-        paths.push(path);
+        let shard = shard(set, members, config, progress);
+        list.write(&set.broken())?;
+        write_whole(&path, &shard?)?;
     }
-    Ok(paths)
+    Ok(())
 }
 
 /// A tar file of these images and their labels.
 fn shard(
     set: &ImageSet,
-    members: &[usize],
+    members: Range<usize>,
     config: PrepareConfig,
     progress: &(impl Fn(usize) + Sync),
 ) -> Result<Vec<u8>, DataError> {
-    let prepare = |&i: &usize| {
+    let prepare = |i: usize| {
         let prepared = set.show_bytes(i, |bytes, damage| prepared(bytes, damage, config));
         progress(1);
         prepared
     };
     // All results before the first error: which error is reported must not depend on the threads.
-    let images: Vec<Result<Option<Vec<u8>>, DataError>> = members.par_iter().map(prepare).collect();
+    let images: Vec<Result<Option<Vec<u8>>, DataError>> = members.clone().into_par_iter().map(prepare).collect();
     let mut archive = tar::Builder::new(Vec::new());
-    for (&i, image) in members.iter().zip(images) {
+    for (i, image) in members.zip(images) {
         let Some(image) = image? else { continue };
         append(&mut archive, &format!("{i:08}.jpg"), &image);
         append(&mut archive, &format!("{i:08}.cls"), set.label(i).to_string().as_bytes());

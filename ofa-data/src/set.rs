@@ -99,8 +99,13 @@ impl ImageSet {
     /// The same images, read in another way; broken images are counted anew, for this set and all its clones and subsets
     /// together.
     pub fn with_reading(self, config: ReadConfig) -> Self {
+        self.with_reading_after(config, 0)
+    }
+
+    /// The same, where `earlier` broken images were left out before and are not met again.
+    pub(crate) fn with_reading_after(self, config: ReadConfig, earlier: usize) -> Self {
         let cache = (config.cache_mib > 0).then(|| Cache::new(self.source.len(), config.cache_mib << 20));
-        let broken = BrokenRecord::new(config.broken, self.len());
+        let broken = BrokenRecord::new(config.broken, self.len()).after(earlier);
         Self { reading: Arc::new(Reading { broken, cache }), ..self }
     }
 

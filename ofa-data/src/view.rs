@@ -5,3 +5,4 @@ pub(crate) mod canvas;
 pub(crate) mod jitter;
 pub(crate) mod mixup;
 pub(crate) mod normalise;
+mod pixels;

@@ -80,7 +80,7 @@ fn run(options: &Options) -> Result<()> {
     let tables = &mut config.tables;
     tables.batch_size = options.batch_size.unwrap_or(tables.batch_size);
     tables.calibration_images = options.calibration_images.filter(|n| *n > 0).unwrap_or(tables.calibration_images);
-    let images = Images::load(&config)?;
+    let images = Images::load(&config, None)?;
     // The console's lines are those of a table.
     for checkpoint in &opened.damaged {
         eprintln!("warning: {}: {}; the one before it is taken", checkpoint.path.display(), checkpoint.problem);

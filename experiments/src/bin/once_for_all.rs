@@ -15,9 +15,10 @@ use experiments::report::ReportData;
 use experiments::run_dir::RunDir;
 use experiments::scenarios::{Tables, answer_all};
 use experiments::specialise::Specialiser;
-use experiments::start::{self, Options};
+use experiments::start::{self, Options, Run};
 use experiments::threads::compute_on_this_thread;
 use experiments::{device, environment, interrupt, report, supernet_file, tables, training};
+use ofa_data::Splits;
 use ofa_train::OneRank;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -31,12 +32,14 @@ fn main() -> ExitCode {
     let result = compute_on_this_thread()
         .and_then(|()| interrupt::on_interrupt(stop.clone()))
         .and_then(|()| start::open(&Options::parse()))
-        .and_then(|(config, dir)| run(&config, &dir, &stop).map_err(|error| start::with_next_step(error, &dir)));
+        .and_then(|Run { config, dir, listed }| {
+            run(&config, listed, &dir, &stop).map_err(|error| start::with_next_step(error, &dir))
+        });
     start::exit_code(result)
 }
 
-fn run(config: &ExperimentConfig, dir: &RunDir, stop: &Arc<AtomicBool>) -> Result<()> {
-    let images = Images::load(config)?;
+fn run(config: &ExperimentConfig, listed: Option<Splits>, dir: &RunDir, stop: &Arc<AtomicBool>) -> Result<()> {
+    let images = Images::load(config, listed)?;
     records::same_images(dir, &images)?;
     let result = train_and_search(config, &images, dir, stop);
     // Also, and above all, of a run that broken images ended.

@@ -38,13 +38,13 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<()> {
-    let config = start::configure(&options.run)?;
+    let (config, listed) = start::configure(&options.run)?;
     if options.toml {
         say(config.to_toml()?.trim_end());
         return Ok(());
     }
     config.training.batch_of_rank(options.ranks)?;
-    let images = Images::load(&config)?;
+    let images = Images::load(&config, listed)?;
     let device = &device::by_name(&config.device)?;
     let costs = match options.steps {
         0 => None,

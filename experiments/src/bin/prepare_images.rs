@@ -2,7 +2,7 @@
 //!
 //! Command:  `cargo run --release --bin prepare_images -- DIR OUT`, then train with `--data OUT`
 //! Result:   tar shards with an index in OUT, a WebDataset that other frameworks read too; pixels are not those of DIR, and
-//!           a run on OUT says so in its config.toml
+//!           a run on OUT says so in its config.toml; OUT/broken_images.csv lists the images left out or taken in part
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -59,8 +59,9 @@ fn run(options: &Options) -> Result<()> {
     let report =
         report.context("the preparation stopped; shards that are whole are kept, give the same command to go on")?;
     say(&format!("{} images in {}", report.images, options.out.display()));
-    for image in &report.broken {
-        say(&format!("broken: {}: {}", image.path.display(), image.problem));
+    if !report.broken.is_empty() {
+        let list = options.out.join("broken_images.csv");
+        say(&format!("{} broken ones are listed in {}", report.broken.len(), list.display()));
     }
     Ok(())
 }

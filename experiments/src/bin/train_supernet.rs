@@ -16,9 +16,10 @@ use experiments::images::Images;
 use experiments::ranks;
 use experiments::records::{self, Phases};
 use experiments::run_dir::RunDir;
-use experiments::start::{self, Options};
+use experiments::start::{self, Options, Run};
 use experiments::threads::compute_on_this_thread;
 use experiments::{device, environment, interrupt, supernet_file, tables, training};
+use ofa_data::Splits;
 use ofa_train::Ranks;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -42,13 +43,21 @@ fn main() -> ExitCode {
     };
     let stop = Arc::new(AtomicBool::new(false));
     let result = interrupt::on_interrupt(stop.clone()).and_then(|()| ranks::open(&options, &*ranks)).and_then(
-        |(config, dir)| run(&config, &dir, &*ranks, &stop).map_err(|error| start::with_next_step(error, &dir)),
+        |Run { config, dir, listed }| {
+            run(&config, listed, &dir, &*ranks, &stop).map_err(|error| start::with_next_step(error, &dir))
+        },
     );
     ranks::leave(ranks, result)
 }
 
-fn run(config: &ExperimentConfig, dir: &RunDir, ranks: &dyn Ranks, stop: &Arc<AtomicBool>) -> Result<()> {
-    let images = Images::load(config)?;
+fn run(
+    config: &ExperimentConfig,
+    listed: Option<Splits>,
+    dir: &RunDir,
+    ranks: &dyn Ranks,
+    stop: &Arc<AtomicBool>,
+) -> Result<()> {
+    let images = Images::load(config, listed)?;
     ranks::same_images(dir, &images, ranks)?;
     let result = train_and_measure(config, &images, dir, ranks, stop);
     ranks::write_broken(dir, &images, &result, ranks)?;

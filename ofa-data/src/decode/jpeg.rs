@@ -5,6 +5,7 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
+use crate::decode::frame::{Frame, ROWS_BELOW};
 use crate::decode::{Damage, Image, check_size};
 use crate::error::ImageProblem;
 
@@ -41,6 +42,19 @@ pub(crate) fn decode(bytes: &[u8], damage: Damage) -> Result<Image, ImageProblem
     let pixels = decoder.decode().map_err(broken)?;
     assert_eq!(pixels.len(), width * height * channels, "a jpeg of {width} x {height} x {channels}");
     Ok(Image { width, height, channels, pixels })
+}
+
+/// Files with larger units (colour at a quarter of the height) are rare, and decoded whole.
+const MAX_UNIT_ROWS: usize = 16;
+
+/// Decodes the rows of a JPEG file down to row `bottom` and some more; their pixels are those of [`decode`]. None where that has
+/// to be done whole: nothing would be saved, or something is wrong.
+///
+/// What lies below is not looked at, but for the end of the image: other damage there goes unnoticed.
+pub(crate) fn decode_top(bytes: &[u8], bottom: usize) -> Option<Image> {
+    let frame = Frame::find(bytes).ok().filter(|frame| frame.unit_rows <= MAX_UNIT_ROWS)?;
+    let shortened = frame.shortened(bytes, bottom + ROWS_BELOW)?;
+    decode(&shortened, Damage::Refuse).ok()
 }
 
 /// A block of 8 x 8 takes at least a bit: so many pixels fit into a byte, and twice as many cannot be the truth.
@@ -87,6 +101,9 @@ pub(super) fn has_end_of_image(bytes: &[u8]) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod top_tests;
 
 #[cfg(test)]
 mod tests {

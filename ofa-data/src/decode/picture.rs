@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Image, decode};
+use super::frame::Frame;
 #[cfg(feature = "turbo")]
-use super::{jpeg, turbo};
+use super::turbo;
+use super::{Image, decode, jpeg};
 use crate::error::ImageProblem;
 use crate::view::canvas::Rectangle;
 
@@ -14,7 +15,6 @@ pub(crate) enum Picture {
     /// Decoded.
     Whole(Arc<Image>),
     /// A JPEG file that is decoded when it is known how much of it is wanted.
-    #[cfg(feature = "turbo")]
     Jpeg(JpegPicture),
 }
 
@@ -26,7 +26,6 @@ pub(crate) struct Part {
     pub(crate) place: Rectangle,
 }
 
-#[cfg(feature = "turbo")]
 #[derive(Debug)]
 pub(crate) struct JpegPicture {
     bytes: Vec<u8>,
@@ -37,10 +36,10 @@ pub(crate) struct JpegPicture {
 impl Picture {
     /// The picture in an encoded image, in 1 (gray) or 3 (RGB) channels.
     pub(crate) fn open(bytes: Vec<u8>, channels: usize) -> Result<Self, ImageProblem> {
-        #[cfg(feature = "turbo")]
         if bytes.starts_with(jpeg::SIGNATURE)
-            && let Ok(size) = turbo::size(&bytes)
+            && let Ok(Frame { width, height, .. }) = Frame::find(&bytes)
         {
+            let size = (width, height);
             return Ok(Self::Jpeg(JpegPicture { bytes, size, channels }));
         }
         Ok(Self::Whole(Arc::new(decode(&bytes, channels)?)))
@@ -50,7 +49,6 @@ impl Picture {
     pub(crate) fn size(&self) -> (usize, usize) {
         match self {
             Self::Whole(image) => (image.width, image.height),
-            #[cfg(feature = "turbo")]
             Self::Jpeg(picture) => picture.size,
         }
     }
@@ -59,14 +57,12 @@ impl Picture {
     pub(crate) fn whole(&self) -> Result<Arc<Image>, ImageProblem> {
         match self {
             Self::Whole(image) => Ok(image.clone()),
-            #[cfg(feature = "turbo")]
             Self::Jpeg(picture) => decode(&picture.bytes, picture.channels).map(Arc::new),
         }
     }
 
     /// The part at `place`.
     pub(crate) fn part(&self, place: Rectangle) -> Result<Part, ImageProblem> {
-        #[cfg(feature = "turbo")]
         if let Self::Jpeg(picture) = self
             && let Some(part) = picture.part(place)
         {
@@ -76,10 +72,19 @@ impl Picture {
     }
 }
 
-#[cfg(feature = "turbo")]
 impl JpegPicture {
     /// None if it has to be decoded whole.
     fn part(&self, place: Rectangle) -> Option<Part> {
+        #[cfg(feature = "turbo")]
+        if let Some(part) = self.turbo_part(place) {
+            return Some(part);
+        }
+        let image = jpeg::decode_top(&self.bytes, place.top + place.height)?;
+        Some(Part { image: Arc::new(image.with_channels(self.channels)), place })
+    }
+
+    #[cfg(feature = "turbo")]
+    fn turbo_part(&self, place: Rectangle) -> Option<Part> {
         let Rectangle { left, top, width, height } = place;
         let region = turbo::decode_region(&self.bytes, left, top, width, height).ok()??;
         let place = Rectangle { left: left - region.left, top: top - region.top, ..place };

@@ -1,18 +1,15 @@
 //! JPEG files, decoded strictly by libjpeg-turbo: faster than the pure-Rust decoder, and no further down than
 //! the part of a picture that is needed.
 
-mod frame;
-
-use frame::{Frame, is_one_plain_scan};
 use turbojpeg::{Decompressor, Error, PixelFormat};
 
 use crate::decode::Image;
+use crate::decode::frame::{Frame, ROWS_BELOW};
 use crate::decode::jpeg::has_end_of_image;
 use crate::error::ImageProblem;
 
-/// Rows below the wanted ones on which these depend: colour at half height is interpolated from the
-/// row above and the row below.
-const ROWS_BELOW: usize = 2;
+/// What the library takes for the greatest width and height.
+const MAX_SIDE: usize = 65_500;
 
 /// The complaint about a picture that is complete before its data is. Only the first complaint about
 /// a file is reported, so this one says that the picture was decoded without any.
@@ -29,19 +26,13 @@ pub(crate) struct Region {
     pub(crate) top: usize,
 }
 
-/// Width and height of a JPEG file of any kind, from its header alone.
-pub(crate) fn size(bytes: &[u8]) -> Result<(usize, usize), ImageProblem> {
-    let frame = Frame::find(bytes)?;
-    Ok((frame.width, frame.height))
-}
-
 /// Decodes a JPEG file to gray if it is gray, else to RGB; `None` if it is of a kind that is left to
 /// [`jpeg`](super::jpeg): CMYK, arithmetic coding, more than 8 bits.
 ///
 /// Warnings of the library are errors.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Option<Image>, ImageProblem> {
     let frame = Frame::find(bytes)?;
-    if !frame.is_supported() {
+    if !is_supported(&frame) {
         return Ok(None);
     }
     check_end(bytes)?;
@@ -73,9 +64,11 @@ pub(crate) fn decode_region(
         frame.height
     );
     let rows = top + height + ROWS_BELOW;
-    if frame.is_supported() && frame.has_blocks_below(rows) && is_one_plain_scan(bytes, &frame) {
+    if is_supported(&frame)
+        && let Some(shortened) = frame.shortened(bytes, rows)
+    {
         check_end(bytes)?;
-        if let Some(image) = decode_top(bytes, &frame, rows) {
+        if let Some(image) = decode_top(&shortened, &frame, rows) {
             return Ok(Some(Region { image, left: 0, top: 0 }));
         }
     }
@@ -83,14 +76,18 @@ pub(crate) fn decode_region(
     Ok(decode(bytes)?.map(|image| Region { image, left: 0, top: 0 }))
 }
 
-/// Decodes the first `rows`, by a header that claims that there are no more; `None` if the library
-/// finds anything wrong with them.
-fn decode_top(bytes: &[u8], frame: &Frame, rows: usize) -> Option<Image> {
-    let mut shortened = bytes.to_vec();
-    let height = u16::try_from(rows).expect("less than the height, which has 16 bits");
-    shortened[frame.height_at..frame.height_at + 2].copy_from_slice(&height.to_be_bytes());
+/// Whether the library decodes it to what is asked of it.
+fn is_supported(frame: &Frame) -> bool {
+    let huffman_coded = matches!(frame.marker, 0xc0..=0xc2);
+    let small = frame.width.max(frame.height) <= MAX_SIDE;
+    huffman_coded && small && frame.precision == 8 && matches!(frame.channels, 1 | 3)
+}
+
+/// Decodes a file whose header claims that there are no more than `rows`; `None` if the library finds anything wrong with
+/// these.
+fn decode_top(shortened: &[u8], frame: &Frame, rows: usize) -> Option<Image> {
     let mut image = blank(frame.width, rows, frame.channels);
-    match decompress(&shortened, &mut image) {
+    match decompress(shortened, &mut image) {
         Ok(()) => Some(image),
         Err(Error::TurboJpegError(reason)) if reason.ends_with(MORE_DATA) => Some(image),
         Err(_) => None,

@@ -28,12 +28,6 @@ impl HuggingFace {
         Self::parts(dir.as_ref(), channels)?.split(channels, seed)
     }
 
-    /// Names or numbers of the classes.
-    pub(crate) fn classes(dir: &Path) -> Result<Vec<String>, DataError> {
-        let train = open(dir, "train")?.ok_or_else(|| missing(dir, "train"))?;
-        Ok(class_names(&train))
-    }
-
     pub(crate) fn parts(dir: &Path, channels: usize) -> Result<Parts, DataError> {
         let train = open(dir, "train")?.ok_or_else(|| missing(dir, "train"))?;
         let classes = class_names(&train);

@@ -93,17 +93,6 @@ impl ImageNet {
         self.parts(channels)?.split(channels, seed)
     }
 
-    /// The WordNet ids of the classes, sorted.
-    ///
-    /// # Errors
-    /// If they cannot be listed.
-    pub fn classes(&self) -> Result<Vec<String>, DataError> {
-        match self.train.is_dir() {
-            true => Ok(texts(&class_names(&self.train)?)),
-            false => Ok(class_archives(&Archive::at(&self.train)?)?.into_iter().map(|(class, _)| class).collect()),
-        }
-    }
-
     pub(crate) fn parts(&self, channels: usize) -> Result<Parts, DataError> {
         let (classes, train) = match self.train.is_dir() {
             true => self.train_directories(channels)?,

@@ -1,5 +1,7 @@
 //! What is in a batch: a function of seed, epoch, index of the batch and resolution.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use rand::seq::SliceRandom;
 
 use crate::error::DataError;
@@ -20,6 +22,15 @@ pub(crate) struct Plan {
     shard: Shard,
     normalisation: Normalisation,
     mean_colour: Vec<u8>,
+    last_order: Arc<Mutex<Option<EpochOrder>>>,
+}
+
+/// The order of the epoch that was asked for last: drawn anew for every batch, that of a million images costs more than the
+/// batch.
+#[derive(Debug)]
+struct EpochOrder {
+    epoch: u64,
+    order: Arc<[u32]>,
 }
 
 /// One of several loaders that serve a set together.
@@ -32,7 +43,8 @@ pub(crate) struct Shard {
 impl Plan {
     pub(crate) fn new(set: ImageSet, config: LoaderConfig, normalisation: Normalisation) -> Self {
         let mean_colour = normalisation.mean_pixel();
-        Self { set, config, shard: Shard { rank: 0, ranks: 1 }, normalisation, mean_colour }
+        let shard = Shard { rank: 0, ranks: 1 };
+        Self { set, config, shard, normalisation, mean_colour, last_order: Arc::default() }
     }
 
     /// The same, for one of several loaders.
@@ -54,12 +66,25 @@ impl Plan {
     }
 
     /// Positions in the set, in the order in which `epoch` shows them.
-    pub(crate) fn order(&self, epoch: u64) -> Vec<u32> {
+    pub(crate) fn order(&self, epoch: u64) -> Arc<[u32]> {
+        // What is kept is a whole order or none, even if a thread panicked beside it.
+        let mut last = self.last_order.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some(last) if last.epoch == epoch => last.order.clone(),
+            _ => {
+                let order = self.draw_order(epoch);
+                *last = Some(EpochOrder { epoch, order: order.clone() });
+                order
+            }
+        }
+    }
+
+    fn draw_order(&self, epoch: u64) -> Arc<[u32]> {
         let mut order: Vec<u32> = (0..self.set.len() as u32).collect();
         if let View::Train(_) = self.config.view {
             order.shuffle(&mut seed::rng(Purpose::Order, &[self.config.seed, epoch]));
         }
-        order
+        order.into()
     }
 
     /// Bytes of a batch at `resolution`.

@@ -183,6 +183,24 @@ fn mixup_blends_a_batch_by_one_weight() {
 }
 
 #[test]
+fn batches_of_epochs_in_turns_are_those_of_each_epoch() {
+    let loader = loader(train());
+    let device = &Device::flex();
+    let labels = |batch: ImageBatch| batch.labels.into_data().iter::<i64>().collect::<Vec<_>>();
+    let pixels = |batch: &ImageBatch| batch.images.clone().into_data().iter::<f32>().collect::<Vec<_>>();
+    let epochs: Vec<Vec<ImageBatch>> =
+        (0..2).map(|epoch| loader.epoch(epoch, 0, |_| 4, device).map(Result::unwrap).collect()).collect();
+    for batch in 0..loader.batches_per_epoch() {
+        for epoch in [0, 1, 1, 0] {
+            let (made, expected) = (loader.batch(epoch, batch, 4, device).unwrap(), &epochs[epoch as usize][batch]);
+            assert_eq!(pixels(&made), pixels(expected), "batch {batch} of epoch {epoch}");
+            assert_eq!(labels(made), labels(expected.clone()));
+        }
+    }
+    assert!(epochs[0].iter().zip(&epochs[1]).any(|(a, b)| pixels(a) != pixels(b)));
+}
+
+#[test]
 fn an_epoch_may_be_left_early() {
     let loader = Loader::new(tiny_set(4000, 5), train(), plain()).unwrap();
     let mut batches = loader.epoch(0, 0, |_| 4, &Device::flex());

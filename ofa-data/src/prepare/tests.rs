@@ -39,7 +39,7 @@ fn images_are_small_jpegs_with_their_labels() {
     assert_eq!((report.unwrap(), last.into_inner()), (PrepareReport { images: 12, broken: vec![] }, 12));
 
     let layout = Layout::detect(out.path()).unwrap();
-    assert_eq!((layout.to_string().as_str(), layout.classes(out.path()).unwrap()), ("prepared images", 2));
+    assert_eq!(layout.to_string(), "prepared images");
     let parts = layout.parts(out.path(), 3).unwrap();
     assert_eq!(parts.classes, ["cat", "dog"]);
     assert_eq!((0..6).map(|i| parts.train.label(i)).collect::<Vec<_>>(), [0, 0, 0, 1, 1, 1]);
@@ -118,4 +118,38 @@ fn broken_images_are_errors_or_left_out() {
     let out = tempfile::tempdir().unwrap();
     let report = prepare_images(dir.path(), out.path(), config(), BrokenImages::Lenient, |_, _| ()).unwrap();
     assert_eq!((report.images, report.broken.len()), (4, 1));
+    let list = fs::read_to_string(out.path().join("broken_images.csv")).unwrap();
+    assert!(list.starts_with("path,problem\ntrain.tar/b.jpg,truncated after "), "{list}");
+}
+
+#[test]
+fn the_list_and_the_count_of_broken_images_go_on_after_an_interruption() {
+    let (dir, out) = (set(), tempfile::tempdir().unwrap());
+    let write = |name: &str, bytes: &[u8]| fs::write(dir.path().join(name), bytes).unwrap();
+    // One in each of the two shards of train, at positions 1 and 5, and one in the second shard of val.
+    ["train/cat/1.jpg", "train/dog/2.png", "val/dog/2.png"].iter().for_each(|name| write(name, b""));
+    let attempt = |max_fraction| {
+        let skip = BrokenImages::Skip { max_fraction };
+        prepare_images(dir.path(), out.path(), config(), skip, |_, _| ())
+    };
+    let lines = || fs::read_to_string(out.path().join("broken_images.csv")).unwrap();
+    let whole = "path,problem\ntrain/cat/1.jpg,empty file\ntrain/dog/2.png,empty file\nval/dog/2.png,empty file\n";
+    let report = attempt(0.4).unwrap();
+    assert_eq!((report.images, report.broken.len(), lines().as_str()), (9, 3, whole));
+
+    // As after a kill between the list and the second shard of train.
+    for name in ["train-00001.tar", "val-00000.tar", "val-00001.tar"] {
+        fs::remove_file(out.path().join(name)).unwrap();
+    }
+    assert_eq!((attempt(0.4).unwrap(), lines().as_str()), (report.clone(), whole));
+    // Nothing is left to do.
+    assert_eq!((attempt(0.4).unwrap(), lines().as_str()), (report, whole));
+
+    // One more breaks before the second shard of train is made again: with the one of the first shard, which no attempt reads
+    // any more, 3 of 6 are more than 0.4. The set is told by names and sizes, which stay.
+    fs::remove_file(out.path().join("train-00001.tar")).unwrap();
+    write("train/dog/1.jpg", &vec![0; JPEG.len()]);
+    let error = attempt(0.4).unwrap_err().to_string();
+    assert!(error.starts_with("3 of 6 images are broken, more than the fraction 0.4"), "{error}");
+    assert_eq!(lines().lines().count(), 5, "{}", lines());
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decode::luma;
 use crate::error::DataError;
+use crate::view::pixels::{blend_all, saturate_all};
 
 /// Random brightness, contrast, saturation and hue in random order, as torchvision's `ColorJitter` does on Pillow images.
 ///
@@ -86,25 +87,9 @@ impl Change {
     /// Pillow's `ImageEnhance` and torchvision's `adjust_hue`, to the last bit.
     fn apply(self, pixels: &mut [u8], channels: usize) {
         match self {
-            Self::Brightness(factor) => {
-                let table: [u8; 256] = std::array::from_fn(|value| blend(0, value as u8, factor));
-                pixels.iter_mut().for_each(|value| *value = table[usize::from(*value)]);
-            }
-            Self::Contrast(factor) => {
-                let mean = mean_luma(pixels, channels);
-                let table: [u8; 256] = std::array::from_fn(|value| blend(mean, value as u8, factor));
-                pixels.iter_mut().for_each(|value| *value = table[usize::from(*value)]);
-            }
-            Self::Saturation(factor) if channels == 3 => {
-                // The product of every difference, which `blend` would compute anew for every value.
-                let products: [f32; 511] = std::array::from_fn(|i| factor * (i as f32 - 255.0));
-                for pixel in pixels.chunks_exact_mut(3) {
-                    let gray = luma(pixel);
-                    for value in pixel {
-                        *value = (f32::from(gray) + products[255 + usize::from(*value) - usize::from(gray)]) as u8;
-                    }
-                }
-            }
+            Self::Brightness(factor) => blend_all(pixels, 0, factor),
+            Self::Contrast(factor) => blend_all(pixels, mean_luma(pixels, channels), factor),
+            Self::Saturation(factor) if channels == 3 => saturate_all(pixels, factor),
             Self::Hue(turns) if channels == 3 => {
                 // Whole steps of an 8-bit circle, cut towards zero.
                 let steps = (turns * 255.0) as i32 as u8;
@@ -116,11 +101,6 @@ impl Change {
             Self::Saturation(_) | Self::Hue(_) => (),
         }
     }
-}
-
-/// `from` moved towards, or by a factor above 1 beyond, `to`; cut to 0..=255.
-fn blend(from: u8, to: u8, factor: f32) -> u8 {
-    (f32::from(from) + factor * (f32::from(to) - f32::from(from))) as u8
 }
 
 /// Mean luma, rounded.

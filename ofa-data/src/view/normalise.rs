@@ -1,10 +1,12 @@
 //! From pixel values to what a network is fed.
 
-/// `(value / 255 - mean) / std` a channel, by a table of the 256 values.
+use crate::view::pixels::normalise_all;
+
+/// `(value / 255 - mean) / std` a channel.
 #[derive(Debug, Clone)]
 pub struct Normalisation {
-    tables: Vec<[f32; 256]>,
     mean: Vec<f32>,
+    std: Vec<f32>,
 }
 
 impl Normalisation {
@@ -15,14 +17,12 @@ impl Normalisation {
     pub fn new(mean: &[f32], std: &[f32]) -> Self {
         assert_eq!(mean.len(), std.len(), "mean {mean:?} and std {std:?} differ in length");
         assert!(std.iter().all(|&std| std > 0.0), "std {std:?} must be positive");
-        // In f32 and in this order, as torchvision's ToTensor and Normalize do it.
-        let table = |(&mean, &std)| std::array::from_fn(|value| (value as f32 / 255.0 - mean) / std);
-        Self { tables: mean.iter().zip(std).map(table).collect(), mean: mean.to_vec() }
+        Self { mean: mean.to_vec(), std: std.to_vec() }
     }
 
     /// Number of channels.
     pub fn channels(&self) -> usize {
-        self.tables.len()
+        self.mean.len()
     }
 
     /// The pixel value nearest to the mean of each channel, so nearest to 0 when normalised.
@@ -32,14 +32,10 @@ impl Normalisation {
 
     /// Normalises `[height, width, channels]` values into `[channels, height, width]`.
     pub(crate) fn write(&self, pixels: &[u8], planes: &mut [f32]) {
-        assert_eq!(pixels.len(), planes.len(), "values of one image, before and after");
-        let channels = self.channels();
-        let plane_size = planes.len() / channels;
-        for (channel, (plane, table)) in planes.chunks_exact_mut(plane_size).zip(&self.tables).enumerate() {
-            let values = pixels[channel..].iter().step_by(channels);
-            for (normalised, &value) in plane.iter_mut().zip(values) {
-                *normalised = table[usize::from(value)];
-            }
+        match (&*self.mean, &*self.std) {
+            (&[mean], &[std]) => normalise_all(pixels, planes, [mean], [std]),
+            (&[m0, m1, m2], &[s0, s1, s2]) => normalise_all(pixels, planes, [m0, m1, m2], [s0, s1, s2]),
+            _ => panic!("images have 1 or 3 channels, the normalisation {}", self.channels()),
         }
     }
 }

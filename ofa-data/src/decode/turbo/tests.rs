@@ -1,7 +1,7 @@
 //! Tests of `turbo`.
 
-use super::frame::{RESTART_INTERVAL, START_OF_SCAN, segments};
 use super::*;
+use crate::decode::frame::{RESTART_INTERVAL, START_OF_SCAN, segments};
 use crate::decode::{Damage, MAX_PIXELS, jpeg};
 use turbojpeg::{Compressor, Subsamp};
 
@@ -33,6 +33,10 @@ fn compressed(width: usize, height: usize, sampling: Subsamp, progressive: bool)
     compressor.set_quality(80).unwrap();
     compressor.set_progressive(progressive).unwrap();
     compressor.compress_to_vec(image).unwrap()
+}
+
+fn size(bytes: &[u8]) -> Result<(usize, usize), ImageProblem> {
+    Frame::find(bytes).map(|frame| (frame.width, frame.height))
 }
 
 fn insert(bytes: &[u8], at: usize, inserted: &[u8]) -> Vec<u8> {

@@ -6,8 +6,9 @@ use std::ops::Range;
 use crate::decode::jpeg::{check_dimensions, has_end_of_image};
 use crate::error::ImageProblem;
 
-/// What the library takes for the greatest width and height.
-const MAX_SIDE: usize = 65_500;
+/// Rows below the wanted ones on which these depend: colour at half height is interpolated from the row above and the row
+/// below.
+pub(super) const ROWS_BELOW: usize = 2;
 
 pub(super) const START_OF_SCAN: u8 = 0xda;
 pub(super) const RESTART_INTERVAL: u8 = 0xdd;
@@ -18,14 +19,14 @@ pub(super) struct Frame {
     /// The marker: how the picture is coded.
     pub(super) marker: u8,
     /// Bits of a value.
-    precision: u8,
+    pub(super) precision: u8,
     pub(super) width: usize,
     pub(super) height: usize,
     pub(super) channels: usize,
     /// Rows of the smallest unit of data.
-    unit_rows: usize,
+    pub(super) unit_rows: usize,
     /// Where in the file the height is.
-    pub(super) height_at: usize,
+    height_at: usize,
 }
 
 impl Frame {
@@ -60,27 +61,31 @@ impl Frame {
         })
     }
 
-    /// Whether the library decodes it to what is asked of it.
-    pub(super) fn is_supported(&self) -> bool {
-        let huffman_coded = matches!(self.marker, 0xc0..=0xc2);
-        let small = self.width.max(self.height) <= MAX_SIDE;
-        huffman_coded && small && self.precision == 8 && matches!(self.channels, 1 | 3)
+    /// The file with a header that claims that there are no more than `rows`; none if nothing is saved by that, or if the data
+    /// is not that of one row after the other in one piece.
+    pub(super) fn shortened(&self, bytes: &[u8], rows: usize) -> Option<Vec<u8>> {
+        if !self.has_blocks_below(rows) || !self.is_one_plain_scan(bytes) {
+            return None;
+        }
+        let height = u16::try_from(rows).expect("less than the height, which has 16 bits");
+        let mut shortened = bytes.to_vec();
+        shortened[self.height_at..self.height_at + 2].copy_from_slice(&height.to_be_bytes());
+        Some(shortened)
     }
 
     /// Whether there is data that the first `rows` do not need.
-    pub(super) fn has_blocks_below(&self, rows: usize) -> bool {
+    fn has_blocks_below(&self, rows: usize) -> bool {
         rows.div_ceil(self.unit_rows) < self.height.div_ceil(self.unit_rows)
     }
-}
 
-/// Whether the data is that of all rows one after the other, in one piece.
-pub(super) fn is_one_plain_scan(bytes: &[u8], frame: &Frame) -> bool {
-    let is_plain = |(marker, range): (u8, Range<usize>)| match marker {
-        RESTART_INTERVAL => bytes[range].iter().all(|&byte| byte == 0),
-        START_OF_SCAN => bytes[range].first().map(|&channels| usize::from(channels)) == Some(frame.channels),
-        _ => true,
-    };
-    matches!(frame.marker, 0xc0 | 0xc1) && segments(bytes).all(is_plain)
+    fn is_one_plain_scan(&self, bytes: &[u8]) -> bool {
+        let is_plain = |(marker, range): (u8, Range<usize>)| match marker {
+            RESTART_INTERVAL => bytes[range].iter().all(|&byte| byte == 0),
+            START_OF_SCAN => bytes[range].first().map(|&channels| usize::from(channels)) == Some(self.channels),
+            _ => true,
+        };
+        matches!(self.marker, 0xc0 | 0xc1) && self.precision == 8 && segments(bytes).all(is_plain)
+    }
 }
 
 /// Markers and payloads of the segments up to the start of a scan.
