@@ -1,6 +1,6 @@
 //! From pixel values to what a network is fed.
 
-use crate::view::pixels::normalise_all;
+use crate::view::pixels::{normalise_gray, normalise_rgb};
 
 /// `(value / 255 - mean) / std` a channel.
 #[derive(Debug, Clone)]
@@ -33,8 +33,8 @@ impl Normalisation {
     /// Normalises `[height, width, channels]` values into `[channels, height, width]`.
     pub(crate) fn write(&self, pixels: &[u8], planes: &mut [f32]) {
         match (&*self.mean, &*self.std) {
-            (&[mean], &[std]) => normalise_all(pixels, planes, [mean], [std]),
-            (&[m0, m1, m2], &[s0, s1, s2]) => normalise_all(pixels, planes, [m0, m1, m2], [s0, s1, s2]),
+            (&[mean], &[std]) => normalise_gray(pixels, planes, mean, std),
+            (&[m0, m1, m2], &[s0, s1, s2]) => normalise_rgb(pixels, planes, [m0, m1, m2], [s0, s1, s2]),
             _ => panic!("images have 1 or 3 channels, the normalisation {}", self.channels()),
         }
     }

@@ -1,5 +1,7 @@
 //! Arithmetic on all pixels of an image, by vector instructions that are chosen at run time.
 
+#![allow(clippy::needless_range_loop, reason = "of loops over arrays by index compilers make vector instructions")]
+
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::decode::wide_luma;
@@ -17,15 +19,16 @@ pub(crate) fn saturate_all(pixels: &mut [u8], factor: f32) {
     Arch::new().dispatch(SaturateAll { pixels, factor });
 }
 
-/// Writes `(value / 255 - mean) / std` of `[pixel, channel]` values as `[channel, pixel]`.
-pub(crate) fn normalise_all<const CHANNELS: usize>(
-    pixels: &[u8],
-    planes: &mut [f32],
-    mean: [f32; CHANNELS],
-    std: [f32; CHANNELS],
-) {
+/// Writes `(value / 255 - mean) / std` of gray pixels.
+pub(crate) fn normalise_gray(pixels: &[u8], plane: &mut [f32], mean: f32, std: f32) {
+    assert_eq!(pixels.len(), plane.len(), "values of one image, before and after");
+    Arch::new().dispatch(NormaliseGray { pixels, plane, mean, std });
+}
+
+/// Writes `(value / 255 - mean) / std` of RGB pixels, `[pixel, channel]`, as `[channel, pixel]`.
+pub(crate) fn normalise_rgb(pixels: &[u8], planes: &mut [f32], mean: [f32; 3], std: [f32; 3]) {
     assert_eq!(pixels.len(), planes.len(), "values of one image, before and after");
-    Arch::new().dispatch(NormaliseAll { pixels, planes, mean, std });
+    Arch::new().dispatch(NormaliseRgb { pixels, planes, mean, std });
 }
 
 struct BlendAll<'a> {
@@ -39,11 +42,18 @@ struct SaturateAll<'a> {
     factor: f32,
 }
 
-struct NormaliseAll<'a, const CHANNELS: usize> {
+struct NormaliseGray<'a> {
+    pixels: &'a [u8],
+    plane: &'a mut [f32],
+    mean: f32,
+    std: f32,
+}
+
+struct NormaliseRgb<'a> {
     pixels: &'a [u8],
     planes: &'a mut [f32],
-    mean: [f32; CHANNELS],
-    std: [f32; CHANNELS],
+    mean: [f32; 3],
+    std: [f32; 3],
 }
 
 // Everything below is inlined into `with_simd`, which is what is compiled for each set of vector instructions.
@@ -64,70 +74,96 @@ impl WithSimd for SaturateAll<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let (groups, rest) = self.pixels.as_chunks_mut::<3>().0.as_chunks_mut::<GROUP>();
-        groups.iter_mut().for_each(|group| saturate(group, self.factor));
-        rest.as_chunks_mut::<1>().0.iter_mut().for_each(|pixel| saturate(pixel, self.factor));
+        let (groups, rest) = self.pixels.as_chunks_mut::<{ 3 * GROUP }>();
+        for group in groups {
+            saturate(group, self.factor);
+        }
+        let mut group = [0; 3 * GROUP];
+        group[..rest.len()].copy_from_slice(rest);
+        saturate(&mut group, self.factor);
+        rest.copy_from_slice(&group[..rest.len()]);
     }
 }
 
-impl<const CHANNELS: usize> WithSimd for NormaliseAll<'_, CHANNELS> {
+impl WithSimd for NormaliseGray<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for (normalised, &value) in self.plane.iter_mut().zip(self.pixels) {
+            *normalised = normalise(value, self.mean, self.std);
+        }
+    }
+}
+
+impl WithSimd for NormaliseRgb<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let Self { pixels, planes, mean, std } = self;
-        let plane = planes.len() / CHANNELS;
-        let pixels = pixels.as_chunks::<CHANNELS>().0;
-        let (groups, rest) = pixels.as_chunks::<GROUP>();
-        for (i, group) in groups.iter().enumerate() {
-            for (channel, values) in by_channel(group).iter().enumerate() {
-                let start = channel * plane + i * GROUP;
-                let normalised = &mut planes[start..start + GROUP];
-                for (normalised, &value) in normalised.iter_mut().zip(values) {
-                    *normalised = normalise(value, mean[channel], std[channel]);
-                }
-            }
+        let (red, others) = planes.split_at_mut(pixels.len() / 3);
+        let (green, blue) = others.split_at_mut(pixels.len() / 3);
+        let (groups, rest) = pixels.as_chunks::<{ 3 * GROUP }>();
+        let (red, last_red) = red.as_chunks_mut::<GROUP>();
+        let (green, last_green) = green.as_chunks_mut::<GROUP>();
+        let (blue, last_blue) = blue.as_chunks_mut::<GROUP>();
+        for (((group, red), green), blue) in groups.iter().zip(red).zip(green).zip(blue) {
+            normalise_group(group, [red, green, blue], mean, std);
         }
-        for (i, pixel) in rest.iter().enumerate() {
-            for (channel, &value) in pixel.iter().enumerate() {
-                planes[channel * plane + groups.len() * GROUP + i] = normalise(value, mean[channel], std[channel]);
-            }
+        for (i, pixel) in rest.as_chunks::<3>().0.iter().enumerate() {
+            last_red[i] = normalise(pixel[0], mean[0], std[0]);
+            last_green[i] = normalise(pixel[1], mean[1], std[1]);
+            last_blue[i] = normalise(pixel[2], mean[2], std[2]);
         }
     }
 }
 
-// Loops over arrays throughout: closures in `from_fn` are not inlined, and then compiled without vectors.
+// Loops over flat arrays throughout: of closures in `from_fn` and of nested arrays compilers make no vector instructions.
 
 #[inline(always)]
-fn saturate<const N: usize>(pixels: &mut [[u8; 3]; N], factor: f32) {
-    let mut channels = by_channel(pixels);
-    let mut grays = [0; N];
-    for i in 0..N {
-        grays[i] = wide_luma([channels[0][i], channels[1][i], channels[2][i]]);
+fn channels(pixels: &[u8; 3 * GROUP]) -> ([u8; GROUP], [u8; GROUP], [u8; GROUP]) {
+    let (mut red, mut green, mut blue) = ([0; GROUP], [0; GROUP], [0; GROUP]);
+    for i in 0..GROUP {
+        red[i] = pixels[3 * i];
+        green[i] = pixels[3 * i + 1];
+        blue[i] = pixels[3 * i + 2];
     }
-    for channel in 0..3 {
-        for i in 0..N {
-            channels[channel][i] = cut(grays[i] as f32 + factor * (i32::from(channels[channel][i]) - grays[i]) as f32);
+    (red, green, blue)
+}
+
+#[inline(always)]
+fn saturate(pixels: &mut [u8; 3 * GROUP], factor: f32) {
+    let (mut red, mut green, mut blue) = channels(pixels);
+    let mut gray = [0; GROUP];
+    for i in 0..GROUP {
+        gray[i] = wide_luma([red[i], green[i], blue[i]]);
+    }
+    for channel in [&mut red, &mut green, &mut blue] {
+        for i in 0..GROUP {
+            channel[i] = cut(gray[i] as f32 + factor * (i32::from(channel[i]) - gray[i]) as f32);
         }
     }
-    let values = pixels.as_flattened_mut();
-    for i in 0..N {
-        for channel in 0..3 {
-            values[3 * i + channel] = channels[channel][i];
-        }
+    for i in 0..GROUP {
+        pixels[3 * i] = red[i];
+        pixels[3 * i + 1] = green[i];
+        pixels[3 * i + 2] = blue[i];
     }
 }
 
 #[inline(always)]
-fn by_channel<const CHANNELS: usize, const N: usize>(pixels: &[[u8; CHANNELS]; N]) -> [[u8; N]; CHANNELS] {
-    let mut channels = [[0; N]; CHANNELS];
-    let values = pixels.as_flattened();
-    for i in 0..N {
-        for channel in 0..CHANNELS {
-            channels[channel][i] = values[CHANNELS * i + channel];
-        }
+fn normalise_group(pixels: &[u8; 3 * GROUP], planes: [&mut [f32; GROUP]; 3], mean: [f32; 3], std: [f32; 3]) {
+    let (red, green, blue) = channels(pixels);
+    let [red_plane, green_plane, blue_plane] = planes;
+    for i in 0..GROUP {
+        red_plane[i] = normalise(red[i], mean[0], std[0]);
     }
-    channels
+    for i in 0..GROUP {
+        green_plane[i] = normalise(green[i], mean[1], std[1]);
+    }
+    for i in 0..GROUP {
+        blue_plane[i] = normalise(blue[i], mean[2], std[2]);
+    }
 }
 
 /// In single precision and in this order, as torchvision's ToTensor and Normalize do it.
@@ -193,13 +229,13 @@ mod tests {
             prop_assert_eq!(found, expected);
             let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
             let mut found = vec![f32::NAN; pixels.len()];
-            normalise_all(pixels, &mut found, mean, std);
+            normalise_rgb(pixels, &mut found, mean, std);
             let plane = pixels.len() / 3;
             for (i, &value) in pixels.iter().enumerate() {
                 prop_assert_eq!(found[i % 3 * plane + i / 3], (f32::from(value) / 255.0 - mean[i % 3]) / std[i % 3]);
             }
             let mut found = vec![f32::NAN; pixels.len()];
-            normalise_all(pixels, &mut found, [0.3], [0.2]);
+            normalise_gray(pixels, &mut found, 0.3, 0.2);
             prop_assert!(found.iter().zip(pixels).all(|(&found, &value)| found == (f32::from(value) / 255.0 - 0.3) / 0.2));
         }
     }
