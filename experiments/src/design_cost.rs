@@ -1,4 +1,4 @@
-//! [`DesignCost`]: what networks for many deployment scenarios cost, as published for some methods and as measured here.
+//! [`DesignCost`]: what networks for many deployment scenarios cost, as published for some methods and as measured.
 
 use crate::report::PhaseTime;
 use anyhow::{Context, Result, ensure};
@@ -6,8 +6,8 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Pounds of CO2 equivalent a GPU hour: ICLR 2020, table 1, its largest row (453.8k for 1,600k hours of MnasNet; computed
-/// after Strubell et al. 2019).
+/// Pounds of CO2 equivalent a GPU hour: ICLR 2020, table 1, its largest row (453.8k for 1,600k hours of MnasNet;
+/// computed after Strubell et al. 2019).
 pub const CO2E_LBS_PER_GPU_HOUR: f64 = 453.8 / 1600.0;
 
 /// What a method costs: some once, and some for every deployment scenario.
@@ -151,7 +151,7 @@ mod tests {
             .map(|row| row.co2e_lbs.unwrap() / 1e3)
             .collect();
         assert_eq!(rounded(&thousands[..3], 1), [453.8, 6.5, 5.7]);
-        // Table 1 has 0.34 and 0.62 where its hours give 0.352 and 0.635: they were rounded to 1.2k and 2.2k before.
+        // Table 1 has 0.34 and 0.62 where its hours give 0.352 and 0.635: they were 1.2k and 2.2k there.
         assert_eq!(rounded(&thousands[6..], 2), [0.35, 0.64, 1.2]);
     }
 

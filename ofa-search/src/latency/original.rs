@@ -113,8 +113,8 @@ impl OriginalLatencyTable {
     ///
     /// # Errors
     ///
-    /// If `arch` is outside `space`, the original has no tables for such a space, there is no file for the resolution, or
-    /// the file lacks layers of the arch (naming them all).
+    /// If `arch` is outside `space`, the original has no tables for such a space, there is no file for the resolution,
+    /// or the file lacks layers of the arch (naming them all).
     pub fn latency_ms(&self, space: &SearchSpace, arch: &Arch) -> Result<f64, SearchError> {
         space.check(arch)?;
         let grammar = Grammar::of(space)?;
@@ -129,8 +129,8 @@ impl OriginalLatencyTable {
     ///
     /// # Errors
     ///
-    /// If the original has no tables for such a space, there are no files for some of its resolutions (naming them all),
-    /// or the files lack layers of it (naming them all).
+    /// If the original has no tables for such a space, there are no files for some of its resolutions (naming them
+    /// all), or the files lack layers of it (naming them all).
     pub fn cost(&self, space: &SearchSpace) -> Result<AdditiveCost, SearchError> {
         let grammar = Grammar::of(space)?;
         self.require_resolutions(space, &space.resolutions)?;
@@ -176,8 +176,8 @@ impl OriginalLatencyTable {
 impl LatencyTable {
     /// This table of `space` in the original's format, without a fitted overhead, for which it has no place.
     ///
-    /// Heads are measured as a whole here and by layer there: the first layer gets all, the others nothing, so that sums
-    /// are those of this table.
+    /// Heads are measured as a whole here and by layer there: the first layer gets all, the others nothing, so that
+    /// sums are those of this table.
     ///
     /// # Errors
     ///
