@@ -3,6 +3,7 @@
 pub mod arch_option;
 pub mod config;
 pub mod dashboard;
+pub mod design_cost;
 pub mod device;
 pub mod environment;
 pub mod images;

@@ -32,6 +32,11 @@ struct StageCosts {
 impl AdditiveCost {
     /// A cost that adds up `cost` over the units of an arch.
     pub fn new(space: &SearchSpace, mut cost: impl FnMut(&Unit) -> f64) -> Self {
+        Self::by_resolution(space, |_, unit| cost(unit))
+    }
+
+    /// A cost that adds up `cost` of the arch's resolution and a unit over the units of an arch.
+    pub(crate) fn by_resolution(space: &SearchSpace, mut cost: impl FnMut(usize, &Unit) -> f64) -> Self {
         let resolutions = space.resolutions.len();
         let stages = space.stages.iter().enumerate().map(|(s, stage)| {
             let inputs = space.stage_inputs(s).len();
@@ -52,16 +57,16 @@ impl AdditiveCost {
         };
         for (r, &resolution) in space.resolutions.iter().enumerate() {
             for_each_unit(space, resolution, |place, unit| match place {
-                Place::Stem => sums.stem[r] += cost(&unit),
+                Place::Stem => sums.stem[r] += cost(resolution, &unit),
                 Place::Block { stage, input, width, block } => {
                     let stage = &mut sums.stages[stage];
                     let width = stage.width(width).expect("the width is one of the stage's choices");
                     let i = stage.index(r, input, width, &block).expect("the block is one of the stage's choices");
-                    stage.blocks[i] += cost(&unit);
+                    stage.blocks[i] += cost(resolution, &unit);
                 }
                 Place::Head { input } => {
                     let i = sums.head(r, input);
-                    sums.heads[i] += cost(&unit);
+                    sums.heads[i] += cost(resolution, &unit);
                 }
             });
         }

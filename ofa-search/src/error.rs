@@ -92,6 +92,30 @@ pub enum SearchError {
         /// The units in their text form.
         missing: Vec<String>,
     },
+    /// Latency tables of the original lack resolutions.
+    #[error(
+        "the latency tables of {device} lack resolutions {missing:?} of space `{space}`, they have {found:?}: give the \
+         space those only"
+    )]
+    MissingResolutions {
+        /// Directory or device of the tables.
+        device: String,
+        /// Name of the space.
+        space: String,
+        /// The resolutions in pixels that are asked for.
+        missing: Vec<usize>,
+        /// Those that are there.
+        found: Vec<usize>,
+    },
+    /// The original has no keys for the layers of a space.
+    #[error(
+        "space `{space}` has other layers than one convolution and inverted bottlenecks behind it: latency tables of the \
+         original have no keys for them"
+    )]
+    NotInOriginalTables {
+        /// Name of the space.
+        space: String,
+    },
     /// An arch is outside its space, or the space is invalid.
     #[error(transparent)]
     Model(#[from] ModelError),

@@ -1,7 +1,9 @@
 //! [`LatencyTable`]: measured latencies of units, which add up to the latency of any arch.
 
+mod original;
 mod overhead;
 
+pub use original::OriginalLatencyTable;
 pub use overhead::Overhead;
 
 use crate::table_file::{self, Content, Format, invalid};

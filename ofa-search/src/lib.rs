@@ -77,7 +77,7 @@ pub use encoding::ArchEncoder;
 pub use error::SearchError;
 pub use evolution::{Evolution, EvolutionConfig};
 pub use fit_report::{FitReport, HeldOut};
-pub use latency::{LatencyHeader, LatencyTable, Overhead};
+pub use latency::{LatencyHeader, LatencyTable, OriginalLatencyTable, Overhead};
 pub use mlp::{MlpConfig, MlpPredictor};
 pub use pareto::pareto_front;
 pub use predictor::Predictor;

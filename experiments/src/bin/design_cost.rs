@@ -1,0 +1,86 @@
+//! What do networks for N deployment scenarios cost, by OFA and by a search for each, and from which N on does OFA pay?
+//!
+//! Command:  `cargo run --release --bin design_cost -- --out design_cost.csv` (`--run runs/mine`: a run of ours, too)
+//! Result:   GPU hours and pounds of CO2e by N from the papers' constants; how many times cheaper OFA is at 40
+//!           scenarios: 1,142x, 16x, 14x as in arXiv v1 and 1,300x, 19x, 16x as in ICLR 2020, all without fine-tuning;
+//!           and the break-even N. A run counts in hours of its own machine, which are no GPU hours
+//! Time:     none to speak of; nothing is trained
+
+use anyhow::{Result, ensure};
+use clap::Parser;
+use experiments::dashboard::say;
+use experiments::design_cost::{CO2E_LBS_PER_GPU_HOUR, DesignCost};
+use experiments::run_dir::{csv_text, write_whole};
+use experiments::start;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Compares what networks for many deployment scenarios cost by published constants, and by a run's own times.
+#[derive(Parser)]
+struct Options {
+    /// Numbers of deployment scenarios
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 3, 5, 10, 20, 40, 100])]
+    scenarios: Vec<u32>,
+    /// Number of scenarios at which methods are compared
+    #[arg(long, default_value_t = 40)]
+    at: u32,
+    /// Directory of a finished run, whose times are added
+    #[arg(long)]
+    run: Option<PathBuf>,
+    /// CSV file for all numbers
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    start::exit_code(run(&Options::parse()))
+}
+
+fn run(options: &Options) -> Result<()> {
+    let scenarios = &options.scenarios;
+    ensure!(!scenarios.contains(&0) && options.at > 0, "a number of scenarios is 0: it must be positive");
+    let (others, ours) = (DesignCost::others(), DesignCost::once_for_all());
+    let published = [others.as_slice(), &ours].concat();
+    let measured = options.run.as_deref().map(DesignCost::of_run).transpose()?;
+
+    curves("GPU hours by number of deployment scenarios", scenarios, &published, |hours| format!("{hours:.0}"));
+    let pounds = |hours: f64| format!("{:.0}", hours * CO2E_LBS_PER_GPU_HOUR);
+    curves("CO2e in pounds, after Strubell et al. 2019", scenarios, &published, pounds);
+    compare(options.at, &others, &ours);
+    if let Some(measured) = &measured {
+        let hours = |hours: f64| format!("{hours:.3}");
+        curves("hours of the run's machine", scenarios, std::slice::from_ref(measured), hours);
+    }
+    if let Some(path) = &options.out {
+        let published = published.iter().flat_map(|method| method.rows(scenarios, true));
+        let measured = measured.iter().flat_map(|method| method.rows(scenarios, false));
+        write_whole(path, csv_text(published.chain(measured))?.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// A line a method, a column a number of scenarios.
+fn curves(title: &str, scenarios: &[u32], methods: &[DesignCost], number: impl Fn(f64) -> String) {
+    let cells = |cells: Vec<String>| cells.iter().map(|cell| format!("{cell:>10}")).collect::<String>();
+    let width = methods.iter().map(|method| method.method.len()).max().unwrap_or(0);
+    say(&format!("{title}\n{:<width$}{}", "", cells(scenarios.iter().map(ToString::to_string).collect())));
+    for method in methods {
+        let costs = scenarios.iter().map(|&scenarios| number(method.hours(scenarios))).collect();
+        say(&format!("{:<width$}{}", method.method, cells(costs)));
+    }
+    say("");
+}
+
+/// How many times cheaper ours are at a number of scenarios, and from which number on they are cheaper.
+fn compare(at: u32, others: &[DesignCost], ours: &[DesignCost]) {
+    let names: String = others.iter().map(|other| format!("{:>24}", other.method)).collect();
+    say(&format!("times cheaper at {at} scenarios (cheaper from which number on)\n{:<12}{names}", ""));
+    for method in ours {
+        let cell = |other: &DesignCost| {
+            let from = method.break_even(other).map_or("never".into(), |n| n.to_string());
+            format!("{:>24}", format!("{:.1} ({from})", other.hours(at) / method.hours(at)))
+        };
+        say(&format!("{:<12}{}", method.method, others.iter().map(cell).collect::<String>()));
+    }
+    say("");
+}
