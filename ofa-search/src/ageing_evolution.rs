@@ -28,7 +28,8 @@ impl Default for AgeingConfig {
 /// Replaces the oldest arch of a population by a mutant of the winner of a tournament (Real et al., arXiv:1802.01548).
 ///
 /// A mutant differs from its parent in one choice. As every arch dies of age, one whose score was luck is forgotten;
-/// what [`search()`](crate::search()) returns is the best of all that ever lived.
+/// what [`search()`](crate::search()) returns is the best of all that ever lived. As no arch is tried twice, a search of a
+/// small or tightly limited space may end by rejections, once all neighbours of the population are known.
 #[derive(Clone, Debug, Default)]
 pub struct AgeingEvolution {
     config: AgeingConfig,
