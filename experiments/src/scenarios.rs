@@ -21,6 +21,9 @@ pub struct Tables<'a> {
     pub predictor: &'a dyn Predictor,
 }
 
+/// The strategies of an answer, compared at equal queries.
+const STRATEGIES: [StrategyKind; 3] = [StrategyKind::Table, StrategyKind::Random, StrategyKind::Evolution];
+
 /// Answers every scenario by table look-up, random search and evolution.
 ///
 /// The look-up is the article's: it maximises the measured accuracies of the table; the others maximise the predictor.
@@ -31,7 +34,7 @@ pub struct Tables<'a> {
 pub fn answer_all(config: &ExperimentConfig, tables: &Tables) -> Result<Vec<Answer>> {
     let mut answers = Vec::new();
     for scenario in &config.search.scenarios {
-        for kind in StrategyKind::ALL {
+        for kind in STRATEGIES {
             let answer = answer(config, scenario, kind, tables);
             answers.extend(answer.with_context(|| format!("scenario `{}`, strategy {kind:?}", scenario.name))?);
         }

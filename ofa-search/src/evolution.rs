@@ -1,5 +1,6 @@
 //! [`Evolution`]: the paper's evolutionary search.
 
+use crate::draws::Draws;
 use crate::{SearchError, SearchStrategy, Trial};
 use ofa_model::{Arch, Mutation, SearchSpace};
 use rand::{Rng, RngExt};
@@ -64,10 +65,7 @@ pub struct Evolution {
     /// Best first.
     parents: Vec<Trial>,
     generation: Vec<Trial>,
-    feasible: Option<Arch>,
-    /// Rejections since the last proposal that was tried.
-    rejections_in_a_row: u32,
-    last_was_rejected: bool,
+    draws: Draws,
 }
 
 impl Default for Evolution {
@@ -88,27 +86,7 @@ impl Evolution {
     }
 
     fn with(config: EvolutionConfig) -> Self {
-        Self {
-            config,
-            parents: vec![],
-            generation: vec![],
-            feasible: None,
-            rejections_in_a_row: 0,
-            last_was_rejected: false,
-        }
-    }
-
-    fn first_generation(&self, space: &SearchSpace, rng: &mut dyn Rng) -> Arch {
-        /// Rejected draws for each further crossover.
-        const PATIENCE: u32 = 10;
-        /// Crossovers after which a draw is all but the feasible arch.
-        const CLOSEST: u32 = 8;
-        let draw = space.sample(rng);
-        let Some(feasible) = &self.feasible else { return draw };
-        // Each crossover takes about half of the remaining choices from the feasible arch. When even the closest draws
-        // are rejected, as known, it starts over.
-        let crossovers = self.rejections_in_a_row / PATIENCE % (CLOSEST + 1);
-        (0..crossovers).fold(draw, |arch, _| space.crossover(&arch, feasible, rng))
+        Self { config, parents: vec![], generation: vec![], draws: Draws::default() }
     }
 
     fn child(&self, space: &SearchSpace, rng: &mut dyn Rng) -> Arch {
@@ -139,19 +117,16 @@ impl SearchStrategy for Evolution {
     }
 
     fn start(&mut self, feasible: &Arch) {
-        self.feasible = Some(feasible.clone());
+        self.draws.start(feasible);
     }
 
     fn ask(&mut self, space: &SearchSpace, rng: &mut dyn Rng) -> Option<Arch> {
-        if !std::mem::take(&mut self.last_was_rejected) {
-            self.rejections_in_a_row = 0;
-        }
-        Some(if self.parents.is_empty() { self.first_generation(space, rng) } else { self.child(space, rng) })
+        self.draws.ask();
+        Some(if self.parents.is_empty() { self.draws.draw(space, rng) } else { self.child(space, rng) })
     }
 
     fn reject(&mut self, _: &Arch) {
-        self.rejections_in_a_row += 1;
-        self.last_was_rejected = true;
+        self.draws.reject();
     }
 
     fn tell(&mut self, trial: &Trial) {

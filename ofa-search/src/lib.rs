@@ -47,13 +47,18 @@
 
 mod accuracy;
 mod additive_cost;
+mod ageing_evolution;
+mod change;
 mod cheapest;
 mod correlation;
+mod draws;
 mod encoding;
 mod error;
 mod evolution;
+mod exhaustive;
 mod fit_report;
 mod latency;
+mod local_search;
 mod mlp;
 mod pareto;
 mod predictor;
@@ -71,13 +76,16 @@ mod unit_key;
 
 pub use accuracy::{AccuracyHeader, AccuracyRow, AccuracyTable};
 pub use additive_cost::{AdditiveCost, distinct_units};
+pub use ageing_evolution::{AgeingConfig, AgeingEvolution};
 pub use cheapest::cheapest_arch;
 pub use correlation::{kendall_tau, rmse, spearman};
 pub use encoding::ArchEncoder;
 pub use error::SearchError;
 pub use evolution::{Evolution, EvolutionConfig};
+pub use exhaustive::Exhaustive;
 pub use fit_report::{FitReport, HeldOut};
 pub use latency::{LatencyHeader, LatencyTable, OriginalLatencyTable, Overhead};
+pub use local_search::{Ascent, LocalSearch};
 pub use mlp::{MlpConfig, MlpPredictor};
 pub use pareto::pareto_front;
 pub use predictor::Predictor;

@@ -1,6 +1,8 @@
 //! [`SearchStrategy`]: how the next arch to try is chosen.
 
-use crate::{AccuracyTable, Evolution, RandomSearch, TableLookup, Trial};
+use crate::{
+    AccuracyTable, AgeingEvolution, Ascent, Evolution, Exhaustive, LocalSearch, RandomSearch, TableLookup, Trial,
+};
 use ofa_model::{Arch, SearchSpace};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
@@ -43,11 +45,27 @@ pub enum StrategyKind {
     Random,
     /// [`Evolution`] as in the paper.
     Evolution,
+    /// [`AgeingEvolution`]
+    AgeingEvolution,
+    /// [`LocalSearch`] that takes the first step up.
+    LocalSearch,
+    /// [`LocalSearch`] that takes the steepest step up.
+    SteepestAscent,
+    /// [`Exhaustive`]
+    Exhaustive,
 }
 
 impl StrategyKind {
     /// Every strategy.
-    pub const ALL: [Self; 3] = [Self::Table, Self::Random, Self::Evolution];
+    pub const ALL: [Self; 7] = [
+        Self::Table,
+        Self::Random,
+        Self::Evolution,
+        Self::AgeingEvolution,
+        Self::LocalSearch,
+        Self::SteepestAscent,
+        Self::Exhaustive,
+    ];
 
     /// A fresh strategy; the table is what a look-up looks up in.
     pub fn init(self, table: &AccuracyTable) -> Box<dyn SearchStrategy> {
@@ -55,6 +73,10 @@ impl StrategyKind {
             Self::Table => Box::new(TableLookup::new(table)),
             Self::Random => Box::new(RandomSearch),
             Self::Evolution => Box::new(Evolution::default()),
+            Self::AgeingEvolution => Box::new(AgeingEvolution::default()),
+            Self::LocalSearch => Box::new(LocalSearch::default()),
+            Self::SteepestAscent => Box::new(LocalSearch::new(Ascent::Steepest)),
+            Self::Exhaustive => Box::new(Exhaustive::default()),
         }
     }
 }

@@ -1,6 +1,8 @@
 use super::*;
 use crate::testing::{additive_accuracy, all_archs, tiny_space};
-use crate::{Constraint, Evolution, EvolutionConfig, Predictor, RandomSearch};
+use crate::{
+    AgeingConfig, AgeingEvolution, Ascent, Constraint, Evolution, EvolutionConfig, LocalSearch, Predictor, RandomSearch,
+};
 use ofa_model::SearchSpace;
 use proptest::prelude::*;
 use rand::SeedableRng;
@@ -8,7 +10,16 @@ use rand_chacha::ChaCha8Rng;
 
 fn strategies() -> Vec<Box<dyn SearchStrategy>> {
     let small = EvolutionConfig { population: 10, ..EvolutionConfig::default() };
-    vec![Box::new(RandomSearch), Box::new(Evolution::default()), Box::new(Evolution::new(small).unwrap())]
+    let ageing = AgeingConfig { population: 10, tournament: 3 };
+    vec![
+        Box::new(RandomSearch),
+        Box::new(Evolution::default()),
+        Box::new(Evolution::new(small).unwrap()),
+        Box::new(AgeingEvolution::default()),
+        Box::new(AgeingEvolution::new(ageing).unwrap()),
+        Box::new(LocalSearch::default()),
+        Box::new(LocalSearch::new(Ascent::Steepest)),
+    ]
 }
 
 /// A search for the additive optimum under a MACs limit, and every trial it made.
