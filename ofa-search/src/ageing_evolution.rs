@@ -107,7 +107,7 @@ mod tests {
         let space = tiny_space();
         let archs = all_archs(&space);
         let mut evolution = AgeingEvolution::new(AgeingConfig { population: 3, tournament: 50 }).unwrap();
-        let mut tell = |evolution: &mut AgeingEvolution, i: usize, score| {
+        let tell = |evolution: &mut AgeingEvolution, i: usize, score| {
             evolution.tell(&Trial { arch: archs[i].clone(), score, costs: vec![], query: i as u64 + 1 });
         };
         for (i, score) in [9.0, 1.0, 2.0].into_iter().enumerate() {

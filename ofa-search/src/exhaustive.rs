@@ -86,7 +86,7 @@ mod tests {
             let problem = Problem { space: &space, objective: &additive_accuracy, constraints };
             let (rng, mut tried) = (&mut ChaCha8Rng::seed_from_u64(1), HashSet::new());
             let observe = |trial: &Trial| assert!(tried.insert(trial.arch.clone()), "{} again", trial.arch);
-            let outcome = search(&problem, &mut Exhaustive::default(), Budget::new(1000), rng, observe).unwrap();
+            let outcome = search(&problem, &mut Exhaustive::default(), Budget::new(2000), rng, observe).unwrap();
             let feasible = |arch: &&Arch| space.cost(arch).macs as f64 <= limit;
             let expected: HashSet<Arch> = archs.iter().filter(feasible).cloned().collect();
             assert_eq!(tried, expected);
