@@ -174,7 +174,8 @@ fn read(path: &Path) -> Result<Vec<u8>, DataError> {
     fs::read(path).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => DataError::Missing {
             path: path.to_owned(),
-            remedy: "it belongs to the binary version of CIFAR (cifar-10-binary.tar.gz, cifar-100-binary.tar.gz)",
+            remedy: "it belongs to the binary version of CIFAR: unpack cifar-10-binary.tar.gz or cifar-100-binary.tar.gz of \
+                     https://www.cs.toronto.edu/~kriz/cifar.html",
         },
         _ => DataError::Read { path: path.to_owned(), source },
     })
@@ -253,6 +254,11 @@ mod tests {
         assert!(message().contains("label 10 of record 0 is beyond the 10 classes"), "{}", message());
         fs::remove_file(&batch).unwrap();
         assert!(message().contains("data_batch_3.bin not found: it belongs to"), "{}", message());
+        assert!(
+            message().contains("unpack cifar-10-binary.tar.gz") && message().contains("cs.toronto.edu"),
+            "{}",
+            message()
+        );
         fs::write(dir.path().join("batches.meta.txt"), names(9)).unwrap();
         assert!(message().contains("batches.meta.txt: 9 names of classes, expected 10"), "{}", message());
         assert_eq!(Cifar::in_directory(&dir.path().join("nothing")), None);
