@@ -8,18 +8,17 @@
 
 #![allow(clippy::print_stdout, reason = "printing is what this program is for")]
 
+#[path = "../../ofa-train/tests/plain/mod.rs"]
+mod plain;
+
 use anyhow::{Context, Result, bail, ensure};
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
-use burn::optim::GradientsParams;
-use burn::tensor::activation::relu;
-use burn::tensor::loss::cross_entropy_with_logits;
+use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
 use experiments::ranks::{join, leave};
 use ofa_data::{AugmentConfig, FashionMnist, ImageBatch, Loader, LoaderConfig, Splits, View};
 use ofa_model::{Arch, SearchSpace, Supernet, SupernetConfig};
-use ofa_train::{OneRank, Ranks, Recipe, StepNumbers, StepOutput, StepRules, shrink_step};
+use ofa_train::{OneRank, Ranks, Recipe, StepOutput, StepRules, shrink_step};
+use plain::{Plain, largest_difference, weights};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -40,38 +39,6 @@ fn main() -> ExitCode {
         .context("say what to do: same, panic, error or wait")
         .and_then(|what| if what == "same" { same(&*ranks) } else { die(&*ranks, &what) });
     leave(ranks, result)
-}
-
-/// A network without batch norm: the mean of its parts' gradients is its gradient.
-#[derive(Module, Debug)]
-struct Plain {
-    conv: Conv2d,
-    unused: Linear,
-    linear: Linear,
-}
-
-impl Plain {
-    fn new() -> Self {
-        let device = Device::flex();
-        device.seed(1);
-        let device = device.autodiff();
-        Self {
-            conv: Conv2dConfig::new([1, 8], [3, 3]).with_padding(PaddingConfig2d::Same).init(&device),
-            unused: LinearConfig::new(5, 5).init(&device),
-            linear: LinearConfig::new(8 * RESOLUTION * RESOLUTION, 10).init(&device),
-        }
-    }
-
-    fn step(&self, batch: &ImageBatch) -> StepOutput {
-        let images = Tensor::from_inner(batch.images.clone());
-        let logits = self.linear.forward(relu(self.conv.forward(images)).flatten::<2>(1, 3));
-        let targets = Tensor::from_inner(batch.labels.clone().one_hot::<2>(10).float());
-        let loss = cross_entropy_with_logits(logits, targets);
-        let value = f64::from(loss.clone().into_scalar::<f32>());
-        let gradients = GradientsParams::from_grads(loss.backward(), self);
-        let numbers = StepNumbers { subnets: 1, images: batch.size(), loss: value, ..StepNumbers::default() };
-        StepOutput { gradients, numbers }
-    }
 }
 
 /// Trains networks alone and together, and compares.
@@ -96,7 +63,7 @@ fn same(ranks: &dyn Ranks) -> Result<()> {
 
 /// How far the weights of a network without batch norm are from those of one process, and from where they began.
 fn without_norm(splits: &Splits, ranks: &dyn Ranks) -> Result<(f32, f32)> {
-    let start = Plain::new();
+    let start = Plain::new(1, 8, RESOLUTION);
     // Parameters are drawn when they are first looked at.
     let before = weights(&start);
     let plain = |ranks: [&dyn Ranks; 2]| train(start.clone(), splits, ranks, STEPS, Plain::step);
@@ -174,27 +141,11 @@ fn loader(splits: &Splits, ranks: &dyn Ranks) -> Result<Loader> {
     Ok(Loader::new(splits.train.clone(), config, splits.normalisation())?.with_shard(ranks.rank(), ranks.size())?)
 }
 
-fn weights<M: Module>(module: &M) -> Vec<f32> {
-    struct Collect(Vec<f32>);
-    impl ModuleVisitor for Collect {
-        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
-            self.0.extend(parameter.val().into_data().iter::<f32>());
-        }
-    }
-    let mut collect = Collect(Vec::new());
-    module.visit(&mut collect);
-    collect.0
-}
-
-fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).fold(0.0, |largest, (a, b)| largest.max((a - b).abs()))
-}
-
 /// Trains for ever, until the last rank dies after some steps.
 fn die(ranks: &dyn Ranks, how: &str) -> Result<()> {
     let splits = FashionMnist::embedded(1)?;
     let loader = loader(&splits, ranks)?;
-    let plain = Plain::new();
+    let plain = Plain::new(1, 8, RESOLUTION);
     for step in 0.. {
         let batch = loader.batch(0, step % loader.batches_per_epoch(), RESOLUTION, &Device::flex())?;
         plain.step(&batch).over_ranks(&plain, ranks);

@@ -3,36 +3,10 @@
 mod common;
 
 use burn::tensor::{Device, Tensor};
-use common::{Bench, SEED, bits};
+use common::{Bench, SEED, StopAfter, bits, timeless};
 use ofa_data::evaluation_batches;
 use ofa_model::{SearchSpace, SupernetConfig};
 use ofa_train::*;
-
-/// Stops after a number of steps, counted over all epochs.
-struct StopAfter {
-    steps: usize,
-    damaged: usize,
-}
-
-impl ShrinkObserver for StopAfter {
-    fn resumed(&mut self, _: &str, _: usize, _: usize, damaged: &[DamagedCheckpoint]) {
-        self.damaged = damaged.len();
-    }
-
-    fn step_done(&mut self, _: usize, _: &StepNumbers, _: f64) {
-        self.steps = self.steps.saturating_sub(1);
-    }
-
-    fn should_stop(&self) -> bool {
-        self.steps == 0
-    }
-}
-
-/// Everything but the wall time.
-fn timeless(outcome: &ShrinkOutcome) -> (Vec<EpochRecord>, Vec<WatchedRecord>) {
-    let epochs = outcome.epochs.iter().cloned().map(|epoch| EpochRecord { seconds: 0.0, ..epoch });
-    (epochs.collect(), outcome.watched.clone())
-}
 
 #[test]
 fn interrupted_in_every_stage_and_resumed() {
@@ -260,7 +234,8 @@ fn fine_tuning_changes_a_subnet_and_leaves_the_supernet() {
     let subnet = supernet.subnet(&bench.space.smallest());
     let config = FineTune { epochs: 2, learning_rate: 0.05, distillation_weight: 1.0 };
     let tuned =
-        fine_tune(subnet.clone(), Some(&supernet), &config, &Recipe::default(), &bench.loader, &device).unwrap();
+        fine_tune(subnet.clone(), Some(&supernet), &config, &Recipe::default(), &bench.loader(&OneRank), &device)
+            .unwrap();
     let images = Tensor::ones([2, 1, 8, 8], &device);
     let moved = (tuned.infer(images.clone()) - subnet.infer(images)).abs().max().into_scalar::<f32>();
     assert!(moved > 1e-4, "{moved}");

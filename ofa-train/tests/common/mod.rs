@@ -10,11 +10,14 @@ use ofa_train::*;
 use std::path::Path;
 
 pub const SEED: u64 = 3;
+/// Images a step, of all ranks together.
+pub const BATCH: usize = 16;
+/// Images an epoch.
+pub const IMAGES: usize = 32;
 
 pub struct Bench {
     pub space: SearchSpace,
     pub splits: Splits,
-    pub loader: Loader,
     pub schedule: ShrinkSchedule,
     pub recipe: Recipe,
     pub teacher: Option<Supernet>,
@@ -30,13 +33,10 @@ impl Bench {
         let mut space = SearchSpace::small_mobilenet_v3(1, 10);
         space.resolutions = vec![8, 12];
         let splits = FashionMnist::embedded(SEED).unwrap();
-        let view = View::Train(AugmentConfig::small_images());
-        let config = LoaderConfig { batch_size: 16, seed: SEED, view, drop_last: true, prefetch: 2 };
-        let loader = Loader::new(splits.train.subset(32, SEED), config, splits.normalisation()).unwrap();
         let phase =
             |epochs, subnets_per_step| Phase { epochs, learning_rate: 0.05, warmup_epochs: 0.5, subnets_per_step };
         let recipe = ShrinkRecipe {
-            reference_batch_size: 16,
+            reference_batch_size: BATCH,
             full: phase(2, 1),
             kernel: phase(1, 1),
             depth_first: phase(1, 2),
@@ -48,17 +48,7 @@ impl Bench {
         let schedule = ShrinkSchedule::progressive_shrinking(&space, &recipe);
         let watched = vec![space.smallest(), space.largest()];
         let recipe = Recipe::default();
-        Self {
-            space,
-            splits,
-            loader,
-            schedule,
-            recipe,
-            teacher: None,
-            watched,
-            watch_epochs: None,
-            checkpoint_steps: None,
-        }
+        Self { space, splits, schedule, recipe, teacher: None, watched, watch_epochs: None, checkpoint_steps: None }
     }
 
     pub fn train(
@@ -71,6 +61,17 @@ impl Bench {
 
     pub fn train_by(
         &self,
+        sampler: Option<&dyn ArchSampler>,
+        checkpoints: Option<&Path>,
+        observer: &mut dyn ShrinkObserver,
+    ) -> Result<ShrinkOutcome, TrainError> {
+        self.train_on(self.supernet(SEED), &OneRank, sampler, checkpoints, observer)
+    }
+
+    pub fn train_on(
+        &self,
+        start: Supernet,
+        ranks: &dyn Ranks,
         sampler: Option<&dyn ArchSampler>,
         checkpoints: Option<&Path>,
         observer: &mut dyn ShrinkObserver,
@@ -88,19 +89,57 @@ impl Bench {
             recipe: &self.recipe,
             sampler,
             teacher: self.teacher.as_ref(),
-            loader: &self.loader,
+            loader: &self.loader(ranks),
             seed: SEED,
             watched: &self.watched,
             watch_epochs: self.watch_epochs,
             checkpoints: checkpoints.as_ref(),
             device: &device,
-            ranks: &OneRank,
+            ranks,
         };
         let images = self.splits.validation.subset(40, SEED);
         let mut evaluator = Evaluator::new(images.clone(), images, 20, &self.splits.normalisation(), &device);
-        let config = SupernetConfig::new(self.space.clone()).unwrap().with_seed(SEED);
-        shrink(config.init(&device.clone().autodiff()), &run, &mut evaluator, observer)
+        shrink(start, &run, &mut evaluator, observer)
     }
+
+    pub fn supernet(&self, seed: u64) -> Supernet {
+        SupernetConfig::new(self.space.clone()).unwrap().with_seed(seed).init(&Device::flex().autodiff())
+    }
+
+    /// Two steps an epoch, of which a rank has its part.
+    pub fn loader(&self, ranks: &dyn Ranks) -> Loader {
+        let view = View::Train(AugmentConfig::small_images());
+        let config = LoaderConfig { batch_size: BATCH / ranks.size(), seed: SEED, view, drop_last: true, prefetch: 2 };
+        let loader = Loader::new(self.splits.train.subset(IMAGES, SEED), config, self.splits.normalisation()).unwrap();
+        loader.with_shard(ranks.rank(), ranks.size()).unwrap()
+    }
+}
+
+/// Stops after a number of steps, counted over all epochs.
+pub struct StopAfter {
+    pub steps: usize,
+    /// Damaged checkpoints that were passed over.
+    pub damaged: usize,
+}
+
+impl ShrinkObserver for StopAfter {
+    fn resumed(&mut self, _: &str, _: usize, _: usize, damaged: &[DamagedCheckpoint]) {
+        self.damaged = damaged.len();
+    }
+
+    fn step_done(&mut self, _: usize, _: &StepNumbers, _: f64) {
+        self.steps = self.steps.saturating_sub(1);
+    }
+
+    fn should_stop(&self) -> bool {
+        self.steps == 0
+    }
+}
+
+/// Everything but the wall time.
+pub fn timeless(outcome: &ShrinkOutcome) -> (Vec<EpochRecord>, Vec<WatchedRecord>) {
+    let epochs = outcome.epochs.iter().cloned().map(|epoch| EpochRecord { seconds: 0.0, ..epoch });
+    (epochs.collect(), outcome.watched.clone())
 }
 
 pub fn bits(supernet: &Supernet) -> Vec<u32> {
