@@ -8,14 +8,13 @@ use crate::report::{Answer, PhaseTime, SpaceSummary, TablePoint, Watched};
 use crate::run_dir::RunDir;
 use crate::tensorboard;
 use anyhow::{Context, Result, bail};
-use burn::module::Module;
-use ofa_data::BrokenImage;
+use ofa_data::{BrokenImage, BrokenLine};
 use ofa_model::{Arch, SearchSpace, Supernet};
 use ofa_search::{AccuracyTable, LatencyTable};
-use ofa_train::{EpochRecord, TrainError, WatchedRecord};
+use ofa_train::{EpochRecord, TrainError, WatchedRecord, weights_sha256};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -150,17 +149,9 @@ pub fn keeper<'a>(dir: &'a RunDir, archs: &'a [Arch]) -> KeepRecords<'a> {
 
 /// Identifies weights and data: a table of other weights or other images must not be gone on with.
 pub fn source(supernet: &Supernet, images: &Images) -> String {
-    struct Weights(Sha256);
-    impl burn::module::ModuleVisitor for Weights {
-        fn visit_float<const D: usize>(&mut self, parameter: &burn::module::Param<burn::tensor::Tensor<D>>) {
-            self.0.update(parameter.val().into_data().as_bytes());
-        }
-    }
-    let mut weights = Weights(Sha256::new());
-    supernet.visit(&mut weights);
     let splits = &images.splits;
     let data = Sha256::new().chain_update(splits.train.fingerprint()).chain_update(splits.validation.fingerprint());
-    format!("weights {} data {}", beginning(weights.0), beginning(data))
+    format!("weights {} data {}", &weights_sha256(supernet)[..16], beginning(data))
 }
 
 /// Eight bytes of a hash, in hexadecimal.
@@ -201,18 +192,9 @@ pub fn table_points(
     accuracy.rows().iter().map(point).collect()
 }
 
-/// A line of `broken_images.csv`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct BrokenRow {
-    /// The image.
-    pub path: String,
-    /// What is wrong with it.
-    pub problem: String,
-}
-
 /// Broken images as lines of `broken_images.csv`.
-pub fn broken_rows(broken: &[BrokenImage]) -> Vec<BrokenRow> {
-    let row = |image: &BrokenImage| BrokenRow {
+pub fn broken_rows(broken: &[BrokenImage]) -> Vec<BrokenLine> {
+    let row = |image: &BrokenImage| BrokenLine {
         path: image.path.to_string_lossy().into_owned(),
         problem: image.problem.to_string(),
     };
@@ -225,7 +207,7 @@ pub fn broken_rows(broken: &[BrokenImage]) -> Vec<BrokenRow> {
 /// # Errors
 ///
 /// If the file cannot be read or written.
-pub fn write_broken(dir: &RunDir, broken: Vec<BrokenRow>) -> Result<()> {
+pub fn write_broken(dir: &RunDir, broken: Vec<BrokenLine>) -> Result<()> {
     if broken.is_empty() {
         return Ok(());
     }
@@ -233,7 +215,7 @@ pub fn write_broken(dir: &RunDir, broken: Vec<BrokenRow>) -> Result<()> {
     let mut rows = BTreeMap::new();
     if path.exists() {
         for row in csv::Reader::from_path(&path)?.into_deserialize() {
-            let row: BrokenRow = row?;
+            let row: BrokenLine = row?;
             rows.insert(row.path.clone(), row);
         }
     }

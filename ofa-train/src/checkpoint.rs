@@ -36,6 +36,14 @@ pub(crate) struct Found {
     pub(crate) damaged: Vec<DamagedCheckpoint>,
 }
 
+impl Found {
+    /// Takes the contents of the file `name`, which every checkpoint has.
+    pub(crate) fn take(&mut self, name: &'static str) -> Result<Vec<u8>, TrainError> {
+        let missing = || TrainError::Record { what: name, problem: "it is missing from the checkpoint".into() };
+        self.files.remove(name).ok_or_else(missing)
+    }
+}
+
 /// A checkpoint that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DamagedCheckpoint {
@@ -172,7 +180,11 @@ pub(crate) fn parse<T: DeserializeOwned>(found: &Found, name: &'static str) -> R
 
 /// SHA-256 in hexadecimal.
 pub(crate) fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn remove(dir: &Path) -> Result<(), TrainError> {

@@ -23,6 +23,7 @@ mod shrink;
 mod state;
 mod step;
 mod teacher;
+mod weights;
 
 pub use checkpoint::{CheckpointDir, DamagedCheckpoint};
 pub use distill::{Distillation, SoftTargets, TeacherConfig, TeacherStatistics};
@@ -44,3 +45,4 @@ pub use schedule::{ChoiceCounts, Opened, Phase, ScheduleKind, ShrinkRecipe, Shri
 pub use shrink::{ShrinkObserver, ShrinkOutcome, ShrinkRun, shrink};
 pub use step::{StepNumbers, StepOutput, StepRules, Teaching, shrink_step};
 pub use teacher::teacher_logits;
+pub use weights::weights_sha256;

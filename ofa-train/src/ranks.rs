@@ -3,14 +3,13 @@
 mod average;
 #[cfg(feature = "mpi")]
 mod mpi;
-mod weights;
 
 #[cfg(feature = "mpi")]
 pub use self::mpi::MpiRanks;
 
-pub(crate) use self::weights::same_weights;
-
 use crate::TrainError;
+use crate::weights::weights_sha256;
+use burn::module::Module;
 
 /// This process and the others that train with it.
 ///
@@ -118,4 +117,14 @@ pub fn same_on_all(ranks: &dyn Ranks, what: &'static str, bytes: &[u8]) -> Resul
         Some(rank) => Err(TrainError::RanksDiffer { what, rank }),
         None => Ok(()),
     }
+}
+
+/// Makes sure that the weights of `module` are the same on all ranks, to the last bit.
+///
+/// # Errors
+///
+/// [`TrainError::RanksDiffer`], on all ranks.
+pub(crate) fn same_weights<M: Module>(ranks: &dyn Ranks, module: &M) -> Result<(), TrainError> {
+    // One rank alone hashes nothing.
+    if ranks.size() == 1 { Ok(()) } else { same_on_all(ranks, "weights", weights_sha256(module).as_bytes()) }
 }

@@ -1,10 +1,8 @@
 //! [`SavedSupernet`]: the weights of a checkpoint, for others than the training loop.
 
-use crate::state::{WEIGHTS, record_error};
+use crate::state::WEIGHTS;
+use crate::weights::filled;
 use crate::{CheckpointDir, DamagedCheckpoint, TrainError};
-use burn::module::Module;
-use burn::store::ModuleRecord;
-use burn::tensor::Bytes;
 use ofa_model::Supernet;
 use std::path::PathBuf;
 
@@ -28,10 +26,7 @@ impl CheckpointDir {
     /// another space.
     pub fn supernet(&self, blank: Supernet) -> Result<Option<SavedSupernet>, TrainError> {
         let Some(mut found) = self.newest()? else { return Ok(None) };
-        let missing = || TrainError::Record { what: WEIGHTS, problem: "it is missing from the checkpoint".into() };
-        let bytes = Bytes::from_bytes_vec(found.files.remove(WEIGHTS).ok_or_else(missing)?);
-        let record = ModuleRecord::from_bytes(bytes).map_err(record_error(WEIGHTS))?;
-        let supernet = blank.try_load_record(record).map_err(record_error(WEIGHTS))?;
+        let supernet = filled(blank, WEIGHTS, found.take(WEIGHTS)?)?;
         Ok(Some(SavedSupernet { path: found.path, supernet, damaged: found.damaged }))
     }
 }

@@ -6,10 +6,10 @@ use crate::ranks::{same_on_all, same_weights};
 use crate::shrink::{ShrinkOutcome, ShrinkRun};
 use crate::step::StepNumbers;
 use crate::teacher::Teacher;
-use crate::{Recipe, ShrinkStage, TrainError, average, gradients};
+use crate::weights::{filled, record_error};
+use crate::{Recipe, ShrinkStage, TrainError, average, gradients, weights};
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
-use burn::store::ModuleRecord;
 use burn::tensor::Bytes;
 use ofa_model::{Arch, SearchSpace, Supernet};
 use serde::{Deserialize, Serialize};
@@ -77,25 +77,18 @@ impl ShrinkState {
         Ok(state)
     }
 
-    fn restored(self, found: Found, run: &ShrinkRun) -> Result<Self, TrainError> {
+    fn restored(self, mut found: Found, run: &ShrinkRun) -> Result<Self, TrainError> {
         let saved: Saved = parse(&found, STATE)?;
         if saved.training_sha256 != training_digest(run) {
             return Err(TrainError::OtherSchedule { path: found.path });
         }
-        let bytes = |name: &'static str| found.files.get(name).map(|bytes| Bytes::from_bytes_vec(bytes.clone()));
-        let load = |net: Supernet, what, bytes| -> Result<Supernet, TrainError> {
-            let record = ModuleRecord::from_bytes(bytes).map_err(record_error(what))?;
-            net.try_load_record(record).map_err(record_error(what))
-        };
-        let missing = |what| TrainError::Record { what, problem: "it is missing from the checkpoint".into() };
-        let plain = |what| bytes(what).map(|bytes| load(self.supernet.valid(), what, bytes)).transpose();
-        let teacher = plain(TEACHER)?.map(Teacher::own).or(run.teacher.cloned().map(Teacher::given));
-        let average = plain(AVERAGE)?;
-        let supernet = load(self.supernet, WEIGHTS, bytes(WEIGHTS).ok_or_else(|| missing(WEIGHTS))?)?;
-        let optimizer = bytes(OPTIMIZER).ok_or_else(|| missing(OPTIMIZER))?;
+        let blank = self.supernet.valid();
+        let mut plain = |name| found.files.remove(name).map(|bytes| filled(blank.clone(), name, bytes)).transpose();
+        let (teacher, average) = (plain(TEACHER)?, plain(AVERAGE)?);
+        let optimizer = Bytes::from_bytes_vec(found.take(OPTIMIZER)?);
         Ok(Self {
-            supernet,
-            teacher,
+            supernet: filled(self.supernet, WEIGHTS, found.take(WEIGHTS)?)?,
+            teacher: teacher.map(Teacher::own).or(self.teacher),
             average,
             position: saved.position,
             progress: saved.progress,
@@ -159,7 +152,7 @@ impl ShrinkState {
     fn check_ranks(&self, run: &ShrinkRun) -> Result<(), TrainError> {
         let place = serde_json::to_vec(&self.position).expect("a position is plain data");
         same_on_all(run.ranks, "checkpoints", &place)?;
-        same_weights(run.ranks, "weights", &self.supernet)
+        same_weights(run.ranks, &self.supernet)
     }
 
     /// Writes a checkpoint of this state, if checkpoints are wanted and this is rank 0.
@@ -177,15 +170,15 @@ impl ShrinkState {
             Saved { training_sha256: training_digest(run), position: self.position, progress: self.progress.clone() };
         let optimizer = self.optimizer.into_bytes().map_err(record_error(OPTIMIZER))?;
         let mut files = Files::from([
-            (WEIGHTS, weights(&self.supernet, WEIGHTS)?),
+            (WEIGHTS, weights::bytes(&self.supernet, WEIGHTS)?),
             (OPTIMIZER, optimizer.to_vec()),
             (STATE, serde_json::to_vec_pretty(&saved).expect("the state is plain data")),
         ]);
         if let Some(teacher) = self.teacher.as_ref().filter(|teacher| teacher.is_own) {
-            files.insert(TEACHER, weights(&teacher.supernet, TEACHER)?);
+            files.insert(TEACHER, weights::bytes(&teacher.supernet, TEACHER)?);
         }
         if let Some(average) = &self.average {
-            files.insert(AVERAGE, weights(average, AVERAGE)?);
+            files.insert(AVERAGE, weights::bytes(average, AVERAGE)?);
         }
         self.last_checkpoint = Some(dir.save(&name, &files)?);
         if is_best {
@@ -246,11 +239,6 @@ impl ShrinkState {
     }
 }
 
-fn weights(supernet: &Supernet, what: &'static str) -> Result<Vec<u8>, TrainError> {
-    let bytes = supernet.clone().into_record().into_bytes().map_err(record_error(what))?;
-    Ok(bytes.to_vec())
-}
-
 /// The widths trained before a stage of narrowing ones: all its own but, where there are several, the narrowest.
 fn trained_before(opened: &SearchSpace) -> SearchSpace {
     let mut trained = opened.clone();
@@ -264,8 +252,4 @@ fn trained_before(opened: &SearchSpace) -> SearchSpace {
 /// Identifies what a checkpoint must not be gone on without: schedule and recipe.
 fn training_digest(run: &ShrinkRun) -> String {
     digest(&serde_json::to_vec(&(run.schedule, run.recipe)).expect("a schedule is plain data"))
-}
-
-pub(crate) fn record_error<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> TrainError {
-    move |error| TrainError::Record { what, problem: error.to_string() }
 }

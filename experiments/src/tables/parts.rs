@@ -39,10 +39,11 @@ impl Job<'_> {
         measure: impl FnMut(&Arch) -> Measured,
         progress: impl FnMut(usize, usize, &AccuracyRow),
     ) -> Result<AccuracyTable> {
-        let table = self.collected(ranks)?;
         if ranks.size() == 1 {
+            self.collect(self.parts()?)?;
             return self.measure(self.path, self.archs, measure, progress);
         }
+        let table = self.collected(ranks)?;
         let missing = self.archs.iter().filter(|arch| table.get(arch).is_none());
         let own: Vec<Arch> = missing.skip(ranks.rank()).step_by(ranks.size()).cloned().collect();
         let part = self.path.with_file_name(format!("{PART}{}.csv", ranks.rank()));
@@ -60,19 +61,34 @@ impl Job<'_> {
     /// The table after rank 0 has put all parts into it, in the order of the archs. All ranks come and go together.
     fn collected(&self, ranks: &dyn Ranks) -> Result<AccuracyTable> {
         if ranks.is_first() {
-            let parts = self.parts()?;
-            let mut known = HashMap::new();
-            for part in &parts {
-                known.extend(self.measure(part, &[], |_| Err("nothing is asked for".into()), |_, _, _| ())?.samples());
-            }
-            let archs: Vec<Arch> = self.archs.iter().filter(|arch| known.contains_key(*arch)).cloned().collect();
-            self.measure(self.path, &archs, |arch| Ok(known[arch]), |_, _, _| ())?;
-            for part in parts {
-                std::fs::remove_file(&part).with_context(|| format!("cannot remove {}", part.display()))?;
-            }
+            self.collect(self.parts()?)?;
+            // The others find a table, if an empty one.
+            self.begun(self.path)?;
         }
         ranks.any(false);
         Ok(AccuracyTable::load(self.path, self.space)?)
+    }
+
+    /// Puts parts into the table, in the order of the archs, and removes them.
+    fn collect(&self, parts: Vec<PathBuf>) -> Result<()> {
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let mut known = HashMap::new();
+        for part in &parts {
+            known.extend(self.begun(part)?.samples());
+        }
+        let archs: Vec<Arch> = self.archs.iter().filter(|arch| known.contains_key(*arch)).cloned().collect();
+        self.measure(self.path, &archs, |arch| Ok(known[arch]), |_, _, _| ())?;
+        for part in parts {
+            std::fs::remove_file(&part).with_context(|| format!("cannot remove {}", part.display()))?;
+        }
+        Ok(())
+    }
+
+    /// The table in a file as far as it was measured, which may be not at all.
+    fn begun(&self, path: &Path) -> Result<AccuracyTable> {
+        self.measure(path, &[], |_| Err("nothing is asked for".into()), |_, _, _| ())
     }
 
     fn measure(

@@ -13,10 +13,10 @@ use crate::set::ImageSet;
 /// The file beside the shards.
 pub(super) const FILE: &str = "broken_images.csv";
 
-/// A line of `broken_images.csv`.
+/// A line of a list of broken images, `broken_images.csv`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrokenLine {
-    /// The image, within the directory of the set.
+    /// The image: in the list of a preparation, within the directory of the set.
     pub path: String,
     /// What is wrong with it.
     pub problem: String,
