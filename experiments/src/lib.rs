@@ -1,5 +1,6 @@
 //! What the experiment binaries share: configuration, images, tables, searches, records, what one sees.
 
+pub mod ablation;
 pub mod arch_option;
 pub mod config;
 pub mod dashboard;

@@ -6,7 +6,7 @@ mod scores;
 pub use scores::Scores;
 
 use crate::TrainError;
-use crate::step::correct;
+use crate::step::hits;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use images::Images;
@@ -102,12 +102,19 @@ impl Evaluator {
     ///
     /// If an image cannot be read.
     pub fn subnet_top1(&mut self, subnet: &Subnet) -> Result<f64, TrainError> {
-        let (mut right, mut images) = (0, 0);
-        self.classify(subnet, |logits, labels| {
-            images += labels.dims()[0];
-            right += correct(logits, labels);
-        })?;
-        Ok(right as f64 / images.max(1) as f64)
+        let right = self.subnet_right(subnet)?;
+        Ok(right.iter().filter(|right| **right).count() as f64 / right.len().max(1) as f64)
+    }
+
+    /// For each image, first to last, whether a subnet with the statistics it has classifies it correctly.
+    ///
+    /// # Errors
+    ///
+    /// If an image cannot be read.
+    pub fn subnet_right(&mut self, subnet: &Subnet) -> Result<Vec<bool>, TrainError> {
+        let mut right = Vec::new();
+        self.classify(subnet, |logits, labels| right.extend(hits(logits, labels)))?;
+        Ok(right)
     }
 
     /// Accuracies, loss and confusions of a subnet with the statistics it has, in one pass over the images.

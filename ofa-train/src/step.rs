@@ -163,10 +163,14 @@ impl Targets {
 }
 
 /// Number of rows of logits `[batch, classes]` whose greatest entry is at the label.
-pub(crate) fn correct(logits: Tensor<2>, labels: Tensor<1, Int>) -> usize {
+fn correct(logits: Tensor<2>, labels: Tensor<1, Int>) -> usize {
+    hits(logits, labels).into_iter().filter(|hit| *hit).count()
+}
+
+/// For every row of logits `[batch, classes]`, whether its greatest entry is at the label.
+pub(crate) fn hits(logits: Tensor<2>, labels: Tensor<1, Int>) -> Vec<bool> {
     let [batch, _] = logits.dims();
-    let hits = logits.argmax(1).reshape([batch]).equal(labels).int().sum();
-    hits.into_scalar::<i64>() as usize
+    logits.argmax(1).reshape([batch]).equal(labels).to_data().iter::<bool>().collect()
 }
 
 fn number(loss: &Tensor<1>) -> f64 {

@@ -1,0 +1,124 @@
+//! The arms of the question that the papers leave open: what does progressive shrinking itself add?
+
+use super::budget::expected_budget;
+use super::config::Arm;
+use super::reported::{corner_name, corners};
+use ofa_model::SearchSpace;
+use ofa_train::{Distillation, Opened, Phase, Sampler, ScheduleKind, ShrinkRecipe, ShrinkSchedule, ShrinkStage};
+
+/// The trainer of the full network, whose weights and opinion other arms take.
+const FULL: &str = "full";
+
+/// Progressive shrinking, and what is left when its parts are taken away, for `images` training images an epoch.
+///
+/// All arms but `none_epochs` are as long as `progressive` in MACs, the full network's training and the teacher's passes
+/// counted; `none_epochs` has its subnet-epochs. The `independent` arms train one corner of the space each, as
+/// long as `progressive` trains in epochs.
+pub fn shrinking_arms(space: &SearchSpace, recipe: &ShrinkRecipe, images: usize) -> Vec<Arm> {
+    let shrink = shrink_stages(space, recipe);
+    let full = ScheduleKind::FullOnly.schedule(space, recipe);
+    let macs = |schedule: &ShrinkSchedule| expected_budget(schedule, space, images).macs;
+    let (full_macs, shrink_macs) = (macs(&full), macs(&shrink));
+    let long = |stage: ShrinkStage, budget: f64| {
+        let schedule = single(recipe, stage);
+        let epochs = (budget / macs(&schedule)).round().max(1.0) as usize;
+        single(recipe, with_epochs(&schedule.stages[0], epochs))
+    };
+    let taught = Distillation::teacher(recipe.distillation_weight);
+    let whole = |name: &str, rate: f64, distillation: &Distillation| ShrinkStage {
+        distillation: distillation.clone(),
+        ..whole_space(name, rate, recipe)
+    };
+    let (fast, slow) = (recipe.full.learning_rate, recipe.expand_last.learning_rate);
+    let total = full_macs + shrink_macs;
+    let subnet_epochs = full.subnet_epochs() + shrink.subnet_epochs();
+    let random = whole("random", fast, &Distillation::None);
+    let by_epochs = with_epochs(&random, (subnet_epochs / random.subnets_per_step).max(1));
+    let sandwich = ScheduleKind::Sandwich.schedule(space, recipe).stages.remove(0);
+    let with_full = |arm: Arm| Arm { start: Some(FULL.into()), ..arm };
+    let by_full = |arm: Arm| Arm { teacher: Some(FULL.into()), ..arm };
+    let mut arms = vec![
+        arm(FULL, "the largest network alone", full.clone()),
+        by_full(with_full(arm(
+            "progressive",
+            "progressive shrinking: from the full network, opened step by step, taught",
+            shrink.clone(),
+        ))),
+        with_full(arm("progressive_untaught", "progressive shrinking without a teacher", without_teacher(&shrink))),
+        by_full(with_full(arm(
+            "warm_taught",
+            "from the full network, the whole space opened at once, taught",
+            long(whole("warm", slow, &taught), shrink_macs),
+        ))),
+        by_full(arm(
+            "none_taught",
+            "no shrinking: random weights, the whole space, taught",
+            long(whole("random", fast, &taught), shrink_macs),
+        )),
+        arm("none", "no shrinking: random weights, the whole space, labels alone", long(random, total)),
+        arm("none_epochs", "no shrinking, as many subnet-epochs as progressive", single(recipe, by_epochs)),
+        arm(
+            "sandwich",
+            "largest, smallest and random subnets in every step, the largest teaches",
+            long(with_epochs(&sandwich, 1), total),
+        ),
+    ];
+    let epochs = full.epochs() + shrink.epochs();
+    arms.extend(corners(space).into_iter().map(|corner| {
+        let name = corner_name(&corner);
+        let phase = Phase { epochs, warmup_epochs: 0.1 * epochs as f64, ..recipe.full };
+        let stage = ShrinkStage { sampler: Sampler::Fixed(vec![corner]), ..stage("alone", phase, Opened::All) };
+        arm(
+            &format!("independent_{}", name.to_lowercase().replace(' ', "")),
+            &format!("{name} trained alone"),
+            single(recipe, stage),
+        )
+    }));
+    arms
+}
+
+/// The stages of progressive shrinking after the full network's.
+fn shrink_stages(space: &SearchSpace, recipe: &ShrinkRecipe) -> ShrinkSchedule {
+    let mut schedule = ShrinkSchedule::progressive_shrinking(space, recipe);
+    schedule.stages.remove(0);
+    schedule
+}
+
+fn without_teacher(schedule: &ShrinkSchedule) -> ShrinkSchedule {
+    let mut untaught = schedule.clone();
+    untaught.stages.iter_mut().for_each(|stage| stage.distillation = Distillation::None);
+    untaught
+}
+
+fn whole_space(name: &str, learning_rate: f64, recipe: &ShrinkRecipe) -> ShrinkStage {
+    let phase = Phase { epochs: 1, warmup_epochs: 0.1, learning_rate, ..recipe.expand_last };
+    stage(name, phase, Opened::All)
+}
+
+fn stage(name: &str, phase: Phase, opened: Opened) -> ShrinkStage {
+    ShrinkStage {
+        name: name.into(),
+        epochs: phase.epochs,
+        learning_rate: phase.learning_rate,
+        warmup_epochs: phase.warmup_epochs,
+        subnets_per_step: phase.subnets_per_step,
+        sort_channels: None,
+        becomes_teacher: false,
+        opened,
+        sampler: Sampler::Uniform,
+        distillation: Distillation::None,
+    }
+}
+
+/// The stage over another number of epochs, a tenth of them warm-up.
+fn with_epochs(stage: &ShrinkStage, epochs: usize) -> ShrinkStage {
+    ShrinkStage { epochs, warmup_epochs: 0.1 * epochs as f64, ..stage.clone() }
+}
+
+fn single(recipe: &ShrinkRecipe, stage: ShrinkStage) -> ShrinkSchedule {
+    ShrinkSchedule { name: stage.name.clone(), reference_batch_size: recipe.reference_batch_size, stages: vec![stage] }
+}
+
+fn arm(name: &str, description: &str, schedule: ShrinkSchedule) -> Arm {
+    Arm { name: name.into(), description: description.into(), start: None, teacher: None, schedule }
+}

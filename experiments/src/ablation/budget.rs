@@ -1,0 +1,79 @@
+//! What a training costs: passes over images in MACs, the teacher's counted.
+
+use ofa_model::SearchSpace;
+use ofa_train::{Distillation, ShrinkSchedule, ShrinkStage, StepKey};
+use serde::{Deserialize, Serialize};
+use std::iter::Sum;
+use std::ops::Add;
+
+/// A backward pass takes the gradients of inputs and of weights: twice the products of a forward pass.
+const PASSES: f64 = 3.0;
+/// Steps that the mean MACs of a stage's subnets are estimated from.
+const STEPS: u64 = 400;
+
+/// The cost of a training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Budget {
+    /// Epochs times subnets a step.
+    pub subnet_epochs: f64,
+    /// Multiply-accumulate operations of all forward and backward passes of subnets, and of all forward passes of teachers.
+    pub macs: f64,
+}
+
+impl Add for Budget {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { subnet_epochs: self.subnet_epochs + other.subnet_epochs, macs: self.macs + other.macs }
+    }
+}
+
+impl Sum for Budget {
+    fn sum<I: Iterator<Item = Self>>(budgets: I) -> Self {
+        budgets.fold(Self::default(), Add::add)
+    }
+}
+
+/// What `schedule` is expected to cost on `images` training images an epoch.
+pub fn expected_budget(schedule: &ShrinkSchedule, space: &SearchSpace, images: usize) -> Budget {
+    let stage = |(i, stage): (usize, &ShrinkStage)| Budget {
+        subnet_epochs: stage.subnet_epochs() as f64,
+        macs: stage.epochs as f64 * epoch_macs(stage, i, space) * images as f64,
+    };
+    schedule.stages.iter().enumerate().map(stage).sum()
+}
+
+/// MACs an image of an epoch of a stage.
+fn epoch_macs(stage: &ShrinkStage, index: usize, space: &SearchSpace) -> f64 {
+    let subnets = mean_subnet_macs(stage, index, space) * stage.subnets_per_step as f64;
+    PASSES * subnets + teacher_macs(stage, space)
+}
+
+/// MACs an image of the teacher of a stage; 0 without one, or if it is one of the step's own subnets.
+pub(super) fn teacher_macs(stage: &ShrinkStage, space: &SearchSpace) -> f64 {
+    match stage.distillation {
+        Distillation::Teacher(_) => {
+            let largest = space.largest();
+            let macs = space.resolutions.iter().map(|&side| space.cost(&largest.at_resolution(side)).macs as f64);
+            macs.sum::<f64>() / space.resolutions.len() as f64
+        }
+        Distillation::None | Distillation::InPlace(_) => 0.0,
+    }
+}
+
+fn mean_subnet_macs(stage: &ShrinkStage, index: usize, space: &SearchSpace) -> f64 {
+    let opened = stage.opened.of(space);
+    let sampler = stage.sampler.init(0);
+    let mut sum = 0.0;
+    for step in 0..STEPS {
+        let side = opened.resolutions[step as usize % opened.resolutions.len()];
+        let archs = sampler.sample(&opened, StepKey { stage: index, step }, stage.subnets_per_step);
+        sum += archs.iter().map(|arch| space.cost(&arch.at_resolution(side)).macs as f64).sum::<f64>();
+    }
+    sum / (STEPS as f64 * stage.subnets_per_step as f64)
+}
+
+/// MACs of training on `images` images with subnets of `mean_macs`, `subnets_per_step` at a time.
+pub(super) fn trained_macs(images: usize, mean_macs: f64, stage: &ShrinkStage, space: &SearchSpace) -> f64 {
+    images as f64 * (PASSES * mean_macs * stage.subnets_per_step as f64 + teacher_macs(stage, space))
+}

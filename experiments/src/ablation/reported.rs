@@ -1,0 +1,67 @@
+//! The subnets that an ablation compares.
+
+use anyhow::{Result, ensure};
+use ofa_model::{Arch, BlockArch, SearchSpace, StageArch, StageSpace};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+/// Which subnets are compared, and on how many images: the corners of the space on all test images, random ones on some.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reported {
+    /// Random subnets besides the corners.
+    pub random: usize,
+    /// Seed they are drawn with.
+    pub random_seed: u64,
+    /// Test images they are measured on, at most.
+    pub random_images: usize,
+}
+
+impl Reported {
+    pub(super) fn validate(&self) -> Result<()> {
+        ensure!(self.random_images > 0, "random_images is 0, it must be positive");
+        Ok(())
+    }
+
+    /// The random subnets, at the largest resolution.
+    pub fn random(&self, space: &SearchSpace) -> Vec<Arch> {
+        let rng = &mut ChaCha8Rng::seed_from_u64(self.random_seed);
+        let resolution = space.largest().resolution;
+        std::iter::repeat_with(|| space.sample(rng).at_resolution(resolution)).take(self.random).collect()
+    }
+}
+
+/// The subnets of the least or greatest depth, expand ratio and kernel size at the largest resolution, each choice the same in
+/// all stages: those that the papers report. Eight, or fewer where a kind offers no choice; widths are the full ones.
+pub fn corners(space: &SearchSpace) -> Vec<Arch> {
+    let resolution = space.largest().resolution;
+    let mut archs: Vec<Arch> = Vec::new();
+    for code in 0..8_u8 {
+        let [deep, wide, large] = [4, 2, 1].map(|bit| code & bit != 0);
+        let stages = space.stages.iter().map(|stage| corner(stage, deep, wide, large));
+        let arch = Arch { resolution, stages: stages.collect() };
+        if !archs.contains(&arch) {
+            archs.push(arch);
+        }
+    }
+    archs
+}
+
+/// `D4 W6 K7`: depth, expand ratio and kernel size of the first stage of a corner.
+pub fn corner_name(arch: &Arch) -> String {
+    let stage = &arch.stages[0];
+    let block = &stage.blocks[0];
+    format!("D{} W{} K{}", stage.blocks.len(), block.expand_ratio, block.kernel_size)
+}
+
+fn corner(stage: &StageSpace, deep: bool, wide: bool, large: bool) -> StageArch {
+    let depth = end(&stage.depths, deep);
+    let block =
+        BlockArch { kernel_size: end(&stage.kernel_sizes, large), expand_ratio: end(&stage.expand_ratios, wide) };
+    StageArch { width: end(&stage.widths, true), blocks: vec![block; depth] }
+}
+
+fn end<T: Copy>(choices: &[T], last: bool) -> T {
+    choices[if last { choices.len() - 1 } else { 0 }]
+}
