@@ -30,7 +30,7 @@ impl AblationConfig {
                 (vec![1, 2], vec![1.0], [1, 1, 1, 1, 1, 1])
             }
             "default" => {
-                base.data.train_images = Some(12_800);
+                base.data.train_images = Some(9_600);
                 (vec![1, 2, 3, 4, 5], vec![0.5, 1.0, 2.0], [6, 1, 1, 1, 1, 5])
             }
             _ => bail!("there is no ablation `{name}`; choose one of: smoke, default"),

@@ -137,19 +137,24 @@ impl Ablation {
         Cell { arm, factor, ..*cell }.path(self.dir.root())
     }
 
-    /// All cells whose configuration is known by now: those that choose learning rates, in the order of the arms, then those
-    /// of the report, seed by seed, so that what is complete is paired.
+    /// All cells whose configuration is known by now: first those that the verdict takes, then the others; of each, those that
+    /// choose learning rates, then those of the report, seed by seed, so that what is complete is paired.
     fn known_cells(&self) -> Result<Vec<Cell<'_>>> {
+        let config = &self.config;
+        let rule = [&config.rule.treatment, &config.rule.control];
+        let needed: Vec<&Arm> =
+            rule.into_iter().filter_map(|name| config.arm(name)).flat_map(|arm| config.with_ancestors(arm)).collect();
+        let (first, others): (Vec<&Arm>, Vec<&Arm>) = config.arms.iter().partition(|arm| needed.contains(arm));
         let mut cells = Vec::new();
-        if self.config.selection.factors.len() > 1 {
-            for arm in &self.config.arms {
-                cells.extend(self.selecting(arm));
+        for arms in [first, others] {
+            if config.selection.factors.len() > 1 {
+                cells.extend(arms.iter().flat_map(|arm| self.selecting(arm)));
             }
-        }
-        for &seed in &self.config.seeds {
-            for arm in &self.config.arms {
-                if let Some(factor) = self.chosen_factor(arm)? {
-                    cells.push(Cell { arm, seed, factor, selects: false });
+            for &seed in &config.seeds {
+                for arm in &arms {
+                    if let Some(factor) = self.chosen_factor(arm)? {
+                        cells.push(Cell { arm, seed, factor, selects: false });
+                    }
                 }
             }
         }
