@@ -11,6 +11,10 @@ mod identity;
 mod presets;
 mod reported;
 mod runner;
+mod statistics;
+#[cfg(test)]
+mod testing;
+mod verdict;
 
 pub use arms::shrinking_arms;
 pub use budget::{Budget, expected_budget};
@@ -18,3 +22,5 @@ pub use cell::{CellRecord, DoneCell, SubnetRow};
 pub use config::{AblationConfig, Arm, Rule, Selection};
 pub use reported::{Reported, corner_name, corners};
 pub use runner::{Ablation, Cells, Selections};
+pub use statistics::{Gap, Interval, holm};
+pub use verdict::{Contrast, CornerGap, Verdict};

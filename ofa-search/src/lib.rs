@@ -90,7 +90,7 @@ pub use mlp::{MlpConfig, MlpPredictor};
 pub use pareto::pareto_front;
 pub use predictor::Predictor;
 pub use problem::{Budget, Constraint, Problem, Trial};
-pub use quantile::median;
+pub use quantile::{median, quantile};
 pub use random::RandomSearch;
 pub use search::{Improvement, Rejected, SearchOutcome, Stop, search};
 pub use strategy::{SearchStrategy, StrategyKind};

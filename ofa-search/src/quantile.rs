@@ -12,7 +12,11 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
 }
 
 /// The value that a share `q` of the values, which ascend, is below; between two values it lies on the line between them.
-pub(crate) fn quantile(ascending: &[f64], q: f64) -> f64 {
+///
+/// # Panics
+///
+/// If there is none, or `q` is not between 0 and 1.
+pub fn quantile(ascending: &[f64], q: f64) -> f64 {
     assert!(!ascending.is_empty(), "a quantile of no values");
     let position = q * (ascending.len() - 1) as f64;
     let (below, above) = (ascending[position.floor() as usize], ascending[position.ceil() as usize]);

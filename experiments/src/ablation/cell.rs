@@ -242,7 +242,7 @@ fn csv_rows<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Vec<T>> {
 }
 
 /// Bits as hexadecimal digits, the first bit of four the greatest; a last digit is filled with 0.
-fn hexadecimal(bits: &[bool]) -> String {
+pub(super) fn hexadecimal(bits: &[bool]) -> String {
     let digit = |four: &[bool]| {
         let value = (0..4).fold(0, |value, i| 2 * value + u32::from(four.get(i).copied().unwrap_or(false)));
         char::from_digit(value, 16).unwrap_or('0')
@@ -251,10 +251,33 @@ fn hexadecimal(bits: &[bool]) -> String {
 }
 
 impl SubnetRow {
-    /// For each of the first `images` test images, whether this subnet classifies it correctly.
-    pub fn right(&self, images: usize) -> Vec<bool> {
+    /// Of a corner, for each test image whether it is classified correctly.
+    pub fn right(&self) -> Vec<bool> {
         let digits = self.right.chars().map(|digit| digit.to_digit(16).unwrap_or(0));
-        digits.flat_map(|value| [8, 4, 2, 1].map(|bit| value & bit != 0)).take(images).collect()
+        let mut bits: Vec<bool> = digits.flat_map(|value| [8, 4, 2, 1].map(|bit| value & bit != 0)).collect();
+        let ones = bits.iter().filter(|bit| **bit).count() as f64;
+        // The last digit may be filled up; the accuracy tells how many images there were.
+        if let Some(top1) = self.test_top1.filter(|top1| *top1 > 0.0) {
+            bits.truncate((ones / top1).round() as usize);
+        }
+        bits
+    }
+}
+
+impl DoneCell {
+    /// Names of the corners it reports.
+    pub(super) fn corner_names(&self) -> impl Iterator<Item = &str> {
+        self.subnets.iter().map(|row| row.corner.as_str()).filter(|name| !name.is_empty())
+    }
+
+    /// The row of a corner.
+    pub(super) fn corner(&self, name: &str) -> Option<&SubnetRow> {
+        self.subnets.iter().find(|row| row.corner == name)
+    }
+
+    /// Test accuracy of a corner; not a number if it is not reported.
+    pub(super) fn test_top1(&self, corner: &str) -> f64 {
+        self.corner(corner).and_then(|row| row.test_top1).unwrap_or(f64::NAN)
     }
 }
 
@@ -266,15 +289,16 @@ mod tests {
     fn bits_survive_as_digits() {
         for images in [1, 3, 4, 9, 100] {
             let bits: Vec<bool> = (0..images).map(|i| i % 3 == 0 || i % 7 == 2).collect();
+            let top1 = bits.iter().filter(|bit| **bit).count() as f64 / images as f64;
             let row = SubnetRow {
                 corner: String::new(),
                 arch: String::new(),
                 macs: 0,
                 validation_top1: None,
-                test_top1: None,
+                test_top1: Some(top1),
                 right: hexadecimal(&bits),
             };
-            assert_eq!(row.right(images), bits);
+            assert_eq!(row.right(), bits);
         }
         assert_eq!(hexadecimal(&[true, false, false, true, true]), "98");
     }

@@ -1,0 +1,76 @@
+//! Cells without training, for tests.
+
+use super::budget::Budget;
+use super::cell::{CellRecord, DoneCell, SubnetRow, hexadecimal};
+use super::config::AblationConfig;
+use super::reported::{corner_name, corners};
+use super::runner::Cells;
+use crate::environment;
+use ofa_train::EpochRecord;
+
+const IMAGES: usize = 2_000;
+
+/// The smoke preset.
+pub(super) fn ablation() -> AblationConfig {
+    AblationConfig::shrinking("smoke").unwrap()
+}
+
+/// All cells of an ablation, in which `progressive` classifies `gap` of the images more than `none`, and seeds differ a little.
+pub(super) fn cells(config: &AblationConfig, gap: f64) -> Cells {
+    let mut cells = Cells::new();
+    for arm in &config.arms {
+        for (i, &seed) in config.seeds.iter().enumerate() {
+            let top1 = 0.8 + 0.001 * i as f64 + if arm.name == "progressive" { gap + 0.0005 * i as f64 } else { 0.0 };
+            cells.insert((arm.name.clone(), seed), cell(config, &arm.name, seed, top1));
+        }
+    }
+    cells
+}
+
+fn cell(config: &AblationConfig, arm: &str, seed: u64, top1: f64) -> DoneCell {
+    let space = &config.base.space;
+    let right: Vec<bool> = (0..IMAGES).map(|i| (i as f64) < top1 * IMAGES as f64).collect();
+    let top1 = right.iter().filter(|right| **right).count() as f64 / IMAGES as f64;
+    let row = |corner: String, arch: &ofa_model::Arch| SubnetRow {
+        corner,
+        arch: arch.to_string(),
+        macs: space.cost(arch).macs,
+        validation_top1: None,
+        test_top1: Some(top1),
+        right: String::new(),
+    };
+    let named = corners(space).into_iter();
+    let named = named.map(|arch| SubnetRow { right: hexadecimal(&right), ..row(corner_name(&arch), &arch) });
+    let random = config.reported.random(space).into_iter().map(|arch| row(String::new(), &arch));
+    DoneCell {
+        record: CellRecord {
+            arm: arm.into(),
+            seed,
+            factor: 1.0,
+            code: "code".into(),
+            weights: "weights".into(),
+            budget: Budget { subnet_epochs: 10.0, macs: 1e12 },
+            seconds: [60.0, 5.0],
+            machine: environment::machine("flex"),
+        },
+        subnets: named.chain(random).collect(),
+        epochs: vec![epoch(1), epoch(2)],
+    }
+}
+
+fn epoch(epoch: usize) -> EpochRecord {
+    EpochRecord {
+        stage: "random".into(),
+        epoch,
+        learning_rate: 0.1,
+        loss: 1.0 / epoch as f64,
+        label_loss: 1.0 / epoch as f64,
+        teacher_loss: 0.0,
+        train_top1: 0.5,
+        images: 1000,
+        mean_macs: 1e6,
+        least_macs: 500_000,
+        most_macs: 2_000_000,
+        seconds: 1.0,
+    }
+}
