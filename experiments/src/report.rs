@@ -3,6 +3,7 @@
 //! Everything shown comes from [`ReportData`], which is also what `report.json` of a run directory holds; rendering
 //! reads nothing else, so a report can be drawn again from a run long finished.
 
+mod ablation;
 mod console;
 mod data;
 mod figure;
@@ -14,6 +15,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use ablation::{ablation_html, ablation_markdown};
 pub use console::console;
 pub use data::{
     Answer, Chosen, Extreme, Fit, Machine, PhaseTime, PredictedMeasured, ReportData, SpaceSummary, TablePoint, Watched,

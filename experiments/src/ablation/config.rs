@@ -5,6 +5,7 @@ use crate::config::ExperimentConfig;
 use anyhow::{Context, Result, bail, ensure};
 use ofa_train::ShrinkSchedule;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::path::Path;
 
 /// The complete configuration of an ablation. It is frozen with the run directory: a rule that is written after the first
@@ -177,6 +178,23 @@ impl Selection {
             Some(factor) => bail!("factor {factor} must be positive"),
             None => Ok(()),
         }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(
+            f,
+            "Gap: mean over the reported corners and all seeds of the test top-1 of `{}` minus that of `{}`, with the {} % \
+             percentile interval of {} bootstrap samples over seeds and test images. `reproduced` if the interval is above 0 \
+             and the gap at least {:.2} points; `direction only` if the interval is above 0; else `not reproduced at this \
+             scale`.",
+            self.treatment,
+            self.control,
+            100.0 * self.confidence,
+            self.bootstrap,
+            100.0 * self.margin
+        )
     }
 }
 

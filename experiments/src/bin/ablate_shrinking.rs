@@ -11,6 +11,7 @@ use anyhow::{Result, ensure};
 use clap::Parser;
 use experiments::ablation::{Ablation, AblationConfig};
 use experiments::dashboard::say;
+use experiments::report::{ablation_html, ablation_markdown};
 use experiments::threads::compute_on_this_thread;
 use experiments::{interrupt, start};
 use std::path::PathBuf;
@@ -20,6 +21,9 @@ use std::sync::atomic::AtomicBool;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What the report says it was made by.
+const COMMAND: &str = "cargo run --release --bin ablate_shrinking -- --config config.toml --out DIR";
 
 /// Trains supernets with and without progressive shrinking and compares their subnets.
 #[derive(Parser)]
@@ -73,5 +77,13 @@ fn run(options: &Options) -> Result<()> {
     interrupt::on_interrupt(stop.clone())?;
     ablation.run(options.cells, &stop)?;
     say(&ablation.progress()?);
+    let findings = ablation.findings()?;
+    let text = ablation_markdown(&findings, COMMAND);
+    let dir = ablation.dir();
+    dir.write_json("findings.json", &findings)?;
+    dir.write("report.html", &ablation_html(&findings, COMMAND))?;
+    dir.write("report.md", &text)?;
+    say(text.lines().nth(2).unwrap_or_default());
+    say(&format!("report: {}", dir.path("report.html").display()));
     Ok(())
 }

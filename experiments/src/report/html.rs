@@ -15,6 +15,24 @@ const LATENCY_TOLERANCE: f64 = 0.1;
 /// Renders the page. It reads in light and dark, and on paper.
 pub fn html(data: &ReportData) -> String {
     let title = format!("Once-for-all report: {}", data.preset);
+    let body = html! {
+        header {
+            h1 { "Once-for-all: one network trained, any budget answered" }
+            p.subtitle { (data.data) " · preset " (data.preset) " · " (data.machine.started) }
+        }
+        (summary::tiles(data))
+        (summary::paragraph(data))
+        (result(data))
+        (training(data))
+        (predictors(data))
+        (search(&data.answers))
+        (details(data))
+    };
+    page(&title, &body)
+}
+
+/// A whole page around `body`.
+pub(super) fn page(title: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -24,19 +42,7 @@ pub fn html(data: &ReportData) -> String {
                 title { (title) }
                 style { (PreEscaped(STYLE)) }
             }
-            body {
-                header {
-                    h1 { "Once-for-all: one network trained, any budget answered" }
-                    p.subtitle { (data.data) " · preset " (data.preset) " · " (data.machine.started) }
-                }
-                (summary::tiles(data))
-                (summary::paragraph(data))
-                (result(data))
-                (training(data))
-                (predictors(data))
-                (search(&data.answers))
-                (details(data))
-            }
+            body { (body) }
         }
     };
     page.into_string()

@@ -6,16 +6,20 @@ mod agreement;
 mod axis;
 mod best_so_far;
 mod canvas;
+mod forest;
 mod front;
 mod labels;
 mod learning_curves;
 mod palette;
+mod series;
 mod watched;
 
 pub(super) use agreement::{accuracy_agreement, latency_agreement};
 pub(super) use best_so_far::best_so_far;
+pub(super) use forest::{Difference, forest};
 pub(super) use front::front;
 pub(super) use learning_curves::{loss, train_top1};
+pub(super) use series::{Series, series};
 pub(super) use watched::watched;
 
 use plotters::style::RGBColor;

@@ -128,7 +128,7 @@ pub(super) fn setting(data: &ReportData) -> Markup {
 }
 
 /// A table whose columns after the first `names` hold numbers.
-fn table(headings: &[&str], names: usize, rows: Vec<Vec<Markup>>) -> Markup {
+pub(super) fn table(headings: &[&str], names: usize, rows: Vec<Vec<Markup>>) -> Markup {
     let class = |column: usize| (column >= names && headings[column] != "Arch").then_some("number");
     html! {
         @if rows.is_empty() { p.absent { "no data" } }
