@@ -14,7 +14,7 @@ mod reported;
 mod runner;
 mod statistics;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod verdict;
 
 pub use arms::shrinking_arms;

@@ -122,3 +122,51 @@ fn single(recipe: &ShrinkRecipe, stage: ShrinkStage) -> ShrinkSchedule {
 fn arm(name: &str, description: &str, schedule: ShrinkSchedule) -> Arm {
     Arm { name: name.into(), description: description.into(), start: None, teacher: None, schedule }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ablation::{Budget, expected_budget};
+
+    const IMAGES: usize = 10_000;
+
+    fn of(space: &SearchSpace) -> Vec<Arm> {
+        shrinking_arms(space, &ShrinkRecipe::iclr2020(), IMAGES)
+    }
+
+    #[test]
+    fn arms_cost_as_much_as_progressive_shrinking() {
+        for space in [SearchSpace::small_mobilenet_v3(1, 10), SearchSpace::mobilenet_v3(1.0, 1000)] {
+            let arms = of(&space);
+            let cost = |name: &str| -> Budget {
+                let arm = arms.iter().find(|arm| arm.name == name).unwrap();
+                let own = expected_budget(&arm.schedule, &space, IMAGES);
+                // All arms that begin with another, or are taught, take the full network.
+                if arm.start.is_some() || arm.teacher.is_some() {
+                    own + expected_budget(&arms[0].schedule, &space, IMAGES)
+                } else {
+                    own
+                }
+            };
+            let whole = cost("progressive");
+            for name in ["warm_taught", "none_taught", "none", "sandwich"] {
+                assert!((cost(name).macs / whole.macs - 1.0).abs() < 0.02, "{name}: {:?} {whole:?}", cost(name));
+            }
+            assert!((cost("none_epochs").subnet_epochs - whole.subnet_epochs).abs() < 4.0);
+        }
+    }
+
+    #[test]
+    fn an_independent_arm_trains_its_corner_alone() {
+        let space = SearchSpace::small_mobilenet_v3(1, 10);
+        let arms = of(&space);
+        let alone: Vec<&Arm> = arms.iter().filter(|arm| arm.name.starts_with("independent")).collect();
+        assert_eq!(alone.len(), 8);
+        assert_eq!(alone[0].name, "independent_d2w3k3");
+        assert!(
+            alone
+                .iter()
+                .all(|arm| matches!(&arm.schedule.stages[0].sampler, Sampler::Fixed(archs) if archs.len() == 1))
+        );
+    }
+}

@@ -77,3 +77,32 @@ fn mean_subnet_macs(stage: &ShrinkStage, index: usize, space: &SearchSpace) -> f
 pub(super) fn trained_macs(images: usize, mean_macs: f64, stage: &ShrinkStage, space: &SearchSpace) -> f64 {
     images as f64 * (PASSES * mean_macs * stage.subnets_per_step as f64 + teacher_macs(stage, space))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ofa_train::{ScheduleKind, ShrinkRecipe};
+
+    #[test]
+    fn the_full_network_costs_three_passes_of_its_mean_resolution() {
+        let space = SearchSpace::small_mobilenet_v3(1, 10);
+        let schedule = ScheduleKind::FullOnly.schedule(&space, &ShrinkRecipe::iclr2020());
+        let budget = expected_budget(&schedule, &space, 1000);
+        let largest = space.largest();
+        let mean =
+            [20, 24, 28].map(|side| space.cost(&largest.at_resolution(side)).macs as f64).iter().sum::<f64>() / 3.0;
+        assert_eq!(budget.subnet_epochs, 180.0);
+        assert!((budget.macs / (180.0 * 1000.0 * 3.0 * mean) - 1.0).abs() < 0.01, "{budget:?}");
+    }
+
+    #[test]
+    fn a_teacher_costs_a_forward_pass_a_step() {
+        let space = SearchSpace::small_mobilenet_v3(1, 10);
+        let schedule = ScheduleKind::ProgressiveShrinking.schedule(&space, &ShrinkRecipe::iclr2020());
+        let taught = &schedule.stages[1];
+        let untaught = ShrinkStage { distillation: Distillation::None, ..taught.clone() };
+        let largest = trained_macs(10, 1e6, taught, &space) - trained_macs(10, 1e6, &untaught, &space);
+        let mean = [20, 24, 28].map(|side| space.cost(&space.largest().at_resolution(side)).macs as f64);
+        assert!((largest - 10.0 * mean.iter().sum::<f64>() / 3.0).abs() < 1.0);
+    }
+}

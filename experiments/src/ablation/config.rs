@@ -213,3 +213,69 @@ impl Rule {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ablation() -> AblationConfig {
+        AblationConfig::shrinking("smoke").unwrap()
+    }
+
+    #[test]
+    fn presets_survive_a_round_trip() {
+        for name in ["smoke", "default"] {
+            let config = AblationConfig::shrinking(name).unwrap();
+            assert_eq!(AblationConfig::parse(&config.to_toml().unwrap()).unwrap(), config, "{name}");
+        }
+        assert!(AblationConfig::shrinking("fast").unwrap_err().to_string().contains("`fast`"));
+    }
+
+    #[test]
+    fn a_configuration_without_a_rule_is_refused() {
+        let text = ablation().to_toml().unwrap();
+        let message = format!("{:#}", AblationConfig::parse(&text.replace("[rule]", "[rules]")).unwrap_err());
+        assert!(message.contains("rule"), "{message}");
+    }
+
+    #[test]
+    fn impossible_values_are_named() {
+        type Change = fn(&mut AblationConfig);
+        let break_it: [(&str, Change); 9] = [
+            ("seeds is empty", |c| c.seeds.clear()),
+            ("seed 1 is listed twice", |c| c.seeds = vec![1, 2, 1]),
+            ("seed 2 is one of the report", |c| c.selection.seed = 2),
+            ("factor -1 must be positive", |c| c.selection.factors = vec![-1.0]),
+            ("two arms `full`", |c| c.arms.push(c.arms[0].clone())),
+            ("no arm `none` before it", |c| c.arms[0].start = Some("none".into())),
+            ("no arm `all`", |c| c.rule.control = "all".into()),
+            ("the same arm", |c| c.rule.control = c.rule.treatment.clone()),
+            ("margin is 2", |c| c.rule.margin = 2.0),
+        ];
+        for (expected, change) in break_it {
+            let mut config = ablation();
+            change(&mut config);
+            let message = format!("{:#}", config.validate().unwrap_err());
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn an_arm_of_another_space_is_refused() {
+        let mut config = ablation();
+        let other = ofa_model::SearchSpace::mobilenet_v3(1.0, 10);
+        config.arms[0].schedule.stages[0].opened = ofa_train::Opened::Space(Box::new(other));
+        let message = format!("{:#}", config.validate().unwrap_err());
+        assert!(message.contains("arm `full`"), "{message}");
+    }
+
+    #[test]
+    fn an_arm_is_paid_for_with_all_that_goes_into_it() {
+        let config = AblationConfig::shrinking("default").unwrap();
+        let names = |arm: &str| -> Vec<String> {
+            config.with_ancestors(config.arm(arm).unwrap()).iter().map(|arm| arm.name.clone()).collect()
+        };
+        assert_eq!(names("progressive"), ["full", "progressive"]);
+        assert_eq!(names("none"), ["none"]);
+    }
+}

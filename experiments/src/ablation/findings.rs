@@ -88,10 +88,10 @@ impl Ablation {
     /// If a cell cannot be read, or the images cannot be listed.
     pub fn findings(&self) -> Result<Findings> {
         let images = crate::images::Images::load(&self.config().base, None)?.description;
-        self.findings_of(&self.cells()?, self.selections()?, images)
+        Ok(self.findings_of(&self.cells()?, self.selections()?, images))
     }
 
-    pub(super) fn findings_of(&self, cells: &Cells, selections: Selections, images: String) -> Result<Findings> {
+    pub(crate) fn findings_of(&self, cells: &Cells, selections: Selections, images: String) -> Findings {
         let config = self.config();
         let contrast = |treatment: &str, control: &str| Contrast::of(config, cells, treatment, control);
         let primary = contrast(&config.rule.treatment, &config.rule.control);
@@ -108,7 +108,7 @@ impl Ablation {
                 machines.push(found.clone());
             }
         }
-        Ok(Findings {
+        Findings {
             question: config.question.clone(),
             images,
             rule: config.rule.to_string(),
@@ -121,7 +121,7 @@ impl Ablation {
             missing: missing.filter(|(_, seeds)| !seeds.is_empty()).collect(),
             confidence: config.rule.confidence,
             machines,
-        })
+        }
     }
 
     fn arm_findings(&self, arm: &Arm, cells: &Cells) -> Option<ArmFindings> {

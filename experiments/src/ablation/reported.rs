@@ -65,3 +65,33 @@ fn corner(stage: &StageSpace, deep: bool, wide: bool, large: bool) -> StageArch 
 fn end<T: Copy>(choices: &[T], last: bool) -> T {
     choices[if last { choices.len() - 1 } else { 0 }]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn corners_are_those_of_the_papers_table() {
+        let space = SearchSpace::small_mobilenet_v3(1, 10);
+        let corners = corners(&space);
+        let names: Vec<String> = corners.iter().map(corner_name).collect();
+        let expected = ["D2 W3 K3", "D2 W3 K7", "D2 W6 K3", "D2 W6 K7", "D4 W3 K3", "D4 W3 K7", "D4 W6 K3", "D4 W6 K7"];
+        assert_eq!(names, expected);
+        assert_eq!(corners[7], space.largest());
+        assert!(corners.iter().all(|arch| space.check(arch).is_ok()));
+    }
+
+    #[test]
+    fn a_kind_without_choice_halves_the_corners() {
+        let found = corners(&SearchSpace::resnet50d(10));
+        assert_eq!(found.len(), 4);
+    }
+
+    #[test]
+    fn random_subnets_are_the_same_in_every_cell() {
+        let space = SearchSpace::small_mobilenet_v3(1, 10);
+        let reported = Reported { random: 5, random_seed: 3, random_images: 10 };
+        assert_eq!(reported.random(&space), reported.random(&space));
+        assert!(reported.random(&space).iter().all(|arch| arch.resolution == 28));
+    }
+}

@@ -239,3 +239,49 @@ impl DoneCell {
         found.iter().sum::<f64>() / found.len() as f64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ablation::testing::ablation;
+
+    #[test]
+    fn a_rule_that_changes_after_the_start_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        Ablation::open(ablation(), dir.path()).unwrap();
+        Ablation::open(ablation(), dir.path()).unwrap();
+        let mut other = ablation();
+        other.rule.margin = 0.001;
+        let message = Ablation::open(other, dir.path()).err().unwrap().to_string();
+        assert!(message.contains("margin = 0.014") && message.contains("margin = 0.001"), "{message}");
+        assert_eq!(Ablation::reopen(dir.path()).unwrap().config(), &ablation());
+    }
+
+    #[test]
+    fn the_arms_of_the_verdict_come_first_and_a_factor_is_chosen_before_its_report() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = AblationConfig::shrinking("default").unwrap();
+        let ablation = Ablation::open(config, dir.path()).unwrap();
+        let cells = ablation.known_cells().unwrap();
+        assert_eq!(cells.len(), 16 * 3, "{}", cells.len());
+        assert!(cells.iter().all(|cell| cell.selects && cell.seed == 101));
+        let order: Vec<&str> = cells.iter().step_by(3).map(|cell| cell.arm.name.as_str()).take(4).collect();
+        assert_eq!(order, ["full", "progressive", "none", "progressive_untaught"]);
+        assert_eq!(ablation.progress().unwrap(), "0 of 128 cells complete");
+        // Only what needs no other arm can begin.
+        let ready: Vec<&str> =
+            cells.iter().filter(|cell| ablation.is_ready(cell)).map(|cell| cell.arm.name.as_str()).collect();
+        assert!(!ready.contains(&"progressive") && ready.contains(&"full") && ready.contains(&"none"), "{ready:?}");
+    }
+
+    #[test]
+    fn a_claimed_cell_is_left_to_its_process() {
+        let dir = tempfile::tempdir().unwrap();
+        let ablation = Ablation::open(ablation(), dir.path()).unwrap();
+        let cells = ablation.known_cells().unwrap();
+        let (first, _lock) = ablation.claim(&cells).unwrap().unwrap();
+        let (second, _other) = ablation.claim(&cells).unwrap().unwrap();
+        assert_eq!((first.arm.name.as_str(), first.seed), ("full", 1));
+        assert_ne!(second.path(dir.path()), first.path(dir.path()));
+    }
+}

@@ -11,12 +11,12 @@ use ofa_train::EpochRecord;
 const IMAGES: usize = 2_000;
 
 /// The smoke preset.
-pub(super) fn ablation() -> AblationConfig {
+pub(crate) fn ablation() -> AblationConfig {
     AblationConfig::shrinking("smoke").unwrap()
 }
 
 /// All cells of an ablation, in which `progressive` classifies `gap` of the images more than `none`, and seeds differ a little.
-pub(super) fn cells(config: &AblationConfig, gap: f64) -> Cells {
+pub(crate) fn cells(config: &AblationConfig, gap: f64) -> Cells {
     let mut cells = Cells::new();
     for arm in &config.arms {
         for (i, &seed) in config.seeds.iter().enumerate() {

@@ -2,6 +2,8 @@
 
 mod html;
 mod markdown;
+#[cfg(test)]
+mod tests;
 
 pub use html::ablation_html;
 pub use markdown::ablation_markdown;
