@@ -83,4 +83,21 @@ mod tests {
         let found = stem.conv.norm.running_mean.val();
         found.into_data().assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-5));
     }
+
+    #[test]
+    fn statistics_of_a_larger_network_are_its_leading_ones() {
+        let device = Device::flex();
+        for space in [SearchSpace::small_mobilenet_v3(3, 10), SearchSpace::resnet50d(10)] {
+            let space = SearchSpace { resolutions: vec![32], ..space };
+            let supernet = SupernetConfig::new(space.clone()).unwrap().init(&device);
+            let batch = Draw::new(2).normal([4, 3, 32, 32], 0.5, 2.0);
+            let largest = supernet.subnet(&space.largest()).calibrate([&batch]);
+            let smallest = supernet.subnet(&space.smallest());
+            let own = smallest.clone().calibrate([&batch]).infer(batch.clone());
+            let taken = smallest.with_statistics_of(&largest).infer(batch.clone());
+            assert!((own - taken).abs().max().into_scalar::<f32>() > 1e-2, "{}", space.name);
+            let same = supernet.subnet(&space.largest()).with_statistics_of(&largest).infer(batch.clone());
+            assert_eq!(same.into_data(), largest.infer(batch).into_data());
+        }
+    }
 }

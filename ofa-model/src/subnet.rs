@@ -68,6 +68,34 @@ impl Subnet {
         trainable_numbers(self)
     }
 
+    /// This network with the running statistics of `larger`, whose leading channels and first blocks it has: what a subnet
+    /// would be without a calibration of its own.
+    ///
+    /// # Panics
+    ///
+    /// If `larger` is not of the same space, shallower or narrower.
+    pub fn with_statistics_of(mut self, larger: &Self) -> Self {
+        assert_eq!(self.space, larger.space, "a network of another space");
+        let mut larger = larger.clone();
+        let depths = |arch: &Arch| -> Vec<usize> { arch.stages.iter().map(|stage| stage.blocks.len()).collect() };
+        let theirs = depths(&larger.arch);
+        let stem = larger.blocks.len() - theirs.iter().sum::<usize>();
+        let mut first = stem;
+        let mut kept: Vec<usize> = (0..stem).collect();
+        for (ours, theirs) in depths(&self.arch).into_iter().zip(theirs) {
+            assert!(ours <= theirs, "a stage of {ours} blocks has more than one of {theirs}");
+            kept.extend(first..first + ours);
+            first += theirs;
+        }
+        let sources = larger.blocks.iter_mut().enumerate().filter(|(i, _)| kept.contains(i));
+        let sources = sources.flat_map(|(_, block)| block.convolutions_mut()).chain(&mut larger.head.expand);
+        let targets = self.blocks.iter_mut().flat_map(Block::convolutions_mut).chain(&mut self.head.expand);
+        for (target, source) in targets.zip(sources) {
+            target.norm.set_running(source.norm.leading_statistics(target.norm.gamma.dims()[0]));
+        }
+        self
+    }
+
     /// Replaces the running statistics of every batch norm, given in the order of the forward pass.
     ///
     /// # Panics

@@ -9,7 +9,7 @@ use crate::report::Machine;
 use crate::run_dir::RunDir;
 use crate::supernet_file::{self, CHECKPOINTS, SUPERNET};
 use crate::{device, environment, records, training};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
 use ofa_model::{Arch, Supernet};
@@ -72,6 +72,9 @@ pub struct SubnetRow {
     pub validation_top1: Option<f64>,
     /// The same on test images; in cells that choose a learning rate there is none.
     pub test_top1: Option<f64>,
+    /// The same on test images without calibration of its own, by the statistics of the largest subnet that the arm trains;
+    /// corners only.
+    pub uncalibrated_top1: Option<f64>,
     /// Of a corner, the test images it classifies correctly: a bit each, four a hexadecimal digit, first image first.
     pub right: String,
 }
@@ -116,6 +119,11 @@ impl Cell<'_> {
         self.path(root).join(RECORD).exists()
     }
 
+    /// Whether later arms can begin with its weights.
+    pub(super) fn has_supernet(&self, root: &Path) -> bool {
+        Supernet::is_saved_in(&self.path(root).join(SUPERNET))
+    }
+
     /// The configuration of the ordinary run that this cell is; earlier arms are read from where `cell_of` says.
     fn config(&self, ablation: &AblationConfig, supernet_of: impl Fn(&str) -> PathBuf) -> ExperimentConfig {
         let mut config = ablation.base.clone();
@@ -129,7 +137,12 @@ impl Cell<'_> {
         config
     }
 
-    /// Trains and measures the cell, or goes on where an attempt that was stopped ended.
+    /// Trains and measures the cell, or goes on where an attempt that was stopped ended. A complete cell is made again, as
+    /// records may be kept without weights.
+    ///
+    /// # Errors
+    ///
+    /// Those of training, or if a complete cell has other weights than before.
     pub(super) fn run(
         &self,
         ablation: &AblationConfig,
@@ -150,6 +163,15 @@ impl Cell<'_> {
         let mut validation = images.validation(&config, &device);
         let trained = training::train(&config, &images, &mut validation, &device, &dir, &OneRank, stop)?;
         let supernet = trained.supernet.valid();
+        let weights = weights_sha256(&supernet);
+        if let Some(before) = self.read(root)? {
+            ensure!(
+                before.record.weights == weights,
+                "{} ends with weights {weights}, its record has {}: it was made by other code",
+                path.display(),
+                before.record.weights
+            );
+        }
 
         let started = std::time::Instant::now();
         let subnets = self.measure(ablation, &supernet, &config, &images, &mut validation, &device)?;
@@ -162,7 +184,7 @@ impl Cell<'_> {
             seed: self.seed,
             factor: self.factor,
             code: code.to_owned(),
-            weights: weights_sha256(&supernet),
+            weights,
             budget: self.spent(&trained.epochs, &config),
             seconds: [trained.epochs.iter().map(|epoch| epoch.seconds).sum(), started.elapsed().as_secs_f64()],
             machine: environment::machine(&config.device),
@@ -200,11 +222,14 @@ impl Cell<'_> {
             macs: space.cost(arch).macs,
             validation_top1: None,
             test_top1: None,
+            uncalibrated_top1: None,
             right: String::new(),
         };
         let mut test = images.test(config, device);
         let mut rows = Vec::new();
-        for arch in corners(space).iter().filter(|arch| self.trains(arch, config)) {
+        let corners: Vec<Arch> = corners(space).into_iter().filter(|arch| self.trains(arch, config)).collect();
+        let largest = corners.last().map(|arch| validation.calibrated(supernet, arch)).transpose()?;
+        for arch in &corners {
             let subnet = validation.calibrated(supernet, arch)?;
             let mut found = row(corner_name(arch), arch);
             found.validation_top1 = Some(validation.subnet_top1(&subnet)?);
@@ -212,6 +237,8 @@ impl Cell<'_> {
                 let right = test.subnet_right(&subnet)?;
                 found.test_top1 = Some(right.iter().filter(|right| **right).count() as f64 / right.len() as f64);
                 found.right = hexadecimal(&right);
+                let uncalibrated = largest.as_ref().map(|largest| supernet.subnet(arch).with_statistics_of(largest));
+                found.uncalibrated_top1 = uncalibrated.map(|subnet| test.subnet_top1(&subnet)).transpose()?;
             }
             rows.push(found);
         }
@@ -296,6 +323,7 @@ mod tests {
                 macs: 0,
                 validation_top1: None,
                 test_top1: Some(top1),
+                uncalibrated_top1: None,
                 right: hexadecimal(&bits),
             };
             assert_eq!(row.right(), bits);

@@ -6,7 +6,9 @@ use super::identity::Identity;
 use crate::dashboard::say;
 use crate::interrupt;
 use crate::run_dir::RunDir;
+use crate::supernet_file::SUPERNET;
 use anyhow::{Context, Result, bail};
+use ofa_model::Supernet;
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;
@@ -87,7 +89,7 @@ impl Ablation {
         let mut done = 0;
         while most.is_none_or(|most| done < most) {
             interrupt::check(stop)?;
-            let missing: Vec<Cell> = self.known_cells()?.into_iter().filter(|cell| !self.is_done(cell)).collect();
+            let missing = self.missing()?;
             if missing.is_empty() {
                 break;
             }
@@ -105,14 +107,35 @@ impl Ablation {
         Ok(())
     }
 
+    /// The cells that are not complete, and complete ones that these begin with or learn from but whose weights were not kept.
+    fn missing(&self) -> Result<Vec<Cell<'_>>> {
+        let (known, root) = (self.known_cells()?, self.dir.root());
+        let mut missing = vec![false; known.len()];
+        let mut needed: Vec<PathBuf> = Vec::new();
+        // A later arm says what it takes of earlier ones.
+        for arm in self.config.arms.iter().rev() {
+            for (cell, missing) in known.iter().zip(&mut missing).filter(|(cell, _)| cell.arm.name == arm.name) {
+                *missing = !self.is_done(cell) || (needed.contains(&cell.path(root)) && !cell.has_supernet(root));
+                if *missing {
+                    needed.extend(self.ancestors(cell));
+                }
+            }
+        }
+        Ok(known.into_iter().zip(missing).filter_map(|(cell, missing)| missing.then_some(cell)).collect())
+    }
+
     /// A cell that can begin and that no other process has.
     fn claim<'c>(&self, missing: &[Cell<'c>]) -> Result<Option<(Cell<'c>, File)>> {
+        let root = self.dir.root();
         for cell in missing.iter().filter(|cell| self.is_ready(cell)) {
-            let path = cell.path(self.dir.root());
+            let path = cell.path(root);
             std::fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
             let file = File::create(path.join("lock")).with_context(|| path.display().to_string())?;
             match file.try_lock() {
-                Ok(()) if !self.is_done(cell) => return Ok(Some((*cell, file))),
+                // Another process may have completed it since.
+                Ok(()) if self.missing()?.iter().any(|missing| missing.path(root) == path) => {
+                    return Ok(Some((*cell, file)));
+                }
                 Ok(()) | Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(error)) => return Err(error).with_context(|| path.display().to_string()),
             }
@@ -124,10 +147,15 @@ impl Ablation {
         cell.is_done(self.dir.root())
     }
 
-    /// Whether the arms that it begins with are trained.
+    /// Whether the weights that it begins with or learns from are there.
     fn is_ready(&self, cell: &Cell) -> bool {
+        self.ancestors(cell).all(|path| Supernet::is_saved_in(&path.join(SUPERNET)))
+    }
+
+    /// Directories of the cells that it begins with or learns from.
+    fn ancestors(&self, cell: &Cell) -> impl Iterator<Item = PathBuf> {
         let arms = cell.arm.start.iter().chain(&cell.arm.teacher);
-        arms.map(|arm| self.ancestor(arm, cell)).all(|path| path.join("cell.json").exists())
+        arms.map(|arm| self.ancestor(arm, cell))
     }
 
     /// Directory of the cell of an earlier arm that `cell` begins with or learns from.

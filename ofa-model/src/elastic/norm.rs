@@ -78,6 +78,12 @@ impl Norm {
         replace(&mut self.running_variance, moments.variance);
     }
 
+    /// The running statistics of the first `channels` channels.
+    pub(crate) fn leading_statistics(&self, channels: usize) -> Moments {
+        let first = |parameter: &Param<Tensor<1>>| parameter.val().slice([0..channels]);
+        Moments { mean: first(&self.running_mean), variance: first(&self.running_variance) }
+    }
+
     /// What inference multiplies by and then adds, each `[channels]`.
     pub(crate) fn scale_and_shift(&self) -> (Tensor<1>, Tensor<1>) {
         let scale = self.gamma.val() / (self.running_variance.val() + self.epsilon).sqrt();
