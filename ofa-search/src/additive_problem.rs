@@ -150,7 +150,7 @@ mod tests {
                     + choices.expand_ratio.value().sqrt() * 0.006
             },
         );
-        for limit in [6.5e4, 7e4, 8e4, 1e5, 2e5] {
+        for limit in [7e4, 8e4, 1e5, 2e5] {
             let constraints = vec![Constraint::macs(&space, limit)];
             let problem = Problem { space: &space, objective: &additive_accuracy, constraints };
             let rng = &mut ChaCha8Rng::seed_from_u64(1);

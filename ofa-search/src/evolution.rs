@@ -111,11 +111,12 @@ impl Evolution {
     }
 
     /// The best of the parents, of each resolution no more than its share while there are others.
-    fn survivors(&self) -> Vec<Trial> {
+    fn survivors(&mut self) -> Vec<Trial> {
         let count = ((self.config.population as f64 * self.config.parent_ratio).round() as usize).max(1);
         let share = (count as f64 * self.config.resolution_share).ceil() as usize;
         let mut by_resolution: BTreeMap<usize, usize> = BTreeMap::new();
-        let (mut survivors, others): (Vec<Trial>, Vec<Trial>) = self.parents.iter().cloned().partition(|trial| {
+        let ranked = std::mem::take(&mut self.parents);
+        let (mut survivors, others): (Vec<Trial>, Vec<Trial>) = ranked.into_iter().partition(|trial| {
             let alike = by_resolution.entry(trial.arch.resolution).or_default();
             *alike += 1;
             *alike <= share.max(1)

@@ -72,15 +72,17 @@ mod tests {
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 
-    /// A predictor that overrates kernel size 5.
+    const LIMIT: f64 = 1e5;
+
+    /// A predictor that overrates kernel size 3.
     fn overrated(arch: &Arch) -> f64 {
-        let large = |block: &&ofa_model::BlockArch| block.kernel_size == 5;
-        additive_accuracy(arch) + 0.01 * arch.stages[0].blocks.iter().filter(large).count() as f64
+        let small = |block: &&ofa_model::BlockArch| block.kernel_size == 3;
+        additive_accuracy(arch) + 0.01 * arch.stages[0].blocks.iter().filter(small).count() as f64
     }
 
     fn run(count: usize, measure: impl FnMut(&Arch) -> Result<f64, String>) -> Result<Remeasured, SearchError> {
         let space = tiny_space();
-        let constraints = vec![Constraint::macs(&space, 8e4)];
+        let constraints = vec![Constraint::macs(&space, LIMIT)];
         let problem = Problem { space: &space, objective: &overrated, constraints };
         let rng = &mut ChaCha8Rng::seed_from_u64(1);
         search_and_measure(&problem, &mut Exhaustive::default(), Budget::new(1000), count, rng, measure)
@@ -96,7 +98,7 @@ mod tests {
         .unwrap();
         let space = tiny_space();
         let mut feasible: Vec<Arch> = all_archs(&space);
-        feasible.retain(|arch| space.cost(arch).macs as f64 <= 8e4);
+        feasible.retain(|arch| space.cost(arch).macs as f64 <= LIMIT);
         let scores = |archs: &[Arch]| {
             let mut scores: Vec<f64> = archs.iter().map(overrated).collect();
             scores.sort_by(|a, b| b.total_cmp(a));

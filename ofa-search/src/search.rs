@@ -155,16 +155,15 @@ impl Run<'_> {
         if let Err(error) = self.problem.space.check(arch) {
             panic!("strategy `{strategy}`: {error}");
         }
-        if self.seen.contains(arch) {
-            self.rejected.duplicate += 1;
-            return Ok(None);
-        }
         let costs = self.problem.costs(arch)?;
         if !self.problem.allows(&costs) {
             self.rejected.infeasible += 1;
             return Ok(None);
         }
-        self.seen.insert(arch.clone());
+        if !self.seen.insert(arch.clone()) {
+            self.rejected.duplicate += 1;
+            return Ok(None);
+        }
         Ok(Some(costs))
     }
 
