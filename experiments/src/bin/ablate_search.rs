@@ -4,7 +4,7 @@
 //!           a run of yours)
 //! Result:   `report.html` with a verdict, `searches.csv`, `curves.csv`, `fronts.csv`, `findings.json`
 //! Hardware: one core
-//! Time:     HEADERTIME
+//! Time:     about three minutes
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;

@@ -3,7 +3,8 @@
 use super::{SearchAblation, Task};
 use anyhow::{Context, Result};
 use ofa_search::{
-    Budget, EvolutionConfig, Improvement, SearchError, SearchOutcome, Stop, StrategyKind, original_evolution, search,
+    Budget, Evolution, EvolutionConfig, Improvement, SearchError, SearchOutcome, Stop, StrategyKind,
+    original_evolution, search,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -17,13 +18,16 @@ pub enum Contestant {
     Strategy(StrategyKind),
     /// The evolution of the authors' code, with its own.
     Original,
+    /// [`Evolution`] whose parents may all have the same resolution.
+    AnyParents,
 }
 
 impl Contestant {
     /// Those that search; exhaustive search has no chance at equal queries and nothing random.
-    pub const SEARCHING: [Self; 7] = [
+    pub const SEARCHING: [Self; 8] = [
         Self::Strategy(StrategyKind::Random),
         Self::Original,
+        Self::AnyParents,
         Self::Strategy(StrategyKind::Evolution),
         Self::Strategy(StrategyKind::AgeingEvolution),
         Self::Strategy(StrategyKind::LocalSearch),
@@ -38,6 +42,11 @@ impl Contestant {
             Self::Original => {
                 let outcome = original_evolution(problem, EvolutionConfig::default(), budget, rng)?;
                 Ok(("original_evolution".to_owned(), outcome))
+            }
+            Self::AnyParents => {
+                let config = EvolutionConfig { resolution_share: 1.0, ..EvolutionConfig::default() };
+                let outcome = search(problem, &mut Evolution::new(config)?, budget, rng, |_| ())?;
+                Ok(("evolution_any_parents".to_owned(), outcome))
             }
             Self::Strategy(kind) => {
                 let mut strategy = kind.init(task.table);

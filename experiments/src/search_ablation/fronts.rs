@@ -62,8 +62,8 @@ pub fn fronts(task: &Task<'_>, additive: Option<&Additive>, ablation: &SearchAbl
         let part = Budget::new(ablation.queries / ablation.front_searches);
         let limits: Vec<f64> = limits(ablation.front_searches).collect();
         let name = format!("evolution under {} limits", limits.len());
-        found.push(("nsga2".into(), seed, front(task, &[highest], || Nsga2::default(), alone, seed)?));
-        found.push((name, seed, front(task, &limits, || Evolution::default(), part, seed)?));
+        found.push(("nsga2".into(), seed, front(task, &[highest], Nsga2::default, alone, seed)?));
+        found.push((name, seed, front(task, &limits, Evolution::default, part, seed)?));
         found.push(("random".into(), seed, front(task, &[highest], || RandomSearch, alone, seed)?));
     }
     let mut best = Front::default();

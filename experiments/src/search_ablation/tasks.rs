@@ -3,14 +3,15 @@
 use super::{Contestant, SearchAblation};
 use anyhow::{Context, Result};
 use burn::tensor::Device;
-use ofa_model::{ChoiceMask, SearchSpace};
+use ofa_model::{Arch, ChoiceMask, SearchSpace};
 use ofa_search::{
     AccuracyTable, AdditiveCost, AdditiveProblem, Budget, Constraint, Exhaustive, LatencyTable, MlpConfig,
-    MlpPredictor, PlacedBlock, Problem, RandomSearch, Stop, StrategyKind, search,
+    MlpPredictor, PlacedBlock, Predictor, Problem, RandomSearch, SearchError, Stop, StrategyKind, Trial, search,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
+use std::collections::HashMap;
 use std::path::Path;
 
 /// The tables of a trained supernet, and what was learned from them.
@@ -24,7 +25,48 @@ pub struct Trained {
     /// Accuracies learned from the table.
     pub predictor: MlpPredictor,
     /// The part of the space that is small enough to count.
-    pub counted: SearchSpace,
+    pub counted: Counted,
+}
+
+/// A space small enough to count, with the score of every arch.
+pub struct Counted {
+    /// The space.
+    pub space: SearchSpace,
+    scores: HashMap<Arch, f64>,
+}
+
+impl Counted {
+    /// Asks the predictor for every arch once.
+    fn new(space: SearchSpace, predictor: &dyn Predictor) -> Result<Self> {
+        let problem = Problem { space: &space, objective: predictor, constraints: vec![] };
+        let budget = Budget { queries: u64::MAX, rejections_in_a_row: u64::MAX };
+        let (rng, mut scores) = (&mut ChaCha8Rng::seed_from_u64(0), HashMap::new());
+        let observe = |trial: &Trial| scores.extend([(trial.arch.clone(), trial.score)]);
+        let outcome = search(&problem, &mut Exhaustive::default(), budget, rng, observe)?;
+        assert_eq!(outcome.stop, Stop::Finished, "a search without a budget ends when all is tried");
+        drop(problem);
+        Ok(Self { space, scores })
+    }
+
+    /// The highest score that meets the constraints.
+    fn optimum(&self, problem: &Problem<'_>) -> Result<f64> {
+        let mut highest = f64::NEG_INFINITY;
+        for (arch, &score) in &self.scores {
+            if score > highest && problem.allows(&problem.costs(arch)?) {
+                highest = score;
+            }
+        }
+        Ok(highest)
+    }
+}
+
+impl Predictor for Counted {
+    /// # Panics
+    ///
+    /// If an arch is outside the space.
+    fn predict(&self, archs: &[Arch]) -> Result<Vec<f64>, SearchError> {
+        Ok(archs.iter().map(|arch| self.scores[arch]).collect())
+    }
 }
 
 /// The part of a run's configuration that its tables need; the rest may be of another version.
@@ -55,7 +97,7 @@ impl Trained {
         let resolutions = space.resolutions.iter().rev().take(ablation.counted_resolutions).copied().collect();
         let shallow = space.stages.iter().flat_map(|stage| stage.depths.first()).min().copied();
         let mask = ChoiceMask { resolutions, depths: shallow.into_iter().collect(), ..ChoiceMask::default() };
-        let counted = mask.of(&space)?;
+        let counted = Counted::new(mask.of(&space)?, &predictor)?;
         Ok(Self { space, accuracy, latency, predictor, counted })
     }
 }
@@ -150,7 +192,7 @@ pub struct Task<'a> {
 pub fn tasks<'a>(trained: &'a Trained, additive: &'a Additive, ablation: &SearchAblation) -> Result<Vec<Task<'a>>> {
     let mut tasks = Vec::new();
     for &share in &ablation.shares {
-        let mut task = predicted("tables", &trained.space, trained, share)?;
+        let mut task = predicted("tables", &trained.space, &trained.predictor, trained, share)?;
         task.contestants.insert(0, Contestant::Strategy(StrategyKind::Table));
         tasks.push(task);
     }
@@ -166,20 +208,26 @@ pub fn tasks<'a>(trained: &'a Trained, additive: &'a Additive, ablation: &Search
         tasks.push(Task { name: "additive", limit, problem, table, contestants, floor: 0.0, optimum });
     }
     for &share in &ablation.shares {
-        let mut task = predicted("counted", &trained.counted, trained, share)?;
-        task.optimum = Some(counted_optimum(&task.problem)?);
+        let mut task = predicted("counted", &trained.counted.space, &trained.counted, trained, share)?;
+        task.optimum = Some(trained.counted.optimum(&task.problem)?);
         tasks.push(task);
     }
     Ok(tasks)
 }
 
 /// Predicted accuracy in `space` within a share of its latencies.
-fn predicted<'a>(name: &'static str, space: &'a SearchSpace, trained: &'a Trained, share: f64) -> Result<Task<'a>> {
+fn predicted<'a>(
+    name: &'static str,
+    space: &'a SearchSpace,
+    objective: &'a dyn Predictor,
+    trained: &'a Trained,
+    share: f64,
+) -> Result<Task<'a>> {
     let latency = trained.latency.cost(space)?;
     let (low, high) = (latency.of(&space.smallest()), latency.of(&space.largest()));
     let limit = low + share * (high - low);
     let constraints = vec![Constraint::latency(&trained.latency, space, limit)?];
-    let problem = Problem { space, objective: &trained.predictor, constraints };
+    let problem = Problem { space, objective, constraints };
     let floor = random_score(&problem)?;
     let (limit, contestants) = (format!("{limit:.3} ms"), Contestant::SEARCHING.to_vec());
     Ok(Task { name, limit, problem, table: &trained.accuracy, contestants, floor, optimum: None })
@@ -190,12 +238,4 @@ fn random_score(problem: &Problem<'_>) -> Result<f64> {
     let (rng, mut scores) = (&mut ChaCha8Rng::seed_from_u64(0), Vec::new());
     search(problem, &mut RandomSearch, Budget::new(1_000), rng, |trial| scores.push(trial.score))?;
     Ok(scores.iter().sum::<f64>() / scores.len() as f64)
-}
-
-fn counted_optimum(problem: &Problem<'_>) -> Result<f64> {
-    let budget = Budget { queries: u64::MAX, rejections_in_a_row: u64::MAX };
-    let rng = &mut ChaCha8Rng::seed_from_u64(0);
-    let outcome = search(problem, &mut Exhaustive::default(), budget, rng, |_| ())?;
-    assert_eq!(outcome.stop, Stop::Finished, "a search without a budget ends when all is tried");
-    Ok(outcome.best.score)
 }

@@ -8,6 +8,7 @@ use ofa_model::SearchSpace;
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use std::collections::HashSet;
 
 fn strategies() -> Vec<Box<dyn SearchStrategy>> {
     let small = EvolutionConfig { population: 10, ..EvolutionConfig::default() };

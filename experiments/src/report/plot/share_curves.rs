@@ -2,7 +2,7 @@
 
 use super::axis::Axis;
 use super::canvas::{self, Frame, WIDE};
-use super::palette::{BLUE, GRAY, GREEN, INK, ORANGE, PURPLE, SKY, VERMILION};
+use super::palette::{BLUE, GRAY, GREEN, GRID, INK, ORANGE, PURPLE, SKY, VERMILION};
 use super::{Key, Mark, Plot};
 use crate::search_ablation::Standing;
 use plotters::style::RGBColor;
@@ -40,7 +40,8 @@ fn color(strategy: &str) -> RGBColor {
         "steepest_ascent" => PURPLE,
         "nsga2" => ORANGE,
         "original_evolution" => INK,
-        _ => GRAY,
+        "evolution_any_parents" => GRAY,
+        _ => GRID,
     }
 }
 
