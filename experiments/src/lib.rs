@@ -18,6 +18,7 @@ pub mod report;
 pub mod run_dir;
 pub mod scenarios;
 pub mod score_files;
+pub mod search_ablation;
 pub mod space_options;
 pub mod specialise;
 pub mod start;

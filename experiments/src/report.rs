@@ -10,6 +10,7 @@ mod figure;
 mod format;
 mod html;
 mod plot;
+mod search_ablation;
 mod summary;
 mod tables;
 #[cfg(test)]
@@ -21,3 +22,4 @@ pub use data::{
     Answer, Chosen, Extreme, Fit, Machine, PhaseTime, PredictedMeasured, ReportData, SpaceSummary, TablePoint, Watched,
 };
 pub use html::html;
+pub use search_ablation::{search_ablation_html, search_verdict};

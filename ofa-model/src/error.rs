@@ -15,6 +15,14 @@ pub enum ModelError {
         /// What is wrong, with the values.
         problem: String,
     },
+    /// A mask names what its space does not offer, or leaves nothing to choose.
+    #[error("mask of search space `{space}`: {problem}")]
+    InvalidMask {
+        /// Name of the space.
+        space: String,
+        /// What is wrong, with the values.
+        problem: String,
+    },
     /// An arch makes a choice that its space does not offer.
     #[error("arch `{arch}` is outside the space `{space}`: {choice} is {found}, allowed: {allowed}")]
     OutsideSpace {

@@ -54,7 +54,7 @@ pub use kernels::Activation;
 pub use onnx::{ONNX_INPUT, ONNX_OUTPUT};
 pub use original::{ImportReport, MisShaped, OriginalArch, read_state_dict, write_state_dict};
 pub use saved::{SubnetCard, write_directory};
-pub use space::{BlockKind, Head, Mutation, SearchSpace, StageSpace};
+pub use space::{BlockKind, Choice, ChoiceMask, ChoiceRank, Head, Mutation, SearchSpace, StageSpace};
 pub use subnet::Subnet;
 pub use summary::ArchSummary;
 pub use supernet::{Supernet, SupernetConfig};

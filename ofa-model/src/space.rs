@@ -1,10 +1,12 @@
 //! [`SearchSpace`]: what may vary, as plain data.
 
+mod filter;
 mod membership;
 mod presets;
 mod sample;
 mod stage;
 
+pub use filter::{Choice, ChoiceMask, ChoiceRank};
 pub use sample::Mutation;
 pub use stage::{BlockKind, StageSpace};
 

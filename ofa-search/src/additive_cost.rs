@@ -1,12 +1,15 @@
 //! [`AdditiveCost`]: a cost that is a sum over the units of a network, prepared for millions of look-ups.
 
+use crate::{Predictor, SearchError};
 use ofa_model::{Arch, BlockArch, Ratio, SearchSpace, StageSpace, Unit, UnitLayers};
 use std::collections::BTreeSet;
+use std::ops::Range;
 
-/// A cost of archs that is a sum over their units (latency by table, MACs, parameters).
+/// A cost of archs that is a sum over their units (latency by table, MACs, parameters), or a score that is a sum over their
+/// blocks.
 ///
-/// Every unit's share is computed once for the whole space; the cost of an arch is then a few array reads, without
-/// building units or text keys.
+/// Every share is computed once for the whole space; the sum for an arch is then a few array reads, without building
+/// units or text keys.
 #[derive(Clone, Debug)]
 pub struct AdditiveCost {
     resolutions: Vec<usize>,
@@ -21,11 +24,12 @@ pub struct AdditiveCost {
 struct StageCosts {
     /// Widths that the stage before can have.
     inputs: usize,
+    /// Places for blocks: the first behind each of these widths, then every later one.
+    places: usize,
     widths: Vec<Ratio>,
     kernel_sizes: Vec<usize>,
     expand_ratios: Vec<Ratio>,
-    /// `[resolution, first block by width of the stage before and later block, width, kernel size, expand ratio]`,
-    /// flattened.
+    /// `[resolution, place, width, kernel size, expand ratio]`, flattened.
     blocks: Vec<f64>,
 }
 
@@ -37,32 +41,14 @@ impl AdditiveCost {
 
     /// A cost that adds up `cost` of the arch's resolution and a unit over the units of an arch.
     pub(crate) fn by_resolution(space: &SearchSpace, mut cost: impl FnMut(usize, &Unit) -> f64) -> Self {
-        let resolutions = space.resolutions.len();
-        let stages = space.stages.iter().enumerate().map(|(s, stage)| {
-            let inputs = space.stage_inputs(s).len();
-            let choices = stage.widths.len() * stage.kernel_sizes.len() * stage.expand_ratios.len();
-            StageCosts {
-                inputs,
-                widths: stage.widths.clone(),
-                kernel_sizes: stage.kernel_sizes.clone(),
-                expand_ratios: stage.expand_ratios.clone(),
-                blocks: vec![0.0; resolutions * (inputs + 1) * choices],
-            }
-        });
-        let mut sums = Self {
-            resolutions: space.resolutions.clone(),
-            stem: vec![0.0; resolutions],
-            stages: stages.collect(),
-            heads: vec![0.0; resolutions * space.stage_inputs(space.stages.len()).len()],
-        };
+        let mut sums = Self::zero(space);
         for (r, &resolution) in space.resolutions.iter().enumerate() {
             for_each_unit(space, resolution, |place, unit| match place {
                 Place::Stem => sums.stem[r] += cost(resolution, &unit),
                 Place::Block { stage, input, width, block } => {
                     let stage = &mut sums.stages[stage];
-                    let width = stage.width(width).expect("the width is one of the stage's choices");
-                    let i = stage.index(r, input, width, &block).expect("the block is one of the stage's choices");
-                    stage.blocks[i] += cost(resolution, &unit);
+                    let places = input.map_or(stage.inputs..stage.places, |input| input..input + 1);
+                    stage.add(r, places, width, &block, cost(resolution, &unit));
                 }
                 Place::Head { input } => {
                     let i = sums.head(r, input);
@@ -71,6 +57,51 @@ impl AdditiveCost {
             });
         }
         sums
+    }
+
+    /// A sum of what `network` gives for the resolution of an arch and `block` for each of its blocks.
+    pub fn by_block(
+        space: &SearchSpace,
+        network: impl FnMut(usize) -> f64,
+        mut block: impl FnMut(&PlacedBlock) -> f64,
+    ) -> Self {
+        let mut sums = Self::zero(space);
+        sums.stem = space.resolutions.iter().copied().map(network).collect();
+        for (r, &resolution) in space.resolutions.iter().enumerate() {
+            for (stage, (sums, offered)) in sums.stages.iter_mut().zip(&space.stages).enumerate() {
+                for b in 0..offered.greatest_depth() {
+                    let places = if b == 0 { 0..sums.inputs } else { sums.inputs + b - 1..sums.inputs + b };
+                    for (width, choices) in choices(offered) {
+                        let share = block(&PlacedBlock { resolution, stage, block: b, width, choices });
+                        sums.add(r, places.clone(), width, &choices, share);
+                    }
+                }
+            }
+        }
+        sums
+    }
+
+    fn zero(space: &SearchSpace) -> Self {
+        let resolutions = space.resolutions.len();
+        let stages = space.stages.iter().enumerate().map(|(s, stage)| {
+            let inputs = space.stage_inputs(s).len();
+            let places = inputs + stage.greatest_depth() - 1;
+            let choices = stage.widths.len() * stage.kernel_sizes.len() * stage.expand_ratios.len();
+            StageCosts {
+                inputs,
+                places,
+                widths: stage.widths.clone(),
+                kernel_sizes: stage.kernel_sizes.clone(),
+                expand_ratios: stage.expand_ratios.clone(),
+                blocks: vec![0.0; resolutions * places * choices],
+            }
+        });
+        Self {
+            resolutions: space.resolutions.clone(),
+            stem: vec![0.0; resolutions],
+            stages: stages.collect(),
+            heads: vec![0.0; resolutions * space.stage_inputs(space.stages.len()).len()],
+        }
     }
 
     /// Multiply-accumulate operations.
@@ -88,7 +119,7 @@ impl AdditiveCost {
     /// # Panics
     ///
     /// If `arch` has a resolution, a number of stages, a width, a kernel size or an expand ratio that the space does not
-    /// offer.
+    /// offer, or is deeper than its deepest.
     pub fn of(&self, arch: &Arch) -> f64 {
         self.get(arch).unwrap_or_else(|| panic!("arch `{arch}` is outside the space of this cost"))
     }
@@ -103,12 +134,45 @@ impl AdditiveCost {
         for (stage, costs) in arch.stages.iter().zip(&self.stages) {
             let width = costs.width(stage.width)?;
             for (b, block) in stage.blocks.iter().enumerate() {
-                let input = (b == 0).then_some(before);
-                sum += costs.blocks[costs.index(r, input, width, block)?];
+                sum += costs.blocks[costs.index(r, costs.place(before, b), width, block)?];
             }
             before = width;
         }
         Some(sum + self.heads[self.head(r, before)])
+    }
+
+    /// What a network of this resolution has before its first block.
+    ///
+    /// # Panics
+    ///
+    /// Here and below, if the space of this cost does not offer a choice.
+    pub(crate) fn before_blocks(&self, resolution: usize) -> f64 {
+        self.stem[self.resolution(resolution)]
+    }
+
+    /// The share of a block behind a stage of width `input`, which the first stage has none of.
+    pub(crate) fn of_block(&self, block: &PlacedBlock, input: Option<Ratio>) -> f64 {
+        let stage = &self.stages[block.stage];
+        let input = input.map_or(0, |input| self.last_width(block.stage, input));
+        let width = stage.width(block.width).expect("the width is one of the stage's choices");
+        let place = stage.place(input, block.block);
+        let i = stage.index(self.resolution(block.resolution), place, width, &block.choices);
+        stage.blocks[i.expect("the block is one of the stage's choices")]
+    }
+
+    /// What a network of this resolution has behind a last stage of this width.
+    pub(crate) fn after_blocks(&self, resolution: usize, width: Ratio) -> f64 {
+        self.heads[self.head(self.resolution(resolution), self.last_width(self.stages.len(), width))]
+    }
+
+    fn resolution(&self, resolution: usize) -> usize {
+        let place = self.resolutions.iter().position(|&other| other == resolution);
+        place.unwrap_or_else(|| panic!("resolution {resolution} is outside the space of this cost"))
+    }
+
+    /// Place of a width of the stage before stage `stage`.
+    fn last_width(&self, stage: usize, width: Ratio) -> usize {
+        self.stages[stage - 1].width(width).expect("the width is one of the stage's choices")
     }
 
     /// Place in `heads` of a resolution and a width of the last stage.
@@ -130,14 +194,55 @@ impl StageCosts {
         self.widths.iter().position(|&other| other == width)
     }
 
-    /// Place in `blocks` of a first block behind a stage of width `input`, or of a later block.
-    fn index(&self, resolution: usize, input: Option<usize>, width: usize, block: &BlockArch) -> Option<usize> {
+    /// Place of block `block` (from 0) behind a stage of width `input`.
+    fn place(&self, input: usize, block: usize) -> usize {
+        if block == 0 { input } else { self.inputs + block - 1 }
+    }
+
+    /// Adds the share of a block to each of `places`.
+    fn add(&mut self, resolution: usize, places: Range<usize>, width: Ratio, block: &BlockArch, share: f64) {
+        let width = self.width(width).expect("the width is one of the stage's choices");
+        for place in places {
+            let i = self.index(resolution, place, width, block).expect("the block is one of the stage's choices");
+            self.blocks[i] += share;
+        }
+    }
+
+    /// Where the share of a block stands in `blocks`.
+    fn index(&self, resolution: usize, place: usize, width: usize, block: &BlockArch) -> Option<usize> {
+        if place >= self.places {
+            return None;
+        }
         let kernel = self.kernel_sizes.iter().position(|&kernel| kernel == block.kernel_size)?;
         let ratio = self.expand_ratios.iter().position(|&ratio| ratio == block.expand_ratio)?;
-        let row = resolution * (self.inputs + 1) + input.unwrap_or(self.inputs);
-        let row = (row * self.widths.len() + width) * self.kernel_sizes.len() + kernel;
-        Some(row * self.expand_ratios.len() + ratio)
+        let row = (resolution * self.places + place) * self.widths.len() + width;
+        Some((row * self.kernel_sizes.len() + kernel) * self.expand_ratios.len() + ratio)
     }
+}
+
+/// The sum as a score.
+impl Predictor for AdditiveCost {
+    /// # Panics
+    ///
+    /// As [`AdditiveCost::of`].
+    fn predict(&self, archs: &[Arch]) -> Result<Vec<f64>, SearchError> {
+        Ok(archs.iter().map(|arch| self.of(arch)).collect())
+    }
+}
+
+/// A block of an arch, and where it stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PlacedBlock {
+    /// Resolution of the arch.
+    pub resolution: usize,
+    /// Its stage, from 0.
+    pub stage: usize,
+    /// Its place in the stage, from 0.
+    pub block: usize,
+    /// Width of the stage.
+    pub width: Ratio,
+    /// Kernel size and expand ratio.
+    pub choices: BlockArch,
 }
 
 /// All units that any arch of the space runs through at any resolution, each once.
@@ -197,7 +302,7 @@ fn for_each_unit(space: &SearchSpace, resolution: usize, mut visit: impl FnMut(P
 }
 
 /// Every width and every pair of kernel size and expand ratio that a stage offers.
-fn choices(stage: &StageSpace) -> impl Iterator<Item = (Ratio, BlockArch)> {
+pub(crate) fn choices(stage: &StageSpace) -> impl Iterator<Item = (Ratio, BlockArch)> {
     let of_width = move |&width: &Ratio| {
         let of_kernel = move |&kernel_size: &usize| {
             let block = move |&expand_ratio: &Ratio| (width, BlockArch { kernel_size, expand_ratio });
@@ -209,65 +314,4 @@ fn choices(stage: &StageSpace) -> impl Iterator<Item = (Ratio, BlockArch)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::tiny_space;
-    use rand::SeedableRng;
-    use rand_chacha::ChaCha8Rng;
-    use std::collections::HashSet;
-
-    #[test]
-    fn sums_equal_the_costs_of_the_space() {
-        for space in [
-            tiny_space(),
-            SearchSpace::small_mobilenet_v3(1, 10),
-            SearchSpace::mobilenet_v3(1.0, 1000),
-            SearchSpace::proxyless_nas(1.3, 1000),
-            SearchSpace::resnet50d(1000),
-        ] {
-            let (macs, parameters) = (AdditiveCost::macs(&space), AdditiveCost::parameters(&space));
-            let scaled = macs.clone().scaled(2.0, 5.0);
-            let rng = &mut ChaCha8Rng::seed_from_u64(1);
-            for _ in 0..200 {
-                let arch = space.sample(rng);
-                let cost = space.cost(&arch);
-                assert_eq!(
-                    (macs.of(&arch), parameters.of(&arch)),
-                    (cost.macs as f64, cost.parameters as f64),
-                    "{arch}"
-                );
-                assert_eq!(scaled.of(&arch), 2.0 * macs.of(&arch) + 5.0);
-            }
-        }
-    }
-
-    #[test]
-    fn distinct_units_are_exactly_those_of_all_archs() {
-        let mut wide = tiny_space();
-        wide.stages.push(wide.stages[0].clone());
-        wide.stages.iter_mut().for_each(|stage| stage.widths = vec![1.into(), 2.into()]);
-        wide.stages[1].max_pool = true;
-        for (space, count) in [(tiny_space(), 40), (wide, 2 * 40 * 40)] {
-            let archs = crate::testing::all_archs(&space);
-            assert_eq!(archs.len(), count);
-            let expected: HashSet<Unit> = archs.iter().flat_map(|arch| space.units(arch)).collect();
-            let units = distinct_units(&space);
-            assert_eq!(units.len(), expected.len());
-            assert_eq!(units.into_iter().collect::<HashSet<_>>(), expected);
-        }
-    }
-
-    #[test]
-    fn a_stage_of_single_blocks_has_no_later_block() {
-        let mut space = tiny_space();
-        space.stages[0].depths = vec![1];
-        // Two sizes of stem, first block, four first blocks and head.
-        assert_eq!(distinct_units(&space).len(), 2 * (1 + 1 + 4 + 1));
-    }
-
-    #[test]
-    #[should_panic(expected = "arch `r10-k3e3` is outside the space")]
-    fn archs_outside_the_space_are_a_bug() {
-        AdditiveCost::macs(&tiny_space()).of(&"r10-k3e3".parse().unwrap());
-    }
-}
+mod tests;

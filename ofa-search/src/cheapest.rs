@@ -27,10 +27,15 @@ impl Problem<'_> {
     ///
     /// [`SearchError::Infeasible`] if one constraint alone cannot be met, as far as [`cheapest_arch`] can tell.
     pub(crate) fn feasible_arch(&self) -> Result<Option<Arch>, SearchError> {
-        for Constraint { limit, .. } in &self.constraints {
-            if !(limit.is_finite() && *limit > 0.0) {
-                let problem = "a limit must be positive and finite";
-                return Err(SearchError::InvalidSetting { setting: "limit", value: limit.to_string(), problem });
+        for &Constraint { limit, lower, .. } in &self.constraints {
+            let refuse = |setting, value: f64, problem| {
+                Err(SearchError::InvalidSetting { setting, value: value.to_string(), problem })
+            };
+            if !(limit.is_finite() && limit > 0.0) {
+                return refuse("limit", limit, "a limit must be positive and finite");
+            }
+            if lower.is_nan() || lower > limit {
+                return refuse("lower", lower, "the lowest cost must not exceed the limit");
             }
         }
         for &resolution in &self.space.resolutions {
@@ -39,17 +44,33 @@ impl Problem<'_> {
                 return Ok(Some(arch));
             }
         }
-        for Constraint { name, unit, limit, cost } in &self.constraints {
-            let (arch, cost) = cheapest_arch(self.space, cost);
-            if finite(name, &arch, cost)? > *limit {
-                let (constraint, unit, arch) = (name.clone(), unit.clone(), arch.to_string());
-                return Err(SearchError::Infeasible { constraint, unit, limit: *limit, arch, cost });
-            }
-        }
-        let excess =
-            |arch: &Arch| self.constraints.iter().map(|c| (c.cost)(arch) / c.limit).fold(f64::NEG_INFINITY, f64::max);
+        self.constraints.iter().try_for_each(|constraint| constraint.check_ends(self.space))?;
+        let excess = |arch: &Arch| {
+            let excesses = self.constraints.iter().map(|constraint| constraint.excess((constraint.cost)(arch)));
+            excesses.fold(f64::NEG_INFINITY, f64::max)
+        };
         let (arch, _) = cheapest_arch(self.space, excess);
         Ok(self.allows(&self.costs(&arch)?).then_some(arch))
+    }
+}
+
+impl Constraint<'_> {
+    /// Refuses a limit below the cheapest arch and a lowest cost above the dearest.
+    fn check_ends(&self, space: &SearchSpace) -> Result<(), SearchError> {
+        let Self { name, unit, limit, lower, cost } = self;
+        let (arch, lowest) = cheapest_arch(space, cost);
+        if finite(name, &arch, lowest)? > *limit {
+            let (constraint, unit, arch) = (name.clone(), unit.clone(), arch.to_string());
+            return Err(SearchError::Infeasible { constraint, unit, limit: *limit, arch, cost: lowest });
+        }
+        if *lower > f64::NEG_INFINITY {
+            let (arch, negative) = cheapest_arch(space, |arch| -cost(arch));
+            if finite(name, &arch, -negative)? < *lower {
+                let (constraint, unit, arch) = (name.clone(), unit.clone(), arch.to_string());
+                return Err(SearchError::TooCheap { constraint, unit, lower: *lower, arch, cost: -negative });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -142,6 +163,33 @@ mod tests {
         let problem = problem(&space, constraints);
         let arch = problem.feasible_arch().unwrap().unwrap();
         assert!(problem.allows(&problem.costs(&arch).unwrap()), "{arch}");
+    }
+
+    proptest! {
+        /// A band around the cost of any arch is met.
+        #[test]
+        fn a_feasible_arch_is_found_in_a_band(seed: u64) {
+            let space = SearchSpace::mobilenet_v3(1.0, 1000);
+            let macs = AdditiveCost::macs(&space);
+            let middle = macs.of(&space.sample(&mut ChaCha8Rng::seed_from_u64(seed)));
+            let problem = problem(&space, vec![Constraint::macs(&space, 1.01 * middle).at_least(0.99 * middle)]);
+            let arch = problem.feasible_arch().unwrap().expect("the band holds many archs");
+            prop_assert!((0.99 * middle..=1.01 * middle).contains(&macs.of(&arch)));
+        }
+    }
+
+    #[test]
+    fn a_band_above_the_dearest_arch_names_it() {
+        let space = SearchSpace::small_mobilenet_v3(1, 10);
+        let dearest = space.largest();
+        let macs = space.cost(&dearest).macs as f64;
+        let band = |lower| problem(&space, vec![Constraint::macs(&space, 2.0 * macs).at_least(lower)]).feasible_arch();
+        let error = band(macs + 1.0).unwrap_err();
+        let SearchError::TooCheap { constraint, arch, cost, .. } = &error else { panic!("{error}") };
+        assert_eq!((constraint.as_str(), arch.as_str(), *cost), ("MACs", dearest.to_string().as_str(), macs));
+        assert_eq!(band(macs).unwrap(), Some(dearest));
+        assert!(band(3.0 * macs).unwrap_err().to_string().starts_with("lower is "));
+        assert!(band(f64::NAN).unwrap_err().to_string().starts_with("lower is NaN"));
     }
 
     #[test]

@@ -213,6 +213,20 @@ pub enum SearchError {
         /// Its cost.
         cost: f64,
     },
+    /// Every arch costs less than a constraint demands.
+    #[error("no arch has {constraint} >= {lower} {unit}: the dearest found, `{arch}`, has {cost} {unit}")]
+    TooCheap {
+        /// Name of the constraint.
+        constraint: String,
+        /// Its unit.
+        unit: String,
+        /// Its lowest cost.
+        lower: f64,
+        /// The dearest arch found, in its text form.
+        arch: String,
+        /// Its cost.
+        cost: f64,
+    },
     /// A search ended before it found an arch that meets every constraint.
     #[error(
         "strategy `{strategy}` found no arch that meets every constraint: it made {proposals} proposals; \

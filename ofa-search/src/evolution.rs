@@ -5,8 +5,9 @@ use crate::{SearchError, SearchStrategy, Trial};
 use ofa_model::{Arch, Mutation, SearchSpace};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
-/// Settings of [`Evolution`]; the defaults are the original's.
+/// Settings of [`Evolution`]; the defaults are the original's, but for the resolutions of parents.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvolutionConfig {
@@ -20,6 +21,11 @@ pub struct EvolutionConfig {
     pub mutation_probability: f64,
     /// Probability that a mutation draws the resolution anew.
     pub resolution_probability: f64,
+    /// Largest share of parents with the same resolution, as long as there are others; 1 as in the original.
+    ///
+    /// Once all parents have the same resolution, another one is worse unless many choices change with it: of 20 searches
+    /// on sums over blocks about half ended at a wrong one (see LOG.md).
+    pub resolution_share: f64,
 }
 
 impl Default for EvolutionConfig {
@@ -31,12 +37,13 @@ impl Default for EvolutionConfig {
             mutation_ratio: 0.5,
             mutation_probability: choice_probability,
             resolution_probability,
+            resolution_share: 0.2,
         }
     }
 }
 
 impl EvolutionConfig {
-    fn validate(&self) -> Result<(), SearchError> {
+    pub(crate) fn validate(&self) -> Result<(), SearchError> {
         let refuse = |setting, value: String, problem| Err(SearchError::InvalidSetting { setting, value, problem });
         if self.population == 0 {
             return refuse("population", "0".into(), "a generation needs an arch");
@@ -46,6 +53,7 @@ impl EvolutionConfig {
             ("mutation_ratio", self.mutation_ratio),
             ("mutation_probability", self.mutation_probability),
             ("resolution_probability", self.resolution_probability),
+            ("resolution_share", self.resolution_share),
         ];
         match shares.into_iter().find(|(_, share)| !(0.0..=1.0).contains(share)) {
             Some((setting, share)) => refuse(setting, share.to_string(), "it must be between 0 and 1"),
@@ -56,9 +64,9 @@ impl EvolutionConfig {
 
 /// Keeps the best archs of all generations as parents; the next generation are their mutants and crossovers.
 ///
-/// As the authors' code, but every child counts, no arch is tried twice, and the first generation does
-/// not wait for luck under a tight constraint: after some rejected draws in a row it crosses them with a known
-/// feasible arch.
+/// As the authors' code ([`original_evolution`](crate::original_evolution)), but every child counts, no arch is tried
+/// twice, parents have several resolutions, and the first generation does not wait for luck under a tight constraint: after
+/// some rejected draws in a row it crosses them with a known feasible arch.
 #[derive(Clone, Debug)]
 pub struct Evolution {
     config: EvolutionConfig,
@@ -102,6 +110,22 @@ impl Evolution {
         }
     }
 
+    /// The best of the parents, of each resolution no more than its share while there are others.
+    fn survivors(&mut self) -> Vec<Trial> {
+        let count = ((self.config.population as f64 * self.config.parent_ratio).round() as usize).max(1);
+        let share = (count as f64 * self.config.resolution_share).ceil() as usize;
+        let mut by_resolution: BTreeMap<usize, usize> = BTreeMap::new();
+        let ranked = std::mem::take(&mut self.parents);
+        let (mut survivors, others): (Vec<Trial>, Vec<Trial>) = ranked.into_iter().partition(|trial| {
+            let alike = by_resolution.entry(trial.arch.resolution).or_default();
+            *alike += 1;
+            *alike <= share.max(1)
+        });
+        survivors.extend(others);
+        survivors.truncate(count);
+        survivors
+    }
+
     fn parent(&self, rng: &mut dyn Rng) -> &Arch {
         &self.parents[rng.random_range(0..self.parents.len())].arch
     }
@@ -135,8 +159,7 @@ impl SearchStrategy for Evolution {
             self.parents.append(&mut self.generation);
             // A stable sort: of two equals the older one survives.
             self.parents.sort_by(|a, b| b.score.total_cmp(&a.score));
-            let survivors = (self.config.population as f64 * self.config.parent_ratio).round() as usize;
-            self.parents.truncate(survivors.max(1));
+            self.parents = self.survivors();
         }
     }
 }
@@ -144,6 +167,25 @@ impl SearchStrategy for Evolution {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parents_have_several_resolutions_while_there_are_others() {
+        let resolutions = |share: f64, scored: &[(usize, f64)]| {
+            let config =
+                EvolutionConfig { population: 8, parent_ratio: 0.5, resolution_share: share, ..Default::default() };
+            let mut evolution = Evolution::new(config).unwrap();
+            for (i, &(resolution, score)) in scored.iter().enumerate() {
+                let arch = format!("r{resolution}-k3e3").parse().unwrap();
+                evolution.tell(&Trial { arch, score, costs: vec![], query: i as u64 + 1 });
+            }
+            evolution.parents.iter().map(|trial| (trial.arch.resolution, trial.score)).collect::<Vec<_>>()
+        };
+        let scored = [(8, 9.0), (8, 8.0), (8, 7.0), (8, 6.0), (12, 5.0), (12, 4.0), (12, 3.0), (16, 2.0)];
+        assert_eq!(resolutions(1.0, &scored), scored[..4]);
+        assert_eq!(resolutions(0.5, &scored), [(8, 9.0), (8, 8.0), (12, 5.0), (12, 4.0)]);
+        // One of each resolution, and then the best of the others.
+        assert_eq!(resolutions(0.0, &scored), [(8, 9.0), (12, 5.0), (16, 2.0), (8, 8.0)]);
+    }
 
     #[test]
     fn impossible_settings_are_named() {

@@ -68,7 +68,7 @@ fn advance<T: Copy + PartialEq>(made: &mut T, choices: &[T]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{additive_accuracy, all_archs, tiny_space};
+    use crate::testing::{additive_accuracy, all_archs, two_stages};
     use crate::{Budget, Constraint, Problem, Stop, search};
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
@@ -76,9 +76,7 @@ mod tests {
 
     #[test]
     fn every_arch_is_tried_once_and_the_best_is_the_optimum() {
-        let mut space = tiny_space();
-        space.stages = vec![space.stages[0].clone(); 2];
-        space.stages[1].widths = vec![0.5.try_into().unwrap(), 1.into()];
+        let space = two_stages();
         let archs = all_archs(&space);
         assert_eq!(archs.len(), 2 * 20 * 40);
         for limit in [7e4, 1e5, 1e9] {

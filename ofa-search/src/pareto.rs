@@ -23,10 +23,31 @@ pub fn pareto_front(points: &[(f64, f64)]) -> Vec<usize> {
     order
 }
 
+/// The area of costs and scores that points `(cost, score)` reach or beat, up to a reference of higher cost and lower score
+/// (Zitzler and Thiele, 1998): larger is better, for a whole front at once.
+///
+/// ```
+/// assert_eq!(ofa_search::hypervolume(&[(1.0, 0.5), (3.0, 0.75)], (4.0, 0.25)), 2.0 * 0.25 + 1.0 * 0.5);
+/// ```
+pub fn hypervolume(points: &[(f64, f64)], (most_cost, least_score): (f64, f64)) -> f64 {
+    let inside: Vec<_> =
+        points.iter().copied().filter(|&(cost, score)| cost < most_cost && score > least_score).collect();
+    let front: Vec<_> = pareto_front(&inside).into_iter().map(|i| inside[i]).collect();
+    let ends = front.iter().skip(1).map(|next| next.0).chain([most_cost]);
+    front.iter().zip(ends).map(|(&(cost, score), end)| (end - cost) * (score - least_score)).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn points_beyond_the_reference_reach_nothing() {
+        let reference = (4.0, 0.0);
+        assert_eq!(hypervolume(&[(4.0, 9.0), (1.0, -1.0), (f64::NAN, 1.0)], reference), 0.0);
+        assert_eq!(hypervolume(&[(1.0, 2.0), (5.0, 9.0)], reference), 6.0);
+    }
 
     #[test]
     fn equal_points_are_represented_once() {
@@ -48,6 +69,17 @@ mod tests {
                 prop_assert_eq!(front.contains(&i), unbeaten && first);
             }
             prop_assert!(front.windows(2).all(|pair| points[pair[0]].0 < points[pair[1]].0));
+        }
+
+        #[test]
+        fn the_hypervolume_is_the_number_of_reached_cells(
+            points in proptest::collection::vec((0u8..12, 1u8..12), 0..20)
+        ) {
+            let reached = |cost: u8, score: u8| points.iter().any(|&(c, s)| c <= cost && s > score);
+            let cells = (0..12).flat_map(|cost| (0..12).map(move |score| (cost, score)));
+            let cells = cells.filter(|&(cost, score)| reached(cost, score)).count();
+            let points: Vec<(f64, f64)> = points.iter().map(|&(c, s)| (c.into(), s.into())).collect();
+            prop_assert_eq!(hypervolume(&points, (12.0, 0.0)), cells as f64);
         }
     }
 }

@@ -14,7 +14,7 @@ pub struct Problem<'a> {
     pub constraints: Vec<Constraint<'a>>,
 }
 
-/// An upper limit on a cost of archs that is known exactly and cheap to compute.
+/// A limit on a cost of archs that is known exactly and cheap to compute.
 pub struct Constraint<'a> {
     /// Name of the cost, e.g. `latency`.
     pub name: String,
@@ -22,6 +22,8 @@ pub struct Constraint<'a> {
     pub unit: String,
     /// The highest cost allowed, positive.
     pub limit: f64,
+    /// The lowest cost allowed; negative infinity if none is too low.
+    pub lower: f64,
     /// The cost of an arch.
     pub cost: Box<dyn Fn(&Arch) -> f64 + Send + Sync + 'a>,
 }
@@ -71,7 +73,23 @@ impl<'a> Constraint<'a> {
         unit: impl Into<String>,
         cost: impl Fn(&Arch) -> f64 + Send + Sync + 'a,
     ) -> Self {
-        Self { name: name.into(), unit: unit.into(), limit, cost: Box::new(cost) }
+        Self::between(name, f64::NEG_INFINITY, limit, unit, cost)
+    }
+
+    /// The constraint `lower <= cost(arch) <= limit`.
+    pub fn between(
+        name: impl Into<String>,
+        lower: f64,
+        limit: f64,
+        unit: impl Into<String>,
+        cost: impl Fn(&Arch) -> f64 + Send + Sync + 'a,
+    ) -> Self {
+        Self { name: name.into(), unit: unit.into(), limit, lower, cost: Box::new(cost) }
+    }
+
+    /// The same constraint with a lowest cost.
+    pub fn at_least(self, lower: f64) -> Self {
+        Self { lower, ..self }
     }
 
     /// At most `limit` multiply-accumulate operations.
@@ -97,8 +115,18 @@ impl<'a> Constraint<'a> {
     }
 }
 
+impl Constraint<'_> {
+    /// How far a cost is above the limit or below the lowest cost, as a share of the limit; not positive if it is allowed.
+    pub(crate) fn excess(&self, cost: f64) -> f64 {
+        (cost - self.limit).max(self.lower - cost) / self.limit
+    }
+}
+
 impl fmt::Debug for Constraint<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.lower > f64::NEG_INFINITY {
+            write!(f, "{} <= ", self.lower)?;
+        }
         write!(f, "{} <= {} {}", self.name, self.limit, self.unit)
     }
 }
@@ -114,8 +142,8 @@ impl Problem<'_> {
     }
 
     /// Whether costs meet every constraint.
-    pub(crate) fn allows(&self, costs: &[f64]) -> bool {
-        self.constraints.iter().zip(costs).all(|(constraint, cost)| *cost <= constraint.limit)
+    pub fn allows(&self, costs: &[f64]) -> bool {
+        self.constraints.iter().zip(costs).all(|(constraint, cost)| constraint.excess(*cost) <= 0.0)
     }
 }
 

@@ -4,7 +4,7 @@ use crate::problem::finite;
 use crate::{Budget, Problem, SearchError, SearchStrategy, Trial};
 use ofa_model::Arch;
 use rand::Rng;
-use std::collections::HashSet;
+use rustc_hash::FxHashSet;
 
 /// What a search found, and what it took.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,7 +75,7 @@ pub fn search(
     if let Some(arch) = problem.feasible_arch()? {
         strategy.start(&arch);
     }
-    let mut run = Run { problem, budget, seen: HashSet::new(), queries: 0, rejected: Rejected::default() };
+    let mut run = Run { problem, budget, seen: FxHashSet::default(), queries: 0, rejected: Rejected::default() };
     let mut best: Option<Trial> = None;
     let mut history = Vec::new();
     let stop = loop {
@@ -108,7 +108,7 @@ pub fn search(
 struct Run<'a> {
     problem: &'a Problem<'a>,
     budget: Budget,
-    seen: HashSet<Arch>,
+    seen: FxHashSet<Arch>,
     queries: u64,
     rejected: Rejected,
 }
@@ -155,16 +155,15 @@ impl Run<'_> {
         if let Err(error) = self.problem.space.check(arch) {
             panic!("strategy `{strategy}`: {error}");
         }
-        if self.seen.contains(arch) {
-            self.rejected.duplicate += 1;
-            return Ok(None);
-        }
         let costs = self.problem.costs(arch)?;
         if !self.problem.allows(&costs) {
             self.rejected.infeasible += 1;
             return Ok(None);
         }
-        self.seen.insert(arch.clone());
+        if !self.seen.insert(arch.clone()) {
+            self.rejected.duplicate += 1;
+            return Ok(None);
+        }
         Ok(Some(costs))
     }
 

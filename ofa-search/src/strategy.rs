@@ -1,7 +1,7 @@
 //! [`SearchStrategy`]: how the next arch to try is chosen.
 
 use crate::{
-    AccuracyTable, AgeingEvolution, Ascent, Evolution, Exhaustive, LocalSearch, RandomSearch, TableLookup, Trial,
+    AccuracyTable, AgeingEvolution, Ascent, Evolution, Exhaustive, LocalSearch, Nsga2, RandomSearch, TableLookup, Trial,
 };
 use ofa_model::{Arch, SearchSpace};
 use rand::Rng;
@@ -51,19 +51,22 @@ pub enum StrategyKind {
     LocalSearch,
     /// [`LocalSearch`] that takes the steepest step up.
     SteepestAscent,
+    /// [`Nsga2`]
+    Nsga2,
     /// [`Exhaustive`]
     Exhaustive,
 }
 
 impl StrategyKind {
     /// Every strategy.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Table,
         Self::Random,
         Self::Evolution,
         Self::AgeingEvolution,
         Self::LocalSearch,
         Self::SteepestAscent,
+        Self::Nsga2,
         Self::Exhaustive,
     ];
 
@@ -76,6 +79,7 @@ impl StrategyKind {
             Self::AgeingEvolution => Box::new(AgeingEvolution::default()),
             Self::LocalSearch => Box::new(LocalSearch::default()),
             Self::SteepestAscent => Box::new(LocalSearch::new(Ascent::Steepest)),
+            Self::Nsga2 => Box::new(Nsga2::default()),
             Self::Exhaustive => Box::new(Exhaustive::default()),
         }
     }

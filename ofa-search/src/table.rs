@@ -59,18 +59,10 @@ impl Predictor for TableAccuracy<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{accuracy_header, additive_accuracy, all_archs, tiny_space};
+    use crate::testing::{all_archs, table, tiny_space};
     use crate::{Budget, Constraint, Problem, StrategyKind, search};
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
-    use std::convert::Infallible;
-
-    fn table(space: &SearchSpace, archs: &[Arch]) -> AccuracyTable {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("accuracy.csv");
-        let measure = |arch: &Arch| Ok::<_, Infallible>(additive_accuracy(arch));
-        AccuracyTable::measure(&path, &accuracy_header(space), space, archs, measure, |_, _, _| ()).unwrap()
-    }
 
     #[test]
     fn the_best_feasible_row_is_found_at_every_limit() {

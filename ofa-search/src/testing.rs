@@ -1,7 +1,8 @@
 //! Fixtures of this crate's tests.
 
-use crate::AccuracyHeader;
+use crate::{AccuracyHeader, AccuracyTable};
 use ofa_model::{Arch, BlockArch, SearchSpace, StageArch};
+use std::convert::Infallible;
 
 /// A space small enough to enumerate: 2 resolutions x (4 + 4^2) stages = 40 archs.
 pub(crate) fn tiny_space() -> SearchSpace {
@@ -13,6 +14,22 @@ pub(crate) fn tiny_space() -> SearchSpace {
     space.stages[0].kernel_sizes = vec![3, 5];
     space.stages[0].expand_ratios = vec![3.into(), 6.into()];
     space
+}
+
+/// Two stages, the second of elastic width: 2 resolutions x 20 x 40 stages = 1,600 archs.
+pub(crate) fn two_stages() -> SearchSpace {
+    let mut space = tiny_space();
+    space.stages = vec![space.stages[0].clone(); 2];
+    space.stages[1].widths = vec![0.5.try_into().expect("a ratio"), 1.into()];
+    space
+}
+
+/// A table of `archs` with their additive accuracies.
+pub(crate) fn table(space: &SearchSpace, archs: &[Arch]) -> AccuracyTable {
+    let dir = tempfile::tempdir().expect("a directory for tests");
+    let path = dir.path().join("accuracy.csv");
+    let measure = |arch: &Arch| Ok::<_, Infallible>(additive_accuracy(arch));
+    AccuracyTable::measure(&path, &accuracy_header(space), space, archs, measure, |_, _, _| ()).expect("valid rows")
 }
 
 /// Conditions of measurement for tables of `space`.

@@ -15,7 +15,7 @@ use crate::ablation::{ArmFindings, Contrast, Findings, Gap};
 const PAPER: [f64; 8] = [1.4, 1.4, 1.8, 2.0, 1.9, 2.1, 2.2, 2.4];
 
 /// `+1.23 [0.45, 2.01]`, in points.
-fn points(gap: &Gap) -> String {
+pub(super) fn points(gap: &Gap) -> String {
     let mean = format!("{:+.2}", 100.0 * gap.mean);
     match gap.interval {
         Some(interval) => format!("{mean} [{:+.2}, {:+.2}]", 100.0 * interval.low, 100.0 * interval.high),

@@ -12,6 +12,7 @@ mod labels;
 mod learning_curves;
 mod palette;
 mod series;
+mod share_curves;
 mod watched;
 
 pub(super) use agreement::{accuracy_agreement, latency_agreement};
@@ -20,6 +21,7 @@ pub(super) use forest::{Difference, forest};
 pub(super) use front::front;
 pub(super) use learning_curves::{loss, train_top1};
 pub(super) use series::{Series, series};
+pub(super) use share_curves::share_curves;
 pub(super) use watched::watched;
 
 use plotters::style::RGBColor;

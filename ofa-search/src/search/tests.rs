@@ -1,12 +1,14 @@
 use super::*;
-use crate::testing::{additive_accuracy, all_archs, tiny_space};
+use crate::testing::{additive_accuracy, all_archs, table, tiny_space, two_stages};
 use crate::{
-    AgeingConfig, AgeingEvolution, Ascent, Constraint, Evolution, EvolutionConfig, LocalSearch, Predictor, RandomSearch,
+    AgeingConfig, AgeingEvolution, Ascent, Constraint, Evolution, EvolutionConfig, LocalSearch, Nsga2, Nsga2Config,
+    Predictor, RandomSearch, StrategyKind, quantile,
 };
 use ofa_model::SearchSpace;
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use std::collections::HashSet;
 
 fn strategies() -> Vec<Box<dyn SearchStrategy>> {
     let small = EvolutionConfig { population: 10, ..EvolutionConfig::default() };
@@ -19,6 +21,8 @@ fn strategies() -> Vec<Box<dyn SearchStrategy>> {
         Box::new(AgeingEvolution::new(ageing).unwrap()),
         Box::new(LocalSearch::default()),
         Box::new(LocalSearch::new(Ascent::Steepest)),
+        Box::new(Nsga2::default()),
+        Box::new(Nsga2::new(Nsga2Config { population: 10, ..Nsga2Config::default() }).unwrap()),
     ]
 }
 
@@ -30,8 +34,17 @@ fn run(
     budget: Budget,
     seed: u64,
 ) -> Result<(SearchOutcome, Vec<Trial>), SearchError> {
-    let constraints = vec![Constraint::macs(space, limit)];
-    let problem = Problem { space, objective: &additive_accuracy, constraints };
+    run_under(space, Constraint::macs(space, limit), strategy, budget, seed)
+}
+
+fn run_under(
+    space: &SearchSpace,
+    constraint: Constraint<'_>,
+    strategy: &mut dyn SearchStrategy,
+    budget: Budget,
+    seed: u64,
+) -> Result<(SearchOutcome, Vec<Trial>), SearchError> {
+    let problem = Problem { space, objective: &additive_accuracy, constraints: vec![constraint] };
     let mut trials = Vec::new();
     let rng = &mut ChaCha8Rng::seed_from_u64(seed);
     let outcome = search(&problem, strategy, budget, rng, |trial| trials.push(trial.clone()))?;
@@ -65,6 +78,49 @@ proptest! {
             let last = outcome.history.last().unwrap();
             prop_assert_eq!((last.query, last.score), (outcome.best.query, highest));
             prop_assert!(outcome.history.windows(2).all(|w| w[0].query < w[1].query && w[0].score < w[1].score));
+        }
+    }
+
+    /// In a space that can be counted, under a band of costs.
+    #[test]
+    fn every_kind_keeps_to_space_band_budget_and_seed(
+        seed: u64, queries in 1u64..200, low in 0.0..0.6f64, width in 0.1..1.0f64
+    ) {
+        let space = two_stages();
+        let (archs, macs) = (all_archs(&space), |arch: &Arch| space.cost(arch).macs as f64);
+        let table = table(&space, &archs.iter().step_by(16).cloned().collect::<Vec<_>>());
+        let mut costs: Vec<f64> = archs.iter().map(macs).collect();
+        costs.sort_by(f64::total_cmp);
+        let (lower, limit) = (quantile(&costs, low), quantile(&costs, (low + width).min(1.0)));
+        let inside = costs.iter().filter(|cost| (lower..=limit).contains(cost)).count() as u64;
+        let budget = Budget { queries, rejections_in_a_row: 5_000 };
+        for kind in StrategyKind::ALL {
+            let search = || {
+                let band = Constraint::macs(&space, limit).at_least(lower);
+                run_under(&space, band, &mut *kind.init(&table), budget, seed)
+            };
+            let (outcome, trials) = match search() {
+                Err(SearchError::NothingFeasible { .. }) if kind == StrategyKind::Table => continue,
+                found => found.unwrap(),
+            };
+            prop_assert_eq!(outcome.queries, trials.len() as u64);
+            let finishes = [StrategyKind::Table, StrategyKind::Exhaustive].contains(&kind);
+            match outcome.stop {
+                Stop::Budget => prop_assert_eq!(outcome.queries, queries),
+                Stop::Finished => prop_assert!(finishes && outcome.queries < queries, "{:?}", kind),
+                Stop::Rejections => prop_assert!(!finishes && inside < 2 * queries, "{:?}: {} {}", kind, inside, queries),
+            }
+            if kind == StrategyKind::Exhaustive {
+                prop_assert_eq!(outcome.queries, queries.min(inside));
+            }
+            let distinct: HashSet<&Arch> = trials.iter().map(|trial| &trial.arch).collect();
+            prop_assert_eq!(distinct.len(), trials.len());
+            for trial in &trials {
+                prop_assert!(space.contains(&trial.arch));
+                prop_assert_eq!(&trial.costs, &[macs(&trial.arch)]);
+                prop_assert!((lower..=limit).contains(&trial.costs[0]), "{:?}: {}", kind, trial.arch);
+            }
+            prop_assert_eq!((outcome, trials), search().unwrap());
         }
     }
 
@@ -130,6 +186,20 @@ fn a_tight_limit_is_met_by_evolution_and_reported_by_random_search() {
         matches!(&error, SearchError::NothingFeasible { strategy, proposals: 2000 } if strategy == "random"),
         "{error}"
     );
+}
+
+#[test]
+fn nsga2_finds_a_wider_front_than_evolution_and_random_search() {
+    let space = SearchSpace::small_mobilenet_v3(1, 10);
+    let (low, high) = (space.cost(&space.smallest()).macs as f64, space.cost(&space.largest()).macs as f64);
+    let volume = |strategy: &mut dyn SearchStrategy| {
+        let mut front = crate::Front::default();
+        let (_, trials) = run(&space, high, strategy, Budget::new(2_000), 1).unwrap();
+        trials.iter().for_each(|trial| front.add(trial));
+        front.hypervolume((high, additive_accuracy(&space.smallest()))) / (high - low)
+    };
+    let (nsga2, random) = (volume(&mut Nsga2::default()), volume(&mut RandomSearch));
+    assert!(nsga2 > random && nsga2 > volume(&mut Evolution::default()), "{nsga2} against {random}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! [`Opened`]: how much of a search space a stage trains.
 
-use ofa_model::{SearchSpace, StageSpace};
+use ofa_model::{Choice, SearchSpace};
 use serde::{Deserialize, Serialize};
 
 /// The part of the supernet's space that a stage samples from. Resolutions are always all open.
@@ -40,6 +40,17 @@ fn one() -> usize {
 impl ChoiceCounts {
     /// One choice of everything: a single network, but for its resolution.
     pub const ONE: Self = Self { kernel_sizes: 1, depths: 1, expand_ratios: 1, widths: 1 };
+
+    /// How many are open of the kind of `choice`.
+    fn of(&self, choice: Choice) -> usize {
+        match choice {
+            Choice::Resolution(_) => usize::MAX,
+            Choice::Width(_) => self.widths,
+            Choice::Depth(_) => self.depths,
+            Choice::KernelSize(_) => self.kernel_sizes,
+            Choice::ExpandRatio(_) => self.expand_ratios,
+        }
+    }
 }
 
 impl Opened {
@@ -47,30 +58,11 @@ impl Opened {
     pub fn of(&self, whole: &SearchSpace) -> SearchSpace {
         match self {
             Self::All => whole.clone(),
-            Self::Largest(counts) => narrowed(whole, counts, |all, count| all - count..all),
-            Self::Smallest(counts) => narrowed(whole, counts, |_, count| 0..count),
+            Self::Largest(counts) => whole.filtered(|choice, rank| counts.of(choice) >= rank.count - rank.index),
+            Self::Smallest(counts) => whole.filtered(|choice, rank| rank.index < counts.of(choice)),
             Self::Space(space) => space.as_ref().clone(),
         }
     }
-}
-
-/// `whole` with the choices at the indices that `range` gives for (how many there are, how many are open).
-fn narrowed(
-    whole: &SearchSpace,
-    counts: &ChoiceCounts,
-    range: impl Fn(usize, usize) -> std::ops::Range<usize>,
-) -> SearchSpace {
-    fn take<T: Clone>(choices: &[T], count: usize, range: &impl Fn(usize, usize) -> std::ops::Range<usize>) -> Vec<T> {
-        choices[range(choices.len(), count.min(choices.len()))].to_vec()
-    }
-    let stage = |stage: &StageSpace| StageSpace {
-        kernel_sizes: take(&stage.kernel_sizes, counts.kernel_sizes, &range),
-        depths: take(&stage.depths, counts.depths, &range),
-        expand_ratios: take(&stage.expand_ratios, counts.expand_ratios, &range),
-        widths: take(&stage.widths, counts.widths, &range),
-        ..stage.clone()
-    };
-    SearchSpace { stages: whole.stages.iter().map(stage).collect(), ..whole.clone() }
 }
 
 #[cfg(test)]

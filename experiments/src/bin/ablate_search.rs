@@ -1,0 +1,96 @@
+//! Question: which search strategy comes nearest to the optimum at equal queries?
+//!
+//! Command:  `cargo run --release --bin ablate_search -- --out runs/search` (`--preset smoke`: seconds; `--run DIR`: tables of
+//!           a run of yours)
+//! Result:   `report.html` with a verdict, `searches.csv`, `curves.csv`, `fronts.csv`, `findings.json`
+//! Hardware: one core
+//! Time:     about three minutes
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use experiments::dashboard::say;
+use experiments::report::{search_ablation_html, search_verdict};
+use experiments::run_dir::RunDir;
+use experiments::search_ablation::{
+    Additive, SearchAblation, SearchFindings, Task, Trained, contest, findings, front_standings, fronts, tasks,
+};
+use experiments::{device, environment, start};
+use ofa_model::SearchSpace;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The tables of a run of the main job, kept in the repository.
+const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/records/2026-11-24-default-14-epochs");
+
+/// Compares search strategies at equal queries.
+#[derive(Parser)]
+struct Options {
+    /// How much is compared: smoke (seconds) or default (minutes)
+    #[arg(long, default_value = "default")]
+    preset: String,
+    /// Run directory whose tables are searched
+    #[arg(long, default_value = RECORD)]
+    run: PathBuf,
+    /// Directory for what is found
+    #[arg(long)]
+    out: PathBuf,
+    /// Queries of every search, in place of the preset's
+    #[arg(long)]
+    queries: Option<u64>,
+    /// Number of seeds, in place of the preset's
+    #[arg(long)]
+    seeds: Option<u64>,
+}
+
+fn main() -> ExitCode {
+    start::exit_code(run(&Options::parse()))
+}
+
+fn run(options: &Options) -> Result<()> {
+    let mut ablation = SearchAblation::preset(&options.preset)?;
+    ablation.queries = options.queries.unwrap_or(ablation.queries);
+    ablation.seeds = options.seeds.unwrap_or(ablation.seeds);
+    ablation.validate()?;
+    let out = options.out.display();
+    ensure!(!options.out.join("config.toml").exists(), "{out} already holds an ablation; choose another --out");
+    let trained = Trained::load(&options.run, &ablation, &device::by_name("flex")?)?;
+    let additive = Additive::draw(SearchSpace::mobilenet_v3(1.0, 1000), ablation.task_seed);
+    let dir = RunDir::create(&options.out, &toml::to_string_pretty(&ablation)?)?;
+    say("optima");
+    let tasks = tasks(&trained, &additive, &ablation)?;
+
+    let (mut of_tasks, mut searches) = (Vec::new(), Vec::new());
+    for task in &tasks {
+        say(&format!("{} within {}", task.name, task.limit));
+        let found = contest(task, &ablation)?;
+        of_tasks.push(findings(task, &found, &ablation));
+        searches.push((task, found));
+    }
+    let mut front_rows = Vec::new();
+    for (name, additive) in [("tables", None), ("additive", Some(&additive))] {
+        let task: Option<&Task<'_>> = tasks.iter().rfind(|task| task.name == name);
+        say(&format!("front of {name}"));
+        front_rows.extend(fronts(task.context("every kind has a task")?, additive, &ablation)?);
+    }
+
+    let all = || searches.iter().flat_map(|(task, found)| found.iter().map(move |found| (*task, found)));
+    dir.write_csv("searches.csv", all().map(|(task, found)| found.row(task)))?;
+    dir.write_csv("curves.csv", all().flat_map(|(task, found)| found.curve(task)))?;
+    dir.write_csv("fronts.csv", &front_rows)?;
+    let findings = SearchFindings {
+        tables: options.run.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
+        machine: environment::machine("flex"),
+        tasks: of_tasks,
+        fronts: front_standings(&front_rows),
+        ablation,
+    };
+    dir.write_json("findings.json", &findings)?;
+    let command = format!("cargo run --release --bin ablate_search -- --preset {} --out DIR", options.preset);
+    dir.write("report.html", &search_ablation_html(&findings, &command))?;
+    say(&search_verdict(&findings));
+    say(&format!("report: {}", dir.path("report.html").display()));
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! What the numbers say, in sentences.
+
+use crate::ablation::holm;
+use crate::report::format::percent;
+use crate::search_ablation::{FrontStanding, SearchFindings, Standing, TaskFindings};
+
+/// Level at which contestants are told apart.
+const SIGNIFICANCE: f64 = 0.05;
+/// The share of the optimum that evolution is to reach on additive tasks.
+const AIM: f64 = 0.995;
+
+/// A paragraph by fixed rules: the leader of every task, who cannot be told apart from it, whether evolution reaches its
+/// aim, and who finds the largest front.
+pub fn search_verdict(findings: &SearchFindings) -> String {
+    let mut sentences: Vec<String> = findings.tasks.iter().filter_map(leader).collect();
+    sentences.extend(aim(&findings.tasks));
+    let mut tasks: Vec<&str> = findings.fronts.iter().map(|front| front.task.as_str()).collect();
+    tasks.dedup();
+    sentences.extend(tasks.into_iter().filter_map(|task| largest_front(task, &findings.fronts)));
+    sentences.join(" ")
+}
+
+fn leader(task: &TaskFindings) -> Option<String> {
+    let (first, others) = task.standings.split_first()?;
+    let reference = if task.proven { "optimum" } else { "best known" };
+    let [low, median, high] = first.share.map(percent);
+    let random = others.iter().find(|other| other.strategy == "random");
+    let random = random.map_or_else(String::new, |random| format!("; random search {}", percent(random.share[1])));
+    let close = not_told_apart(others);
+    let close = if close.is_empty() { "no other".to_owned() } else { close.join(", ") };
+    Some(format!(
+        "On `{}` within {} {} leads with {median} of the {reference} in the median (quartiles {low} and {high}); not told \
+         apart from it: {close}{random}.",
+        task.task, task.limit, first.strategy
+    ))
+}
+
+/// Those whose gap to the leader is not significant, by Student's t over paired seeds and Holm's correction.
+fn not_told_apart(others: &[Standing]) -> Vec<&str> {
+    // Seeds that all agree have no p: they are told apart if there is a gap at all.
+    let p = |other: &Standing| match other.behind {
+        Some(gap) => gap.p.unwrap_or(if gap.mean == 0.0 { 1.0 } else { 0.0 }),
+        None => 1.0,
+    };
+    let adjusted = holm(&others.iter().map(p).collect::<Vec<_>>());
+    let pairs = others.iter().zip(adjusted);
+    pairs.filter(|(_, p)| *p >= SIGNIFICANCE).map(|(other, _)| other.strategy.as_str()).collect()
+}
+
+fn aim(tasks: &[TaskFindings]) -> Option<String> {
+    let of = |task: &TaskFindings, name: &str| {
+        Some(task.standings.iter().find(|standing| standing.strategy == name)?.share[1])
+    };
+    let additive: Vec<&TaskFindings> = tasks.iter().filter(|task| task.task == "additive").collect();
+    let evolution: Vec<f64> = additive.iter().filter_map(|task| of(task, "evolution")).collect();
+    if evolution.is_empty() {
+        return None;
+    }
+    let reached = evolution.iter().filter(|&&share| share >= AIM).count();
+    let list = |name: &str| {
+        let shares: Vec<String> = additive.iter().filter_map(|task| of(task, name)).map(percent).collect();
+        shares.join(" and ")
+    };
+    Some(format!(
+        "The aim that evolution reaches {} of the proven optimum in the median is met on {reached} of {} additive tasks: {} \
+         (the original's evolution {}, random search {}).",
+        percent(AIM),
+        evolution.len(),
+        list("evolution"),
+        list("original_evolution"),
+        list("random")
+    ))
+}
+
+fn largest_front(task: &str, fronts: &[FrontStanding]) -> Option<String> {
+    let mut fronts: Vec<&FrontStanding> = fronts.iter().filter(|front| front.task == task).collect();
+    fronts.sort_by(|a, b| b.hypervolume[1].total_cmp(&a.hypervolume[1]));
+    let limit = &fronts.first()?.limit;
+    let list: Vec<String> =
+        fronts.iter().map(|front| format!("{} {}", front.strategy, percent(front.hypervolume[1]))).collect();
+    Some(format!("Median share of the best known hypervolume on `{task}` up to {limit}: {}.", list.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ablation::Gap;
+
+    fn standing(strategy: &str, median: f64, gaps: &[f64]) -> Standing {
+        Standing {
+            strategy: strategy.into(),
+            searches: gaps.len().max(3),
+            share: [median - 0.01, median, median + 0.001],
+            queries_to: [None; 2],
+            reached: [0.0; 2],
+            behind: (!gaps.is_empty()).then(|| Gap::of(gaps, 0.95)),
+            seconds: 0.1,
+            curve: Vec::new(),
+        }
+    }
+
+    fn task(standings: Vec<Standing>) -> TaskFindings {
+        let (task, limit) = ("additive".into(), "200 MMACs".into());
+        TaskFindings { task, limit, floor: 0.0, reference: 1.0, proven: true, standings }
+    }
+
+    #[test]
+    fn a_task_names_its_leader_and_its_equals() {
+        let task = task(vec![
+            standing("evolution", 0.996, &[]),
+            standing("nsga2", 0.995, &[0.01, -0.01, 0.002, 0.0]),
+            standing("random", 0.87, &[0.12, 0.13, 0.125, 0.126]),
+            standing("table", 0.8, &[0.19]),
+        ]);
+        assert_eq!(
+            leader(&task).unwrap(),
+            "On `additive` within 200 MMACs evolution leads with 99.60 % of the optimum in the median (quartiles 98.60 % and \
+             99.70 %); not told apart from it: nsga2; random search 87.00 %."
+        );
+    }
+
+    #[test]
+    fn the_aim_is_judged_by_medians() {
+        let hit = task(vec![standing("evolution", 0.9951, &[]), standing("random", 0.87, &[0.1, 0.2])]);
+        let miss = task(vec![standing("evolution", 0.9949, &[]), standing("random", 0.86, &[0.1, 0.2])]);
+        let text = aim(&[hit, miss]).unwrap();
+        assert!(text.contains("met on 1 of 2 additive tasks: 99.51 % and 99.49 %"), "{text}");
+        assert!(text.contains("random search 87.00 % and 86.00 %"), "{text}");
+        assert_eq!(aim(&[]), None);
+    }
+}

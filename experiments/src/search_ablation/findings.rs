@@ -1,0 +1,198 @@
+//! How near to the optimum every contestant comes, and how fast.
+
+use super::{Found, SearchAblation, Task};
+use crate::ablation::Gap;
+use ofa_search::{Improvement, quantile};
+use serde::Serialize;
+
+/// Shares of the optimum that are aimed at.
+pub const TARGETS: [f64; 2] = [0.99, 0.995];
+/// Confidence of intervals.
+const CONFIDENCE: f64 = 0.95;
+
+/// What is known of a task after the contest.
+#[derive(Clone, Debug, Serialize)]
+pub struct TaskFindings {
+    /// The task.
+    pub task: String,
+    /// Its limit.
+    pub limit: String,
+    /// The score that counts as a share of 0.
+    pub floor: f64,
+    /// The score that counts as a share of 1.
+    pub reference: f64,
+    /// Whether the reference is the optimum, and not the best that anyone found.
+    pub proven: bool,
+    /// The contestants, the highest median share first.
+    pub standings: Vec<Standing>,
+}
+
+/// What a contestant reached on a task.
+#[derive(Clone, Debug, Serialize)]
+pub struct Standing {
+    /// The contestant.
+    pub strategy: String,
+    /// Number of searches.
+    pub searches: usize,
+    /// Lower quartile, median and upper quartile of the share of the optimum over seeds.
+    pub share: [f64; 3],
+    /// Median of the queries until the targets are reached; none where half of the searches do not.
+    pub queries_to: [Option<u64>; 2],
+    /// Searches that reach the targets, as a share.
+    pub reached: [f64; 2],
+    /// Share of the one with the highest median less this one's, over seeds; none for that one itself.
+    pub behind: Option<Gap>,
+    /// Median of the wall seconds.
+    pub seconds: f64,
+    /// Share of the optimum so far: query, lower quartile, median and upper quartile.
+    pub curve: Vec<(u64, [f64; 3])>,
+}
+
+/// Summarises what was found on a task; queries are spaced by logarithm.
+pub fn findings(task: &Task<'_>, found: &[Found], ablation: &SearchAblation) -> TaskFindings {
+    let best_known = found.iter().map(|found| found.outcome.best.score).fold(f64::NEG_INFINITY, f64::max);
+    let scale = Scale { floor: task.floor, reference: task.optimum.unwrap_or(best_known) };
+    let mut names: Vec<&str> = found.iter().map(|found| found.strategy.as_str()).collect();
+    names.dedup();
+    let of = |name: &str| found.iter().filter(|found| found.strategy == name).collect::<Vec<_>>();
+    let mut standings: Vec<Standing> = names.iter().map(|name| scale.standing(name, &of(name), ablation)).collect();
+    standings.sort_by(|a, b| b.share[1].total_cmp(&a.share[1]));
+    if let Some((first, others)) = standings.split_first_mut() {
+        let best = of(&first.strategy);
+        for other in others {
+            other.behind = scale.gap(&best, &of(&other.strategy));
+        }
+    }
+    TaskFindings {
+        task: task.name.to_owned(),
+        limit: task.limit.clone(),
+        floor: scale.floor,
+        reference: scale.reference,
+        proven: task.optimum.is_some(),
+        standings,
+    }
+}
+
+/// What scores are shares of.
+struct Scale {
+    floor: f64,
+    reference: f64,
+}
+
+impl Scale {
+    fn share(&self, score: f64) -> f64 {
+        (score - self.floor) / (self.reference - self.floor)
+    }
+
+    fn standing(&self, name: &str, found: &[&Found], ablation: &SearchAblation) -> Standing {
+        let shares: Vec<f64> = found.iter().map(|found| self.share(found.outcome.best.score)).collect();
+        let at = |query| {
+            let shares = found.iter().filter_map(|found| best_at(&found.outcome.history, query));
+            let shares: Vec<f64> = shares.map(|score| self.share(score)).collect();
+            // A curve begins where every search has something.
+            (shares.len() == found.len()).then(|| (query, quartiles(shares)))
+        };
+        let to = TARGETS.map(|target| {
+            let first = |found: &&Found| {
+                found.outcome.history.iter().find(|step| self.share(step.score) >= target).map(|step| step.query)
+            };
+            let mut queries: Vec<u64> = found.iter().map(|found| first(found).unwrap_or(u64::MAX)).collect();
+            queries.sort_unstable();
+            queries
+        });
+        let reached = |queries: &Vec<u64>| {
+            queries.iter().filter(|&&query| query < u64::MAX).count() as f64 / queries.len() as f64
+        };
+        let seconds: Vec<f64> = found.iter().map(|found| found.seconds).collect();
+        Standing {
+            strategy: name.to_owned(),
+            searches: found.len(),
+            share: quartiles(shares),
+            reached: [reached(&to[0]), reached(&to[1])],
+            // Of two in the middle the later one.
+            queries_to: to.map(|queries| Some(queries[queries.len() / 2]).filter(|&query| query < u64::MAX)),
+            behind: None,
+            seconds: quartiles(seconds)[1],
+            curve: grid(ablation.queries).filter_map(at).collect(),
+        }
+    }
+
+    /// Share of `best` less that of `other`, paired by seed.
+    fn gap(&self, best: &[&Found], other: &[&Found]) -> Option<Gap> {
+        let gap = |other: &&Found| {
+            let pair = best.iter().find(|best| best.seed == other.seed)?;
+            Some(self.share(pair.outcome.best.score) - self.share(other.outcome.best.score))
+        };
+        let gaps: Vec<f64> = other.iter().filter_map(gap).collect();
+        (!gaps.is_empty()).then(|| Gap::of(&gaps, CONFIDENCE))
+    }
+}
+
+/// The best score after `query` queries.
+fn best_at(history: &[Improvement], query: u64) -> Option<f64> {
+    history.iter().take_while(|step| step.query <= query).last().map(|step| step.score)
+}
+
+/// Lower quartile, median and upper quartile.
+pub(super) fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
+    values.sort_by(f64::total_cmp);
+    [0.25, 0.5, 0.75].map(|q| quantile(&values, q))
+}
+
+/// 1 to `queries`, 20 a factor of ten.
+fn grid(queries: u64) -> impl Iterator<Item = u64> {
+    let decades = (queries as f64).log10();
+    let steps = (20.0 * decades).ceil() as i32;
+    let mut last = 0;
+    (0..=steps)
+        .map(move |i| 10f64.powf(decades * f64::from(i) / f64::from(steps.max(1))).round() as u64)
+        .filter(move |&query| std::mem::replace(&mut last, query) < query)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ofa_search::{Rejected, SearchOutcome, Stop, Trial};
+
+    fn found(seed: u64, steps: &[(u64, f64)]) -> Found {
+        let history: Vec<_> = steps.iter().map(|&(query, score)| Improvement { query, score }).collect();
+        let &(query, score) = steps.last().unwrap();
+        let best = Trial { arch: "r8-k3e3".parse().unwrap(), score, costs: vec![1.0], query };
+        let outcome = SearchOutcome { best, queries: 100, rejected: Rejected::default(), history, stop: Stop::Budget };
+        Found { strategy: "random".into(), seed, outcome, seconds: 1.0 }
+    }
+
+    fn standing(found: &[Found]) -> Standing {
+        let scale = Scale { floor: 1.0, reference: 3.0 };
+        let ablation = SearchAblation { queries: 100, ..SearchAblation::preset("smoke").unwrap() };
+        scale.standing("random", &found.iter().collect::<Vec<_>>(), &ablation)
+    }
+
+    #[test]
+    fn shares_lie_between_floor_and_reference() {
+        let standing = standing(&[found(1, &[(1, 1.0), (50, 2.0)]), found(2, &[(2, 3.0)]), found(3, &[(1, 2.0)])]);
+        assert_eq!(standing.share, [0.5, 0.5, 0.75]);
+        assert_eq!(standing.reached, [1.0 / 3.0; 2]);
+        assert_eq!(standing.queries_to, [None, None]);
+        // At the first query one has nothing yet.
+        assert_eq!(standing.curve[0], (2, [0.25, 0.5, 0.75]));
+        assert_eq!(standing.curve.last().unwrap(), &(100, [0.5, 0.5, 0.75]));
+    }
+
+    #[test]
+    fn queries_to_a_target_are_the_medians() {
+        let steps = [(1, 1.0), (10, 2.981), (20, 2.991)];
+        let standing = standing(&[found(1, &steps), found(2, &[(30, 3.0)]), found(3, &[(5, 2.0)])]);
+        assert_eq!(standing.queries_to, [Some(30), Some(30)]);
+        assert_eq!(standing.reached, [2.0 / 3.0; 2]);
+    }
+
+    #[test]
+    fn the_gap_is_paired_by_seed() {
+        let scale = Scale { floor: 0.0, reference: 1.0 };
+        let (best, other) =
+            ([found(1, &[(1, 0.9)]), found(2, &[(1, 0.8)])], [found(2, &[(1, 0.5)]), found(1, &[(1, 0.7)])]);
+        let gap = scale.gap(&best.iter().collect::<Vec<_>>(), &other.iter().collect::<Vec<_>>()).unwrap();
+        assert!((gap.mean - 0.25).abs() < 1e-12);
+    }
+}

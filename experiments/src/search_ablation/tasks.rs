@@ -1,0 +1,241 @@
+//! What strategies are compared on.
+
+use super::{Contestant, SearchAblation};
+use anyhow::{Context, Result};
+use burn::tensor::Device;
+use ofa_model::{Arch, ChoiceMask, SearchSpace};
+use ofa_search::{
+    AccuracyTable, AdditiveCost, AdditiveProblem, Budget, Constraint, Exhaustive, LatencyTable, MlpConfig,
+    MlpPredictor, PlacedBlock, Predictor, Problem, RandomSearch, SearchError, Stop, StrategyKind, Trial, search,
+};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::path::Path;
+
+/// The tables of a trained supernet, and what was learned from them.
+pub struct Trained {
+    /// Its space.
+    pub space: SearchSpace,
+    /// Measured accuracies.
+    pub accuracy: AccuracyTable,
+    /// Measured latencies.
+    pub latency: LatencyTable,
+    /// Accuracies learned from the table.
+    pub predictor: MlpPredictor,
+    /// The part of the space that is small enough to count.
+    pub counted: Counted,
+}
+
+/// A space small enough to count, with the score of every arch.
+pub struct Counted {
+    /// The space.
+    pub space: SearchSpace,
+    scores: HashMap<Arch, f64>,
+}
+
+impl Counted {
+    /// Asks the predictor for every arch once.
+    fn new(space: SearchSpace, predictor: &dyn Predictor) -> Result<Self> {
+        let problem = Problem { space: &space, objective: predictor, constraints: vec![] };
+        let budget = Budget { queries: u64::MAX, rejections_in_a_row: u64::MAX };
+        let (rng, mut scores) = (&mut ChaCha8Rng::seed_from_u64(0), HashMap::new());
+        let observe = |trial: &Trial| scores.extend([(trial.arch.clone(), trial.score)]);
+        let outcome = search(&problem, &mut Exhaustive::default(), budget, rng, observe)?;
+        assert_eq!(outcome.stop, Stop::Finished, "a search without a budget ends when all is tried");
+        drop(problem);
+        Ok(Self { space, scores })
+    }
+
+    /// The highest score that meets the constraints.
+    fn optimum(&self, problem: &Problem<'_>) -> Result<f64> {
+        let mut highest = f64::NEG_INFINITY;
+        for (arch, &score) in &self.scores {
+            if score > highest && problem.allows(&problem.costs(arch)?) {
+                highest = score;
+            }
+        }
+        Ok(highest)
+    }
+}
+
+impl Predictor for Counted {
+    /// # Panics
+    ///
+    /// If an arch is outside the space.
+    fn predict(&self, archs: &[Arch]) -> Result<Vec<f64>, SearchError> {
+        Ok(archs.iter().map(|arch| self.scores[arch]).collect())
+    }
+}
+
+/// The part of a run's configuration that its tables need; the rest may be of another version.
+#[derive(Deserialize)]
+struct RunConfig {
+    space: SearchSpace,
+    tables: TablesConfig,
+}
+
+#[derive(Deserialize)]
+struct TablesConfig {
+    predictor: MlpConfig,
+}
+
+impl Trained {
+    /// Reads the tables of a run directory and fits the predictor that its configuration asks for.
+    ///
+    /// # Errors
+    ///
+    /// If a file is missing or is not what it should be.
+    pub fn load(run: &Path, ablation: &SearchAblation, device: &Device) -> Result<Self> {
+        let path = run.join("config.toml");
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let RunConfig { space, tables } = toml::from_str(&text).with_context(|| format!("{}", path.display()))?;
+        let accuracy = AccuracyTable::load(&run.join("tables/accuracy.csv"), &space)?;
+        let latency = LatencyTable::load(&run.join("tables/latency.csv"), &space)?;
+        let predictor = MlpPredictor::fit(&space, &accuracy.samples(), &tables.predictor, device)?;
+        let resolutions = space.resolutions.iter().rev().take(ablation.counted_resolutions).copied().collect();
+        let shallow = space.stages.iter().flat_map(|stage| stage.depths.first()).min().copied();
+        let mask = ChoiceMask { resolutions, depths: shallow.into_iter().collect(), ..ChoiceMask::default() };
+        let counted = Counted::new(mask.of(&space)?, &predictor)?;
+        Ok(Self { space, accuracy, latency, predictor, counted })
+    }
+}
+
+/// A score that is a sum over blocks, drawn by a seed, so that its optimum can be proven.
+pub struct Additive {
+    /// The space.
+    pub space: SearchSpace,
+    /// The score.
+    pub score: AdditiveCost,
+    /// MACs.
+    pub macs: AdditiveCost,
+}
+
+impl Additive {
+    /// A score as accuracies are: the larger a choice the better, by less and less, and by how much depends on the block.
+    ///
+    /// A block is worth a number between 0.15 and 0.35, half of which is due to its existence. Every larger kernel size and
+    /// expand ratio adds up to 0.5 of the block's worth, the next one up to 0.6 times as much; a pair of choices has up
+    /// to 0.1 more or less. The resolution adds up to 1 in all, as its logarithm.
+    pub fn draw(space: SearchSpace, seed: u64) -> Self {
+        let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+        let mut gains = |choices: usize| {
+            let mut sum = 0.0;
+            (0..choices)
+                .map(|i| {
+                    let gain = if i == 0 { 0.0 } else { 0.5 * 0.6_f64.powi(i as i32 - 1) * rng.random::<f64>() };
+                    sum += gain;
+                    sum
+                })
+                .collect::<Vec<f64>>()
+        };
+        let blocks: Vec<Vec<_>> = space
+            .stages
+            .iter()
+            .map(|stage| {
+                (0..stage.greatest_depth())
+                    .map(|_| (gains(stage.kernel_sizes.len()), gains(stage.expand_ratios.len())))
+                    .collect()
+            })
+            .collect();
+        let worth: Vec<Vec<f64>> =
+            blocks.iter().map(|stage| stage.iter().map(|_| rng.random_range(0.15..0.35)).collect()).collect();
+        let odd: u64 = rng.random();
+        let (low, high) = (space.resolutions[0] as f64, space.resolutions[space.resolutions.len() - 1] as f64);
+        let of_resolution =
+            |resolution: usize| if high > low { (resolution as f64 / low).ln() / (high / low).ln() } else { 0.0 };
+        let of_block = |placed: &PlacedBlock| {
+            let &PlacedBlock { stage, block, choices, .. } = placed;
+            let offered = &space.stages[stage];
+            let kernel = offered.kernel_sizes.iter().position(|&k| k == choices.kernel_size).expect("offered");
+            let ratio = offered.expand_ratios.iter().position(|&e| e == choices.expand_ratio).expect("offered");
+            let (kernels, ratios) = &blocks[stage][block];
+            let pair = odd ^ ((stage * 1_000 + block * 100 + kernel * 10 + ratio) as u64);
+            let noise = ChaCha8Rng::seed_from_u64(pair).random_range(-0.1..0.1);
+            worth[stage][block] * (0.5 + kernels[kernel] + ratios[ratio] + noise)
+        };
+        let score = AdditiveCost::by_block(&space, of_resolution, of_block);
+        Self { macs: AdditiveCost::macs(&space), score, space }
+    }
+
+    /// The problem under a limit in MACs.
+    pub fn problem(&self, limit: f64) -> AdditiveProblem<'_> {
+        let Self { space, score, macs } = self;
+        AdditiveProblem { space, score, cost: macs, name: "MACs", unit: "MACs", limit }
+    }
+}
+
+/// A problem that strategies are compared on.
+pub struct Task<'a> {
+    /// Its kind.
+    pub name: &'static str,
+    /// Its limit in words.
+    pub limit: String,
+    /// The problem.
+    pub problem: Problem<'a>,
+    /// The table that a look-up looks up in.
+    pub table: &'a AccuracyTable,
+    /// Who is compared.
+    pub contestants: Vec<Contestant>,
+    /// The score that counts as 0: of accuracies that of a random arch, of sums nothing.
+    pub floor: f64,
+    /// The highest score, if it is known.
+    pub optimum: Option<f64>,
+}
+
+/// Every task of an ablation.
+///
+/// # Errors
+///
+/// If a table lacks units, or a limit cannot be met.
+pub fn tasks<'a>(trained: &'a Trained, additive: &'a Additive, ablation: &SearchAblation) -> Result<Vec<Task<'a>>> {
+    let mut tasks = Vec::new();
+    for &share in &ablation.shares {
+        let mut task = predicted("tables", &trained.space, &trained.predictor, trained, share)?;
+        task.contestants.insert(0, Contestant::Strategy(StrategyKind::Table));
+        tasks.push(task);
+    }
+    for &limit in &ablation.macs {
+        let problem = Problem {
+            space: &additive.space,
+            objective: &additive.score,
+            constraints: vec![Constraint::at_most("MACs", limit, "MACs", |arch| additive.macs.of(arch))],
+        };
+        let optimum = Some(additive.problem(limit).solve()?.score);
+        let limit = format!("{:.0} MMACs", limit / 1e6);
+        let (table, contestants) = (&trained.accuracy, Contestant::SEARCHING.to_vec());
+        tasks.push(Task { name: "additive", limit, problem, table, contestants, floor: 0.0, optimum });
+    }
+    for &share in &ablation.shares {
+        let mut task = predicted("counted", &trained.counted.space, &trained.counted, trained, share)?;
+        task.optimum = Some(trained.counted.optimum(&task.problem)?);
+        tasks.push(task);
+    }
+    Ok(tasks)
+}
+
+/// Predicted accuracy in `space` within a share of its latencies.
+fn predicted<'a>(
+    name: &'static str,
+    space: &'a SearchSpace,
+    objective: &'a dyn Predictor,
+    trained: &'a Trained,
+    share: f64,
+) -> Result<Task<'a>> {
+    let latency = trained.latency.cost(space)?;
+    let (low, high) = (latency.of(&space.smallest()), latency.of(&space.largest()));
+    let limit = low + share * (high - low);
+    let constraints = vec![Constraint::latency(&trained.latency, space, limit)?];
+    let problem = Problem { space, objective, constraints };
+    let floor = random_score(&problem)?;
+    let (limit, contestants) = (format!("{limit:.3} ms"), Contestant::SEARCHING.to_vec());
+    Ok(Task { name, limit, problem, table: &trained.accuracy, contestants, floor, optimum: None })
+}
+
+/// Mean score of 1,000 random feasible archs, or of all of a space of fewer.
+fn random_score(problem: &Problem<'_>) -> Result<f64> {
+    let (rng, mut scores) = (&mut ChaCha8Rng::seed_from_u64(0), Vec::new());
+    search(problem, &mut RandomSearch, Budget::new(1_000), rng, |trial| scores.push(trial.score))?;
+    Ok(scores.iter().sum::<f64>() / scores.len() as f64)
+}
