@@ -120,18 +120,50 @@ impl MlpPredictor {
     }
 }
 
-impl Predictor for MlpPredictor {
-    fn predict(&self, archs: &[Arch]) -> Result<Vec<f64>, SearchError> {
+/// What an ensemble predicts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Prediction {
+    /// Mean of the networks.
+    pub mean: f64,
+    /// Standard deviation of the networks (of the sample: over one less than their number), 0 of a single one. It says
+    /// where they disagree, which is where there were few samples; it is no interval of the error until it is compared
+    /// with one.
+    pub spread: f64,
+}
+
+impl MlpPredictor {
+    /// Predictions for `archs`, in their order, with how far the networks disagree.
+    ///
+    /// # Errors
+    ///
+    /// If an arch is outside the space.
+    pub fn predict_with_spread(&self, archs: &[Arch]) -> Result<Vec<Prediction>, SearchError> {
         /// Bounds the memory of the hidden activations.
         const BATCH: usize = 4096;
         let mut predictions = Vec::with_capacity(archs.len());
         for batch in archs.chunks(BATCH) {
-            let features = TensorData::new(self.encoder.encode(batch)?, [1, batch.len(), self.encoder.dimension()]);
-            let outputs = self.networks.forward(Tensor::from_data(features, &self.device));
-            let means = outputs.mean_dim(0).into_data();
-            predictions.extend(means.iter::<f64>().map(|output| self.mean + self.deviation * output));
+            let n = batch.len();
+            let features = TensorData::new(self.encoder.encode(batch)?, [1, n, self.encoder.dimension()]);
+            let outputs = self.networks.forward(Tensor::from_data(features, &self.device)).into_data();
+            let outputs: Vec<f64> = outputs.iter::<f64>().map(|output| self.mean + self.deviation * output).collect();
+            predictions.extend((0..n).map(|i| Prediction::of(outputs[i..].iter().step_by(n).copied())));
         }
         Ok(predictions)
+    }
+}
+
+impl Prediction {
+    fn of(networks: impl Iterator<Item = f64> + Clone) -> Self {
+        let count = networks.clone().count() as f64;
+        let mean = networks.clone().sum::<f64>() / count;
+        let squares: f64 = networks.map(|output| (output - mean).powi(2)).sum();
+        Self { mean, spread: (squares / (count - 1.0).max(1.0)).sqrt() }
+    }
+}
+
+impl Predictor for MlpPredictor {
+    fn predict(&self, archs: &[Arch]) -> Result<Vec<f64>, SearchError> {
+        Ok(self.predict_with_spread(archs)?.into_iter().map(|prediction| prediction.mean).collect())
     }
 }
 

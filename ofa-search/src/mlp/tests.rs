@@ -65,3 +65,27 @@ fn bad_samples_and_settings_are_named() {
     assert!(refused(&good, MlpConfig { hidden: vec![8, 0], ..MlpConfig::default() }).starts_with("hidden is [8, 0]"));
     assert!(refused(&good, MlpConfig { epochs: 0, ..MlpConfig::default() }).starts_with("epochs is 0"));
 }
+
+#[test]
+fn the_networks_disagree_less_about_what_they_have_seen() {
+    let space = SearchSpace::small_mobilenet_v3(1, 10);
+    let known = samples(&space, 60, 5);
+    let config = MlpConfig { weight_decay: 0.0, ..MlpConfig::default() };
+    let predictor = MlpPredictor::fit(&space, &known, &config, &Device::flex()).unwrap();
+    let archs = |samples: &[(Arch, f64)]| samples.iter().map(|(arch, _)| arch.clone()).collect::<Vec<_>>();
+    let spread = |samples: &[(Arch, f64)]| {
+        let predictions = predictor.predict_with_spread(&archs(samples)).unwrap();
+        predictions.iter().map(|prediction| prediction.spread).sum::<f64>() / samples.len() as f64
+    };
+    let (seen, unseen) = (spread(&known), spread(&samples(&space, 200, 6)));
+    assert!(0.0 < seen && seen < 0.8 * unseen, "{seen} {unseen}");
+    let alone = MlpPredictor::fit(&space, &known, &MlpConfig { ensemble: 1, epochs: 2, ..config }, &Device::flex());
+    let predictions = alone.unwrap().predict_with_spread(&archs(&known[..3])).unwrap();
+    assert!(predictions.iter().all(|prediction| prediction.spread == 0.0), "{predictions:?}");
+}
+
+#[test]
+fn means_and_spreads_are_those_of_the_networks() {
+    let prediction = Prediction::of([1.0, 2.0, 6.0].into_iter());
+    assert_eq!(prediction, Prediction { mean: 3.0, spread: 7f64.sqrt() });
+}
