@@ -1,7 +1,7 @@
 //! [`MeasuredTables`]: the tables of a run, or of any directory, opened again to be asked.
 
 use crate::dashboard::say;
-use crate::space_options::SpaceOptions;
+use crate::space_options::OptionalSpace;
 use anyhow::{Context, Result, bail};
 use ofa_model::SearchSpace;
 use ofa_search::{AccuracyTable, MlpConfig};
@@ -77,9 +77,9 @@ impl MeasuredTables {
 /// # Errors
 ///
 /// If there is neither, or it cannot be read.
-pub fn named_space(options: Option<&SpaceOptions>, run: Option<&Path>) -> Result<SearchSpace> {
-    match (options, run) {
-        (Some(options), _) => options.space(None),
+pub fn named_space(options: &OptionalSpace, run: Option<&Path>) -> Result<SearchSpace> {
+    match (options.named()?, run) {
+        (Some(space), _) => Ok(space),
         (None, Some(run)) => Ok(read_config(&run.join(CONFIG))?.space),
         (None, None) => bail!("name a space with --space, or a run of it with --run"),
     }
@@ -131,6 +131,6 @@ mod tests {
         std::fs::write(dir.path().join("space.json"), serde_json::to_string(&space).unwrap()).unwrap();
         assert_eq!(open(None).unwrap(), 160);
         let message = format!("{:#}", open(Some(SearchSpace::resnet50d(10))).unwrap_err());
-        assert!(message.contains(r#"space is "small_mobilenet_v3", not "resnet50d""#), "{message}");
+        assert!(message.contains("space is small_mobilenet_v3, not resnet50d"), "{message}");
     }
 }

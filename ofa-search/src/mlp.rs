@@ -138,8 +138,8 @@ impl MlpPredictor {
     ///
     /// If an arch is outside the space.
     pub fn predict_with_spread(&self, archs: &[Arch]) -> Result<Vec<Prediction>, SearchError> {
-        /// Bounds the memory of the hidden activations.
-        const BATCH: usize = 4096;
+        /// Keeps the hidden activations of an ensemble in the cache.
+        const BATCH: usize = 1024;
         let mut predictions = Vec::with_capacity(archs.len());
         for batch in archs.chunks(BATCH) {
             let n = batch.len();

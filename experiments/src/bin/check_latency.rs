@@ -13,7 +13,7 @@ use experiments::latency_check::check_latency;
 use experiments::measured_tables::MeasuredTables;
 use experiments::report::latency_check_html;
 use experiments::run_dir::{csv_text, ensure_new, make_dir, write_whole};
-use experiments::space_options::SpaceOptions;
+use experiments::space_options::OptionalSpace;
 use experiments::tables::within_10_percent;
 use experiments::threads::compute_on_this_thread;
 use experiments::{device, environment, start};
@@ -30,9 +30,8 @@ struct Options {
     /// Directory of a run, or one with an accuracy.csv and a latency.csv
     #[arg(long)]
     tables: PathBuf,
-    /// Space of tables that are no run's
     #[command(flatten)]
-    space: Option<SpaceOptions>,
+    space: OptionalSpace,
     /// Another latency table of the space
     #[arg(long)]
     latency: Option<PathBuf>,
@@ -62,8 +61,7 @@ fn run(options: &Options) -> Result<()> {
     ensure!(options.samples > 0, "--samples must be positive");
     options.out.as_deref().map_or(Ok(()), ensure_new)?;
     let device = device::by_name(&options.device)?;
-    let space = options.space.as_ref().map(|space| space.space(None)).transpose()?;
-    let tables = MeasuredTables::open(&options.tables, space)?;
+    let tables = MeasuredTables::open(&options.tables, options.space.named()?)?;
     let path = options.latency.clone().or(tables.latency).context("no latency.csv lies beside the accuracies")?;
     let table = LatencyTable::load(&path, &tables.space)?;
     let header = table.header();

@@ -13,7 +13,7 @@ use experiments::measured_tables::MeasuredTables;
 use experiments::predictor_curve::{Curve, FitRow, means, measurement_noise};
 use experiments::report::predictors_html;
 use experiments::run_dir::{csv_text, ensure_new, make_dir, write_whole};
-use experiments::space_options::SpaceOptions;
+use experiments::space_options::OptionalSpace;
 use experiments::threads::compute_on_this_thread;
 use experiments::{device, start};
 use ofa_search::PredictorKind;
@@ -29,9 +29,8 @@ struct Options {
     /// Directory of a run, or one with an accuracy.csv
     #[arg(long)]
     tables: PathBuf,
-    /// Space of tables that are no run's
     #[command(flatten)]
-    space: Option<SpaceOptions>,
+    space: OptionalSpace,
     /// Predictors: mlp, single_mlp, paper_mlp, kernel_ridge [default: all]
     #[arg(long, value_delimiter = ',')]
     predictors: Vec<String>,
@@ -61,8 +60,7 @@ fn run(options: &Options) -> Result<()> {
     options.out.as_deref().map_or(Ok(()), ensure_new)?;
     let kinds = kinds(&options.predictors)?;
     let device = device::by_name(&options.device)?;
-    let space = options.space.as_ref().map(|space| space.space(None)).transpose()?;
-    let MeasuredTables { space, accuracy, .. } = MeasuredTables::open(&options.tables, space)?;
+    let MeasuredTables { space, accuracy, .. } = MeasuredTables::open(&options.tables, options.space.named()?)?;
     let seeds: Vec<u64> = (0..options.seeds).collect();
     let curve = Curve {
         table: &accuracy,

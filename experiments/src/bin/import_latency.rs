@@ -11,7 +11,7 @@ use clap::Parser;
 use experiments::dashboard::say;
 use experiments::measured_tables::named_space;
 use experiments::run_dir::{ensure_new, make_dir};
-use experiments::space_options::SpaceOptions;
+use experiments::space_options::OptionalSpace;
 use experiments::start;
 use experiments::tables::{agreement, within_10_percent};
 use ofa_search::{LatencyHeader, LatencyTable, read_measured};
@@ -27,9 +27,8 @@ struct Options {
     /// Directory of a run of the space
     #[arg(long)]
     run: Option<PathBuf>,
-    /// The space of the networks
     #[command(flatten)]
-    space: Option<SpaceOptions>,
+    space: OptionalSpace,
     /// Name of the device
     #[arg(long)]
     device_name: String,
@@ -56,7 +55,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<()> {
     ensure_new(&options.out)?;
-    let space = named_space(options.space.as_ref(), options.run.as_deref())?;
+    let space = named_space(&options.space, options.run.as_deref())?;
     let measured = read_measured(&options.measured, &space)?;
     let header = LatencyHeader {
         space: space.name.clone(),

@@ -10,7 +10,7 @@ use clap::Parser;
 use experiments::dashboard::say;
 use experiments::measured_tables::named_space;
 use experiments::run_dir::ensure_new;
-use experiments::space_options::SpaceOptions;
+use experiments::space_options::OptionalSpace;
 use experiments::start;
 use ofa_search::AccuracyTable;
 use std::path::PathBuf;
@@ -25,9 +25,8 @@ struct Options {
     /// Directory of a run of the space
     #[arg(long)]
     run: Option<PathBuf>,
-    /// The space of the tables
     #[command(flatten)]
-    space: Option<SpaceOptions>,
+    space: OptionalSpace,
     /// New file for the table
     #[arg(long)]
     out: PathBuf,
@@ -39,7 +38,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<()> {
     ensure_new(&options.out)?;
-    let space = named_space(options.space.as_ref(), options.run.as_deref())?;
+    let space = named_space(&options.space, options.run.as_deref())?;
     let merged = AccuracyTable::merge(&options.inputs, &space)?;
     merged.save(&options.out)?;
     say(&format!("{} rows in {}", merged.rows().len(), options.out.display()));

@@ -15,7 +15,7 @@ use experiments::deployment::{Answers, DeploymentFile, Devices, Found, answer};
 use experiments::measured_tables::MeasuredTables;
 use experiments::report::{DeploymentPage, deployment_html};
 use experiments::run_dir::{csv_text, ensure_new, make_dir, write_whole};
-use experiments::space_options::SpaceOptions;
+use experiments::space_options::OptionalSpace;
 use experiments::specialise::export_calibrated;
 use experiments::supernet_file::SUPERNET;
 use experiments::threads::compute_on_this_thread;
@@ -37,9 +37,8 @@ struct Options {
     /// A TOML file of devices and scenarios
     #[arg(long)]
     scenarios: PathBuf,
-    /// Space of tables that are no run's
     #[command(flatten)]
-    space: Option<SpaceOptions>,
+    space: OptionalSpace,
     /// Share of the accuracies that judges the predictor
     #[arg(long, default_value_t = 0.25)]
     holdout: f64,
@@ -61,8 +60,7 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<()> {
     options.out.as_deref().map_or(Ok(()), ensure_new)?;
     let device = device::by_name(&options.device)?;
-    let space = options.space.as_ref().map(|space| space.space(None)).transpose()?;
-    let tables = MeasuredTables::open(&options.tables, space)?;
+    let tables = MeasuredTables::open(&options.tables, options.space.named()?)?;
     let file = DeploymentFile::load(&options.scenarios)?;
     let devices = Devices::load(&file, &tables)?;
     let started = Instant::now();
@@ -111,10 +109,12 @@ fn run(options: &Options) -> Result<()> {
 }
 
 fn print(found: &Found) {
-    let (top1, gain) =
-        (100.0 * found.predicted.mean, found.gain().map_or("-".into(), |gain| format!("{:+.2}", 100.0 * gain)));
-    let (name, axis) = (&found.scenario.name, &found.axis);
-    say(&format!("{name:<24} {top1:.2} % (gain {gain}) at {:.4} {}  {}", found.cost, axis.unit, found.arch));
+    let gain = found.gain().map_or("-".into(), |gain| format!("{:+.2}", 100.0 * gain));
+    let (name, top1, axis) = (&found.scenario.name, 100.0 * found.predicted.mean, &found.axis);
+    // Counts are whole; milliseconds and millijoules are not.
+    let decimals = if ["MACs", "parameters"].contains(&axis.unit.as_str()) { 0 } else { 3 };
+    let cost = format!("{:.decimals$} {}", found.cost, axis.unit);
+    say(&format!("{name:<24} {top1:.2} % (gain {gain}) at {cost}  {}", found.arch));
 }
 
 fn write(

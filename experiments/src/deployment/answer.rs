@@ -3,9 +3,12 @@
 use super::{Axis, Deployment, DeploymentFile, Devices, Front, uniform_archs};
 use anyhow::Result;
 use ofa_model::{Arch, SearchSpace};
-use ofa_search::{Budget, Constraint, Evolution, MlpPredictor, Prediction, Predictor, Problem, SearchError, search};
+use ofa_search::{
+    Budget, Constraint, Evolution, MlpPredictor, Prediction, Predictor, Problem, SearchError, Trial, search,
+};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -71,7 +74,7 @@ pub struct Failed {
     pub problem: String,
 }
 
-/// Answers every scenario; one that cannot be met does not keep the others from their answers.
+/// Answers every scenario, several at a time; one that cannot be met does not keep the others from their answers.
 ///
 /// # Errors
 ///
@@ -84,48 +87,74 @@ pub fn answer(
 ) -> Result<Answers> {
     let uniform = uniform_archs(space);
     let uniform: Vec<(Arch, f64)> = uniform.iter().cloned().zip(predictor.predict(&uniform)?).collect();
+    let asked = Asked { file, devices, predictor, uniform: &uniform };
+    let all = file.scenarios.par_iter().map(|scenario| asked.one(scenario)).collect::<Result<Vec<_>>>()?;
     let mut answers = Answers::default();
-    for scenario in &file.scenarios {
+    for answer in all {
+        match answer {
+            Ok((found, front)) => {
+                let merged = answers.fronts.entry(found.axis.clone()).or_default();
+                front.points().iter().for_each(|point| merged.offer(point.cost, point.top1, &point.arch));
+                answers.found.push(found);
+            }
+            Err(failed) => answers.failed.push(failed),
+        }
+    }
+    Ok(answers)
+}
+
+/// What every scenario asks.
+struct Asked<'a> {
+    file: &'a DeploymentFile,
+    devices: &'a Devices,
+    predictor: &'a MlpPredictor,
+    /// Uniformly scaled networks with their predicted accuracies.
+    uniform: &'a [(Arch, f64)],
+}
+
+impl Asked<'_> {
+    /// The answer to a scenario and the front of its search, or why there is none.
+    fn one(&self, scenario: &Deployment) -> Result<Result<(Found, Front), Failed>> {
+        let Self { file, devices, predictor, uniform } = *self;
         let space = devices.space(scenario);
         let problem = Problem { space: &space, objective: predictor, constraints: devices.constraints(scenario) };
-        let axis = axis(scenario, &problem.constraints[0]);
-        let front = answers.fronts.entry(axis.clone()).or_default();
+        let mut front = Front::default();
         let started = Instant::now();
         let rng = &mut ChaCha8Rng::seed_from_u64(file.seed);
-        let observe = |trial: &ofa_search::Trial| front.offer(trial.costs[0], trial.score, &trial.arch);
+        let observe = |trial: &Trial| front.offer(trial.costs[0], trial.score, &trial.arch);
         let outcome = match search(&problem, &mut Evolution::default(), Budget::new(file.queries), rng, observe) {
             Ok(outcome) => outcome,
             Err(error @ (SearchError::Infeasible { .. } | SearchError::NothingFeasible { .. })) => {
-                answers.failed.push(Failed { scenario: scenario.clone(), problem: error.to_string() });
-                continue;
+                return Ok(Err(Failed { scenario: scenario.clone(), problem: error.to_string() }));
             }
             Err(error) => return Err(error.into()),
         };
-        let rival = best_rival(&problem, &uniform);
+        let rival = best_rival(&problem, uniform);
         // The simple network competes too: what is recommended must not be worse than what needs no search.
         let arch = match &rival {
             Some(rival) if rival.predicted_top1 > outcome.best.score => rival.arch.clone(),
             _ => outcome.best.arch,
         };
-        let cost = space.cost(&arch);
-        answers.found.push(Found {
+        let (cost, macs_and_parameters) = (problem.costs(&arch)?[0], space.cost(&arch));
+        let predicted = predictor.predict_with_spread(std::slice::from_ref(&arch))?[0];
+        front.offer(cost, predicted.mean, &arch);
+        let found = Found {
             limits: problem.constraints.iter().map(|limit| format!("{limit:?}")).collect::<Vec<_>>().join(", "),
-            axis,
-            cost: problem.costs(&arch)?[0],
-            predicted: predictor.predict_with_spread(std::slice::from_ref(&arch))?[0],
+            axis: axis(scenario, &problem.constraints[0]),
+            cost,
+            predicted,
             latency_ms: devices.latency(scenario).map(|latency| latency.of(&arch)),
             energy_mj: devices.energy(scenario).map(|energy| energy.of(&arch)),
-            macs: cost.macs,
-            parameters: cost.parameters,
+            macs: macs_and_parameters.macs,
+            parameters: macs_and_parameters.parameters,
             uniform: rival,
             queries: outcome.queries,
             seconds: started.elapsed().as_secs_f64(),
             scenario: scenario.clone(),
             arch,
-        });
+        };
+        Ok(Ok((found, front)))
     }
-    answers.fronts.retain(|_, front| !front.points().is_empty());
-    Ok(answers)
 }
 
 /// The axis of a scenario's first limit.
