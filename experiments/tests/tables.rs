@@ -1,30 +1,17 @@
 //! The binaries that ask tables, on those of a recorded run.
 
+mod process;
+
 use ofa_model::{Arch, SearchSpace};
 use ofa_search::LatencyTable;
+use process::{binary, failure, success};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 fn record() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("records/2026-11-24-default-14-epochs")
-}
-
-fn run(binary: &str, arguments: &[&str]) -> Output {
-    Command::new(binary).args(arguments).output().unwrap()
-}
-
-fn success(output: Output) -> String {
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{out}{err}");
-    out.into_owned()
-}
-
-fn failure(output: Output) -> String {
-    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// Rows of a CSV file as values by column.
@@ -39,7 +26,7 @@ fn specialise_answers_the_example() {
     let scenarios = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/scenarios.toml");
     let (tables, example) = (record.to_str().unwrap(), scenarios.to_str().unwrap());
     let arguments = ["--tables", tables, "--scenarios", example, "--out", out.to_str().unwrap()];
-    let said = success(run(env!("CARGO_BIN_EXE_specialise"), &arguments));
+    let said = success(binary(env!("CARGO_BIN_EXE_specialise"), &arguments));
     assert!(said.contains("7 scenarios in") && said.contains("no subnets are exported"), "{said}");
     let answers = rows(&out.join("answers.csv"));
     assert_eq!(answers.len(), 7);
@@ -55,7 +42,7 @@ fn specialise_answers_the_example() {
     assert_eq!(costs.into_iter().collect::<Vec<_>>(), ["MACs", "latency", "parameters"]);
     let page = fs::read_to_string(out.join("report.html")).unwrap();
     assert!(page.contains(&format!("<title>macs-2M\n{}\n", answers[1]["arch"])));
-    assert!(failure(run(env!("CARGO_BIN_EXE_specialise"), &arguments)).contains("exists already"));
+    assert!(failure(binary(env!("CARGO_BIN_EXE_specialise"), &arguments)).contains("exists already"));
 }
 
 #[test]
@@ -67,7 +54,7 @@ fn specialise_names_what_cannot_be_met_and_answers_the_rest() {
     fs::write(&scenarios, text).unwrap();
     let (tables, file) = (record.to_str().unwrap(), scenarios.to_str().unwrap());
     let specialise = |more: &[&str]| {
-        run(env!("CARGO_BIN_EXE_specialise"), &[&["--tables", tables, "--scenarios", file], more].concat())
+        binary(env!("CARGO_BIN_EXE_specialise"), &[&["--tables", tables, "--scenarios", file], more].concat())
     };
     let message = failure(specialise(&["--out", out.to_str().unwrap()]));
     let smallest = SearchSpace::small_mobilenet_v3(1, 10).smallest().to_string();
@@ -88,12 +75,12 @@ fn fit_predictor_writes_every_fit() {
     let (tables, out_text) = (record.to_str().unwrap(), out.to_str().unwrap());
     let settings = ["--predictors", "kernel_ridge,single_mlp", "--rows", "30,60", "--seeds", "2"];
     let arguments = [&["--tables", tables, "--out", out_text], &settings[..]].concat();
-    let said = success(run(env!("CARGO_BIN_EXE_fit_predictor"), &arguments));
+    let said = success(binary(env!("CARGO_BIN_EXE_fit_predictor"), &arguments));
     assert!(said.contains("160 rows of small_mobilenet_v3 on 2500 images"), "{said}");
     assert_eq!(said.lines().filter(|line| line.starts_with("kernel_ridge")).count(), 2, "{said}");
     assert_eq!(rows(&out.join("fits.csv")).len(), 2 * 2 * 2);
     assert!(fs::read_to_string(out.join("report.html")).unwrap().contains("kernel_ridge"));
-    let message = failure(run(env!("CARGO_BIN_EXE_fit_predictor"), &["--tables", tables, "--predictors", "oracle"]));
+    let message = failure(binary(env!("CARGO_BIN_EXE_fit_predictor"), &["--tables", tables, "--predictors", "oracle"]));
     assert!(message.contains("unknown predictor `oracle`; known are mlp"), "{message}");
 }
 
@@ -111,7 +98,7 @@ fn networks_timed_elsewhere_become_a_table_that_answers_scenarios() {
     let (run_dir, out_text) = (record.to_str().unwrap(), out.to_str().unwrap());
     let arguments =
         ["--measured", measured.to_str().unwrap(), "--run", run_dir, "--device-name", "phone", "--out", out_text];
-    let said = success(run(env!("CARGO_BIN_EXE_import_latency"), &arguments));
+    let said = success(binary(env!("CARGO_BIN_EXE_import_latency"), &arguments));
     assert!(said.starts_with("171 units from 60 networks; fitted on 48, 12 others"), "{said}");
     assert_eq!(LatencyTable::load(&out, &space).unwrap().header().device, "phone");
 
@@ -120,7 +107,7 @@ fn networks_timed_elsewhere_become_a_table_that_answers_scenarios() {
                 [[scenario]]\nname = \"a\"\ndevice = \"phone\"\nlatency_ms = 3\n";
     fs::write(&scenarios, text).unwrap();
     let arguments = ["--tables", run_dir, "--scenarios", scenarios.to_str().unwrap()];
-    assert!(success(run(env!("CARGO_BIN_EXE_specialise"), &arguments)).contains("1 scenarios in"));
+    assert!(success(binary(env!("CARGO_BIN_EXE_specialise"), &arguments)).contains("1 scenarios in"));
 }
 
 #[test]
@@ -135,7 +122,7 @@ fn parts_of_a_table_merge_into_it() {
     fs::write(path("b.csv"), part(90..lines.len())).unwrap();
     let merge = |out: &str| {
         let arguments = ["--run", record.to_str().unwrap(), "--out", out, &path("a.csv"), &path("b.csv")];
-        run(env!("CARGO_BIN_EXE_merge_tables"), &arguments)
+        binary(env!("CARGO_BIN_EXE_merge_tables"), &arguments)
     };
     assert!(success(merge(&path("merged.csv"))).starts_with("160 rows"));
     assert_eq!(fs::read_to_string(path("merged.csv")).unwrap(), text);
@@ -150,7 +137,7 @@ fn check_latency_times_whole_networks() {
     let (record, out) = (record(), temporary.path().join("check"));
     let arguments = ["--tables", record.to_str().unwrap(), "--out", out.to_str().unwrap()];
     let few = ["--networks", "3", "--samples", "2"];
-    let said = success(run(env!("CARGO_BIN_EXE_check_latency"), &[&arguments[..], &few].concat()));
+    let said = success(binary(env!("CARGO_BIN_EXE_check_latency"), &[&arguments[..], &few].concat()));
     assert!(said.contains("3 networks: mean error"), "{said}");
     let rows = rows(&out.join("latency_check.csv"));
     assert!(rows.len() == 3 && rows.iter().all(|row| row["measured"].parse::<f64>().unwrap() > 0.0), "{rows:?}");

@@ -49,6 +49,24 @@ impl FitReport {
     }
 }
 
+/// Fails if there are fewer than `needed` samples or a target is not finite.
+pub(crate) fn require_samples(
+    purpose: &'static str,
+    samples: &[(Arch, f64)],
+    needed: usize,
+) -> Result<(), SearchError> {
+    let found = samples.len();
+    if found < needed {
+        return Err(SearchError::TooFewSamples { purpose, what: "samples", needed, found });
+    }
+    match samples.iter().find(|(_, target)| !target.is_finite()) {
+        Some((arch, value)) => {
+            Err(SearchError::NotFinite { quantity: "target".into(), arch: arch.to_string(), value: *value })
+        }
+        None => Ok(()),
+    }
+}
+
 /// Samples to fit on, and a share of the samples held out, chosen by seed.
 pub(crate) fn split<T: Clone>(
     samples: &[T],

@@ -1,5 +1,6 @@
 //! [`KernelRidge`]: kernel ridge regression, a baseline for learned predictors.
 
+use crate::fit_report::require_samples;
 use crate::quantile::median;
 use crate::{ArchEncoder, Predictor, SearchError};
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
@@ -42,13 +43,7 @@ impl KernelRidge {
     ///
     /// If there are fewer than three samples, an arch is outside `space`, or a target is not finite.
     pub fn fit(space: &SearchSpace, samples: &[(Arch, f64)]) -> Result<Self, SearchError> {
-        if samples.len() < 3 {
-            let (purpose, what) = ("kernel ridge regression", "samples");
-            return Err(SearchError::TooFewSamples { purpose, what, needed: 3, found: samples.len() });
-        }
-        if let Some((arch, value)) = samples.iter().find(|(_, target)| !target.is_finite()) {
-            return Err(SearchError::NotFinite { quantity: "target".into(), arch: arch.to_string(), value: *value });
-        }
+        require_samples("kernel ridge regression", samples, 3)?;
         let encoder = ArchEncoder::new(space);
         let (archs, targets): (Vec<Arch>, Vec<f64>) = samples.iter().cloned().unzip();
         let features = encode(&encoder, &archs)?;
@@ -131,30 +126,21 @@ fn factor(distances: &DMatrix<f64>, Setting { length, penalty }: Setting) -> Cho
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::additive_accuracy;
+    use crate::testing::additive_samples;
     use crate::{FitReport, kendall_tau};
-    use rand::SeedableRng;
-    use rand_chacha::ChaCha8Rng;
-
-    fn samples(space: &SearchSpace, n: usize, seed: u64) -> Vec<(Arch, f64)> {
-        let rng = &mut ChaCha8Rng::seed_from_u64(seed);
-        let archs = std::iter::repeat_with(|| space.sample(rng)).take(n);
-        archs.map(|arch| (arch.clone(), additive_accuracy(&arch))).collect()
-    }
 
     #[test]
     fn an_additive_accuracy_is_learned_from_120_archs() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
-        let predictor = KernelRidge::fit(&space, &samples(&space, 120, 1)).unwrap();
-        let report = FitReport::new(&predictor, 120, &samples(&space, 50, 2)).unwrap();
+        let predictor = KernelRidge::fit(&space, &additive_samples(&space, 120, 1)).unwrap();
+        let report = FitReport::new(&predictor, 120, &additive_samples(&space, 50, 2)).unwrap();
         assert!(report.kendall_tau > 0.9, "{report:?}");
     }
 
     #[test]
     fn the_closed_form_of_leaving_one_out_is_what_leaving_one_out_gives() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
-        let samples = samples(&space, 12, 3);
-        let (archs, targets): (Vec<Arch>, Vec<f64>) = samples.into_iter().unzip();
+        let (archs, targets): (Vec<Arch>, Vec<f64>) = additive_samples(&space, 12, 3).into_iter().unzip();
         let features = encode(&ArchEncoder::new(&space), &archs).unwrap();
         let distances = squared_distances(&features, &features);
         let targets = DVector::from_vec(targets);
@@ -173,7 +159,7 @@ mod tests {
     #[test]
     fn the_same_archs_come_back_and_constant_targets_are_predicted() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
-        let known = samples(&space, 40, 4);
+        let known = additive_samples(&space, 40, 4);
         let (archs, targets): (Vec<Arch>, Vec<f64>) = known.iter().cloned().unzip();
         let predicted = KernelRidge::fit(&space, &known).unwrap().predict(&archs).unwrap();
         assert!(kendall_tau(&predicted, &targets) > 0.9);
@@ -185,7 +171,7 @@ mod tests {
     #[test]
     fn bad_samples_are_named() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
-        let mut known = samples(&space, 4, 5);
+        let mut known = additive_samples(&space, 4, 5);
         let refused = |samples: &[(Arch, f64)]| KernelRidge::fit(&space, samples).unwrap_err().to_string();
         assert!(refused(&known[..2]).contains("at least 3 samples, found 2"));
         known[1].1 = f64::INFINITY;

@@ -4,7 +4,8 @@ mod network;
 mod original;
 
 use crate::encoding::ArchEncoder;
-use crate::{FitReport, Predictor, SearchError, fit_report::split};
+use crate::fit_report::{require_samples, split};
+use crate::{FitReport, Predictor, SearchError};
 use burn::module::Module;
 use burn::optim::{AdamConfig, GradientsParams, decay::WeightDecayConfig};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -81,13 +82,7 @@ impl MlpPredictor {
         device: &Device,
     ) -> Result<Self, SearchError> {
         config.validate()?;
-        if samples.len() < 2 {
-            let (purpose, what) = ("fitting a predictor", "samples");
-            return Err(SearchError::TooFewSamples { purpose, what, needed: 2, found: samples.len() });
-        }
-        if let Some((arch, value)) = samples.iter().find(|(_, target)| !target.is_finite()) {
-            return Err(SearchError::NotFinite { quantity: "target".into(), arch: arch.to_string(), value: *value });
-        }
+        require_samples("fitting a predictor", samples, 2)?;
         let encoder = ArchEncoder::new(space);
         let (archs, targets): (Vec<Arch>, Vec<f64>) = samples.iter().cloned().unzip();
         let (mean, deviation) = moments(&targets);

@@ -53,7 +53,8 @@ pub fn deployment_html(answers: &Answers, about: &DeploymentPage<'_>) -> String 
         p.note {
             "± is the standard deviation of the predictor's networks, not an interval of the error. Gain: over the best \
              network within the same limits that makes the same choice in every stage, by the same predictor, in \
-             percentage points."
+             percentage points. A search finds what the predictor overrates, so that both are optimistic by something \
+             like its error: measure the networks before you rely on a gain."
         }
         h2 { "Reproduce" }
         p { code { (about.command) } }

@@ -2,6 +2,7 @@
 
 use super::axis::Axis;
 use super::canvas::{self, Frame, WIDE};
+use super::front::staircase;
 use super::palette::{BLUE, GRAY, SKY, VERMILION};
 use super::{Key, Mark, Plot};
 use crate::deployment::{Axis as Cost, Found, Front};
@@ -25,7 +26,7 @@ pub(in crate::report) fn deployment_front(cost: &Cost, front: &Front, found: &[&
     };
     let svg = canvas::draw(Frame { size: WIDE, rows: 0, vertical_grid: true }, &x, &y, |canvas| {
         let line: Vec<_> = front.iter().map(|point| point.0).collect();
-        canvas.line(line.clone(), SKY, 3);
+        canvas.line(staircase(&line, x.range.end), SKY, 3);
         canvas.points(&line, BLUE, 5, 0.8);
         for (at, rival, found) in &rivals {
             canvas.rings(&[*at], GRAY, 9);
