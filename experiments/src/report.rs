@@ -6,10 +6,13 @@
 mod ablation;
 mod console;
 mod data;
+mod deployment;
 mod figure;
 mod format;
 mod html;
+mod latency_check;
 mod plot;
+mod predictors;
 mod search_ablation;
 mod summary;
 mod tables;
@@ -21,5 +24,8 @@ pub use console::console;
 pub use data::{
     Answer, Chosen, Extreme, Fit, Machine, PhaseTime, PredictedMeasured, ReportData, SpaceSummary, TablePoint, Watched,
 };
+pub use deployment::{DeploymentPage, deployment_html};
 pub use html::html;
+pub use latency_check::latency_check_html;
+pub use predictors::predictors_html;
 pub use search_ablation::{search_ablation_html, search_verdict};

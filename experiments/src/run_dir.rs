@@ -117,6 +117,25 @@ pub fn csv_text<T: Serialize>(rows: impl IntoIterator<Item = T>) -> Result<Strin
     String::from_utf8(bytes).context("CSV is UTF-8")
 }
 
+/// Refuses a place for results that is taken, before there are any.
+///
+/// # Errors
+///
+/// If `path` exists.
+pub fn ensure_new(path: &Path) -> Result<()> {
+    anyhow::ensure!(!path.exists(), "{} exists already; choose another --out", path.display());
+    Ok(())
+}
+
+/// Makes a directory for results, with those around it.
+///
+/// # Errors
+///
+/// If it cannot be made.
+pub fn make_dir(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))
+}
+
 /// Writes a file whole or not at all.
 ///
 /// # Errors

@@ -23,6 +23,32 @@ pub struct SpaceOptions {
     classes: Option<usize>,
 }
 
+/// Which search space, where it need not be named.
+#[derive(Clone, Debug, Args)]
+pub struct OptionalSpace {
+    /// mobilenet_v3, proxyless_nas, paper_v1, resnet50d, small_mobilenet_v3, or a space.json file [default: that of the run]
+    #[arg(long)]
+    space: Option<String>,
+    /// Width multiplier of mobilenet_v3, proxyless_nas or paper_v1 [default: 1.0]
+    #[arg(long, requires = "space")]
+    width: Option<f64>,
+    /// Number of classes [default: 1000, or those of the file]
+    #[arg(long, requires = "space")]
+    classes: Option<usize>,
+}
+
+impl OptionalSpace {
+    /// The space, if one is named.
+    ///
+    /// # Errors
+    ///
+    /// As [`SpaceOptions::space`].
+    pub fn named(&self) -> Result<Option<SearchSpace>> {
+        let Self { space, width, classes } = self.clone();
+        space.map(|space| SpaceOptions { space, width, classes }.space(None)).transpose()
+    }
+}
+
 impl SpaceOptions {
     /// The space, with `classes` (those of a checkpoint) unless the options name a number.
     ///

@@ -1,15 +1,18 @@
 //! The chosen subnets: extracted, fine-tuned, measured for real, saved.
 
 use crate::config::ExperimentConfig;
+use crate::dashboard::say;
 use crate::images::Images;
 use crate::interrupt;
 use crate::report::{Answer, Chosen, Extreme};
-use crate::run_dir::RunDir;
+use crate::run_dir::{RunDir, make_dir};
+use crate::supernet_file;
 use crate::tables::whole_networks;
 use anyhow::Result;
 use burn::tensor::Device;
-use ofa_model::{Arch, SubnetCard, Supernet};
+use ofa_model::{Arch, SearchSpace, SubnetCard, Supernet};
 use ofa_train::{Evaluator, OneRank, fine_tune};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 /// The trained networks and the images of a run.
@@ -39,7 +42,7 @@ impl Specialiser<'_> {
     pub fn run(&self, answers: &[Answer], validation: &mut Evaluator, test: &mut Evaluator) -> Result<Vec<Chosen>> {
         let best = best_by_scenario(answers);
         let archs = best.iter().map(|answer| answer.arch.parse()).collect::<Result<Vec<Arch>, _>>()?;
-        let latencies = whole_networks(self.config, self.supernet, &archs, self.device)?;
+        let latencies = whole_networks(&self.config.tables.latency, self.supernet, &archs, self.device)?;
         let mut chosen = Vec::new();
         for ((answer, arch), measured_ms) in best.into_iter().zip(&archs).zip(latencies) {
             interrupt::check(self.stop)?;
@@ -78,14 +81,7 @@ impl Specialiser<'_> {
             subnet = validation.recalibrated(tuned)?;
             chosen.fine_tuned_test_top1 = Some(test.subnet_top1(&subnet)?);
         }
-        let splits = &self.images.splits;
-        let card = SubnetCard {
-            arch: answer.arch.clone(),
-            space: config.space.clone(),
-            classes: splits.classes.clone(),
-            mean: splits.mean.clone(),
-            std: splits.std.clone(),
-        };
+        let card = card(self.images, &config.space, arch);
         let name = format!("subnets/{}", answer.scenario);
         let path = self.dir.path(&name);
         if path.exists() {
@@ -115,6 +111,38 @@ impl Specialiser<'_> {
             })
         };
         Ok(vec![measure("largest", space.largest())?, measure("smallest", space.smallest())?])
+    }
+}
+
+/// Writes subnets of the trained supernet of `run` into directories of `root` by name, each with batch-norm statistics
+/// of its own, measured on the run's images.
+///
+/// # Errors
+///
+/// If the run has no supernet, an image cannot be read, or a directory cannot be written.
+pub fn export_calibrated(run: &Path, archs: &[(&str, &Arch)], root: &Path, device: &Device) -> Result<()> {
+    let config = ExperimentConfig::load(&run.join("config.toml"))?;
+    let supernet = supernet_file::open(run, device)?.supernet;
+    let images = Images::load(&config, None)?;
+    let mut validation = images.validation(&config, device);
+    make_dir(root)?;
+    for (name, arch) in archs {
+        let subnet = validation.calibrated(&supernet, arch)?;
+        subnet.save(&card(&images, &config.space, arch), &root.join(name))?;
+    }
+    say(&format!("{} subnets in {}", archs.len(), root.display()));
+    Ok(())
+}
+
+/// What goes with the weights of a subnet that was trained on `images`.
+pub fn card(images: &Images, space: &SearchSpace, arch: &Arch) -> SubnetCard {
+    let splits = &images.splits;
+    SubnetCard {
+        arch: arch.to_string(),
+        space: space.clone(),
+        classes: splits.classes.clone(),
+        mean: splits.mean.clone(),
+        std: splits.std.clone(),
     }
 }
 

@@ -6,13 +6,13 @@ use crate::config::{ExperimentConfig, TableConfig};
 use crate::dashboard::say;
 use crate::interrupt;
 use crate::report::{Fit, PredictedMeasured};
-use crate::run_dir::RunDir;
+use crate::run_dir::{RunDir, make_dir};
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Tensor};
 use ofa_model::{Arch, Supernet};
 use ofa_search::{
-    AccuracyHeader, AccuracyTable, HeldOut, LatencyTable, MlpPredictor, SearchError, TimedRun, kendall_tau, rmse,
-    time_interleaved,
+    AccuracyHeader, AccuracyTable, HeldOut, LatencyConfig, LatencyTable, MlpPredictor, SearchError, TimedRun,
+    kendall_tau, rmse, time_interleaved,
 };
 use ofa_train::{Evaluator, Ranks};
 use parts::{Job, Measured};
@@ -102,7 +102,7 @@ pub fn latency(
     interrupt::check(stop)?;
     let rng = &mut ChaCha8Rng::seed_from_u64(config.seed ^ 1);
     let archs: Vec<Arch> = (0..config.tables.latency_networks).map(|_| config.space.sample(rng)).collect();
-    let measured = whole_networks(config, supernet, &archs, device)?;
+    let measured = whole_networks(settings, supernet, &archs, device)?;
     let (fitted, judges) = archs.split_at(archs.len() / 2);
     let points: Vec<_> = fitted.iter().cloned().zip(measured.iter().copied()).collect();
     table = with_overhead(config, table, &points)?;
@@ -144,13 +144,12 @@ fn with_overhead(config: &ExperimentConfig, table: LatencyTable, points: &[(Arch
 ///
 /// If the device fails.
 pub fn whole_networks(
-    config: &ExperimentConfig,
+    settings: &LatencyConfig,
     supernet: &Supernet,
     archs: &[Arch],
     device: &Device,
 ) -> Result<Vec<f64>> {
-    let settings = &config.tables.latency;
-    let channels = config.space.image_channels;
+    let channels = supernet.space().image_channels;
     let run = |arch: &Arch| -> TimedRun {
         let subnet = supernet.subnet(arch);
         let images = Tensor::ones([settings.batch, channels, arch.resolution, arch.resolution], device);
@@ -160,7 +159,8 @@ pub fn whole_networks(
     Ok(latencies.iter().map(|latency| latency.median_ms).collect())
 }
 
-fn agreement(judged: Vec<HeldOut>) -> Fit {
+/// How well predictions agree with measurements.
+pub fn agreement(judged: Vec<HeldOut>) -> Fit {
     let (predicted, measured): (Vec<f64>, Vec<f64>) = judged.iter().map(|pair| (pair.predicted, pair.measured)).unzip();
     let pairs = predicted.iter().zip(&measured);
     let relative: f64 = pairs.map(|(predicted, measured)| ((predicted - measured) / measured).abs()).sum();
@@ -182,5 +182,5 @@ pub fn within_10_percent(fit: &Fit) -> f64 {
 
 fn make_parent(path: &std::path::Path) -> Result<()> {
     let parent = path.parent().context("a table has a directory")?;
-    std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))
+    make_dir(parent)
 }

@@ -98,6 +98,7 @@ fn the_main_job_leaves_a_complete_run_and_its_subnet_classifies_an_image() {
     assert_eq!((&again.epochs, &again.watched, &again.extremes), (&report.epochs, &report.watched, &report.extremes));
 
     evaluate_gives_the_numbers_of_the_report(&root, &report);
+    specialise_exports_a_subnet_a_scenario(&root);
 
     let image = temporary.path().join("shirt.png");
     image::GrayImage::from_fn(28, 28, |x, y| image::Luma([(x * y) as u8])).save(&image).unwrap();
@@ -164,6 +165,21 @@ fn evaluate_gives_the_numbers_of_the_report(root: &Path, report: &ReportData) {
     assert!(message.contains("archs.txt:2") && message.contains("arch `r28-k3e3` is outside the space"), "{message}");
     let message = failure(&evaluate(&beside("nowhere"), &[]));
     assert!(message.contains("nowhere is neither"), "{message}");
+}
+
+fn specialise_exports_a_subnet_a_scenario(root: &Path) {
+    let beside = |name: &str| root.with_file_name(name);
+    let (scenarios, out) = (beside("scenarios.toml"), beside("scenarios"));
+    fs::write(&scenarios, "queries = 50\n[[scenario]]\nname = \"small\"\nmacs = 1_000_000\n").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_specialise"))
+        .args(["--tables", root.to_str().unwrap(), "--scenarios", scenarios.to_str().unwrap()])
+        .args(["--out", out.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    let (subnet, card) = ofa_model::Subnet::load(&out.join("subnets/small"), &Device::flex()).unwrap();
+    assert!(text(&output.stdout).contains(&card.arch) && card.classes.len() == 10, "{}", text(&output.stdout));
+    assert!(subnet.space().cost(subnet.arch()).macs <= 1_000_000);
 }
 
 #[cfg(unix)]

@@ -1,25 +1,13 @@
 //! The binaries about networks rather than runs: checkpoints in, subnets out, and what bad input gets.
 
+mod process;
+
 use burn::tensor::{Device, TensorData};
 use ofa_model::{Arch, SearchSpace, Supernet, SupernetConfig, read_state_dict, write_state_dict};
+use process::{binary, failure, success};
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
-
-fn binary(path: &str, arguments: &[&str]) -> Output {
-    Command::new(path).args(arguments).output().unwrap()
-}
-
-fn success(output: Output) -> String {
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{out}{err}");
-    out.into_owned()
-}
-
-fn failure(output: Output) -> String {
-    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
+use std::process::{Command, Stdio};
 
 fn space() -> SearchSpace {
     SearchSpace::small_mobilenet_v3(1, 10)

@@ -1,7 +1,9 @@
 //! [`AccuracyTable`]: measured accuracies of archs, built once and asked for ever.
 
-use crate::SearchError;
+mod combine;
+
 use crate::table_file::{self, Content, Format, invalid};
+use crate::{AdditiveCost, SearchError};
 use ofa_model::{Arch, SearchSpace};
 use serde::{Deserialize, Serialize};
 use std::collections::hash_map::Entry;
@@ -97,8 +99,7 @@ impl AccuracyTable {
             let row = AccuracyRow { arch: arch.clone(), top1, macs: cost.macs, parameters: cost.parameters };
             appender.append(&row)?;
             progress(resumed + measured + 1, wanted.len(), &row);
-            table.index.insert(arch.clone(), table.rows.len());
-            table.rows.push(row);
+            table.push(row);
         }
         Ok(table)
     }
@@ -117,10 +118,10 @@ impl AccuracyTable {
 
     fn from_content(path: &Path, space: &SearchSpace, content: Content<AccuracyFormat>) -> Result<Self, SearchError> {
         let Content { header, rows, dropped, .. } = content;
-        let mut table =
-            Self { header, rows: Vec::with_capacity(rows.len()), index: HashMap::new(), dropped_line: dropped };
+        let mut table = Self { dropped_line: dropped, ..Self::empty(header) };
+        let costs = Costs::new(space);
         for (line, row) in rows {
-            check_row(path, line, &row, space)?;
+            check_row(path, line, &row, space, &costs)?;
             match table.index.entry(row.arch.clone()) {
                 Entry::Vacant(entry) => {
                     entry.insert(table.rows.len());
@@ -141,6 +142,16 @@ impl AccuracyTable {
             }
         }
         Ok(table)
+    }
+
+    fn empty(header: AccuracyHeader) -> Self {
+        Self { header, rows: Vec::new(), index: HashMap::new(), dropped_line: None }
+    }
+
+    /// Adds a row of an arch that has none.
+    fn push(&mut self, row: AccuracyRow) {
+        self.index.insert(row.arch.clone(), self.rows.len());
+        self.rows.push(row);
     }
 
     /// The conditions of measurement.
@@ -168,6 +179,12 @@ impl AccuracyTable {
         self.rows.iter().map(|row| (row.arch.clone(), row.top1)).collect()
     }
 
+    /// The row whose arch differs from `arch` in the fewest choices (a block that only one of them has counts for two),
+    /// the first of several; `None` if there is no row.
+    pub fn nearest(&self, arch: &Arch) -> Option<&AccuracyRow> {
+        self.rows.iter().min_by_key(|row| differences(&row.arch, arch))
+    }
+
     /// The most accurate arch whose cost is at most `limit`, the cheaper one of two equals: the table look-up of the
     /// paper's first version. `None` if no row is cheap enough.
     pub fn best_under(&self, limit: f64, cost: impl Fn(&Arch) -> f64) -> Option<&AccuracyRow> {
@@ -178,6 +195,18 @@ impl AccuracyTable {
             .max_by(|(a, a_cost), (b, b_cost)| a.top1.total_cmp(&b.top1).then(b_cost.total_cmp(a_cost)))
             .map(|(row, _)| row)
     }
+}
+
+/// Number of choices in which two archs of a space differ.
+fn differences(a: &Arch, b: &Arch) -> usize {
+    let stages = a.stages.iter().zip(&b.stages).map(|(a, b)| {
+        let blocks =
+            a.blocks.iter().zip(&b.blocks).map(|(a, b)| {
+                usize::from(a.kernel_size != b.kernel_size) + usize::from(a.expand_ratio != b.expand_ratio)
+            });
+        usize::from(a.width != b.width) + blocks.sum::<usize>() + 2 * a.blocks.len().abs_diff(b.blocks.len())
+    });
+    usize::from(a.resolution != b.resolution) + stages.sum::<usize>()
 }
 
 fn check_space(path: &Path, header: &AccuracyHeader, space: &SearchSpace) -> Result<(), SearchError> {
@@ -192,7 +221,19 @@ fn check_space(path: &Path, header: &AccuracyHeader, space: &SearchSpace) -> Res
     })
 }
 
-fn check_row(path: &Path, line: u64, row: &AccuracyRow, space: &SearchSpace) -> Result<(), SearchError> {
+/// Costs of the archs of a space, prepared for thousands of rows.
+struct Costs {
+    macs: AdditiveCost,
+    parameters: AdditiveCost,
+}
+
+impl Costs {
+    fn new(space: &SearchSpace) -> Self {
+        Self { macs: AdditiveCost::macs(space), parameters: AdditiveCost::parameters(space) }
+    }
+}
+
+fn check_row(path: &Path, line: u64, row: &AccuracyRow, space: &SearchSpace, costs: &Costs) -> Result<(), SearchError> {
     let arch = &row.arch;
     space.check(arch).map_err(|source| SearchError::OutsideSpace {
         path: path.to_owned(),
@@ -202,12 +243,12 @@ fn check_row(path: &Path, line: u64, row: &AccuracyRow, space: &SearchSpace) -> 
     if !(0.0..=1.0).contains(&row.top1) {
         return Err(invalid(path, line, format!("top1 of `{arch}` is {}, not a fraction between 0 and 1", row.top1)));
     }
-    let cost = space.cost(arch);
-    if (row.macs, row.parameters) != (cost.macs, cost.parameters) {
+    let (macs, parameters) = (costs.macs.of(arch) as u64, costs.parameters.of(arch) as u64);
+    if (row.macs, row.parameters) != (macs, parameters) {
         // A space of the same name, but other widths: its accuracies are about other networks.
         let problem = format!(
             "`{arch}` has {} MACs and {} parameters here, but {} and {} in space `{}`",
-            row.macs, row.parameters, cost.macs, cost.parameters, space.name
+            row.macs, row.parameters, macs, parameters, space.name
         );
         return Err(invalid(path, line, problem));
     }

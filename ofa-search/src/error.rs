@@ -70,6 +70,24 @@ pub enum SearchError {
         /// The value in the first row.
         before: String,
     },
+    /// Two tables that are to be one contradict each other.
+    #[error(
+        "tables disagree about `{arch}`: {first} ({first_top1}) and {second} ({second_top1})",
+        first = first.display(),
+        second = second.display()
+    )]
+    ConflictingTables {
+        /// The arch in its text form.
+        arch: String,
+        /// The file whose row came first.
+        first: PathBuf,
+        /// Its top-1 accuracy there.
+        first_top1: f64,
+        /// The other file.
+        second: PathBuf,
+        /// Its top-1 accuracy there.
+        second_top1: f64,
+    },
     /// The accuracy of an arch was asked for that was not measured.
     #[error("arch `{arch}` is not in the accuracy table of {rows} rows")]
     NotInTable {

@@ -49,11 +49,30 @@ impl FitReport {
     }
 }
 
-/// Samples to fit on, and samples held out.
-pub(crate) type Split = (Vec<(Arch, f64)>, Vec<(Arch, f64)>);
+/// Fails if there are fewer than `needed` samples or a target is not finite.
+pub(crate) fn require_samples(
+    purpose: &'static str,
+    samples: &[(Arch, f64)],
+    needed: usize,
+) -> Result<(), SearchError> {
+    let found = samples.len();
+    if found < needed {
+        return Err(SearchError::TooFewSamples { purpose, what: "samples", needed, found });
+    }
+    match samples.iter().find(|(_, target)| !target.is_finite()) {
+        Some((arch, value)) => {
+            Err(SearchError::NotFinite { quantity: "target".into(), arch: arch.to_string(), value: *value })
+        }
+        None => Ok(()),
+    }
+}
 
-/// Holds out a share of the samples, chosen by seed.
-pub(crate) fn split(samples: &[(Arch, f64)], holdout_fraction: f64, seed: u64) -> Result<Split, SearchError> {
+/// Samples to fit on, and a share of the samples held out, chosen by seed.
+pub(crate) fn split<T: Clone>(
+    samples: &[T],
+    holdout_fraction: f64,
+    seed: u64,
+) -> Result<(Vec<T>, Vec<T>), SearchError> {
     if !(0.0..1.0).contains(&holdout_fraction) {
         let (setting, value) = ("holdout_fraction", holdout_fraction.to_string());
         return Err(SearchError::InvalidSetting { setting, value, problem: "it must be a share below 1" });

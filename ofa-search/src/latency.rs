@@ -1,8 +1,12 @@
 //! [`LatencyTable`]: measured latencies of units, which add up to the latency of any arch.
 
+mod from_networks;
+mod measured;
 mod original;
 mod overhead;
 
+pub use from_networks::NetworkFit;
+pub use measured::read_measured;
 pub use original::OriginalLatencyTable;
 pub use overhead::Overhead;
 
@@ -31,6 +35,10 @@ pub struct LatencyHeader {
     pub batch: usize,
     /// Threads and processor.
     pub threads: String,
+    /// What the numbers are if they are not milliseconds, with its unit (`energy_mj`): any cost that adds up over units
+    /// may have such a table, though its columns keep their names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantity: Option<String>,
     /// What whole networks take beside their units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overhead: Option<Overhead>,
@@ -93,6 +101,7 @@ impl LatencyTable {
             device: device_name(device),
             batch: config.batch,
             threads: config.threads_note.clone(),
+            quantity: None,
             overhead: None,
         };
         let (content, mut appender) = table_file::open::<LatencyFormat>(path, &header)?;

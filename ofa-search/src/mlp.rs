@@ -4,7 +4,8 @@ mod network;
 mod original;
 
 use crate::encoding::ArchEncoder;
-use crate::{FitReport, Predictor, SearchError, fit_report::split};
+use crate::fit_report::{require_samples, split};
+use crate::{FitReport, Predictor, SearchError};
 use burn::module::Module;
 use burn::optim::{AdamConfig, GradientsParams, decay::WeightDecayConfig};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -81,13 +82,7 @@ impl MlpPredictor {
         device: &Device,
     ) -> Result<Self, SearchError> {
         config.validate()?;
-        if samples.len() < 2 {
-            let (purpose, what) = ("fitting a predictor", "samples");
-            return Err(SearchError::TooFewSamples { purpose, what, needed: 2, found: samples.len() });
-        }
-        if let Some((arch, value)) = samples.iter().find(|(_, target)| !target.is_finite()) {
-            return Err(SearchError::NotFinite { quantity: "target".into(), arch: arch.to_string(), value: *value });
-        }
+        require_samples("fitting a predictor", samples, 2)?;
         let encoder = ArchEncoder::new(space);
         let (archs, targets): (Vec<Arch>, Vec<f64>) = samples.iter().cloned().unzip();
         let (mean, deviation) = moments(&targets);
@@ -120,18 +115,50 @@ impl MlpPredictor {
     }
 }
 
-impl Predictor for MlpPredictor {
-    fn predict(&self, archs: &[Arch]) -> Result<Vec<f64>, SearchError> {
-        /// Bounds the memory of the hidden activations.
-        const BATCH: usize = 4096;
+/// What an ensemble predicts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Prediction {
+    /// Mean of the networks.
+    pub mean: f64,
+    /// Standard deviation of the networks (of the sample: over one less than their number), 0 of a single one. It says
+    /// where they disagree, which is where there were few samples; it is no interval of the error until it is compared
+    /// with one.
+    pub spread: f64,
+}
+
+impl MlpPredictor {
+    /// Predictions for `archs`, in their order, with how far the networks disagree.
+    ///
+    /// # Errors
+    ///
+    /// If an arch is outside the space.
+    pub fn predict_with_spread(&self, archs: &[Arch]) -> Result<Vec<Prediction>, SearchError> {
+        /// Keeps the hidden activations of an ensemble in the cache.
+        const BATCH: usize = 1024;
         let mut predictions = Vec::with_capacity(archs.len());
         for batch in archs.chunks(BATCH) {
-            let features = TensorData::new(self.encoder.encode(batch)?, [1, batch.len(), self.encoder.dimension()]);
-            let outputs = self.networks.forward(Tensor::from_data(features, &self.device));
-            let means = outputs.mean_dim(0).into_data();
-            predictions.extend(means.iter::<f64>().map(|output| self.mean + self.deviation * output));
+            let n = batch.len();
+            let features = TensorData::new(self.encoder.encode(batch)?, [1, n, self.encoder.dimension()]);
+            let outputs = self.networks.forward(Tensor::from_data(features, &self.device)).into_data();
+            let outputs: Vec<f64> = outputs.iter::<f64>().map(|output| self.mean + self.deviation * output).collect();
+            predictions.extend((0..n).map(|i| Prediction::of(outputs[i..].iter().step_by(n).copied())));
         }
         Ok(predictions)
+    }
+}
+
+impl Prediction {
+    fn of(networks: impl Iterator<Item = f64> + Clone) -> Self {
+        let count = networks.clone().count() as f64;
+        let mean = networks.clone().sum::<f64>() / count;
+        let squares: f64 = networks.map(|output| (output - mean).powi(2)).sum();
+        Self { mean, spread: (squares / (count - 1.0).max(1.0)).sqrt() }
+    }
+}
+
+impl Predictor for MlpPredictor {
+    fn predict(&self, archs: &[Arch]) -> Result<Vec<f64>, SearchError> {
+        Ok(self.predict_with_spread(archs)?.into_iter().map(|prediction| prediction.mean).collect())
     }
 }
 

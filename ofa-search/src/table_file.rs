@@ -100,7 +100,7 @@ impl<F: Format> Appender<F> {
 }
 
 /// Fails naming the first condition of measurement in which two headers differ.
-fn check_header<F: Format>(path: &Path, found: &F::Header, expected: &F::Header) -> Result<(), SearchError> {
+pub(crate) fn check_header<F: Format>(path: &Path, found: &F::Header, expected: &F::Header) -> Result<(), SearchError> {
     let fields = |header: &F::Header| match serde_json::to_value(header) {
         Ok(serde_json::Value::Object(fields)) => fields,
         other => panic!("a header is a JSON object, not {other:?}"),

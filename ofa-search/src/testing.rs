@@ -2,6 +2,8 @@
 
 use crate::{AccuracyHeader, AccuracyTable};
 use ofa_model::{Arch, BlockArch, SearchSpace, StageArch};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use std::convert::Infallible;
 
 /// A space small enough to enumerate: 2 resolutions x (4 + 4^2) stages = 40 archs.
@@ -50,6 +52,13 @@ pub(crate) fn additive_accuracy(arch: &Arch) -> f64 {
     };
     let blocks: f64 = arch.stages.iter().map(|stage| stage.blocks.iter().enumerate().map(block).sum::<f64>()).sum();
     0.5 + blocks + 0.05 * (arch.resolution as f64).ln()
+}
+
+/// Random archs of a space with that accuracy.
+pub(crate) fn additive_samples(space: &SearchSpace, n: usize, seed: u64) -> Vec<(Arch, f64)> {
+    let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+    let archs = std::iter::repeat_with(|| space.sample(rng)).take(n);
+    archs.map(|arch| (arch.clone(), additive_accuracy(&arch))).collect()
 }
 
 /// Every arch of a space.

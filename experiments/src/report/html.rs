@@ -10,7 +10,7 @@ const STYLE: &str = include_str!("page.css");
 
 /// Share of the measured latency that a prediction may miss it by in the latency plot, as in
 /// [`ReportData::latency_within_10_percent`].
-const LATENCY_TOLERANCE: f64 = 0.1;
+pub(super) const LATENCY_TOLERANCE: f64 = 0.1;
 
 /// Renders the page. It reads in light and dark, and on paper.
 pub fn html(data: &ReportData) -> String {

@@ -6,6 +6,7 @@ mod agreement;
 mod axis;
 mod best_so_far;
 mod canvas;
+mod deployment;
 mod forest;
 mod front;
 mod labels;
@@ -17,6 +18,7 @@ mod watched;
 
 pub(super) use agreement::{accuracy_agreement, latency_agreement};
 pub(super) use best_so_far::best_so_far;
+pub(super) use deployment::deployment_front;
 pub(super) use forest::{Difference, forest};
 pub(super) use front::front;
 pub(super) use learning_curves::{loss, train_top1};

@@ -148,6 +148,6 @@ pub(super) fn table(headings: &[&str], names: usize, rows: Vec<Vec<Markup>>) -> 
 }
 
 /// The text of an arch, breaking between its blocks where a column is narrow.
-fn arch(text: &str) -> Markup {
+pub(super) fn arch(text: &str) -> Markup {
     html! { code { @for block in text.split_inclusive(['-', '.']) { (block) wbr; } } }
 }

@@ -199,3 +199,13 @@ fn look_up_takes_the_best_that_is_cheap_enough() {
     assert_eq!(table.best_under(14.0, kernel).unwrap().arch.to_string(), "r8-k3e3");
     assert_eq!(table.best_under(7.0, resolution), None);
 }
+
+#[test]
+fn the_nearest_row_differs_in_the_fewest_choices() {
+    let (table, _) = Fixture::new().build(3);
+    let nearest = |text: &str| table.nearest(&text.parse().unwrap()).unwrap().arch.to_string();
+    assert_eq!(nearest("r8-k5e3"), "r8-k5e3");
+    assert_eq!(nearest("r8-k5e6"), "r8-k5e3");
+    assert_eq!(nearest("r8-k3e6.k3e3"), "r12-k3e6.k3e3");
+    assert_eq!(nearest("r8-k3e3.k3e3"), "r8-k3e3", "the first of two that differ in two");
+}

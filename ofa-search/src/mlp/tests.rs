@@ -1,16 +1,10 @@
 use super::*;
-use crate::testing::additive_accuracy;
-
-fn samples(space: &SearchSpace, n: usize, seed: u64) -> Vec<(Arch, f64)> {
-    let rng = &mut ChaCha8Rng::seed_from_u64(seed);
-    let archs = std::iter::repeat_with(|| space.sample(rng)).take(n);
-    archs.map(|arch| (arch.clone(), additive_accuracy(&arch))).collect()
-}
+use crate::testing::additive_samples;
 
 #[test]
 fn an_additive_accuracy_is_learned_from_150_archs() {
     let space = SearchSpace::small_mobilenet_v3(1, 10);
-    let samples = samples(&space, 150, 1);
+    let samples = additive_samples(&space, 150, 1);
     let (predictor, report) =
         MlpPredictor::fit_with_report(&space, &samples, &MlpConfig::default(), 0.2, &Device::flex()).unwrap();
     assert_eq!((report.training_rows, report.held_out.len()), (120, 30));
@@ -30,7 +24,7 @@ fn an_additive_accuracy_is_learned_from_150_archs() {
 #[test]
 fn same_seed_same_predictor() {
     let space = SearchSpace::small_mobilenet_v3(1, 10);
-    let samples = samples(&space, 20, 2);
+    let samples = additive_samples(&space, 20, 2);
     let archs: Vec<Arch> = samples.iter().map(|(arch, _)| arch.clone()).collect();
     let predict = |seed| {
         let config = MlpConfig { epochs: 3, seed, ..MlpConfig::default() };
@@ -43,7 +37,7 @@ fn same_seed_same_predictor() {
 #[test]
 fn constant_targets_are_predicted() {
     let space = SearchSpace::small_mobilenet_v3(1, 10);
-    let samples: Vec<(Arch, f64)> = samples(&space, 10, 3).into_iter().map(|(arch, _)| (arch, 0.75)).collect();
+    let samples: Vec<(Arch, f64)> = additive_samples(&space, 10, 3).into_iter().map(|(arch, _)| (arch, 0.75)).collect();
     let predictor = MlpPredictor::fit(&space, &samples, &MlpConfig::default(), &Device::flex()).unwrap();
     let prediction = predictor.predict(&[samples[0].0.clone()]).unwrap()[0];
     assert!((prediction - 0.75).abs() < 0.05, "{prediction}");
@@ -52,7 +46,7 @@ fn constant_targets_are_predicted() {
 #[test]
 fn bad_samples_and_settings_are_named() {
     let space = SearchSpace::small_mobilenet_v3(1, 10);
-    let good = samples(&space, 4, 4);
+    let good = additive_samples(&space, 4, 4);
     let refused = |samples: &[(Arch, f64)], config: MlpConfig| {
         MlpPredictor::fit(&space, samples, &config, &Device::flex()).unwrap_err().to_string()
     };
@@ -64,4 +58,28 @@ fn bad_samples_and_settings_are_named() {
     assert!(refused(&bad, MlpConfig::default()).contains("outside the space"));
     assert!(refused(&good, MlpConfig { hidden: vec![8, 0], ..MlpConfig::default() }).starts_with("hidden is [8, 0]"));
     assert!(refused(&good, MlpConfig { epochs: 0, ..MlpConfig::default() }).starts_with("epochs is 0"));
+}
+
+#[test]
+fn the_networks_disagree_less_about_what_they_have_seen() {
+    let space = SearchSpace::small_mobilenet_v3(1, 10);
+    let known = additive_samples(&space, 60, 5);
+    let config = MlpConfig { weight_decay: 0.0, ..MlpConfig::default() };
+    let predictor = MlpPredictor::fit(&space, &known, &config, &Device::flex()).unwrap();
+    let archs = |samples: &[(Arch, f64)]| samples.iter().map(|(arch, _)| arch.clone()).collect::<Vec<_>>();
+    let spread = |samples: &[(Arch, f64)]| {
+        let predictions = predictor.predict_with_spread(&archs(samples)).unwrap();
+        predictions.iter().map(|prediction| prediction.spread).sum::<f64>() / samples.len() as f64
+    };
+    let (seen, unseen) = (spread(&known), spread(&additive_samples(&space, 200, 6)));
+    assert!(0.0 < seen && seen < 0.8 * unseen, "{seen} {unseen}");
+    let alone = MlpPredictor::fit(&space, &known, &MlpConfig { ensemble: 1, epochs: 2, ..config }, &Device::flex());
+    let predictions = alone.unwrap().predict_with_spread(&archs(&known[..3])).unwrap();
+    assert!(predictions.iter().all(|prediction| prediction.spread == 0.0), "{predictions:?}");
+}
+
+#[test]
+fn means_and_spreads_are_those_of_the_networks() {
+    let prediction = Prediction::of([1.0, 2.0, 6.0].into_iter());
+    assert_eq!(prediction, Prediction { mean: 3.0, spread: 7f64.sqrt() });
 }

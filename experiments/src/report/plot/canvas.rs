@@ -4,6 +4,7 @@
 
 use super::axis::Axis;
 use super::palette::{GRAY, GRID, INK, PAPER};
+use maud::html;
 use plotters::chart::{ChartBuilder, ChartContext};
 use plotters::coord::Shift;
 use plotters::coord::cartesian::Cartesian2d;
@@ -52,6 +53,8 @@ pub(super) struct Frame {
 pub(super) struct Canvas<'a> {
     root: Root<'a>,
     chart: Context<'a>,
+    /// Pixels and what is shown when the pointer is on them.
+    notes: Vec<((i32, i32), String)>,
 }
 
 /// Draws axes, then what `paint` draws; returns the `<svg>` element.
@@ -66,11 +69,22 @@ pub(super) fn draw(frame: Frame, x: &Axis, y: &Axis, paint: impl FnOnce(&mut Can
         .y_label_area_size(label_width + 24)
         .build_cartesian_2d(x.clone(), y.clone())
         .expect(INFALLIBLE);
-    let mut canvas = Canvas { root, chart };
+    let mut canvas = Canvas { root, chart, notes: Vec::new() };
     canvas.mesh(&x.title, &y.title, frame.vertical_grid);
     paint(&mut canvas);
     canvas.root.present().expect(INFALLIBLE);
+    let notes = std::mem::take(&mut canvas.notes);
     drop(canvas);
+    with_notes(svg, &notes)
+}
+
+/// The drawing with an invisible circle on top of every noted point, which plotters has no element for.
+fn with_notes(mut svg: String, notes: &[((i32, i32), String)]) -> String {
+    let circles = html! {
+        @for ((x, y), text) in notes { circle cx=(x) cy=(y) r="14" fill-opacity="0" { title { (text) } } }
+    };
+    let end = svg.rfind("</svg>").unwrap_or(svg.len());
+    svg.insert_str(end, &circles.into_string());
     svg
 }
 
@@ -153,6 +167,11 @@ impl<'a> Canvas<'a> {
             Anchor::End => HPos::Right,
         };
         self.text_at((x + offset.0, y + offset.1), VPos::Center, horizontal, text, INK);
+    }
+
+    /// Shows `text` while the pointer is on `point`.
+    pub(super) fn note(&mut self, point: (f64, f64), text: String) {
+        self.notes.push((self.pixel(point), text));
     }
 
     /// Pixel of a point.

@@ -91,7 +91,7 @@ fn label_found(canvas: &mut Canvas<'_>, found: &[Found<'_>], table: &[(f64, f64)
 }
 
 /// A step line: each point holds until the next, the last until `end`.
-fn staircase(front: &[(f64, f64)], end: f64) -> Vec<(f64, f64)> {
+pub(super) fn staircase(front: &[(f64, f64)], end: f64) -> Vec<(f64, f64)> {
     let ends = front.iter().skip(1).map(|next| next.0).chain([end]);
     front.iter().zip(ends).flat_map(|(&(x, y), until)| [(x, y), (until, y)]).collect()
 }

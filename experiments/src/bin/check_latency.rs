@@ -1,0 +1,101 @@
+//! How far are latencies by this table from those of whole networks on this machine?
+//!
+//! Command:  `cargo run --release --bin check_latency -- --tables runs/mine --out check`
+//! Result:   mean error, share within 10 %, Kendall's tau over random networks; with `--out` a new directory of
+//!           latency_check.csv and report.html with a plot
+//! Hardware: the machine that the table was measured on, idle; threads by `RAYON_NUM_THREADS`
+//! Time:     a few seconds a hundred small networks, minutes for ImageNet's
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Parser;
+use experiments::dashboard::say;
+use experiments::latency_check::check_latency;
+use experiments::measured_tables::MeasuredTables;
+use experiments::report::latency_check_html;
+use experiments::run_dir::{csv_text, ensure_new, make_dir, write_whole};
+use experiments::space_options::OptionalSpace;
+use experiments::tables::within_10_percent;
+use experiments::threads::compute_on_this_thread;
+use experiments::{device, environment, start};
+use ofa_search::{LatencyConfig, LatencyTable};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Checks a latency table on whole networks.
+#[derive(Parser)]
+struct Options {
+    /// Directory of a run, or one with an accuracy.csv and a latency.csv
+    #[arg(long)]
+    tables: PathBuf,
+    #[command(flatten)]
+    space: OptionalSpace,
+    /// Another latency table of the space
+    #[arg(long)]
+    latency: Option<PathBuf>,
+    /// Random networks
+    #[arg(long, default_value_t = 100)]
+    networks: usize,
+    /// Forward passes a network, at most
+    #[arg(long, default_value_t = 200)]
+    samples: usize,
+    /// Seed of the networks
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+    /// New directory for latency_check.csv and report.html
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Device, as far as compiled in
+    #[arg(long, default_value = "flex")]
+    device: String,
+}
+
+fn main() -> ExitCode {
+    start::exit_code(compute_on_this_thread().and_then(|()| run(&Options::parse())))
+}
+
+fn run(options: &Options) -> Result<()> {
+    ensure!(options.networks > 1, "--networks is {}, an agreement takes 2", options.networks);
+    ensure!(options.samples > 0, "--samples must be positive");
+    options.out.as_deref().map_or(Ok(()), ensure_new)?;
+    let device = device::by_name(&options.device)?;
+    let tables = MeasuredTables::open(&options.tables, options.space.named()?)?;
+    let path = options.latency.clone().or(tables.latency).context("no latency.csv lies beside the accuracies")?;
+    let table = LatencyTable::load(&path, &tables.space)?;
+    let header = table.header();
+    if let Some(quantity) = &header.quantity {
+        bail!("{} is a table of {quantity}, not of milliseconds", path.display());
+    }
+    let machine = environment::machine(&options.device);
+    let setting = format!(
+        "table: {}, {}, batch {}; checked on {}, {} threads, {}",
+        header.device, header.threads, header.batch, machine.device, machine.threads, machine.processor
+    );
+    say(&setting);
+    let defaults = LatencyConfig::default();
+    let settings = LatencyConfig {
+        batch: header.batch,
+        max_samples: options.samples,
+        min_samples: options.samples.min(defaults.min_samples),
+        ..defaults
+    };
+    let cost = table.cost(&tables.space)?;
+    let fit = check_latency(&tables.space, &cost, &settings, options.networks, options.seed, &device)?;
+    let within = within_10_percent(&fit);
+    say(&format!(
+        "{} networks: mean error {:.2} %, {:.1} % within 10 %, Kendall tau {:.3}",
+        fit.points.len(),
+        100.0 * fit.mape,
+        100.0 * within,
+        fit.kendall_tau
+    ));
+    if let Some(out) = &options.out {
+        make_dir(out)?;
+        write_whole(&out.join("latency_check.csv"), csv_text(&fit.points)?.as_bytes())?;
+        let command = format!("check_latency --tables {} --seed {}", options.tables.display(), options.seed);
+        write_whole(&out.join("report.html"), latency_check_html(&fit, within, &setting, &command).as_bytes())?;
+    }
+    Ok(())
+}

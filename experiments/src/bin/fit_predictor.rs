@@ -1,0 +1,116 @@
+//! How well can accuracies be predicted from this table, by which predictor, and how many rows does that take?
+//!
+//! Command:  `cargo run --release --bin fit_predictor -- --tables runs/mine --out predictors`
+//!           (`--tables DIR --space SPACE` for an accuracy.csv without a run)
+//! Result:   RMSE, Kendall's tau and Spearman's rho on held-out rows by number of rows, means over splits; with `--out`
+//!           a new directory of fits.csv (every fit) and report.html
+//! Hardware: any; nothing but predictors is trained
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use experiments::dashboard::say;
+use experiments::measured_tables::MeasuredTables;
+use experiments::predictor_curve::{Curve, FitRow, means, measurement_noise};
+use experiments::report::predictors_html;
+use experiments::run_dir::{csv_text, ensure_new, make_dir, write_whole};
+use experiments::space_options::OptionalSpace;
+use experiments::threads::compute_on_this_thread;
+use experiments::{device, start};
+use ofa_search::PredictorKind;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Fits accuracy predictors on parts of a table and judges them by the rest.
+#[derive(Parser)]
+struct Options {
+    /// Directory of a run, or one with an accuracy.csv
+    #[arg(long)]
+    tables: PathBuf,
+    #[command(flatten)]
+    space: OptionalSpace,
+    /// Predictors: mlp, single_mlp, paper_mlp, kernel_ridge [default: all]
+    #[arg(long, value_delimiter = ',')]
+    predictors: Vec<String>,
+    /// Numbers of rows to fit on [default: all that are not held out, their half, quarter, ...]
+    #[arg(long, value_delimiter = ',')]
+    rows: Vec<usize>,
+    /// Share of the rows that is held out
+    #[arg(long, default_value_t = 0.25)]
+    holdout: f64,
+    /// Random splits
+    #[arg(long, default_value_t = 5)]
+    seeds: u64,
+    /// New directory for fits.csv and report.html
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Device, as far as compiled in
+    #[arg(long, default_value = "flex")]
+    device: String,
+}
+
+fn main() -> ExitCode {
+    start::exit_code(compute_on_this_thread().and_then(|()| run(&Options::parse())))
+}
+
+fn run(options: &Options) -> Result<()> {
+    ensure!(options.seeds > 0, "--seeds must be positive");
+    options.out.as_deref().map_or(Ok(()), ensure_new)?;
+    let kinds = kinds(&options.predictors)?;
+    let device = device::by_name(&options.device)?;
+    let MeasuredTables { space, accuracy, .. } = MeasuredTables::open(&options.tables, options.space.named()?)?;
+    let seeds: Vec<u64> = (0..options.seeds).collect();
+    let curve = Curve {
+        table: &accuracy,
+        space: &space,
+        kinds: &kinds,
+        sizes: &options.rows,
+        holdout: options.holdout,
+        seeds: &seeds,
+    };
+    let noise = measurement_noise(&accuracy);
+    let header = accuracy.header();
+    let measured = format!("{} rows of {} on {} images", accuracy.rows().len(), header.space, header.validation_images);
+    say(&format!("{measured}; one accuracy has a standard deviation of {:.2} %", 100.0 * noise));
+    let fits = curve.fit(&device, |_| ())?;
+    let means = means(&fits);
+    say("predictor     rows   RMSE %  Kendall tau  Spearman  spread %  within 2 spreads  seconds");
+    means.iter().for_each(print);
+    if let Some(out) = &options.out {
+        make_dir(out)?;
+        write_whole(&out.join("fits.csv"), csv_text(&fits)?.as_bytes())?;
+        let command = format!("fit_predictor --tables {} --seeds {}", options.tables.display(), options.seeds);
+        let page = predictors_html(&means, seeds.len(), &measured, noise, &command);
+        write_whole(&out.join("report.html"), page.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn kinds(names: &[String]) -> Result<Vec<PredictorKind>> {
+    if names.is_empty() {
+        return Ok(PredictorKind::ALL.to_vec());
+    }
+    let known = || PredictorKind::ALL.map(|kind| kind.to_string()).join(", ");
+    let kind = |name: &String| {
+        let found = PredictorKind::ALL.into_iter().find(|kind| kind.to_string() == *name);
+        found.with_context(|| format!("unknown predictor `{name}`; known are {}", known()))
+    };
+    names.iter().map(kind).collect()
+}
+
+fn print(fit: &FitRow) {
+    let optional = |value: Option<f64>, scale: f64| value.map_or("-".into(), |value| format!("{:.2}", scale * value));
+    say(&format!(
+        "{:<12} {:>5}  {:>7.3}  {:>11.3}  {:>8.3}  {:>8}  {:>16}  {:>7.2}",
+        fit.predictor,
+        fit.training_rows,
+        100.0 * fit.rmse,
+        fit.kendall_tau,
+        fit.spearman,
+        optional(fit.spread, 100.0),
+        optional(fit.within_2_spreads, 1.0),
+        fit.seconds
+    ));
+}

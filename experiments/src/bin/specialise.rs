@@ -1,0 +1,148 @@
+//! Which network for each of these devices and budgets? All of them from tables that were measured once.
+//!
+//! Command:  `cargo run --release --bin specialise -- --tables runs/mine --scenarios scenarios.toml --out scenarios`
+//!           (`experiments/configs/scenarios.toml` is an example; `--tables DIR --space SPACE` for tables without a
+//!           run)
+//! Result:   the best network of each scenario, its predicted accuracy and costs, and its gain over the best network
+//!           that is scaled uniformly; with `--out` a new directory of answers.csv, front.csv, report.html (the pointer
+//!           shows archs) and, if the run has a supernet, a calibrated subnet a scenario, for `export_subnet`
+//! Hardware: any; nothing is trained, and nothing is measured but batch-norm statistics of exported subnets
+
+use anyhow::{Result, ensure};
+use clap::Parser;
+use experiments::dashboard::say;
+use experiments::deployment::{Answers, DeploymentFile, Devices, Found, answer};
+use experiments::measured_tables::MeasuredTables;
+use experiments::report::{DeploymentPage, deployment_html};
+use experiments::run_dir::{csv_text, ensure_new, make_dir, write_whole};
+use experiments::space_options::OptionalSpace;
+use experiments::specialise::export_calibrated;
+use experiments::supernet_file::SUPERNET;
+use experiments::threads::compute_on_this_thread;
+use experiments::{device, start};
+use ofa_search::{FitReport, MlpPredictor};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Answers many deployment scenarios from tables that were measured once.
+#[derive(Parser)]
+struct Options {
+    /// Directory of a run, or one with an accuracy.csv (and a latency.csv for scenarios without a device)
+    #[arg(long)]
+    tables: PathBuf,
+    /// A TOML file of devices and scenarios
+    #[arg(long)]
+    scenarios: PathBuf,
+    #[command(flatten)]
+    space: OptionalSpace,
+    /// Share of the accuracies that judges the predictor
+    #[arg(long, default_value_t = 0.25)]
+    holdout: f64,
+    /// New directory for the answers
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Do not export the subnets
+    #[arg(long)]
+    no_export: bool,
+    /// Device of the predictor and of exported subnets, as far as compiled in
+    #[arg(long, default_value = "flex")]
+    device: String,
+}
+
+fn main() -> ExitCode {
+    start::exit_code(compute_on_this_thread().and_then(|()| run(&Options::parse())))
+}
+
+fn run(options: &Options) -> Result<()> {
+    options.out.as_deref().map_or(Ok(()), ensure_new)?;
+    let device = device::by_name(&options.device)?;
+    let tables = MeasuredTables::open(&options.tables, options.space.named()?)?;
+    let file = DeploymentFile::load(&options.scenarios)?;
+    let devices = Devices::load(&file, &tables)?;
+    let started = Instant::now();
+    let (predictor, fit) = MlpPredictor::fit_with_report(
+        &tables.space,
+        &tables.accuracy.samples(),
+        &tables.predictor,
+        options.holdout,
+        &device,
+    )?;
+    say(&format!(
+        "predictor of {} rows in {:.2} s: RMSE {:.2} %, Kendall tau {:.2} on {} it has not seen",
+        tables.accuracy.rows().len(),
+        started.elapsed().as_secs_f64(),
+        100.0 * fit.rmse,
+        fit.kendall_tau,
+        fit.held_out.len()
+    ));
+    let started = Instant::now();
+    let answers = answer(&file, &devices, &tables.space, &predictor)?;
+    let seconds = started.elapsed().as_secs_f64();
+    answers.found.iter().for_each(print);
+    say(&format!("{} scenarios in {seconds:.2} s", file.scenarios.len()));
+    if let Some(out) = &options.out {
+        write(out, options, &tables, &answers, &fit, seconds)?;
+        if !options.no_export {
+            match tables.run.as_deref().filter(|run| run.join(SUPERNET).is_dir()) {
+                Some(run) => export_calibrated(run, &answers.archs(), &out.join("subnets"), &device)?,
+                None => say("no subnets are exported: the tables are of no run with a trained supernet"),
+            }
+        }
+    }
+    let problems: Vec<String> = answers
+        .failed
+        .iter()
+        .map(|failed| format!("scenario `{}`: {}", failed.scenario.name, failed.problem))
+        .collect();
+    ensure!(
+        problems.is_empty(),
+        "{} of {} scenarios have no answer:\n{}",
+        problems.len(),
+        file.scenarios.len(),
+        problems.join("\n")
+    );
+    Ok(())
+}
+
+fn print(found: &Found) {
+    let gain = found.gain().map_or("-".into(), |gain| format!("{:+.2}", 100.0 * gain));
+    let (name, top1, axis) = (&found.scenario.name, 100.0 * found.predicted.mean, &found.axis);
+    // Counts are whole; milliseconds and millijoules are not.
+    let decimals = if ["MACs", "parameters"].contains(&axis.unit.as_str()) { 0 } else { 3 };
+    let cost = format!("{:.decimals$} {}", found.cost, axis.unit);
+    say(&format!("{name:<24} {top1:.2} % (gain {gain}) at {cost}  {}", found.arch));
+}
+
+fn write(
+    out: &Path,
+    options: &Options,
+    tables: &MeasuredTables,
+    answers: &Answers,
+    fit: &FitReport,
+    seconds: f64,
+) -> Result<()> {
+    make_dir(out)?;
+    write_whole(&out.join("answers.csv"), csv_text(answers.rows())?.as_bytes())?;
+    write_whole(&out.join("front.csv"), csv_text(answers.front_rows())?.as_bytes())?;
+    let (path, scenarios) = (options.tables.display().to_string(), options.scenarios.display());
+    let header = tables.accuracy.header();
+    let rows = tables.accuracy.rows().len();
+    let about = DeploymentPage {
+        tables: &path,
+        measured: &format!(
+            "{rows} subnets of {} on {} images, {}",
+            header.space, header.validation_images, header.source
+        ),
+        rmse: fit.rmse,
+        kendall_tau: fit.kendall_tau,
+        seconds,
+        command: &format!("specialise --tables {path} --scenarios {scenarios}"),
+    };
+    write_whole(&out.join("report.html"), deployment_html(answers, &about).as_bytes())?;
+    say(&format!("report: {}", out.join("report.html").display()));
+    Ok(())
+}

@@ -1,0 +1,17 @@
+//! Deployment scenarios: many devices and budgets, each answered from tables that were measured once.
+
+mod answer;
+mod devices;
+mod file;
+mod front;
+mod rows;
+#[cfg(test)]
+mod tests;
+mod uniform;
+
+pub use answer::{Answers, Failed, Found, Rival, answer};
+pub use devices::Devices;
+pub use file::{Deployment, DeploymentFile, DeviceTables};
+pub use front::{Axis, Front, FrontPoint};
+pub use rows::{AnswerRow, FrontRow};
+pub use uniform::uniform_archs;

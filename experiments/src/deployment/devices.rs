@@ -1,0 +1,129 @@
+//! [`Devices`]: what archs cost on each device.
+
+use super::{Deployment, DeploymentFile};
+use crate::measured_tables::MeasuredTables;
+use anyhow::{Context, Result, bail, ensure};
+use ofa_model::SearchSpace;
+use ofa_search::{AdditiveCost, Constraint, LatencyTable, OriginalLatencyTable};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Quantity of a table that is in millijoules.
+const ENERGY: &str = "energy_mj";
+
+/// The devices of a file of scenarios, and the costs that need none.
+pub struct Devices {
+    space: SearchSpace,
+    macs: AdditiveCost,
+    parameters: AdditiveCost,
+    /// By name; the table beside the accuracies has none.
+    devices: BTreeMap<Option<String>, Device>,
+}
+
+struct Device {
+    /// The resolutions that there is a latency of.
+    resolutions: Vec<usize>,
+    latency: AdditiveCost,
+    energy: Option<AdditiveCost>,
+}
+
+impl Devices {
+    /// Reads the tables that the scenarios need.
+    ///
+    /// # Errors
+    ///
+    /// If one cannot be read, lacks units (naming them all), is about another space or quantity, or there is none
+    /// beside the accuracies for a scenario that asks for it.
+    pub fn load(file: &DeploymentFile, tables: &MeasuredTables) -> Result<Self> {
+        let space = &tables.space;
+        let mut devices = BTreeMap::new();
+        for scenario in &file.scenarios {
+            if devices.contains_key(&scenario.device) {
+                continue;
+            }
+            let (latency, energy) = match (&scenario.device, scenario.latency_ms) {
+                (Some(name), _) => (&file.devices[name].latency, file.devices[name].energy.as_deref()),
+                (None, Some(_)) => (
+                    tables.latency.as_ref().with_context(|| {
+                        format!(
+                            "scenario `{}` names no device, and no latency.csv lies beside the accuracies",
+                            scenario.name
+                        )
+                    })?,
+                    None,
+                ),
+                (None, None) => continue,
+            };
+            let device = Device::load(latency, energy, space).with_context(|| {
+                scenario.device.as_ref().map_or("own device".into(), |name| format!("device `{name}`"))
+            })?;
+            devices.insert(scenario.device.clone(), device);
+        }
+        let (macs, parameters) = (AdditiveCost::macs(space), AdditiveCost::parameters(space));
+        Ok(Self { space: space.clone(), macs, parameters, devices })
+    }
+
+    /// The archs that a scenario chooses among: those at resolutions that its device has a latency of.
+    pub fn space(&self, scenario: &Deployment) -> SearchSpace {
+        let resolutions = self.devices.get(&scenario.device).map(|device| device.resolutions.clone());
+        SearchSpace { resolutions: resolutions.unwrap_or(self.space.resolutions.clone()), ..self.space.clone() }
+    }
+
+    /// The limits of a scenario, in the order latency, energy, MACs, parameters.
+    pub fn constraints(&self, scenario: &Deployment) -> Vec<Constraint<'_>> {
+        let device = self.devices.get(&scenario.device);
+        let costs = [
+            ("latency", "ms", scenario.latency_ms, device.map(|device| &device.latency)),
+            ("energy", "mJ", scenario.energy_mj, device.and_then(|device| device.energy.as_ref())),
+            ("MACs", "MACs", scenario.macs.map(|macs| macs as f64), Some(&self.macs)),
+            ("parameters", "parameters", scenario.parameters.map(|n| n as f64), Some(&self.parameters)),
+        ];
+        let limited = costs.into_iter().filter_map(|(name, unit, limit, cost)| Some((name, unit, limit?, cost?)));
+        limited
+            .map(|(name, unit, limit, cost)| Constraint::at_most(name, limit, unit, move |arch| cost.of(arch)))
+            .collect()
+    }
+
+    /// Latency in milliseconds on the device of a scenario, if it has one.
+    pub fn latency(&self, scenario: &Deployment) -> Option<&AdditiveCost> {
+        self.devices.get(&scenario.device).map(|device| &device.latency)
+    }
+
+    /// Energy in millijoules on the device of a scenario, if there is a table of it.
+    pub fn energy(&self, scenario: &Deployment) -> Option<&AdditiveCost> {
+        self.devices.get(&scenario.device)?.energy.as_ref()
+    }
+}
+
+impl Device {
+    fn load(latency: &Path, energy: Option<&Path>, space: &SearchSpace) -> Result<Self> {
+        let (latency, resolutions) = if latency.is_dir() {
+            let table = OriginalLatencyTable::load(latency)?;
+            let known: Vec<usize> = table.resolutions().collect();
+            let resolutions: Vec<usize> = space.resolutions.iter().copied().filter(|r| known.contains(r)).collect();
+            if resolutions.is_empty() {
+                bail!(
+                    "{} has latencies at {known:?} px, `{}` networks at {:?} px",
+                    latency.display(),
+                    space.name,
+                    space.resolutions
+                );
+            }
+            let space = SearchSpace { resolutions: resolutions.clone(), ..space.clone() };
+            (table.cost(&space)?, resolutions)
+        } else {
+            (cost(latency, None, space)?, space.resolutions.clone())
+        };
+        let energy = energy.map(|energy| cost(energy, Some(ENERGY), space)).transpose()?;
+        Ok(Self { resolutions, latency, energy })
+    }
+}
+
+/// The cost of a table of ours, which must be of this quantity.
+fn cost(path: &Path, quantity: Option<&str>, space: &SearchSpace) -> Result<AdditiveCost> {
+    let table = LatencyTable::load(path, space)?;
+    let found = table.header().quantity.as_deref();
+    let name = |quantity: Option<&str>| quantity.unwrap_or("latency in ms").to_owned();
+    ensure!(found == quantity, "{}: the table's quantity is {}, not {}", path.display(), name(found), name(quantity));
+    Ok(table.cost(space)?)
+}

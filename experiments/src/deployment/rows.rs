@@ -1,0 +1,87 @@
+//! Answers and fronts as rows of files.
+
+use super::{Answers, Failed, Found};
+use serde::Serialize;
+
+/// A row of `answers.csv`; a scenario without an answer has its problem and nothing else.
+#[derive(Debug, Default, Serialize)]
+pub struct AnswerRow {
+    scenario: String,
+    device: Option<String>,
+    limits: String,
+    arch: Option<String>,
+    predicted_top1: Option<f64>,
+    /// Standard deviation of the predictor's networks.
+    spread: Option<f64>,
+    latency_ms: Option<f64>,
+    energy_mj: Option<f64>,
+    macs: Option<u64>,
+    parameters: Option<u64>,
+    uniform_arch: Option<String>,
+    uniform_predicted_top1: Option<f64>,
+    gain: Option<f64>,
+    queries: Option<u64>,
+    seconds: Option<f64>,
+    problem: Option<String>,
+}
+
+/// A row of `front.csv`.
+#[derive(Debug, Serialize)]
+pub struct FrontRow {
+    cost: String,
+    device: String,
+    unit: String,
+    value: f64,
+    predicted_top1: f64,
+    arch: String,
+}
+
+impl Answers {
+    /// Rows of `answers.csv`: scenarios with an answer, then those without.
+    pub fn rows(&self) -> Vec<AnswerRow> {
+        self.found.iter().map(AnswerRow::found).chain(self.failed.iter().map(AnswerRow::failed)).collect()
+    }
+
+    /// Rows of `front.csv`, front by front.
+    pub fn front_rows(&self) -> Vec<FrontRow> {
+        let fronts = self.fronts.iter().flat_map(|(axis, front)| front.points().iter().map(move |point| (axis, point)));
+        let row = |(axis, point): (&super::Axis, &super::FrontPoint)| FrontRow {
+            cost: axis.cost.clone(),
+            device: axis.device.clone(),
+            unit: axis.unit.clone(),
+            value: point.cost,
+            predicted_top1: point.top1,
+            arch: point.arch.to_string(),
+        };
+        fronts.map(row).collect()
+    }
+}
+
+impl AnswerRow {
+    fn found(found: &Found) -> Self {
+        Self {
+            scenario: found.scenario.name.clone(),
+            device: found.scenario.device.clone(),
+            limits: found.limits.clone(),
+            arch: Some(found.arch.to_string()),
+            predicted_top1: Some(found.predicted.mean),
+            spread: Some(found.predicted.spread),
+            latency_ms: found.latency_ms,
+            energy_mj: found.energy_mj,
+            macs: Some(found.macs),
+            parameters: Some(found.parameters),
+            uniform_arch: found.uniform.as_ref().map(|rival| rival.arch.to_string()),
+            uniform_predicted_top1: found.uniform.as_ref().map(|rival| rival.predicted_top1),
+            gain: found.gain(),
+            queries: Some(found.queries),
+            seconds: Some(found.seconds),
+            problem: None,
+        }
+    }
+
+    fn failed(failed: &Failed) -> Self {
+        let Failed { scenario, problem } = failed;
+        let (name, device) = (scenario.name.clone(), scenario.device.clone());
+        Self { scenario: name, device, problem: Some(problem.clone()), ..Self::default() }
+    }
+}

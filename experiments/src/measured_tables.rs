@@ -1,0 +1,136 @@
+//! [`MeasuredTables`]: the tables of a run, or of any directory, opened again to be asked.
+
+use crate::dashboard::say;
+use crate::space_options::OptionalSpace;
+use anyhow::{Context, Result, bail};
+use ofa_model::SearchSpace;
+use ofa_search::{AccuracyTable, MlpConfig};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+const CONFIG: &str = "config.toml";
+const ACCURACY: &str = "accuracy.csv";
+
+/// An accuracy table with its space, and what lies beside it.
+pub struct MeasuredTables {
+    /// The space that was measured.
+    pub space: SearchSpace,
+    /// Measured accuracies.
+    pub accuracy: AccuracyTable,
+    /// The latency table beside it, if there is one.
+    pub latency: Option<PathBuf>,
+    /// How the run fits its predictor; the default without a run.
+    pub predictor: MlpConfig,
+    /// Directory of the run that the tables are of, if they are a run's.
+    pub run: Option<PathBuf>,
+}
+
+/// What is needed of a run's configuration: the rest may be that of another version.
+#[derive(Deserialize)]
+struct RunConfig {
+    space: SearchSpace,
+    #[serde(default)]
+    tables: RunTables,
+}
+
+#[derive(Default, Deserialize)]
+struct RunTables {
+    #[serde(default)]
+    predictor: MlpConfig,
+}
+
+impl MeasuredTables {
+    /// Opens the tables of a run's directory, of its `tables`, or of another directory with an `accuracy.csv`, whose
+    /// space is `space` or that of a `space.json` beside it.
+    ///
+    /// # Errors
+    ///
+    /// If there is no table, its space is not known, or it is damaged or about another space.
+    pub fn open(dir: &Path, space: Option<SearchSpace>) -> Result<Self> {
+        let is_run = |dir: &Path| dir.join(CONFIG).is_file();
+        let (tables, run) = match dir.parent() {
+            _ if is_run(dir) => (dir.join("tables"), Some(dir.to_owned())),
+            Some(parent) if dir.join(ACCURACY).is_file() && is_run(parent) => (dir.to_owned(), Some(parent.to_owned())),
+            _ => (dir.to_owned(), None),
+        };
+        let path = tables.join(ACCURACY);
+        if !path.is_file() {
+            bail!("{} is neither a run's directory nor one with an {ACCURACY}", dir.display());
+        }
+        let config = run.as_deref().map(|run| read_config(&run.join(CONFIG))).transpose()?;
+        let (of_run, predictor) = config.map_or((None, MlpConfig::default()), |c| (Some(c.space), c.tables.predictor));
+        let space = match space.or(of_run) {
+            Some(space) => space,
+            None => read_space(&tables.join("space.json"))?,
+        };
+        let accuracy = AccuracyTable::load(&path, &space)?;
+        if let Some(line) = accuracy.dropped_line() {
+            say(&format!("{}: an unfinished last line is left out: `{line}`", path.display()));
+        }
+        let latency = Some(tables.join("latency.csv")).filter(|path| path.is_file());
+        Ok(Self { space, accuracy, latency, predictor, run })
+    }
+}
+
+/// The space that options name, or that of a run.
+///
+/// # Errors
+///
+/// If there is neither, or it cannot be read.
+pub fn named_space(options: &OptionalSpace, run: Option<&Path>) -> Result<SearchSpace> {
+    match (options.named()?, run) {
+        (Some(space), _) => Ok(space),
+        (None, Some(run)) => Ok(read_config(&run.join(CONFIG))?.space),
+        (None, None) => bail!("name a space with --space, or a run of it with --run"),
+    }
+}
+
+fn read_config(path: &Path) -> Result<RunConfig> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("{} names no space", path.display()))
+}
+
+fn read_space(path: &Path) -> Result<SearchSpace> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("the tables are no run's: name their space with --space, or in {}", path.display()))?;
+    let space: SearchSpace =
+        serde_json::from_str(&text).with_context(|| format!("{} is not a search space", path.display()))?;
+    space.validate()?;
+    Ok(space)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A record of a run that is kept with the source.
+    fn record() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("records/2026-11-24-default-14-epochs")
+    }
+
+    #[test]
+    fn a_run_and_its_tables_are_the_same() {
+        let run = MeasuredTables::open(&record(), None).unwrap();
+        assert_eq!((run.accuracy.rows().len(), run.space.name.as_str()), (160, "small_mobilenet_v3"));
+        let tables = MeasuredTables::open(&record().join("tables"), None).unwrap();
+        assert_eq!((&tables.run, tables.accuracy.rows()), (&Some(record()), run.accuracy.rows()));
+        assert_eq!(tables.latency, Some(record().join("tables/latency.csv")));
+    }
+
+    #[test]
+    fn tables_without_a_run_need_their_space() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = |space| MeasuredTables::open(dir.path(), space).map(|tables| tables.accuracy.rows().len());
+        let message = format!("{:#}", open(None).unwrap_err());
+        assert!(message.contains("neither a run's directory nor one with an accuracy.csv"), "{message}");
+        std::fs::copy(record().join("tables/accuracy.csv"), dir.path().join(ACCURACY)).unwrap();
+        let message = format!("{:#}", open(None).unwrap_err());
+        assert!(message.contains("name their space with --space"), "{message}");
+        let space = SearchSpace::small_mobilenet_v3(1, 10);
+        assert_eq!(open(Some(space.clone())).unwrap(), 160);
+        std::fs::write(dir.path().join("space.json"), serde_json::to_string(&space).unwrap()).unwrap();
+        assert_eq!(open(None).unwrap(), 160);
+        let message = format!("{:#}", open(Some(SearchSpace::resnet50d(10))).unwrap_err());
+        assert!(message.contains("space is small_mobilenet_v3, not resnet50d"), "{message}");
+    }
+}
