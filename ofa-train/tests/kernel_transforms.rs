@@ -16,7 +16,7 @@ fn kernels(supernet: &Supernet) -> (Vec<TensorData>, Vec<TensorData>) {
 }
 
 fn is_identity(matrix: &TensorData) -> bool {
-    let side = matrix.shape[0];
+    let side = matrix.shape()[0];
     let values: Vec<f32> = matrix.iter::<f32>().collect();
     (0..side * side).all(|i| values[i] == f32::from(u8::from(i / side == i % side)))
 }

@@ -51,7 +51,7 @@ pub(super) fn setup(config: &AblationConfig, images: &str) -> Vec<(String, Strin
         (
             "Reported",
             format!(
-                "{} on all test images; {} random subnets (seed {}) on {} of them",
+                "{} on all test images; {} random subnets (seed {}) on at most {} of them",
                 corners.join(", "),
                 config.reported.random,
                 config.reported.random_seed,

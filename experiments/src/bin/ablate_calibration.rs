@@ -40,7 +40,7 @@ struct Options {
     /// Random subnets, at the largest resolution
     #[arg(long, default_value_t = 24)]
     archs: usize,
-    /// Times that calibration images are drawn, for intervals
+    /// Times that calibration images are drawn
     #[arg(long, default_value_t = 3)]
     draws: u64,
     /// A new directory for the results
@@ -64,10 +64,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<()> {
     ensure!(options.archs > 1 && options.draws > 0, "--archs must be at least 2, --draws at least 1");
-    ensure!(
-        options.images.last().is_some_and(|most| *most > 0),
-        "--images ends with 0: there is nothing to compare with"
-    );
+    ensure!(options.images.last() > Some(&0), "--images ends with 0: there is nothing to compare with");
     let opened = supernet_file::open(&options.supernet, &device::by_name("flex")?)?;
     let config = opened.configuration(options.data.as_deref())?;
     let (images, device) = (Images::load(&config, None)?, device::by_name(&config.device)?);

@@ -127,8 +127,8 @@ const THREATS: [&str; 10] = [
     "Arms that open the whole space at once do not sort channels before; progressive shrinking does.",
     "The percentile bootstrap is too narrow for few seeds where seeds differ most; Student's interval takes the test \
      images as given and assumes normal differences. Both are given.",
-    "Corners are the extremes of the space; the random subnets are what a search meets. Those are measured on a part \
-     of the test images, another one for every seed but the same for all arms.",
+    "Corners are the extremes of the space; the random subnets, whose choices are uniform, lie close together in the middle. \
+     Those are measured on a part of the test images, another one for every seed but the same for all arms.",
     "A network trained alone begins with a slice of the supernet's initial weights, of the scale of the full width.",
     "Contrasts besides the primary one were planned too, but their p-values alone allow for their number, not their \
      intervals.",

@@ -77,7 +77,7 @@ fn by_subnet(findings: &Findings, primary: &Contrast) -> Section {
         row.push(corner(alone, &gap.corner).map_or_else(|| "–".into(), |found| top1(&found.top1)));
         row.push(uncalibrated.join(" / "));
         row.push(match PAPER.get(i).filter(|_| is_papers && primary.corners.len() == PAPER.len()) {
-            Some((none, shrunk)) => format!("{shrunk} / {none} ({:+.1})", shrunk - none),
+            Some((none, shrunk)) => format!("{shrunk:.1} / {none:.1} ({:+.1})", shrunk - none),
             None => "–".into(),
         });
         row
