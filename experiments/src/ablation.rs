@@ -3,26 +3,40 @@
 //! An arm with a seed is a cell. A cell is an ordinary run directory, so that every binary reads it and
 //! `train_supernet --config` makes it again.
 
+mod again;
 mod arms;
+mod bins;
 mod budget;
 mod cell;
+mod command;
 mod config;
 mod findings;
 mod identity;
+mod known;
+mod measure;
+mod plan;
 mod presets;
+mod record;
 mod reported;
 mod runner;
+mod setup;
 mod statistics;
 #[cfg(test)]
 pub(crate) mod testing;
 mod verdict;
 
-pub use arms::shrinking_arms;
+pub use again::Again;
+pub use arms::{full_arm, shrinking_arms, shrunk_arm};
+pub use bins::BinGap;
 pub use budget::{Budget, expected_budget};
-pub use cell::{CellRecord, DoneCell, SubnetRow};
+pub use command::{Options, run};
 pub use config::{AblationConfig, Arm, Rule, Selection};
 pub use findings::{ArmFindings, CornerMean, Findings};
+pub use known::{Cells, Selections};
+pub use plan::Pace;
+pub use presets::Scale;
+pub use record::{CellRecord, DoneCell, SubnetRow};
 pub use reported::{Reported, corner_name, corners};
-pub use runner::{Ablation, Cells, Selections};
+pub use runner::Ablation;
 pub use statistics::{Gap, Interval, holm};
 pub use verdict::{Contrast, CornerGap, Verdict};

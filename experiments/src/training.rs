@@ -50,8 +50,8 @@ pub fn train(
     };
     let keeper = || records::keeper(dir, &watched);
     let mut observer: Box<dyn ShrinkObserver> = match (together.is_first(), ranks::launched()) {
-        (true, None) => Box::new(Dashboard::new(&training.schedule, stop.clone(), keeper())),
-        (true, Some(_)) => Box::new(Dashboard::in_lines(&training.schedule, stop.clone(), keeper())),
+        (true, None) if together.size() == 1 => Box::new(Dashboard::new(&training.schedule, stop.clone(), keeper())),
+        (true, _) => Box::new(Dashboard::in_lines(&training.schedule, stop.clone(), keeper())),
         (false, _) => Box::new(Quiet(stop.clone())),
     };
     Ok(shrink(supernet, &run, validation, &mut *observer)?)

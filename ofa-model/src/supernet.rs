@@ -2,7 +2,7 @@
 
 use crate::elastic::{Block, ElasticBlock, Head, MaxPool, Statistics};
 use crate::{Arch, ModelError, SearchSpace, Subnet, UnitLayers, init::Initializer};
-use burn::module::Module;
+use burn::module::{Module, ParamId};
 use burn::tensor::{Device, Tensor};
 
 /// All weights of a [`SearchSpace`]; any subnet is a slice of them.
@@ -130,6 +130,17 @@ impl Supernet {
             }
         }
         Subnet::new(blocks, head, self.space.clone(), arch.clone())
+    }
+
+    /// The parameters that make smaller depthwise kernels of larger ones: the matrices of all blocks, `[k * k, k * k]` of
+    /// the smaller kernel.
+    pub fn kernel_transforms(&self) -> Vec<ParamId> {
+        let blocks = self.stem.iter().chain(self.stages.iter().flat_map(|stage| &stage.blocks));
+        let transforms = blocks.filter_map(|block| match block {
+            ElasticBlock::MbConv(block) => Some(&block.depthwise.transforms),
+            _ => None,
+        });
+        transforms.flatten().map(|matrix| matrix.id).collect()
     }
 
     /// With the scale of the last batch norm of every residual block at 0.

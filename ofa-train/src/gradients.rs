@@ -3,6 +3,15 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
+use ofa_model::Supernet;
+
+/// Gradients but for those of a supernet's kernel transforms, which the optimizer then leaves as they are.
+pub(crate) fn without_kernel_transforms(mut gradients: GradientsParams, supernet: &Supernet) -> GradientsParams {
+    for id in supernet.kernel_transforms() {
+        gradients.remove::<2>(id);
+    }
+    gradients
+}
 
 /// Scales gradients of `module` down so that their norm, over all parameters together, is at most `most`.
 pub(crate) fn clipped<M: Module>(gradients: GradientsParams, module: &M, most: f64) -> GradientsParams {

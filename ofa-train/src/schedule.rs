@@ -45,6 +45,10 @@ pub struct ShrinkStage {
     /// Whether channels are sorted before the stage, and by what importance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sort_channels: Option<Importance>,
+    /// Whether the matrices between kernel sizes stay what they are: the identity, where nothing has trained them, so that
+    /// a smaller kernel is the centre of the larger one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fixed_kernel_transforms: bool,
     /// Whether the largest subnet at the end of the stage becomes the teacher of later stages.
     #[serde(default)]
     pub becomes_teacher: bool,

@@ -6,7 +6,9 @@ use crate::random::{Purpose, stream};
 use crate::ranks::{Ranks, spread};
 use crate::state::{Position, ShrinkState};
 use crate::step::{StepNumbers, StepRules, Teaching, shrink_step};
-use crate::{ArchSampler, Distillation, Dropout, Evaluator, Recipe, ShrinkSchedule, ShrinkStage, StepKey, TrainError};
+use crate::{
+    ArchSampler, Distillation, Dropout, Evaluator, Recipe, ShrinkSchedule, ShrinkStage, StepKey, TrainError, gradients,
+};
 use burn::tensor::Device;
 use ofa_data::{ImageBatch, Loader};
 use ofa_model::{Arch, SearchSpace, Supernet};
@@ -153,7 +155,11 @@ fn train_epoch(
         if !output.numbers.loss.is_finite() {
             return Err(state.non_finite_loss(&output.numbers, stage, &archs, learning_rate));
         }
-        state.update(output.gradients, learning_rate, run.recipe);
+        let gradients = match stage.fixed_kernel_transforms {
+            true => gradients::without_kernel_transforms(output.gradients, &state.supernet),
+            false => output.gradients,
+        };
+        state.update(gradients, learning_rate, run.recipe);
         let macs = archs.iter().map(|arch| sampling.space.cost(arch).macs);
         state.progress.totals.add(&output.numbers, macs, learning_rate);
         state.position.step += 1;

@@ -11,8 +11,8 @@ const FULL: &str = "full";
 
 /// Progressive shrinking, and what is left when its parts are taken away, for `images` training images an epoch.
 ///
-/// All arms but `none_epochs` are as long as `progressive` in MACs, the full network's training and the teacher's passes
-/// counted; `none_epochs` has its subnet-epochs. The `independent` arms train one corner of the space each, as
+/// All arms but `none_epochs` are as long as `progressive` in MACs, the full network's training and the teacher's
+/// passes counted; `none_epochs` has its subnet-epochs. The `independent` arms train one corner of the space each, as
 /// long as `progressive` trains in epochs.
 pub fn shrinking_arms(space: &SearchSpace, recipe: &ShrinkRecipe, images: usize) -> Vec<Arm> {
     let shrink = shrink_stages(space, recipe);
@@ -38,12 +38,13 @@ pub fn shrinking_arms(space: &SearchSpace, recipe: &ShrinkRecipe, images: usize)
     let with_full = |arm: Arm| Arm { start: Some(FULL.into()), ..arm };
     let by_full = |arm: Arm| Arm { teacher: Some(FULL.into()), ..arm };
     let mut arms = vec![
-        arm(FULL, "the largest network alone", full.clone()),
-        by_full(with_full(arm(
+        full_arm(space, recipe),
+        shrunk_arm(
+            space,
+            recipe,
             "progressive",
             "progressive shrinking: from the full network, opened step by step, taught",
-            shrink.clone(),
-        ))),
+        ),
         with_full(arm("progressive_untaught", "progressive shrinking without a teacher", without_teacher(&shrink))),
         by_full(with_full(arm(
             "warm_taught",
@@ -77,6 +78,17 @@ pub fn shrinking_arms(space: &SearchSpace, recipe: &ShrinkRecipe, images: usize)
     arms
 }
 
+/// The trainer of the full network: the first arm of every ablation of shrinking.
+pub fn full_arm(space: &SearchSpace, recipe: &ShrinkRecipe) -> Arm {
+    arm(FULL, "the largest network alone", ScheduleKind::FullOnly.schedule(space, recipe))
+}
+
+/// Progressive shrinking from the network of [`full_arm`], which teaches: to be changed.
+pub fn shrunk_arm(space: &SearchSpace, recipe: &ShrinkRecipe, name: &str, description: &str) -> Arm {
+    let full = || Some(FULL.to_owned());
+    Arm { start: full(), teacher: full(), ..arm(name, description, shrink_stages(space, recipe)) }
+}
+
 /// The stages of progressive shrinking after the full network's.
 fn shrink_stages(space: &SearchSpace, recipe: &ShrinkRecipe) -> ShrinkSchedule {
     let mut schedule = ShrinkSchedule::progressive_shrinking(space, recipe);
@@ -103,6 +115,7 @@ fn stage(name: &str, phase: Phase, opened: Opened) -> ShrinkStage {
         warmup_epochs: phase.warmup_epochs,
         subnets_per_step: phase.subnets_per_step,
         sort_channels: None,
+        fixed_kernel_transforms: false,
         becomes_teacher: false,
         opened,
         sampler: Sampler::Uniform,

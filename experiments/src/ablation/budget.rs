@@ -16,7 +16,8 @@ const STEPS: u64 = 400;
 pub struct Budget {
     /// Epochs times subnets a step.
     pub subnet_epochs: f64,
-    /// Multiply-accumulate operations of all forward and backward passes of subnets, and of all forward passes of teachers.
+    /// Multiply-accumulate operations of all forward and backward passes of subnets, and of all forward passes of
+    /// teachers.
     pub macs: f64,
 }
 
@@ -44,7 +45,7 @@ pub fn expected_budget(schedule: &ShrinkSchedule, space: &SearchSpace, images: u
 }
 
 /// MACs an image of an epoch of a stage.
-fn epoch_macs(stage: &ShrinkStage, index: usize, space: &SearchSpace) -> f64 {
+pub(super) fn epoch_macs(stage: &ShrinkStage, index: usize, space: &SearchSpace) -> f64 {
     let subnets = mean_subnet_macs(stage, index, space) * stage.subnets_per_step as f64;
     PASSES * subnets + teacher_macs(stage, space)
 }

@@ -2,28 +2,23 @@
 
 use super::budget::{Budget, trained_macs};
 use super::config::{AblationConfig, Arm};
-use super::reported::{corner_name, corners};
+use super::measure::measure;
+use super::record::{CellRecord, DoneCell, RECORD, SUBNETS};
 use crate::config::ExperimentConfig;
 use crate::images::Images;
-use crate::report::Machine;
 use crate::run_dir::RunDir;
 use crate::supernet_file::{self, CHECKPOINTS, SUPERNET};
-use crate::{device, environment, records, training};
+use crate::{device, environment, ranks, training};
 use anyhow::{Context, Result, ensure};
 use burn::module::Module;
-use burn::tensor::Device;
-use ofa_model::{Arch, Supernet};
-use ofa_train::{EpochRecord, Evaluator, OneRank, Sampler, weights_sha256};
-use serde::{Deserialize, Serialize};
+use ofa_model::Supernet;
+use ofa_train::{EpochRecord, Ranks, ShrinkOutcome, TrainError, weights_sha256};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-
-/// Written last: a cell that has it is complete.
-const RECORD: &str = "cell.json";
-const SUBNETS: &str = "subnets.csv";
+use std::time::Instant;
 
 /// What makes a cell.
 #[derive(Clone, Copy, Debug)]
@@ -36,58 +31,14 @@ pub(super) struct Cell<'a> {
     pub(super) selects: bool,
 }
 
-/// Of one trained cell.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CellRecord {
-    /// Name of the arm.
-    pub arm: String,
-    /// Its seed.
-    pub seed: u64,
-    /// Factor on the learning rates of the arm.
-    pub factor: f64,
-    /// What the code computes, see `identity.json`.
-    pub code: String,
-    /// SHA-256 of the trained weights.
-    pub weights: String,
-    /// What its own training cost, without that of the arms it begins with.
-    pub budget: Budget,
-    /// Wall time of training and of measuring.
-    pub seconds: [f64; 2],
-    /// What it ran on.
-    pub machine: Machine,
-}
-
-/// Accuracy of one subnet of a cell.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SubnetRow {
-    /// Name of a corner; empty for a random subnet.
-    pub corner: String,
-    /// The arch.
-    pub arch: String,
-    /// Its MACs.
-    pub macs: u64,
-    /// Top-1 accuracy, between 0 and 1, calibrated, on validation images; corners only.
-    pub validation_top1: Option<f64>,
-    /// The same on test images; in cells that choose a learning rate there is none.
-    pub test_top1: Option<f64>,
-    /// The same on test images without calibration of its own, by the statistics of the largest subnet that the arm trains;
-    /// corners only.
-    pub uncalibrated_top1: Option<f64>,
-    /// Of a corner, the test images it classifies correctly: a bit each, four a hexadecimal digit, first image first.
-    pub right: String,
-}
-
-/// A complete cell.
-#[derive(Clone, Debug)]
-pub struct DoneCell {
-    /// How it was made.
-    pub record: CellRecord,
-    /// What it reached.
-    pub subnets: Vec<SubnetRow>,
-    /// How it got there.
-    pub epochs: Vec<EpochRecord>,
+/// Where cells are made, by what code, and by which processes together.
+pub(super) struct Workshop<'a> {
+    pub(super) ablation: &'a AblationConfig,
+    pub(super) root: &'a Path,
+    /// What the code computes, see [`Identity`](super::identity::Identity).
+    pub(super) code: &'a str,
+    pub(super) ranks: &'a dyn Ranks,
+    pub(super) stop: &'a Arc<AtomicBool>,
 }
 
 impl Cell<'_> {
@@ -98,20 +49,15 @@ impl Cell<'_> {
     }
 
     /// The complete cell; `None` if it is not complete.
+    ///
+    /// # Errors
+    ///
+    /// If a file is damaged, or it is another cell.
     pub(super) fn read(&self, root: &Path) -> Result<Option<DoneCell>> {
         let path = self.path(root);
-        let record = path.join(RECORD);
-        let text = match fs::read_to_string(&record) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).with_context(|| record.display().to_string()),
-        };
-        let record: CellRecord = serde_json::from_str(&text).with_context(|| record.display().to_string())?;
-        Ok(Some(DoneCell {
-            record,
-            subnets: csv_rows(&path.join(SUBNETS))?,
-            epochs: csv_rows(&path.join("metrics.csv"))?,
-        }))
+        let Some(done) = DoneCell::read(&path)? else { return Ok(None) };
+        done.check(&self.arm.name, self.seed, self.factor, &path)?;
+        Ok(Some(done))
     }
 
     /// Whether it is complete.
@@ -124,8 +70,8 @@ impl Cell<'_> {
         Supernet::is_saved_in(&self.path(root).join(SUPERNET))
     }
 
-    /// The configuration of the ordinary run that this cell is; earlier arms are read from where `cell_of` says.
-    fn config(&self, ablation: &AblationConfig, supernet_of: impl Fn(&str) -> PathBuf) -> ExperimentConfig {
+    /// The configuration of the ordinary run that this cell is; earlier arms are read from where `supernet_of` says.
+    pub(super) fn config(&self, ablation: &AblationConfig, supernet_of: impl Fn(&str) -> PathBuf) -> ExperimentConfig {
         let mut config = ablation.base.clone();
         config.seed = self.seed;
         config.training.start = self.arm.start.as_deref().map(&supernet_of);
@@ -137,61 +83,123 @@ impl Cell<'_> {
         config
     }
 
-    /// Trains and measures the cell, or goes on where an attempt that was stopped ended. A complete cell is made again, as
-    /// records may be kept without weights.
+    /// Trains and measures the cell, or goes on where an attempt that was stopped ended. A complete cell is made again,
+    /// as records may be kept without weights. A training that diverges is recorded as such. `cell_of` says where
+    /// earlier arms are.
     ///
     /// # Errors
     ///
     /// Those of training, or if a complete cell has other weights than before.
-    pub(super) fn run(
-        &self,
-        ablation: &AblationConfig,
-        root: &Path,
-        code: &str,
-        cell_of: impl Fn(&str) -> PathBuf,
-        stop: &Arc<AtomicBool>,
-    ) -> Result<()> {
-        let config = self.config(ablation, |arm| cell_of(arm).join(SUPERNET));
-        let path = self.path(root);
-        let dir = match RunDir::open(&path) {
-            Ok((dir, _)) => dir,
-            Err(_) => RunDir::create(&path, &config.to_toml()?)?,
+    pub(super) fn run(&self, shop: &Workshop, cell_of: impl Fn(&str) -> PathBuf) -> Result<()> {
+        let first = shop.ranks.is_first();
+        // Rank 0 has seen which cells are complete; the others take its word.
+        let text = if first {
+            self.config(shop.ablation, |arm| cell_of(arm).join(SUPERNET)).to_toml()?
+        } else {
+            String::new()
         };
+        let config = ExperimentConfig::parse(&String::from_utf8(shop.ranks.broadcast(0, text.into_bytes()))?)?;
+        let dir = self.open(&config, shop)?;
         let device = device::by_name(&config.device)?;
         let images = Images::load(&config, None)?;
-        records::same_images(&dir, &images)?;
+        ranks::same_images(&dir, &images, shop.ranks)?;
         let mut validation = images.validation(&config, &device);
-        let trained = training::train(&config, &images, &mut validation, &device, &dir, &OneRank, stop)?;
+        let trained = training::train(&config, &images, &mut validation, &device, &dir, shop.ranks, shop.stop);
+        let trained = match trained {
+            Ok(trained) => trained,
+            Err(error) => return self.diverged(error, &dir, shop),
+        };
         let supernet = trained.supernet.valid();
         let weights = weights_sha256(&supernet);
-        if let Some(before) = self.read(root)? {
-            ensure!(
-                before.record.weights == weights,
-                "{} ends with weights {weights}, its record has {}: it was made by other code",
-                path.display(),
-                before.record.weights
-            );
+        self.same_as_before(&weights, shop)?;
+        let started = Instant::now();
+        let bench = (&config, &images, &mut validation, &device);
+        let subnets = measure(self, shop.ablation, &supernet, bench, shop.ranks)?;
+        if !first {
+            return Ok(());
         }
-
-        let started = std::time::Instant::now();
-        let subnets = self.measure(ablation, &supernet, &config, &images, &mut validation, &device)?;
         dir.write_csv(SUBNETS, &subnets)?;
-        if ablation.arms.iter().any(|arm| [&arm.start, &arm.teacher].contains(&&Some(self.arm.name.clone()))) {
+        if shop.ablation.arms.iter().any(|arm| [&arm.start, &arm.teacher].contains(&&Some(self.arm.name.clone()))) {
             supernet_file::write(&supernet, &dir)?;
         }
-        let record = CellRecord {
+        let seconds = started.elapsed().as_secs_f64();
+        dir.write_json(RECORD, &CellRecord { weights, ..self.record(&trained, &config, seconds, shop) })?;
+        // What resuming takes is no longer needed.
+        without_checkpoints(&dir)
+    }
+
+    /// The directory of the cell, new or of an attempt that was stopped.
+    fn open(&self, config: &ExperimentConfig, shop: &Workshop) -> Result<RunDir> {
+        let path = self.path(shop.root);
+        if shop.ranks.is_first() {
+            let text = config.to_toml()?;
+            match RunDir::open(&path) {
+                Err(_) => drop(RunDir::create(&path, &text)?),
+                Ok((dir, noted)) if noted != text => {
+                    let noted =
+                        ExperimentConfig::parse(&noted).with_context(|| format!("{}/config.toml", path.display()))?;
+                    ensure!(
+                        anywhere(noted) == anywhere(config.clone()),
+                        "{} was begun with another configuration than that of the ablation: remove it to train it anew",
+                        path.display()
+                    );
+                    // The ablation has moved.
+                    dir.write("config.toml", &text)?;
+                }
+                Ok(_) => {}
+            }
+        }
+        shop.ranks.broadcast(0, Vec::new());
+        Ok(RunDir::open(&path).context("all ranks need a file system in common")?.0)
+    }
+
+    fn same_as_before(&self, weights: &str, shop: &Workshop) -> Result<()> {
+        let before = if shop.ranks.is_first() { self.read(shop.root)? } else { None };
+        match before {
+            Some(before) if before.record.weights != weights => anyhow::bail!(
+                "{} ends with weights {weights}, its record has {}: it was made by other code",
+                self.path(shop.root).display(),
+                before.record.weights
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// Records a loss that was not finite; any other error stays one.
+    fn diverged(&self, error: anyhow::Error, dir: &RunDir, shop: &Workshop) -> Result<()> {
+        let diverged = match error.downcast_ref() {
+            Some(TrainError::NonFiniteLoss { loss, stage, epoch, step, .. }) => {
+                format!("loss is {loss} in stage `{stage}`, epoch {epoch}, step {step}")
+            }
+            _ => return Err(error),
+        };
+        self.same_as_before("none", shop)?;
+        if !shop.ranks.is_first() {
+            return Ok(());
+        }
+        crate::dashboard::say(&format!("{} diverged: {diverged}", self.path(shop.root).display()));
+        let record = self.record_of(Budget::default(), [0.0; 2], shop);
+        dir.write_json(RECORD, &CellRecord { diverged: Some(diverged), weights: "none".into(), ..record })?;
+        without_checkpoints(dir)
+    }
+
+    fn record(&self, trained: &ShrinkOutcome, config: &ExperimentConfig, seconds: f64, shop: &Workshop) -> CellRecord {
+        let training = trained.epochs.iter().map(|epoch| epoch.seconds).sum();
+        self.record_of(self.spent(&trained.epochs, config), [training, seconds], shop)
+    }
+
+    fn record_of(&self, budget: Budget, seconds: [f64; 2], shop: &Workshop) -> CellRecord {
+        CellRecord {
             arm: self.arm.name.clone(),
             seed: self.seed,
             factor: self.factor,
-            code: code.to_owned(),
-            weights,
-            budget: self.spent(&trained.epochs, &config),
-            seconds: [trained.epochs.iter().map(|epoch| epoch.seconds).sum(), started.elapsed().as_secs_f64()],
-            machine: environment::machine(&config.device),
-        };
-        dir.write_json(RECORD, &record)?;
-        // What resuming takes is no longer needed.
-        fs::remove_dir_all(dir.path(CHECKPOINTS)).with_context(|| format!("{}", dir.path(CHECKPOINTS).display()))
+            code: shop.code.to_owned(),
+            weights: String::new(),
+            budget,
+            seconds,
+            machine: environment::machine(&shop.ablation.base.device),
+            diverged: None,
+        }
     }
 
     /// What the training has cost, by its records.
@@ -205,129 +213,20 @@ impl Cell<'_> {
         };
         epochs.iter().map(epoch).sum()
     }
-
-    fn measure(
-        &self,
-        ablation: &AblationConfig,
-        supernet: &Supernet,
-        config: &ExperimentConfig,
-        images: &Images,
-        validation: &mut Evaluator,
-        device: &Device,
-    ) -> Result<Vec<SubnetRow>> {
-        let space = &config.space;
-        let row = |corner: String, arch: &Arch| SubnetRow {
-            corner,
-            arch: arch.to_string(),
-            macs: space.cost(arch).macs,
-            validation_top1: None,
-            test_top1: None,
-            uncalibrated_top1: None,
-            right: String::new(),
-        };
-        let mut test = images.test(config, device);
-        let mut rows = Vec::new();
-        let corners: Vec<Arch> = corners(space).into_iter().filter(|arch| self.trains(arch, config)).collect();
-        let largest = corners.last().map(|arch| validation.calibrated(supernet, arch)).transpose()?;
-        for arch in &corners {
-            let subnet = validation.calibrated(supernet, arch)?;
-            let mut found = row(corner_name(arch), arch);
-            found.validation_top1 = Some(validation.subnet_top1(&subnet)?);
-            if !self.selects {
-                let right = test.subnet_right(&subnet)?;
-                found.test_top1 = Some(right.iter().filter(|right| **right).count() as f64 / right.len() as f64);
-                found.right = hexadecimal(&right);
-                let uncalibrated = largest.as_ref().map(|largest| supernet.subnet(arch).with_statistics_of(largest));
-                found.uncalibrated_top1 = uncalibrated.map(|subnet| test.subnet_top1(&subnet)).transpose()?;
-            }
-            rows.push(found);
-        }
-        if self.selects {
-            return Ok(rows);
-        }
-        let some = images.splits.test.subset(ablation.reported.random_images, ablation.reported.random_seed);
-        let mut test = images.evaluator(some, config, device);
-        for arch in ablation.reported.random(space).iter().filter(|arch| self.trains(arch, config)) {
-            rows.push(SubnetRow { test_top1: Some(test.top1(supernet, arch)?), ..row(String::new(), arch) });
-        }
-        Ok(rows)
-    }
-
-    /// Whether the last stage of the arm trains this subnet: of others there is nothing to report.
-    fn trains(&self, arch: &Arch, config: &ExperimentConfig) -> bool {
-        let last = self.arm.schedule.stages.last();
-        last.is_some_and(|stage| match &stage.sampler {
-            Sampler::Fixed(archs) => archs.iter().any(|fixed| fixed.at_resolution(arch.resolution) == *arch),
-            _ => stage.opened.of(&config.space).check(arch).is_ok(),
-        })
-    }
 }
 
-fn csv_rows<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Vec<T>> {
-    let rows = csv::Reader::from_path(path).and_then(|reader| reader.into_deserialize().collect());
-    rows.with_context(|| path.display().to_string())
+/// A configuration without the places of earlier arms.
+fn anywhere(mut config: ExperimentConfig) -> ExperimentConfig {
+    config.training.start = config.training.start.and(Some(PathBuf::new()));
+    config.training.teacher = config.training.teacher.and(Some(PathBuf::new()));
+    config
 }
 
-/// Bits as hexadecimal digits, the first bit of four the greatest; a last digit is filled with 0.
-pub(super) fn hexadecimal(bits: &[bool]) -> String {
-    let digit = |four: &[bool]| {
-        let value = (0..4).fold(0, |value, i| 2 * value + u32::from(four.get(i).copied().unwrap_or(false)));
-        char::from_digit(value, 16).unwrap_or('0')
-    };
-    bits.chunks(4).map(digit).collect()
-}
-
-impl SubnetRow {
-    /// Of a corner, for each test image whether it is classified correctly.
-    pub fn right(&self) -> Vec<bool> {
-        let digits = self.right.chars().map(|digit| digit.to_digit(16).unwrap_or(0));
-        let mut bits: Vec<bool> = digits.flat_map(|value| [8, 4, 2, 1].map(|bit| value & bit != 0)).collect();
-        let ones = bits.iter().filter(|bit| **bit).count() as f64;
-        // The last digit may be filled up; the accuracy tells how many images there were.
-        if let Some(top1) = self.test_top1.filter(|top1| *top1 > 0.0) {
-            bits.truncate((ones / top1).round() as usize);
+fn without_checkpoints(dir: &RunDir) -> Result<()> {
+    match fs::remove_dir_all(dir.path(CHECKPOINTS)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{}", dir.path(CHECKPOINTS).display()))
         }
-        bits
-    }
-}
-
-impl DoneCell {
-    /// Names of the corners it reports.
-    pub(super) fn corner_names(&self) -> impl Iterator<Item = &str> {
-        self.subnets.iter().map(|row| row.corner.as_str()).filter(|name| !name.is_empty())
-    }
-
-    /// The row of a corner.
-    pub(super) fn corner(&self, name: &str) -> Option<&SubnetRow> {
-        self.subnets.iter().find(|row| row.corner == name)
-    }
-
-    /// Test accuracy of a corner; not a number if it is not reported.
-    pub(super) fn test_top1(&self, corner: &str) -> f64 {
-        self.corner(corner).and_then(|row| row.test_top1).unwrap_or(f64::NAN)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bits_survive_as_digits() {
-        for images in [1, 3, 4, 9, 100] {
-            let bits: Vec<bool> = (0..images).map(|i| i % 3 == 0 || i % 7 == 2).collect();
-            let top1 = bits.iter().filter(|bit| **bit).count() as f64 / images as f64;
-            let row = SubnetRow {
-                corner: String::new(),
-                arch: String::new(),
-                macs: 0,
-                validation_top1: None,
-                test_top1: Some(top1),
-                uncalibrated_top1: None,
-                right: hexadecimal(&bits),
-            };
-            assert_eq!(row.right(), bits);
-        }
-        assert_eq!(hexadecimal(&[true, false, false, true, true]), "98");
+        _ => Ok(()),
     }
 }

@@ -1,22 +1,23 @@
 //! What an ablation is, as one TOML file.
 
-use super::reported::Reported;
+use super::reported::{Reported, corners};
 use crate::config::ExperimentConfig;
 use anyhow::{Context, Result, bail, ensure};
-use ofa_train::ShrinkSchedule;
+use ofa_model::{Arch, SearchSpace};
+use ofa_train::{Sampler, ShrinkSchedule};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::Path;
 
-/// The complete configuration of an ablation. It is frozen with the run directory: a rule that is written after the first
-/// result is none.
+/// The complete configuration of an ablation. It is frozen with the run directory: a rule that is written after the
+/// first result is none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AblationConfig {
     /// What is asked, in a sentence.
     pub question: String,
-    /// Seeds of the report: each arm is trained once with each. A seed sets the split, the initial weights, the order and
-    /// augmentation of the images and the sampled subnets, alike in all arms.
+    /// Seeds of the report: each arm is trained once with each. A seed sets the split, the initial weights, the order
+    /// and augmentation of the images and the sampled subnets, alike in all arms.
     pub seeds: Vec<u64>,
     /// How each arm's learning rate is chosen.
     pub selection: Selection,
@@ -26,8 +27,8 @@ pub struct AblationConfig {
     pub rule: Rule,
     /// What is compared.
     pub arms: Vec<Arm>,
-    /// What the arms have in common: images, space, optimizer. Its own schedule, seed, start and teacher give way to those
-    /// of the cells.
+    /// What the arms have in common: images, space, optimizer. Its own schedule, seed, start and teacher give way to
+    /// those of the cells.
     pub base: ExperimentConfig,
 }
 
@@ -49,8 +50,9 @@ pub struct Arm {
     pub schedule: ShrinkSchedule,
 }
 
-/// Every arm is trained once with each factor and a seed that is not reported; the factor with the highest mean validation
-/// accuracy of the reported corners becomes the arm's. With one factor there is nothing to choose and nothing is trained.
+/// Every arm is trained once with each factor and a seed that is not reported; the factor with the highest mean
+/// validation accuracy of the reported corners becomes the arm's. With one factor there is nothing to choose and
+/// nothing is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Selection {
@@ -60,9 +62,9 @@ pub struct Selection {
     pub factors: Vec<f64>,
 }
 
-/// The verdict, by the mean gap over the reported corners and seeds between two arms, with a bootstrap interval over seeds and
-/// test images: `reproduced` if the interval is above 0 and the gap at least `margin`, `direction only` if the interval is
-/// above 0, else `not reproduced at this scale`.
+/// The verdict, by the mean gap over the reported corners and seeds between two arms, with a bootstrap interval over
+/// seeds and test images: `reproduced` if the interval is above 0 and the gap at least `margin`, `direction only` if
+/// the interval is above 0, else `not reproduced at this scale`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
@@ -166,7 +168,18 @@ impl Arm {
                 ensure!(earlier.iter().any(|arm| arm.name == *other), "{key}: there is no arm `{other}` before it");
             }
         }
+        if let Some(name) = twice(&self.schedule.stages.iter().map(|stage| &stage.name).collect::<Vec<_>>()) {
+            bail!("two stages are called `{name}`: costs are accounted for by name");
+        }
         Ok(self.schedule.validate(&base.space, self.teacher.is_some())?)
+    }
+
+    /// Whether the last stage trains this subnet of `space`: of others there is nothing to report.
+    pub fn trains(&self, arch: &Arch, space: &SearchSpace) -> bool {
+        self.schedule.stages.last().is_some_and(|stage| match &stage.sampler {
+            Sampler::Fixed(archs) => archs.iter().any(|fixed| fixed.at_resolution(arch.resolution) == *arch),
+            _ => stage.opened.of(space).check(arch).is_ok(),
+        })
     }
 }
 
@@ -185,10 +198,10 @@ impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(
             f,
-            "Gap: mean over the reported corners and all seeds of the test top-1 of `{}` minus that of `{}`, with the {} % \
-             percentile interval of {} bootstrap samples over seeds and test images. `reproduced` if the interval is above 0 \
-             and the gap at least {:.2} points; `direction only` if the interval is above 0; else `not reproduced at this \
-             scale`.",
+            "Gap: mean over the reported corners and all seeds of the test top-1 of `{}` minus that of `{}`, with the \
+             {} % percentile interval of {} bootstrap samples over seeds and test images. `reproduced` if the interval \
+             is above 0 and the gap at least {:.2} points; `direction only` if the interval is above 0; else `not \
+             reproduced at this scale`.",
             self.treatment,
             self.control,
             100.0 * self.confidence,
@@ -207,6 +220,15 @@ impl Rule {
             bail!("there is no arm `{name}`");
         }
         ensure!(self.treatment != self.control, "treatment and control are the same arm");
+        let space = &config.base.space;
+        let arms: Vec<&Arm> = primary.into_iter().filter_map(|name| config.arm(name)).collect();
+        ensure!(
+            corners(space).iter().any(|arch| arms.iter().all(|arm| arm.trains(arch, space))),
+            "`{}` and `{}` train no subnet in common that is reported: they open other parts of `{}`",
+            self.treatment,
+            self.control,
+            space.name
+        );
         ensure!(self.margin >= 0.0 && self.margin < 1.0, "margin is {}, a share of the images", self.margin);
         ensure!(self.confidence > 0.5 && self.confidence < 1.0, "confidence is {}, such as 0.95", self.confidence);
         ensure!(self.bootstrap >= 100, "bootstrap is {}, at least 100 samples are needed", self.bootstrap);
@@ -224,7 +246,7 @@ mod tests {
 
     #[test]
     fn presets_survive_a_round_trip() {
-        for name in ["smoke", "default"] {
+        for name in crate::ablation::Scale::NAMES {
             let config = AblationConfig::shrinking(name).unwrap();
             assert_eq!(AblationConfig::parse(&config.to_toml().unwrap()).unwrap(), config, "{name}");
         }
@@ -241,7 +263,7 @@ mod tests {
     #[test]
     fn impossible_values_are_named() {
         type Change = fn(&mut AblationConfig);
-        let break_it: [(&str, Change); 9] = [
+        let break_it: [(&str, Change); 11] = [
             ("seeds is empty", |c| c.seeds.clear()),
             ("seed 1 is listed twice", |c| c.seeds = vec![1, 2, 1]),
             ("seed 2 is one of the report", |c| c.selection.seed = 2),
@@ -251,6 +273,12 @@ mod tests {
             ("no arm `all`", |c| c.rule.control = "all".into()),
             ("the same arm", |c| c.rule.control = c.rule.treatment.clone()),
             ("margin is 2", |c| c.rule.margin = 2.0),
+            ("two stages are called `kernel`", |c| c.arms[1].schedule.stages[1].name = "kernel".into()),
+            ("train no subnet in common", |c| {
+                c.arms[2].schedule.stages[0].opened = ofa_train::Opened::Largest(ofa_train::ChoiceCounts::ONE);
+                c.arms[1].schedule.stages.last_mut().unwrap().opened =
+                    ofa_train::Opened::Smallest(ofa_train::ChoiceCounts::ONE);
+            }),
         ];
         for (expected, change) in break_it {
             let mut config = ablation();

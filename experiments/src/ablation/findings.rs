@@ -1,11 +1,14 @@
 //! What an ablation has found so far: everything its report shows, as `findings.json`.
 
 use super::budget::Budget;
-use super::cell::DoneCell;
-use super::config::Arm;
-use super::runner::{Ablation, Cells, Selections};
+use super::config::{AblationConfig, Arm};
+use super::known::{Cells, Selections};
+use super::record::DoneCell;
+use super::runner::Ablation;
+use super::setup::setup;
 use super::statistics::{Gap, Interval};
-use super::verdict::{Contrast, Verdict};
+use super::verdict::{Contrast, Verdict, adjust};
+use crate::images::Images;
 use crate::report::Machine;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -19,10 +22,14 @@ pub struct Findings {
     pub question: String,
     /// The images.
     pub images: String,
+    /// What all arms have in common: names and values.
+    pub setup: Vec<(String, String)>,
     /// The rule of the verdict, in words.
     pub rule: String,
     /// What the rule makes of the primary contrast; absent until all its seeds are complete.
     pub verdict: Option<Verdict>,
+    /// What it would make of it with Student's interval over seeds.
+    pub students_verdict: Option<Verdict>,
     /// The primary contrast.
     pub primary: Option<Contrast>,
     /// The others, as configured.
@@ -35,6 +42,8 @@ pub struct Findings {
     pub seeds: Vec<u64>,
     /// Seeds that arms lack.
     pub missing: BTreeMap<String, Vec<u64>>,
+    /// Trainings that diverged: which, and where.
+    pub diverged: Vec<String>,
     /// Coverage of the intervals.
     pub confidence: f64,
     /// The machines that cells ran on.
@@ -55,6 +64,10 @@ pub struct ArmFindings {
     pub seeds: Vec<u64>,
     /// Mean cost with that of the arms whose weights go into it.
     pub budget: Budget,
+    /// Mean cost of its own training alone.
+    pub own: Budget,
+    /// Epochs of each of its stages.
+    pub stages: Vec<(String, usize)>,
     /// Mean wall time of training and measuring, its own alone.
     pub seconds: [f64; 2],
     /// Mean test top-1 over the corners, with its interval over seeds.
@@ -63,8 +76,8 @@ pub struct ArmFindings {
     pub corners: Vec<CornerMean>,
     /// MACs and mean test top-1 of the random subnets.
     pub random: Vec<(u64, f64)>,
-    /// After every epoch of the first seed: MACs so far, without those of earlier arms, and training accuracy of the sampled
-    /// subnets.
+    /// After every epoch of the first seed: MACs so far, without those of earlier arms, and training accuracy of the
+    /// sampled subnets.
     pub curve: Vec<(f64, f64)>,
 }
 
@@ -78,6 +91,8 @@ pub struct CornerMean {
     pub macs: u64,
     /// Mean and interval over seeds.
     pub top1: Gap,
+    /// The same without calibration of its own, by the statistics of the largest subnet.
+    pub uncalibrated_top1: Gap,
 }
 
 impl Ablation {
@@ -87,8 +102,20 @@ impl Ablation {
     ///
     /// If a cell cannot be read, or the images cannot be listed.
     pub fn findings(&self) -> Result<Findings> {
-        let images = crate::images::Images::load(&self.config().base, None)?.description;
-        Ok(self.findings_of(&self.cells()?, self.selections()?, images))
+        self.check_ancestors()?;
+        let images = Images::load(&self.config().base, None)?.description;
+        let mut cells = self.cells()?;
+        let orders = image_orders(self.config(), cells.keys().map(|(_, seed)| *seed))?;
+        for ((_, seed), cell) in &mut cells {
+            if let Some(order) = orders.get(seed) {
+                cell.reorder_images(order);
+            }
+        }
+        let diverged = self.done()?.into_iter().filter_map(|(cell, done)| {
+            let place = cell.path(std::path::Path::new(""));
+            Some(format!("{}: {}", place.display(), done.record.diverged?))
+        });
+        Ok(Findings { diverged: diverged.collect(), ..self.findings_of(&cells, self.selections()?, images) })
     }
 
     pub(crate) fn findings_of(&self, cells: &Cells, selections: Selections, images: String) -> Findings {
@@ -108,17 +135,22 @@ impl Ablation {
                 machines.push(found.clone());
             }
         }
+        let mut contrasts: Vec<Contrast> = config.rule.contrasts.iter().filter_map(|[a, b]| contrast(a, b)).collect();
+        adjust(&mut contrasts);
         Findings {
             question: config.question.clone(),
+            setup: setup(config, &images),
             images,
             rule: config.rule.to_string(),
             verdict: primary.as_ref().and_then(|contrast| contrast.verdict(config)),
+            students_verdict: primary.as_ref().and_then(|contrast| contrast.students_verdict(config)),
             primary,
-            contrasts: config.rule.contrasts.iter().filter_map(|[a, b]| contrast(a, b)).collect(),
+            contrasts,
             arms: config.arms.iter().filter_map(|arm| self.arm_findings(arm, cells)).collect(),
             selections,
             seeds: config.seeds.clone(),
             missing: missing.filter(|(_, seeds)| !seeds.is_empty()).collect(),
+            diverged: Vec::new(),
             confidence: config.rule.confidence,
             machines,
         }
@@ -134,13 +166,14 @@ impl Ablation {
             let needed = config.with_ancestors(arm).into_iter();
             needed.filter_map(|needed| of(needed, &cell.record.seed)).map(|cell| cell.record.budget).sum()
         };
-        let all: Budget = done.iter().map(paid).sum();
+        let mean_of = |all: Budget| Budget { subnet_epochs: all.subnet_epochs / n, macs: all.macs / n };
         let seconds = |i: usize| done.iter().map(|cell| cell.record.seconds[i]).sum::<f64>() / n;
         let gap = |values: Vec<f64>| Gap::of(&values, config.rule.confidence);
         let corner = |name: &str| CornerMean {
             corner: name.to_owned(),
             macs: first.corner(name).map_or(0, |row| row.macs),
             top1: gap(done.iter().map(|cell| cell.test_top1(name)).collect()),
+            uncalibrated_top1: gap(done.iter().map(|cell| uncalibrated(cell, name)).collect()),
         };
         let mean = |cell: &&DoneCell| {
             let found: Vec<f64> = cell.corner_names().map(|name| cell.test_top1(name)).collect();
@@ -151,7 +184,9 @@ impl Ablation {
             description: arm.description.clone(),
             factor: first.record.factor,
             seeds: done.iter().map(|cell| cell.record.seed).collect(),
-            budget: Budget { subnet_epochs: all.subnet_epochs / n, macs: all.macs / n },
+            budget: mean_of(done.iter().map(paid).sum()),
+            own: mean_of(done.iter().map(|cell| cell.record.budget).sum()),
+            stages: arm.schedule.stages.iter().map(|stage| (stage.name.clone(), stage.epochs)).collect(),
             seconds: [seconds(0), seconds(1)],
             mean_top1: gap(done.iter().map(mean).collect()),
             corners: first.corner_names().map(corner).collect(),
@@ -172,20 +207,68 @@ impl Ablation {
     }
 }
 
+/// Test accuracy of a corner without calibration of its own; not a number if it is not reported.
+fn uncalibrated(cell: &DoneCell, corner: &str) -> f64 {
+    cell.corner(corner).and_then(|row| row.uncalibrated_top1).unwrap_or(f64::NAN)
+}
+
 /// MACs and mean test top-1 of the random subnets, which are the same in all cells.
 fn random(done: &[&DoneCell]) -> Vec<(u64, f64)> {
-    let rows = |cell: &DoneCell| -> Vec<(u64, f64)> {
-        let random = cell.subnets.iter().filter(|row| row.corner.is_empty());
-        random.filter_map(|row| Some((row.macs, row.test_top1?))).collect()
-    };
-    let all: Vec<_> = done.iter().map(|cell| rows(cell)).collect();
+    let all: Vec<_> = done.iter().map(|cell| cell.random()).collect();
     let mean = |i: usize, macs: u64| (macs, all.iter().map(|rows| rows[i].1).sum::<f64>() / all.len() as f64);
     all[0].iter().enumerate().map(|(i, (macs, _))| mean(i, *macs)).collect()
+}
+
+/// The order that makes the test images of each seed those of the others: every seed has them in an order of its own,
+/// and an image must count as the same in all. Empty where seeds have other images.
+fn image_orders(config: &AblationConfig, seeds: impl Iterator<Item = u64>) -> Result<BTreeMap<u64, Vec<usize>>> {
+    let (mut orders, mut first) = (BTreeMap::new(), None);
+    for seed in seeds {
+        if orders.contains_key(&seed) {
+            continue;
+        }
+        let mut base = config.base.clone();
+        base.seed = seed;
+        let test = Images::load(&base, None)?.splits.test;
+        let paths: Vec<_> = (0..test.len()).map(|i| test.path(i)).collect();
+        let mut order: Vec<usize> = (0..test.len()).collect();
+        order.sort_by_key(|&i| &paths[i]);
+        let sorted: Vec<_> = order.iter().map(|&i| paths[i].clone()).collect();
+        if *first.get_or_insert_with(|| sorted.clone()) != sorted {
+            return Ok(BTreeMap::new());
+        }
+        orders.insert(seed, order);
+    }
+    Ok(orders)
 }
 
 impl Interval {
     /// Both ends in percent.
     pub fn percent(self) -> (f64, f64) {
         (100.0 * self.low, 100.0 * self.high)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ablation::testing::ablation;
+
+    #[test]
+    fn the_images_of_all_seeds_come_in_one_order() {
+        let mut config = ablation();
+        // Other seeds see other images.
+        assert!(image_orders(&config, [1, 2].into_iter()).unwrap().is_empty());
+        config.base.data.test_images = None;
+        let orders = image_orders(&config, [1, 2, 1].into_iter()).unwrap();
+        let labels = |seed: u64| -> Vec<usize> {
+            let mut base = config.base.clone();
+            base.seed = seed;
+            let test = Images::load(&base, None).unwrap().splits.test;
+            orders[&seed].iter().map(|&i| test.label(i)).collect()
+        };
+        assert_eq!(orders.len(), 2);
+        assert_ne!(orders[&1], orders[&2]);
+        assert_eq!(labels(1), labels(2));
     }
 }

@@ -6,20 +6,30 @@ use crate::run_dir::RunDir;
 use crate::{device, environment};
 use anyhow::{Context, Result, bail};
 use burn::module::Module;
+use ofa_data::Splits;
 use ofa_model::SupernetConfig;
-use ofa_train::{OneRank, ScheduleKind, ShrinkRecipe, ShrinkRun, shrink, weights_sha256};
+use ofa_train::{OneRank, ScheduleKind, ShrinkRecipe, ShrinkRun, ShrinkSchedule, shrink, weights_sha256};
 use serde::{Deserialize, Serialize};
 
 const IDENTITY: &str = "identity.json";
 /// Steps of the training that tells code apart.
 const STEPS: usize = 3;
+/// Images a step of it, at most: one process must be able to do it, also where many share a step.
+const BATCH: usize = 64;
+/// The same of the second training, which has more steps.
+const SMALL_BATCH: usize = 16;
 
 /// What the cells of a directory have in common besides their configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Identity {
-    /// SHA-256 of the weights after three steps: code that computes otherwise, if only in a last bit, has another.
+    /// SHA-256 of the weights after three steps without shrinking: code that computes otherwise, if only in a last bit,
+    /// has another. Every cell names it.
     pub(super) code: String,
+    /// The same after a step in each stage of progressive shrinking and one of the sandwich rule, which sorts channels
+    /// and learns from teachers; directories of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stages: Option<String>,
     /// Fingerprints of the training and test images.
     images: [String; 2],
     /// Revision of the source, for people: another revision may well compute the same.
@@ -34,10 +44,25 @@ impl Identity {
         let machine = environment::machine(&base.device);
         Ok(Self {
             code: code(base, &images)?,
+            stages: Some(stages(base, &images)?),
             images: [images.splits.train.fingerprint(), images.splits.test.fingerprint()],
             revision: machine.revision,
             processor: machine.processor,
         })
+    }
+
+    /// The identity that a directory has noted, if it has.
+    ///
+    /// # Errors
+    ///
+    /// If the file is damaged.
+    pub(super) fn read(dir: &RunDir) -> Result<Option<Self>> {
+        let path = dir.path(IDENTITY);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        serde_json::from_str(&text).with_context(|| path.display().to_string())
     }
 
     /// Notes the identity in a new directory, or finds that it is still the same.
@@ -47,49 +72,76 @@ impl Identity {
     /// If it is another, with both.
     pub(super) fn noted(base: &ExperimentConfig, dir: &RunDir) -> Result<Self> {
         let found = Self::of(base)?;
-        let path = dir.path(IDENTITY);
-        if !path.exists() {
+        let Some(noted) = Self::read(dir)? else {
             dir.write_json(IDENTITY, &found)?;
             return Ok(found);
+        };
+        noted.same(&found).with_context(|| dir.root().display().to_string())?;
+        Ok(found)
+    }
+
+    fn same(&self, found: &Self) -> Result<()> {
+        for (part, (noted, found)) in ["training", "test"].into_iter().zip(self.images.iter().zip(&found.images)) {
+            if noted != found {
+                bail!(
+                    "the ablation was begun with other {part} images (fingerprint {}.., now {}..): restore them, or begin \
+                     another",
+                    &noted[..noted.len().min(16)],
+                    &found[..found.len().min(16)]
+                );
+            }
         }
-        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        let noted: Self = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
-        if noted.images != found.images {
-            bail!("{} was begun with other images: restore them, or begin another ablation", dir.root().display());
-        }
-        if noted.code != found.code {
+        let stages = self.stages.is_some() && self.stages != found.stages;
+        if self.code != found.code || stages {
             bail!(
-                "{} was begun by code that computes otherwise, if only in a last bit: revision {} on {}, this is revision {} on {}; \
-                 build that revision, or begin another ablation",
-                dir.root().display(),
-                noted.revision,
-                noted.processor,
+                "the ablation was begun by code that computes otherwise{}, if only in a last bit: revision {} on {}, \
+                 this is revision {} on {}; build that revision, or begin another ablation",
+                if stages { " (sorting, teachers or stages)" } else { "" },
+                self.revision,
+                self.processor,
                 found.revision,
                 found.processor
             );
         }
-        Ok(found)
+        Ok(())
     }
 }
 
-/// The weights of a short training without shrinking, which passes through sampling, augmentation, the model's forward and
-/// backward passes and the optimizer.
+/// The weights of a short training without shrinking, which passes through sampling, augmentation, the model's forward
+/// and backward passes and the optimizer.
 fn code(base: &ExperimentConfig, images: &Images) -> Result<String> {
-    let mut config = base.clone();
-    config.seed = 0;
-    let device = device::by_name(&base.device)?;
-    let few = Images {
-        splits: ofa_data::Splits {
-            train: images.splits.train.subset(STEPS * config.training.batch_size, 0),
-            ..images.splits.clone()
-        },
-        description: String::new(),
-    };
-    let mut schedule = ScheduleKind::RandomOnly.schedule(&config.space, &ShrinkRecipe::iclr2020());
+    let mut schedule = ScheduleKind::RandomOnly.schedule(&base.space, &ShrinkRecipe::iclr2020());
     schedule.stages[0].epochs = 1;
     schedule.stages[0].warmup_epochs = 0.0;
+    trained(base, images, &schedule, base.training.batch_size.min(BATCH), STEPS)
+}
+
+/// The weights after one step in each stage of progressive shrinking and one of the sandwich rule.
+fn stages(base: &ExperimentConfig, images: &Images) -> Result<String> {
+    let recipe = ShrinkRecipe::iclr2020();
+    let mut schedule = ScheduleKind::ProgressiveShrinking.schedule(&base.space, &recipe);
+    schedule.stages.extend(ScheduleKind::Sandwich.schedule(&base.space, &recipe).stages);
+    for stage in &mut schedule.stages {
+        (stage.epochs, stage.warmup_epochs) = (1, 0.0);
+    }
+    trained(base, images, &schedule, base.training.batch_size.min(SMALL_BATCH), 1)
+}
+
+fn trained(
+    base: &ExperimentConfig,
+    images: &Images,
+    schedule: &ShrinkSchedule,
+    batch: usize,
+    steps: usize,
+) -> Result<String> {
+    let mut config = base.clone();
+    config.seed = 0;
+    config.training.batch_size = batch;
+    let device = device::by_name(&base.device)?;
+    let train = images.splits.train.subset(steps * batch, 0);
+    let few = Images { splits: Splits { train, ..images.splits.clone() }, description: String::new() };
     let run = ShrinkRun {
-        schedule: &schedule,
+        schedule,
         recipe: &config.training.recipe,
         sampler: None,
         teacher: None,
@@ -104,4 +156,50 @@ fn code(base: &ExperimentConfig, images: &Images) -> Result<String> {
     let supernet = SupernetConfig::new(config.space.clone())?.init(&device.clone().autodiff());
     let trained = shrink(supernet, &run, &mut few.validation(&config, &device), &mut ())?;
     Ok(weights_sha256(&trained.supernet.valid()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity() -> Identity {
+        Identity {
+            code: "a".into(),
+            stages: Some("b".into()),
+            images: ["train".into(), "test".into()],
+            revision: "r1".into(),
+            processor: "p".into(),
+        }
+    }
+
+    #[test]
+    fn what_differs_is_said_and_an_older_directory_is_accepted() {
+        let noted = identity();
+        noted.same(&identity()).unwrap();
+        noted.same(&Identity { revision: "r2".into(), ..identity() }).unwrap();
+        Identity { stages: None, ..identity() }.same(&noted).unwrap();
+        let differs = |found: Identity| noted.same(&found).unwrap_err().to_string();
+        let message = differs(Identity { images: ["train".into(), "other".into()], ..identity() });
+        assert!(message.contains("other test images (fingerprint test.., now other..)"), "{message}");
+        let message = differs(Identity { code: "c".into(), revision: "r2".into(), ..identity() });
+        assert!(message.contains("revision r1 on p") && message.contains("revision r2 on p"), "{message}");
+        let message = differs(Identity { stages: Some("c".into()), ..identity() });
+        assert!(message.contains("sorting, teachers or stages"), "{message}");
+    }
+
+    #[test]
+    fn a_directory_of_other_images_is_refused() {
+        let temporary = tempfile::tempdir().unwrap();
+        let dir = RunDir::create(temporary.path(), "").unwrap();
+        let mut base = ExperimentConfig::preset("smoke").unwrap();
+        base.space.resolutions = vec![8];
+        base.data.train_images = Some(64);
+        base.data.test_images = Some(20);
+        base.training.batch_size = 8;
+        let noted = Identity::noted(&base, &dir).unwrap();
+        assert_eq!(Identity::noted(&base, &dir).unwrap(), noted);
+        base.data.test_images = Some(21);
+        let message = format!("{:#}", Identity::noted(&base, &dir).unwrap_err());
+        assert!(message.contains(&*temporary.path().to_string_lossy()) && message.contains("test images"), "{message}");
+    }
 }

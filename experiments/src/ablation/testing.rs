@@ -1,10 +1,10 @@
 //! Cells without training, for tests.
 
 use super::budget::Budget;
-use super::cell::{CellRecord, DoneCell, SubnetRow, hexadecimal};
 use super::config::AblationConfig;
+use super::known::Cells;
+use super::record::{CellRecord, DoneCell, SubnetRow, hexadecimal};
 use super::reported::{corner_name, corners};
-use super::runner::Cells;
 use crate::environment;
 use ofa_train::EpochRecord;
 
@@ -15,16 +15,46 @@ pub(crate) fn ablation() -> AblationConfig {
     AblationConfig::shrinking("smoke").unwrap()
 }
 
-/// All cells of an ablation, in which `progressive` classifies `gap` of the images more than `none`, and seeds differ a little.
+/// The same with images and batches that train in no time.
+pub(crate) fn tiny_ablation() -> AblationConfig {
+    let mut config = ablation();
+    let base = &mut config.base;
+    base.space.resolutions = vec![8, 12];
+    base.data.train_images = Some(32);
+    base.data.test_images = Some(30);
+    base.training.batch_size = 16;
+    (base.tables.validation_images, base.tables.calibration_images, base.tables.batch_size) = (20, 20, 20);
+    config.reported.random = 3;
+    config
+}
+
+/// All cells of an ablation, in which `progressive` classifies `gap` of the images more than `none`, and seeds differ a
+/// little.
 pub(crate) fn cells(config: &AblationConfig, gap: f64) -> Cells {
     let mut cells = Cells::new();
     for arm in &config.arms {
         for (i, &seed) in config.seeds.iter().enumerate() {
-            let top1 = 0.8 + 0.001 * i as f64 + if arm.name == "progressive" { gap + 0.0005 * i as f64 } else { 0.0 };
+            let top1 = 0.8 + 0.001 * i as f64 + if arm.name == "progressive" { gap + 0.0015 * i as f64 } else { 0.0 };
             cells.insert((arm.name.clone(), seed), cell(config, &arm.name, seed, top1));
         }
     }
     cells
+}
+
+/// A cell that chooses a learning rate, with this accuracy of all corners; without one it diverged.
+pub(crate) fn selecting_cell(
+    config: &AblationConfig,
+    arm: &str,
+    factor: f64,
+    validation_top1: Option<f64>,
+) -> DoneCell {
+    let mut cell = cell(config, arm, config.selection.seed, 0.5);
+    cell.record.factor = factor;
+    cell.record.diverged = validation_top1.is_none().then(|| "loss is NaN".into());
+    for row in &mut cell.subnets {
+        (row.validation_top1, row.test_top1, row.uncalibrated_top1) = (validation_top1, None, None);
+    }
+    cell
 }
 
 fn cell(config: &AblationConfig, arm: &str, seed: u64, top1: f64) -> DoneCell {
@@ -53,6 +83,7 @@ fn cell(config: &AblationConfig, arm: &str, seed: u64, top1: f64) -> DoneCell {
             budget: Budget { subnet_epochs: 10.0, macs: 1e12 },
             seconds: [60.0, 5.0],
             machine: environment::machine("flex"),
+            diverged: None,
         },
         subnets: named.chain(random).collect(),
         epochs: vec![epoch(1), epoch(2)],

@@ -1,8 +1,9 @@
 //! What the numbers say, by the rule that was written before them.
 
-use super::cell::DoneCell;
+use super::bins::{BinGap, bin_gaps};
 use super::config::AblationConfig;
-use super::runner::Cells;
+use super::known::Cells;
+use super::record::DoneCell;
 use super::statistics::{Gap, Interval, bootstrap, holm};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -34,8 +35,12 @@ pub struct Contrast {
     pub gap: Gap,
     /// Interval of the same mean over seeds and test images.
     pub bootstrap: Option<Interval>,
+    /// p-value adjusted for the number of contrasts besides the primary one (Holm).
+    pub adjusted_p: Option<f64>,
     /// The corners one by one.
     pub corners: Vec<CornerGap>,
+    /// The random subnets, from few MACs to many.
+    pub bins: Vec<BinGap>,
 }
 
 /// One corner of a contrast.
@@ -76,21 +81,42 @@ impl Contrast {
             control: control.into(),
             gap: Gap::of(&means, confidence),
             bootstrap: bootstrap(&by_image, config.rule.bootstrap, confidence),
+            adjusted_p: None,
             corners: adjusted(&names, gaps),
+            bins: bin_gaps(&pairs, confidence),
             seeds,
             missing,
         })
     }
 
-    /// What the rule of `config` makes of it; `None` while a configured seed is missing, since seeds are not to be averaged
-    /// away.
+    /// What the rule of `config` makes of it; `None` while a configured seed is missing, since seeds are not to be
+    /// averaged away, and with one seed alone, which says nothing of others.
     pub fn verdict(&self, config: &AblationConfig) -> Option<Verdict> {
-        let interval = self.bootstrap.filter(|_| self.missing.is_empty())?;
+        self.verdict_by(self.bootstrap, config)
+    }
+
+    /// What the rule would make of it with Student's interval over seeds in place of the bootstrap's: how much the
+    /// verdict hangs on the interval.
+    pub fn students_verdict(&self, config: &AblationConfig) -> Option<Verdict> {
+        self.verdict_by(self.gap.interval, config)
+    }
+
+    fn verdict_by(&self, interval: Option<Interval>, config: &AblationConfig) -> Option<Verdict> {
+        let interval = interval.filter(|_| self.missing.is_empty() && self.seeds.len() > 1)?;
         Some(match (interval.low > 0.0, self.gap.mean >= config.rule.margin) {
             (true, true) => Verdict::Reproduced,
             (true, false) => Verdict::DirectionOnly,
             (false, _) => Verdict::NotReproduced,
         })
+    }
+}
+
+/// Adjusts the p-values of contrasts for being several; those without one are left out.
+pub(super) fn adjust(contrasts: &mut [Contrast]) {
+    let tested: Vec<usize> = (0..contrasts.len()).filter(|&i| contrasts[i].gap.p.is_some()).collect();
+    let p: Vec<f64> = tested.iter().filter_map(|&i| contrasts[i].gap.p).collect();
+    for (i, adjusted) in tested.into_iter().zip(holm(&p)) {
+        contrasts[i].adjusted_p = Some(adjusted);
     }
 }
 
@@ -144,6 +170,22 @@ mod tests {
             assert_eq!(contrast.verdict(&config), Some(expected), "{contrast:?}");
             assert_eq!(contrast.corners.len(), 8);
         }
+    }
+
+    #[test]
+    fn random_subnets_are_compared_in_bins_and_contrasts_are_adjusted() {
+        let config = ablation();
+        let contrast = Contrast::of(&config, &cells(&config, 0.05), "progressive", "none").unwrap();
+        assert_eq!(contrast.bins.iter().map(|bin| bin.subnets).sum::<usize>(), config.reported.random);
+        for pair in contrast.bins.windows(2) {
+            assert!(pair[0].macs[1] <= pair[1].macs[0], "{contrast:?}");
+        }
+        assert!(contrast.bins.iter().all(|bin| (bin.gap.mean - 0.05).abs() < 2e-3), "{contrast:?}");
+        assert_eq!(contrast.students_verdict(&config), Some(Verdict::Reproduced));
+        let mut several = vec![contrast.clone(), contrast.clone()];
+        several[1].gap.p = None;
+        adjust(&mut several);
+        assert_eq!((several[0].adjusted_p, several[1].adjusted_p), (contrast.gap.p, None));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod html;
 mod markdown;
+mod section;
 #[cfg(test)]
 mod tests;
 
@@ -9,10 +10,6 @@ pub use html::ablation_html;
 pub use markdown::ablation_markdown;
 
 use crate::ablation::{ArmFindings, Contrast, Findings, Gap};
-
-/// Gaps of the paper's table 1 (arXiv:1908.09791v1, ImageNet at 224 pixels), in points: corners by the place of their depth,
-/// expand ratio and kernel size.
-const PAPER: [f64; 8] = [1.4, 1.4, 1.8, 2.0, 1.9, 2.1, 2.2, 2.4];
 
 /// `+1.23 [0.45, 2.01]`, in points.
 pub(super) fn points(gap: &Gap) -> String {
@@ -32,12 +29,34 @@ fn top1(gap: &Gap) -> String {
     }
 }
 
+/// What it comes to: the verdict first, the rule it follows from, how much it hangs on the interval, and what is
+/// missing.
+fn summary(findings: &Findings) -> Vec<String> {
+    let mut paragraphs = vec![conclusion(findings), format!("Rule, written before the run: {}", findings.rule)];
+    paragraphs.extend(findings.students_verdict.zip(findings.primary.as_ref()).map(|(verdict, primary)| {
+        format!(
+            "With Student's interval over seeds, which allows for their number but takes the test images as given, the \
+             gap is {} points and the same rule would say: {verdict}.",
+            points(&primary.gap)
+        )
+    }));
+    if !findings.missing.is_empty() {
+        let missing = findings.missing.iter().map(|(arm, seeds)| format!("`{arm}` {seeds:?}"));
+        paragraphs.push(format!("Missing seeds, not averaged away: {}.", missing.collect::<Vec<_>>().join(", ")));
+    }
+    if !findings.diverged.is_empty() {
+        paragraphs.push(format!("Trainings that diverged: {}.", findings.diverged.join("; ")));
+    }
+    paragraphs
+}
+
 /// The verdict in a sentence.
 fn conclusion(findings: &Findings) -> String {
     let Some(primary) = &findings.primary else { return "No seed of the primary contrast is complete yet.".into() };
     let interval = primary.bootstrap.map_or_else(String::new, |interval| {
         let (low, high) = interval.percent();
-        format!(" ({} % interval {low:+.2} to {high:+.2})", 100.0 * findings.confidence)
+        let side = if high < 0.0 { ", all of it on the side of the control" } else { "" };
+        format!(" ({} % interval {low:+.2} to {high:+.2}{side})", 100.0 * findings.confidence)
     });
     let gap = format!(
         "Over {} corners and {} seeds, `{}` minus `{}` is {:+.2} points of test top-1{interval}.",
@@ -49,6 +68,7 @@ fn conclusion(findings: &Findings) -> String {
     );
     match findings.verdict {
         Some(verdict) => format!("Verdict: {verdict}. {gap}"),
+        None if primary.missing.is_empty() => format!("No verdict: one seed says nothing of others. {gap}"),
         None => format!("No verdict yet: seeds {:?} are missing. {gap}", primary.missing),
     }
 }
@@ -84,14 +104,34 @@ fn cost_sentence(findings: &Findings) -> String {
     }
 }
 
+/// Arms whose best learning rate is the lowest or highest that was tried.
+fn edges(findings: &Findings) -> Vec<String> {
+    let is_edge = |(arm, scores): &(&String, &Vec<(f64, f64)>)| {
+        let chosen = findings.arms.iter().find(|found| found.name == **arm).map(|found| found.factor);
+        let ends = [f64::min, f64::max].map(|end| scores.iter().map(|(factor, _)| *factor).reduce(end));
+        scores.len() > 1 && chosen.is_some() && ends.contains(&chosen)
+    };
+    findings.selections.iter().filter(is_edge).map(|(arm, _)| format!("`{arm}`")).collect()
+}
+
 /// What speaks against taking the numbers for more than they are.
-const THREATS: [&str; 5] = [
-    "The images are small and few, the network is small and training is short: supernets are far from converged, and nothing \
-     here says what happens after hundreds of epochs on ImageNet.",
-    "Learning rates were chosen by one seed and a few factors; an arm may have a better one outside.",
+const THREATS: [&str; 10] = [
+    "Where images are small and few, the network small and training short, supernets are far from converged, and \
+     nothing here says what happens after hundreds of epochs on ImageNet.",
+    "Learning rates were chosen by one seed and a few factors; an arm may have a better one outside. An arm that \
+     begins with another has had two choices: its own and that of the arm before it.",
+    "Epochs are whole, so that costs are equal to within an epoch: see the ratio to the treatment's.",
     "Equal MACs are not equal time: depthwise convolutions and small batches of subnets run at different speeds.",
-    "Intervals over a few seeds are wide, and Student's assume normal differences.",
-    "Corners are the extremes of the space; the random subnets in the scatter plot are what a search meets.",
+    "An arm that begins with another counts its epochs anew and so sees the crops, flips and resolutions again that \
+     the one before it has seen; an arm of one stage sees new ones to its end.",
+    "Arms that open the whole space at once do not sort channels before; progressive shrinking does.",
+    "The percentile bootstrap is too narrow for few seeds where seeds differ most; Student's interval takes the test \
+     images as given and assumes normal differences. Both are given.",
+    "Corners are the extremes of the space; the random subnets, whose choices are uniform, lie close together in the middle. \
+     Those are measured on a part of the test images, another one for every seed but the same for all arms.",
+    "A network trained alone begins with a slice of the supernet's initial weights, of the scale of the full width.",
+    "Contrasts besides the primary one were planned too, but their p-values alone allow for their number, not their \
+     intervals.",
 ];
 
 /// A contrast's name.

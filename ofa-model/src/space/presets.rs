@@ -103,10 +103,20 @@ impl SearchSpace {
         }
     }
 
+    /// ImageNet's strides on images of 28 px: [`SearchSpace::mobilenet_v3`] at resolutions of 20, 24 and 28.
+    ///
+    /// Its map is 14x14 after the first layer and 1x1 in the last stage, where a kernel of 7 sees one pixel and zeros
+    /// around it: the setting in which Shipard et al. (CVPRW 2022) found progressive shrinking worse than none on small
+    /// images. Compare with [`SearchSpace::small_mobilenet_v3`], whose last map is 7x7.
+    pub fn mobilenet_v3_at_28(width: f64, image_channels: usize, classes: usize) -> Self {
+        let space = Self::mobilenet_v3(width, classes);
+        Self { name: format!("mobilenet_v3_w{width}_at_28"), image_channels, resolutions: vec![20, 24, 28], ..space }
+    }
+
     /// A MobileNetV3-style space for images of about 28 px.
     ///
-    /// The stem keeps the resolution and the last map is 7x7 at 28 px, so that a kernel of 7 still has something to see;
-    /// ImageNet's strides would leave 1x1.
+    /// The stem keeps the resolution and the last map is 7x7 at 28 px, so that a kernel of 7 still has something to
+    /// see; ImageNet's strides would leave 1x1.
     pub fn small_mobilenet_v3(image_channels: usize, classes: usize) -> Self {
         use Activation::{HardSwish, Relu};
         let gated =
@@ -187,11 +197,23 @@ mod tests {
             SearchSpace::paper_v1(1.0, 1000),
             SearchSpace::resnet50d(1000),
             SearchSpace::small_mobilenet_v3(1, 10),
+            SearchSpace::mobilenet_v3_at_28(0.5, 1, 10),
         ] {
             space.validate().unwrap();
             let toml_like = serde_json::to_string(&space).unwrap();
             assert_eq!(serde_json::from_str::<SearchSpace>(&toml_like).unwrap(), space);
         }
+    }
+
+    #[test]
+    fn the_last_map_is_one_pixel_under_imagenets_strides() {
+        let last_map = |space: &SearchSpace| {
+            let units = space.units(&space.largest());
+            units.iter().rev().nth(1).unwrap().input_size
+        };
+        let strided = SearchSpace::mobilenet_v3_at_28(0.5, 1, 10);
+        assert_eq!((last_map(&strided), last_map(&SearchSpace::small_mobilenet_v3(1, 10))), (1, 7));
+        assert_eq!(strided.len(), SearchSpace::mobilenet_v3(1.0, 1000).len());
     }
 
     #[test]

@@ -103,6 +103,7 @@ fn stage(name: impl Into<String>, phase: &Phase, opened: Opened) -> ShrinkStage 
         warmup_epochs: phase.warmup_epochs,
         subnets_per_step: phase.subnets_per_step,
         sort_channels: None,
+        fixed_kernel_transforms: false,
         becomes_teacher: false,
         opened,
         sampler: Sampler::Uniform,

@@ -1,6 +1,7 @@
 //! The report as one page that needs nothing else.
 
-use super::{THREATS, conclusion, contrast_name, cost_sentence, points, supernets, top1};
+use super::section::{Section, sections};
+use super::{contrast_name, summary, supernets};
 use crate::ablation::{ArmFindings, Contrast, Findings, Interval};
 use crate::report::figure::figure;
 use crate::report::html::page;
@@ -8,49 +9,58 @@ use crate::report::plot::{self, Difference, Mark, Series};
 use crate::report::tables::table;
 use maud::{Markup, html};
 
-/// Renders the findings; `command` made them.
-pub fn ablation_html(findings: &Findings, command: &str) -> String {
+/// Renders the findings; `commands` say what they do and how they are given.
+pub fn ablation_html(findings: &Findings, commands: &[(String, String)]) -> String {
     let body = html! {
         header {
             h1 { (findings.question) }
             p.subtitle { (findings.images) " · " (findings.seeds.len()) " seeds" }
         }
-        p.summary { b { (conclusion(findings)) } }
-        p.summary { "Rule, written before the run: " (findings.rule) }
-        @if !findings.missing.is_empty() {
-            p.summary { "Missing seeds, not averaged away: "
-                @for (arm, seeds) in &findings.missing { (arm) " " (format!("{seeds:?}")) "; " }
-            }
+        @for (i, paragraph) in summary(findings).iter().enumerate() {
+            p.summary { @if i == 0 { b { (marked(paragraph)) } } @else { (marked(paragraph)) } }
         }
-        h2 { "Gaps" }
+        (figures(findings))
+        @for section in sections(findings, commands) { (shown(&section)) }
+    };
+    page(&findings.question, &body)
+}
+
+fn shown(section: &Section) -> Markup {
+    let cells = |row: &Vec<String>| row.iter().map(|cell| html! { (marked(cell)) }).collect();
+    html! {
+        h2 { (section.heading) }
+        @for paragraph in &section.text { p.note { (marked(paragraph)) } }
+        @if let Some(found) = &section.table {
+            (table(&found.headings, found.names, found.rows.iter().map(cells).collect()))
+        }
+        @if !section.items.is_empty() { ul { @for item in &section.items { li { (marked(item)) } } } }
+    }
+}
+
+/// Text whose parts between backticks are code.
+fn marked(text: &str) -> Markup {
+    html! { @for (i, part) in text.split('`').enumerate() { @if i % 2 == 1 { code { (part) } } @else { (part) } } }
+}
+
+fn figures(findings: &Findings) -> Markup {
+    let of_primary = findings.primary.as_ref().map_or_else(|| "Primary contrast".into(), contrast_name);
+    html! {
         div.row.whole {
-            (figure(&findings.primary.as_ref().map_or_else(|| "Primary contrast".into(), contrast_name),
-                plot::forest(&primary(findings)), &[],
+            (figure(&of_primary, plot::forest(&primary(findings)), &[],
                 "Difference of test accuracy, subnet by subnet (depth, expand ratio, kernel size), and on the whole."))
             (figure("All contrasts", plot::forest(&contrasts(findings)), &[],
                 "Mean difference over the corners; intervals over seeds and test images."))
-        }
-        h2 { "Arms" }
-        (arms(findings))
-        p.note { (cost_sentence(findings)) " Cost includes that of the arms whose weights go in." }
-        div.row.whole {
             (figure("Random subnets", plot::series("MMACs", "test top-1, %", &random(findings), Mark::Point), &[],
                 "The same random subnets in every arm, means over seeds."))
-            (figure("Accuracy against cost", plot::series("training, TMACs", "mean test top-1 of corners, %", &costs(findings), Mark::Point), &[],
+            (figure("Accuracy against cost",
+                plot::series("training, TMACs", "mean test top-1 of corners, %", &costs(findings), Mark::Point), &[],
                 "What an arm costs, its teacher's and ancestors' training counted, and what it reaches."))
-            (figure("Learning curves", plot::series("training, TMACs", "training top-1, %", &curves(findings), Mark::Line), &[],
-                "Accuracy of the sampled subnets on augmented training images, first seed; not comparable between spaces of \
-                 different openness."))
+            (figure("Learning curves",
+                plot::series("training, TMACs", "training top-1, %", &curves(findings), Mark::Line), &[],
+                "Accuracy of the sampled subnets on augmented training images, first seed; not comparable between \
+                 spaces of different openness."))
         }
-        h2 { "Threats to validity" }
-        ul { @for threat in THREATS { li { (threat) } } }
-        h2 { "Reproduce" }
-        p { code { (command) } }
-        @for machine in &findings.machines {
-            p.note { (machine.processor) ", " (machine.threads) " threads, revision " (machine.revision) ", " (machine.versions) }
-        }
-    };
-    page(&findings.question, &body)
+    }
 }
 
 fn ends(interval: Option<Interval>) -> Option<(f64, f64)> {
@@ -91,31 +101,4 @@ fn costs(findings: &Findings) -> Vec<Series> {
 
 fn curves(findings: &Findings) -> Vec<Series> {
     series(findings, |arm| arm.curve.iter().map(|&(macs, top1)| (macs / 1e12, 100.0 * top1)).collect())
-}
-
-fn arms(findings: &Findings) -> Markup {
-    let headings = ["Arm", "What it is", "Seeds", "Rate ×", "Subnet-epochs", "TMACs", "Mean top-1 of its corners, %"];
-    let row = |arm: &ArmFindings| {
-        let budget = &arm.budget;
-        let cells = [
-            arm.name.clone(),
-            arm.description.clone(),
-            arm.seeds.len().to_string(),
-            arm.factor.to_string(),
-            format!("{:.0}", budget.subnet_epochs),
-            format!("{:.2}", budget.macs / 1e12),
-            top1(&arm.mean_top1),
-        ];
-        cells.into_iter().map(|cell| html! { (cell) }).collect()
-    };
-    let gaps = |contrast: &Contrast| {
-        let cells = [contrast_name(contrast), contrast.seeds.len().to_string(), points(&contrast.gap)];
-        cells.into_iter().map(|cell| html! { (cell) }).collect()
-    };
-    html! {
-        (table(&headings, 2, findings.arms.iter().map(row).collect()))
-        p.note { "Mean and half-width of the interval over seeds." }
-        (table(&["Contrast", "Seeds", "Gap over seeds, points"], 1,
-            findings.primary.iter().chain(&findings.contrasts).map(gaps).collect()))
-    }
 }

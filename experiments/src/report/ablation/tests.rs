@@ -12,15 +12,50 @@ fn findings(gap: f64, change: impl FnOnce(&mut crate::ablation::Cells)) -> Findi
     ablation.findings_of(&cells, Default::default(), "made-up images".into())
 }
 
+fn commands() -> Vec<(String, String)> {
+    vec![("All again".into(), "the command".into())]
+}
+
 #[test]
 fn page_and_text_give_the_verdict_and_every_corner() {
     let findings = findings(0.05, |_| {});
-    let (page, text) = (ablation_html(&findings, "the command"), ablation_markdown(&findings, "the command"));
-    for shown in ["Verdict: reproduced", "progressive − none", "D4 W6 K7", "the command", "made-up images"] {
+    let (page, text) = (ablation_html(&findings, &commands()), ablation_markdown(&findings, &commands()));
+    let both = [
+        "Verdict: reproduced",
+        "would say: reproduced",
+        "progressive − none",
+        "D4 W6 K7",
+        "the command",
+        "made-up images",
+        "random subnets by MACs",
+        "50.00 / 50.00",
+        "75.9 / 73.5 (+2.4)",
+        "last map 7x7",
+        "Threats to validity",
+    ];
+    for shown in both {
         assert!(page.contains(shown) && text.contains(shown), "{shown}");
     }
     assert_eq!(page.matches("<svg width=\"2220\"").count(), 5);
-    assert_eq!(text.matches("| D").count(), 8);
+    assert_eq!(text.matches("\n| D").count(), 8);
+    assert!(page.contains("<code>the command</code>"));
+}
+
+#[test]
+fn the_papers_numbers_stand_beside_its_own_question_alone() {
+    let mut findings = findings(0.05, |_| {});
+    findings.primary.as_mut().unwrap().control = "none_epochs".into();
+    assert!(!ablation_markdown(&findings, &[]).contains("(+2.4)"));
+}
+
+#[test]
+fn a_gap_on_the_other_side_and_rates_at_the_edge_are_said() {
+    let mut findings = findings(-0.05, |_| {});
+    findings.selections = [("none".to_owned(), vec![(0.5, 0.8), (1.0, 0.81)])].into();
+    findings.diverged = vec!["cells/none/select-2: loss is NaN".into()];
+    let text = ablation_markdown(&findings, &[]);
+    assert!(text.contains("not reproduced at this scale") && text.contains("on the side of the control"), "{text}");
+    assert!(text.contains("beyond it, for: `none`") && text.contains("diverged: cells/none/select-2"), "{text}");
 }
 
 #[test]
@@ -28,15 +63,15 @@ fn missing_seeds_are_named_and_there_is_no_verdict() {
     let findings = findings(0.05, |cells| {
         cells.remove(&("progressive".to_owned(), 2));
     });
-    let text = ablation_markdown(&findings, "");
+    let text = ablation_markdown(&findings, &[]);
     assert!(text.contains("No verdict yet: seeds [2]") && text.contains("`progressive` [2]"), "{text}");
 }
 
 #[test]
 fn nothing_complete_is_a_report_too() {
     let findings = findings(0.05, |cells| cells.clear());
-    assert!(ablation_markdown(&findings, "").contains("No seed of the primary contrast"));
-    assert!(ablation_html(&findings, "").contains("no data"));
+    assert!(ablation_markdown(&findings, &[]).contains("No seed of the primary contrast"));
+    assert!(ablation_html(&findings, &[]).contains("no data"));
 }
 
 #[test]

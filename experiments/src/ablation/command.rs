@@ -1,0 +1,187 @@
+//! The command line that all ablations share.
+
+use super::config::AblationConfig;
+use super::plan::Pace;
+use super::runner::Ablation;
+use crate::dashboard::say;
+use crate::images::Images;
+use crate::report::{ablation_html, ablation_markdown};
+use crate::threads::compute_on_this_thread;
+use crate::{interrupt, ranks};
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use ofa_data::Layout;
+use ofa_train::Ranks;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Options of an ablation.
+#[derive(Clone, Debug, Parser)]
+pub struct Options {
+    /// What to run: smoke (a minute), default (hours), imagenet-strides or imagenet-strides-smoke (the same with a last
+    /// map of one pixel)
+    #[arg(long, default_value = "default")]
+    preset: String,
+    /// A configuration file in place of a preset; every directory of an ablation holds a complete one
+    #[arg(long, conflicts_with = "preset")]
+    config: Option<PathBuf>,
+    /// Images in place of those of the configuration, in any layout; classes and channels must be those of its space
+    #[arg(long, conflicts_with = "resume")]
+    data: Option<PathBuf>,
+    /// Directory of the ablation
+    #[arg(long, required_unless_present_any = ["dry_run", "toml"])]
+    out: Option<PathBuf>,
+    /// Go on with the ablation in --out
+    #[arg(long, conflicts_with_all = ["preset", "config"], requires = "out")]
+    resume: bool,
+    /// Cells to train before the report is written, at most
+    #[arg(long)]
+    cells: Option<usize>,
+    /// Make a complete cell (ARM/seed-N) of --out again, below DIR/again, and compare weights and accuracies
+    #[arg(long, value_name = "CELL", requires = "resume")]
+    again: Option<String>,
+    /// Say what would be trained, what it costs and how long it takes here, and train nothing but some steps
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the configuration as a file to begin with, and nothing else
+    #[arg(long, conflicts_with = "resume")]
+    toml: bool,
+}
+
+/// Runs the ablation that the options ask for, on one process or on the ranks of a job; `binary` is its name and
+/// `preset` makes its configurations.
+pub fn run(binary: &str, options: &Options, preset: impl Fn(&str) -> Result<AblationConfig>) -> ExitCode {
+    let ranks = match compute_on_this_thread().and_then(|()| ranks::join()) {
+        Ok(ranks) => ranks,
+        Err(error) => return crate::start::exit_code(Err(error)),
+    };
+    let result = on_ranks(binary, options, preset, &*ranks);
+    ranks::leave(ranks, result)
+}
+
+fn on_ranks(
+    binary: &str,
+    options: &Options,
+    preset: impl Fn(&str) -> Result<AblationConfig>,
+    ranks: &dyn Ranks,
+) -> Result<()> {
+    if options.toml || (options.dry_run && !options.resume) {
+        let config = configured(options, preset)?;
+        let text = if options.toml { config.to_toml()? } else { dry_run(&config)? };
+        if ranks.is_first() {
+            say(text.trim_end());
+        }
+        return Ok(());
+    }
+    let out = options.out.as_deref().context("--out is missing")?;
+    let ablation = opened(options, preset, out, ranks)?;
+    if options.dry_run {
+        if ranks.is_first() {
+            say(&ablation.plan()?);
+        }
+        return Ok(());
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    interrupt::on_interrupt(stop.clone())?;
+    if let Some(name) = &options.again {
+        if let Some(again) = ablation.make_again(name, ranks, &stop)? {
+            let (path, weights, subnets) = (again.path.display(), again.weights, again.subnets);
+            say(&format!("the same weights ({weights}) and the same accuracies of {subnets} subnets: {path}"));
+        }
+        return Ok(());
+    }
+    ablation.run(options.cells, ranks, &stop)?;
+    if ranks.is_first() { report(binary, &ablation) } else { Ok(()) }
+}
+
+fn configured(options: &Options, preset: impl Fn(&str) -> Result<AblationConfig>) -> Result<AblationConfig> {
+    let mut config = match &options.config {
+        Some(path) => AblationConfig::load(path)?,
+        None => preset(&options.preset)?,
+    };
+    if let Some(data) = &options.data {
+        config.base.data.prepared = Layout::detect(data)?.preparation(data)?;
+        config.base.data.dir = Some(data.clone());
+        // Fails with what does not fit.
+        Images::load(&config.base, None)?;
+    }
+    Ok(config)
+}
+
+/// The plan, with the time by a measurement if the images are there.
+fn dry_run(config: &AblationConfig) -> Result<String> {
+    let pace = match Images::load(&config.base, None) {
+        Ok(_) => Some(Pace::measured(config)?),
+        Err(_) => None,
+    };
+    config.plan(pace.as_ref())
+}
+
+fn opened(
+    options: &Options,
+    preset: impl Fn(&str) -> Result<AblationConfig>,
+    out: &Path,
+    ranks: &dyn Ranks,
+) -> Result<Ablation> {
+    if !ranks.is_first() {
+        ranks.broadcast(0, Vec::new());
+        return Ablation::reopen(out).context("all ranks need a file system in common");
+    }
+    let ablation = if options.resume {
+        Ablation::reopen(out)?
+    } else {
+        ensure!(
+            !out.join("config.toml").exists() || options.config.is_some(),
+            "{} already holds an ablation; go on with it by --resume, or choose another --out",
+            out.display()
+        );
+        let config = configured(options, preset)?;
+        ensure!(
+            config.base.data.dir.is_some() || config.base.space.image_channels == 1,
+            "this ablation is of images of your own: name their directory with --data"
+        );
+        Ablation::open(config, out)?
+    };
+    ranks.broadcast(0, Vec::new());
+    Ok(ablation)
+}
+
+/// Writes `findings.json`, `report.html` and `report.md`.
+fn report(binary: &str, ablation: &Ablation) -> Result<()> {
+    say(&ablation.progress()?);
+    let findings = ablation.findings()?;
+    let commands = commands(binary, ablation.config());
+    let text = ablation_markdown(&findings, &commands);
+    let dir = ablation.dir();
+    dir.write_json("findings.json", &findings)?;
+    dir.write("report.html", &ablation_html(&findings, &commands))?;
+    dir.write("report.md", &text)?;
+    say(text.lines().nth(2).unwrap_or_default());
+    say(&format!("report: {}", dir.path("report.html").display()));
+    Ok(())
+}
+
+/// How to get everything again: what a command does, and the command.
+fn commands(binary: &str, config: &AblationConfig) -> Vec<(String, String)> {
+    let cargo = format!("cargo run --release --bin {binary} --");
+    let cell = format!("{}/seed-{}", config.rule.treatment, config.seeds[0]);
+    [
+        ("All cells and this report", format!("{cargo} --config config.toml --out DIR")),
+        ("Going on after a stop; several processes may work in one directory", format!("{cargo} --resume --out DIR")),
+        ("This report alone, from the records", format!("{cargo} --resume --out DIR --cells 0")),
+        (
+            "One cell again from random weights on, compared with its record bit for bit",
+            format!("{cargo} --resume --out DIR --again {cell}"),
+        ),
+        (
+            "The same as an ordinary run, which keeps its weights (the cells it begins with must be there)",
+            format!(
+                "cargo run --release --bin train_supernet -- --config DIR/cells/{cell}/config.toml --out runs/again"
+            ),
+        ),
+    ]
+    .map(|(what, command)| (what.to_owned(), command))
+    .into()
+}

@@ -1,0 +1,185 @@
+//! The cells of an ablation: which there are by now, which are complete, and what they begin with.
+
+use super::cell::Cell;
+use super::config::Arm;
+use super::identity::Identity;
+use super::record::DoneCell;
+use super::runner::Ablation;
+use crate::config::ExperimentConfig;
+use anyhow::{Result, ensure};
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::Path;
+
+/// The complete cells of the report, by arm and seed.
+pub type Cells = BTreeMap<(String, u64), DoneCell>;
+
+/// For every arm, the factors on its learning rates with the mean validation accuracy they led to; negative infinity if
+/// the training diverged.
+pub type Selections = BTreeMap<String, Vec<(f64, f64)>>;
+
+impl Ablation {
+    /// Whether what it begins with or learns from can never be there, since its training diverged.
+    pub(super) fn is_hopeless(&self, cell: &Cell) -> Result<bool> {
+        for arm in cell.arm.start.iter().chain(&cell.arm.teacher).filter_map(|name| self.config().arm(name)) {
+            let scores = self.scores(arm)?;
+            if scores.len() == self.config().selection.factors.len() && self.chosen_factor(arm)?.is_none() {
+                return Ok(true);
+            }
+        }
+        for ancestor in self.ancestors(cell)?.unwrap_or_default() {
+            let diverged = ancestor.read(self.dir().root())?.is_some_and(|done| done.record.diverged.is_some());
+            if diverged || self.is_hopeless(&ancestor)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The cells that it begins with or learns from; `None` while their learning rate is not chosen yet.
+    pub(super) fn ancestors<'c>(&'c self, cell: &Cell<'c>) -> Result<Option<Vec<Cell<'c>>>> {
+        let mut ancestors = Vec::new();
+        for arm in cell.arm.start.iter().chain(&cell.arm.teacher).filter_map(|name| self.config().arm(name)) {
+            let Some(factor) = self.chosen_factor(arm)? else { return Ok(None) };
+            ancestors.push(Cell { arm, factor, ..*cell });
+        }
+        Ok(Some(ancestors))
+    }
+
+    /// Makes sure that complete cells began with those that they begin with by now.
+    ///
+    /// # Errors
+    ///
+    /// If one began with another, since another learning rate was chosen when it was made.
+    pub(super) fn check_ancestors(&self) -> Result<()> {
+        let directory = |path: &Path| path.file_name().map(OsStr::to_owned);
+        for (cell, _) in self.done()? {
+            let path = cell.path(self.dir().root());
+            let training = ExperimentConfig::load(&path.join("config.toml"))?.training;
+            let began = [training.start, training.teacher].into_iter().flatten();
+            for (began, now) in began.zip(self.ancestors(&cell)?.unwrap_or_default()) {
+                let (began, now) = (began.parent().and_then(directory), now.path(self.dir().root()));
+                ensure!(
+                    began == directory(&now),
+                    "{} began with or learned from {}, but {} is chosen by now: remove it to train it anew",
+                    path.display(),
+                    began.unwrap_or_default().display(),
+                    now.display()
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// All cells whose configuration is known by now: first those that the verdict takes, then the others; of each,
+    /// those that choose learning rates, then those of the report, seed by seed, so that what is complete is paired.
+    pub(super) fn known_cells(&self) -> Result<Vec<Cell<'_>>> {
+        let config = self.config();
+        let rule = [&config.rule.treatment, &config.rule.control];
+        let needed: Vec<&Arm> =
+            rule.into_iter().filter_map(|name| config.arm(name)).flat_map(|arm| config.with_ancestors(arm)).collect();
+        let (first, others): (Vec<&Arm>, Vec<&Arm>) = config.arms.iter().partition(|arm| needed.contains(arm));
+        let mut cells = Vec::new();
+        for arms in [first, others] {
+            if config.selection.factors.len() > 1 {
+                cells.extend(arms.iter().flat_map(|arm| self.selecting(arm)));
+            }
+            for &seed in &config.seeds {
+                for arm in &arms {
+                    if let Some(factor) = self.chosen_factor(arm)? {
+                        cells.push(Cell { arm, seed, factor, selects: false });
+                    }
+                }
+            }
+        }
+        Ok(cells)
+    }
+
+    fn selecting<'a>(&'a self, arm: &'a Arm) -> impl Iterator<Item = Cell<'a>> {
+        let selection = &self.config().selection;
+        selection.factors.iter().map(move |&factor| Cell { arm, seed: selection.seed, factor, selects: true })
+    }
+
+    /// The factor on the learning rates of an arm that is best on validation images, the first of equal ones; `None`
+    /// while its cells are missing, or if all of them diverged.
+    ///
+    /// # Errors
+    ///
+    /// If a cell cannot be read.
+    pub fn chosen_factor(&self, arm: &Arm) -> Result<Option<f64>> {
+        let factors = &self.config().selection.factors;
+        if let [only] = factors[..] {
+            return Ok(Some(only));
+        }
+        let scores = self.scores(arm)?;
+        let finite = scores.iter().filter(|(_, score)| score.is_finite());
+        let best = finite.reduce(|best, found| if found.1 > best.1 { found } else { best });
+        Ok(best.filter(|_| scores.len() == factors.len()).map(|(factor, _)| *factor))
+    }
+
+    /// Each factor of an arm with the mean validation accuracy of the corners it led to, as far as measured.
+    fn scores(&self, arm: &Arm) -> Result<Vec<(f64, f64)>> {
+        let mut scores = Vec::new();
+        for cell in self.selecting(arm) {
+            if let Some(done) = cell.read(self.dir().root())? {
+                scores.push((cell.factor, done.validation_top1()));
+            }
+        }
+        Ok(scores)
+    }
+
+    /// For every arm, each factor with the mean validation accuracy of the corners it led to, as far as measured.
+    ///
+    /// # Errors
+    ///
+    /// If a cell cannot be read.
+    pub fn selections(&self) -> Result<Selections> {
+        self.config().arms.iter().map(|arm| Ok((arm.name.clone(), self.scores(arm)?))).collect()
+    }
+
+    /// The complete cells of the report whose training did not diverge.
+    ///
+    /// # Errors
+    ///
+    /// If one cannot be read, or was made by other code than the others.
+    pub fn cells(&self) -> Result<Cells> {
+        let identity = Identity::read(self.dir())?;
+        let mut cells = Cells::new();
+        for cell in self.known_cells()?.into_iter().filter(|cell| !cell.selects) {
+            let Some(done) = cell.read(self.dir().root())? else { continue };
+            if let Some(identity) = &identity {
+                ensure!(
+                    done.record.code == identity.code,
+                    "{} was made by code that computes otherwise ({}) than the rest of the ablation ({}): remove it, \
+                     or begin another ablation",
+                    cell.path(self.dir().root()).display(),
+                    done.record.code,
+                    identity.code
+                );
+            }
+            if done.record.diverged.is_none() {
+                cells.insert((cell.arm.name.clone(), cell.seed), done);
+            }
+        }
+        Ok(cells)
+    }
+
+    /// All cells that are complete, also those that choose learning rates and those that diverged.
+    pub(super) fn done(&self) -> Result<Vec<(Cell<'_>, DoneCell)>> {
+        let mut done = Vec::new();
+        for cell in self.known_cells()? {
+            done.extend(cell.read(self.dir().root())?.map(|found| (cell, found)));
+        }
+        Ok(done)
+    }
+
+    /// How many of all cells are complete, in words.
+    ///
+    /// # Errors
+    ///
+    /// If a cell cannot be read.
+    pub fn progress(&self) -> Result<String> {
+        let done = self.known_cells()?.iter().filter(|cell| cell.is_done(self.dir().root())).count();
+        Ok(format!("{done} of {} cells complete", self.config().trainings() * self.config().arms.len()))
+    }
+}

@@ -1,0 +1,251 @@
+//! What an ablation will train, what that costs, and how long it takes here.
+
+use super::budget::{Budget, expected_budget};
+use super::config::{AblationConfig, Arm};
+use super::reported::corners;
+use super::runner::Ablation;
+use crate::images::Images;
+use crate::{device, plan};
+use anyhow::Result;
+use ofa_model::SupernetConfig;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::Instant;
+
+/// Steps of every stage that a measurement takes.
+const STEPS: usize = 3;
+/// Images a step of them, at most: what many ranks share is too much for one.
+const BATCH: usize = 64;
+/// Validation images that it takes.
+const IMAGES: usize = 250;
+
+/// How fast cells are made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pace {
+    /// Seconds a TMAC of training, by arm, as far as known.
+    arms: BTreeMap<String, f64>,
+    /// The same of any other arm.
+    other: f64,
+    /// Seconds that the subnets of a cell take to be measured, in cells that choose learning rates and in those of the
+    /// report.
+    measuring: [f64; 2],
+    /// Where it is from, in words.
+    source: String,
+}
+
+impl Pace {
+    /// By the cells that are complete; `None` without any.
+    ///
+    /// # Errors
+    ///
+    /// If one cannot be read.
+    pub fn of_cells(ablation: &Ablation) -> Result<Option<Self>> {
+        let done = ablation.done()?;
+        let (mut spent, mut measured): (BTreeMap<String, [f64; 2]>, [Vec<f64>; 2]) = Default::default();
+        for (cell, done) in done.iter().filter(|(_, done)| done.record.budget.macs > 0.0) {
+            let [training, measuring] = done.record.seconds;
+            let [seconds, tmacs] = spent.entry(cell.arm.name.clone()).or_default();
+            (*seconds, *tmacs) = (*seconds + training, *tmacs + done.record.budget.macs / 1e12);
+            measured[usize::from(!cell.selects)].push(measuring);
+        }
+        let all = spent.values().fold([0.0; 2], |[s, m], [seconds, tmacs]| [s + seconds, m + tmacs]);
+        if all[1] == 0.0 {
+            return Ok(None);
+        }
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
+        let [selecting, reported] = measured.map(|values| mean(&values));
+        Ok(Some(Self {
+            arms: spent.into_iter().map(|(arm, [seconds, tmacs])| (arm, seconds / tmacs)).collect(),
+            other: all[0] / all[1],
+            measuring: [selecting, if reported > 0.0 { reported } else { selecting }],
+            source: format!("{} complete cells", done.len()),
+        }))
+    }
+
+    /// By some steps of every stage of the base's own schedule, and by one subnet's accuracy, on this device.
+    ///
+    /// # Errors
+    ///
+    /// Those of training, or if there are too few images.
+    pub fn measured(config: &AblationConfig) -> Result<Self> {
+        let mut base = config.base.clone();
+        base.training.batch_size = base.training.batch_size.min(BATCH);
+        let base = &base;
+        let images = Images::load(base, None)?;
+        let device = device::by_name(&base.device)?;
+        let costs = plan::measure(base, &images, &device, STEPS, 1)?;
+        let stages = base.training.schedule.stages.iter().zip(&costs).enumerate();
+        let (mut seconds, mut tmacs) = (0.0, 0.0);
+        for (i, (stage, cost)) in stages {
+            seconds += cost.seconds_per_step;
+            tmacs += super::budget::epoch_macs(stage, i, &base.space) * base.training.batch_size as f64 / 1e12;
+        }
+        Ok(Self {
+            arms: BTreeMap::new(),
+            other: seconds / tmacs,
+            measuring: measuring(config, &images, &device)?,
+            source: format!("{STEPS} steps of every stage of `{}`", base.training.schedule.name),
+        })
+    }
+
+    fn hours(&self, arm: &Arm, macs: f64, selects: bool) -> f64 {
+        let training = macs / 1e12 * self.arms.get(&arm.name).unwrap_or(&self.other);
+        (training + self.measuring[usize::from(!selects)]) / 3600.0
+    }
+}
+
+/// Seconds that the subnets of a cell take, by what the largest takes on some images.
+fn measuring(config: &AblationConfig, images: &Images, device: &burn::tensor::Device) -> Result<[f64; 2]> {
+    let (base, reported) = (&config.base, &config.reported);
+    let largest = base.space.largest();
+    let supernet = SupernetConfig::new(base.space.clone())?.init(device);
+    let some = images.splits.validation.subset(IMAGES, 0);
+    let mut evaluator = images.evaluator(some, base, device);
+    evaluator.top1(&supernet, &largest)?;
+    let started = Instant::now();
+    evaluator.top1(&supernet, &largest)?;
+    let passes = (evaluator.calibration_images() + evaluator.evaluation_images()) as f64;
+    let per_mac = started.elapsed().as_secs_f64() / passes / base.space.cost(&largest).macs as f64;
+    let cost = |archs: &[ofa_model::Arch]| archs.iter().map(|arch| base.space.cost(arch).macs as f64).sum::<f64>();
+    let (corners, random) = (cost(&corners(&base.space)), cost(&reported.random(&base.space)));
+    let calibration = evaluator.calibration_images() as f64;
+    let validation = base.tables.validation_images.min(images.splits.validation.len()) as f64;
+    let test = images.splits.test.len() as f64;
+    let few = test.min(reported.random_images as f64);
+    let selecting = corners * (calibration + validation);
+    Ok([selecting, selecting + corners * 2.0 * test + random * (calibration + few)].map(|macs| macs * per_mac))
+}
+
+impl AblationConfig {
+    /// Trainings an arm: one a seed, and one a factor where there is something to choose.
+    pub fn trainings(&self) -> usize {
+        let factors = self.selection.factors.len();
+        self.seeds.len() + if factors > 1 { factors } else { 0 }
+    }
+
+    /// What the arms are and cost, in lines; with a pace also how long they take.
+    ///
+    /// # Errors
+    ///
+    /// If the images cannot be listed and the configuration does not say how many there are.
+    pub fn plan(&self, pace: Option<&Pace>) -> Result<String> {
+        let (images, note) = self.train_images()?;
+        let own: Vec<Budget> =
+            self.arms.iter().map(|arm| expected_budget(&arm.schedule, &self.base.space, images)).collect();
+        let whole = |arm: &Arm| -> Budget {
+            let needed = self.with_ancestors(arm);
+            self.arms.iter().zip(&own).filter(|(other, _)| needed.contains(other)).map(|(_, own)| *own).sum()
+        };
+        let treatment = self.arm(&self.rule.treatment).map_or(f64::NAN, |arm| whole(arm).macs);
+        let mut text = format!(
+            "{:<24}{:>14}{:>12}{:>16}{:>14}",
+            "arm", "subnet-epochs", "TMACs", "with ancestors", "of treatment"
+        );
+        text.push_str(if pace.is_some() { "   hours a cell\n" } else { "\n" });
+        for (arm, own) in self.arms.iter().zip(&own) {
+            let whole = whole(arm).macs;
+            write!(
+                text,
+                "{:<24}{:>14}{:>12.2}{:>16.2}{:>14.3}",
+                arm.name,
+                own.subnet_epochs,
+                own.macs / 1e12,
+                whole / 1e12,
+                whole / treatment
+            )?;
+            if let Some(pace) = pace {
+                write!(text, "{:>15.3}", pace.hours(arm, own.macs, false))?;
+            }
+            text.push('\n');
+        }
+        let times = self.trainings();
+        let all = own.iter().copied().sum::<Budget>().macs * times as f64 / 1e12;
+        write!(text, "{images} training images; {times} trainings an arm: {all:.0} TMACs in all")?;
+        if let Some(pace) = pace {
+            write!(text, "\n{}", self.time(&own, pace))?;
+        }
+        if let Some(note) = note {
+            write!(text, "\n{note}")?;
+        }
+        Ok(text)
+    }
+
+    fn time(&self, own: &[Budget], pace: &Pace) -> String {
+        let select = self.trainings() - self.seeds.len();
+        let of_arm = |(arm, own): (&Arm, &Budget)| {
+            pace.hours(arm, own.macs, true) * select as f64 + pace.hours(arm, own.macs, false) * self.seeds.len() as f64
+        };
+        let hours: f64 = self.arms.iter().zip(own).map(of_arm).sum();
+        format!("about {hours:.2} hours in one process of {} threads, by {}", rayon::current_num_threads(), pace.source)
+    }
+
+    /// Training images, and a note if they are only believed.
+    fn train_images(&self) -> Result<(usize, Option<String>)> {
+        match (Images::load(&self.base, None), self.base.data.train_images) {
+            (Ok(images), _) => Ok((images.splits.train.len(), None)),
+            (Err(error), Some(most)) => Ok((most, Some(format!("data.train_images is believed, since {error:#}")))),
+            (Err(error), None) => Err(error),
+        }
+    }
+}
+
+impl Ablation {
+    /// The plan with the time that is left, by the cells that are complete or, without any, by a measurement.
+    ///
+    /// # Errors
+    ///
+    /// If a cell cannot be read, or those of a measurement.
+    pub fn plan(&self) -> Result<String> {
+        let config = self.config();
+        let pace = Pace::of_cells(self)?.map_or_else(|| Pace::measured(config), Ok)?;
+        let done = self.done()?;
+        let (images, _) = config.train_images()?;
+        let mut left = 0.0;
+        for arm in &config.arms {
+            let macs = expected_budget(&arm.schedule, &config.base.space, images).macs;
+            let complete = |selects| done.iter().filter(|(cell, _)| cell.arm == arm && cell.selects == selects).count();
+            let missing =
+                [config.trainings() - config.seeds.len() - complete(true), config.seeds.len() - complete(false)];
+            left += missing[0] as f64 * pace.hours(arm, macs, true) + missing[1] as f64 * pace.hours(arm, macs, false);
+        }
+        Ok(format!("{}\n{}; about {left:.2} hours are left", config.plan(Some(&pace))?, self.progress()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ablation::testing::ablation;
+
+    #[test]
+    fn hours_follow_from_the_pace() {
+        let config = ablation();
+        let pace = Pace {
+            arms: [("none".to_owned(), 7200.0)].into(),
+            other: 3600.0,
+            measuring: [0.0, 1800.0],
+            source: "a guess".into(),
+        };
+        let hours = |arm: &str| pace.hours(config.arm(arm).unwrap(), 2e12, false);
+        assert_eq!((hours("full"), hours("none")), (2.5, 4.5));
+        let text = config.plan(Some(&pace)).unwrap();
+        assert!(text.contains("hours a cell") && text.contains("by a guess"), "{text}");
+        let treatment = text.lines().find(|line| line.starts_with("progressive ")).unwrap();
+        assert!(treatment.contains(" 1.000"), "{treatment}");
+        assert!(!config.plan(None).unwrap().contains("hours"));
+    }
+
+    #[test]
+    fn images_that_are_not_there_are_counted_if_the_configuration_does() {
+        let mut config = ablation();
+        config.base.data.dir = Some("/nowhere".into());
+        config.base.data.train_images = Some(1000);
+        let text = config.plan(None).unwrap();
+        assert!(
+            text.contains("1000 training images") && text.contains("believed, since") && text.contains("/nowhere"),
+            "{text}"
+        );
+        config.base.data.train_images = None;
+        assert!(config.plan(None).unwrap_err().to_string().contains("/nowhere"));
+    }
+}

@@ -1,0 +1,48 @@
+//! Question: what do subnets gain from the full network's opinion, and how much should it weigh?
+//!
+//! Command:  `cargo run --release --bin ablate_distillation -- --out runs/distillation` (`--preset smoke`: two minutes)
+//! Result:   as `ablate_shrinking`: `report.md` and `report.html`
+//! Hardware: two cores; `--dry-run` says what it costs here; the teacher's passes are paid for with weight 0, too
+//! Source:   arXiv:1908.09791, section 3.3 and appendix B: weight 1
+
+use anyhow::Result;
+use clap::Parser;
+use experiments::ablation::{self, AblationConfig, Options, Scale, full_arm, shrunk_arm};
+use ofa_train::Distillation;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Name and weight of the teacher; the labels weigh 1.
+const WEIGHTS: [(&str, f64); 4] = [("teacher_0", 0.0), ("teacher_half", 0.5), ("teacher_1", 1.0), ("teacher_2", 2.0)];
+
+/// Trains supernets by teachers of several weights and compares their subnets
+#[derive(Parser)]
+struct Arguments {
+    #[command(flatten)]
+    options: Options,
+}
+
+fn main() -> ExitCode {
+    ablation::run("ablate_distillation", &Arguments::parse().options, preset)
+}
+
+fn preset(name: &str) -> Result<AblationConfig> {
+    let scale = Scale::named(name)?;
+    let mut arms = vec![full_arm(&scale.base.space, &scale.recipe)];
+    for (name, weight) in WEIGHTS {
+        let mut arm = shrunk_arm(
+            &scale.base.space,
+            &scale.recipe,
+            name,
+            &format!("progressive shrinking, teacher weighs {weight}"),
+        );
+        for stage in &mut arm.schedule.stages {
+            stage.distillation = Distillation::teacher(weight);
+        }
+        arms.push(arm);
+    }
+    let contrasts = [["teacher_1", "teacher_0"], ["teacher_1", "teacher_half"], ["teacher_2", "teacher_1"]];
+    scale.ablation("What do subnets gain from a teacher?", &contrasts, arms)
+}

@@ -1,0 +1,49 @@
+//! Question: what does it gain to sort channels by importance before narrower blocks open?
+//!
+//! Command:  `cargo run --release --bin ablate_sorting -- --out runs/sorting` (`--preset smoke`: a minute)
+//! Result:   as `ablate_shrinking`: `report.md` and `report.html`; look at the subnets of expand ratio 3
+//! Hardware: two cores; `--dry-run` says what it costs here
+//! Source:   arXiv:1908.09791, section 3.3, "elastic width"
+
+use anyhow::Result;
+use clap::Parser;
+use experiments::ablation::{self, AblationConfig, Options, Scale, full_arm, shrunk_arm};
+use ofa_model::Importance;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Trains supernets whose channels are sorted in several ways, or not, and compares their subnets
+#[derive(Parser)]
+struct Arguments {
+    #[command(flatten)]
+    options: Options,
+}
+
+fn main() -> ExitCode {
+    ablation::run("ablate_sorting", &Arguments::parse().options, preset)
+}
+
+fn preset(name: &str) -> Result<AblationConfig> {
+    let scale = Scale::named(name)?;
+    let by = |name, description, importance: Option<Importance>| {
+        let mut arm = shrunk_arm(&scale.base.space, &scale.recipe, name, description);
+        for stage in arm.schedule.stages.iter_mut().filter(|stage| stage.sort_channels.is_some()) {
+            stage.sort_channels = importance;
+        }
+        arm
+    };
+    let arms = vec![
+        full_arm(&scale.base.space, &scale.recipe),
+        by(
+            "sorted",
+            "channels sorted by the L1 norm of the weights that read them, as in the paper",
+            Some(Importance::L1),
+        ),
+        by("unsorted", "channels stay where they are", None),
+        by("by_scale", "channels sorted by the scale of their batch norm", Some(Importance::NormScale)),
+    ];
+    let contrasts = [["sorted", "unsorted"], ["sorted", "by_scale"]];
+    scale.ablation("What does sorting channels before narrower blocks open gain?", &contrasts, arms)
+}

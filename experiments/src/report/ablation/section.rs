@@ -1,0 +1,240 @@
+//! What the report says, as sections that the page and the text both show.
+
+use super::{THREATS, contrast_name, cost_sentence, edges, points, top1};
+use crate::ablation::{ArmFindings, Contrast, Findings, Interval};
+
+/// A part of the report under a heading.
+pub(super) struct Section {
+    pub(super) heading: String,
+    /// Paragraphs before the table.
+    pub(super) text: Vec<String>,
+    pub(super) table: Option<Table>,
+    /// Points after it.
+    pub(super) items: Vec<String>,
+}
+
+/// Rows of text; the columns after the first `names` hold numbers.
+pub(super) struct Table {
+    pub(super) headings: Vec<&'static str>,
+    pub(super) names: usize,
+    pub(super) rows: Vec<Vec<String>>,
+}
+
+/// Depth, ratio and kernel size by their place, top-1 without and with progressive shrinking on ImageNet at 224 pixels
+/// (the paper's table 1, arXiv:1908.09791v1).
+const PAPER: [(f64, f64); 8] =
+    [(67.3, 68.7), (69.8, 71.2), (69.2, 71.0), (71.3, 73.3), (71.4, 73.3), (72.7, 74.8), (72.6, 74.8), (73.5, 75.9)];
+
+/// All sections in their order; `commands` say what they do and how they are given.
+pub(super) fn sections(findings: &Findings, commands: &[(String, String)]) -> Vec<Section> {
+    let primary = findings.primary.as_ref();
+    [
+        Some(setup(findings)),
+        primary.map(|primary| by_subnet(findings, primary)),
+        primary.filter(|primary| !primary.bins.is_empty()).map(by_macs),
+        (!findings.contrasts.is_empty()).then(|| contrasts(findings)),
+        Some(arms(findings)),
+        rates(findings),
+        Some(section("Threats to validity", &[], None, THREATS.map(str::to_owned).into())),
+        Some(reproduce(commands)),
+        Some(environment(findings)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn section(heading: &str, text: &[&str], table: Option<Table>, items: Vec<String>) -> Section {
+    Section { heading: heading.into(), text: text.iter().map(|text| (*text).to_owned()).collect(), table, items }
+}
+
+fn setup(findings: &Findings) -> Section {
+    let rows = findings.setup.iter().map(|(name, value)| vec![name.clone(), value.clone()]).collect();
+    section("Set-up", &[], Some(Table { headings: vec!["what", "value"], names: 2, rows }), Vec::new())
+}
+
+fn by_subnet(findings: &Findings, primary: &Contrast) -> Section {
+    let arm = |name: &str| findings.arms.iter().find(|arm| arm.name == name);
+    let corner = |arm: Option<&ArmFindings>, name: &str| {
+        arm.and_then(|arm| arm.corners.iter().find(|corner| corner.corner == name).cloned())
+    };
+    let (treatment, control) = (arm(&primary.treatment), arm(&primary.control));
+    let is_papers = (primary.treatment.as_str(), primary.control.as_str()) == ("progressive", "none");
+    let row = |(i, gap): (usize, &crate::ablation::CornerGap)| {
+        let found = [treatment, control].map(|arm| corner(arm, &gap.corner));
+        let alone = arm(&format!("independent_{}", gap.corner.to_lowercase().replace(' ', "")));
+        let [calibrated, uncalibrated] = [false, true].map(|raw| {
+            let shown = found.iter().flatten().map(|found| {
+                if raw { format!("{:.2}", 100.0 * found.uncalibrated_top1.mean) } else { top1(&found.top1) }
+            });
+            shown.collect::<Vec<_>>()
+        });
+        let macs = found[0].as_ref().map_or(0, |found| found.macs);
+        let mut row = vec![gap.corner.clone(), format!("{:.2}", macs as f64 / 1e6)];
+        row.extend(calibrated);
+        row.push(points(&gap.gap));
+        row.push(p_value(gap.adjusted_p));
+        row.push(corner(alone, &gap.corner).map_or_else(|| "–".into(), |found| top1(&found.top1)));
+        row.push(uncalibrated.join(" / "));
+        row.push(match PAPER.get(i).filter(|_| is_papers && primary.corners.len() == PAPER.len()) {
+            Some((none, shrunk)) => format!("{shrunk:.1} / {none:.1} ({:+.1})", shrunk - none),
+            None => "–".into(),
+        });
+        row
+    };
+    let headings = vec![
+        "subnet",
+        "MMACs",
+        "treatment",
+        "control",
+        "gap, points",
+        "p (Holm)",
+        "alone",
+        "without calibration",
+        "paper's, ImageNet",
+    ];
+    let text = format!(
+        "Test top-1 in percent, mean and half-width of the {} % interval over seeds: `{}` (treatment) and `{}` \
+         (control), each subnet calibrated; \"alone\" is the same network trained by itself. Without calibration \
+         (treatment / control) subnets have the statistics of the largest one.",
+        100.0 * findings.confidence,
+        primary.treatment,
+        primary.control
+    );
+    let rows = primary.corners.iter().enumerate().map(row).collect();
+    let heading = format!("{} by subnet", contrast_name(primary));
+    section(&heading, &[&text], Some(Table { headings, names: 1, rows }), Vec::new())
+}
+
+fn by_macs(primary: &Contrast) -> Section {
+    let row = |bin: &crate::ablation::BinGap| {
+        let [least, most] = bin.macs.map(|macs| macs as f64 / 1e6);
+        let [treatment, control] = bin.top1.map(|top1| format!("{:.2}", 100.0 * top1));
+        vec![format!("{least:.2} to {most:.2}"), bin.subnets.to_string(), treatment, control, points(&bin.gap)]
+    };
+    let rows = primary.bins.iter().map(row).collect();
+    let headings = vec!["MMACs", "subnets", "treatment, %", "control, %", "gap, points"];
+    let text = "The same random subnets in all arms and seeds, in five parts of as many subnets from few MACs to many: \
+                mean test top-1 of a part, and its gap with the interval over seeds.";
+    let heading = format!("{}: random subnets by MACs", contrast_name(primary));
+    section(&heading, &[text], Some(Table { headings, names: 1, rows }), Vec::new())
+}
+
+fn contrasts(findings: &Findings) -> Section {
+    let row = |contrast: &Contrast| {
+        vec![
+            contrast_name(contrast),
+            contrast.seeds.len().to_string(),
+            points(&contrast.gap),
+            contrast.bootstrap.map_or_else(|| "n/a".to_owned(), ends),
+            p_value(contrast.adjusted_p),
+        ]
+    };
+    let rows = findings.primary.iter().chain(&findings.contrasts).map(row).collect();
+    let headings = vec!["contrast", "seeds", "gap over seeds", "over seeds and images", "p (Holm)"];
+    let text = "Mean difference of test top-1 over the subnets that both arms report, in points. p-values are adjusted \
+                for the number of contrasts besides the primary one, which is first.";
+    section("All contrasts", &[text], Some(Table { headings, names: 1, rows }), Vec::new())
+}
+
+fn arms(findings: &Findings) -> Section {
+    let treatment = findings
+        .primary
+        .as_ref()
+        .and_then(|primary| findings.arms.iter().find(|arm| arm.name == primary.treatment).map(|arm| arm.budget.macs));
+    let row = |arm: &ArmFindings| {
+        let stages: Vec<String> = arm.stages.iter().map(|(name, epochs)| format!("{name} {epochs}")).collect();
+        let relative = treatment.map_or_else(|| "–".into(), |macs| format!("{:.3}", arm.budget.macs / macs));
+        vec![
+            arm.name.clone(),
+            arm.description.clone(),
+            stages.join(", "),
+            arm.seeds.len().to_string(),
+            arm.factor.to_string(),
+            format!("{:.0}", arm.budget.subnet_epochs),
+            format!("{:.2}", arm.own.macs / 1e12),
+            format!("{:.2}", arm.budget.macs / 1e12),
+            relative,
+            format!("{:.0}", arm.seconds[0]),
+            top1(&arm.mean_top1),
+        ]
+    };
+    let headings = vec![
+        "arm",
+        "what it is",
+        "epochs",
+        "seeds",
+        "rate ×",
+        "subnet-epochs",
+        "own TMACs",
+        "TMACs",
+        "of treatment's",
+        "training s",
+        "mean top-1, %",
+    ];
+    let text = [
+        "A TMAC is 10^12 multiply-accumulate operations: of every sampled subnet at the resolution of its batch three \
+         times its forward pass (the backward pass takes gradients of inputs and of weights), of a teacher one forward \
+         pass a step. Subnet-epochs and TMACs include the training of the arms whose weights go in, own TMACs and the \
+         time do not. What the choice of learning rates cost is in none of them and the same for every arm. Mean top-1 \
+         is over the subnets that an arm trains: compare arms that train the whole space.",
+    ];
+    let rows = findings.arms.iter().map(row).collect();
+    section("Arms and their cost", &text, Some(Table { headings, names: 3, rows }), vec![cost_sentence(findings)])
+}
+
+fn rates(findings: &Findings) -> Option<Section> {
+    let chosen: Vec<_> = findings.selections.iter().filter(|(_, scores)| scores.len() > 1).collect();
+    if chosen.is_empty() {
+        return None;
+    }
+    let row = |(arm, scores): &(&String, &Vec<(f64, f64)>)| {
+        let shown = scores.iter().map(|(factor, top1)| {
+            let top1 = if top1.is_finite() { format!("{:.2}", 100.0 * top1) } else { "diverged".into() };
+            format!("×{factor}: {top1}")
+        });
+        vec![(*arm).clone(), shown.collect::<Vec<_>>().join(", ")]
+    };
+    let table = Table {
+        headings: vec!["arm", "factor: mean validation top-1, %"],
+        names: 2,
+        rows: chosen.iter().map(row).collect(),
+    };
+    let text = "Every arm is trained once with each factor on all its rates, with a seed that is not reported; the \
+                best on validation images is taken. Test images are not looked at.";
+    let edges = edges(findings);
+    let note = (!edges.is_empty()).then(|| {
+        format!(
+            "The best factor is the last one tried, so that a better one may lie beyond it, for: {}.",
+            edges.join(", ")
+        )
+    });
+    Some(section("Learning rates", &[text], Some(table), note.into_iter().collect()))
+}
+
+fn reproduce(commands: &[(String, String)]) -> Section {
+    let items = commands.iter().map(|(what, command)| format!("{what}: `{command}`")).collect();
+    let text = "config.toml and the revision below are all that it takes. Numbers are the same to the last bit with \
+                the same code, images and kind of processor; identity.json refuses others.";
+    section("Reproduce", &[text], None, items)
+}
+
+fn environment(findings: &Findings) -> Section {
+    let machine = |machine: &crate::report::Machine| {
+        format!(
+            "{} ({} threads), device {}, {}, revision {}, {}",
+            machine.processor, machine.threads, machine.device, machine.system, machine.revision, machine.versions
+        )
+    };
+    section("Environment", &[], None, findings.machines.iter().map(machine).collect())
+}
+
+/// `[+0.45, +2.01]`, in points.
+fn ends(interval: Interval) -> String {
+    let (low, high) = interval.percent();
+    format!("[{low:+.2}, {high:+.2}]")
+}
+
+fn p_value(p: Option<f64>) -> String {
+    p.map_or_else(|| "n/a".to_owned(), |p| if p < 0.001 { "< 0.001".into() } else { format!("{p:.3}") })
+}
