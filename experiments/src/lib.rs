@@ -10,6 +10,7 @@ pub mod environment;
 pub mod images;
 pub mod interrupt;
 pub mod model_card;
+pub mod parity;
 pub mod plan;
 pub mod progress;
 pub mod ranks;
@@ -26,7 +27,9 @@ pub mod tables;
 pub mod tensor_file;
 pub mod tensorboard;
 pub mod threads;
+pub mod timings;
 pub mod training;
+pub mod workload;
 
 #[cfg(test)]
 #[path = "../../ofa-train/tests/threads/mod.rs"]
