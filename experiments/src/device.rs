@@ -1,7 +1,9 @@
 //! Choosing a device by name among the backends that were compiled in.
 
-use anyhow::{Result, bail};
-use burn::tensor::Device;
+#![cfg_attr(feature = "tch", allow(deprecated, reason = "this burn is the last one with libtorch: see DESIGN.md"))]
+
+use anyhow::{Result, bail, ensure};
+use burn::tensor::{Device, DeviceType};
 
 /// Names that `--device` takes, each with the Cargo feature that brings it.
 const NAMES: [(&str, &str); 7] = [
@@ -18,20 +20,25 @@ const NAMES: [(&str, &str); 7] = [
 ///
 /// # Errors
 ///
-/// If there is no such name, or its backend is not compiled in; then the message says which feature to build with.
+/// If there is no such name, its backend is not compiled in (the message says which feature to build with), or the machine
+/// has no such device (it says what to install).
 pub fn by_name(name: &str) -> Result<Device> {
     let Some((_, feature)) = NAMES.iter().find(|(known, _)| *known == name) else {
         let known: Vec<_> = NAMES.iter().map(|(known, _)| *known).collect();
         bail!("unknown device `{name}`; known are {}", known.join(", "));
     };
-    match compiled_in(name) {
-        Some(device) => Ok(device),
-        None => bail!(
+    let Some((device, hardware)) = compiled_in(name) else {
+        bail!(
             "device `{name}` is not compiled in; build with `cargo run --release --features {feature}`, or choose one \
              of: {}",
             available().join(", ")
-        ),
+        )
+    };
+    // Asking for a tensor on a device that is not there would be a panic deep in its backend.
+    if let Some((kind, remedy)) = hardware {
+        ensure!(!Device::enumerate(kind).is_empty(), "no device for `{name}`: {remedy}");
     }
+    Ok(device)
 }
 
 /// The names whose backends are compiled in.
@@ -51,25 +58,38 @@ fn is_enabled(feature: &str) -> bool {
     }
 }
 
-fn compiled_in(name: &str) -> Option<Device> {
+/// Devices of a kind that a machine may lack, and what it then needs.
+type Hardware = (DeviceType, &'static str);
+
+fn compiled_in(name: &str) -> Option<(Device, Option<Hardware>)> {
     match name {
         #[cfg(feature = "flex")]
-        "flex" => Some(Device::flex()),
+        "flex" => Some((Device::flex(), None)),
         #[cfg(feature = "tch")]
-        "libtorch" => Some(Device::libtorch()),
+        "libtorch" => Some((Device::libtorch(), None)),
         #[cfg(feature = "tch")]
-        "libtorch-cuda" => Some(Device::libtorch_cuda(0)),
+        "libtorch-cuda" => Some((Device::libtorch_cuda(0), Some((DeviceType::LibTorch, CUDA_LIBTORCH)))),
         #[cfg(feature = "wgpu")]
-        "wgpu" => Some(Device::wgpu(Default::default())),
+        "wgpu" => Some((Device::wgpu(Default::default()), Some((DeviceType::Wgpu, VULKAN)))),
         #[cfg(feature = "vulkan")]
-        "vulkan" => Some(Device::vulkan(Default::default())),
+        "vulkan" => Some((Device::vulkan(Default::default()), Some((DeviceType::Vulkan, VULKAN)))),
         #[cfg(feature = "metal")]
-        "metal" => Some(Device::metal(Default::default())),
+        "metal" => Some((Device::metal(Default::default()), Some((DeviceType::Metal, METAL)))),
         #[cfg(feature = "cuda")]
-        "cuda" => Some(Device::cuda(0)),
+        "cuda" => Some((Device::cuda(0), Some((DeviceType::Cuda, CUDA)))),
         _ => None,
     }
 }
+
+#[cfg(feature = "tch")]
+const CUDA_LIBTORCH: &str = "it needs an NVIDIA GPU and a libtorch with CUDA when the program is built (LIBTORCH)";
+#[cfg(any(feature = "wgpu", feature = "vulkan"))]
+const VULKAN: &str = "install a GPU driver with Vulkan, or on Debian and Ubuntu `apt-get install libvulkan1 \
+    mesa-vulkan-drivers`, which also has one for the processor";
+#[cfg(feature = "metal")]
+const METAL: &str = "Metal is the graphics system of Apple's machines";
+#[cfg(feature = "cuda")]
+const CUDA: &str = "install the driver of an NVIDIA GPU and CUDA 12 or later";
 
 #[cfg(test)]
 mod tests {

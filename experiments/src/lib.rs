@@ -13,6 +13,7 @@ pub mod interrupt;
 pub mod latency_check;
 pub mod measured_tables;
 pub mod model_card;
+pub mod parity;
 pub mod plan;
 pub mod predictor_curve;
 pub mod progress;
@@ -31,7 +32,9 @@ pub mod tables;
 pub mod tensor_file;
 pub mod tensorboard;
 pub mod threads;
+pub mod timings;
 pub mod training;
+pub mod workload;
 
 #[cfg(test)]
 #[path = "../../ofa-train/tests/threads/mod.rs"]

@@ -1,18 +1,19 @@
-//! Every other backend that is compiled in computes what flex does: `.ci/backends wgpu`.
-#![cfg(all(feature = "flex", any(feature = "tch", feature = "wgpu", feature = "cuda")))]
+//! Every other backend that is compiled in computes what flex does: `.ci/backends tch wgpu`.
+#![cfg(all(
+    feature = "flex",
+    any(feature = "tch", feature = "wgpu", feature = "vulkan", feature = "metal", feature = "cuda")
+))]
 
-use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use experiments::device;
-use ofa_data::ImageBatch;
-use ofa_model::{Arch, SearchSpace, Statistics, Supernet, SupernetConfig};
-use ofa_train::{Recipe, StepTargets, shrink_step};
+use experiments::parity::{Parity, distance, numbers};
+use ofa_model::kernels::{batch_norm_inference, batch_norm_train, depthwise_conv2d, pointwise_conv2d};
+use ofa_model::{Activation, SearchSpace};
 
-const LEARNING_RATE: f64 = 0.05;
-
-/// The backends to be judged; a GPU that is compiled in but not there ends the test.
+/// The backends to be judged. A GPU that is compiled in but not there ends the test; libtorch brings a device more than its
+/// feature asks for.
 fn devices() -> Vec<(&'static str, Device)> {
-    let others = device::available().into_iter().filter(|name| *name != "flex" && *name != "libtorch-cuda");
+    let others = device::available().into_iter().filter(|name| !["flex", "libtorch-cuda"].contains(name));
     others.map(|name| (name, device::by_name(name).unwrap())).collect()
 }
 
@@ -23,86 +24,99 @@ fn spaces() -> [SearchSpace; 2] {
     [SearchSpace { resolutions: vec![20], ..SearchSpace::small_mobilenet_v3(3, 10) }, bottlenecks]
 }
 
-fn batch(size: usize, device: &Device) -> ImageBatch {
-    let pixel = |i: usize| ((i * 7919 + i / 13 * 104_729) % 1009) as f32 / 504.5 - 1.0;
-    let shape = [8, 3, size, size];
-    let pixels = (0..shape.iter().product()).map(pixel).collect();
-    let images = Tensor::from_data(TensorData::new(pixels, shape), device);
-    ImageBatch::new(images, Tensor::from_ints([3, 1, 4, 1, 5, 9, 2, 6], device))
-}
-
-fn supernet(space: &SearchSpace, device: &Device) -> Supernet {
-    SupernetConfig::new(space.clone()).unwrap().with_seed(1).init(device)
-}
-
-fn archs(space: &SearchSpace) -> [Arch; 2] {
-    [space.smallest(), space.largest()]
-}
-
-fn numbers(data: &TensorData) -> Vec<f32> {
-    data.clone().convert::<f32>().try_into_vec().unwrap()
-}
-
-/// Largest difference relative to the largest expected number.
-fn distance(found: &[f32], expected: &[f32]) -> f32 {
-    assert_eq!(found.len(), expected.len());
-    let largest = expected.iter().fold(1e-6f32, |largest, x| largest.max(x.abs()));
-    let difference = |(a, b): (&f32, &f32)| if a.is_finite() { (a - b).abs() } else { f32::INFINITY };
-    found.iter().zip(expected).map(difference).fold(0.0, f32::max) / largest
-}
-
 #[test]
-fn forward_passes_agree() {
-    for space in spaces() {
-        let size = space.resolutions[0];
-        let flex = Device::flex();
-        for (name, device) in devices() {
-            for arch in archs(&space) {
-                let logits = |device: &Device, statistics: &mut Statistics| {
-                    let logits = supernet(&space, device).forward(batch(size, device).images, &arch, statistics);
-                    numbers(&logits.into_data())
-                };
-                let training =
-                    distance(&logits(&device, &mut Statistics::Batch), &logits(&flex, &mut Statistics::Batch));
-                assert!(training < 1e-3, "{name}, {arch}: {training:e} with batch statistics");
-                let inference =
-                    distance(&logits(&device, &mut Statistics::Running), &logits(&flex, &mut Statistics::Running));
-                assert!(inference < 1e-3, "{name}, {arch}: {inference:e} in inference");
-            }
+fn every_backend_agrees_with_flex() {
+    for (name, device) in devices() {
+        for space in spaces() {
+            let parity = Parity::measure(&space, &device, &Device::flex());
+            assert!(parity.worst() < 1e-3, "{name}, {}: {parity:?}", space.name);
         }
     }
 }
 
-/// Weights by key before and after a step of progressive shrinking with a teacher.
-fn step(space: &SearchSpace, device: &Device) -> [Vec<(String, TensorData)>; 2] {
-    let before = supernet(space, &device.clone().autodiff());
-    let teacher = SupernetConfig::new(space.clone()).unwrap().with_seed(2).init(device);
-    let targets = StepTargets { label_smoothing: 0.1, teacher: Some((&teacher, 1.0)) };
-    let output = shrink_step(&before, &batch(space.resolutions[0], device), &archs(space), &targets);
-    let after = Recipe::default().optimizer().step(LEARNING_RATE, before.clone(), output.gradients);
-    [before.valid().to_original(), after.valid().to_original()]
+fn noise(sizes: [usize; 4], seed: usize, device: &Device) -> Tensor<4> {
+    let number = |i: usize| ((i * 7919 + i / 7 * 104_729 + seed * 31) % 1009) as f32 / 504.5 - 0.8;
+    Tensor::from_data(TensorData::new((0..sizes.iter().product()).map(number).collect(), sizes), device)
+}
+
+/// The output of an op on tensors of these sizes, and their gradients.
+fn run(op: &dyn Fn(&[Tensor<4>]) -> Tensor<4>, sizes: &[[usize; 4]], device: &Device) -> Vec<Vec<f32>> {
+    let device = device.clone().autodiff();
+    let inputs: Vec<_> = (0..).zip(sizes).map(|(seed, sizes)| noise(*sizes, seed, &device).require_grad()).collect();
+    let output = op(&inputs);
+    let direction = noise(output.dims(), 9, &device);
+    let gradients = (output.clone() * direction).sum().backward();
+    let found = inputs.iter().map(|input| input.grad(&gradients).unwrap());
+    std::iter::once(output.inner()).chain(found).map(|tensor| numbers(tensor.into_data())).collect()
+}
+
+fn agrees(what: &str, op: impl Fn(&[Tensor<4>]) -> Tensor<4>, sizes: &[[usize; 4]]) {
+    let expected = run(&op, sizes, &Device::flex());
+    for (name, device) in devices() {
+        for (tensor, (found, expected)) in run(&op, sizes, &device).iter().zip(&expected).enumerate() {
+            let distance = distance(found, expected, 0.0);
+            assert!(distance < 1e-4, "{name}, {what} of {sizes:?}: tensor {tensor} is off by {distance:e}");
+        }
+    }
 }
 
 #[test]
-fn a_training_step_agrees() {
-    for space in spaces() {
-        let flex = step(&space, &Device::flex());
-        for (name, device) in devices() {
-            let other = step(&space, &device);
-            let (mut moved, mut farthest) = (0.0f32, (0.0f32, String::new()));
-            for (((key, before), (_, after)), (_, found)) in flex[0].iter().zip(&flex[1]).zip(&other[1]) {
-                if key.ends_with("num_batches_tracked") {
-                    continue;
-                }
-                let (before, after, found) = (numbers(before), numbers(after), numbers(found));
-                moved = moved.max(distance(&after, &before));
-                let distance = distance(&found, &after);
-                if distance > farthest.0 {
-                    farthest = (distance, key.clone());
-                }
-            }
-            assert!(moved > 1e-2, "the step must matter for this test: {moved:e}");
-            assert!(farthest.0 < 1e-3, "{name}: {} is off by {:e}", farthest.1, farthest.0);
+fn depthwise_convolutions_of_odd_shapes_agree() {
+    // Maps smaller than the kernel, strides that leave out the last rows, one image, one channel.
+    for (n, c, h, w, k, stride) in [
+        (1, 1, 1, 1, 3, 1),
+        (2, 3, 2, 3, 7, 1),
+        (2, 4, 9, 7, 5, 1),
+        (1, 2, 14, 13, 7, 2),
+        (3, 2, 6, 8, 3, 2),
+        (1, 2, 9, 8, 3, 3),
+    ] {
+        let op = |inputs: &[Tensor<4>]| depthwise_conv2d(inputs[0].clone(), inputs[1].clone(), stride);
+        agrees("depthwise convolution", op, &[[n, c, h, w], [c, 1, k, k]]);
+    }
+}
+
+#[test]
+fn pointwise_convolutions_of_few_and_many_pixels_agree() {
+    for (n, input, out, side) in [(1, 1, 1, 1), (3, 40, 30, 2), (2, 5, 7, 9)] {
+        let op = |inputs: &[Tensor<4>]| pointwise_conv2d(inputs[0].clone(), inputs[1].clone());
+        agrees("1x1 convolution", op, &[[n, input, side, side], [out, input, 1, 1]]);
+    }
+}
+
+#[test]
+fn batch_norms_with_every_activation_agree() {
+    let vector = |tensor: &Tensor<4>| tensor.clone().flatten::<1>(0, 3);
+    for activation in [Activation::Identity, Activation::Relu, Activation::Relu6, Activation::HardSwish] {
+        for (n, c, side) in [(4, 3, 5), (16, 1, 1), (2, 7, 8)] {
+            // Times 8: then both ends of the activations are reached.
+            let train = |inputs: &[Tensor<4>]| {
+                let (gamma, beta) = (vector(&inputs[1]) * 8.0, vector(&inputs[2]));
+                batch_norm_train(inputs[0].clone(), gamma, beta, 1e-5, activation).output
+            };
+            agrees("batch norm in training", train, &[[n, c, side, side], [c, 1, 1, 1], [c, 1, 1, 1]]);
+            let inference = |inputs: &[Tensor<4>]| {
+                let (gamma, beta) = (vector(&inputs[1]) * 8.0, vector(&inputs[2]));
+                let (mean, variance) = (beta.clone() * 0.5, gamma.clone() * gamma.clone() + 0.5);
+                batch_norm_inference(inputs[0].clone(), gamma, beta, mean, variance, 1e-5, activation)
+            };
+            agrees("batch norm in inference", inference, &[[n, c, side, side], [c, 1, 1, 1], [c, 1, 1, 1]]);
+        }
+    }
+}
+
+#[test]
+fn statistics_of_a_batch_agree() {
+    let statistics = |device: &Device| {
+        let (input, one) = (noise([5, 3, 4, 4], 1, device), Tensor::<1>::ones([3], device));
+        let norm = batch_norm_train(input, one.clone(), one, 1e-5, Activation::Identity);
+        [norm.mean, norm.variance].map(|tensor| numbers(tensor.into_data()))
+    };
+    let expected = statistics(&Device::flex());
+    for (name, device) in devices() {
+        for (found, expected) in statistics(&device).iter().zip(&expected) {
+            let distance = distance(found, expected, 0.0);
+            assert!(distance < 1e-5, "{name}: off by {distance:e}");
         }
     }
 }

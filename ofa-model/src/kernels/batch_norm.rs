@@ -145,8 +145,6 @@ mod general {
     }
 }
 
-#[cfg(feature = "tch")]
-impl NormBackend for burn::backend::LibTorch {}
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 impl NormBackend for burn::backend::Cube {}
 
@@ -200,6 +198,8 @@ impl<B: NormBackend, C: CheckpointStrategy> NormBackend for Autodiff<B, C> {
 
 #[cfg(feature = "flex")]
 mod flex;
+#[cfg(feature = "tch")]
+mod libtorch;
 #[cfg(feature = "flex")]
 mod planes;
 #[cfg(test)]

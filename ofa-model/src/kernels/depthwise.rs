@@ -86,8 +86,6 @@ mod general {
     }
 }
 
-#[cfg(feature = "tch")]
-impl DepthwiseBackend for burn::backend::LibTorch {}
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 impl DepthwiseBackend for burn::backend::Cube {}
 
@@ -129,5 +127,7 @@ impl<B: DepthwiseBackend, C: CheckpointStrategy> DepthwiseBackend for Autodiff<B
 mod flat;
 #[cfg(feature = "flex")]
 mod flex;
+#[cfg(feature = "tch")]
+mod libtorch;
 #[cfg(test)]
 mod tests;

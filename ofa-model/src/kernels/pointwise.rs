@@ -7,7 +7,7 @@ use burn::backend::autodiff::{
     grads::Gradients,
     ops::{Backward, Ops, OpsKind},
 };
-use burn::backend::{Backend, Dispatch, backend_extension, tensor::FloatTensor};
+use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension, tensor::FloatTensor};
 use burn::tensor::{Shape, Tensor};
 
 /// Mixes the channels of `[batch, in, height, width]` by a weight `[out, in, 1, 1]`, pixel by pixel.
@@ -41,7 +41,7 @@ pub trait PointwiseBackend: Backend {
 
 /// The ops as burn's products of matrices.
 mod general {
-    use super::{Backend, FloatTensor, Shape, sizes};
+    use super::{Backend, FloatTensor, Shape, TensorMetadata, sizes};
 
     pub(super) fn forward<B: Backend>(input: FloatTensor<B>, weight: FloatTensor<B>) -> FloatTensor<B> {
         let [batch, _, height, width] = sizes::<B>(&input);
@@ -65,11 +65,22 @@ mod general {
         input: FloatTensor<B>,
         output_gradient: FloatTensor<B>,
     ) -> FloatTensor<B> {
-        let [_, channels, _, _] = sizes::<B>(&input);
+        let [_, channels, height, width] = sizes::<B>(&input);
         let [_, out, _, _] = sizes::<B>(&output_gradient);
-        let transposed = B::float_swap_dims(columns::<B>(input), 1, 2);
-        let by_image = B::float_matmul(columns::<B>(output_gradient), transposed);
-        B::float_reshape(B::float_sum_dim(by_image, 0), Shape::from([out, channels, 1, 1]))
+        let (gradient, input) = (columns::<B>(output_gradient), columns::<B>(input));
+        // A weight for every image, or one product over all pixels of transposed copies: whichever is less to write.
+        let product = if out * channels > (out + channels) * height * width {
+            B::float_matmul(rows::<B>(gradient), B::float_swap_dims(rows::<B>(input), 0, 1))
+        } else {
+            B::float_sum_dim(B::float_matmul(gradient, B::float_swap_dims(input, 1, 2)), 0)
+        };
+        B::float_reshape(product, Shape::from([out, channels, 1, 1]))
+    }
+
+    /// `[batch, channels, pixels]` as `[channels, batch * pixels]`.
+    fn rows<B: Backend>(columns: FloatTensor<B>) -> FloatTensor<B> {
+        let (batch, channels, pixels) = (columns.shape()[0], columns.shape()[1], columns.shape()[2]);
+        B::float_reshape(B::float_swap_dims(columns, 0, 1), Shape::from([channels, batch * pixels]))
     }
 
     /// `[batch, channels, height, width]` as `[batch, channels, pixels]`.

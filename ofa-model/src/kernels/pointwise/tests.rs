@@ -2,7 +2,7 @@ use super::pointwise_conv2d;
 use crate::testing::Draw;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Tensor, TensorData, Tolerance};
+use burn::tensor::{FloatDType, Tensor, TensorData, Tolerance};
 
 /// (batch, in, out, height, width): channels and pixels that fill no vector, one image, more images than a chunk.
 const SHAPES: [(usize, usize, usize, usize, usize); 6] =
@@ -47,4 +47,20 @@ fn strided_inputs_are_read_right() {
     let weight = draw.normal([7, 8, 1, 1], 0.0, 1.0).slice([0..5, 0..6]);
     let expected = conv2d(x.clone(), weight.clone(), None, ConvOptions::new([1; 2], [0; 2], [1; 2], 1));
     pointwise_conv2d(x, weight).into_data().assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-5));
+}
+
+/// Numbers that the SIMD kernels do not know take the composed op, whose weight gradient is computed in one of two ways.
+#[test]
+fn few_and_many_pixels_have_the_weight_gradient_of_the_general_convolution() {
+    let mut draw = Draw::new(6);
+    for (channels, out, side) in [(40, 30, 2), (5, 6, 7)] {
+        let mut draw = |sizes: [usize; 4]| Tensor::from_inner(draw.normal(sizes, 0.0, 1.0).cast(FloatDType::F64));
+        let (x, direction) = (draw([3, channels, side, side]), draw([3, out, side, side]));
+        let weight = draw([out, channels, 1, 1]).require_grad();
+        let gradient = |y: Tensor<4>| weight.grad(&(y * direction.clone()).sum().backward()).unwrap().into_data();
+        let options = ConvOptions::new([1; 2], [0; 2], [1; 2], 1);
+        let expected = gradient(conv2d(x.clone(), weight.clone(), None, options));
+        let found = gradient(pointwise_conv2d(x.clone(), weight.clone()));
+        found.assert_approx_eq::<f64>(&expected, Tolerance::absolute(1e-9));
+    }
 }

@@ -1,0 +1,110 @@
+"""Times one kind of work of the original's MobileNetV3 (width 1) in PyTorch: the other side of `bench_vs_pytorch`.
+
+Command:  python experiments/python/benchmark_workloads.py train-step --resolution 128 --batch 16     (packages: see README.md beside this file)
+Result:   milliseconds of every repetition and the process's peak memory, as JSON
+"""
+
+import argparse, json, resource, time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from ofa.imagenet_classification.elastic_nn.networks import OFAMobileNetV3
+from ofa.imagenet_classification.elastic_nn.utils import set_running_statistics
+
+# As in experiments/src/workload.rs.
+CALIBRATION_BATCHES, EVALUATION_BATCHES = 4, 8
+LARGEST = {"ks": 7, "e": 6, "d": 4}
+
+
+def optimizer(net):
+    """The original's: no weight decay for batch norm and biases."""
+    decayed = [p for name, p in net.named_parameters() if "bn" not in name and "bias" not in name]
+    others = [p for name, p in net.named_parameters() if "bn" in name or "bias" in name]
+    groups = [{"params": decayed, "weight_decay": 3e-5}, {"params": others, "weight_decay": 0}]
+    return torch.optim.SGD(groups, 0.01, momentum=0.9, nesterov=True)
+
+
+def prepare(work, supernet, archs, make_batch):
+    """A function that does the work."""
+    labels = torch.zeros(len(make_batch()), dtype=torch.long)
+    if work == "inference":
+        supernet.set_active_subnet(**archs[0])
+        net, images = supernet.get_active_subnet().eval(), make_batch()
+
+        def inference():
+            with torch.inference_mode():
+                net(images)
+
+        return inference
+    if work == "calibrate-evaluate":
+        calibration = [(make_batch(), labels) for _ in range(CALIBRATION_BATCHES)]
+        evaluation = [make_batch() for _ in range(EVALUATION_BATCHES)]
+
+        def calibrate_evaluate():
+            supernet.set_active_subnet(**archs[0])
+            net = supernet.get_active_subnet().eval()
+            set_running_statistics(net, calibration)
+            with torch.inference_mode():
+                for images in evaluation:
+                    net(images).argmax(1)
+
+        return calibrate_evaluate
+    supernet.set_active_subnet(**LARGEST)
+    largest, images = supernet.get_active_subnet().train(), make_batch()
+    if work == "train-step":
+        sgd = optimizer(largest)
+
+        def train_step():
+            sgd.zero_grad()
+            F.cross_entropy(largest(images), labels, label_smoothing=0.1).backward()
+            sgd.step()
+
+        return train_step
+    sgd = optimizer(supernet.train())
+
+    def shrink_step():
+        sgd.zero_grad()
+        with torch.no_grad():
+            soft = largest(images).softmax(1)
+        for arch in archs:
+            supernet.set_active_subnet(**arch)
+            logits = supernet(images)
+            loss = F.cross_entropy(logits, labels, label_smoothing=0.1) + F.cross_entropy(logits, soft)
+            loss.backward()
+        sgd.step()
+
+    return shrink_step
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("work", choices=["train-step", "shrink-step", "inference", "calibrate-evaluate"])
+    parser.add_argument("--resolution", type=int, required=True)
+    parser.add_argument("--batch", type=int, required=True)
+    parser.add_argument("--arch", type=Path, action="append", default=[], help="a dictionary of the original as JSON [default: the largest]")
+    parser.add_argument("--warm-ups", type=int, default=2)
+    parser.add_argument("--samples", type=int, default=10)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--channels-last", action="store_true")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(1)
+    layout = torch.channels_last if arguments.channels_last else torch.contiguous_format
+    supernet = OFAMobileNetV3(n_classes=1000, dropout_rate=0, ks_list=[3, 5, 7], expand_ratio_list=[3, 4, 6], depth_list=[2, 3, 4])
+    supernet.to(memory_format=layout)
+    read = [json.loads(path.read_text()) for path in arguments.arch]
+    archs = [{key: arch[key] for key in ("ks", "e", "d")} for arch in read] or [LARGEST]
+    size = (arguments.batch, 3, arguments.resolution, arguments.resolution)
+    work = prepare(arguments.work, supernet, archs, lambda: torch.randn(size).to(memory_format=layout))
+    times = []
+    for number in range(arguments.warm_ups + arguments.samples):
+        began = time.perf_counter()
+        work()
+        if number >= arguments.warm_ups:
+            times.append(1e3 * (time.perf_counter() - began))
+    print(json.dumps({"samples_ms": times, "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+
+
+if __name__ == "__main__":
+    main()

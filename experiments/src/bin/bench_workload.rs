@@ -1,0 +1,69 @@
+//! Times one kind of work on one device in a process of its own, so that its memory can be told; `backend_report` and
+//! `bench_vs_pytorch` are made of such processes in turns.
+//!
+//! Command:  `cargo run --release --bin bench_workload -- train-step --space mobilenet_v3 --resolution 128 --batch 16`
+//! Result:   milliseconds of every repetition and the process's peak memory, as JSON
+//! Hardware: whatever it runs on; threads: `RAYON_NUM_THREADS` (flex), `OMP_NUM_THREADS` (libtorch)
+
+use anyhow::{Result, ensure};
+use clap::Parser;
+use experiments::arch_option::{read_arch, with_resolution};
+use experiments::dashboard::say;
+use experiments::space_options::SpaceOptions;
+use experiments::threads::compute_on_this_thread;
+use experiments::timings::Timings;
+use experiments::workload::{Work, Workload};
+use experiments::{device, environment, start};
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Times one kind of work on one device.
+#[derive(Parser)]
+struct Options {
+    /// What is done
+    work: Work,
+    #[command(flatten)]
+    space: SpaceOptions,
+    /// Subnets: text forms or .json files; may be given several times [default: the largest]
+    #[arg(long)]
+    arch: Vec<String>,
+    /// Side of the images in pixels
+    #[arg(long)]
+    resolution: usize,
+    /// Images of a batch
+    #[arg(long)]
+    batch: usize,
+    /// Repetitions that are not counted
+    #[arg(long, default_value_t = 2)]
+    warm_ups: usize,
+    /// Repetitions
+    #[arg(long, default_value_t = 10)]
+    samples: usize,
+    /// Device, as far as compiled in
+    #[arg(long, default_value = "flex")]
+    device: String,
+}
+
+fn main() -> ExitCode {
+    start::exit_code(compute_on_this_thread().and_then(|()| run(&Options::parse())))
+}
+
+fn run(options: &Options) -> Result<()> {
+    ensure!(options.resolution > 0 && options.batch > 0, "--resolution and --batch must be positive");
+    let device = device::by_name(&options.device)?;
+    let resolution = Some(options.resolution);
+    let space = with_resolution(&options.space.space(None)?, resolution);
+    let mut archs = Vec::new();
+    for arch in &options.arch {
+        archs.push(read_arch(arch, &space, resolution)?);
+    }
+    if archs.is_empty() {
+        archs.push(space.largest().at_resolution(options.resolution));
+    }
+    let workload = Workload { work: options.work, space, archs, batch: options.batch };
+    let samples_ms = workload.time(&device, options.warm_ups, options.samples)?;
+    say(&serde_json::to_string(&Timings { samples_ms, peak_memory_mib: environment::peak_memory_mib() })?);
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! How far the numbers of one device are from those of another: forward passes, a training step, calibration.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use ofa_data::ImageBatch;
+use ofa_model::{Arch, SearchSpace, Statistics, Supernet, SupernetConfig};
+use ofa_train::{Recipe, SoftTargets, StepRules, Teaching, shrink_step, teacher_logits};
+
+const IMAGES: usize = 8;
+const LEARNING_RATE: f64 = 0.05;
+
+/// Largest differences between two devices, each relative to the largest number of its tensor.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Parity {
+    /// Logits with the statistics of the batch.
+    pub training: f32,
+    /// Logits with running statistics.
+    pub inference: f32,
+    /// What a step of progressive shrinking with two subnets and a teacher adds to the weights: gradients and optimizer.
+    pub step: f32,
+    /// Logits with statistics that were measured on other images.
+    pub calibrated: f32,
+}
+
+impl Parity {
+    /// The largest of all.
+    pub fn worst(&self) -> f32 {
+        [self.training, self.inference, self.step, self.calibrated].into_iter().fold(0.0, f32::max)
+    }
+
+    /// Compares `device` with `reference` on the smallest and the largest network of `space`, at its first resolution.
+    ///
+    /// # Panics
+    ///
+    /// If the space is invalid.
+    pub fn measure(space: &SearchSpace, device: &Device, reference: &Device) -> Self {
+        let [found, expected] = [device, reference].map(|device| Numbers::of(space, device));
+        let farthest = |of: fn(&Numbers) -> &[Vec<f32>]| {
+            let pairs = of(&found).iter().zip(of(&expected));
+            pairs.map(|(found, expected)| distance(found, expected, 0.0)).fold(0.0, f32::max)
+        };
+        // A tensor that the step hardly moves is compared by what others move: its own gradient may be all rounding.
+        let moved = expected.steps.iter().flatten().fold(0.0f32, |most, x| most.max(x.abs()));
+        let steps = found.steps.iter().zip(&expected.steps);
+        Self {
+            training: farthest(|numbers| &numbers.training),
+            inference: farthest(|numbers| &numbers.inference),
+            step: steps.map(|(found, expected)| distance(found, expected, 1e-2 * moved)).fold(0.0, f32::max),
+            calibrated: farthest(|numbers| &numbers.calibrated),
+        }
+    }
+}
+
+/// What a device computes.
+struct Numbers {
+    training: Vec<Vec<f32>>,
+    inference: Vec<Vec<f32>>,
+    steps: Vec<Vec<f32>>,
+    calibrated: Vec<Vec<f32>>,
+}
+
+impl Numbers {
+    fn of(space: &SearchSpace, device: &Device) -> Self {
+        let supernet = SupernetConfig::new(space.clone()).expect("a valid space").with_seed(1).init(device);
+        let archs = [space.smallest(), space.largest()];
+        let images = batch(space, 1, device).images;
+        let others = [2, 3].map(|seed| batch(space, seed, device).images);
+        let forward = |arch: &Arch, statistics: &mut Statistics| {
+            numbers(supernet.forward(images.clone(), arch, statistics).into_data())
+        };
+        let calibrated = |arch: &Arch| {
+            let logits = supernet.subnet(arch).calibrate(&others).infer(images.clone());
+            numbers(logits.into_data())
+        };
+        Self {
+            training: archs.iter().map(|arch| forward(arch, &mut Statistics::Batch)).collect(),
+            inference: archs.iter().map(|arch| forward(arch, &mut Statistics::Running)).collect(),
+            steps: step(space, &archs, device),
+            calibrated: archs.iter().map(calibrated).collect(),
+        }
+    }
+}
+
+/// What a step of progressive shrinking with a teacher adds to each weight.
+fn step(space: &SearchSpace, archs: &[Arch], device: &Device) -> Vec<Vec<f32>> {
+    let supernet = |seed, device: &Device| -> Supernet {
+        SupernetConfig::new(space.clone()).expect("a valid space").with_seed(seed).init(device)
+    };
+    let (before, teacher) = (supernet(1, &device.clone().autodiff()), supernet(2, device));
+    let batch = batch(space, 1, device);
+    let teaching = Teaching::Logits(teacher_logits(&teacher, batch.images.clone()), SoftTargets::default());
+    let rules = StepRules { label_smoothing: 0.1, teaching, ..StepRules::default() };
+    let output = shrink_step(&before, &batch, archs, &rules);
+    let after = Recipe::default().optimizer().step(LEARNING_RATE, before.clone(), output.gradients);
+    let weights = |supernet: Supernet| {
+        let tensors = supernet.valid().to_original().into_iter();
+        tensors.filter(|(key, _)| !key.ends_with("num_batches_tracked")).map(|(_, data)| numbers(data))
+    };
+    let changes = weights(before).zip(weights(after));
+    changes.map(|(before, after)| after.iter().zip(&before).map(|(after, before)| after - before).collect()).collect()
+}
+
+/// Images that are the same on every device.
+fn batch(space: &SearchSpace, seed: usize, device: &Device) -> ImageBatch {
+    let size = space.resolutions[0];
+    let shape = [IMAGES, space.image_channels, size, size];
+    let pixel = |i: usize| ((i * 7919 * seed + i / 13 * 104_729) % 1009) as f32 / 504.5 - 1.0;
+    let pixels = (0..shape.iter().product()).map(pixel).collect();
+    let images = Tensor::from_data(TensorData::new(pixels, shape), device);
+    let labels: Vec<i32> = (0..IMAGES).map(|image| (image * 7 % space.classes) as i32).collect();
+    ImageBatch::new(images, Tensor::from_data(TensorData::new(labels, [IMAGES]), device))
+}
+
+/// The numbers of a tensor, as `f32`.
+///
+/// # Panics
+///
+/// If they are no numbers.
+pub fn numbers(data: TensorData) -> Vec<f32> {
+    data.convert::<f32>().try_into_vec().expect("numbers of the type they were converted to")
+}
+
+/// Largest difference relative to the largest expected number, or to `least`; infinite if a number is not finite.
+///
+/// # Panics
+///
+/// If there are more numbers on one side.
+pub fn distance(found: &[f32], expected: &[f32], least: f32) -> f32 {
+    assert_eq!(found.len(), expected.len(), "numbers to compare");
+    let largest = expected.iter().fold(least.max(f32::MIN_POSITIVE), |largest, x| largest.max(x.abs()));
+    let difference = |(a, b): (&f32, &f32)| if a.is_finite() { (a - b).abs() } else { f32::INFINITY };
+    found.iter().zip(expected).map(difference).fold(0.0, f32::max) / largest
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_agrees_with_itself() {
+        let space = SearchSpace { resolutions: vec![20], ..SearchSpace::small_mobilenet_v3(3, 10) };
+        assert_eq!(Parity::measure(&space, &Device::flex(), &Device::flex()), Parity::default());
+    }
+
+    #[test]
+    fn the_numbers_are_not_trivial() {
+        let space = SearchSpace { resolutions: vec![20], ..SearchSpace::small_mobilenet_v3(3, 10) };
+        let numbers = Numbers::of(&space, &Device::flex());
+        assert!(distance(&numbers.training[0], &numbers.training[1], 0.0) > 0.1, "archs must differ");
+        assert!(distance(&numbers.inference[0], &numbers.calibrated[0], 0.0) > 0.1, "calibration must matter");
+        assert!(numbers.steps.iter().flatten().any(|change| change.abs() > 1e-3), "the step must matter");
+    }
+
+    #[test]
+    fn differences_are_relative_to_the_largest_number() {
+        assert_eq!(distance(&[1.0, 4.0], &[1.5, 4.0], 0.0), 0.125);
+        assert_eq!(distance(&[1.0, 4.0], &[1.5, 4.0], 8.0), 0.0625);
+        assert_eq!(distance(&[f32::NAN], &[1.0], 0.0), f32::INFINITY);
+    }
+}

@@ -1,0 +1,111 @@
+//! Timings of processes that take turns: each tells its own memory, and none shares threads or caches with another.
+
+use crate::workload::Work;
+use anyhow::{Context, Result, bail, ensure};
+use ofa_search::quantile;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::process::Command;
+
+/// What a process found about its work; it prints this as JSON.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Timings {
+    /// Milliseconds of each repetition.
+    pub samples_ms: Vec<f64>,
+    /// Largest resident memory of the process, if the system tells.
+    pub peak_memory_mib: Option<f64>,
+}
+
+impl Timings {
+    /// Runs a command that prints timings.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be run, fails (with what it says), or prints something else.
+    pub fn of(command: &mut Command) -> Result<Self> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        let output = command.output().with_context(|| format!("cannot run {name}"))?;
+        if !output.status.success() {
+            bail!("{name}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
+        }
+        let timings: Self = serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("{name} prints no timings: {}", String::from_utf8_lossy(&output.stdout).trim()))?;
+        ensure!(!timings.samples_ms.is_empty(), "{name} timed nothing");
+        Ok(timings)
+    }
+}
+
+/// The binary `bench_workload`, beside the one that runs, about to do some work.
+///
+/// # Errors
+///
+/// If it is not there.
+pub fn bench_workload(work: Work) -> Result<Command> {
+    let path = std::env::current_exe()?.with_file_name(format!("bench_workload{}", std::env::consts::EXE_SUFFIX));
+    ensure!(path.is_file(), "{} is missing: build it with the same features and `--bins`", path.display());
+    let mut command = Command::new(path);
+    command.arg(work.to_string());
+    Ok(command)
+}
+
+/// `experiments/python/benchmark_workloads.py`, about to do some work.
+pub fn pytorch(python: &Path, work: Work) -> Command {
+    let mut command = Command::new(python);
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/python/benchmark_workloads.py")).arg(work.to_string());
+    command
+}
+
+/// Whether a Python has what [`pytorch`] needs.
+///
+/// # Errors
+///
+/// If it cannot be run, or has no torch or no ofa.
+pub fn check_python(python: &Path) -> Result<()> {
+    let imports = Command::new(python).args(["-c", "import torch, ofa"]).output();
+    let imports = imports.with_context(|| format!("cannot run {}", python.display()))?;
+    let message = String::from_utf8_lossy(&imports.stderr);
+    let exception = message.lines().last().unwrap_or_default();
+    ensure!(imports.status.success(), "{} cannot import torch and ofa: {exception}", python.display());
+    Ok(())
+}
+
+/// Range of the middle half of the samples.
+///
+/// # Panics
+///
+/// If there is none.
+pub fn iqr(samples: &[f64]) -> f64 {
+    let mut ascending = samples.to_vec();
+    ascending.sort_by(f64::total_cmp);
+    quantile(&ascending, 0.75) - quantile(&ascending, 0.25)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Result<Timings> {
+        Timings::of(Command::new("sh").args(["-c", script]))
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_a_process_prints_is_read() {
+        let expected = Timings { samples_ms: vec![1.5, 2.0], peak_memory_mib: None };
+        assert_eq!(shell(r#"echo '{"samples_ms": [1.5, 2.0], "peak_memory_mib": null}'"#).unwrap(), expected);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_process_that_fails_says_why() {
+        let message = |script: &str| format!("{:#}", shell(script).unwrap_err());
+        assert!(message("echo no torch >&2; exit 3").contains("sh: exit status: 3: no torch"));
+        assert!(message("echo hello").contains("sh prints no timings: hello"));
+        assert!(message(r#"echo '{"samples_ms": []}'"#).contains("sh timed nothing"));
+    }
+
+    #[test]
+    fn the_range_is_of_the_middle_half() {
+        assert_eq!(iqr(&[5.0, 1.0, 2.0, 3.0, 4.0]), 2.0);
+    }
+}

@@ -1,0 +1,141 @@
+//! Work whose speed is compared, between devices and with PyTorch: always the same, on noise.
+
+use anyhow::Result;
+use burn::module::Module;
+use burn::tensor::{Device, Distribution, Int, Tensor};
+use clap::ValueEnum;
+use ofa_data::ImageBatch;
+use ofa_model::{Arch, SearchSpace, SupernetConfig};
+use ofa_train::{Recipe, SoftTargets, StepRules, Teaching, shrink_step, teacher_logits};
+use serde::{Deserialize, Serialize};
+use std::time::Instant;
+
+/// Batches that a network is calibrated on, and evaluated on.
+const CALIBRATION_BATCHES: usize = 4;
+const EVALUATION_BATCHES: usize = 8;
+
+/// A kind of work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Work {
+    /// Forward and backward pass and optimizer of the largest network, learning from labels.
+    TrainStep,
+    /// A step of progressive shrinking: every arch learns from labels and from the largest network.
+    ShrinkStep,
+    /// A forward pass of the first arch, on its own.
+    Inference,
+    /// The first arch is extracted, calibrated on 4 batches, and classifies 8.
+    CalibrateEvaluate,
+}
+
+impl std::fmt::Display for Work {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::TrainStep => "train-step",
+            Self::ShrinkStep => "shrink-step",
+            Self::Inference => "inference",
+            Self::CalibrateEvaluate => "calibrate-evaluate",
+        })
+    }
+}
+
+/// Work of a size.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    /// What is done.
+    pub work: Work,
+    /// The space of the supernet.
+    pub space: SearchSpace,
+    /// The networks, at one resolution.
+    pub archs: Vec<Arch>,
+    /// Images of a batch.
+    pub batch: usize,
+}
+
+impl Workload {
+    /// Milliseconds of each of `samples` repetitions on `device` after `warm_ups` that are not counted.
+    ///
+    /// # Errors
+    ///
+    /// If the space is invalid, or the device fails.
+    pub fn time(&self, device: &Device, warm_ups: usize, samples: usize) -> Result<Vec<f64>> {
+        let mut work = self.prepare(device)?;
+        let mut times = Vec::with_capacity(samples);
+        for round in 0..warm_ups + samples {
+            device.sync()?;
+            let start = Instant::now();
+            work();
+            device.sync()?;
+            if round >= warm_ups {
+                times.push(start.elapsed().as_secs_f64() * 1e3);
+            }
+        }
+        Ok(times)
+    }
+
+    /// The work, ready to be repeated.
+    fn prepare(&self, device: &Device) -> Result<Box<dyn FnMut()>> {
+        let config = || -> Result<SupernetConfig> { Ok(SupernetConfig::new(self.space.clone())?.with_seed(1)) };
+        Ok(match self.work {
+            Work::TrainStep | Work::ShrinkStep => self.training(config()?, device),
+            Work::Inference => {
+                let subnet = config()?.init(device).subnet(&self.archs[0]);
+                let images = self.images(device).images;
+                Box::new(move || _ = subnet.infer(images.clone()).into_data())
+            }
+            Work::CalibrateEvaluate => {
+                let (supernet, arch) = (config()?.init(device), self.archs[0].clone());
+                let batches = |count| (0..count).map(|_| self.images(device)).collect::<Vec<_>>();
+                let calibration: Vec<_> = batches(CALIBRATION_BATCHES).into_iter().map(|batch| batch.images).collect();
+                let evaluation = batches(EVALUATION_BATCHES);
+                Box::new(move || {
+                    let subnet = supernet.subnet(&arch).calibrate(&calibration);
+                    for batch in &evaluation {
+                        subnet.infer(batch.images.clone()).argmax(1).into_data();
+                    }
+                })
+            }
+        })
+    }
+
+    fn training(&self, config: SupernetConfig, device: &Device) -> Box<dyn FnMut()> {
+        let mut supernet = Some(config.init(&device.clone().autodiff()));
+        let teacher = supernet.as_ref().map(|supernet| supernet.clone().valid());
+        let teacher = teacher.filter(|_| self.work == Work::ShrinkStep);
+        let mut optimizer = Recipe::default().optimizer();
+        let (batch, archs) = (self.images(device), self.archs.clone());
+        Box::new(move || {
+            let mut rules = StepRules { label_smoothing: 0.1, ..StepRules::default() };
+            if let Some(teacher) = &teacher {
+                let logits = teacher_logits(teacher, batch.images.clone());
+                rules.teaching = Teaching::Logits(logits, SoftTargets::default());
+            }
+            let before = supernet.take().expect("it is put back after every step");
+            let output = shrink_step(&before, &batch, &archs, &rules);
+            supernet = Some(optimizer.step(0.01, before, output.gradients));
+        })
+    }
+
+    fn images(&self, device: &Device) -> ImageBatch {
+        let (channels, size) = (self.space.image_channels, self.archs[0].resolution);
+        let shape = [self.batch, channels, size, size];
+        let images = Tensor::random(shape, Distribution::Normal(0.0, 1.0), device);
+        ImageBatch::new(images, Tensor::<1, Int>::zeros([self.batch], device))
+    }
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_work_is_done() {
+        let space = SearchSpace::small_mobilenet_v3(1, 10);
+        for work in Work::value_variants() {
+            let archs = vec![space.smallest(), space.smallest()];
+            let workload = Workload { work: *work, space: space.clone(), archs, batch: 2 };
+            let times = workload.time(&Device::flex(), 1, 2).unwrap();
+            assert_eq!(times.len(), 2, "{work}");
+        }
+    }
+}

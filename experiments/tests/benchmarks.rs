@@ -1,0 +1,38 @@
+//! The benchmarks run and print what they promise; how fast is not asked.
+#![cfg(feature = "flex")]
+
+use experiments::timings::Timings;
+use std::process::{Command, Output};
+
+fn run(binary: &str, arguments: &str) -> Output {
+    Command::new(binary).args(arguments.split(' ')).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn a_workload_is_timed() {
+    let arguments = "shrink-step --space small_mobilenet_v3 --resolution 16 --batch 2 --samples 3 --arch \
+                     r16-k3e3.k5e4-k7e6.k3e3.k3e3-k5e3.k3e6";
+    let output = run(env!("CARGO_BIN_EXE_bench_workload"), arguments);
+    let timings: Timings = serde_json::from_slice(&output.stdout).expect(&text(&output.stderr));
+    assert_eq!(timings.samples_ms.len(), 3);
+}
+
+#[test]
+fn the_report_has_a_row_a_backend() {
+    let output =
+        run(env!("CARGO_BIN_EXE_backend_report"), "--device flex --resolution 12 --batch 2 --rounds 1 --samples 2");
+    let report = text(&output.stdout);
+    assert!(report.contains("| `flex` | 0e0 | 0e0 | 0e0 | 0e0 |"), "{report}{}", text(&output.stderr));
+}
+
+#[test]
+fn a_missing_python_is_named() {
+    let output =
+        run(env!("CARGO_BIN_EXE_bench_vs_pytorch"), "--python /no/python --rounds 1 --samples 1 --only train-step");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("cannot run /no/python"), "{}", text(&output.stderr));
+}
