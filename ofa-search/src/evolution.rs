@@ -24,7 +24,8 @@ pub struct EvolutionConfig {
     /// Largest share of parents with the same resolution, as long as there are others; 1 as in the original.
     ///
     /// Once all parents have the same resolution, another one is worse unless many choices change with it: of 20 searches
-    /// on sums over blocks about half ended at a wrong one (see LOG.md).
+    /// for sums over blocks of MobileNetV3 within 200 MMACs, 5 came to 99.5 % of the optimum with 1, and 19 with 0.2
+    /// (`ablate_search`).
     pub resolution_share: f64,
 }
 

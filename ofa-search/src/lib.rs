@@ -5,6 +5,8 @@
 //! - A [`Predictor`] scores archs: [`MlpPredictor`] learned from the table, [`TableAccuracy`], or any closure.
 //! - A [`Problem`] is a space, a predictor to maximise and [`Constraint`]s. [`search()`] lets a [`SearchStrategy`]
 //!   propose archs and owns feasibility, budget and counting, so that strategies are compared at equal queries.
+//! - A [`Front`] keeps the best trade-offs that a search met, [`search_and_measure`] measures the best predicted, and an
+//!   [`AdditiveProblem`], whose score and cost are sums over blocks, is solved without a search.
 //!
 //! This crate never sees images or training: how an arch is measured is a closure.
 //!

@@ -76,13 +76,16 @@ pub struct Found {
 ///
 /// If a search fails.
 pub fn contest(task: &Task<'_>, ablation: &SearchAblation) -> Result<Vec<Found>> {
+    /// Where 20,000 archs in a row are infeasible or known, little is left to find.
+    const PATIENCE: u64 = 20_000;
+    let budget = Budget { queries: ablation.queries, rejections_in_a_row: PATIENCE };
     let mut found = Vec::new();
     for &contestant in &task.contestants {
         // A look-up draws nothing.
         let seeds = if contestant == Contestant::Strategy(StrategyKind::Table) { 1 } else { ablation.seeds };
         for seed in 1..=seeds {
             let started = Instant::now();
-            let (strategy, outcome) = match contestant.search(task, Budget::new(ablation.queries), seed) {
+            let (strategy, outcome) = match contestant.search(task, budget, seed) {
                 Err(SearchError::NothingFeasible { .. }) => continue,
                 result => result.with_context(|| format!("{contestant:?} on {} within {}", task.name, task.limit))?,
             };
