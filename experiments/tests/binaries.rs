@@ -97,8 +97,8 @@ fn the_main_job_leaves_a_complete_run_and_its_subnet_classifies_an_image() {
     let again: ReportData = serde_json::from_str(&fs::read_to_string(root.join("report.json")).unwrap()).unwrap();
     assert_eq!((&again.epochs, &again.watched, &again.extremes), (&report.epochs, &report.watched, &report.extremes));
 
-    evaluate_gives_the_numbers_of_the_report(&root, &report);
     specialise_exports_a_subnet_a_scenario(&root);
+    evaluate_gives_the_numbers_of_the_report(&root, &report);
 
     let image = temporary.path().join("shirt.png");
     image::GrayImage::from_fn(28, 28, |x, y| image::Luma([(x * y) as u8])).save(&image).unwrap();
