@@ -81,9 +81,9 @@ fn squared_distances(a: &DMatrix<f64>, b: &DMatrix<f64>) -> DMatrix<f64> {
     let squares = |matrix: &DMatrix<f64>| -> Vec<f64> { matrix.row_iter().map(|row| row.norm_squared()).collect() };
     let (of_a, of_b) = (squares(a), squares(b));
     let mut distances = a * b.transpose();
-    for j in 0..of_b.len() {
-        for i in 0..of_a.len() {
-            distances[(i, j)] = of_a[i] + of_b[j] - 2.0 * distances[(i, j)];
+    for (j, of_b) in of_b.iter().enumerate() {
+        for (i, of_a) in of_a.iter().enumerate() {
+            distances[(i, j)] = of_a + of_b - 2.0 * distances[(i, j)];
         }
     }
     distances
