@@ -80,7 +80,8 @@ impl Norm {
 
     /// The running statistics of the first `channels` channels.
     pub(crate) fn leading_statistics(&self, channels: usize) -> Moments {
-        let first = |parameter: &Param<Tensor<1>>| parameter.val().slice([0..channels]);
+        let leading = 0..channels;
+        let first = |parameter: &Param<Tensor<1>>| parameter.val().slice([leading.clone()]);
         Moments { mean: first(&self.running_mean), variance: first(&self.running_variance) }
     }
 
