@@ -79,6 +79,8 @@ impl Subnet {
         let mut larger = larger.clone();
         let depths = |arch: &Arch| -> Vec<usize> { arch.stages.iter().map(|stage| stage.blocks.len()).collect() };
         let theirs = depths(&larger.arch);
+        // Poolings stand between stages and have no statistics.
+        larger.blocks.retain(|block| !matches!(block, Block::MaxPool(_)));
         let stem = larger.blocks.len() - theirs.iter().sum::<usize>();
         let mut first = stem;
         let mut kept: Vec<usize> = (0..stem).collect();
