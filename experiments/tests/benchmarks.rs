@@ -17,7 +17,8 @@ fn a_workload_is_timed() {
     let arguments = "shrink-step --space small_mobilenet_v3 --resolution 16 --batch 2 --samples 3 --arch \
                      r16-k3e3.k5e4-k7e6.k3e3.k3e3-k5e3.k3e6";
     let output = run(env!("CARGO_BIN_EXE_bench_workload"), arguments);
-    let timings: Timings = serde_json::from_slice(&output.stdout).expect(&text(&output.stderr));
+    let timings: Timings =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&output.stderr)));
     assert_eq!(timings.samples_ms.len(), 3);
 }
 
