@@ -2,6 +2,8 @@
 
 mod presets;
 
+pub(crate) use presets::few_epochs;
+
 use anyhow::{Context, Result, bail, ensure};
 use ofa_data::{AugmentConfig, Interpolation, PrepareConfig, ReadConfig};
 use ofa_model::SearchSpace;

@@ -86,6 +86,23 @@ impl ShrinkSchedule {
 }
 
 impl ShrinkStage {
+    /// A stage that trains uniformly drawn subnets of what is opened on labels alone.
+    pub fn new(name: impl Into<String>, phase: &Phase, opened: Opened) -> Self {
+        Self {
+            name: name.into(),
+            epochs: phase.epochs,
+            learning_rate: phase.learning_rate,
+            warmup_epochs: phase.warmup_epochs,
+            subnets_per_step: phase.subnets_per_step,
+            sort_channels: None,
+            fixed_kernel_transforms: false,
+            becomes_teacher: false,
+            opened,
+            sampler: Sampler::Uniform,
+            distillation: Distillation::None,
+        }
+    }
+
     /// Epochs times subnets a step.
     pub fn subnet_epochs(&self) -> usize {
         self.epochs * self.subnets_per_step

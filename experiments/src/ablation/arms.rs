@@ -68,7 +68,8 @@ pub fn shrinking_arms(space: &SearchSpace, recipe: &ShrinkRecipe, images: usize)
     arms.extend(corners(space).into_iter().map(|corner| {
         let name = corner_name(&corner);
         let phase = Phase { epochs, warmup_epochs: 0.1 * epochs as f64, ..recipe.full };
-        let stage = ShrinkStage { sampler: Sampler::Fixed(vec![corner]), ..stage("alone", phase, Opened::All) };
+        let stage =
+            ShrinkStage { sampler: Sampler::Fixed(vec![corner]), ..ShrinkStage::new("alone", &phase, Opened::All) };
         arm(
             &format!("independent_{}", name.to_lowercase().replace(' ', "")),
             &format!("{name} trained alone"),
@@ -104,23 +105,7 @@ fn without_teacher(schedule: &ShrinkSchedule) -> ShrinkSchedule {
 
 fn whole_space(name: &str, learning_rate: f64, recipe: &ShrinkRecipe) -> ShrinkStage {
     let phase = Phase { epochs: 1, warmup_epochs: 0.1, learning_rate, ..recipe.expand_last };
-    stage(name, phase, Opened::All)
-}
-
-fn stage(name: &str, phase: Phase, opened: Opened) -> ShrinkStage {
-    ShrinkStage {
-        name: name.into(),
-        epochs: phase.epochs,
-        learning_rate: phase.learning_rate,
-        warmup_epochs: phase.warmup_epochs,
-        subnets_per_step: phase.subnets_per_step,
-        sort_channels: None,
-        fixed_kernel_transforms: false,
-        becomes_teacher: false,
-        opened,
-        sampler: Sampler::Uniform,
-        distillation: Distillation::None,
-    }
+    ShrinkStage::new(name, &phase, Opened::All)
 }
 
 /// The stage over another number of epochs, a tenth of them warm-up.

@@ -3,11 +3,11 @@
 use super::arms::shrinking_arms;
 use super::config::{AblationConfig, Arm, Rule, Selection};
 use super::reported::Reported;
-use crate::config::ExperimentConfig;
+use crate::config::{ExperimentConfig, few_epochs};
 use crate::images::Images;
 use anyhow::{Result, bail};
 use ofa_model::SearchSpace;
-use ofa_train::{Phase, Sampler, ShrinkRecipe};
+use ofa_train::{Sampler, ShrinkRecipe};
 
 /// How large an ablation is: images, network, epochs, seeds. What is compared is another matter.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ impl Scale {
         scale.base.tables.validation_images = 250;
         scale.base.tables.calibration_images = 125;
         scale.reported.random = 4;
-        Ok(Self { recipe: recipe([1, 1, 1, 1, 1, 1]), seeds: vec![1, 2], factors: vec![1.0], ..scale })
+        Ok(Self { recipe: few_epochs([1, 1, 1, 1, 1, 1]), seeds: vec![1, 2], factors: vec![1.0], ..scale })
     }
 
     fn default_scale() -> Result<Self> {
@@ -60,7 +60,7 @@ impl Scale {
         base.data.train_images = Some(9_600);
         Ok(Self {
             base,
-            recipe: recipe([6, 1, 1, 1, 1, 5]),
+            recipe: few_epochs([6, 1, 1, 1, 1, 5]),
             seeds: vec![1, 2, 3, 4, 5],
             factors: vec![0.5, 1.0, 2.0],
             reported: Reported { random: 64, random_seed: 7, random_images: 2_000 },
@@ -160,27 +160,6 @@ impl AblationConfig {
             ["progressive", "sandwich"],
         ];
         scale.ablation("What do subnets lose without progressive shrinking, at equal cost?", &contrasts, arms)
-    }
-}
-
-/// The phases of progressive shrinking for few epochs, at batch 64.
-fn recipe(epochs: [usize; 6]) -> ShrinkRecipe {
-    let [full, kernel, depth_first, depth_last, expand_first, expand_last] = epochs;
-    let phase = |epochs: usize, learning_rate, subnets_per_step| Phase {
-        epochs,
-        learning_rate,
-        warmup_epochs: 0.1 * epochs as f64,
-        subnets_per_step,
-    };
-    ShrinkRecipe {
-        reference_batch_size: 64,
-        full: phase(full, 0.1, 1),
-        kernel: phase(kernel, 0.05, 1),
-        depth_first: phase(depth_first, 0.04, 2),
-        depth_last: phase(depth_last, 0.04, 2),
-        expand_first: phase(expand_first, 0.04, 2),
-        expand_last: phase(expand_last, 0.05, 2),
-        distillation_weight: 1.0,
     }
 }
 

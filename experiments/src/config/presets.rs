@@ -29,11 +29,11 @@ impl ExperimentConfig {
     /// If there is no preset of this name.
     pub fn preset_with(name: &str, kind: ScheduleKind) -> Result<Self> {
         let (mut config, recipe) = match name {
-            "smoke" => (smoke(), shrink([1, 1, 1, 1, 1, 1])),
-            "default" => (default(), shrink([5, 1, 1, 1, 1, 5])),
-            "thorough" => (thorough(), shrink([40, 15, 4, 15, 4, 40])),
+            "smoke" => (smoke(), few_epochs([1, 1, 1, 1, 1, 1])),
+            "default" => (default(), few_epochs([5, 1, 1, 1, 1, 5])),
+            "thorough" => (thorough(), few_epochs([40, 15, 4, 15, 4, 40])),
             "photographs" => {
-                let recipe = ShrinkRecipe { reference_batch_size: 32, ..shrink([16, 2, 1, 2, 1, 8]) };
+                let recipe = ShrinkRecipe { reference_batch_size: 32, ..few_epochs([16, 2, 1, 2, 1, 8]) };
                 (photographs(), recipe)
             }
             "imagenet_iclr2020" => (imagenet_iclr2020(), ShrinkRecipe::iclr2020()),
@@ -70,7 +70,7 @@ fn default() -> ExperimentConfig {
             start: None,
             teacher: None,
             recipe: Recipe::default(),
-            schedule: ScheduleKind::ProgressiveShrinking.schedule(&space, &shrink([5, 1, 1, 1, 1, 5])),
+            schedule: ScheduleKind::ProgressiveShrinking.schedule(&space, &few_epochs([5, 1, 1, 1, 1, 5])),
         },
         tables: TableConfig {
             archs: 160,
@@ -167,7 +167,7 @@ fn imagenet_iclr2020() -> ExperimentConfig {
 /// Few epochs ask for other numbers than the paper's hundreds: higher learning rates in the later phases, two subnets a
 /// step in place of four (more steps for the same time), and most epochs in the last phase, where the narrowest subnets
 /// learn at all.
-fn shrink(epochs: [usize; 6]) -> ShrinkRecipe {
+pub(crate) fn few_epochs(epochs: [usize; 6]) -> ShrinkRecipe {
     let [full, kernel, depth_first, depth_last, expand_first, expand_last] = epochs;
     let phase = |epochs: usize, learning_rate, subnets_per_step| Phase {
         epochs,

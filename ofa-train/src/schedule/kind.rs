@@ -84,7 +84,7 @@ impl ShrinkSchedule {
         stages.extend(opening.into_iter().map(|Step { name, counts, phase, narrows }| ShrinkStage {
             distillation: distillation.clone(),
             sort_channels: narrows.then_some(Importance::L1),
-            ..stage(name, &phase, Opened::Largest(counts))
+            ..ShrinkStage::new(name, &phase, Opened::Largest(counts))
         }));
         schedule(ScheduleKind::ProgressiveShrinking, recipe, stages)
     }
@@ -95,24 +95,8 @@ fn schedule(kind: ScheduleKind, recipe: &ShrinkRecipe, mut stages: Vec<ShrinkSta
     ShrinkSchedule { name: kind.to_string(), reference_batch_size: recipe.reference_batch_size, stages }
 }
 
-fn stage(name: impl Into<String>, phase: &Phase, opened: Opened) -> ShrinkStage {
-    ShrinkStage {
-        name: name.into(),
-        epochs: phase.epochs,
-        learning_rate: phase.learning_rate,
-        warmup_epochs: phase.warmup_epochs,
-        subnets_per_step: phase.subnets_per_step,
-        sort_channels: None,
-        fixed_kernel_transforms: false,
-        becomes_teacher: false,
-        opened,
-        sampler: Sampler::Uniform,
-        distillation: Distillation::None,
-    }
-}
-
 fn full(recipe: &ShrinkRecipe) -> ShrinkStage {
-    ShrinkStage { becomes_teacher: true, ..stage("full", &recipe.full, Opened::Largest(ChoiceCounts::ONE)) }
+    ShrinkStage { becomes_teacher: true, ..ShrinkStage::new("full", &recipe.full, Opened::Largest(ChoiceCounts::ONE)) }
 }
 
 fn by_full_network(recipe: &ShrinkRecipe) -> Distillation {
@@ -127,7 +111,7 @@ fn compofa(recipe: &ShrinkRecipe) -> Vec<ShrinkStage> {
         sampler: Sampler::Coupled,
         distillation: by_full_network(recipe),
         sort_channels,
-        ..stage(name, phase, Opened::All)
+        ..ShrinkStage::new(name, phase, Opened::All)
     };
     vec![
         full(recipe),
@@ -142,7 +126,7 @@ fn single(name: &str, space: &SearchSpace, recipe: &ShrinkRecipe, subnets_per_st
     let epochs = (total as f64 / subnets_per_step as f64).round().max(1.0);
     let warmup_epochs = recipe.full.warmup_epochs.min(epochs);
     let phase = Phase { epochs: epochs as usize, warmup_epochs, subnets_per_step, ..recipe.full };
-    stage(name, &phase, Opened::All)
+    ShrinkStage::new(name, &phase, Opened::All)
 }
 
 fn sandwich(space: &SearchSpace, recipe: &ShrinkRecipe) -> ShrinkStage {
@@ -160,9 +144,10 @@ fn random_only(space: &SearchSpace, recipe: &ShrinkRecipe) -> ShrinkStage {
 }
 
 fn grow(space: &SearchSpace, recipe: &ShrinkRecipe) -> Vec<ShrinkStage> {
-    let smallest = stage("smallest", &recipe.full, Opened::Smallest(ChoiceCounts::ONE));
+    let smallest = ShrinkStage::new("smallest", &recipe.full, Opened::Smallest(ChoiceCounts::ONE));
     let opening = opening(space, recipe, Order::Grow).into_iter();
-    let opening = opening.map(|Step { name, counts, phase, .. }| stage(name, &phase, Opened::Smallest(counts)));
+    let opening =
+        opening.map(|Step { name, counts, phase, .. }| ShrinkStage::new(name, &phase, Opened::Smallest(counts)));
     std::iter::once(smallest).chain(opening).collect()
 }
 
