@@ -23,7 +23,7 @@ pub struct TaskFindings {
     pub reference: f64,
     /// Whether the reference is the optimum, and not the best that anyone found.
     pub proven: bool,
-    /// The contestants, the highest median share first.
+    /// The contestants, the highest median share first, of equals the higher lower quartile.
     pub standings: Vec<Standing>,
 }
 
@@ -56,7 +56,7 @@ pub fn findings(task: &Task<'_>, found: &[Found], ablation: &SearchAblation) -> 
     names.dedup();
     let of = |name: &str| found.iter().filter(|found| found.strategy == name).collect::<Vec<_>>();
     let mut standings: Vec<Standing> = names.iter().map(|name| scale.standing(name, &of(name), ablation)).collect();
-    standings.sort_by(|a, b| b.share[1].total_cmp(&a.share[1]));
+    standings.sort_by(|a, b| b.share[1].total_cmp(&a.share[1]).then(b.share[0].total_cmp(&a.share[0])));
     if let Some((first, others)) = standings.split_first_mut() {
         let best = of(&first.strategy);
         for other in others {
