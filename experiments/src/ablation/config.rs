@@ -1,6 +1,7 @@
 //! What an ablation is, as one TOML file.
 
 use super::reported::{Reported, corners};
+use super::selection::Selection;
 use crate::config::ExperimentConfig;
 use anyhow::{Context, Result, bail, ensure};
 use ofa_model::{Arch, SearchSpace};
@@ -48,18 +49,6 @@ pub struct Arm {
     pub teacher: Option<String>,
     /// The stages.
     pub schedule: ShrinkSchedule,
-}
-
-/// Every arm is trained once with each factor and a seed that is not reported; the factor with the highest mean
-/// validation accuracy of the reported corners becomes the arm's. With one factor there is nothing to choose and
-/// nothing is trained.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Selection {
-    /// The seed.
-    pub seed: u64,
-    /// Factors on all learning rates of the arm.
-    pub factors: Vec<f64>,
 }
 
 /// The verdict, by the mean gap over the reported corners and seeds between two arms, with a bootstrap interval over
@@ -180,17 +169,6 @@ impl Arm {
             Sampler::Fixed(archs) => archs.iter().any(|fixed| fixed.at_resolution(arch.resolution) == *arch),
             _ => stage.opened.of(space).check(arch).is_ok(),
         })
-    }
-}
-
-impl Selection {
-    fn validate(&self, seeds: &[u64]) -> Result<()> {
-        ensure!(!seeds.contains(&self.seed), "seed {} is one of the report: choose another", self.seed);
-        ensure!(!self.factors.is_empty(), "factors is empty: leave 1.0 in it");
-        match self.factors.iter().find(|factor| !(**factor > 0.0 && factor.is_finite())) {
-            Some(factor) => bail!("factor {factor} must be positive"),
-            None => Ok(()),
-        }
     }
 }
 

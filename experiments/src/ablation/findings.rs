@@ -2,9 +2,10 @@
 
 use super::budget::Budget;
 use super::config::{AblationConfig, Arm};
-use super::known::{Cells, Selections};
+use super::known::Cells;
 use super::record::DoneCell;
 use super::runner::Ablation;
+use super::selection::Selections;
 use super::setup::setup;
 use super::statistics::{Gap, Interval};
 use super::verdict::{Contrast, Verdict, adjust};

@@ -5,6 +5,7 @@ use super::config::Arm;
 use super::identity::Identity;
 use super::record::DoneCell;
 use super::runner::Ablation;
+use super::selection::Choice;
 use crate::config::ExperimentConfig;
 use anyhow::{Result, ensure};
 use std::collections::BTreeMap;
@@ -14,16 +15,11 @@ use std::path::Path;
 /// The complete cells of the report, by arm and seed.
 pub type Cells = BTreeMap<(String, u64), DoneCell>;
 
-/// For every arm, the factors on its learning rates with the mean validation accuracy they led to; negative infinity if
-/// the training diverged.
-pub type Selections = BTreeMap<String, Vec<(f64, f64)>>;
-
 impl Ablation {
     /// Whether what it begins with or learns from can never be there, since its training diverged.
     pub(super) fn is_hopeless(&self, cell: &Cell) -> Result<bool> {
         for arm in cell.arm.start.iter().chain(&cell.arm.teacher).filter_map(|name| self.config().arm(name)) {
-            let scores = self.scores(arm)?;
-            if scores.len() == self.config().selection.factors.len() && self.chosen_factor(arm)?.is_none() {
+            if matches!(self.choice(arm)?, Choice::Impossible) {
                 return Ok(true);
             }
         }
@@ -81,8 +77,8 @@ impl Ablation {
         let (first, others): (Vec<&Arm>, Vec<&Arm>) = config.arms.iter().partition(|arm| needed.contains(arm));
         let mut cells = Vec::new();
         for arms in [first, others] {
-            if config.selection.factors.len() > 1 {
-                cells.extend(arms.iter().flat_map(|arm| self.selecting(arm)));
+            for arm in &arms {
+                cells.extend(self.selecting(arm)?);
             }
             for &seed in &config.seeds {
                 for arm in &arms {
@@ -93,48 +89,6 @@ impl Ablation {
             }
         }
         Ok(cells)
-    }
-
-    fn selecting<'a>(&'a self, arm: &'a Arm) -> impl Iterator<Item = Cell<'a>> {
-        let selection = &self.config().selection;
-        selection.factors.iter().map(move |&factor| Cell { arm, seed: selection.seed, factor, selects: true })
-    }
-
-    /// The factor on the learning rates of an arm that is best on validation images, the first of equal ones; `None`
-    /// while its cells are missing, or if all of them diverged.
-    ///
-    /// # Errors
-    ///
-    /// If a cell cannot be read.
-    pub fn chosen_factor(&self, arm: &Arm) -> Result<Option<f64>> {
-        let factors = &self.config().selection.factors;
-        if let [only] = factors[..] {
-            return Ok(Some(only));
-        }
-        let scores = self.scores(arm)?;
-        let finite = scores.iter().filter(|(_, score)| score.is_finite());
-        let best = finite.reduce(|best, found| if found.1 > best.1 { found } else { best });
-        Ok(best.filter(|_| scores.len() == factors.len()).map(|(factor, _)| *factor))
-    }
-
-    /// Each factor of an arm with the mean validation accuracy of the corners it led to, as far as measured.
-    fn scores(&self, arm: &Arm) -> Result<Vec<(f64, f64)>> {
-        let mut scores = Vec::new();
-        for cell in self.selecting(arm) {
-            if let Some(done) = cell.read(self.dir().root())? {
-                scores.push((cell.factor, done.validation_top1()));
-            }
-        }
-        Ok(scores)
-    }
-
-    /// For every arm, each factor with the mean validation accuracy of the corners it led to, as far as measured.
-    ///
-    /// # Errors
-    ///
-    /// If a cell cannot be read.
-    pub fn selections(&self) -> Result<Selections> {
-        self.config().arms.iter().map(|arm| Ok((arm.name.clone(), self.scores(arm)?))).collect()
     }
 
     /// The complete cells of the report whose training did not diverge.
@@ -179,7 +133,10 @@ impl Ablation {
     ///
     /// If a cell cannot be read.
     pub fn progress(&self) -> Result<String> {
-        let done = self.known_cells()?.iter().filter(|cell| cell.is_done(self.dir().root())).count();
-        Ok(format!("{done} of {} cells complete", self.config().trainings() * self.config().arms.len()))
+        let known = self.known_cells()?;
+        let done = known.iter().filter(|cell| cell.is_done(self.dir().root())).count();
+        let selecting = known.iter().filter(|cell| cell.selects).count();
+        let all = selecting + self.config().arms.len() * self.config().seeds.len();
+        Ok(format!("{done} of {all} cells complete"))
     }
 }

@@ -117,7 +117,8 @@ fn measuring(config: &AblationConfig, images: &Images, device: &burn::tensor::De
 }
 
 impl AblationConfig {
-    /// Trainings an arm: one a seed, and one a factor where there is something to choose.
+    /// Trainings an arm, but for those beyond the listed factors: one a seed, and one a factor where there is something
+    /// to choose.
     pub fn trainings(&self) -> usize {
         let factors = self.selection.factors.len();
         self.seeds.len() + if factors > 1 { factors } else { 0 }
@@ -164,6 +165,9 @@ impl AblationConfig {
         if let Some(pace) = pace {
             write!(text, "\n{}", self.time(&own, pace))?;
         }
+        if self.selection.extensions > 0 {
+            write!(text, "\nand up to {} more an arm whose best rate lies at an end", self.selection.extensions)?;
+        }
         if let Some(note) = note {
             write!(text, "\n{note}")?;
         }
@@ -204,8 +208,7 @@ impl Ablation {
         for arm in &config.arms {
             let macs = expected_budget(&arm.schedule, &config.base.space, images).macs;
             let complete = |selects| done.iter().filter(|(cell, _)| cell.arm == arm && cell.selects == selects).count();
-            let missing =
-                [config.trainings() - config.seeds.len() - complete(true), config.seeds.len() - complete(false)];
+            let missing = [self.selecting(arm)?.len() - complete(true), config.seeds.len() - complete(false)];
             left += missing[0] as f64 * pace.hours(arm, macs, true) + missing[1] as f64 * pace.hours(arm, macs, false);
         }
         Ok(format!("{}\n{}; about {left:.2} hours are left", config.plan(Some(&pace))?, self.progress()?))

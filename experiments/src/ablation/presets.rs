@@ -1,8 +1,9 @@
 //! Ablations to begin with.
 
 use super::arms::shrinking_arms;
-use super::config::{AblationConfig, Arm, Rule, Selection};
+use super::config::{AblationConfig, Arm, Rule};
 use super::reported::Reported;
+use super::selection::Selection;
 use crate::config::{ExperimentConfig, few_epochs};
 use crate::images::Images;
 use anyhow::{Result, bail};
@@ -102,10 +103,11 @@ impl Scale {
         let [treatment, control] = contrasts[0].map(str::to_owned);
         let known = |pair: &&[&str; 2]| pair.iter().all(|name| arms.iter().any(|arm| arm.name == *name));
         let contrasts = contrasts[1..].iter().filter(known).map(|pair| pair.map(str::to_owned)).collect();
+        let extensions = if self.factors.len() > 1 { 2 } else { 0 };
         let config = AblationConfig {
             question: question.into(),
             seeds: self.seeds,
-            selection: Selection { seed: 101, factors: self.factors },
+            selection: Selection { seed: 101, factors: self.factors, extensions },
             reported: self.reported,
             rule: Rule {
                 treatment,

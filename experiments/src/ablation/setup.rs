@@ -10,15 +10,6 @@ pub(super) fn setup(config: &AblationConfig, images: &str) -> Vec<(String, Strin
     let macs = [space.smallest(), space.largest()].map(|arch| space.cost(&arch).macs as f64 / 1e6);
     let last = space.units(&space.largest()).iter().rev().nth(1).map_or(0, |unit| unit.input_size);
     let corners: Vec<String> = corners(space).iter().map(corner_name).collect();
-    let factors: Vec<String> = config.selection.factors.iter().map(f64::to_string).collect();
-    let selection = match factors.as_slice() {
-        [only] => format!("fixed (times {only})"),
-        _ => format!(
-            "each arm's times {}, by mean validation top-1 of the corners with seed {}",
-            factors.join(", "),
-            config.selection.seed
-        ),
-    };
     let rows = [
         ("Images", images.to_owned()),
         (
@@ -39,7 +30,7 @@ pub(super) fn setup(config: &AblationConfig, images: &str) -> Vec<(String, Strin
             "Seeds",
             format!("{:?}; a seed sets split, initial weights, order, augmentation and sampled subnets", config.seeds),
         ),
-        ("Learning rates", selection),
+        ("Learning rates", config.selection.describe()),
         (
             "Optimizer",
             format!(

@@ -68,6 +68,30 @@ fn an_arm_waits_until_the_learning_rate_of_the_one_it_begins_with_is_chosen() {
 }
 
 #[test]
+fn while_the_best_rate_lies_at_an_end_another_is_tried() {
+    let dir = tempfile::tempdir().unwrap();
+    let ablation = default_in(dir.path());
+    let full = ablation.config().arm("full").unwrap();
+    let factors = || -> Vec<f64> { ablation.selecting(full).unwrap().iter().map(|cell| cell.factor).collect() };
+    for (factor, top1) in [(0.5, 0.8), (1.0, 0.82), (2.0, 0.84)] {
+        select(&ablation, "full", factor, Some(top1));
+    }
+    assert_eq!((factors(), ablation.chosen_factor(full).unwrap()), (vec![0.5, 1.0, 2.0, 4.0], None));
+    assert_eq!(ablation.progress().unwrap(), "3 of 129 cells complete");
+    assert!(!ablation.known_cells().unwrap().iter().any(|cell| cell.arm.name == "full" && !cell.selects));
+    select(&ablation, "full", 4.0, Some(0.83));
+    assert_eq!((factors().len(), ablation.chosen_factor(full).unwrap()), (4, Some(2.0)));
+
+    // Twice at most, then the end is what it is.
+    let none = ablation.config().arm("none").unwrap();
+    for (factor, top1) in [(0.5, 0.9), (1.0, 0.8), (2.0, 0.7), (0.25, 0.91), (0.125, 0.92)] {
+        select(&ablation, "none", factor, Some(top1));
+    }
+    assert_eq!(ablation.chosen_factor(none).unwrap(), Some(0.125));
+    assert_eq!(ablation.selections().unwrap()["none"][0], (0.125, 0.92));
+}
+
+#[test]
 fn what_begins_with_a_diverged_training_is_not_waited_for() {
     let dir = tempfile::tempdir().unwrap();
     let ablation = default_in(dir.path());
