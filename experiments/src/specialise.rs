@@ -42,11 +42,11 @@ impl Specialiser<'_> {
     pub fn run(&self, answers: &[Answer], validation: &mut Evaluator, test: &mut Evaluator) -> Result<Vec<Chosen>> {
         let best = best_by_scenario(answers);
         let archs = best.iter().map(|answer| answer.arch.parse()).collect::<Result<Vec<Arch>, _>>()?;
-        let latencies = whole_networks(&self.config.tables.latency, self.supernet, &archs, self.device)?;
+        let timings = whole_networks(&self.config.tables.latency, self.supernet, &archs, self.device, None)?;
         let mut chosen = Vec::new();
-        for ((answer, arch), measured_ms) in best.into_iter().zip(&archs).zip(latencies) {
+        for ((answer, arch), timing) in best.into_iter().zip(&archs).zip(timings) {
             interrupt::check(self.stop)?;
-            chosen.push(self.one(answer, arch, measured_ms, validation, test)?);
+            chosen.push(self.one(answer, arch, timing.measured.median_ms, validation, test)?);
         }
         Ok(chosen)
     }

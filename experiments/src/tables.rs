@@ -9,10 +9,10 @@ use crate::report::{Fit, PredictedMeasured};
 use crate::run_dir::{RunDir, make_dir};
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Tensor};
-use ofa_model::{Arch, Supernet};
+use ofa_model::{Arch, SearchSpace, Supernet};
 use ofa_search::{
-    AccuracyHeader, AccuracyTable, HeldOut, LatencyConfig, LatencyTable, MlpPredictor, SearchError, TimedRun,
-    kendall_tau, rmse, time_interleaved,
+    AccuracyHeader, AccuracyTable, HeldOut, LatencyConfig, LatencyHeader, LatencyTable, MlpPredictor, Pacemaker,
+    SearchError, TimedRun, Timing, kendall_tau, rmse, time_interleaved,
 };
 use ofa_train::{Evaluator, Ranks};
 use parts::{Job, Measured};
@@ -102,7 +102,9 @@ pub fn latency(
     interrupt::check(stop)?;
     let rng = &mut ChaCha8Rng::seed_from_u64(config.seed ^ 1);
     let archs: Vec<Arch> = (0..config.tables.latency_networks).map(|_| config.space.sample(rng)).collect();
-    let measured = whole_networks(settings, supernet, &archs, device)?;
+    let mut pacemaker = pacemaker(&config.space, device, settings, table.header())?;
+    let timings = whole_networks(settings, supernet, &archs, device, pacemaker.as_mut())?;
+    let measured: Vec<f64> = timings.iter().map(|timing| timing.at_usual_pace.median_ms).collect();
     let (fitted, judges) = archs.split_at(archs.len() / 2);
     let points: Vec<_> = fitted.iter().cloned().zip(measured.iter().copied()).collect();
     table = with_overhead(config, table, &points)?;
@@ -138,7 +140,22 @@ fn with_overhead(config: &ExperimentConfig, table: LatencyTable, points: &[(Arch
     Ok(table)
 }
 
-/// Median latency of whole subnets in milliseconds.
+/// What brings measurements to the pace of a table, if that has one.
+///
+/// # Errors
+///
+/// If a setting is impossible or the device fails.
+pub fn pacemaker(
+    space: &SearchSpace,
+    device: &Device,
+    settings: &LatencyConfig,
+    table: &LatencyHeader,
+) -> Result<Option<Pacemaker<'static>>> {
+    let of_table = |usual_ms| Ok(Pacemaker::new(space, device, settings)?.at(usual_ms));
+    table.pace_ms.map(of_table).transpose()
+}
+
+/// Latencies of whole subnets.
 ///
 /// # Errors
 ///
@@ -148,29 +165,34 @@ pub fn whole_networks(
     supernet: &Supernet,
     archs: &[Arch],
     device: &Device,
-) -> Result<Vec<f64>> {
+    pacemaker: Option<&mut Pacemaker<'_>>,
+) -> Result<Vec<Timing>> {
     let channels = supernet.space().image_channels;
     let run = |arch: &Arch| -> TimedRun {
         let subnet = supernet.subnet(arch);
         let images = Tensor::ones([settings.batch, channels, arch.resolution, arch.resolution], device);
         Box::new(move || subnet.infer(images.clone()))
     };
-    let latencies = time_interleaved(device, settings, &mut archs.iter().map(run).collect::<Vec<_>>())?;
-    Ok(latencies.iter().map(|latency| latency.median_ms).collect())
+    Ok(time_interleaved(device, settings, &mut archs.iter().map(run).collect::<Vec<_>>(), pacemaker)?)
+}
+
+/// How well predictions agree with measurements of archs.
+pub fn agreement(judged: Vec<HeldOut>) -> Fit {
+    let point =
+        |HeldOut { arch, predicted, measured }| PredictedMeasured { arch: arch.to_string(), predicted, measured };
+    fit(judged.into_iter().map(point).collect())
 }
 
 /// How well predictions agree with measurements.
-pub fn agreement(judged: Vec<HeldOut>) -> Fit {
-    let (predicted, measured): (Vec<f64>, Vec<f64>) = judged.iter().map(|pair| (pair.predicted, pair.measured)).unzip();
+pub fn fit(points: Vec<PredictedMeasured>) -> Fit {
+    let (predicted, measured): (Vec<f64>, Vec<f64>) = points.iter().map(|pair| (pair.predicted, pair.measured)).unzip();
     let pairs = predicted.iter().zip(&measured);
     let relative: f64 = pairs.map(|(predicted, measured)| ((predicted - measured) / measured).abs()).sum();
-    let point =
-        |HeldOut { arch, predicted, measured }| PredictedMeasured { arch: arch.to_string(), predicted, measured };
     Fit {
         rmse: rmse(&predicted, &measured),
         mape: relative / measured.len().max(1) as f64,
         kendall_tau: kendall_tau(&predicted, &measured),
-        points: judged.into_iter().map(point).collect(),
+        points,
     }
 }
 

@@ -76,6 +76,11 @@ impl Ratio {
         *self == Self::ONE
     }
 
+    /// The ratio in thousandths, which is exact.
+    pub fn thousandths(self) -> u32 {
+        self.0
+    }
+
     /// The ratio as a number.
     pub fn value(self) -> f64 {
         f64::from(self.0) / 1000.0

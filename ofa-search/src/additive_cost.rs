@@ -191,7 +191,7 @@ impl AdditiveCost {
 
 impl StageCosts {
     fn width(&self, width: Ratio) -> Option<usize> {
-        self.widths.iter().position(|&other| other == width)
+        rank(&self.widths, width)
     }
 
     /// Place of block `block` (from 0) behind a stage of width `input`.
@@ -213,11 +213,19 @@ impl StageCosts {
         if place >= self.places {
             return None;
         }
-        let kernel = self.kernel_sizes.iter().position(|&kernel| kernel == block.kernel_size)?;
-        let ratio = self.expand_ratios.iter().position(|&ratio| ratio == block.expand_ratio)?;
+        let kernel = rank(&self.kernel_sizes, block.kernel_size)?;
+        let ratio = rank(&self.expand_ratios, block.expand_ratio)?;
         let row = (resolution * self.places + place) * self.widths.len() + width;
         Some((row * self.kernel_sizes.len() + kernel) * self.expand_ratios.len() + ratio)
     }
+}
+
+/// Where a choice stands among the offered ones, which are few and distinct: comparing all of them without a branch is
+/// faster than stopping at the right one.
+fn rank<T: Copy + PartialEq>(offered: &[T], choice: T) -> Option<usize> {
+    let found =
+        offered.iter().enumerate().fold(usize::MAX, |found, (i, &other)| if other == choice { i } else { found });
+    (found < offered.len()).then_some(found)
 }
 
 /// The sum as a score.

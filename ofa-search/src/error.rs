@@ -46,6 +46,14 @@ pub enum SearchError {
         /// Its value asked for.
         expected: String,
     },
+    /// A table is of another cost than asked for.
+    #[error("the table's quantity is {found}, not {expected}: choose another file")]
+    OtherQuantity {
+        /// What the table is of.
+        found: String,
+        /// What was asked for.
+        expected: String,
+    },
     /// A row of a table is about an arch that its space does not offer.
     #[error("{path}:{line}: {source}", path = path.display())]
     OutsideSpace {

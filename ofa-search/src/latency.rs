@@ -13,7 +13,7 @@ pub use overhead::Overhead;
 use crate::table_file::{self, Content, Format, invalid};
 use crate::timing::{TimedRun, device_name, time_interleaved};
 use crate::unit_key::{format_unit, parse_unit};
-use crate::{AdditiveCost, Latency, LatencyConfig, SearchError, distinct_units};
+use crate::{AdditiveCost, Latency, LatencyConfig, Pacemaker, SearchError, distinct_units};
 use burn::tensor::Device;
 use ofa_model::{Arch, SearchSpace, Unit};
 use rand::{SeedableRng, seq::SliceRandom};
@@ -39,6 +39,10 @@ pub struct LatencyHeader {
     /// may have such a table, though its columns keep their names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantity: Option<String>,
+    /// Milliseconds of the space's [`Pacemaker`] at the pace of the machine that all rows are brought to; rows of a table
+    /// without it are as they were measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pace_ms: Option<f64>,
     /// What whole networks take beside their units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overhead: Option<Overhead>,
@@ -70,16 +74,19 @@ struct LatencyRow {
 impl Format for LatencyFormat {
     const TITLE: &'static str = "latency table 1";
     const COLUMNS: &'static [&'static str] = &["unit", "input_size", "macs", "median_ms", "iqr_ms", "samples"];
-    const RESULTS: &'static [&'static str] = &["overhead"];
+    const RESULTS: &'static [&'static str] = &["overhead", "pace_ms"];
     type Header = LatencyHeader;
     type Row = LatencyRow;
 }
 
 impl LatencyTable {
+    /// [`LatencyHeader::quantity`] of energy in millijoules.
+    pub const ENERGY: &'static str = "energy_mj";
+
     /// Times every unit of `space` on `device` and writes the rows to the CSV file `path`.
     ///
-    /// Units are timed in random groups, in turns within a group, so that a machine that others use too does not make
-    /// one stage look slow. A group is written as soon as it is known and an existing file is gone on with, so a killed
+    /// Units are timed in random groups, in turns within a group and beside a [`Pacemaker`], so that a machine that others
+    /// use too does not make one stage look slow. A group is written as soon as it is known and an existing file is gone on with, so a killed
     /// builder loses the group in progress (some seconds). `progress` hears the number of units done, their total and
     /// the unit after each, and may end the measurement after the group.
     ///
@@ -96,23 +103,27 @@ impl LatencyTable {
         mut progress: impl FnMut(usize, usize, &Unit, &Latency) -> ControlFlow<()>,
     ) -> Result<Self, SearchError> {
         config.validate()?;
+        let pacemaker = Pacemaker::new(space, device, config)?;
         let header = LatencyHeader {
             space: space.name.clone(),
             device: device_name(device),
             batch: config.batch,
             threads: config.threads_note.clone(),
             quantity: None,
+            pace_ms: Some(pacemaker.usual_ms()),
             overhead: None,
         };
         let (content, mut appender) = table_file::open::<LatencyFormat>(path, &header)?;
         let mut table = Self::from_content(path, content)?;
+        // The pace of the rows that are there already, if any.
+        let mut pacemaker = table.header.pace_ms.map(|usual_ms| pacemaker.at(usual_ms));
         let units = distinct_units(space);
         let mut missing: Vec<Unit> = units.iter().copied().filter(|unit| !table.units.contains_key(unit)).collect();
         missing.shuffle(&mut ChaCha8Rng::seed_from_u64(0));
         let mut done = units.len() - missing.len();
         for group in missing.chunks(GROUP) {
             let mut stopped = false;
-            for (unit, latency) in group.iter().zip(time_units(group, device, config)?) {
+            for (unit, latency) in group.iter().zip(time_units(group, device, config, pacemaker.as_mut())?) {
                 appender.append(&LatencyRow::new(unit, &latency))?;
                 table.units.insert(*unit, latency);
                 done += 1;
@@ -220,6 +231,20 @@ impl LatencyTable {
         })
     }
 
+    /// [`LatencyTable::cost`] of a table that must be of `quantity`, `None` being latency in milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// If it is of another quantity, or lacks units of `space` (naming them all).
+    pub fn cost_of(&self, quantity: Option<&str>, space: &SearchSpace) -> Result<AdditiveCost, SearchError> {
+        let found = self.header.quantity.as_deref();
+        if found == quantity {
+            return self.cost(space);
+        }
+        let name = |quantity: Option<&str>| quantity.unwrap_or("latency in ms").to_owned();
+        Err(SearchError::OtherQuantity { found: name(found), expected: name(quantity) })
+    }
+
     /// Fits what whole networks take beside their units: `measured = intercept + slope * sum`, by least squares over
     /// `(arch, measured milliseconds)`. It replaces an earlier fit; [`LatencyTable::save`] keeps it.
     ///
@@ -253,13 +278,19 @@ impl LatencyTable {
 /// Units in memory at a time.
 const GROUP: usize = 16;
 
-fn time_units(units: &[Unit], device: &Device, config: &LatencyConfig) -> Result<Vec<Latency>, SearchError> {
+fn time_units(
+    units: &[Unit],
+    device: &Device,
+    config: &LatencyConfig,
+    pacemaker: Option<&mut Pacemaker<'_>>,
+) -> Result<Vec<Latency>, SearchError> {
     let run = |unit: &Unit| -> TimedRun {
         let network = unit.network(device);
         let input = unit.input(config.batch, device);
         Box::new(move || network.infer(input.clone()))
     };
-    time_interleaved(device, config, &mut units.iter().map(run).collect::<Vec<_>>())
+    let timings = time_interleaved(device, config, &mut units.iter().map(run).collect::<Vec<_>>(), pacemaker)?;
+    Ok(timings.iter().map(|timing| timing.at_usual_pace).collect())
 }
 
 impl LatencyRow {

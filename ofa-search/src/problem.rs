@@ -108,10 +108,20 @@ impl<'a> Constraint<'a> {
     ///
     /// # Errors
     ///
-    /// If the table lacks units of `space` (naming them all).
+    /// If the table is of another quantity or lacks units of `space` (naming them all).
     pub fn latency(table: &LatencyTable, space: &SearchSpace, limit_ms: f64) -> Result<Self, SearchError> {
-        let cost = table.cost(space)?;
+        let cost = table.cost_of(None, space)?;
         Ok(Self::at_most("latency", limit_ms, "ms", move |arch| cost.of(arch)))
+    }
+
+    /// At most `limit_mj` millijoules on the device of `table`, whose quantity is [`LatencyTable::ENERGY`].
+    ///
+    /// # Errors
+    ///
+    /// If the table is of another quantity or lacks units of `space` (naming them all).
+    pub fn energy(table: &LatencyTable, space: &SearchSpace, limit_mj: f64) -> Result<Self, SearchError> {
+        let cost = table.cost_of(Some(LatencyTable::ENERGY), space)?;
+        Ok(Self::at_most("energy", limit_mj, "mJ", move |arch| cost.of(arch)))
     }
 }
 

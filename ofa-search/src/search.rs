@@ -1,10 +1,10 @@
 //! [`search()`]: asks a strategy for archs until the budget is spent.
 
 use crate::problem::finite;
+use crate::seen::Seen;
 use crate::{Budget, Problem, SearchError, SearchStrategy, Trial};
 use ofa_model::Arch;
 use rand::Rng;
-use rustc_hash::FxHashSet;
 
 /// What a search found, and what it took.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,7 +75,8 @@ pub fn search(
     if let Some(arch) = problem.feasible_arch()? {
         strategy.start(&arch);
     }
-    let mut run = Run { problem, budget, seen: FxHashSet::default(), queries: 0, rejected: Rejected::default() };
+    let room = budget.queries.min(MOST_ROOM) as usize;
+    let mut run = Run { problem, budget, seen: Seen::with_capacity(room), queries: 0, rejected: Rejected::default() };
     let mut best: Option<Trial> = None;
     let mut history = Vec::new();
     let stop = loop {
@@ -105,10 +106,13 @@ pub fn search(
     }
 }
 
+/// Queries, at most, that memory is reserved for before the first.
+const MOST_ROOM: u64 = 1 << 20;
+
 struct Run<'a> {
     problem: &'a Problem<'a>,
     budget: Budget,
-    seen: FxHashSet<Arch>,
+    seen: Seen,
     queries: u64,
     rejected: Rejected,
 }
@@ -160,7 +164,7 @@ impl Run<'_> {
             self.rejected.infeasible += 1;
             return Ok(None);
         }
-        if !self.seen.insert(arch.clone()) {
+        if !self.seen.insert(arch) {
             self.rejected.duplicate += 1;
             return Ok(None);
         }

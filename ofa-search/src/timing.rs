@@ -1,6 +1,6 @@
 //! Timing networks on a device that others use too.
 
-use crate::{SearchError, quantile::quantile};
+use crate::{Pacemaker, SearchError, quantile::quantile};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
@@ -67,12 +67,22 @@ pub struct Latency {
     pub samples: usize,
 }
 
+/// The latency of something as it was measured and at the usual pace of the machine.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Timing {
+    /// As it was measured.
+    pub measured: Latency,
+    /// Brought to the usual pace by a [`Pacemaker`]; as measured without one.
+    pub at_usual_pace: Latency,
+}
+
 /// Something to time: one forward pass whose result is kept until the device has finished it.
 pub type TimedRun<'a> = Box<dyn FnMut() -> Tensor<2> + 'a>;
 
 /// Times several networks in turns, so that a machine that slows down for a while slows down all of them alike.
 ///
-/// Each turn takes a few consecutive samples of every network that still needs some.
+/// Each turn takes a few consecutive samples of every network that still needs some. With a pacemaker, which is timed at
+/// the beginning of every turn, also networks of different calls can be compared.
 ///
 /// # Errors
 ///
@@ -81,7 +91,8 @@ pub fn time_interleaved(
     device: &Device,
     config: &LatencyConfig,
     runs: &mut [TimedRun<'_>],
-) -> Result<Vec<Latency>, SearchError> {
+    mut pacemaker: Option<&mut Pacemaker<'_>>,
+) -> Result<Vec<Timing>, SearchError> {
     /// Consecutive samples: the first finds the caches filled by the previous network, a minority the median ignores.
     const TURN: usize = 4;
     config.validate()?;
@@ -90,18 +101,34 @@ pub fn time_interleaved(
             time_once(device, run)?;
         }
     }
-    let mut series = vec![Series::default(); runs.len()];
-    while series.iter().any(|series| !series.is_enough(config)) {
-        for (run, series) in runs.iter_mut().zip(&mut series).filter(|(_, series)| !series.is_enough(config)) {
-            for _ in 0..TURN.min(config.max_samples - series.sorted_ms.len()) {
-                series.push(time_once(device, run)?);
+    let mut all = vec![Samples::default(); runs.len()];
+    while all.iter().any(|samples| !samples.at_usual_pace.is_enough(config)) {
+        let factor = pacemaker.as_mut().map_or(Ok(1.0), |pacemaker| pacemaker.factor())?;
+        let lacking = |samples: &Samples| !samples.at_usual_pace.is_enough(config);
+        for (run, samples) in runs.iter_mut().zip(&mut all).filter(|(_, samples)| lacking(samples)) {
+            for _ in 0..TURN.min(config.max_samples - samples.measured.sorted_ms.len()) {
+                let sample = time_once(device, run)?;
+                samples.measured.push(sample);
+                samples.at_usual_pace.push(sample.mul_f64(factor));
             }
         }
     }
-    Ok(series.iter().map(Series::latency).collect())
+    let timing = |samples: &Samples| Timing {
+        measured: samples.measured.latency(),
+        at_usual_pace: samples.at_usual_pace.latency(),
+    };
+    Ok(all.iter().map(timing).collect())
 }
 
-fn time_once(device: &Device, run: &mut TimedRun<'_>) -> Result<Duration, SearchError> {
+/// What was sampled of one network.
+#[derive(Clone, Default)]
+struct Samples {
+    measured: Series,
+    at_usual_pace: Series,
+}
+
+/// The time of one pass.
+pub(crate) fn time_once(device: &Device, run: &mut TimedRun<'_>) -> Result<Duration, SearchError> {
     // Some devices queue their work: the clock must see the pass and nothing from before it.
     synchronise(device)?;
     let start = Instant::now();
@@ -200,7 +227,8 @@ mod tests {
             Tensor::<2>::ones([1, 1], &device)
         };
         let mut runs: Vec<TimedRun> = vec![Box::new(|| pass(&calls[0], 1)), Box::new(|| pass(&calls[1], 20))];
-        let latencies = time_interleaved(&device, &config, &mut runs).unwrap();
+        let timings = time_interleaved(&device, &config, &mut runs, None).unwrap();
+        let latencies = [timings[0].measured, timings[1].at_usual_pace];
         assert_eq!(calls.each_ref().map(Cell::get), [7, 7]);
         assert!(latencies[0].median_ms >= 1.0 && latencies[1].median_ms >= 20.0, "{latencies:?}");
         assert_eq!(latencies[0].samples, 6);

@@ -63,6 +63,7 @@ fn run(options: &Options) -> Result<()> {
         batch: options.batch,
         threads: options.threads.clone(),
         quantity: options.quantity.clone(),
+        pace_ms: None,
         overhead: None,
     };
     let estimated = LatencyTable::from_networks(&space, header, &measured, options.seed)?;

@@ -2,14 +2,11 @@
 
 use super::{Deployment, DeploymentFile};
 use crate::measured_tables::MeasuredTables;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use ofa_model::SearchSpace;
 use ofa_search::{AdditiveCost, Constraint, LatencyTable, OriginalLatencyTable};
 use std::collections::BTreeMap;
 use std::path::Path;
-
-/// Quantity of a table that is in millijoules.
-const ENERGY: &str = "energy_mj";
 
 /// The devices of a file of scenarios, and the costs that need none.
 pub struct Devices {
@@ -114,16 +111,12 @@ impl Device {
         } else {
             (cost(latency, None, space)?, space.resolutions.clone())
         };
-        let energy = energy.map(|energy| cost(energy, Some(ENERGY), space)).transpose()?;
+        let energy = energy.map(|energy| cost(energy, Some(LatencyTable::ENERGY), space)).transpose()?;
         Ok(Self { resolutions, latency, energy })
     }
 }
 
 /// The cost of a table of ours, which must be of this quantity.
 fn cost(path: &Path, quantity: Option<&str>, space: &SearchSpace) -> Result<AdditiveCost> {
-    let table = LatencyTable::load(path, space)?;
-    let found = table.header().quantity.as_deref();
-    let name = |quantity: Option<&str>| quantity.unwrap_or("latency in ms").to_owned();
-    ensure!(found == quantity, "{}: the table's quantity is {}, not {}", path.display(), name(found), name(quantity));
-    Ok(table.cost(space)?)
+    LatencyTable::load(path, space)?.cost_of(quantity, space).with_context(|| path.display().to_string())
 }

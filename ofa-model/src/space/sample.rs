@@ -44,13 +44,10 @@ impl SearchSpace {
         Arch { resolution, stages: stages.collect() }
     }
 
-    /// Draws some choices of `arch` anew; blocks that a greater depth brings in are drawn uniformly.
-    ///
-    /// # Panics
-    ///
-    /// If `arch` is outside the space.
+    /// Draws some choices of `arch`, which is one of this space, anew; blocks that a greater depth brings in are drawn
+    /// uniformly. (Of an arch outside the space choices outside it may remain.)
     pub fn mutate(&self, arch: &Arch, mutation: Mutation, rng: &mut (impl Rng + ?Sized)) -> Arch {
-        self.assert_contains(arch);
+        debug_assert!(self.contains(arch), "{arch}");
         let p = mutation.choice_probability;
         let mut child = arch.clone();
         if rng.random_bool(mutation.resolution_probability) {
@@ -79,35 +76,46 @@ impl SearchSpace {
         child
     }
 
-    /// Takes every choice from either parent with equal probability.
-    ///
-    /// # Panics
-    ///
-    /// If a parent is outside the space.
+    /// Takes every choice from either parent with equal probability. Parents are archs of this space; choices outside it
+    /// may be handed down.
     pub fn crossover(&self, a: &Arch, b: &Arch, rng: &mut (impl Rng + ?Sized)) -> Arch {
-        self.assert_contains(a);
-        self.assert_contains(b);
-        let resolution = if rng.random_bool(0.5) { a.resolution } else { b.resolution };
+        debug_assert!(self.contains(a) && self.contains(b), "{a} {b}");
+        let mut coins = Coins::default();
+        let mut heads = || coins.toss(rng);
+        let resolution = if heads() { a.resolution } else { b.resolution };
         let stages = a.stages.iter().zip(&b.stages).map(|(a, b)| {
-            let (deep, other) = if rng.random_bool(0.5) { (a, b) } else { (b, a) };
+            let (deep, other) = if heads() { (a, b) } else { (b, a) };
             let blocks = deep.blocks.iter().enumerate().map(|(i, &block)| {
                 let mate = other.blocks.get(i).copied().unwrap_or(block);
                 BlockArch {
-                    kernel_size: if rng.random_bool(0.5) { block.kernel_size } else { mate.kernel_size },
-                    expand_ratio: if rng.random_bool(0.5) { block.expand_ratio } else { mate.expand_ratio },
+                    kernel_size: if heads() { block.kernel_size } else { mate.kernel_size },
+                    expand_ratio: if heads() { block.expand_ratio } else { mate.expand_ratio },
                 }
             });
             let blocks = blocks.collect();
-            let width = if a.width == b.width || rng.random_bool(0.5) { a.width } else { b.width };
+            let width = if a.width == b.width || heads() { a.width } else { b.width };
             StageArch { width, blocks }
         });
         Arch { resolution, stages: stages.collect() }
     }
+}
 
-    fn assert_contains(&self, arch: &Arch) {
-        if let Err(error) = self.check(arch) {
-            panic!("{error}");
+/// Fair coins, 64 of every draw.
+#[derive(Default)]
+struct Coins {
+    /// Tosses to come, the next one lowest.
+    bits: u64,
+    left: u32,
+}
+
+impl Coins {
+    fn toss(&mut self, rng: &mut (impl Rng + ?Sized)) -> bool {
+        if self.left == 0 {
+            (self.bits, self.left) = (rng.next_u64(), u64::BITS);
         }
+        let heads = self.bits & 1 == 1;
+        (self.bits, self.left) = (self.bits >> 1, self.left - 1);
+        heads
     }
 }
 
@@ -193,6 +201,28 @@ mod tests {
         let per_network = share((0..n).filter(|_| all_deep(&space.sample_network(rng))).count());
         assert!(per_choice < 0.01, "{per_choice}");
         assert!((0.52..0.60).contains(&per_network), "{per_network}");
+    }
+
+    #[test]
+    fn either_parent_hands_down_half_of_the_choices_one_by_one() {
+        let space = SearchSpace::mobilenet_v3(1.0, 1000);
+        let (least, most) = (space.smallest(), space.largest());
+        let rng = &mut ChaCha8Rng::seed_from_u64(1);
+        // More coins than one draw has, so that a refill is among them.
+        let coins = &mut Coins::default();
+        let heads = (0..20_000).filter(|_| coins.toss(rng)).count();
+        assert!((9_700..10_300).contains(&heads), "{heads}");
+        let n = 2_000;
+        let (mut wide, mut deep, mut both) = (0, 0, 0);
+        for _ in 0..n {
+            let child = space.crossover(&least, &most, rng);
+            let is_wide = child.stages[0].blocks[0].expand_ratio == most.stages[0].blocks[0].expand_ratio;
+            let is_deep = child.stages[0].blocks.len() == most.stages[0].blocks.len();
+            (wide, deep, both) =
+                (wide + usize::from(is_wide), deep + usize::from(is_deep), both + usize::from(is_wide && is_deep));
+        }
+        assert!((900..1_100).contains(&wide) && (900..1_100).contains(&deep), "{wide} {deep}");
+        assert!((430..570).contains(&both), "{both}: choices are independent");
     }
 
     #[test]

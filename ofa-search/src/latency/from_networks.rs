@@ -152,7 +152,15 @@ mod tests {
 
     fn header(space: &SearchSpace) -> LatencyHeader {
         let (device, threads) = ("phone".into(), "4 threads".into());
-        LatencyHeader { space: space.name.clone(), device, batch: 1, threads, quantity: None, overhead: None }
+        LatencyHeader {
+            space: space.name.clone(),
+            device,
+            batch: 1,
+            threads,
+            quantity: None,
+            pace_ms: None,
+            overhead: None,
+        }
     }
 
     /// Networks timed on a device whose units take a fixed time and one by MACs, each off by up to 30 %.

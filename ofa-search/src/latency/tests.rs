@@ -191,3 +191,51 @@ fn a_fitted_overhead_corrects_sums_and_is_kept() {
     let again = table.fit_overhead(space, &measured).unwrap();
     assert!((again.slope - 0.5).abs() < 1e-6, "a new fit does not build on the old one: {again:?}");
 }
+
+#[test]
+fn rows_are_brought_to_one_pace_which_a_resumed_builder_keeps() {
+    let fixture = Fixture::new();
+    let (whole, _) = fixture.build();
+    let pace_ms = whole.header().pace_ms.unwrap();
+    assert!(pace_ms > 0.0);
+    // A machine a million times faster than when the table was begun would have to give a millionth of the rows.
+    let text = std::fs::read_to_string(fixture.path()).unwrap();
+    let usual = pace_ms * 1e6;
+    let begun: Vec<String> = text.lines().take(3).map(Into::into).collect();
+    let begun = begun.join("\n").replace(&format!("\"pace_ms\":{pace_ms}"), &format!("\"pace_ms\":{usual}"));
+    assert!(begun.contains("000"), "{begun}");
+    std::fs::write(fixture.path(), begun + "\n").unwrap();
+    let (table, seen) = fixture.build();
+    assert_eq!((table.header().pace_ms, seen.len()), (Some(usual), 6));
+    let slow = table.units.values().filter(|latency| latency.median_ms > 100.0).count();
+    assert_eq!(slow, 6, "{:?}", table.units.values());
+}
+
+#[test]
+fn a_table_without_a_pace_goes_on_without() {
+    let fixture = Fixture::new();
+    let (whole, _) = fixture.build();
+    let pace = format!(",\"pace_ms\":{}", whole.header().pace_ms.unwrap());
+    let text = std::fs::read_to_string(fixture.path()).unwrap();
+    assert!(text.contains(&pace), "{text}");
+    let begun: Vec<String> = text.replace(&pace, "").lines().take(3).map(Into::into).collect();
+    std::fs::write(fixture.path(), begun.join("\n") + "\n").unwrap();
+    let (table, seen) = fixture.build();
+    assert_eq!((table.header().pace_ms, seen.len()), (None, 6));
+}
+
+#[test]
+fn a_constraint_takes_tables_of_its_quantity_alone() {
+    let fixture = Fixture::new();
+    let (mut table, _) = fixture.build();
+    let (space, arch) = (&fixture.space, fixture.space.largest());
+    let refused = |result: Result<crate::Constraint<'_>, SearchError>| result.unwrap_err().to_string();
+    let message = refused(crate::Constraint::energy(&table, space, 1.0));
+    assert!(message.contains("quantity is latency in ms, not energy_mj"), "{message}");
+    table.header.quantity = Some(LatencyTable::ENERGY.into());
+    let message = refused(crate::Constraint::latency(&table, space, 1.0));
+    assert!(message.contains("quantity is energy_mj, not latency in ms"), "{message}");
+    let energy = crate::Constraint::energy(&table, space, 1.0).unwrap();
+    assert_eq!((energy.cost)(&arch), table.cost(space).unwrap().of(&arch));
+    assert_eq!(format!("{energy:?}"), "energy <= 1 mJ");
+}

@@ -18,7 +18,7 @@ fn measured(space: &SearchSpace) -> LatencyTable {
     let units = distinct_units(space).into_iter().enumerate().map(|(i, unit)| (unit, latency(i))).collect();
     let (space, device, threads) = (space.name.clone(), "phone".into(), "1".into());
     LatencyTable {
-        header: LatencyHeader { space, device, batch: 1, threads, quantity: None, overhead: None },
+        header: LatencyHeader { space, device, batch: 1, threads, quantity: None, pace_ms: None, overhead: None },
         units,
         dropped_line: None,
     }

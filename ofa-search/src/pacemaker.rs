@@ -1,0 +1,114 @@
+//! [`Pacemaker`]: latencies measured while the speed of a machine changes, brought to one pace.
+
+use crate::SearchError;
+use crate::quantile::median;
+use crate::timing::{LatencyConfig, TimedRun, time_interleaved, time_once};
+use burn::tensor::Device;
+use ofa_model::SearchSpace;
+
+/// A network that is timed again and again beside others.
+///
+/// A virtual machine may become faster or slower by half within seconds, as its neighbours come and go. What is measured
+/// before and after such a change cannot be compared, unless both are told by how much: by the time of a network that
+/// does not change, taken close to every measurement. It consists of the units of a space's smallest arch.
+pub struct Pacemaker<'a> {
+    device: Device,
+    run: TimedRun<'a>,
+    usual_ms: f64,
+    /// Usual time over time taken, each time that it was asked for.
+    factors: Vec<f64>,
+}
+
+impl Pacemaker<'_> {
+    /// Passes of the network each time that it is timed.
+    const PASSES: usize = 3;
+
+    /// The pacemaker of `space`, whose usual time is that of now.
+    ///
+    /// # Errors
+    ///
+    /// If a setting is impossible or the device reports a failure.
+    pub fn new(space: &SearchSpace, device: &Device, config: &LatencyConfig) -> Result<Self, SearchError> {
+        let mut run = smallest(space, device, config.batch);
+        let usual_ms = time_interleaved(device, config, std::slice::from_mut(&mut run), None)?[0].measured.median_ms;
+        Ok(Self { device: device.clone(), run, usual_ms, factors: Vec::new() })
+    }
+
+    /// The same with the usual time of another day, in milliseconds.
+    #[must_use]
+    pub fn at(self, usual_ms: f64) -> Self {
+        Self { usual_ms, ..self }
+    }
+
+    /// The time of the network in milliseconds at the pace that measurements are brought to.
+    pub fn usual_ms(&self) -> f64 {
+        self.usual_ms
+    }
+
+    /// The median of usual time over time taken so far: above 1 if the machine was faster than usual. 1 before the first
+    /// measurement.
+    pub fn pace(&self) -> f64 {
+        if self.factors.is_empty() { 1.0 } else { median(self.factors.iter().copied()) }
+    }
+
+    /// What a time taken now is multiplied by.
+    pub(crate) fn factor(&mut self) -> Result<f64, SearchError> {
+        let mut passes = Vec::with_capacity(Self::PASSES);
+        for _ in 0..Self::PASSES {
+            passes.push(time_once(&self.device, &mut self.run)?.as_secs_f64() * 1e3);
+        }
+        let factor = self.usual_ms / median(passes);
+        self.factors.push(factor);
+        Ok(factor)
+    }
+}
+
+/// The units of the smallest arch of a space, one after the other.
+fn smallest<'a>(space: &SearchSpace, device: &Device, batch: usize) -> TimedRun<'a> {
+    let network = |unit: &ofa_model::Unit| (unit.network(device), unit.input(batch, device));
+    let networks: Vec<_> = space.units(&space.smallest()).iter().map(network).collect();
+    Box::new(move || {
+        let mut output = None;
+        for (network, input) in &networks {
+            output = Some(network.infer(input.clone()));
+        }
+        output.expect("a network has a stem and a head")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::tiny_space;
+    use std::cell::Cell;
+    use std::time::Duration;
+
+    fn sleeping<'a>(device: &'a Device, ms: &'a Cell<u64>) -> TimedRun<'a> {
+        Box::new(move || {
+            std::thread::sleep(Duration::from_millis(ms.get()));
+            burn::tensor::Tensor::ones([1, 1], device)
+        })
+    }
+
+    #[test]
+    fn what_is_measured_on_a_slower_machine_comes_to_the_usual_pace() {
+        let (device, ms) = (Device::flex(), Cell::new(40));
+        let config = LatencyConfig { warmup: 0, min_samples: 4, max_samples: 4, ..LatencyConfig::default() };
+        let run = sleeping(&device, &ms);
+        let mut pacemaker = Pacemaker { device: device.clone(), run, usual_ms: 10.0, factors: vec![] };
+        let timings = time_interleaved(&device, &config, &mut [sleeping(&device, &ms)], Some(&mut pacemaker)).unwrap();
+        let (measured, usual) = (timings[0].measured.median_ms, timings[0].at_usual_pace.median_ms);
+        assert!(measured >= 40.0 && (measured * pacemaker.pace() / usual - 1.0).abs() < 1e-6, "{measured} {usual}");
+        assert!(pacemaker.pace() <= 0.25, "four times slower than usual: {}", pacemaker.pace());
+    }
+
+    #[test]
+    fn a_pacemaker_is_timed_when_it_is_made() {
+        let config = LatencyConfig { warmup: 1, min_samples: 3, max_samples: 3, ..LatencyConfig::default() };
+        let mut pacemaker = Pacemaker::new(&tiny_space(), &Device::flex(), &config).unwrap();
+        assert!(pacemaker.usual_ms() > 0.0);
+        assert_eq!(pacemaker.pace(), 1.0);
+        assert!(pacemaker.factor().unwrap() > 0.0);
+        assert_eq!(pacemaker.at(7.0).usual_ms(), 7.0);
+    }
+}
