@@ -117,7 +117,8 @@ fn inference(subnet: &Subnet, batches: &[usize], samples: usize, device: &Device
         let images = Tensor::random([batch, channels, size, size], Distribution::Normal(0.0, 1.0), device);
         Box::new(move || subnet.infer(images.clone()))
     };
-    let latencies = time_interleaved(device, &config, &mut batches.iter().map(run).collect::<Vec<_>>())?;
+    let timings = time_interleaved(device, &config, &mut batches.iter().map(run).collect::<Vec<_>>(), None)?;
+    let latencies: Vec<Latency> = timings.iter().map(|timing| timing.measured).collect();
     let measured = latencies.into_iter().zip(batches).map(|(latency, &batch)| Inference {
         batch,
         latency,
