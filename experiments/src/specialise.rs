@@ -7,10 +7,11 @@ use crate::interrupt;
 use crate::report::{Answer, Chosen, Extreme};
 use crate::run_dir::{RunDir, make_dir};
 use crate::supernet_file;
-use crate::tables::whole_networks;
+use crate::tables::{pacemaker, whole_networks};
 use anyhow::Result;
 use burn::tensor::Device;
 use ofa_model::{Arch, SearchSpace, SubnetCard, Supernet};
+use ofa_search::LatencyHeader;
 use ofa_train::{Evaluator, OneRank, fine_tune};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -34,19 +35,28 @@ pub struct Specialiser<'a> {
 }
 
 impl Specialiser<'_> {
-    /// Extracts, measures and saves the best answer of every scenario.
+    /// Extracts, measures and saves the best answer of every scenario; latencies are at the pace of the latency table whose
+    /// header this is.
     ///
     /// # Errors
     ///
     /// If an image cannot be read, a file cannot be written, or a stop was asked for.
-    pub fn run(&self, answers: &[Answer], validation: &mut Evaluator, test: &mut Evaluator) -> Result<Vec<Chosen>> {
+    pub fn run(
+        &self,
+        answers: &[Answer],
+        table: &LatencyHeader,
+        validation: &mut Evaluator,
+        test: &mut Evaluator,
+    ) -> Result<Vec<Chosen>> {
         let best = best_by_scenario(answers);
         let archs = best.iter().map(|answer| answer.arch.parse()).collect::<Result<Vec<Arch>, _>>()?;
-        let timings = whole_networks(&self.config.tables.latency, self.supernet, &archs, self.device, None)?;
+        let settings = &self.config.tables.latency;
+        let mut pacemaker = pacemaker(self.supernet.space(), self.device, settings, table)?;
+        let timings = whole_networks(settings, self.supernet, &archs, self.device, pacemaker.as_mut())?;
         let mut chosen = Vec::new();
         for ((answer, arch), timing) in best.into_iter().zip(&archs).zip(timings) {
             interrupt::check(self.stop)?;
-            chosen.push(self.one(answer, arch, timing.measured.median_ms, validation, test)?);
+            chosen.push(self.one(answer, arch, timing.at_usual_pace.median_ms, validation, test)?);
         }
         Ok(chosen)
     }

@@ -87,7 +87,8 @@ fn train_and_search(config: &ExperimentConfig, images: &Images, dir: &RunDir, st
     let specialiser =
         Specialiser { config, images, supernet: &supernet, teacher: trained.teacher.as_ref(), device, dir, stop };
     let mut test = images.test(config, device);
-    let chosen = phases.time("specialisation", || specialiser.run(&answers, &mut validation, &mut test))?;
+    let specialise = || specialiser.run(&answers, latency.header(), &mut validation, &mut test);
+    let chosen = phases.time("specialisation", specialise)?;
     let extremes = phases.time("test of the extremes", || specialiser.extremes(&mut test))?;
 
     let data = ReportData {

@@ -198,7 +198,7 @@ pub struct Chosen {
     pub fine_tuned_test_top1: Option<f64>,
     /// Latency by table.
     pub predicted_ms: f64,
-    /// Median latency of the whole network.
+    /// Median latency of the whole network, at the pace of the table.
     pub measured_ms: f64,
 }
 
