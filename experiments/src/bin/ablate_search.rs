@@ -4,7 +4,7 @@
 //!           a run of yours)
 //! Result:   `report.html` with a verdict, `searches.csv`, `curves.csv`, `fronts.csv`, `findings.json`
 //! Hardware: one core
-//! Time:     80 s of a core
+//! Time:     40 s of a core
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
