@@ -8,7 +8,7 @@ use crate::images::Images;
 use crate::{device, plan};
 use anyhow::Result;
 use ofa_model::SupernetConfig;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::time::Instant;
 
@@ -29,6 +29,8 @@ pub struct Pace {
     /// Seconds that the subnets of a cell take to be measured, in cells that choose learning rates and in those of the
     /// report.
     measuring: [f64; 2],
+    /// Threads of a process, in words.
+    threads: String,
     /// Where it is from, in words.
     source: String,
 }
@@ -58,6 +60,7 @@ impl Pace {
             arms: spent.into_iter().map(|(arm, [seconds, tmacs])| (arm, seconds / tmacs)).collect(),
             other: all[0] / all[1],
             measuring: [selecting, if reported > 0.0 { reported } else { selecting }],
+            threads: in_words(done.iter().map(|(_, done)| done.record.machine.threads)),
             source: format!("{} complete cells", done.len()),
         }))
     }
@@ -84,6 +87,7 @@ impl Pace {
             arms: BTreeMap::new(),
             other: seconds / tmacs,
             measuring: measuring(config, &images, &device)?,
+            threads: in_words([rayon::current_num_threads()]),
             source: format!("{STEPS} steps of every stage of `{}`", base.training.schedule.name),
         })
     }
@@ -92,6 +96,12 @@ impl Pace {
         let training = macs / 1e12 * self.arms.get(&arm.name).unwrap_or(&self.other);
         (training + self.measuring[usize::from(!selects)]) / 3600.0
     }
+}
+
+/// Different numbers of threads.
+fn in_words(threads: impl IntoIterator<Item = usize>) -> String {
+    let different: Vec<String> = BTreeSet::from_iter(threads).iter().map(usize::to_string).collect();
+    format!("{} threads", different.join(" or "))
 }
 
 /// Seconds that the subnets of a cell take, by what the largest takes on some images.
@@ -180,7 +190,7 @@ impl AblationConfig {
             pace.hours(arm, own.macs, true) * select as f64 + pace.hours(arm, own.macs, false) * self.seeds.len() as f64
         };
         let hours: f64 = self.arms.iter().zip(own).map(of_arm).sum();
-        format!("about {hours:.2} hours in one process of {} threads, by {}", rayon::current_num_threads(), pace.source)
+        format!("about {hours:.2} hours in one process of {}, by {}", pace.threads, pace.source)
     }
 
     /// Training images, and a note if they are only believed.
@@ -227,12 +237,13 @@ mod tests {
             arms: [("none".to_owned(), 7200.0)].into(),
             other: 3600.0,
             measuring: [0.0, 1800.0],
+            threads: in_words([2, 1, 2]),
             source: "a guess".into(),
         };
         let hours = |arm: &str| pace.hours(config.arm(arm).unwrap(), 2e12, false);
         assert_eq!((hours("full"), hours("none")), (2.5, 4.5));
         let text = config.plan(Some(&pace)).unwrap();
-        assert!(text.contains("hours a cell") && text.contains("by a guess"), "{text}");
+        assert!(text.contains("hours a cell") && text.contains("of 1 or 2 threads, by a guess"), "{text}");
         let treatment = text.lines().find(|line| line.starts_with("progressive ")).unwrap();
         assert!(treatment.contains(" 1.000"), "{treatment}");
         assert!(!config.plan(None).unwrap().contains("hours"));
