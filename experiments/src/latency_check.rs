@@ -74,7 +74,7 @@ pub fn check_latency(
     let rng = &mut ChaCha8Rng::seed_from_u64(seed);
     let archs: Vec<Arch> = (0..networks).map(|_| space.sample(rng)).collect();
     let latency = table.cost(space)?;
-    let mut pacemaker = pacemaker(space, device, settings, table.header())?;
+    let mut pacemaker = pacemaker(space, device, table.header());
     let mut checked = Vec::new();
     for group in archs.chunks(GROUP) {
         let timings = whole_networks(settings, &supernet, group, device, pacemaker.as_mut())?;

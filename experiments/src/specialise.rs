@@ -51,7 +51,7 @@ impl Specialiser<'_> {
         let best = best_by_scenario(answers);
         let archs = best.iter().map(|answer| answer.arch.parse()).collect::<Result<Vec<Arch>, _>>()?;
         let settings = &self.config.tables.latency;
-        let mut pacemaker = pacemaker(self.supernet.space(), self.device, settings, table)?;
+        let mut pacemaker = pacemaker(self.supernet.space(), self.device, table);
         let timings = whole_networks(settings, self.supernet, &archs, self.device, pacemaker.as_mut())?;
         let mut chosen = Vec::new();
         for ((answer, arch), timing) in best.into_iter().zip(&archs).zip(timings) {

@@ -102,7 +102,7 @@ pub fn latency(
     interrupt::check(stop)?;
     let rng = &mut ChaCha8Rng::seed_from_u64(config.seed ^ 1);
     let archs: Vec<Arch> = (0..config.tables.latency_networks).map(|_| config.space.sample(rng)).collect();
-    let mut pacemaker = pacemaker(&config.space, device, settings, table.header())?;
+    let mut pacemaker = pacemaker(&config.space, device, table.header());
     let timings = whole_networks(settings, supernet, &archs, device, pacemaker.as_mut())?;
     let measured: Vec<f64> = timings.iter().map(|timing| timing.at_usual_pace.median_ms).collect();
     let (fitted, judges) = archs.split_at(archs.len() / 2);
@@ -141,18 +141,8 @@ fn with_overhead(config: &ExperimentConfig, table: LatencyTable, points: &[(Arch
 }
 
 /// What brings measurements to the pace of a table, if that has one.
-///
-/// # Errors
-///
-/// If a setting is impossible or the device fails.
-pub fn pacemaker(
-    space: &SearchSpace,
-    device: &Device,
-    settings: &LatencyConfig,
-    table: &LatencyHeader,
-) -> Result<Option<Pacemaker<'static>>> {
-    let of_table = |usual_ms| Ok(Pacemaker::new(space, device, settings)?.at(usual_ms));
-    table.pace_ms.map(of_table).transpose()
+pub fn pacemaker(space: &SearchSpace, device: &Device, table: &LatencyHeader) -> Option<Pacemaker<'static>> {
+    table.pace_ms.map(|usual_ms| Pacemaker::at(space, device, table.batch, usual_ms))
 }
 
 /// Latencies of whole subnets.
@@ -200,6 +190,16 @@ pub fn fit(points: Vec<PredictedMeasured>) -> Fit {
 pub fn within_10_percent(fit: &Fit) -> f64 {
     let near = fit.points.iter().filter(|point| ((point.predicted - point.measured) / point.measured).abs() <= 0.1);
     near.count() as f64 / fit.points.len().max(1) as f64
+}
+
+/// How well latencies by table agree with measured ones, in words.
+pub fn latency_agreement(fit: &Fit) -> String {
+    format!(
+        "mean error {:.2} %, {:.1} % within 10 %, Kendall tau {:.3}",
+        100.0 * fit.mape,
+        100.0 * within_10_percent(fit),
+        fit.kendall_tau
+    )
 }
 
 fn make_parent(path: &std::path::Path) -> Result<()> {

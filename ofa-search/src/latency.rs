@@ -103,20 +103,21 @@ impl LatencyTable {
         mut progress: impl FnMut(usize, usize, &Unit, &Latency) -> ControlFlow<()>,
     ) -> Result<Self, SearchError> {
         config.validate()?;
-        let pacemaker = Pacemaker::new(space, device, config)?;
+        // A table that is there has a pace, or none, of its own.
+        let pacemaker = if path.exists() { None } else { Some(Pacemaker::new(space, device, config)?) };
         let header = LatencyHeader {
             space: space.name.clone(),
             device: device_name(device),
             batch: config.batch,
             threads: config.threads_note.clone(),
             quantity: None,
-            pace_ms: Some(pacemaker.usual_ms()),
+            pace_ms: pacemaker.map(|pacemaker| pacemaker.usual_ms()),
             overhead: None,
         };
         let (content, mut appender) = table_file::open::<LatencyFormat>(path, &header)?;
         let mut table = Self::from_content(path, content)?;
-        // The pace of the rows that are there already, if any.
-        let mut pacemaker = table.header.pace_ms.map(|usual_ms| pacemaker.at(usual_ms));
+        let pace_ms = table.header.pace_ms;
+        let mut pacemaker = pace_ms.map(|usual_ms| Pacemaker::at(space, device, config.batch, usual_ms));
         let units = distinct_units(space);
         let mut missing: Vec<Unit> = units.iter().copied().filter(|unit| !table.units.contains_key(unit)).collect();
         missing.shuffle(&mut ChaCha8Rng::seed_from_u64(0));

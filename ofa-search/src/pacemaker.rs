@@ -29,15 +29,14 @@ impl Pacemaker<'_> {
     ///
     /// If a setting is impossible or the device reports a failure.
     pub fn new(space: &SearchSpace, device: &Device, config: &LatencyConfig) -> Result<Self, SearchError> {
-        let mut run = smallest(space, device, config.batch);
-        let usual_ms = time_interleaved(device, config, std::slice::from_mut(&mut run), None)?[0].measured.median_ms;
-        Ok(Self { device: device.clone(), run, usual_ms, factors: Vec::new() })
+        let mut now = Self::at(space, device, config.batch, f64::NAN);
+        let timings = time_interleaved(device, config, std::slice::from_mut(&mut now.run), None)?;
+        Ok(Self { usual_ms: timings[0].measured.median_ms, ..now })
     }
 
-    /// The same with the usual time of another day, in milliseconds.
-    #[must_use]
-    pub fn at(self, usual_ms: f64) -> Self {
-        Self { usual_ms, ..self }
+    /// The pacemaker of `space` for `batch` images a pass, whose usual time in milliseconds is that of another day.
+    pub fn at(space: &SearchSpace, device: &Device, batch: usize, usual_ms: f64) -> Self {
+        Self { device: device.clone(), run: smallest(space, device, batch), usual_ms, factors: Vec::new() }
     }
 
     /// The time of the network in milliseconds at the pace that measurements are brought to.
@@ -109,6 +108,6 @@ mod tests {
         assert!(pacemaker.usual_ms() > 0.0);
         assert_eq!(pacemaker.pace(), 1.0);
         assert!(pacemaker.factor().unwrap() > 0.0);
-        assert_eq!(pacemaker.at(7.0).usual_ms(), 7.0);
+        assert_eq!(Pacemaker::at(&tiny_space(), &Device::flex(), 1, 7.0).usual_ms(), 7.0);
     }
 }

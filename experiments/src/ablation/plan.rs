@@ -130,8 +130,7 @@ impl AblationConfig {
     /// Trainings an arm, but for those beyond the listed factors: one a seed, and one a factor where there is something
     /// to choose.
     pub fn trainings(&self) -> usize {
-        let factors = self.selection.factors.len();
-        self.seeds.len() + if factors > 1 { factors } else { 0 }
+        self.seeds.len() + if self.selection.chooses() { self.selection.factors.len() } else { 0 }
     }
 
     /// What the arms are and cost, in lines; with a pace also how long they take.

@@ -90,13 +90,13 @@ fn best(scores: &[Score]) -> Option<usize> {
 
 /// The factor beyond the best one, if that is the lowest or highest of `scores`, which rise.
 fn beyond(scores: &[Score]) -> Option<f64> {
-    let neighbour = match best(scores)? {
+    let best = best(scores)?;
+    let neighbour = match best {
         0 => 1,
         last if last + 1 == scores.len() => last - 1,
         _ => return None,
     };
-    let [best, neighbour] = [best(scores)?, neighbour].map(|i| scores[i].0);
-    Some(best * best / neighbour)
+    Some(scores[best].0 * scores[best].0 / scores[neighbour].0)
 }
 
 impl Ablation {

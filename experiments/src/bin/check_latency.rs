@@ -14,7 +14,7 @@ use experiments::measured_tables::MeasuredTables;
 use experiments::report::{Fit, latency_check_html};
 use experiments::run_dir::{csv_text, ensure_new, make_dir, write_whole};
 use experiments::space_options::OptionalSpace;
-use experiments::tables::within_10_percent;
+use experiments::tables::{latency_agreement, within_10_percent};
 use experiments::threads::compute_on_this_thread;
 use experiments::{device, environment, start};
 use ofa_search::{LatencyConfig, LatencyTable};
@@ -102,11 +102,5 @@ fn run(options: &Options) -> Result<()> {
 }
 
 fn sentence(fit: &Fit) -> String {
-    format!(
-        "{} networks: mean error {:.2} %, {:.1} % within 10 %, Kendall tau {:.3}",
-        fit.points.len(),
-        100.0 * fit.mape,
-        100.0 * within_10_percent(fit),
-        fit.kendall_tau
-    )
+    format!("{} networks: {}", fit.points.len(), latency_agreement(fit))
 }

@@ -13,7 +13,7 @@ use experiments::measured_tables::named_space;
 use experiments::run_dir::{ensure_new, make_dir};
 use experiments::space_options::OptionalSpace;
 use experiments::start;
-use experiments::tables::{agreement, within_10_percent};
+use experiments::tables::{agreement, latency_agreement};
 use ofa_search::{LatencyHeader, LatencyTable, read_measured};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -73,14 +73,11 @@ fn run(options: &Options) -> Result<()> {
     estimated.table.save(&options.out)?;
     let (fitted, fit) = (estimated.report.training_rows, agreement(estimated.report.held_out));
     say(&format!(
-        "{} units from {} networks; fitted on {fitted}, {} others: mean error {:.2} %, {:.1} % within 10 %, \
-         Kendall tau {:.3}",
+        "{} units from {} networks; fitted on {fitted}, {} others: {}",
         estimated.table.units().len(),
         measured.len(),
         fit.points.len(),
-        100.0 * fit.mape,
-        100.0 * within_10_percent(&fit),
-        fit.kendall_tau
+        latency_agreement(&fit)
     ));
     Ok(())
 }
