@@ -25,12 +25,12 @@ def optimizer(net):
     return torch.optim.SGD(groups, 0.01, momentum=0.9, nesterov=True)
 
 
-def prepare(work, supernet, archs, make_batch):
-    """A function that does the work."""
+def prepare(work, supernet, archs, make_batch, compiled):
+    """A function that does the work; `compiled` makes what runs out of a network that stays the same."""
     labels = torch.zeros(len(make_batch()), dtype=torch.long)
     if work == "inference":
         supernet.set_active_subnet(**archs[0])
-        net, images = supernet.get_active_subnet().eval(), make_batch()
+        net, images = compiled(supernet.get_active_subnet().eval()), make_batch()
 
         def inference():
             with torch.inference_mode():
@@ -53,11 +53,11 @@ def prepare(work, supernet, archs, make_batch):
     supernet.set_active_subnet(**LARGEST)
     largest, images = supernet.get_active_subnet().train(), make_batch()
     if work == "train-step":
-        sgd = optimizer(largest)
+        sgd, net = optimizer(largest), compiled(largest)
 
         def train_step():
             sgd.zero_grad()
-            F.cross_entropy(largest(images), labels, label_smoothing=0.1).backward()
+            F.cross_entropy(net(images), labels, label_smoothing=0.1).backward()
             sgd.step()
 
         return train_step
@@ -87,7 +87,10 @@ def main():
     parser.add_argument("--samples", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--compile", action="store_true", help="torch.compile, where the network stays the same: train-step and inference")
     arguments = parser.parse_args()
+    if arguments.compile and arguments.work not in ("train-step", "inference"):
+        parser.error(f"{arguments.work} changes its network, which torch.compile would compile each time")
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(1)
     layout = torch.channels_last if arguments.channels_last else torch.contiguous_format
@@ -96,7 +99,8 @@ def main():
     read = [json.loads(path.read_text()) for path in arguments.arch]
     archs = [{key: arch[key] for key in ("ks", "e", "d")} for arch in read] or [LARGEST]
     size = (arguments.batch, 3, arguments.resolution, arguments.resolution)
-    work = prepare(arguments.work, supernet, archs, lambda: torch.randn(size).to(memory_format=layout))
+    compiled = torch.compile if arguments.compile else lambda net: net
+    work = prepare(arguments.work, supernet, archs, lambda: torch.randn(size).to(memory_format=layout), compiled)
     times = []
     for number in range(arguments.warm_ups + arguments.samples):
         began = time.perf_counter()

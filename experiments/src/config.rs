@@ -10,6 +10,7 @@ use ofa_model::SearchSpace;
 use ofa_search::{LatencyConfig, MlpConfig};
 use ofa_train::{CheckpointDir, FineTune, Recipe, ShrinkSchedule};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The complete configuration of a run of the main job.
@@ -85,11 +86,12 @@ pub struct TrainingConfig {
     /// Epochs after which the watched subnets are measured within a stage, if at all; they are after every stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watch_epochs: Option<usize>,
-    /// A supernet's directory (what `import_checkpoint` makes, or `supernet` of a run) whose weights training begins with, in
-    /// place of random ones.
+    /// Directory of a supernet (what `import_checkpoint` makes), or of a run, whose weights, or those of its newest checkpoint,
+    /// training begins with in place of random ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<PathBuf>,
-    /// A supernet's directory whose largest network teaches until one of the schedule's own does.
+    /// Directory of a supernet, or of a run that has finished training, whose largest network teaches until one of the
+    /// schedule's own does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher: Option<PathBuf>,
     /// Loss and optimizer.
@@ -235,8 +237,26 @@ impl ExperimentConfig {
         }
         self.training.recipe.validate().context("training.recipe")?;
         self.training.schedule.validate(&self.space, self.training.teacher.is_some()).context("training.schedule")?;
-        self.search.scenarios.iter().try_for_each(Scenario::validate)
+        self.fine_tune.validate()?;
+        let scenarios = &self.search.scenarios;
+        let mut names = BTreeSet::new();
+        if let Some(twice) = scenarios.iter().find(|scenario| !names.insert(&scenario.name)) {
+            bail!("two scenarios are called `{}`: each has a directory of its own", twice.name);
+        }
+        scenarios.iter().try_for_each(Scenario::validate)
     }
+}
+
+/// Whether a scenario's name can be that of a directory below its run's.
+pub(crate) fn names_a_directory(name: &str) -> Result<()> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if name.chars().all(allowed) && name.chars().any(|c| c != '.') {
+        return Ok(());
+    }
+    bail!(
+        "scenario `{name}`: a name is made of letters, digits, `-`, `_` and `.`, and not of dots alone: it names a \
+         directory"
+    );
 }
 
 impl TrainingConfig {
@@ -257,9 +277,7 @@ impl Scenario {
         if limits.iter().filter(|given| **given).count() != 1 {
             bail!("scenario `{name}` must have exactly one of latency_ms, latency_share and macs");
         }
-        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
-            bail!("scenario `{name}`: a name is made of letters, digits, `-`, `_` and `.`, it names a directory");
-        }
+        names_a_directory(name)?;
         let positive = self.latency_ms.is_none_or(|ms| ms > 0.0) && self.macs != Some(0);
         let share = self.latency_share.is_none_or(|share| (0.0..=1.0).contains(&share));
         if !positive || !share {
@@ -310,7 +328,7 @@ mod tests {
     #[test]
     fn impossible_values_are_named() {
         type Change = fn(&mut ExperimentConfig);
-        let break_it: [(&str, Change); 9] = [
+        let break_it: [(&str, Change); 11] = [
             ("training.watch_epochs is 0", |c| c.training.watch_epochs = Some(0)),
             ("no stages", |c| c.training.schedule.stages.clear()),
             ("training.batch_size is 0", |c| c.training.batch_size = 0),
@@ -319,6 +337,8 @@ mod tests {
             ("data.channels is 2", |c| c.data.channels = 2),
             ("exactly one of", |c| c.search.scenarios[0].macs = Some(1)),
             ("names a directory", |c| c.search.scenarios[0].name = "../up".into()),
+            ("not of dots alone", |c| c.search.scenarios[0].name = "..".into()),
+            ("are called `macs-2M`", |c| c.search.scenarios[0].name = "macs-2M".into()),
             ("resolutions", |c| c.space.resolutions.clear()),
         ];
         for (expected, change) in break_it {

@@ -50,7 +50,8 @@ fn processor() -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
-/// Revision of the source tree this binary was built in, `-dirty` if files were changed since.
+/// Revision that the source tree this binary was built in is at now: `-dirty` if files were changed since, `-or-earlier` if it
+/// was committed after the binary was built.
 fn revision() -> Option<String> {
     let git = |args: &[&str]| {
         let output = Command::new("git").arg("-C").arg(env!("CARGO_MANIFEST_DIR")).args(args).output().ok()?;
@@ -58,7 +59,15 @@ fn revision() -> Option<String> {
     };
     let revision = git(&["rev-parse", "--short=12", "HEAD"])?;
     let dirty = !git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty();
-    Some(if dirty { format!("{revision}-dirty") } else { revision })
+    let committed = git(&["show", "--no-patch", "--format=%ct", "HEAD"]).and_then(|seconds| seconds.parse().ok());
+    let older = committed.zip(built()).is_some_and(|(committed, built)| built < committed);
+    Some(format!("{revision}{}{}", if dirty { "-dirty" } else { "" }, if older { "-or-earlier" } else { "" }))
+}
+
+/// When this binary was written, in seconds since 1970.
+fn built() -> Option<u64> {
+    let modified = std::fs::metadata(std::env::current_exe().ok()?).ok()?.modified().ok()?;
+    Some(modified.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs())
 }
 
 #[cfg(test)]

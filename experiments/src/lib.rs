@@ -2,6 +2,7 @@
 
 pub mod ablation;
 pub mod arch_option;
+pub mod command_line;
 pub mod config;
 pub mod dashboard;
 pub mod deployment;

@@ -65,7 +65,7 @@ impl ModelCard {
             device: machine.device.clone(),
             processor: machine.processor.clone(),
             threads: machine.threads,
-            median_ms: chosen.measured_ms,
+            median_ms: chosen.stopwatch_ms.unwrap_or(chosen.measured_ms),
         };
         Ok(Self {
             arch: arch.to_string(),

@@ -47,11 +47,13 @@ pub fn measure(
         (stage.epochs, stage.warmup_epochs) = (1, 0.0);
     }
     let supernet = SupernetConfig::new(config.space.clone())?.with_seed(config.seed);
+    // A step takes as long whatever the teacher knows.
+    let teacher = config.training.teacher.as_ref().map(|_| supernet.clone().init(device));
     let run = ShrinkRun {
         schedule: &schedule,
         recipe: &config.training.recipe,
         sampler: None,
-        teacher: None,
+        teacher: teacher.as_ref(),
         loader: &loader,
         seed: config.seed,
         watched: &[],

@@ -46,6 +46,11 @@ impl RunDir {
         Ok((Self { root: root.to_owned() }, config))
     }
 
+    /// Whether `root` is the directory of a run.
+    pub fn holds_run(root: &Path) -> bool {
+        root.join(CONFIG).is_file()
+    }
+
     /// The newest run under `parent` whose name ends in `-{preset}`.
     ///
     /// # Errors

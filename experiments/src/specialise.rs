@@ -11,7 +11,7 @@ use crate::tables::{pacemaker, whole_networks};
 use anyhow::Result;
 use burn::tensor::Device;
 use ofa_model::{Arch, SearchSpace, SubnetCard, Supernet};
-use ofa_search::LatencyHeader;
+use ofa_search::{LatencyHeader, Timing};
 use ofa_train::{Evaluator, OneRank, fine_tune};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -56,7 +56,7 @@ impl Specialiser<'_> {
         let mut chosen = Vec::new();
         for ((answer, arch), timing) in best.into_iter().zip(&archs).zip(timings) {
             interrupt::check(self.stop)?;
-            chosen.push(self.one(answer, arch, timing.at_usual_pace.median_ms, validation, test)?);
+            chosen.push(self.one(answer, arch, &timing, validation, test)?);
         }
         Ok(chosen)
     }
@@ -65,7 +65,7 @@ impl Specialiser<'_> {
         &self,
         answer: &Answer,
         arch: &Arch,
-        measured_ms: f64,
+        timing: &Timing,
         validation: &mut Evaluator,
         test: &mut Evaluator,
     ) -> Result<Chosen> {
@@ -82,12 +82,13 @@ impl Specialiser<'_> {
             test_top1: test.subnet_top1(&subnet)?,
             fine_tuned_test_top1: None,
             predicted_ms: answer.predicted_ms,
-            measured_ms,
+            measured_ms: timing.at_usual_pace.median_ms,
+            stopwatch_ms: Some(timing.measured.median_ms),
         };
         if config.fine_tune.epochs > 0 {
             let loader = self.images.train_loader(config, &OneRank)?;
             let recipe = &config.training.recipe;
-            let tuned = fine_tune(subnet, self.teacher, &config.fine_tune, recipe, &loader, self.device)?;
+            let tuned = fine_tune(subnet, self.teacher, &config.fine_tune, recipe, &loader, config.seed, self.device)?;
             subnet = validation.recalibrated(tuned)?;
             chosen.fine_tuned_test_top1 = Some(test.subnet_top1(&subnet)?);
         }

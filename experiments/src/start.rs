@@ -74,10 +74,12 @@ pub fn open(options: &Options) -> Result<Run> {
         ensure!(
             options.config.is_none()
                 && options.data.is_none()
+                && options.device.is_none()
                 && options.seed.is_none()
                 && options.schedule.is_none()
                 && options.subnet_epochs.is_none(),
-            "a resumed run goes on with its own config.toml: leave out --config, --data, --schedule, --subnet-epochs and --seed"
+            "a resumed run goes on with its own config.toml: leave out --config, --data, --device, --schedule, \
+             --subnet-epochs and --seed"
         );
         let root = match &options.out {
             Some(root) => root.clone(),

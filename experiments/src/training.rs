@@ -6,7 +6,7 @@ use crate::images::Images;
 use crate::ranks::{self, Quiet};
 use crate::records;
 use crate::run_dir::RunDir;
-use crate::supernet_file::CHECKPOINTS;
+use crate::supernet_file::{self, CHECKPOINTS, SUPERNET};
 use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
@@ -33,7 +33,7 @@ pub fn train(
 ) -> Result<ShrinkOutcome> {
     let training = &config.training;
     let supernet = initial(config, device)?;
-    let teacher = training.teacher.as_deref().map(|path| read(path, device)).transpose()?;
+    let teacher = training.teacher.as_deref().map(|path| self::teacher(path, device)).transpose()?;
     let watched = records::watched_archs(&config.space, config.seed);
     let run = ShrinkRun {
         schedule: &training.schedule,
@@ -66,7 +66,7 @@ fn initial(config: &ExperimentConfig, device: &Device) -> Result<Supernet> {
             .with_zero_last_gamma(config.training.recipe.zero_last_gamma);
         return Ok(random.init(&device.clone().autodiff()));
     };
-    let found = read(path, device)?;
+    let found = supernet_file::open(path, device).with_context(|| in_words("training.start", path))?.supernet;
     ensure!(
         found.space() == space,
         "training.start: {} is a supernet of `{}`, which is not the `{}` of this configuration (classes, channels and \
@@ -78,6 +78,14 @@ fn initial(config: &ExperimentConfig, device: &Device) -> Result<Supernet> {
     Ok(found.train())
 }
 
-fn read(path: &Path, device: &Device) -> Result<Supernet> {
-    Supernet::load(path, device).with_context(|| format!("the supernet in {}", path.display()))
+/// The supernet in a directory of its own, or in that of a run that has finished training: a resumed run must find the same
+/// teacher again.
+fn teacher(path: &Path, device: &Device) -> Result<Supernet> {
+    let of_run = path.join(SUPERNET);
+    let dir = if Supernet::is_saved_in(&of_run) { &of_run } else { path };
+    Supernet::load(dir, device).with_context(|| in_words("training.teacher", path))
+}
+
+fn in_words(key: &str, path: &Path) -> String {
+    format!("{key}: the supernet in {}", path.display())
 }

@@ -250,5 +250,5 @@ fn more_calibration_images_are_compared_with_fewer() {
     assert_eq!(said.matches("\n| ").count(), 4, "{said}");
     let rows = fs::read_to_string(out.join("calibration.csv")).unwrap();
     assert_eq!(rows.lines().count(), 1 + 3 * (1 + 2 + 2));
-    assert!(failure(&calibrate(&[])).contains("already holds a run"));
+    assert!(failure(&calibrate(&[])).contains("exists already"));
 }

@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 use experiments::config::{ExperimentConfig, Scenario};
 use experiments::report::ReportData;
-use ofa_model::Supernet;
+use ofa_model::{Supernet, read_state_dict};
 use ofa_train::ScheduleKind;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -281,12 +281,9 @@ fn a_supernet_is_trained_alone_and_the_main_job_goes_on_with_it() {
     assert!(weights() == trained);
 
     let supernet = root.join("supernet");
-    goes_on_from(&supernet, temporary.path());
+    goes_on_from(&root, temporary.path());
     let arch = tiny().space.smallest().to_string();
-    let exported = temporary.path().join("net");
-    let arguments = [supernet.to_str().unwrap(), "--arch", &arch, "--out", exported.to_str().unwrap()];
-    let output = Command::new(env!("CARGO_BIN_EXE_export_subnet")).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{}", text(&output.stderr));
+    is_exported_with_statistics(&supernet, &arch, temporary.path());
 
     let output = once_for_all(&["--resume", "--out", out]);
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
@@ -294,9 +291,34 @@ fn a_supernet_is_trained_alone_and_the_main_job_goes_on_with_it() {
     assert_eq!(fs::read_to_string(root.join("tables/accuracy.csv")).unwrap(), table);
 }
 
+/// Training leaves no statistics: a subnet of a run is calibrated on the run's images, one from elsewhere is refused.
+fn is_exported_with_statistics(supernet: &Path, arch: &str, parent: &Path) {
+    let export = |supernet: &Path, out: &Path| {
+        let arguments = [supernet.to_str().unwrap(), "--arch", arch, "--out", out.to_str().unwrap()];
+        Command::new(env!("CARGO_BIN_EXE_export_subnet")).args(arguments).output().unwrap()
+    };
+    let exported = parent.join("net");
+    let output = export(supernet, &exported);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let card: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(exported.join("card.json")).unwrap()).unwrap();
+    assert!((card["mean"][0].as_f64().unwrap() - 0.286).abs() < 0.01, "the run's images are those of clothes: {card}");
+    let weights = read_state_dict(&exported.join("weights.safetensors")).unwrap();
+    let (_, mean) = weights.iter().find(|(key, _)| key.ends_with("running_mean")).unwrap();
+    assert!(mean.iter::<f32>().any(|mean| mean != 0.0));
+
+    let elsewhere = parent.join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    for file in fs::read_dir(supernet).unwrap().map(Result::unwrap) {
+        fs::copy(file.path(), elsewhere.join(file.file_name())).unwrap();
+    }
+    let message = failure(&export(&elsewhere, &parent.join("refused")));
+    assert!(message.contains("have no statistics yet"), "{message}");
+}
+
 #[cfg(not(feature = "mpi"))]
 /// A trained supernet is where another training begins, and its teacher.
-fn goes_on_from(supernet: &Path, parent: &Path) {
+fn goes_on_from(run: &Path, parent: &Path) {
     let mut config = tiny();
     config.training.schedule.stages = vec![config.training.schedule.stages.remove(1)];
     let train = |config: &ExperimentConfig, name: &str| {
@@ -306,7 +328,7 @@ fn goes_on_from(supernet: &Path, parent: &Path) {
         Command::new(env!("CARGO_BIN_EXE_train_supernet")).args(arguments).output().unwrap()
     };
     assert!(failure(&train(&config, "without")).contains("no earlier stage becomes the teacher and none is given"));
-    (config.training.start, config.training.teacher) = (Some(supernet.to_owned()), Some(supernet.to_owned()));
+    (config.training.start, config.training.teacher) = (Some(run.to_owned()), Some(run.join("supernet")));
     let output = train(&config, "with");
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
     config.space.resolutions = vec![16];

@@ -75,24 +75,37 @@ impl BrokenRecord {
         self.lock().values().cloned().collect()
     }
 
-    /// Notes that `member` is shown although it is broken.
-    pub(crate) fn note(&self, member: usize, broken: BrokenImage) -> usize {
-        let mut met = self.lock();
-        met.insert(member, broken);
-        met.len()
+    /// Notes that `member` is shown or left out although it is broken.
+    pub(crate) fn note(&self, member: usize, broken: BrokenImage) {
+        self.lock().insert(member, broken);
     }
 
-    /// What the policy says about `member`, of which nothing can be shown: it is left out, or the error.
+    /// What the policy says about `member`, of which nothing can be shown: it is left out, or the error. Whether too many
+    /// are left out, [`BrokenRecord::check`] tells.
     pub(crate) fn leave_out(&self, member: usize, broken: BrokenImage) -> Result<(), DataError> {
-        let BrokenImage { path, problem } = broken.clone();
-        let BrokenImages::Skip { max_fraction } = self.policy else {
-            return Err(DataError::Image { path, problem });
-        };
-        let count = self.earlier + self.note(member, broken);
-        if count as f64 > max_fraction * self.images as f64 {
-            return Err(DataError::TooManyBroken { broken: count, images: self.images, max_fraction, path, problem });
+        if let BrokenImages::Skip { .. } = self.policy {
+            self.note(member, broken);
+            return Ok(());
         }
-        Ok(())
+        let BrokenImage { path, problem } = broken;
+        Err(DataError::Image { path, problem })
+    }
+
+    /// Checks that no more images are left out than may be. To be called where all threads are done with a batch: what
+    /// is reported must not depend on which of them was first.
+    pub(crate) fn check(&self) -> Result<(), DataError> {
+        let BrokenImages::Skip { max_fraction } = self.policy else { return Ok(()) };
+        let (met, images) = (self.lock(), self.images);
+        let broken = self.earlier + met.len();
+        // A fraction that is no number allows none.
+        let is_allowed = broken as f64 <= max_fraction * images as f64;
+        match met.last_key_value() {
+            Some((_, BrokenImage { path, problem })) if !is_allowed => {
+                let (path, problem) = (path.clone(), problem.clone());
+                Err(DataError::TooManyBroken { broken, images, max_fraction, path, problem })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<usize, BrokenImage>> {
@@ -121,12 +134,25 @@ mod tests {
         let record = BrokenRecord::new(BrokenImages::Skip { max_fraction: 0.2 }, 10);
         for (member, name) in [(7, "b"), (3, "a"), (7, "b")] {
             record.leave_out(member, broken(name)).unwrap();
+            record.check().unwrap();
         }
         assert_eq!(record.met(), [broken("a"), broken("b")]);
-        let message = record.leave_out(4, broken("c")).unwrap_err().to_string();
+        record.leave_out(9, broken("c")).unwrap();
+        let message = record.check().unwrap_err().to_string();
         let expected = "3 of 10 images are broken, more than the fraction 0.2 that may be skipped; the last one is c: empty \
                         file";
         assert_eq!(message, expected);
+    }
+
+    #[test]
+    fn what_is_reported_does_not_depend_on_who_was_first() {
+        let messages = [[1, 4, 8], [8, 1, 4], [4, 8, 1]].map(|members| {
+            let record = BrokenRecord::new(BrokenImages::Skip { max_fraction: 0.1 }, 10);
+            members.iter().for_each(|&member| record.leave_out(member, broken(&format!("{member}.jpg"))).unwrap());
+            record.check().unwrap_err().to_string()
+        });
+        assert!(messages[0].starts_with("3 of 10 ") && messages[0].ends_with("8.jpg: empty file"), "{}", messages[0]);
+        assert!(messages.iter().all(|message| *message == messages[0]), "{messages:?}");
     }
 
     #[test]
@@ -134,8 +160,18 @@ mod tests {
         let record = BrokenRecord::new(BrokenImages::Skip { max_fraction: 0.2 }, 10).after(1);
         record.leave_out(7, broken("b")).unwrap();
         record.leave_out(7, broken("b")).unwrap();
-        let message = record.leave_out(4, broken("c")).unwrap_err().to_string();
+        record.check().unwrap();
+        record.leave_out(4, broken("c")).unwrap();
+        let message = record.check().unwrap_err().to_string();
         assert!(message.starts_with("3 of 10 images are broken"), "{message}");
+    }
+
+    #[test]
+    fn a_fraction_that_is_no_number_allows_none() {
+        let record = BrokenRecord::new(BrokenImages::Skip { max_fraction: f64::NAN }, 10);
+        record.check().unwrap();
+        record.leave_out(7, broken("b")).unwrap();
+        assert!(record.check().is_err());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Reading every image of a set once, to know what is broken before a training finds it.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -153,7 +154,7 @@ fn list_parts(parts: Parts, check: &mut ImageCheck) -> Vec<Listed> {
 fn broken_image(error: DataError) -> BrokenPath {
     match error {
         DataError::Image { path, problem } => broken_file(path, &problem),
-        other => BrokenPath { path: PathBuf::new(), sort: "other", problem: other.to_string() },
+        other => BrokenPath { path: PathBuf::new(), sort: "other", problem: in_full(&other) },
     }
 }
 
@@ -168,7 +169,17 @@ fn broken_directory(path: PathBuf, error: &DataError) -> BrokenPath {
         DataError::MissingClass { .. } | DataError::UnknownClass { .. } => "classes of the parts differ",
         _ => "unusable folder",
     };
-    BrokenPath { path, sort, problem: error.to_string() }
+    BrokenPath { path, sort, problem: in_full(error) }
+}
+
+/// The error and its causes: that of the operating system is one.
+fn in_full(error: &DataError) -> String {
+    let (mut text, mut cause) = (error.to_string(), error.source());
+    while let Some(found) = cause {
+        text += &format!(": {found}");
+        cause = found.source();
+    }
+    text
 }
 
 #[cfg(test)]
@@ -241,6 +252,18 @@ mod tests {
         assert_eq!(check.sorts(), [("class without images", 1)]);
         let error = check_images(&dir.path().join("val"), |_, _| ()).unwrap_err().to_string();
         assert!(error.contains("no known layout"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_cannot_be_listed_is_a_problem_with_the_reason_of_the_operating_system() {
+        let dir = folder(&[("train/cat/0", PNG), ("val/cat/0", PNG)]);
+        std::os::unix::fs::symlink("nowhere", dir.path().join("train/cat/dangling.jpg")).unwrap();
+        let check = check_images(dir.path(), |_, _| ()).unwrap();
+        assert_eq!(check.sorts(), [("unusable folder", 1)], "{:?}", check.broken);
+        let BrokenPath { path, problem, .. } = &check.broken[0];
+        assert!(path.ends_with("train/cat"), "{path:?}");
+        assert!(problem.contains("train/cat/dangling.jpg: No such file"), "{problem}");
     }
 
     #[test]

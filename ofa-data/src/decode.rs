@@ -9,13 +9,17 @@ mod turbo;
 use std::io::Cursor;
 
 use image::codecs::png::PngDecoder;
-use image::{DynamicImage, ImageDecoder};
+use image::{DynamicImage, ImageDecoder, ImageResult, Limits};
 
 use crate::error::ImageProblem;
 
 /// Images with more pixels are refused before memory is set aside for them: a forged header must not
 /// bring the process down. The largest photograph of ImageNet has 61 million.
 pub(crate) const MAX_PIXELS: usize = 1 << 27;
+
+/// Bytes that the decoder of PNG may take for all but the pixels, of which a row counts: a colour profile inflates out of
+/// all proportion to its file. It is the limit that the decoder has by default.
+const MAX_PNG_EXTRAS: u64 = 64 << 20;
 
 const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
@@ -34,7 +38,9 @@ pub struct Image {
 
 /// Decodes a JPEG or PNG file, told apart by its first bytes, to gray (`channels` = 1) or RGB (3).
 ///
-/// A truncated JPEG is an error, not a gray area, even if only its end-of-image marker is missing.
+/// A truncated JPEG is an error, not a gray area, even if only its end-of-image marker is missing, or if that is there
+/// and data before it is not. Whole scans that a progressive one lacks go unnoticed.
+///
 /// Colour becomes gray by the luma weights of ITU-R BT.601, as Pillow's `convert("L")` does; gray
 /// becomes RGB by repetition. CMYK is converted to RGB, alpha is dropped, 16 bits are scaled to 8.
 ///
@@ -88,7 +94,7 @@ fn decode_jpeg(bytes: &[u8], damage: Damage) -> Result<Image, ImageProblem> {
 
 fn decode_png(bytes: &[u8]) -> Result<Image, ImageProblem> {
     let broken = |reason: image::ImageError| ImageProblem::Png { bytes: bytes.len(), reason: reason.to_string() };
-    let decoder = PngDecoder::new(Cursor::new(bytes)).map_err(broken)?;
+    let decoder = png_decoder(bytes).map_err(broken)?;
     let (width, height) = decoder.dimensions();
     let (width, height) = (width as usize, height as usize);
     check_size(width, height)?;
@@ -96,6 +102,12 @@ fn decode_png(bytes: &[u8]) -> Result<Image, ImageProblem> {
     let (channels, pixels) =
         if image.color().has_color() { (3, image.into_rgb8().into_raw()) } else { (1, image.into_luma8().into_raw()) };
     Ok(Image { width, height, channels, pixels })
+}
+
+fn png_decoder(bytes: &[u8]) -> ImageResult<PngDecoder<Cursor<&[u8]>>> {
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(MAX_PNG_EXTRAS);
+    PngDecoder::with_limits(Cursor::new(bytes), limits)
 }
 
 pub(crate) fn check_size(width: usize, height: usize) -> Result<(), ImageProblem> {
@@ -136,8 +148,11 @@ pub(crate) fn wide_luma([red, green, blue]: [u8; 3]) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flate2::write::ZlibEncoder;
+    use flate2::{Compression, Crc};
     use image::{ImageBuffer, ImageFormat, Luma, Rgb, Rgba};
     use proptest::prelude::*;
+    use std::io::{self, Read};
 
     macro_rules! fixture {
         ($name:literal) => {
@@ -208,6 +223,29 @@ mod tests {
         // Pixel (0, 0) is red, (1, 0) is (1, 2, 3): a PNG of two indices.
         let palette = fixture!("palette.png");
         assert_eq!(decode(palette, 3).unwrap().pixels, [255, 0, 0, 1, 2, 3]);
+    }
+
+    /// A PNG file with a colour profile of so many zeros behind its header.
+    fn with_profile(file: &[u8], zeros: u64) -> Vec<u8> {
+        let mut profile = ZlibEncoder::new(b"iCCPname\0\0".to_vec(), Compression::fast());
+        io::copy(&mut io::repeat(0).take(zeros), &mut profile).unwrap();
+        let chunk = profile.finish().unwrap();
+        let (length, mut checksum) = (chunk.len() as u32 - 4, Crc::new());
+        checksum.update(&chunk);
+        let (header, rest) = file.split_at(PNG_SIGNATURE.len() + 25);
+        [header, &length.to_be_bytes(), &chunk, &checksum.sum().to_be_bytes(), rest].concat()
+    }
+
+    #[test]
+    fn a_colour_profile_beyond_the_limit_is_passed_over_not_inflated() {
+        let whole = fixture!("photo.png");
+        let profile = |zeros: u64| {
+            let bytes = with_profile(whole, zeros);
+            assert_eq!(decode(&bytes, 3), decode(whole, 3), "{zeros} zeros");
+            png_decoder(&bytes).unwrap().icc_profile().unwrap().map(|profile| profile.len())
+        };
+        assert_eq!(profile(1000), Some(1000));
+        assert_eq!(profile(80 << 20), None);
     }
 
     proptest! {

@@ -82,13 +82,13 @@ pub enum DataError {
          {path}: {problem}"
     )]
     TooManyBroken {
-        /// Broken images so far.
+        /// Broken images so far, those of the last batch or shard included.
         broken: usize,
         /// Images of the set.
         images: usize,
         /// Share of them that may be broken.
         max_fraction: f64,
-        /// The last broken one.
+        /// The last broken one, in the order of the images.
         path: PathBuf,
         /// What is wrong with it.
         problem: ImageProblem,
@@ -138,9 +138,15 @@ pub enum DataError {
         path: PathBuf,
     },
     /// A directory that holds images that were prepared otherwise.
-    #[error("{path} is of other images or settings: name another directory, or remove this one")]
+    #[error("the preparation in {path} is of other images or settings: name another directory, or remove this one")]
     OtherPreparation {
-        /// What says how the images there were prepared.
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A shard in the way of a preparation, and nothing beside it that says of which images it is.
+    #[error("{path} is a shard of unknown origin (no preparation.json): name another directory, or empty this one")]
+    UnknownShard {
+        /// The shard.
         path: PathBuf,
     },
     /// A parquet file that cannot be used.

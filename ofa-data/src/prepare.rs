@@ -2,6 +2,7 @@
 
 mod broken_list;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
 use std::ops::Range;
@@ -18,6 +19,7 @@ use crate::broken::BrokenImages;
 use crate::decode::{Damage, Image, decode_as_stored, jpeg};
 use crate::error::{DataError, ImageProblem};
 use crate::layout::Layout;
+use crate::layout::image_folder::visible_entries;
 use crate::layout::prepared::{MANIFEST, PreparedSet, index_file, write_index};
 use crate::set::{ImageSet, ReadConfig};
 use crate::view::canvas::resized;
@@ -79,8 +81,8 @@ pub struct PrepareReport {
 /// thread.
 ///
 /// # Errors
-/// If `dir` cannot be listed, an image is broken and `broken` does not allow it, `out` holds another preparation, or a file
-/// cannot be written.
+/// If `dir` cannot be listed, an image is broken and `broken` does not allow it, `out` holds another preparation or
+/// shards of unknown origin, or a file cannot be written.
 pub fn prepare_images(
     dir: &Path,
     out: &Path,
@@ -141,14 +143,34 @@ fn begin(out: &Path, wanted: PreparedSet) -> Result<PreparedSet, DataError> {
     fs::create_dir_all(out).map_err(|source| DataError::Write { path: out.to_owned(), source })?;
     let path = out.join(MANIFEST);
     if !path.exists() {
+        refuse_shards(out, &wanted)?;
         write_whole(&path, &wanted.to_json())?;
         return Ok(wanted);
     }
     let found = PreparedSet::read(out)?;
     if (PreparedSet { is_complete: false, ..found }) != wanted {
-        return Err(DataError::OtherPreparation { path });
+        return Err(DataError::OtherPreparation { path: out.to_owned() });
     }
     Ok(wanted)
+}
+
+/// Shards that are there before the manifest are of other images or settings, for all that is known: they must not be
+/// taken for those of this preparation.
+fn refuse_shards(out: &Path, wanted: &PreparedSet) -> Result<(), DataError> {
+    let is_shard = |name: &OsStr| wanted.fingerprints.keys().any(|part| is_shard_of(name, part));
+    let shards = visible_entries(out)?.into_iter().filter(|(name, _)| is_shard(name)).map(|(_, path)| path);
+    match shards.min() {
+        Some(path) => Err(DataError::UnknownShard { path }),
+        None => Ok(()),
+    }
+}
+
+/// Whether `name` is `part`, a hyphen and a number.
+fn is_shard_of(name: &OsStr, part: &str) -> bool {
+    let name = name.to_string_lossy();
+    let stem = name.strip_suffix(".tar").and_then(|stem| stem.strip_prefix(part));
+    let number = stem.and_then(|rest| rest.strip_prefix('-'));
+    number.is_some_and(|number| number.parse::<usize>().is_ok())
 }
 
 /// The shards of a part of so many images: their paths and the positions of their images in the part.
@@ -200,6 +222,7 @@ fn shard(
     };
     // All results before the first error: which error is reported must not depend on the threads.
     let images: Vec<Result<Option<Vec<u8>>, DataError>> = members.clone().into_par_iter().map(prepare).collect();
+    set.check_broken()?;
     let mut archive = tar::Builder::new(Vec::new());
     for (i, image) in members.zip(images) {
         let Some(image) = image? else { continue };

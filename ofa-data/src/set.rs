@@ -98,11 +98,15 @@ impl ImageSet {
 
     /// The same images, read in another way; broken images are counted anew, for this set and all its clones and subsets
     /// together.
-    pub fn with_reading(self, config: ReadConfig) -> Self {
-        self.with_reading_after(config, 0)
+    ///
+    /// # Errors
+    /// [`DataError::Invalid`] for a fraction outside 0..=1.
+    pub fn with_reading(self, config: ReadConfig) -> Result<Self, DataError> {
+        config.broken.validate()?;
+        Ok(self.with_reading_after(config, 0))
     }
 
-    /// The same, where `earlier` broken images were left out before and are not met again.
+    /// The same for a valid policy, where `earlier` broken images were left out before and are not met again.
     pub(crate) fn with_reading_after(self, config: ReadConfig, earlier: usize) -> Self {
         let cache = (config.cache_mib > 0).then(|| Cache::new(self.source.len(), config.cache_mib << 20));
         let broken = BrokenRecord::new(config.broken, self.len()).after(earlier);
@@ -112,6 +116,15 @@ impl ImageSet {
     /// The broken images that were met so far and skipped or shown in part; see [`BrokenImages`].
     pub fn broken(&self) -> Vec<BrokenImage> {
         self.reading.broken.met()
+    }
+
+    /// Checks that of the images looked at so far no more are left out than may be: to be called when a batch is done,
+    /// and not while one is made.
+    ///
+    /// # Errors
+    /// [`DataError::TooManyBroken`].
+    pub(crate) fn check_broken(&self) -> Result<(), DataError> {
+        self.reading.broken.check()
     }
 
     /// Class index of image `i`.

@@ -54,8 +54,8 @@ impl Parts {
         ([("train", self.train), ("val", self.val)].into_iter().chain(test).collect(), self.classes)
     }
 
-    /// With a test part, val is for validation; without one, val is for the test, and a tenth of train, at most
-    /// [`Splits::MAX_HELD_OUT`] images, the same share of every class, is held out by `seed` for validation.
+    /// With a test part, val is for validation; without one, val is for the test, and a tenth of train, or about
+    /// [`Splits::MAX_HELD_OUT`] images if that is less, is held out by `seed` for validation, as [`hold_out`] does.
     pub(crate) fn split(self, channels: usize, seed: u64) -> Result<Splits, DataError> {
         let (mean, std) = match channels {
             1 => (vec![LUMA_MEAN], vec![LUMA_STD]),
@@ -80,7 +80,8 @@ impl Parts {
 }
 
 impl Splits {
-    /// Most images that are held out of train for validation where a set of photographs has no test part.
+    /// Images that are held out of a large train for validation where a set of photographs has no test part. They may be
+    /// some more or less, since every class gives its share, rounded, but at least one image: many small classes give more.
     pub const MAX_HELD_OUT: usize = 10_000;
 
     /// Normalisation by `mean` and `std`.
@@ -107,7 +108,7 @@ impl Splits {
     /// [`DataError::Invalid`] for a fraction outside 0..=1.
     pub fn with_reading(self, config: ReadConfig) -> Result<Self, DataError> {
         config.broken.validate()?;
-        Ok(self.map(|set| set.with_reading(config)))
+        Ok(self.map(|set| set.with_reading_after(config, 0)))
     }
 
     fn map(mut self, change: impl Fn(ImageSet) -> ImageSet) -> Self {
@@ -121,7 +122,7 @@ impl Splits {
 /// Splits `set`, a whole source, into (rest, held out), both in the order of `set`.
 ///
 /// Stratified: every class gives the share of `images` that it has of the set, rounded, but at least
-/// one image and never its last one. Which images is up to `seed` alone.
+/// one image and never its last one, so they need not be `images` together. Which images is up to `seed` alone.
 pub(crate) fn hold_out(set: &ImageSet, images: usize, seed: u64) -> (ImageSet, ImageSet) {
     let mut classes: Vec<Vec<u32>> = Vec::new();
     for i in 0..set.len() {

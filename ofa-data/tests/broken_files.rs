@@ -151,7 +151,7 @@ fn a_file_that_changes_after_it_was_listed_is_an_error_in_the_epoch_that_reads_i
     let splits = ImageFolder::load(folder.0.path(), 3, 1).unwrap();
     let config = LoaderConfig { batch_size: 2, seed: 1, view: View::Evaluate, drop_last: false, prefetch: 2 };
     let epoch = |reading| -> Vec<Result<usize, String>> {
-        let set = splits.test.clone().with_reading(reading);
+        let set = splits.test.clone().with_reading(reading).unwrap();
         let loader = Loader::new(set, config.clone(), splits.normalisation()).unwrap();
         let batches = loader.epoch(0, 0, |_| 8, &Device::flex());
         batches.map(|batch| batch.map(|batch| batch.size()).map_err(|error| error.to_string())).collect()

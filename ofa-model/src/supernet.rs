@@ -1,7 +1,7 @@
 //! [`Supernet`]: the weights of every network of a space at once.
 
 use crate::elastic::{Block, ElasticBlock, Head, MaxPool, Statistics};
-use crate::{Arch, ModelError, SearchSpace, Subnet, UnitLayers, init::Initializer};
+use crate::{Arch, ModelError, SearchSpace, Subnet, Unit, UnitLayers, init::Initializer};
 use burn::module::{Module, ParamId};
 use burn::tensor::{Device, Tensor};
 
@@ -45,8 +45,10 @@ impl SupernetConfig {
         Self { seed, ..self }
     }
 
-    /// Whether the last batch norm of every residual block begins with a scale of 0, so that the block is the identity at
-    /// first (Goyal et al. 2017, section 5.1).
+    /// Whether the last batch norm of every residual block, in the stem too, begins with a scale of 0, so that the block adds
+    /// nothing to its shortcut at first (Goyal et al. 2017, section 5.1).
+    ///
+    /// Of ResNets the original leaves the bottlenecks whose shortcut is a convolution, and the stem, as they are.
     pub fn with_zero_last_gamma(self, zero_last_gamma: bool) -> Self {
         Self { zero_last_gamma, ..self }
     }
@@ -57,8 +59,7 @@ impl SupernetConfig {
     pub fn init(self, device: &Device) -> Supernet {
         let Self { space, seed, zero_last_gamma } = self;
         let (epsilon, init) = (space.norm_epsilon, &mut Initializer::new(seed, device));
-        let stem = space.stem_units(space.resolutions[0]);
-        let stem = stem.iter().filter(|unit| !matches!(unit.layers, UnitLayers::MaxPool { .. }));
+        let stem = stem_blocks(&space).into_iter();
         let stem = stem.map(|unit| ElasticBlock::init(&unit.layers, &[unit.kernel_size()], epsilon, init)).collect();
         let mut stages = Vec::with_capacity(space.stages.len());
         for (s, stage) in space.stages.iter().enumerate() {
@@ -144,8 +145,10 @@ impl Supernet {
     }
 
     /// With the scale of the last batch norm of every residual block at 0.
-    fn zeroed_last_gamma(self) -> Self {
+    fn zeroed_last_gamma(mut self) -> Self {
         let space = self.space.clone();
+        let stem = std::mem::take(&mut self.stem).into_iter().zip(stem_blocks(&space));
+        self.stem = stem.map(|(block, unit)| block.zeroed_last_gamma(&unit.layers)).collect();
         self.map_blocks(|s, b, block| block.zeroed_last_gamma(&space.largest_layers(s, b)))
     }
 
@@ -157,6 +160,13 @@ impl Supernet {
         }
         self
     }
+}
+
+/// The units of the stem that have weights, at the lowest resolution.
+fn stem_blocks(space: &SearchSpace) -> Vec<Unit> {
+    let mut units = space.stem_units(space.resolutions[0]);
+    units.retain(|unit| !matches!(unit.layers, UnitLayers::MaxPool { .. }));
+    units
 }
 
 #[cfg(test)]
@@ -290,5 +300,19 @@ mod tests {
             assert!(difference(&config.clone().with_zero_last_gamma(true).init(&device)) < 1e-5, "{}", space.name);
             assert!(difference(&config.init(&device)) > 1e-3, "{}", space.name);
         }
+    }
+
+    #[test]
+    fn the_residual_block_of_the_stem_begins_with_a_scale_of_zero_too() {
+        let device = Device::flex();
+        let space = SearchSpace::small_mobilenet_v3(1, 10);
+        let scales = |zero| {
+            let config = SupernetConfig::new(space.clone()).unwrap().with_zero_last_gamma(zero);
+            let supernet = config.init(&device);
+            let [ElasticBlock::Conv(first), ElasticBlock::MbConv(second)] = &supernet.stem[..] else { panic!() };
+            [&first.conv, &second.project].map(|layer| layer.norm.gamma.val().abs().max().into_scalar::<f32>())
+        };
+        assert_eq!(scales(true), [1.0, 0.0], "the first convolution has no shortcut");
+        assert_eq!(scales(false), [1.0, 1.0]);
     }
 }

@@ -1,9 +1,12 @@
 //! [`AdditiveCost`]: a cost that is a sum over the units of a network, prepared for millions of look-ups.
 
+mod pair_ranks;
+mod stage_costs;
+
 use crate::{Predictor, SearchError};
 use ofa_model::{Arch, BlockArch, Ratio, SearchSpace, StageSpace, Unit, UnitLayers};
+use stage_costs::StageCosts;
 use std::collections::BTreeSet;
-use std::ops::Range;
 
 /// A cost of archs that is a sum over their units (latency by table, MACs, parameters), or a score that is a sum over their
 /// blocks.
@@ -20,19 +23,6 @@ pub struct AdditiveCost {
     heads: Vec<f64>,
 }
 
-#[derive(Clone, Debug)]
-struct StageCosts {
-    /// Widths that the stage before can have.
-    inputs: usize,
-    /// Places for blocks: the first behind each of these widths, then every later one.
-    places: usize,
-    widths: Vec<Ratio>,
-    kernel_sizes: Vec<usize>,
-    expand_ratios: Vec<Ratio>,
-    /// `[resolution, place, width, kernel size, expand ratio]`, flattened.
-    blocks: Vec<f64>,
-}
-
 impl AdditiveCost {
     /// A cost that adds up `cost` over the units of an arch.
     pub fn new(space: &SearchSpace, mut cost: impl FnMut(&Unit) -> f64) -> Self {
@@ -47,7 +37,7 @@ impl AdditiveCost {
                 Place::Stem => sums.stem[r] += cost(resolution, &unit),
                 Place::Block { stage, input, width, block } => {
                     let stage = &mut sums.stages[stage];
-                    let places = input.map_or(stage.inputs..stage.places, |input| input..input + 1);
+                    let places = input.map_or(stage.later_places(), |input| input..input + 1);
                     stage.add(r, places, width, &block, cost(resolution, &unit));
                 }
                 Place::Head { input } => {
@@ -70,7 +60,7 @@ impl AdditiveCost {
         for (r, &resolution) in space.resolutions.iter().enumerate() {
             for (stage, (sums, offered)) in sums.stages.iter_mut().zip(&space.stages).enumerate() {
                 for b in 0..offered.greatest_depth() {
-                    let places = if b == 0 { 0..sums.inputs } else { sums.inputs + b - 1..sums.inputs + b };
+                    let places = if b == 0 { sums.first_places() } else { sums.place(0, b)..sums.place(0, b) + 1 };
                     for (width, choices) in choices(offered) {
                         let share = block(&PlacedBlock { resolution, stage, block: b, width, choices });
                         sums.add(r, places.clone(), width, &choices, share);
@@ -83,19 +73,8 @@ impl AdditiveCost {
 
     fn zero(space: &SearchSpace) -> Self {
         let resolutions = space.resolutions.len();
-        let stages = space.stages.iter().enumerate().map(|(s, stage)| {
-            let inputs = space.stage_inputs(s).len();
-            let places = inputs + stage.greatest_depth() - 1;
-            let choices = stage.widths.len() * stage.kernel_sizes.len() * stage.expand_ratios.len();
-            StageCosts {
-                inputs,
-                places,
-                widths: stage.widths.clone(),
-                kernel_sizes: stage.kernel_sizes.clone(),
-                expand_ratios: stage.expand_ratios.clone(),
-                blocks: vec![0.0; resolutions * places * choices],
-            }
-        });
+        let stages = space.stages.iter().enumerate();
+        let stages = stages.map(|(s, stage)| StageCosts::zero(stage, space.stage_inputs(s).len(), resolutions));
         Self {
             resolutions: space.resolutions.clone(),
             stem: vec![0.0; resolutions],
@@ -134,7 +113,7 @@ impl AdditiveCost {
         for (stage, costs) in arch.stages.iter().zip(&self.stages) {
             let width = costs.width(stage.width)?;
             for (b, block) in stage.blocks.iter().enumerate() {
-                sum += costs.blocks[costs.index(r, costs.place(before, b), width, block)?];
+                sum += costs.of(r, costs.place(before, b), width, block)?;
             }
             before = width;
         }
@@ -156,8 +135,8 @@ impl AdditiveCost {
         let input = input.map_or(0, |input| self.last_width(block.stage, input));
         let width = stage.width(block.width).expect("the width is one of the stage's choices");
         let place = stage.place(input, block.block);
-        let i = stage.index(self.resolution(block.resolution), place, width, &block.choices);
-        stage.blocks[i.expect("the block is one of the stage's choices")]
+        let share = stage.of(self.resolution(block.resolution), place, width, &block.choices);
+        share.expect("the block is one of the stage's choices")
     }
 
     /// What a network of this resolution has behind a last stage of this width.
@@ -182,50 +161,11 @@ impl AdditiveCost {
 
     /// This cost times `slope`, plus `intercept` a network.
     pub(crate) fn scaled(mut self, slope: f64, intercept: f64) -> Self {
-        let blocks = self.stages.iter_mut().flat_map(|stage| &mut stage.blocks);
-        blocks.chain(&mut self.heads).for_each(|cost| *cost *= slope);
+        self.stages.iter_mut().for_each(|stage| stage.scale(slope));
+        self.heads.iter_mut().for_each(|cost| *cost *= slope);
         self.stem.iter_mut().for_each(|cost| *cost = *cost * slope + intercept);
         self
     }
-}
-
-impl StageCosts {
-    fn width(&self, width: Ratio) -> Option<usize> {
-        rank(&self.widths, width)
-    }
-
-    /// Place of block `block` (from 0) behind a stage of width `input`.
-    fn place(&self, input: usize, block: usize) -> usize {
-        if block == 0 { input } else { self.inputs + block - 1 }
-    }
-
-    /// Adds the share of a block to each of `places`.
-    fn add(&mut self, resolution: usize, places: Range<usize>, width: Ratio, block: &BlockArch, share: f64) {
-        let width = self.width(width).expect("the width is one of the stage's choices");
-        for place in places {
-            let i = self.index(resolution, place, width, block).expect("the block is one of the stage's choices");
-            self.blocks[i] += share;
-        }
-    }
-
-    /// Where the share of a block stands in `blocks`.
-    fn index(&self, resolution: usize, place: usize, width: usize, block: &BlockArch) -> Option<usize> {
-        if place >= self.places {
-            return None;
-        }
-        let kernel = rank(&self.kernel_sizes, block.kernel_size)?;
-        let ratio = rank(&self.expand_ratios, block.expand_ratio)?;
-        let row = (resolution * self.places + place) * self.widths.len() + width;
-        Some((row * self.kernel_sizes.len() + kernel) * self.expand_ratios.len() + ratio)
-    }
-}
-
-/// Where a choice stands among the offered ones, which are few and distinct: comparing all of them without a branch is
-/// faster than stopping at the right one.
-fn rank<T: Copy + PartialEq>(offered: &[T], choice: T) -> Option<usize> {
-    let found =
-        offered.iter().enumerate().fold(usize::MAX, |found, (i, &other)| if other == choice { i } else { found });
-    (found < offered.len()).then_some(found)
 }
 
 /// The sum as a score.
@@ -311,14 +251,15 @@ fn for_each_unit(space: &SearchSpace, resolution: usize, mut visit: impl FnMut(P
 
 /// Every width and every pair of kernel size and expand ratio that a stage offers.
 pub(crate) fn choices(stage: &StageSpace) -> impl Iterator<Item = (Ratio, BlockArch)> {
-    let of_width = move |&width: &Ratio| {
-        let of_kernel = move |&kernel_size: &usize| {
-            let block = move |&expand_ratio: &Ratio| (width, BlockArch { kernel_size, expand_ratio });
-            stage.expand_ratios.iter().map(block)
-        };
-        stage.kernel_sizes.iter().flat_map(of_kernel)
+    stage.widths.iter().flat_map(|&width| pairs(stage).map(move |pair| (width, pair)))
+}
+
+/// Every pair of kernel size and expand ratio that a stage offers.
+fn pairs(stage: &StageSpace) -> impl Iterator<Item = BlockArch> {
+    let of_kernel = |&kernel_size: &usize| {
+        stage.expand_ratios.iter().map(move |&expand_ratio| BlockArch { kernel_size, expand_ratio })
     };
-    stage.widths.iter().flat_map(of_width)
+    stage.kernel_sizes.iter().flat_map(of_kernel)
 }
 
 #[cfg(test)]

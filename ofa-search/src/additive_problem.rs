@@ -2,6 +2,7 @@
 
 mod graph;
 
+use crate::problem::finite;
 use crate::{AdditiveCost, SearchError};
 use graph::{Graph, Path};
 use ofa_model::{Arch, SearchSpace};
@@ -47,7 +48,7 @@ impl AdditiveProblem<'_> {
     /// # Errors
     ///
     /// [`SearchError::Infeasible`] with the cheapest arch if nothing meets the limit, [`SearchError::InvalidSetting`] if the
-    /// limit is not finite.
+    /// limit is not finite, [`SearchError::NotFinite`] if the score or the cost of what was found is not.
     ///
     /// # Panics
     ///
@@ -80,7 +81,9 @@ impl AdditiveProblem<'_> {
             }
         }
         let arch = best.arch(self.space);
-        Ok(Optimum { score: self.score.of(&arch), cost: self.cost.of(&arch), arch })
+        let score = finite("score", &arch, self.score.of(&arch))?;
+        let cost = finite(self.name, &arch, self.cost.of(&arch))?;
+        Ok(Optimum { arch, score, cost })
     }
 
     fn infeasible(&self, cheapest: &Path) -> SearchError {

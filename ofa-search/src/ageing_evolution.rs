@@ -87,8 +87,8 @@ impl SearchStrategy for AgeingEvolution {
         self.draws.reject();
     }
 
-    fn tell(&mut self, trial: &Trial) {
-        self.alive.push_back(trial.clone());
+    fn tell(&mut self, trial: Trial) {
+        self.alive.push_back(trial);
         if self.alive.len() > self.config.population {
             self.alive.pop_front();
         }
@@ -108,7 +108,7 @@ mod tests {
         let archs = all_archs(&space);
         let mut evolution = AgeingEvolution::new(AgeingConfig { population: 3, tournament: 50 }).unwrap();
         let tell = |evolution: &mut AgeingEvolution, i: usize, score| {
-            evolution.tell(&Trial { arch: archs[i].clone(), score, costs: vec![], query: i as u64 + 1 });
+            evolution.tell(Trial { arch: archs[i].clone(), score, costs: vec![], query: i as u64 + 1 });
         };
         for (i, score) in [9.0, 1.0, 2.0].into_iter().enumerate() {
             tell(&mut evolution, i, score);

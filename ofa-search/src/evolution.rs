@@ -154,8 +154,8 @@ impl SearchStrategy for Evolution {
         self.draws.reject();
     }
 
-    fn tell(&mut self, trial: &Trial) {
-        self.generation.push(trial.clone());
+    fn tell(&mut self, trial: Trial) {
+        self.generation.push(trial);
         if self.generation.len() == self.config.population {
             self.parents.append(&mut self.generation);
             // A stable sort: of two equals the older one survives.
@@ -177,7 +177,7 @@ mod tests {
             let mut evolution = Evolution::new(config).unwrap();
             for (i, &(resolution, score)) in scored.iter().enumerate() {
                 let arch = format!("r{resolution}-k3e3").parse().unwrap();
-                evolution.tell(&Trial { arch, score, costs: vec![], query: i as u64 + 1 });
+                evolution.tell(Trial { arch, score, costs: vec![], query: i as u64 + 1 });
             }
             evolution.parents.iter().map(|trial| (trial.arch.resolution, trial.score)).collect::<Vec<_>>()
         };

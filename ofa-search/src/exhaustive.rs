@@ -31,7 +31,7 @@ impl SearchStrategy for Exhaustive {
         Some(next)
     }
 
-    fn tell(&mut self, _: &Trial) {}
+    fn tell(&mut self, _: Trial) {}
 }
 
 /// The arch after `arch`, counting resolutions first; none after the last one.

@@ -68,21 +68,17 @@ pub(crate) fn require_samples(
 }
 
 /// Samples to fit on, and a share of the samples held out, chosen by seed.
-pub(crate) fn split<T: Clone>(
-    samples: &[T],
-    holdout_fraction: f64,
-    seed: u64,
-) -> Result<(Vec<T>, Vec<T>), SearchError> {
-    if !(0.0..1.0).contains(&holdout_fraction) {
-        let (setting, value) = ("holdout_fraction", holdout_fraction.to_string());
-        return Err(SearchError::InvalidSetting { setting, value, problem: "it must be a share below 1" });
+pub(crate) fn split<T: Clone>(samples: &[T], share: f64, seed: u64) -> Result<(Vec<T>, Vec<T>), SearchError> {
+    if !(0.0..1.0).contains(&share) {
+        let (setting, value) = ("share held out", share.to_string());
+        return Err(SearchError::InvalidSetting { setting, value, problem: "it must be below 1 and not negative" });
     }
     let mut shuffled = samples.to_vec();
     shuffled.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
-    let held_out = shuffled.split_off(samples.len() - (samples.len() as f64 * holdout_fraction).round() as usize);
+    let held_out = shuffled.split_off(samples.len() - (samples.len() as f64 * share).round() as usize);
     let found = shuffled.len().min(held_out.len());
     if found < 2 {
-        let (purpose, what) = ("a fit report", "samples to fit on and as many to judge by");
+        let (purpose, what) = ("a split into two parts", "samples in the smaller part");
         return Err(SearchError::TooFewSamples { purpose, what, needed: 2, found });
     }
     Ok((shuffled, held_out))
@@ -123,6 +119,6 @@ mod tests {
     #[test]
     fn splits_that_leave_nothing_are_refused() {
         assert!(split(&samples(), 0.0, 1).unwrap_err().to_string().contains("found 0"));
-        assert!(split(&samples(), 1.0, 1).unwrap_err().to_string().starts_with("holdout_fraction is 1"));
+        assert!(split(&samples(), 1.0, 1).unwrap_err().to_string().starts_with("share held out is 1"));
     }
 }

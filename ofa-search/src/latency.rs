@@ -48,6 +48,22 @@ pub struct LatencyHeader {
     pub overhead: Option<Overhead>,
 }
 
+impl LatencyHeader {
+    /// What makes the numbers of the header impossible, if anything.
+    fn check(&self) -> Result<(), String> {
+        let positive = |number: f64| number.is_finite() && number > 0.0;
+        if let Some(pace_ms) = self.pace_ms.filter(|&pace_ms| !positive(pace_ms)) {
+            return Err(format!("pace_ms is {pace_ms}, it must be positive"));
+        }
+        match self.overhead {
+            Some(Overhead { intercept_ms, slope }) if !(intercept_ms.is_finite() && positive(slope)) => {
+                Err(format!("the overhead is {intercept_ms} ms and a slope of {slope}, which must be positive"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Measured latencies of units on one device: the second of the two tables that every scenario is answered from.
 ///
 /// A network takes about as long as its units one after the other; [`LatencyTable::fit_overhead`] corrects the sum by
@@ -109,7 +125,7 @@ impl LatencyTable {
             space: space.name.clone(),
             device: device_name(device),
             batch: config.batch,
-            threads: config.threads_note.clone(),
+            threads: config.threads(),
             quantity: None,
             pace_ms: pacemaker.map(|pacemaker| pacemaker.usual_ms()),
             overhead: None,
@@ -167,6 +183,7 @@ impl LatencyTable {
     }
 
     fn from_content(path: &Path, content: Content<LatencyFormat>) -> Result<Self, SearchError> {
+        content.header.check().map_err(|problem| invalid(path, 1, problem))?;
         let mut units = BTreeMap::new();
         for (line, row) in content.rows {
             let (unit, latency) = row.check().map_err(|problem| invalid(path, line, problem))?;

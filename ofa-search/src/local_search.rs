@@ -86,13 +86,13 @@ impl SearchStrategy for LocalSearch {
         self.draws.reject();
     }
 
-    fn tell(&mut self, trial: &Trial) {
+    fn tell(&mut self, trial: Trial) {
         let better_than = |other: &Option<Trial>| other.as_ref().is_none_or(|other| trial.score > other.score);
         if better_than(&self.best) {
             self.best = Some(trial.clone());
         }
         if better_than(&self.place) && better_than(&self.step) {
-            self.step = Some(trial.clone());
+            self.step = Some(trial);
             if self.ascent == Ascent::First {
                 self.untried.clear();
             }

@@ -100,8 +100,8 @@ impl SearchStrategy for Nsga2 {
         self.draws.reject();
     }
 
-    fn tell(&mut self, trial: &Trial) {
-        self.children.push(trial.clone());
+    fn tell(&mut self, trial: Trial) {
+        self.children.push(trial);
         if self.children.len() == self.config.population {
             self.alive.append(&mut self.children);
             self.alive = best_first(std::mem::take(&mut self.alive));

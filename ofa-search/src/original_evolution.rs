@@ -58,15 +58,17 @@ impl Run<'_> {
         let stop = loop {
             let mut children = Vec::with_capacity(population);
             for child in 0..population {
-                let made = self.feasible(|space| match alive.len() {
-                    0 => Genes::sample(space, rng),
-                    _ if child < mutants => alive[rng.random_range(0..alive.len())].1.mutant(space, &config, rng),
-                    _ => {
-                        let (a, b) = (rng.random_range(0..alive.len()), rng.random_range(0..alive.len()));
-                        alive[a].1.crossed(&alive[b].1, rng)
-                    }
-                })?;
-                children.extend(made);
+                let mut parent = || alive.get(rng.random_range(0..alive.len().max(1))).map(|(_, genes)| genes);
+                let parents = if child < mutants { (parent(), None) } else { (parent(), parent()) };
+                let Some(made) = self.feasible(|space| match parents {
+                    (None, _) => Genes::sample(space, rng),
+                    (Some(parent), None) => parent.mutant(space, &config, rng),
+                    (Some(a), Some(b)) => a.crossed(b, rng),
+                })?
+                else {
+                    break;
+                };
+                children.push(made);
             }
             if children.len() < population {
                 break Stop::Rejections;
@@ -247,6 +249,8 @@ mod tests {
         assert!(message(&space, 1.0, 200).starts_with("no arch has MACs <= 1"));
         // Feasible, but not by luck: the original would not come back.
         let cheapest = space.cost(&space.smallest()).macs as f64;
-        assert!(message(&space, cheapest, 200).contains("`original_evolution` found no arch"));
+        let error = run(&space, cheapest, 200, 1).unwrap_err();
+        assert!(error.to_string().contains("`original_evolution` found no arch"), "{error}");
+        assert!(matches!(error, SearchError::NothingFeasible { proposals: 5_000, .. }), "{error:?}");
     }
 }

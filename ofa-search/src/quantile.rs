@@ -18,6 +18,7 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
 /// If there is none, or `q` is not between 0 and 1.
 pub fn quantile(ascending: &[f64], q: f64) -> f64 {
     assert!(!ascending.is_empty(), "a quantile of no values");
+    assert!((0.0..=1.0).contains(&q), "a quantile at {q}");
     let position = q * (ascending.len() - 1) as f64;
     let (below, above) = (ascending[position.floor() as usize], ascending[position.ceil() as usize]);
     below + (above - below) * position.fract()

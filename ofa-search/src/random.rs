@@ -21,5 +21,5 @@ impl SearchStrategy for RandomSearch {
         Some(space.sample(rng))
     }
 
-    fn tell(&mut self, _: &Trial) {}
+    fn tell(&mut self, _: Trial) {}
 }

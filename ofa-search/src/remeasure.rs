@@ -47,7 +47,7 @@ where
         let problem = "there must be an arch to measure";
         return Err(SearchError::InvalidSetting { setting: "count", value: "0".into(), problem });
     }
-    let mut best: Vec<Trial> = Vec::with_capacity(count + 1);
+    let mut best: Vec<Trial> = Vec::new();
     let outcome = search(problem, strategy, budget, rng, |trial| {
         if best.len() < count || trial.score > best[best.len() - 1].score {
             best.insert(best.partition_point(|other| other.score >= trial.score), trial.clone());

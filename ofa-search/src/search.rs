@@ -90,7 +90,7 @@ pub fn search(
                 best = Some(trial.clone());
             }
             observe(&trial);
-            strategy.tell(&trial);
+            strategy.tell(trial);
         }
         if let Some(stop) = stop {
             break stop;

@@ -32,7 +32,7 @@ pub trait SearchStrategy {
     }
 
     /// Hears how good a proposal is.
-    fn tell(&mut self, trial: &Trial);
+    fn tell(&mut self, trial: Trial);
 }
 
 /// The strategies of this crate, by the name they have in a configuration.

@@ -32,11 +32,12 @@ impl SearchStrategy for TableLookup {
         256
     }
 
-    fn ask(&mut self, _: &SearchSpace, _: &mut dyn Rng) -> Option<Arch> {
-        self.archs.pop()
+    /// The best row that is left and lies inside the space, which may be narrower than the table's.
+    fn ask(&mut self, space: &SearchSpace, _: &mut dyn Rng) -> Option<Arch> {
+        std::iter::from_fn(|| self.archs.pop()).find(|arch| space.contains(arch))
     }
 
-    fn tell(&mut self, _: &Trial) {}
+    fn tell(&mut self, _: Trial) {}
 }
 
 /// The measured accuracies of a table as an objective.

@@ -73,7 +73,7 @@ where
 pub(crate) fn open<F: Format>(path: &Path, header: &F::Header) -> Result<(Content<F>, Appender<F>), SearchError> {
     let fail = io_error(path);
     if !path.exists() {
-        write::<F>(path, header, [])?;
+        start::<F>(path, header)?;
     }
     let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(&fail)?;
     match file.try_lock() {
@@ -89,6 +89,18 @@ pub(crate) fn open<F: Format>(path: &Path, header: &F::Header) -> Result<(Conten
     file.set_len(content.complete_bytes as u64).map_err(&fail)?;
     file.seek(SeekFrom::End(0)).map_err(&fail)?;
     Ok((content, Appender { file, path: path.to_owned(), format: PhantomData }))
+}
+
+/// Writes an empty table, unless another builder was faster: its rows must not be replaced.
+fn start<F: Format>(path: &Path, header: &F::Header) -> Result<(), SearchError> {
+    let new = path.with_extension(format!("new-{}", std::process::id()));
+    write::<F>(&new, header, [])?;
+    let placed = match std::fs::hard_link(&new, path) {
+        // A file system without hard links.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => std::fs::rename(&new, path),
+        _ => std::fs::remove_file(&new),
+    };
+    placed.map_err(io_error(path))
 }
 
 impl<F: Format> Appender<F> {
@@ -110,7 +122,7 @@ pub(crate) fn check_header<F: Format>(path: &Path, found: &F::Header, expected: 
         !F::RESULTS.contains(&field.as_str()) && found.get(field.as_str()) != expected.get(field.as_str())
     };
     let text = |value: Option<&serde_json::Value>| value.map_or("absent".into(), ToString::to_string);
-    expected.keys().find(differs).map_or(Ok(()), |field| {
+    expected.keys().chain(found.keys()).find(differs).map_or(Ok(()), |field| {
         Err(SearchError::HeaderMismatch {
             path: path.to_owned(),
             field: field.replace('_', " "),

@@ -19,25 +19,30 @@ pub struct LatencyConfig {
     pub max_samples: usize,
     /// Sampling stops when half the 95 % interval of the median is at most this share of the median.
     pub target_relative_interval: f64,
-    /// Threads and processor, for the reader of the table.
-    pub threads_note: String,
+    /// What the table says of threads and processor; else the number of threads that there are when it is measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads_note: Option<String>,
 }
 
 impl Default for LatencyConfig {
     fn default() -> Self {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             batch: 1,
             warmup: 3,
             min_samples: 20,
             max_samples: 200,
             target_relative_interval: 0.03,
-            threads_note: format!("{threads} threads"),
+            threads_note: None,
         }
     }
 }
 
 impl LatencyConfig {
+    /// What a table that is measured now says of threads.
+    pub(crate) fn threads(&self) -> String {
+        self.threads_note.clone().unwrap_or_else(|| format!("{} threads", rayon::current_num_threads()))
+    }
+
     pub(crate) fn validate(&self) -> Result<(), SearchError> {
         let refuse = |setting, value: String, problem| Err(SearchError::InvalidSetting { setting, value, problem });
         if self.batch == 0 {

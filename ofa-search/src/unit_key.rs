@@ -65,7 +65,35 @@ pub(crate) fn parse_unit(text: &str) -> Result<Unit, String> {
         _ => None,
     };
     let unit = layers.zip(input_size.parse().ok()).map(|(layers, input_size)| Unit { input_size, layers });
-    unit.filter(|_| fields.0.next().is_none()).ok_or_else(fail)
+    unit.filter(|unit| fields.0.next().is_none() && is_possible(unit)).ok_or_else(fail)
+}
+
+/// Whether every size is positive and small enough to count what the unit costs.
+fn is_possible(unit: &Unit) -> bool {
+    let (channels, kernel_size, stride) = match unit.layers {
+        UnitLayers::Conv(conv) => (vec![conv.in_channels, conv.out_channels], conv.kernel_size, conv.stride),
+        UnitLayers::MaxPool { channels } => (vec![channels], 1, 1),
+        UnitLayers::MbConv(MbConvShape { in_channels, mid_channels, out_channels, kernel_size, stride, .. })
+        | UnitLayers::Bottleneck(BottleneckShape {
+            in_channels,
+            mid_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            ..
+        }) => (vec![in_channels, mid_channels, out_channels], kernel_size, stride),
+        UnitLayers::Head(head) => {
+            let inner = [head.expand_channels, head.mix_channels].into_iter().flatten();
+            (inner.chain([head.in_channels, head.classes]).collect(), 1, 1)
+        }
+    };
+    let widest = channels.iter().copied().max().unwrap_or_default();
+    // Its square bounds the MACs of any layer.
+    let size = widest as f64 * kernel_size as f64 * unit.input_size as f64;
+    channels.iter().all(|&channels| channels > 0)
+        && kernel_size > 0
+        && (1..=unit.input_size.max(1 << 10)).contains(&stride)
+        && (1.0..=f64::from(1 << 30)).contains(&size)
 }
 
 /// The fields of a text form, taken one by one; `None` if one is missing or is not what it should be.
@@ -166,6 +194,18 @@ mod tests {
         assert_eq!(format_unit(&parse_unit(good).unwrap()), good);
         for (from, to) in [("@28", ""), ("mb_conv", "brick"), ("mid", "m"), (":se0", ""), ("se0", "se2"), ("@", ":z@")]
         {
+            let text = good.replacen(from, to, 1);
+            assert!(parse_unit(&text).unwrap_err().contains(&text), "{text}");
+        }
+        // Sizes that nothing has, or that overflow what they cost.
+        for (from, to) in [
+            ("s2", "s0"),
+            ("in8", "in0"),
+            ("k7", "k0"),
+            ("@28", "@0"),
+            ("@28", "@99999999999"),
+            ("mid48", "mid99999999999"),
+        ] {
             let text = good.replacen(from, to, 1);
             assert!(parse_unit(&text).unwrap_err().contains(&text), "{text}");
         }

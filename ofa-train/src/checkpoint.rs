@@ -9,7 +9,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 const MANIFEST: &str = "manifest.json";
+/// Ends the name of a checkpoint that is being written.
 const UNFINISHED: &str = ".unfinished";
+/// Ends the name of a checkpoint in whose place another one is about to be put.
+const REPLACED: &str = ".replaced";
 
 /// A directory of checkpoints, each a directory of its own whose name sorts by progress.
 ///
@@ -93,10 +96,10 @@ impl CheckpointDir {
         self.root.join(name)
     }
 
-    /// Writes a checkpoint and deletes those that are no longer kept.
+    /// Writes a checkpoint, in the place of an earlier one of its name if there is one, and deletes those that are no longer
+    /// kept.
     pub(crate) fn save(&self, name: &str, files: &Files) -> Result<PathBuf, TrainError> {
-        let unfinished = self.root.join(format!("{name}{UNFINISHED}"));
-        let finished = self.path(name);
+        let unfinished = self.path(&format!("{name}{UNFINISHED}"));
         remove(&unfinished)?;
         fs::create_dir_all(&unfinished).map_err(io(&unfinished))?;
         let sha256 = files.iter().map(|(file, bytes)| ((*file).to_owned(), digest(bytes))).collect();
@@ -106,17 +109,28 @@ impl CheckpointDir {
             let mut handle = File::create(&path).map_err(io(&path))?;
             handle.write_all(bytes).and_then(|()| handle.sync_all()).map_err(io(&path))?;
         }
-        remove(&finished)?;
-        fs::rename(&unfinished, &finished).map_err(io(&finished))?;
-        File::open(&self.root).and_then(|dir| dir.sync_all()).map_err(io(&self.root))?;
+        let finished = self.put_in_place(&unfinished, name)?;
         self.delete_old()?;
+        Ok(finished)
+    }
+
+    /// Renames what is written. An earlier checkpoint of the name is there, if under another name, until the new one is.
+    fn put_in_place(&self, unfinished: &Path, name: &str) -> Result<PathBuf, TrainError> {
+        let (finished, replaced) = (self.path(name), self.path(&format!("{name}{REPLACED}")));
+        if finished.exists() {
+            remove(&replaced)?;
+            fs::rename(&finished, &replaced).map_err(io(&replaced))?;
+        }
+        fs::rename(unfinished, &finished).map_err(io(&finished))?;
+        File::open(&self.root).and_then(|dir| dir.sync_all()).map_err(io(&self.root))?;
+        remove(&replaced)?;
         Ok(finished)
     }
 
     /// The newest checkpoint whose files are as they were written.
     pub(crate) fn newest(&self) -> Result<Option<Found>, TrainError> {
         let mut damaged = Vec::new();
-        for path in self.list()?.into_iter().rev() {
+        for path in self.list()?.finished.into_iter().rev() {
             match read(&path) {
                 Ok(files) => return Ok(Some(Found { path, files, damaged })),
                 Err(problem) => damaged.push(DamagedCheckpoint { path, problem }),
@@ -131,29 +145,50 @@ impl CheckpointDir {
         }
     }
 
-    /// Finished checkpoints, oldest first.
-    fn list(&self) -> Result<Vec<PathBuf>, TrainError> {
+    /// What is in the directory, but for the best checkpoint.
+    fn list(&self) -> Result<Listed, TrainError> {
+        let mut listed = Listed::default();
         let entries = match fs::read_dir(&self.root) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(listed),
             Err(error) => return Err(io(&self.root)(error)),
         };
-        let mut paths = Vec::new();
         for entry in entries {
             let path = entry.map_err(io(&self.root))?.path();
-            let is_best = path.file_name().is_some_and(|name| name == Self::BEST);
-            if path.is_dir() && !is_best && !path.to_string_lossy().ends_with(UNFINISHED) {
-                paths.push(path);
+            if path.is_dir() {
+                listed.add(path);
             }
         }
-        paths.sort();
-        Ok(paths)
+        listed.finished.sort();
+        Ok(listed)
     }
 
     fn delete_old(&self) -> Result<(), TrainError> {
-        let paths = self.list()?;
-        let old = paths.len().saturating_sub(self.keep);
-        paths[..old].iter().try_for_each(|path| remove(path))
+        let Listed { finished, left_over } = self.list()?;
+        let old = finished.len().saturating_sub(self.keep);
+        left_over.iter().chain(&finished[..old]).try_for_each(|path| remove(path))
+    }
+}
+
+/// Directories of checkpoints.
+#[derive(Default)]
+struct Listed {
+    /// Complete ones, oldest first.
+    finished: Vec<PathBuf>,
+    /// What a kill left of the writing of others.
+    left_over: Vec<PathBuf>,
+}
+
+impl Listed {
+    /// Adds a directory by its name. One that was about to be replaced counts as long as nothing is in its place.
+    fn add(&mut self, path: PathBuf) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let replaced = name.strip_suffix(REPLACED);
+        if name.ends_with(UNFINISHED) || replaced.is_some_and(|name| path.with_file_name(name).exists()) {
+            self.left_over.push(path);
+        } else if replaced.unwrap_or(&name) != CheckpointDir::BEST {
+            self.finished.push(path);
+        }
     }
 }
 
@@ -270,5 +305,49 @@ mod tests {
         let message = dir.save("02", &files("two")).unwrap_err().to_string();
         assert!(message.contains("02.unfinished"), "{message}");
         assert_eq!(dir.newest().unwrap().unwrap().files["weights.bpk"], b"one");
+    }
+
+    #[test]
+    fn a_checkpoint_may_be_written_again() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = CheckpointDir::new(root.path(), 1);
+        dir.save("01", &files("one")).unwrap();
+        dir.save("01", &files("again")).unwrap();
+        assert_eq!(dir.newest().unwrap().unwrap().files["weights.bpk"], b"again");
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_kill_while_the_only_checkpoint_is_replaced_loses_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = CheckpointDir::new(root.path(), 1);
+        dir.save("01", &files("one")).unwrap();
+        // Between the two renames.
+        fs::rename(root.path().join("01"), root.path().join("01.replaced")).unwrap();
+        fs::create_dir(root.path().join("01.unfinished")).unwrap();
+        assert_eq!(dir.newest().unwrap().unwrap().files["weights.bpk"], b"one");
+        dir.save("01", &files("two")).unwrap();
+        assert_eq!(dir.newest().unwrap().unwrap().files["weights.bpk"], b"two");
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_kills_left_over_is_passed_over_and_goes_with_the_next_checkpoint() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = CheckpointDir::new(root.path(), 2);
+        for name in ["00", CheckpointDir::BEST, "01"] {
+            dir.save(name, &files(name)).unwrap();
+        }
+        // After the second rename, and in the middle of writing.
+        for name in ["01.replaced", "best.replaced", "02.unfinished"] {
+            fs::create_dir(root.path().join(name)).unwrap();
+        }
+        let found = dir.newest().unwrap().unwrap();
+        assert_eq!(found.files["weights.bpk"], b"01");
+        assert!(found.damaged.is_empty());
+        dir.save("03", &files("03")).unwrap();
+        let mut left: Vec<_> = fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["01", "03", "best"]);
     }
 }

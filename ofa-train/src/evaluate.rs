@@ -24,6 +24,9 @@ pub struct Evaluator {
 
 impl Evaluator {
     /// Calibrates on `calibration` (training images), measures on `evaluation`; both on the plain `device`.
+    ///
+    /// A departure: images of both sets are shown as in evaluation, the same for every arch. The original calibrates on
+    /// training views (`build_sub_train_loader`: randomly cropped, mirrored and recoloured), drawn once a resolution.
     pub fn new(
         calibration: ImageSet,
         evaluation: ImageSet,

@@ -1,17 +1,26 @@
 //! Training one extracted subnet a little further.
 
 use crate::step::step;
-use crate::{Recipe, SoftTargets, StepRules, Teaching, TrainError, teacher_logits};
+use crate::teacher::check_teacher;
+use crate::weights::are_finite;
+use crate::{
+    Dropout, Recipe, SoftTargets, StepKey, StepOutput, StepRules, Teaching, TrainError, gradients, teacher_logits,
+};
 use burn::module::Module;
-use burn::tensor::Device;
-use ofa_data::Loader;
+use burn::tensor::{Device, Tensor};
+use ofa_data::{ImageBatch, Loader};
 use ofa_model::{Statistics, Subnet, Supernet};
 use serde::{Deserialize, Serialize};
+
+/// In place of a stage of a schedule, where masks of dropout are drawn.
+const STAGE: usize = usize::MAX;
 
 /// How long and how fast a subnet is fine-tuned.
 ///
 /// The papers give 25 and 75 epochs without a recipe; this one is our own: the training recipe at a small learning
-/// rate that falls to zero by a cosine, with the full network as the teacher.
+/// rate that falls to zero by a cosine, with the full network as the teacher. Two things of the recipe are left out: the
+/// moving average of the weights, since steps of hardly any length average at the end anyway, and `zero_last_gamma`, since
+/// the weights are there already.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FineTune {
@@ -23,41 +32,118 @@ pub struct FineTune {
     pub distillation_weight: f64,
 }
 
-/// Trains `subnet` at its own resolution. Its statistics must be calibrated again afterwards.
+impl FineTune {
+    /// Checks values that the types allow but that make no sense.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::InvalidRecipe`] names the key and the value.
+    pub fn validate(&self) -> Result<(), TrainError> {
+        let values = [
+            ("fine_tune.learning_rate", self.learning_rate),
+            ("fine_tune.distillation_weight", self.distillation_weight),
+        ];
+        match values.into_iter().find(|(_, value)| !(*value >= 0.0 && value.is_finite())) {
+            Some((key, value)) => Err(TrainError::InvalidRecipe { key, value, expected: "finite and not negative" }),
+            None => Ok(()),
+        }
+    }
+
+    /// Learning rate of step `step` (from 0) of `steps`.
+    fn learning_rate_at(&self, step: usize, steps: usize) -> f64 {
+        0.5 * self.learning_rate * (1.0 + (std::f64::consts::PI * step as f64 / steps as f64).cos())
+    }
+
+    /// How step `step` (from 0) learns.
+    fn rules(&self, recipe: &Recipe, teacher: Option<Tensor<2>>, seed: u64, step: usize) -> StepRules {
+        let soft = SoftTargets { weight: self.distillation_weight, ..SoftTargets::default() };
+        let (probability, key) = (recipe.dropout, StepKey { stage: STAGE, step: step as u64 });
+        StepRules {
+            label_smoothing: recipe.label_smoothing,
+            teaching: teacher.map_or(Teaching::None, |logits| Teaching::Logits(logits, soft)),
+            dropout: (probability > 0.0).then_some(Dropout { probability, seed, key }),
+            micro_batch: recipe.micro_batch,
+        }
+    }
+}
+
+/// Trains `subnet` at its own resolution; `seed` is that of dropout. Its statistics must be calibrated again afterwards.
 ///
 /// # Errors
 ///
-/// If an image cannot be read.
+/// If the configuration or the recipe makes no sense, the teacher cannot judge the images, or an image cannot be read;
+/// [`TrainError::NonFiniteFineTuning`] if the loss or the weights are no longer finite.
 pub fn fine_tune(
     subnet: Subnet,
     teacher: Option<&Supernet>,
     config: &FineTune,
     recipe: &Recipe,
     loader: &Loader,
+    seed: u64,
     device: &Device,
 ) -> Result<Subnet, TrainError> {
+    config.validate()?;
+    recipe.validate()?;
     let resolution = subnet.arch().resolution;
-    let classes = subnet.space().classes;
+    if let Some(teacher) = teacher {
+        check_teacher(teacher.space(), subnet.space(), &[resolution])?;
+    }
     let mut subnet = subnet.train();
     let mut optimizer = recipe.optimizer();
-    let total = (config.epochs * loader.batches_per_epoch()) as f64;
-    let mut done = 0.0;
-    let soft = SoftTargets { weight: config.distillation_weight, ..SoftTargets::default() };
+    let steps = loader.batches_per_epoch();
+    let total = config.epochs * steps;
     for epoch in 0..config.epochs {
-        for batch in loader.epoch(epoch as u64, 0, move |_| resolution, device) {
-            let batch = batch?;
-            let teaching = match teacher {
-                Some(teacher) => Teaching::Logits(teacher_logits(teacher, batch.images.clone()), soft),
-                None => Teaching::None,
-            };
-            let rules = StepRules { label_smoothing: recipe.label_smoothing, teaching, ..StepRules::default() };
-            let output = step(&subnet, 1, classes, &batch, &rules, |_, images, features| {
-                subnet.forward_with(images, &mut Statistics::Batch, features)
-            });
-            let learning_rate = 0.5 * config.learning_rate * (1.0 + (std::f64::consts::PI * done / total).cos());
-            subnet = optimizer.step(learning_rate, subnet, output.gradients);
-            done += 1.0;
+        for (i, batch) in loader.epoch(epoch as u64, 0, move |_| resolution, device).enumerate() {
+            let (batch, done) = (batch?, epoch * steps + i);
+            let opinion = teacher.map(|teacher| teacher_logits(teacher, batch.images.clone()));
+            let StepOutput { gradients, numbers } =
+                fine_tune_step(&subnet, &batch, &config.rules(recipe, opinion, seed, done));
+            let learning_rate = config.learning_rate_at(done, total);
+            let (arch, loss) = (subnet.arch().to_string(), numbers.loss);
+            let broken = TrainError::NonFiniteFineTuning { loss, arch, epoch: epoch + 1, step: i + 1, learning_rate };
+            if !loss.is_finite() {
+                return Err(broken);
+            }
+            let gradients = gradients::clipped(gradients, &subnet, recipe.clip_norm);
+            subnet = optimizer.step(learning_rate, subnet, gradients);
+            if done + 1 == total && !are_finite(&subnet) {
+                return Err(broken);
+            }
         }
     }
     Ok(subnet.valid())
+}
+
+fn fine_tune_step(subnet: &Subnet, batch: &ImageBatch, rules: &StepRules) -> StepOutput {
+    step(subnet, 1, subnet.space().classes, batch, rules, |_, images, features| {
+        subnet.forward_with(images, &mut Statistics::Batch, features)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn impossible_values_are_named() {
+        let good = FineTune { epochs: 1, learning_rate: 0.01, distillation_weight: 0.0 };
+        good.validate().unwrap();
+        let cases = [
+            (FineTune { learning_rate: -0.1, ..good }, "fine_tune.learning_rate is -0.1, it must be finite"),
+            (FineTune { learning_rate: f64::INFINITY, ..good }, "fine_tune.learning_rate is inf"),
+            (FineTune { distillation_weight: f64::NAN, ..good }, "fine_tune.distillation_weight is NaN"),
+        ];
+        for (config, expected) in cases {
+            let message = config.validate().unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_learning_rate_falls_to_zero_by_a_cosine() {
+        let config = FineTune { epochs: 1, learning_rate: 0.5, distillation_weight: 1.0 };
+        assert_eq!(config.learning_rate_at(0, 100), 0.5);
+        assert!((config.learning_rate_at(50, 100) - 0.25).abs() < 1e-12);
+        assert!(config.learning_rate_at(99, 100) < 1e-3);
+    }
 }

@@ -13,8 +13,9 @@ pub(crate) fn without_kernel_transforms(mut gradients: GradientsParams, supernet
     gradients
 }
 
-/// Scales gradients of `module` down so that their norm, over all parameters together, is at most `most`.
-pub(crate) fn clipped<M: Module>(gradients: GradientsParams, module: &M, most: f64) -> GradientsParams {
+/// Scales gradients of `module` down so that their norm, over all parameters together, is at most `most`, if that is given.
+pub(crate) fn clipped<M: Module>(gradients: GradientsParams, module: &M, most: Option<f64>) -> GradientsParams {
+    let Some(most) = most else { return gradients };
     let norm = norm(&gradients, module);
     // A norm that is not finite is left for the check of the loss, which names the step.
     if norm > most && norm.is_finite() { scaled(gradients, module, most / norm) } else { gradients }
@@ -86,9 +87,9 @@ mod tests {
     fn only_greater_norms_are_scaled() {
         let (pair, gradients, [first, second, unused]) = pair();
         assert!((norm(&gradients, &pair) - 5.0).abs() < 1e-6);
-        let same = clipped(gradients, &pair, 5.1);
+        let same = clipped(gradients, &pair, Some(5.1));
         assert_eq!(same.get::<2>(second).unwrap().into_scalar::<f32>(), 4.0);
-        let smaller = clipped(same, &pair, 0.5);
+        let smaller = clipped(same, &pair, Some(0.5));
         assert!((norm(&smaller, &pair) - 0.5).abs() < 1e-6);
         let values = smaller.get::<1>(first).unwrap().into_data();
         values.assert_approx_eq::<f32>(&burn::tensor::TensorData::from([0.3f32, 0.0]), Default::default());

@@ -31,7 +31,10 @@ pub struct Recipe {
     /// averaged. Each part has its own batch-norm statistics.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub micro_batch: Option<usize>,
-    /// Whether the last batch norm of every residual block begins with a scale of 0, so that the block is the identity.
+    /// Whether the last batch norm of every residual block begins with a scale of 0, so that the block adds nothing to its
+    /// shortcut. It concerns initial weights, so [`shrink`](crate::shrink) does not look at it: who makes the supernet hands
+    /// it to [`SupernetConfig::with_zero_last_gamma`](ofa_model::SupernetConfig::with_zero_last_gamma), as the experiments
+    /// do.
     #[serde(default)]
     pub zero_last_gamma: bool,
 }

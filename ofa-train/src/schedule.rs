@@ -5,6 +5,7 @@ mod kind;
 mod opened;
 mod recipe;
 mod scale;
+mod trained;
 
 pub use kind::ScheduleKind;
 pub use opened::{ChoiceCounts, Opened};
@@ -42,14 +43,16 @@ pub struct ShrinkStage {
     pub warmup_epochs: f64,
     /// Subnets whose gradients are summed in every step.
     pub subnets_per_step: usize,
-    /// Whether channels are sorted before the stage, and by what importance.
+    /// Whether channels are sorted before the stage, and by what importance. They stay within the widths that the stages
+    /// before it opened, whose subnets are trained; before the first stage of a schedule these are taken for all that it
+    /// opens but the narrowest expand ratio.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sort_channels: Option<Importance>,
     /// Whether the matrices between kernel sizes stay what they are: the identity, where nothing has trained them, so that
     /// a smaller kernel is the centre of the larger one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fixed_kernel_transforms: bool,
-    /// Whether the largest subnet at the end of the stage becomes the teacher of later stages.
+    /// Whether the largest subnet at the end of the stage becomes the teacher of later stages; the stage must open it.
     #[serde(default)]
     pub becomes_teacher: bool,
     /// The choices that are open.
@@ -108,8 +111,11 @@ impl ShrinkStage {
         self.epochs * self.subnets_per_step
     }
 
-    /// Learning rate of step `step` (from 0) of `steps_per_epoch * epochs` at the reference batch size: linear warm-up,
-    /// then a cosine to zero.
+    /// Learning rate of step `step` (from 0) of `steps_per_epoch * epochs` at the reference batch size: linear warm-up from
+    /// zero, then a cosine to zero.
+    ///
+    /// A departure: the original's code warms up from a `warmup_lr`, which its script sets to the rate of one GPU, 1/32 of
+    /// the one that is reached there.
     pub fn learning_rate_at(&self, step: usize, steps_per_epoch: usize) -> f64 {
         let total = (steps_per_epoch * self.epochs) as f64;
         let warmup = (self.warmup_epochs * steps_per_epoch as f64).round();

@@ -6,6 +6,7 @@ use crate::random::{Purpose, stream};
 use crate::ranks::{Ranks, spread};
 use crate::state::{Position, ShrinkState};
 use crate::step::{StepNumbers, StepRules, Teaching, shrink_step};
+use crate::teacher::check_teacher;
 use crate::{
     ArchSampler, Distillation, Dropout, Evaluator, Recipe, ShrinkSchedule, ShrinkStage, StepKey, TrainError, gradients,
 };
@@ -23,11 +24,13 @@ pub struct ShrinkRun<'a> {
     pub recipe: &'a Recipe,
     /// Which subnets a step trains, in place of what the stages say; not part of checkpoints.
     pub sampler: Option<&'a dyn ArchSampler>,
-    /// Teaches until a stage of the schedule becomes the teacher; on the plain device. Not part of checkpoints.
+    /// Teaches until a stage of the schedule becomes the teacher; on the plain device. Not part of checkpoints. If a stage
+    /// learns from it, it must have the supernet's classes, image channels and resolutions.
     pub teacher: Option<&'a Supernet>,
-    /// Training images; of several ranks, this one's part of every batch ([`Loader::with_shard`]).
+    /// Training images; of several ranks, this one's part of every batch ([`Loader::with_shard`]). Ranks must have as many
+    /// batches as each other (`drop_last` sees to it), and a checkpoint asks for as many, of as many images of all ranks.
     pub loader: &'a Loader,
-    /// Seed of archs, resolutions and dropout.
+    /// Seed of archs, resolutions and dropout; a checkpoint asks for the same.
     pub seed: u64,
     /// Archs whose accuracy is measured after every stage.
     pub watched: &'a [Arch],
@@ -57,7 +60,7 @@ pub trait ShrinkObserver {
     fn watched(&mut self, _watched: &[WatchedRecord]) -> Result<(), TrainError> {
         Ok(())
     }
-    /// Whether to save and stop after the current step.
+    /// Whether to save and stop after the current step, or, after the last of an epoch, when its watched archs are measured.
     fn should_stop(&self) -> bool {
         false
     }
@@ -90,9 +93,10 @@ pub struct ShrinkOutcome {
 ///
 /// # Errors
 ///
-/// An impossible schedule, unreadable images, a loss that is not finite, files that cannot be written, or
-/// [`TrainError::Interrupted`] after the observer asked to stop and a checkpoint was saved. An interruption and a loss
-/// that is not finite are errors on all ranks; after any other the ranks must be [aborted](Ranks::abort).
+/// An impossible schedule, a teacher that cannot judge the images, a checkpoint of another training, unreadable images,
+/// files that cannot be written; [`TrainError::NonFiniteLoss`] if the loss or the weights are no longer finite, and then
+/// nothing is saved; [`TrainError::Interrupted`] after the observer asked to stop and a checkpoint was saved. The last two
+/// are errors on all ranks; after any other the ranks must be [aborted](Ranks::abort).
 pub fn shrink(
     supernet: Supernet,
     run: &ShrinkRun,
@@ -101,6 +105,9 @@ pub fn shrink(
 ) -> Result<ShrinkOutcome, TrainError> {
     run.schedule.validate(supernet.space(), run.teacher.is_some())?;
     run.recipe.validate()?;
+    if let Some(teacher) = run.teacher.filter(|_| run.schedule.learns_from_elsewhere()) {
+        check_teacher(teacher.space(), supernet.space(), &supernet.space().resolutions)?;
+    }
     let mut state = ShrinkState::begin(supernet, run)?;
     if let Some(damaged) = state.take_resumed() {
         let Position { stage, epoch, step } = state.position;
@@ -120,6 +127,11 @@ pub fn shrink(
             state.leave(stage);
         }
         state.save(run)?;
+        if let Some(next) = run.schedule.stages.get(state.position.stage)
+            && run.ranks.any(observer.should_stop())
+        {
+            return Err(state.interrupted(next));
+        }
     }
     Ok(state.into_outcome())
 }
@@ -145,37 +157,65 @@ fn train_epoch(
     };
     let data_epoch = run.schedule.epochs_before(index) + epoch;
     for batch in run.loader.epoch(data_epoch as u64, done, resolution, run.device) {
-        let batch = batch?;
-        let step = epoch * steps + state.position.step;
-        let learning_rate = run.schedule.learning_rate_at(index, step, steps, run.loader.images_per_step());
-        let key = StepKey { stage: index, step: step as u64 };
-        let archs = sampling.archs(key, &batch);
-        let rules = rules(state, stage, &batch, key, run, evaluator)?;
-        let output = shrink_step(&state.supernet, &batch, &archs, &rules).over_ranks(&state.supernet, run.ranks);
-        if !output.numbers.loss.is_finite() {
-            return Err(state.non_finite_loss(&output.numbers, stage, &archs, learning_rate));
-        }
-        let gradients = match stage.fixed_kernel_transforms {
-            true => gradients::without_kernel_transforms(output.gradients, &state.supernet),
-            false => output.gradients,
-        };
-        state.update(gradients, learning_rate, run.recipe);
-        let macs = archs.iter().map(|arch| sampling.space.cost(arch).macs);
-        state.progress.totals.add(&output.numbers, macs, learning_rate);
+        let trained = train_step(state, stage, &batch?, &sampling, run, evaluator)?;
         state.position.step += 1;
         state.progress.totals.seconds = before + started.elapsed().as_secs_f64();
-        observer.step_done(state.position.step, &output.numbers, learning_rate);
-        let is_last = state.position.step == steps;
-        if !is_last && run.checkpoints.is_some_and(|dir| dir.is_due(state.position.step)) {
+        let step = state.position.step;
+        observer.step_done(step, &trained.numbers, trained.learning_rate);
+        let is_last = step == steps;
+        let stop = !is_last && run.ranks.any(observer.should_stop());
+        let due = !is_last && run.checkpoints.is_some_and(|dir| dir.is_due(step));
+        // Broken weights must not take the place of the last good checkpoint.
+        if (is_last || due || stop) && !state.has_finite_weights(run.ranks) {
+            return Err(state.non_finite(stage, step, &trained));
+        }
+        if due || stop {
             state.save(run)?;
         }
-        if run.ranks.any(observer.should_stop()) && !is_last {
-            state.save(run)?;
+        if stop {
             return Err(state.interrupted(stage));
         }
     }
     state.finish_epoch(stage);
     Ok(())
+}
+
+/// What a step did.
+pub(crate) struct TrainedStep {
+    pub(crate) numbers: StepNumbers,
+    pub(crate) archs: Vec<Arch>,
+    pub(crate) learning_rate: f64,
+}
+
+/// Trains the subnets of one step on one batch.
+fn train_step(
+    state: &mut ShrinkState,
+    stage: &ShrinkStage,
+    batch: &ImageBatch,
+    sampling: &Sampling,
+    run: &ShrinkRun,
+    evaluator: &mut Evaluator,
+) -> Result<TrainedStep, TrainError> {
+    let steps = run.loader.batches_per_epoch();
+    let Position { stage: index, epoch, step: done } = state.position;
+    let step = epoch * steps + done;
+    let learning_rate = run.schedule.learning_rate_at(index, step, steps, run.loader.images_per_step());
+    let key = StepKey { stage: index, step: step as u64 };
+    let archs = sampling.archs(key, batch);
+    let rules = rules(state, stage, batch, key, run, evaluator)?;
+    let output = shrink_step(&state.supernet, batch, &archs, &rules).over_ranks(&state.supernet, run.ranks);
+    let trained = TrainedStep { numbers: output.numbers, archs, learning_rate };
+    if !trained.numbers.loss.is_finite() {
+        return Err(state.non_finite(stage, done + 1, &trained));
+    }
+    let gradients = match stage.fixed_kernel_transforms {
+        true => gradients::without_kernel_transforms(output.gradients, &state.supernet),
+        false => output.gradients,
+    };
+    state.update(gradients, learning_rate, run.recipe);
+    let macs = trained.archs.iter().map(|arch| sampling.space.cost(arch).macs);
+    state.progress.totals.add(&trained.numbers, macs, learning_rate);
+    Ok(trained)
 }
 
 /// Which subnets the steps of a stage train.

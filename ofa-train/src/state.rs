@@ -3,22 +3,21 @@
 use crate::checkpoint::{CheckpointDir, DamagedCheckpoint, Files, Found, digest, parse};
 use crate::progress::{EpochTotals, Progress, WatchedRecord};
 use crate::ranks::{same_on_all, same_weights};
-use crate::shrink::{ShrinkOutcome, ShrinkRun};
-use crate::step::StepNumbers;
+use crate::shrink::{ShrinkOutcome, ShrinkRun, TrainedStep};
 use crate::teacher::Teacher;
-use crate::weights::{filled, record_error};
-use crate::{Recipe, ShrinkStage, TrainError, average, gradients, weights};
+use crate::weights::{are_finite, filled, record_error};
+use crate::{Ranks, Recipe, ShrinkStage, TrainError, average, gradients, weights};
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Bytes;
-use ofa_model::{Arch, SearchSpace, Supernet};
+use ofa_model::{Arch, Supernet};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub(crate) const WEIGHTS: &str = "weights.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
 const TEACHER: &str = "teacher.bpk";
-const AVERAGE: &str = "average.bpk";
+pub(crate) const AVERAGE: &str = "average.bpk";
 const STATE: &str = "state.json";
 
 /// Where a training is: everything before it is done.
@@ -32,13 +31,52 @@ pub(crate) struct Position {
     pub(crate) step: usize,
 }
 
-/// The part of a checkpoint that is not tensors.
+/// The part of a checkpoint that is not tensors. Checkpoints of earlier versions say nothing of seed and batches.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Saved {
     training_sha256: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seed: Option<u64>,
+    /// Batches of an epoch, the same on every rank.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    batches_per_epoch: Option<u64>,
+    /// Images of a step, of all ranks together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    images_per_step: Option<u64>,
     position: Position,
     progress: Progress,
+}
+
+impl Saved {
+    fn new(run: &ShrinkRun, position: Position, progress: Progress) -> Self {
+        Self {
+            training_sha256: training_digest(run),
+            seed: Some(run.seed),
+            batches_per_epoch: Some(run.loader.batches_per_epoch() as u64),
+            images_per_step: Some(run.loader.images_per_step() as u64),
+            position,
+            progress,
+        }
+    }
+
+    /// Makes sure that `run` may go on from here, the checkpoint at `path`.
+    fn check(&self, run: &ShrinkRun, path: &Path) -> Result<(), TrainError> {
+        if self.training_sha256 != training_digest(run) {
+            return Err(TrainError::OtherSchedule { path: path.to_owned() });
+        }
+        let (batches, images) = (run.loader.batches_per_epoch() as u64, run.loader.images_per_step() as u64);
+        let values = [
+            ("seed", self.seed, run.seed),
+            ("steps an epoch", self.batches_per_epoch, batches),
+            ("images a step", self.images_per_step, images),
+        ];
+        let mut known = values.into_iter().filter_map(|(what, saved, given)| Some((what, saved?, given)));
+        match known.find(|(_, saved, given)| saved != given) {
+            Some((what, saved, given)) => Err(TrainError::OtherRun { path: path.to_owned(), what, saved, given }),
+            None => Ok(()),
+        }
+    }
 }
 
 pub(crate) struct ShrinkState {
@@ -79,9 +117,7 @@ impl ShrinkState {
 
     fn restored(self, mut found: Found, run: &ShrinkRun) -> Result<Self, TrainError> {
         let saved: Saved = parse(&found, STATE)?;
-        if saved.training_sha256 != training_digest(run) {
-            return Err(TrainError::OtherSchedule { path: found.path });
-        }
+        saved.check(run, &found.path)?;
         let blank = self.supernet.valid();
         let mut plain = |name| found.files.remove(name).map(|bytes| filled(blank.clone(), name, bytes)).transpose();
         let (teacher, average) = (plain(TEACHER)?, plain(AVERAGE)?);
@@ -112,7 +148,7 @@ impl ShrinkState {
         // Momentum belongs to the old stage's loss, and to the old order of channels.
         self.optimizer = run.recipe.optimizer();
         if let Some(importance) = stage.sort_channels {
-            let trained = trained_before(&stage.opened.of(self.supernet.space()));
+            let trained = run.schedule.trained_before(self.position.stage, self.supernet.space());
             self.supernet = self.supernet.clone().sort_channels(&trained, importance);
         }
         self.average = run.recipe.average_decay.map(|_| self.supernet.valid());
@@ -120,10 +156,7 @@ impl ShrinkState {
 
     /// One step of the optimizer.
     pub(crate) fn update(&mut self, gradients: GradientsParams, learning_rate: f64, recipe: &Recipe) {
-        let gradients = match recipe.clip_norm {
-            Some(most) => gradients::clipped(gradients, &self.supernet, most),
-            None => gradients,
-        };
+        let gradients = gradients::clipped(gradients, &self.supernet, recipe.clip_norm);
         self.supernet = self.optimizer.step(learning_rate, self.supernet.clone(), gradients);
         if let Some((average, decay)) = self.average.take().zip(recipe.average_decay) {
             self.average = Some(average::moved(average, &self.supernet, decay));
@@ -155,6 +188,11 @@ impl ShrinkState {
         same_weights(run.ranks, &self.supernet)
     }
 
+    /// Whether the weights are finite on all ranks.
+    pub(crate) fn has_finite_weights(&self, ranks: &dyn Ranks) -> bool {
+        !ranks.any(!are_finite(&self.supernet))
+    }
+
     /// Writes a checkpoint of this state, if checkpoints are wanted and this is rank 0.
     pub(crate) fn save(&mut self, run: &ShrinkRun) -> Result<(), TrainError> {
         self.check_ranks(run)?;
@@ -166,8 +204,18 @@ impl ShrinkState {
             self.last_checkpoint = Some(dir.path(&name));
             return Ok(());
         }
-        let saved =
-            Saved { training_sha256: training_digest(run), position: self.position, progress: self.progress.clone() };
+        let files = self.files(run)?;
+        // The best goes first: a training killed after the newest would not know that the best is still to be written.
+        if is_best {
+            dir.save(CheckpointDir::BEST, &files)?;
+        }
+        self.last_checkpoint = Some(dir.save(&name, &files)?);
+        Ok(())
+    }
+
+    /// The files of a checkpoint.
+    fn files(&self, run: &ShrinkRun) -> Result<Files, TrainError> {
+        let saved = Saved::new(run, self.position, self.progress.clone());
         let optimizer = self.optimizer.into_bytes().map_err(record_error(OPTIMIZER))?;
         let mut files = Files::from([
             (WEIGHTS, weights::bytes(&self.supernet, WEIGHTS)?),
@@ -180,11 +228,7 @@ impl ShrinkState {
         if let Some(average) = &self.average {
             files.insert(AVERAGE, weights::bytes(average, AVERAGE)?);
         }
-        self.last_checkpoint = Some(dir.save(&name, &files)?);
-        if is_best {
-            dir.save(CheckpointDir::BEST, &files)?;
-        }
-        Ok(())
+        Ok(files)
     }
 
     /// Notes what the watched archs reached; the next checkpoint is kept as the best if no earlier one reached more.
@@ -211,20 +255,15 @@ impl ShrinkState {
         TrainError::Interrupted { stage: stage.name.clone(), epoch: epoch + 1, step }
     }
 
-    pub(crate) fn non_finite_loss(
-        &self,
-        numbers: &StepNumbers,
-        stage: &ShrinkStage,
-        archs: &[Arch],
-        learning_rate: f64,
-    ) -> TrainError {
+    /// The error of step `step` (from 1) of the epoch, which ended with a loss or weights that are not finite.
+    pub(crate) fn non_finite(&self, stage: &ShrinkStage, step: usize, trained: &TrainedStep) -> TrainError {
         TrainError::NonFiniteLoss {
-            loss: numbers.loss,
+            loss: trained.numbers.loss,
             stage: stage.name.clone(),
             epoch: self.position.epoch + 1,
-            step: self.position.step + 1,
-            archs: archs.iter().map(Arch::to_string).collect::<Vec<_>>().join(" "),
-            learning_rate,
+            step,
+            archs: trained.archs.iter().map(Arch::to_string).collect::<Vec<_>>().join(" "),
+            learning_rate: trained.learning_rate,
             checkpoint: self.last_checkpoint.as_ref().map_or("none".into(), |path| path.display().to_string()),
         }
     }
@@ -237,16 +276,6 @@ impl ShrinkState {
             watched: self.progress.watched,
         }
     }
-}
-
-/// The widths trained before a stage of narrowing ones: all its own but, where there are several, the narrowest.
-fn trained_before(opened: &SearchSpace) -> SearchSpace {
-    let mut trained = opened.clone();
-    for stage in &mut trained.stages {
-        let narrowest = usize::from(stage.expand_ratios.len() > 1);
-        stage.expand_ratios.drain(..narrowest);
-    }
-    trained
 }
 
 /// Identifies what a checkpoint must not be gone on without: schedule and recipe.

@@ -21,6 +21,19 @@ pub fn weights_sha256<M: Module>(module: &M) -> String {
     hexadecimal(&weights.0.finalize())
 }
 
+/// Whether every parameter of `module` is a finite number.
+pub(crate) fn are_finite<M: Module>(module: &M) -> bool {
+    struct Finite(bool);
+    impl ModuleVisitor for Finite {
+        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+            self.0 = self.0 && parameter.val().into_data().iter::<f32>().all(f32::is_finite);
+        }
+    }
+    let mut finite = Finite(true);
+    module.visit(&mut finite);
+    finite.0
+}
+
 /// `blank`, a supernet of the same space, with the weights that `bytes`, the file `name` of a checkpoint, hold.
 pub(crate) fn filled(blank: Supernet, name: &'static str, bytes: Vec<u8>) -> Result<Supernet, TrainError> {
     let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes)).map_err(record_error(name))?;
@@ -35,4 +48,33 @@ pub(crate) fn bytes(supernet: &Supernet, name: &'static str) -> Result<Vec<u8>, 
 
 pub(crate) fn record_error<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> TrainError {
     move |error| TrainError::Record { what, problem: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::module::ModuleMapper;
+    use burn::tensor::Device;
+    use ofa_model::{SearchSpace, SupernetConfig};
+
+    /// Puts a value in the place of every parameter `[10]`, here the bias of the classifier.
+    struct Broken(f32);
+    impl ModuleMapper for Broken {
+        fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            if parameter.val().dims()[..] != [10] {
+                return parameter;
+            }
+            parameter.map(|value| value * 0.0 + self.0)
+        }
+    }
+
+    #[test]
+    fn one_parameter_that_is_no_number_is_found() {
+        let config = SupernetConfig::new(SearchSpace::small_mobilenet_v3(1, 10)).unwrap();
+        let supernet = config.init(&Device::flex());
+        assert!(are_finite(&supernet));
+        let with = |value| supernet.clone().map(&mut Broken(value));
+        assert!(are_finite(&with(1e30)));
+        assert!(!are_finite(&with(f32::NAN)) && !are_finite(&with(f32::INFINITY)));
+    }
 }

@@ -2,11 +2,16 @@
 
 mod common;
 
-use burn::tensor::{Device, Tensor};
-use common::{Bench, SEED, StopAfter, bits, timeless};
+use burn::module::Module;
+use burn::store::ModuleRecord;
+use burn::tensor::{Bytes, Device};
+use common::{BATCH, Bench, IMAGES, SEED, StopAfter, bits, timeless};
 use ofa_data::evaluation_batches;
 use ofa_model::{SearchSpace, SupernetConfig};
 use ofa_train::*;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::path::Path;
 
 #[test]
 fn interrupted_in_every_stage_and_resumed() {
@@ -18,7 +23,7 @@ fn interrupted_in_every_stage_and_resumed() {
     let root = tempfile::tempdir().unwrap();
     let mut interruptions = 0;
     let resumed = loop {
-        // One step at a time: stops in the middle of every epoch of every stage.
+        // One step at a time: stops in the middle and at the end of every epoch of every stage.
         match bench.train(Some(root.path()), &mut StopAfter { steps: 1, damaged: 0 }) {
             Ok(outcome) => break outcome,
             Err(TrainError::Interrupted { .. }) => interruptions += 1,
@@ -26,12 +31,12 @@ fn interrupted_in_every_stage_and_resumed() {
         }
         assert!(interruptions < 100, "no progress");
     };
-    assert!(interruptions >= bench.schedule.epochs(), "{interruptions}");
+    assert_eq!(interruptions, 2 * bench.schedule.epochs() - 1, "after every step but the last");
     assert_eq!(bits(&resumed.supernet), bits(&unbroken.supernet));
     assert_eq!(timeless(&resumed), timeless(&unbroken));
 }
 
-/// Trains with everything that has a state, stopped after every second step.
+/// Trains with everything that has a state, stopped after every third step: within epochs and at their ends in turns.
 #[test]
 fn every_kind_of_schedule_resumes_with_all_that_the_recipe_offers() {
     for kind in ScheduleKind::ALL {
@@ -64,7 +69,7 @@ fn every_kind_of_schedule_resumes_with_all_that_the_recipe_offers() {
         let unbroken = bench.train(None, &mut ()).unwrap();
         let root = tempfile::tempdir().unwrap();
         let resumed = loop {
-            match bench.train(Some(root.path()), &mut StopAfter { steps: 2, damaged: 0 }) {
+            match bench.train(Some(root.path()), &mut StopAfter { steps: 3, damaged: 0 }) {
                 Ok(outcome) => break outcome,
                 Err(TrainError::Interrupted { .. }) => {}
                 Err(error) => panic!("{kind}: {error}"),
@@ -178,6 +183,22 @@ fn the_weights_of_the_newest_checkpoint_are_read_without_the_training() {
 }
 
 #[test]
+fn the_moving_average_of_a_checkpoint_goes_before_its_weights() {
+    let mut bench = Bench::new();
+    bench.recipe.average_decay = Some(0.5);
+    let root = tempfile::tempdir().unwrap();
+    assert!(bench.train(Some(root.path()), &mut StopAfter { steps: 5, damaged: 0 }).is_err());
+    let blank = || SupernetConfig::new(bench.space.clone()).unwrap().init(&Device::flex());
+    let saved = CheckpointDir::new(root.path(), 1).supernet(blank()).unwrap().unwrap();
+    let [weights, average] = ["weights.bpk", "average.bpk"].map(|name| {
+        let bytes = std::fs::read(saved.path.join(name)).unwrap();
+        bits(&blank().try_load_record(ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes)).unwrap()).unwrap())
+    });
+    assert_eq!(bits(&saved.supernet), average);
+    assert_ne!(weights, average);
+}
+
+#[test]
 fn scores_do_not_depend_on_the_size_of_batches() {
     let Bench { space, splits, .. } = Bench::new();
     let device = Device::flex();
@@ -226,18 +247,104 @@ fn a_loss_that_explodes_stops_the_training_and_names_the_step() {
 }
 
 #[test]
-fn fine_tuning_changes_a_subnet_and_leaves_the_supernet() {
-    let bench = Bench::new();
-    let device = Device::flex();
-    let supernet = SupernetConfig::new(bench.space.clone()).unwrap().init(&device);
-    let before = bits(&supernet);
-    let subnet = supernet.subnet(&bench.space.smallest());
-    let config = FineTune { epochs: 2, learning_rate: 0.05, distillation_weight: 1.0 };
-    let tuned =
-        fine_tune(subnet.clone(), Some(&supernet), &config, &Recipe::default(), &bench.loader(&OneRank), &device)
-            .unwrap();
-    let images = Tensor::ones([2, 1, 8, 8], &device);
-    let moved = (tuned.infer(images.clone()) - subnet.infer(images)).abs().max().into_scalar::<f32>();
-    assert!(moved > 1e-4, "{moved}");
-    assert_eq!(bits(&supernet), before);
+fn with_one_step_an_epoch_every_stop_is_honoured() {
+    let bench = Bench { images: BATCH, ..Bench::new() };
+    let unbroken = bench.train(None, &mut ()).unwrap();
+    let root = tempfile::tempdir().unwrap();
+    let mut interruptions = 0;
+    let resumed = loop {
+        match bench.train(Some(root.path()), &mut StopAfter { steps: 1, damaged: 0 }) {
+            Ok(outcome) => break outcome,
+            Err(TrainError::Interrupted { step: 0, .. }) => interruptions += 1,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(interruptions, bench.schedule.epochs() - 1, "after every epoch but the last");
+    assert_eq!(bits(&resumed.supernet), bits(&unbroken.supernet));
+    assert_eq!(timeless(&resumed), timeless(&unbroken));
+}
+
+#[test]
+fn a_checkpoint_of_another_seed_or_other_batches_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    assert!(Bench::new().train(Some(root.path()), &mut StopAfter { steps: 1, damaged: 0 }).is_err());
+    let others = [
+        (Bench { seed: SEED + 1, ..Bench::new() }, "made with 3 as seed, now it is 4"),
+        (Bench { images: IMAGES + BATCH, ..Bench::new() }, "made with 2 as steps an epoch, now it is 3"),
+        (Bench { images: IMAGES / 2, batch: BATCH / 2, ..Bench::new() }, "made with 16 as images a step, now it is 8"),
+    ];
+    for (other, expected) in others {
+        let message = other.train(Some(root.path()), &mut ()).err().unwrap().to_string();
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
+fn a_checkpoint_that_says_nothing_of_seed_and_batches_is_gone_on_from() {
+    let mut bench = Bench::new();
+    bench.schedule.stages.truncate(1);
+    let unbroken = bench.train(None, &mut ()).unwrap();
+    let root = tempfile::tempdir().unwrap();
+    assert!(bench.train(Some(root.path()), &mut StopAfter { steps: 1, damaged: 0 }).is_err());
+    make_older(&std::fs::read_dir(root.path()).unwrap().next().unwrap().unwrap().path());
+    let mut observer = StopAfter { steps: usize::MAX, damaged: 0 };
+    let resumed = bench.train(Some(root.path()), &mut observer).unwrap();
+    assert_eq!(observer.damaged, 0);
+    assert_eq!(bits(&resumed.supernet), bits(&unbroken.supernet));
+}
+
+/// Takes out of a checkpoint what earlier versions did not write.
+fn make_older(checkpoint: &Path) {
+    let read = |name: &str| std::fs::read(checkpoint.join(name)).unwrap();
+    let json = |name: &str| serde_json::from_slice::<Value>(&read(name)).unwrap();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(checkpoint.join(name), bytes).unwrap();
+    let (mut state, mut manifest) = (json("state.json"), json("manifest.json"));
+    for key in ["seed", "batches_per_epoch", "images_per_step"] {
+        assert!(state.as_object_mut().unwrap().remove(key).is_some(), "{key}");
+    }
+    let state = serde_json::to_vec(&state).unwrap();
+    let digest: String = Sha256::digest(&state).iter().map(|byte| format!("{byte:02x}")).collect();
+    manifest["sha256"]["state.json"] = digest.into();
+    write("state.json", &state);
+    write("manifest.json", &serde_json::to_vec(&manifest).unwrap());
+}
+
+#[test]
+fn weights_that_a_step_breaks_are_an_error_and_not_saved() {
+    let mut bench = Bench::new();
+    bench.checkpoint_steps = Some(1);
+    for stage in &mut bench.schedule.stages {
+        (stage.learning_rate, stage.warmup_epochs) = (1e39, 0.0);
+    }
+    let root = tempfile::tempdir().unwrap();
+    let error = bench.train(Some(root.path()), &mut ()).err().unwrap();
+    let message = error.to_string();
+    assert!(matches!(error, TrainError::NonFiniteLoss { loss, step: 1, .. } if loss.is_finite()), "{message}");
+    assert!(message.contains("weights are not finite") && message.contains("training.start"), "{message}");
+    let blank = SupernetConfig::new(bench.space.clone()).unwrap().init(&Device::flex());
+    assert!(CheckpointDir::new(root.path(), 1).supernet(blank).unwrap().is_none());
+}
+
+#[test]
+fn the_best_is_written_before_the_newest() {
+    let mut bench = Bench::new();
+    bench.watch_epochs = Some(1);
+    let root = tempfile::tempdir().unwrap();
+    // A file stands in the way of the newest, so that the training ends where a kill might have ended it.
+    std::fs::write(root.path().join("stage00-epoch0001-step000000.unfinished"), "").unwrap();
+    let error = bench.train(Some(root.path()), &mut ()).err().unwrap();
+    assert!(matches!(error, TrainError::Io { .. }), "{error}");
+    assert!(root.path().join("best/weights.bpk").exists());
+}
+
+#[test]
+fn a_teacher_that_cannot_judge_the_images_is_refused_where_it_teaches() {
+    let mut bench = Bench::new();
+    let space = SearchSpace::small_mobilenet_v3(1, 7);
+    bench.teacher = Some(SupernetConfig::new(space).unwrap().init(&Device::flex()));
+    let full = bench.schedule.stages.remove(0);
+    let error = bench.train(None, &mut ()).err().unwrap();
+    assert!(matches!(error, TrainError::UnfitTeacher { .. }), "{error}");
+    bench.schedule.stages = vec![full];
+    bench.train(None, &mut ()).unwrap();
 }

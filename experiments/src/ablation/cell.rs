@@ -6,13 +6,14 @@ use super::measure::measure;
 use super::record::{CellRecord, DoneCell, RECORD, SUBNETS};
 use crate::config::ExperimentConfig;
 use crate::images::Images;
+use crate::report::Machine;
 use crate::run_dir::RunDir;
 use crate::supernet_file::{self, CHECKPOINTS, SUPERNET};
 use crate::{device, environment, ranks, training};
 use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use ofa_model::Supernet;
-use ofa_train::{EpochRecord, Ranks, ShrinkOutcome, TrainError, weights_sha256};
+use ofa_train::{EpochRecord, Ranks, TrainError, weights_sha256};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -92,6 +93,8 @@ impl Cell<'_> {
     /// Those of training, or if a complete cell has other weights than before.
     pub(super) fn run(&self, shop: &Workshop, cell_of: impl Fn(&str) -> PathBuf) -> Result<()> {
         let first = shop.ranks.is_first();
+        // The moment noted is that at which this attempt began.
+        let machine = environment::machine(&shop.ablation.base.device);
         // Rank 0 has seen which cells are complete; the others take its word.
         let text = if first {
             self.config(shop.ablation, |arm| cell_of(arm).join(SUPERNET)).to_toml()?
@@ -107,7 +110,7 @@ impl Cell<'_> {
         let trained = training::train(&config, &images, &mut validation, &device, &dir, shop.ranks, shop.stop);
         let trained = match trained {
             Ok(trained) => trained,
-            Err(error) => return self.diverged(error, &dir, shop),
+            Err(error) => return self.diverged(error, machine, &dir, shop),
         };
         let supernet = trained.supernet.valid();
         let weights = weights_sha256(&supernet);
@@ -123,7 +126,9 @@ impl Cell<'_> {
             supernet_file::write(&supernet, &dir)?;
         }
         let seconds = started.elapsed().as_secs_f64();
-        dir.write_json(RECORD, &CellRecord { weights, ..self.record(&trained, &config, seconds, shop) })?;
+        let training = trained.epochs.iter().map(|epoch| epoch.seconds).sum();
+        let record = self.record(self.spent(&trained.epochs, &config), [training, seconds], machine, shop);
+        dir.write_json(RECORD, &CellRecord { weights, ..record })?;
         // What resuming takes is no longer needed.
         without_checkpoints(&dir)
     }
@@ -166,10 +171,11 @@ impl Cell<'_> {
     }
 
     /// Records a loss that was not finite; any other error stays one.
-    fn diverged(&self, error: anyhow::Error, dir: &RunDir, shop: &Workshop) -> Result<()> {
+    fn diverged(&self, error: anyhow::Error, machine: Machine, dir: &RunDir, shop: &Workshop) -> Result<()> {
         let diverged = match error.downcast_ref() {
             Some(TrainError::NonFiniteLoss { loss, stage, epoch, step, .. }) => {
-                format!("loss is {loss} in stage `{stage}`, epoch {epoch}, step {step}")
+                let what = if loss.is_finite() { "a weight is not finite".into() } else { format!("loss is {loss}") };
+                format!("{what} in stage `{stage}`, epoch {epoch}, step {step}")
             }
             _ => return Err(error),
         };
@@ -178,17 +184,12 @@ impl Cell<'_> {
             return Ok(());
         }
         crate::dashboard::say(&format!("{} diverged: {diverged}", self.path(shop.root).display()));
-        let record = self.record_of(Budget::default(), [0.0; 2], shop);
+        let record = self.record(Budget::default(), [0.0; 2], machine, shop);
         dir.write_json(RECORD, &CellRecord { diverged: Some(diverged), weights: "none".into(), ..record })?;
         without_checkpoints(dir)
     }
 
-    fn record(&self, trained: &ShrinkOutcome, config: &ExperimentConfig, seconds: f64, shop: &Workshop) -> CellRecord {
-        let training = trained.epochs.iter().map(|epoch| epoch.seconds).sum();
-        self.record_of(self.spent(&trained.epochs, config), [training, seconds], shop)
-    }
-
-    fn record_of(&self, budget: Budget, seconds: [f64; 2], shop: &Workshop) -> CellRecord {
+    fn record(&self, budget: Budget, seconds: [f64; 2], machine: Machine, shop: &Workshop) -> CellRecord {
         CellRecord {
             arm: self.arm.name.clone(),
             seed: self.seed,
@@ -197,7 +198,7 @@ impl Cell<'_> {
             weights: String::new(),
             budget,
             seconds,
-            machine: environment::machine(&shop.ablation.base.device),
+            machine,
             diverged: None,
         }
     }

@@ -11,7 +11,7 @@ use clap::Parser;
 use experiments::ablation::{Gap, Interval};
 use experiments::dashboard::say;
 use experiments::images::Images;
-use experiments::run_dir::RunDir;
+use experiments::run_dir::{RunDir, ensure_new};
 use experiments::threads::compute_on_this_thread;
 use experiments::{device, start, supernet_file};
 use ofa_model::{Arch, Supernet};
@@ -64,10 +64,16 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<()> {
     ensure!(options.archs > 1 && options.draws > 0, "--archs must be at least 2, --draws at least 1");
+    ensure_new(&options.out)?;
     ensure!(options.images.last() > Some(&0), "--images ends with 0: there is nothing to compare with");
     let opened = supernet_file::open(&options.supernet, &device::by_name("flex")?)?;
     let config = opened.configuration(options.data.as_deref())?;
     let (images, device) = (Images::load(&config, None)?, device::by_name(&config.device)?);
+    let (most, train) = (options.images.iter().max(), images.splits.train.len());
+    ensure!(
+        most.is_none_or(|&most| most <= train),
+        "--images asks for more than the {train} training images that there are"
+    );
     let dir = RunDir::create(&options.out, &config.to_toml()?)?;
     let space = opened.supernet.space();
     let rng = &mut ChaCha8Rng::seed_from_u64(config.seed);

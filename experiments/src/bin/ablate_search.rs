@@ -14,7 +14,7 @@ use experiments::run_dir::RunDir;
 use experiments::search_ablation::{
     Additive, SearchAblation, SearchFindings, Task, Trained, contest, findings, front_standings, fronts, tasks,
 };
-use experiments::{device, environment, start};
+use experiments::{command_line, device, environment, start};
 use ofa_model::SearchSpace;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -88,8 +88,7 @@ fn run(options: &Options) -> Result<()> {
         ablation,
     };
     dir.write_json("findings.json", &findings)?;
-    let command = format!("cargo run --release --bin ablate_search -- --preset {} --out DIR", options.preset);
-    dir.write("report.html", &search_ablation_html(&findings, &command))?;
+    dir.write("report.html", &search_ablation_html(&findings, &command_line::again()))?;
     say(&search_verdict(&findings));
     say(&format!("report: {}", dir.path("report.html").display()));
     Ok(())

@@ -42,6 +42,12 @@ struct Options {
     /// Our device, as far as compiled in
     #[arg(long, default_value = "flex")]
     device: String,
+    /// Also torch.compile (needs a C++ compiler and the headers of Python), for the work that keeps its network
+    #[arg(long)]
+    compile: bool,
+    /// Let threads of PyTorch sleep while they wait: fairer on a machine that does other things too, slower on an idle one
+    #[arg(long)]
+    passive: bool,
     /// Turns that each side takes
     #[arg(long, default_value_t = 3)]
     rounds: usize,
@@ -56,8 +62,26 @@ struct Options {
     seed: u64,
 }
 
-/// Ours, and PyTorch with contiguous images or channels last.
-const SIDES: usize = 3;
+/// What takes turns.
+#[derive(Clone, Copy, PartialEq)]
+enum Side {
+    Ours,
+    /// PyTorch eager, contiguous images.
+    Eager,
+    /// PyTorch eager, channels last.
+    ChannelsLast,
+    /// `torch.compile`.
+    Compiled,
+}
+
+impl Side {
+    const ALL: [Self; 4] = [Self::Ours, Self::Eager, Self::ChannelsLast, Self::Compiled];
+
+    /// Compiling pays where one network runs again and again; the others change it from step to step.
+    fn takes_part(self, work: Work, options: &Options) -> bool {
+        self != Self::Compiled || (options.compile && matches!(work, Work::TrainStep | Work::Inference))
+    }
+}
 
 fn main() -> ExitCode {
     start::exit_code(run(&Options::parse()))
@@ -76,11 +100,12 @@ fn compare(options: &Options, folder: &Path) -> Result<()> {
     check_python(&options.python)?;
     let archs = subnets(options.seed, folder)?;
     say(&format!(
-        "`mobilenet_v3` 1.0, {} on {} threads beside PyTorch eager (contiguous | channels last), {} rounds of {}, {}\n",
+        "`mobilenet_v3` 1.0, {} on {} threads beside PyTorch (eager contiguous | eager channels last | torch.compile), {} rounds of {}{}, {}\n",
         options.device,
         options.threads,
         options.rounds,
         options.samples,
+        if options.passive { ", waiting threads sleep" } else { "" },
         environment::machine(&options.device).processor
     ));
     say("| work | px | batch | ours, ms | PyTorch, ms | PyTorch / ours | ours, MiB | PyTorch, MiB |");
@@ -89,9 +114,11 @@ fn compare(options: &Options, folder: &Path) -> Result<()> {
         if options.only.is_some_and(|only| only != work) {
             continue;
         }
-        let mut turns: [Vec<Timings>; SIDES] = Default::default();
+        let mut turns: [Vec<Timings>; Side::ALL.len()] = Default::default();
         for _ in 0..options.rounds {
-            for (side, turns) in turns.iter_mut().enumerate() {
+            for (side, turns) in
+                Side::ALL.into_iter().zip(&mut turns).filter(|(side, _)| side.takes_part(work, options))
+            {
                 let mut command = side_command(side, work, options)?;
                 command.args(["--resolution", &resolution.to_string(), "--batch", &batch.to_string()]);
                 command.args(["--samples", &options.samples.to_string()]);
@@ -117,40 +144,46 @@ fn subnets(seed: u64, folder: &Path) -> Result<[PathBuf; 2]> {
     Ok(paths)
 }
 
-fn side_command(side: usize, work: Work, options: &Options) -> Result<Command> {
+fn side_command(side: Side, work: Work, options: &Options) -> Result<Command> {
     let threads = options.threads.to_string();
     let mut command = match side {
-        0 => bench_workload(work)?,
+        Side::Ours => bench_workload(work)?,
         _ => pytorch(&options.python, work),
     };
     match side {
-        0 => command.args(["--space", "mobilenet_v3", "--device", &options.device]),
-        1 => command.args(["--threads", &threads]),
-        _ => command.args(["--threads", &threads, "--channels-last"]),
+        Side::Ours => command.args(["--space", "mobilenet_v3", "--device", &options.device]),
+        Side::Eager => command.args(["--threads", &threads]),
+        Side::ChannelsLast => command.args(["--threads", &threads, "--channels-last"]),
+        Side::Compiled => command.args(["--threads", &threads, "--compile"]),
     };
-    // Where a machine does other things too, threads of PyTorch that spin while they wait are those that hold it up.
-    command.env("RAYON_NUM_THREADS", &threads).env("OMP_NUM_THREADS", &threads).env("OMP_WAIT_POLICY", "passive");
+    command.env("RAYON_NUM_THREADS", &threads).env("OMP_NUM_THREADS", &threads);
+    if options.passive {
+        command.env("OMP_WAIT_POLICY", "passive");
+    }
     Ok(command)
 }
 
-fn row(work: Work, resolution: usize, batch: usize, turns: &[Vec<Timings>; SIDES]) -> String {
+/// A line of the table; a side that did not take part has a dash.
+fn row(work: Work, resolution: usize, batch: usize, [ours, theirs @ ..]: &[Vec<Timings>; Side::ALL.len()]) -> String {
     let time = |timings: &Timings| median(timings.samples_ms.iter().copied());
     let memory = |timings: &Timings| timings.peak_memory_mib.unwrap_or(f64::NAN);
-    let [ours, eager, last] = turns;
-    let text = |turns: &[Timings], of: &dyn Fn(&Timings) -> f64, digits: usize| {
-        format!("{:.digits$}", median(turns.iter().map(of)))
+    let text = |turns: &[Timings], of: &dyn Fn(&Timings) -> f64, digits: usize| match turns {
+        [] => "-".to_owned(),
+        _ => format!("{:.digits$}", median(turns.iter().map(of))),
     };
     // Ratios of every round, so that what slows a round slows both sides.
-    let ratio = |theirs: &[Timings]| median(theirs.iter().zip(ours).map(|(theirs, ours)| time(theirs) / time(ours)));
+    let ratio = |theirs: &[Timings]| match theirs {
+        [] => "-".to_owned(),
+        _ => format!("{:.2}", median(theirs.iter().zip(ours).map(|(theirs, ours)| time(theirs) / time(ours)))),
+    };
+    let each =
+        |text: &dyn Fn(&[Timings]) -> String| theirs.iter().map(|turns| text(turns)).collect::<Vec<_>>().join(" \\| ");
     format!(
-        "| {work} | {resolution} | {batch} | {} | {} \\| {} | {:.2} \\| {:.2} | {} | {} \\| {} |",
+        "| {work} | {resolution} | {batch} | {} | {} | {} | {} | {} |",
         text(ours, &time, 1),
-        text(eager, &time, 1),
-        text(last, &time, 1),
-        ratio(eager),
-        ratio(last),
+        each(&|turns| text(turns, &time, 1)),
+        each(&ratio),
         text(ours, &memory, 0),
-        text(eager, &memory, 0),
-        text(last, &memory, 0),
+        each(&|turns| text(turns, &memory, 0)),
     )
 }

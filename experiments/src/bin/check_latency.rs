@@ -16,7 +16,7 @@ use experiments::run_dir::{csv_text, ensure_new, make_dir, write_whole};
 use experiments::space_options::OptionalSpace;
 use experiments::tables::{latency_agreement, within_10_percent};
 use experiments::threads::compute_on_this_thread;
-use experiments::{device, environment, start};
+use experiments::{command_line, device, environment, start};
 use ofa_search::{LatencyConfig, LatencyTable};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -95,8 +95,8 @@ fn run(options: &Options) -> Result<()> {
     if let Some(out) = &options.out {
         make_dir(out)?;
         write_whole(&out.join("latency_check.csv"), csv_text(&check.networks)?.as_bytes())?;
-        let command = format!("check_latency --tables {} --seed {}", options.tables.display(), options.seed);
-        write_whole(&out.join("report.html"), latency_check_html(&fit, within, &said, &command).as_bytes())?;
+        let page = latency_check_html(&fit, within, &said, &command_line::again());
+        write_whole(&out.join("report.html"), page.as_bytes())?;
     }
     Ok(())
 }

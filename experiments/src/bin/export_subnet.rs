@@ -1,6 +1,7 @@
 //! Writes a subnet for other tools: weights that the original's static net loads, ONNX, and a model card.
 //!
 //! Command:  `cargo run --release --bin export_subnet -- runs/<run>/subnets/<scenario> --out DIR`
+//!           `cargo run --release --bin export_subnet -- runs/<run> --arch r28-.. --out DIR`, calibrated on the run's images
 //!           `cargo run --release --bin export_subnet -- SUPERNET_DIR --arch r224-.. --calibrate IMAGES.safetensors --out DIR`
 //! Result:   `weights.safetensors` (PyTorch's keys), `model.onnx` (any batch), `card.json`
 
@@ -9,9 +10,13 @@ use burn::tensor::Device;
 use clap::Parser;
 use experiments::arch_option::read_arch;
 use experiments::dashboard::say;
+use experiments::images::Images;
 use experiments::model_card::{ModelCard, imagenet_card};
+use experiments::run_dir::RunDir;
+use experiments::supernet_file::{self, SUPERNET};
 use experiments::tensor_file::{ensure_resolution, read_images};
-use experiments::{device, start};
+use experiments::threads::compute_on_this_thread;
+use experiments::{device, specialise, start};
 use ofa_model::{Subnet, SubnetCard, Supernet, write_directory, write_state_dict};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,12 +24,13 @@ use std::process::ExitCode;
 /// Writes a subnet for other tools: weights that the original's static net loads, ONNX, and a model card.
 #[derive(Parser)]
 struct Options {
-    /// Directory of a subnet, or of a supernet together with --arch
+    /// Directory of a subnet, or together with --arch of a run or of a supernet
     network: PathBuf,
     /// The subnet of a supernet: an arch's text form, or a .json file
     #[arg(long)]
     arch: Option<String>,
-    /// A .safetensors file with `images` that batch-norm statistics are measured on; else the network's own are used
+    /// A .safetensors file with `images` that batch-norm statistics are measured on; else the run's own training images are, and
+    /// of a supernet from elsewhere its own statistics are used
     #[arg(long)]
     calibrate: Option<PathBuf>,
     /// New directory
@@ -36,7 +42,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    start::exit_code(run(&Options::parse()))
+    start::exit_code(compute_on_this_thread().and_then(|()| run(&Options::parse())))
 }
 
 fn run(options: &Options) -> Result<()> {
@@ -65,11 +71,9 @@ fn run(options: &Options) -> Result<()> {
 /// The subnet, its card, and where its measurements may stand.
 fn open<'a>(options: &'a Options, device: &Device) -> Result<(Subnet, SubnetCard, Option<&'a Path>)> {
     let network = &options.network;
-    match (&options.arch, Supernet::is_saved_in(network)) {
+    match (&options.arch, Supernet::is_saved_in(network) || RunDir::holds_run(network)) {
         (Some(arch), true) => {
-            let supernet = Supernet::load(network, device)?;
-            let subnet = supernet.subnet(&read_arch(arch, supernet.space(), None)?);
-            let card = imagenet_card(&subnet);
+            let (subnet, card) = choose(arch, options, device)?;
             Ok((subnet, card, None))
         }
         (None, true) => bail!("{} holds a supernet; name the subnet with --arch", network.display()),
@@ -79,6 +83,35 @@ fn open<'a>(options: &'a Options, device: &Device) -> Result<(Subnet, SubnetCard
             Ok((subnet, card, Some(network)))
         }
     }
+}
+
+/// A subnet of a run, calibrated on its images; or one of a supernet from elsewhere, with the statistics that came with it.
+fn choose(arch: &str, options: &Options, device: &Device) -> Result<(Subnet, SubnetCard)> {
+    // The supernet that a run has written is the run's, too.
+    let of_run =
+        options.network.parent().filter(|parent| options.network.ends_with(SUPERNET) && RunDir::holds_run(parent));
+    let opened = supernet_file::open(of_run.unwrap_or(&options.network), device)?;
+    let supernet = &opened.supernet;
+    let arch = read_arch(arch, supernet.space(), None)?;
+    if let Some(config) = &opened.config {
+        let images = Images::load(config, None)?;
+        let subnet = images.validation(config, device).calibrated(supernet, &arch)?;
+        return Ok((subnet, specialise::card(&images, supernet.space(), &arch)));
+    }
+    let subnet = supernet.subnet(&arch);
+    ensure!(
+        options.calibrate.is_some() || has_statistics(&subnet),
+        "the batch norms of {} have no statistics yet: name images with --calibrate",
+        options.network.display()
+    );
+    let card = imagenet_card(&subnet);
+    Ok((subnet, card))
+}
+
+/// Whether a batch norm has seen images: training alone leaves all means at 0.
+fn has_statistics(subnet: &Subnet) -> bool {
+    let tensors = subnet.to_original();
+    tensors.iter().any(|(key, mean)| key.ends_with("running_mean") && mean.iter::<f32>().any(|mean| mean != 0.0))
 }
 
 #[cfg(feature = "onnx")]

@@ -15,7 +15,7 @@ use experiments::report::predictors_html;
 use experiments::run_dir::{csv_text, ensure_new, make_dir, write_whole};
 use experiments::space_options::OptionalSpace;
 use experiments::threads::compute_on_this_thread;
-use experiments::{device, start};
+use experiments::{command_line, device, start};
 use ofa_search::PredictorKind;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -81,8 +81,7 @@ fn run(options: &Options) -> Result<()> {
     if let Some(out) = &options.out {
         make_dir(out)?;
         write_whole(&out.join("fits.csv"), csv_text(&fits)?.as_bytes())?;
-        let command = format!("fit_predictor --tables {} --seeds {}", options.tables.display(), options.seeds);
-        let page = predictors_html(&means, seeds.len(), &measured, noise, &command);
+        let page = predictors_html(&means, seeds.len(), &measured, noise, &command_line::again());
         write_whole(&out.join("report.html"), page.as_bytes())?;
     }
     Ok(())

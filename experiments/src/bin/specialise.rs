@@ -19,7 +19,7 @@ use experiments::space_options::OptionalSpace;
 use experiments::specialise::export_calibrated;
 use experiments::supernet_file::SUPERNET;
 use experiments::threads::compute_on_this_thread;
-use experiments::{device, start};
+use experiments::{command_line, device, start};
 use ofa_search::{FitReport, MlpPredictor};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -128,7 +128,7 @@ fn write(
     make_dir(out)?;
     write_whole(&out.join("answers.csv"), csv_text(answers.rows())?.as_bytes())?;
     write_whole(&out.join("front.csv"), csv_text(answers.front_rows())?.as_bytes())?;
-    let (path, scenarios) = (options.tables.display().to_string(), options.scenarios.display());
+    let path = options.tables.display().to_string();
     let header = tables.accuracy.header();
     let rows = tables.accuracy.rows().len();
     let about = DeploymentPage {
@@ -140,7 +140,7 @@ fn write(
         rmse: fit.rmse,
         kendall_tau: fit.kendall_tau,
         seconds,
-        command: &format!("specialise --tables {path} --scenarios {scenarios}"),
+        command: &command_line::again(),
     };
     write_whole(&out.join("report.html"), deployment_html(answers, &about).as_bytes())?;
     say(&format!("report: {}", out.join("report.html").display()));

@@ -1,5 +1,6 @@
 //! The file that lists scenarios.
 
+use crate::config::names_a_directory;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -159,9 +160,7 @@ impl WrittenScenario {
 impl Deployment {
     fn validate(&self, devices: &BTreeMap<String, DeviceTables>) -> Result<()> {
         let name = &self.name;
-        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
-            bail!("scenario `{name}`: a name is made of letters, digits, `-`, `_` and `.`, it names a directory");
-        }
+        names_a_directory(name)?;
         if let Some(device) = self.device.as_ref().filter(|device| !devices.contains_key(*device)) {
             let known = devices.keys().map(|device| format!("`{device}`")).collect::<Vec<_>>().join(", ");
             bail!("scenario `{name}`: there is no device `{device}`; [devices] has: {known}");

@@ -200,6 +200,9 @@ pub struct Chosen {
     pub predicted_ms: f64,
     /// Median latency of the whole network, at the pace of the table.
     pub measured_ms: f64,
+    /// The same as a stopwatch has it, at the pace that the machine had just then; earlier versions did not note it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopwatch_ms: Option<f64>,
 }
 
 /// The largest or the smallest subnet on the test set.

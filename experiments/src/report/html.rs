@@ -1,10 +1,11 @@
 //! The report as one HTML page that needs nothing else: no script, no font, no file beside it.
 
-use super::data::{Answer, Fit, ReportData};
+use super::data::{Answer, Chosen, Fit, ReportData};
 use super::figure::figure;
 use super::format::{correlation, duration, milliseconds, percent, thousands};
 use super::{plot, summary, tables};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use ofa_search::median;
 
 const STYLE: &str = include_str!("page.css");
 
@@ -105,9 +106,19 @@ fn result(data: &ReportData) -> Markup {
         p.note {
             "The best answer of each scenario, extracted, calibrated and measured; below them the extremes of the space. \
              Latency is the median of the whole network on " (data.machine.device) ", "
-            (summary::threads(data.machine.threads)) "."
+            (summary::threads(data.machine.threads)) (pace_note(&data.chosen)) "."
         }
     }
+}
+
+/// What was done to latencies so that they can be compared with the table's.
+fn pace_note(chosen: &[Chosen]) -> String {
+    let paces = chosen.iter().filter_map(|chosen| Some(chosen.measured_ms / chosen.stopwatch_ms?));
+    let paces: Vec<f64> = paces.filter(|pace| pace.is_finite()).collect();
+    if paces.is_empty() {
+        return String::new();
+    }
+    format!(", at the pace of the latency table: {:.2} times what the stopwatch had", median(paces))
 }
 
 fn search(answers: &[Answer]) -> Markup {

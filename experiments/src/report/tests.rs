@@ -103,6 +103,7 @@ fn chosen(scenario: &str) -> Chosen {
         fine_tuned_test_top1: Some(0.9012),
         predicted_ms: 0.88,
         measured_ms: 0.912,
+        stopwatch_ms: Some(0.934),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Contestant, SearchAblation};
 use anyhow::{Context, Result};
 use burn::tensor::Device;
-use ofa_model::{Arch, ChoiceMask, SearchSpace};
+use ofa_model::{Arch, ChoiceMask, SearchSpace, StageSpace};
 use ofa_search::{
     AccuracyTable, AdditiveCost, AdditiveProblem, Budget, Constraint, Exhaustive, LatencyTable, MlpConfig,
     MlpPredictor, PlacedBlock, Predictor, Problem, RandomSearch, SearchError, Stop, StrategyKind, Trial, search,
@@ -97,9 +97,29 @@ impl Trained {
         let resolutions = space.resolutions.iter().rev().take(ablation.counted_resolutions).copied().collect();
         let shallow = space.stages.iter().flat_map(|stage| stage.depths.first()).min().copied();
         let mask = ChoiceMask { resolutions, depths: shallow.into_iter().collect(), ..ChoiceMask::default() };
-        let counted = Counted::new(mask.of(&space)?, &predictor)?;
+        let counted = Counted::new(countable(mask.of(&space)?), &predictor)?;
         Ok(Self { space, accuracy, latency, predictor, counted })
     }
+}
+
+/// Archs, at most, whose scores are kept.
+const MOST_COUNTED: u32 = 1_000_000;
+
+/// A part of the space with few enough archs: as long as there are more, a stage with the most choices for a block loses the
+/// last of its kernel sizes, or of its expand ratios if it has but one size.
+fn countable(mut space: SearchSpace) -> SearchSpace {
+    while space.len() * space.resolutions.len() > MOST_COUNTED.into() {
+        let choices = |stage: &&mut StageSpace| stage.kernel_sizes.len() * stage.expand_ratios.len();
+        let Some(stage) = space.stages.iter_mut().max_by_key(choices) else { break };
+        if stage.kernel_sizes.len() > 1 {
+            stage.kernel_sizes.pop();
+        } else if stage.expand_ratios.len() > 1 {
+            stage.expand_ratios.pop();
+        } else {
+            break;
+        }
+    }
+    space
 }
 
 /// A score that is a sum over blocks, drawn by a seed, so that its optimum can be proven.
@@ -239,4 +259,21 @@ fn random_score(problem: &Problem<'_>) -> Result<f64> {
     let (rng, mut scores) = (&mut ChaCha8Rng::seed_from_u64(0), Vec::new());
     search(problem, &mut RandomSearch, Budget::new(1_000), rng, |trial| scores.push(trial.score))?;
     Ok(scores.iter().sum::<f64>() / scores.len() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_large_space_is_small_enough_to_count() {
+        let small = SearchSpace::small_mobilenet_v3(1, 10);
+        let mask = ChoiceMask { depths: vec![2], resolutions: vec![28], ..ChoiceMask::default() };
+        let few = mask.of(&small).unwrap();
+        assert_eq!(countable(few.clone()), few, "9^6 networks are few enough");
+        let large = SearchSpace::mobilenet_v3(1.0, 1000);
+        let part = countable(large.clone());
+        assert!(part.is_within(&large) && part.len() * part.resolutions.len() <= MOST_COUNTED.into());
+        assert!(part.stages.iter().all(|stage| stage.expand_ratios.len() * stage.kernel_sizes.len() > 0));
+    }
 }

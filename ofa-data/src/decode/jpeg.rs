@@ -1,11 +1,13 @@
 //! JPEG files, decoded strictly.
 
+use std::borrow::Cow;
+
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
-use crate::decode::frame::{Frame, ROWS_BELOW};
+use crate::decode::frame::{Frame, ROWS_BELOW, START_OF_SCAN, segments};
 use crate::decode::{Damage, Image, check_size};
 use crate::error::ImageProblem;
 
@@ -14,25 +16,27 @@ pub(crate) const SIGNATURE: &[u8] = &[0xff, START_OF_IMAGE, 0xff];
 
 const START_OF_IMAGE: u8 = 0xd8;
 const END_OF_IMAGE: u8 = 0xd9;
+const PROGRESSIVE: u8 = 0xc2;
 
 /// Decodes a JPEG file to gray if it is gray, else to RGB.
 ///
 /// Damage inside the picture that still decodes, a flipped bit for example, goes unnoticed: JPEG has
-/// no checksums.
+/// no checksums. So does what a progressive file lacks of scans before the last, or of whole ones.
 pub(crate) fn decode(bytes: &[u8], damage: Damage) -> Result<Image, ImageProblem> {
     let broken =
         |reason: zune_jpeg::errors::DecodeErrors| ImageProblem::Jpeg { bytes: bytes.len(), reason: reason.to_string() };
-    // Even a strict decoder fills in what is missing of the last block.
+    // Even a strict decoder fills in what is missing before the end of the image.
     let is_strict = damage == Damage::Refuse;
-    if is_strict && !has_end_of_image(bytes) {
-        return Err(ImageProblem::Truncated { bytes: bytes.len() });
-    }
+    let data = match is_strict {
+        true => with_stop(bytes, end_of_image(bytes).ok_or(ImageProblem::Truncated { bytes: bytes.len() })?),
+        false => Cow::Borrowed(bytes),
+    };
     // Width and height are limited together below, not one by one.
     let options = DecoderOptions::default()
         .set_strict_mode(is_strict)
         .set_max_width(usize::from(u16::MAX))
         .set_max_height(usize::from(u16::MAX));
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&*data), options);
     decoder.decode_headers().map_err(broken)?;
     let (width, height) = decoder.dimensions().expect("the header was just decoded");
     check_dimensions(width, height, bytes.len())?;
@@ -42,6 +46,28 @@ pub(crate) fn decode(bytes: &[u8], damage: Damage) -> Result<Image, ImageProblem
     let pixels = decoder.decode().map_err(broken)?;
     assert_eq!(pixels.len(), width * height * channels, "a jpeg of {width} x {height} x {channels}");
     Ok(Image { width, height, channels, pixels })
+}
+
+/// Bytes of ones that surely make a decoder stop: a code has at most 16 bits, and so has the value that follows it.
+const STOP: usize = 16;
+
+/// The picture, whose end-of-image marker is at `end`, with ones behind its data. No code of JPEG is all ones: a decoder
+/// that looks for more data than there is meets an error, not the zeros that it would make up; one that has all it needs
+/// does not look.
+///
+/// In a progressive file this goes for the last scan. A file of a single one is left as it is, since the decoder has to
+/// meet the end of the first scan while it reads it.
+fn with_stop(bytes: &[u8], end: usize) -> Cow<'_, [u8]> {
+    let Some((_, scan)) = segments(bytes).find(|&(marker, _)| marker == START_OF_SCAN) else {
+        return Cow::Borrowed(bytes);
+    };
+    let is_progressive = segments(bytes).any(|(marker, _)| marker == PROGRESSIVE);
+    let has_more_scans = || bytes[scan.end..].windows(2).any(|pair| pair == [0xff, START_OF_SCAN]);
+    if end < scan.end || is_progressive && !has_more_scans() {
+        return Cow::Borrowed(bytes);
+    }
+    let ones = [0xff_u8, 0].repeat(STOP);
+    Cow::Owned([&bytes[..end], &ones[..], &[0xff, END_OF_IMAGE]].concat())
 }
 
 /// Files with larger units (colour at a quarter of the height) are rare, and decoded whole.
@@ -77,29 +103,34 @@ pub(crate) fn is_plain(bytes: &[u8]) -> bool {
     is_read && matches!(decoder.input_colorspace(), Some(ColorSpace::Luma | ColorSpace::YCbCr))
 }
 
-/// Whether the end-of-image marker of the picture is there: not that of a thumbnail inside a segment.
+/// Whether the end-of-image marker of the picture is there.
 pub(super) fn has_end_of_image(bytes: &[u8]) -> bool {
+    end_of_image(bytes).is_some()
+}
+
+/// Where the end-of-image marker of the picture is: not that of a thumbnail inside a segment.
+fn end_of_image(bytes: &[u8]) -> Option<usize> {
     if bytes.ends_with(&[0xff, END_OF_IMAGE]) {
-        return true;
+        return Some(bytes.len() - 2);
     }
     // Something follows the picture, or the picture is cut off: go from marker to marker.
     let mut at = 0;
     while let Some(distance) = bytes.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xff)) {
         let marker = at + distance + 1;
         at = match bytes.get(marker) {
-            None => return false,
-            Some(&END_OF_IMAGE) => return true,
+            None => return None,
+            Some(&END_OF_IMAGE) => return Some(marker - 1),
             // Any number of 0xff may precede a marker.
             Some(0xff) => marker,
             // An 0xff of the picture, a restart or the start of the image: no segment follows.
             Some(0x00 | 0x01 | 0xd0..=START_OF_IMAGE) => marker + 1,
             Some(_) => match bytes.get(marker + 1..marker + 3) {
                 Some(length) => marker + 1 + usize::from(u16::from_be_bytes([length[0], length[1]])),
-                None => return false,
+                None => return None,
             },
         };
     }
-    false
+    None
 }
 
 #[cfg(test)]
@@ -136,6 +167,29 @@ mod tests {
         }
         assert_ne!(cut.pixels, whole.pixels);
         assert!(super::decode(&WHOLE[..40], Damage::Show).is_err());
+    }
+
+    #[test]
+    fn data_that_ends_before_the_picture_is_an_error_although_the_end_marker_is_there() {
+        // The last 112 bytes but the marker are data.
+        for missing in 1..=100 {
+            let cut = [&WHOLE[..WHOLE.len() - 2 - missing], &WHOLE[WHOLE.len() - 2..]].concat();
+            for bytes in [cut.clone(), [&cut[..], b"what follows"].concat()] {
+                let problem = decode(&bytes).unwrap_err().to_string();
+                assert!(problem.starts_with(&format!("broken jpeg ({} bytes): ", bytes.len())), "{problem}");
+                assert!(super::decode(&bytes, Damage::Show).is_ok(), "{missing} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_progressive_file_lacks_of_whole_scans_goes_unnoticed() {
+        let whole = include_bytes!("../../fixtures/gradient_progressive.jpg");
+        let scans = (2..whole.len()).filter(|&at| whole[at..].starts_with(&[0xff, START_OF_SCAN]));
+        for scan in scans.skip(1) {
+            let cut = decode(&[&whole[..scan], &[0xff, END_OF_IMAGE]].concat()).unwrap();
+            assert_eq!((cut.width, cut.height), (24, 16));
+        }
     }
 
     #[test]

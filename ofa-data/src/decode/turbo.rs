@@ -11,6 +11,9 @@ use crate::error::ImageProblem;
 /// What the library takes for the greatest width and height.
 const MAX_SIDE: usize = 65_500;
 
+/// As many as the other decoder takes: every scan costs the work of a picture, however short it is.
+const MAX_SCANS: u32 = 100;
+
 /// The complaint about a picture that is complete before its data is. Only the first complaint about
 /// a file is reported, so this one says that the picture was decoded without any.
 const MORE_DATA: &str = "extraneous bytes before marker 0xd9";
@@ -114,7 +117,9 @@ fn decompress(bytes: &[u8], image: &mut Image) -> Result<(), Error> {
         pixels: image.pixels.as_mut_slice(),
     };
     // A new one costs too little to keep one for every thread.
-    Decompressor::new()?.decompress(bytes, target)
+    let mut decompressor = Decompressor::new()?;
+    decompressor.set_scan_limit(MAX_SCANS)?;
+    decompressor.decompress(bytes, target)
 }
 
 fn check_end(bytes: &[u8]) -> Result<(), ImageProblem> {

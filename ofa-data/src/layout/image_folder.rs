@@ -28,8 +28,8 @@ impl ImageFolder {
     /// Lists the images below `dir`, to be decoded to 1 (gray) or 3 (RGB) `channels`.
     ///
     /// With a `test` directory of classes, `val` is the validation set. Without one, `val` is the test set and a
-    /// tenth of train, at most [`Splits::MAX_HELD_OUT`] images, the same share of every class,
-    /// is held out of train by `seed` for validation.
+    /// tenth of train, or about [`Splits::MAX_HELD_OUT`] images if that is less, is held out of train by `seed` for
+    /// validation: of every class the same share, rounded, but at least one image.
     ///
     /// Evaluation views are framed as photographs ([`Framing::CenterCrop`](crate::Framing::CenterCrop)); see
     /// [`Splits::with_framing`] for small pictures of single objects.

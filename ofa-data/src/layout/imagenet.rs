@@ -84,8 +84,9 @@ impl ImageNet {
         self.labels.is_none() && self.train == dir.join("train") && self.train.is_dir() && self.val == dir.join("val")
     }
 
-    /// Lists the images, to be decoded to 1 (gray) or 3 (RGB) `channels`; a tenth of train, at most
-    /// [`Splits::MAX_HELD_OUT`] images, the same share of every class, is held out of train by `seed` for validation.
+    /// Lists the images, to be decoded to 1 (gray) or 3 (RGB) `channels`; a tenth of train, or about
+    /// [`Splits::MAX_HELD_OUT`] images if that is less, is held out of train by `seed` for validation: of every
+    /// class the same share, rounded, but at least one image.
     ///
     /// # Errors
     /// If something cannot be read or listed, an archive is truncated, or an image has no label or one that train lacks.

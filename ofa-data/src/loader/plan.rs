@@ -125,6 +125,7 @@ impl Plan {
             }
             Ok(shown.is_some())
         })?;
+        self.set.check_broken()?;
         // In evaluation nothing depends on the number of batches: an empty one is passed over.
         if built.size() == 0 && self.config.view != View::Evaluate {
             return Err(DataError::NothingLeft { batch, images: members.len() });

@@ -147,7 +147,7 @@ fn skipped_images_make_a_batch_smaller() {
     let set = file_set(dir.path(), &[("a", photo), ("b", b"?"), ("c", photo), ("d", b""), ("e", b"")], 3);
     let reading = |max_fraction| ReadConfig { broken: BrokenImages::Skip { max_fraction }, cache_mib: 0 };
     let sizes = |batch_size, max_fraction| -> Vec<Result<usize, String>> {
-        let set = set.clone().with_reading(reading(max_fraction));
+        let set = set.clone().with_reading(reading(max_fraction)).unwrap();
         let normalisation = Normalisation::new(&[0.0; 3], &[1.0; 3]);
         let loader = Loader::new(set, LoaderConfig { batch_size, ..config(View::Evaluate) }, normalisation).unwrap();
         let size = |batch: Result<ImageBatch, DataError>| batch.map(|batch| batch.size()).map_err(|e| e.to_string());
@@ -157,7 +157,8 @@ fn skipped_images_make_a_batch_smaller() {
     assert_eq!(sizes(3, 0.6), [Ok(2)]);
     let training = LoaderConfig { batch_size: 1, ..config(View::Train(AugmentConfig::photographs())) };
     let normalisation = Normalisation::new(&[0.0; 3], &[1.0; 3]);
-    let loader = Loader::new(set.clone().with_reading(reading(0.9)), training, normalisation).unwrap();
+    let skipping = set.clone().with_reading(reading(0.9)).unwrap();
+    let loader = Loader::new(skipping, training, normalisation).unwrap();
     let errors: Vec<_> = loader.epoch(0, 0, |_| 8, &Device::flex()).filter_map(Result::err).collect();
     assert!(errors[0].to_string().starts_with("all 1 images of batch "), "{errors:?}");
     assert!(sizes(5, 0.4)[0].as_ref().unwrap_err().starts_with("3 of 5 images are broken"));

@@ -91,10 +91,36 @@ fn another_preparation_is_not_mixed_in() {
     let (dir, out) = (set(), tempfile::tempdir().unwrap());
     prepare(dir.path(), out.path(), config()).unwrap();
     let error = prepare(dir.path(), out.path(), PrepareConfig { quality: 80, ..config() }).unwrap_err().to_string();
-    assert!(error.contains("is of other images or settings"), "{error}");
+    let expected = format!("the preparation in {} is of other images or settings", out.path().display());
+    assert!(error.starts_with(&expected), "{error}");
     fs::write(dir.path().join("val/dog/3.png"), PNG).unwrap();
     assert!(prepare(dir.path(), out.path(), config()).is_err());
     assert!(prepare(dir.path(), out.path(), PrepareConfig { quality: 0, ..config() }).is_err());
+}
+
+#[test]
+fn shards_of_unknown_origin_are_not_taken_for_those_of_the_preparation() {
+    let dir = set();
+    let refusal = |out: &tempfile::TempDir, config: PrepareConfig| {
+        let error = prepare(dir.path(), out.path(), config).unwrap_err().to_string();
+        assert!(error.contains("is a shard of unknown origin (no preparation.json)"), "{error}");
+        assert!(!out.path().join(MANIFEST).exists());
+        error
+    };
+    let out = tempfile::tempdir().unwrap();
+    prepare(dir.path(), out.path(), config()).unwrap();
+    fs::remove_file(out.path().join(MANIFEST)).unwrap();
+    for changed in [PrepareConfig { quality: 80, ..config() }, config()] {
+        let error = refusal(&out, changed);
+        assert!(error.contains("train-00000.tar is a shard"), "{error}");
+    }
+    // A WebDataset of others.
+    let out = tempfile::tempdir().unwrap();
+    let shard = out.path().join("val-000007.tar");
+    fs::write(&shard, tar_of(&[("x.png", PNG), ("x.cls", b"1")])).unwrap();
+    assert!(refusal(&out, config()).contains("val-000007.tar is a shard"));
+    fs::rename(&shard, out.path().join("val-notes.tar")).unwrap();
+    assert_eq!(prepare(dir.path(), out.path(), config()).unwrap().images, 12);
 }
 
 #[test]

@@ -79,13 +79,20 @@ fn the_policy_says_what_becomes_of_broken_images() {
     assert!(names(&set).is_empty());
 
     let skipping = |max_fraction| ReadConfig { broken: BrokenImages::Skip { max_fraction }, cache_mib: 0 };
-    let skip = set.clone().with_reading(skipping(0.7));
+    let skip = set.clone().with_reading(skipping(0.7)).unwrap();
     assert_eq!(shown(&skip), [Ok(Some((24, 16))), Ok(None), Ok(None)]);
     assert_eq!(names(&skip.subset(1, 5)), ["cut", "empty"]);
-    let strict = shown(&set.clone().with_reading(skipping(0.4)));
-    assert!(strict[1] == Ok(None) && strict[2].as_ref().unwrap_err().starts_with("2 of 3 images"), "{strict:?}");
+    skip.check_broken().unwrap();
+    let strict = set.clone().with_reading(skipping(0.4)).unwrap();
+    assert_eq!(shown(&strict), shown(&skip));
+    let error = strict.check_broken().unwrap_err().to_string();
+    assert!(error.starts_with("2 of 3 images") && error.ends_with("empty: empty file"), "{error}");
+    for fraction in [5.0, -0.1, f64::NAN] {
+        let error = set.clone().with_reading(skipping(fraction)).unwrap_err().to_string();
+        assert!(error.starts_with("skip.max_fraction is "), "{error}");
+    }
 
-    let lenient = set.with_reading(ReadConfig { broken: BrokenImages::Lenient, cache_mib: 0 });
+    let lenient = set.with_reading(ReadConfig { broken: BrokenImages::Lenient, cache_mib: 0 }).unwrap();
     let seen = shown(&lenient);
     assert_eq!(seen[1], Ok(Some((24, 16))));
     assert!(seen[2].as_ref().unwrap_err().ends_with("empty: empty file"), "{seen:?}");
@@ -96,7 +103,7 @@ fn the_policy_says_what_becomes_of_broken_images() {
 fn cached_images_are_those_that_were_read() {
     let dir = tempfile::tempdir().unwrap();
     let set = file_set(dir.path(), &[("whole", WHOLE)], 3);
-    let cached = set.clone().with_reading(ReadConfig { cache_mib: 1, ..ReadConfig::default() });
+    let cached = set.clone().with_reading(ReadConfig { cache_mib: 1, ..ReadConfig::default() }).unwrap();
     let pixels = |set: &ImageSet| set.show(0, |picture| Ok(picture.whole()?.pixels.clone())).unwrap().unwrap();
     let before = pixels(&cached);
     fs::remove_file(dir.path().join("whole")).unwrap();

@@ -1,5 +1,6 @@
 //! Images inside tar archives, read where they lie: nothing is unpacked.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -135,30 +136,33 @@ impl Archive {
     }
 }
 
-/// The regular files in a tar archive, with offsets in the file that it is a section of.
+/// The regular files in a tar archive, hard links to them included, with offsets in the file that it is a section of.
 pub(crate) fn entries<F: Read + Seek>(
     section: Section<F>,
     is_wanted: impl Fn(&Path) -> bool,
 ) -> io::Result<Vec<Entry>> {
     let Section { start, length, .. } = section;
     let mut archive = tar::Archive::new(section);
-    let mut entries = Vec::new();
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut positions = Positions::default();
     for entry in archive.entries_with_seek()? {
         let mut entry = entry?;
         let name = entry.path()?.into_owned();
-        if is_litter(name.file_name().unwrap_or_default()) {
-            continue;
-        }
+        // Litter may be what a link is to.
+        let is_litter = is_litter_path(&name);
         match entry.header().entry_type() {
             tar::EntryType::Regular | tar::EntryType::Continuous if !is_sparse(&name) => (),
             // Another name of a file before it.
             tar::EntryType::Link => {
                 let target = entry.link_name()?.unwrap_or_default().into_owned();
-                if let Some(found) = entries.iter().rev().find(|entry: &&Entry| entry.name == target) {
-                    entries.push(Entry { name, ..found.clone() });
+                match positions.find(&target, &entries) {
+                    Some(found) => entries.push(Entry { name, ..found.clone() }),
+                    None if is_litter => (),
+                    None => return Err(dangling(&name, &target)),
                 }
                 continue;
             }
+            _ if is_litter => continue,
             tar::EntryType::Directory | tar::EntryType::Symlink | tar::EntryType::Fifo => continue,
             _ => {
                 let name = name.display();
@@ -174,7 +178,36 @@ pub(crate) fn entries<F: Read + Seek>(
         let content = (bytes <= MAX_CONTENT && is_wanted(&name)).then(|| read_all(&mut entry)).transpose()?;
         entries.push(Entry { name, offset: start + offset, bytes, content });
     }
+    entries.retain(|entry| !is_litter_path(&entry.name));
     Ok(entries)
+}
+
+/// Where the entries of an archive are by name, up to those there when one was last asked for: without links, none is.
+#[derive(Default)]
+struct Positions {
+    by_name: HashMap<PathBuf, usize>,
+    indexed: usize,
+}
+
+impl Positions {
+    /// The last of the entries of this name. They must be those of the call before, and more.
+    fn find<'a>(&mut self, name: &Path, entries: &'a [Entry]) -> Option<&'a Entry> {
+        let new = entries.iter().enumerate().skip(self.indexed);
+        self.by_name.extend(new.map(|(position, entry)| (entry.name.clone(), position)));
+        self.indexed = entries.len();
+        self.by_name.get(name).map(|&position| &entries[position])
+    }
+}
+
+fn dangling(link: &Path, target: &Path) -> io::Error {
+    let (link, target) = (link.display(), target.display());
+    io::Error::other(format!(
+        "{link} is a hard link to {target}, which is no file before it: write the archive with tar's --hard-dereference"
+    ))
+}
+
+fn is_litter_path(name: &Path) -> bool {
+    is_litter(name.file_name().unwrap_or_default())
 }
 
 /// Whether a name is one that GNU tar gives to files with holes in them.

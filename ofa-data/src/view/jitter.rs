@@ -114,6 +114,9 @@ fn mean_luma(pixels: &[u8], channels: usize) -> u8 {
 }
 
 /// Hue, saturation and value in 8 bits each. Pillow computes in double and keeps single.
+///
+/// Here and in [`rgb`], whole parts are taken by casts and comparisons: the remainder, `floor` and `round` are calls where
+/// the build knows no processor that has them as instructions.
 fn hsv([red, green, blue]: [u8; 3]) -> [u8; 3] {
     let (most, least) = (red.max(green).max(blue), red.min(green).min(blue));
     if most == least {
@@ -128,7 +131,10 @@ fn hsv([red, green, blue]: [u8; 3]) -> [u8; 3] {
     } else {
         (4.0 + f64::from(below(green)) - f64::from(below(red))) as f32
     };
-    let hue = ((f64::from(sixths) / 6.0 + 1.0) % 1.0) as f32;
+    // 5/6 to 11/6.
+    let turns = f64::from(sixths) / 6.0 + 1.0;
+    let turns = if turns >= 1.0 { turns - 1.0 } else { turns };
+    let hue = turns as f32;
     let saturation = range / f32::from(most);
     [(f64::from(hue) * 255.0) as u8, (f64::from(saturation) * 255.0) as u8, most]
 }
@@ -139,12 +145,13 @@ fn rgb([hue, saturation, value]: [u8; 3]) -> [u8; 3] {
         return [value; 3];
     }
     let sixths = f64::from(hue) * 6.0 / 255.0;
-    let (sector, fraction) = (sixths.floor(), (sixths - sixths.floor()) as f32);
+    let sector = sixths as u8;
+    let fraction = (sixths - f64::from(sector)) as f32;
     let saturation = (f64::from(saturation) / 255.0) as f32;
-    let scaled = |less: f64| (f64::from(value) * (1.0 - less)).round() as u8;
+    let scaled = |less: f64| rounded(f64::from(value) * (1.0 - less));
     let (low, falling) = (scaled(saturation.into()), scaled((saturation * fraction).into()));
     let rising = scaled(f64::from(saturation) * (1.0 - f64::from(fraction)));
-    match sector as u8 % 6 {
+    match sector % 6 {
         0 => [value, rising, low],
         1 => [falling, value, low],
         2 => [low, value, rising],
@@ -152,6 +159,13 @@ fn rgb([hue, saturation, value]: [u8; 3]) -> [u8; 3] {
         4 => [rising, low, value],
         _ => [value, low, falling],
     }
+}
+
+/// The nearest whole number, halves upwards, for 0 to 255. A cast of `value + 0.5` gets the number
+/// next below one half wrong.
+fn rounded(value: f64) -> u8 {
+    let whole = value as u8;
+    whole + u8::from(value - f64::from(whole) >= 0.5)
 }
 
 #[cfg(test)]
@@ -178,6 +192,70 @@ mod tests {
             let expected = decode(expected, 3).unwrap().pixels;
             let differing = found.iter().zip(&expected).filter(|(a, b)| a != b).count();
             assert_eq!(differing, 0, "{change:?}: {differing} of {} values", found.len());
+        }
+    }
+
+    /// [`hsv`] in the functions of `f64`, as Pillow has it.
+    fn hsv_by_functions([red, green, blue]: [u8; 3]) -> [u8; 3] {
+        let (most, least) = (red.max(green).max(blue), red.min(green).min(blue));
+        if most == least {
+            return [0, 0, most];
+        }
+        let range = f32::from(most - least);
+        let below = |value: u8| f32::from(most - value) / range;
+        let sixths = if red == most {
+            below(blue) - below(green)
+        } else if green == most {
+            (2.0 + f64::from(below(red)) - f64::from(below(blue))) as f32
+        } else {
+            (4.0 + f64::from(below(green)) - f64::from(below(red))) as f32
+        };
+        let hue = ((f64::from(sixths) / 6.0 + 1.0) % 1.0) as f32;
+        let saturation = range / f32::from(most);
+        [(f64::from(hue) * 255.0) as u8, (f64::from(saturation) * 255.0) as u8, most]
+    }
+
+    /// [`rgb`] in the functions of `f64`, as Pillow has it.
+    fn rgb_by_functions([hue, saturation, value]: [u8; 3]) -> [u8; 3] {
+        if saturation == 0 {
+            return [value; 3];
+        }
+        let sixths = f64::from(hue) * 6.0 / 255.0;
+        let (sector, fraction) = (sixths.floor(), (sixths - sixths.floor()) as f32);
+        let saturation = (f64::from(saturation) / 255.0) as f32;
+        let scaled = |less: f64| (f64::from(value) * (1.0 - less)).round() as u8;
+        let (low, falling) = (scaled(saturation.into()), scaled((saturation * fraction).into()));
+        let rising = scaled(f64::from(saturation) * (1.0 - f64::from(fraction)));
+        match sector as u8 % 6 {
+            0 => [value, rising, low],
+            1 => [falling, value, low],
+            2 => [low, value, rising],
+            3 => [low, falling, value],
+            4 => [rising, low, value],
+            _ => [value, low, falling],
+        }
+    }
+
+    #[test]
+    fn casts_give_what_the_functions_give() {
+        for first in 0..=255 {
+            for second in 0..=255 {
+                for third in (0..=255).step_by(5) {
+                    let values = [first, second, third];
+                    assert_eq!(hsv(values), hsv_by_functions(values), "hsv of {values:?}");
+                    assert_eq!(rgb(values), rgb_by_functions(values), "rgb of {values:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_are_rounded_as_by_the_function() {
+        for half in 0..=510u32 {
+            let half = f64::from(half) / 2.0;
+            for value in [half.next_down().max(0.0), half, half.next_up().min(255.0)] {
+                assert_eq!(rounded(value), value.round() as u8, "{value:?}");
+            }
         }
     }
 

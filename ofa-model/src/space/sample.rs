@@ -2,6 +2,7 @@
 
 use super::{SearchSpace, StageSpace};
 use crate::{Arch, BlockArch, Ratio, StageArch};
+use rand::distr::Open01;
 use rand::{Rng, RngExt};
 
 /// How likely each kind of choice is drawn anew when an arch is mutated.
@@ -46,18 +47,22 @@ impl SearchSpace {
 
     /// Draws some choices of `arch`, which is one of this space, anew; blocks that a greater depth brings in are drawn
     /// uniformly. (Of an arch outside the space choices outside it may remain.)
+    ///
+    /// # Panics
+    ///
+    /// If a probability of `mutation` is not between 0 and 1.
     pub fn mutate(&self, arch: &Arch, mutation: Mutation, rng: &mut (impl Rng + ?Sized)) -> Arch {
         debug_assert!(self.contains(arch), "{arch}");
-        let p = mutation.choice_probability;
+        let mut redraws = Redraws::new(mutation.choice_probability, rng);
         let mut child = arch.clone();
         if rng.random_bool(mutation.resolution_probability) {
             child.resolution = choose(&self.resolutions, rng);
         }
         for (stage, space) in child.stages.iter_mut().zip(&self.stages) {
-            if space.widths.len() > 1 && rng.random_bool(p) {
+            if space.widths.len() > 1 && redraws.next(rng) {
                 stage.width = choose(&space.widths, rng);
             }
-            if rng.random_bool(p) {
+            if redraws.next(rng) {
                 let depth = choose(&space.depths, rng);
                 stage.blocks.truncate(depth);
                 while stage.blocks.len() < depth {
@@ -65,10 +70,10 @@ impl SearchSpace {
                 }
             }
             for block in &mut stage.blocks {
-                if rng.random_bool(p) {
+                if redraws.next(rng) {
                     block.kernel_size = choose(&space.kernel_sizes, rng);
                 }
-                if rng.random_bool(p) {
+                if redraws.next(rng) {
                     block.expand_ratio = choose(&space.expand_ratios, rng);
                 }
             }
@@ -116,6 +121,40 @@ impl Coins {
         let heads = self.bits & 1 == 1;
         (self.bits, self.left) = (self.bits >> 1, self.left - 1);
         heads
+    }
+}
+
+/// Which of the choices one after the other are drawn anew, each with the same probability: a random number for each of
+/// these instead of one for every choice, of which most stay.
+struct Redraws {
+    /// Logarithm of the probability that a choice stays.
+    ln_stays: f64,
+    /// Choices that stay before the next that does not.
+    gap: u64,
+}
+
+impl Redraws {
+    fn new(probability: f64, rng: &mut (impl Rng + ?Sized)) -> Self {
+        assert!((0.0..=1.0).contains(&probability), "choice_probability is {probability}, it must be between 0 and 1");
+        let mut redraws = Self { ln_stays: (-probability).ln_1p(), gap: 0 };
+        redraws.gap = redraws.draw(rng);
+        redraws
+    }
+
+    /// Whether the next choice is drawn anew.
+    fn next(&mut self, rng: &mut (impl Rng + ?Sized)) -> bool {
+        if self.gap > 0 {
+            self.gap -= 1;
+            return false;
+        }
+        self.gap = self.draw(rng);
+        true
+    }
+
+    /// A gap of the geometric distribution, by inversion.
+    fn draw(&self, rng: &mut (impl Rng + ?Sized)) -> u64 {
+        // With a probability of 0 this is infinite and becomes the greatest number; with 1 it is 0.
+        (rng.sample::<f64, _>(Open01).ln() / self.ln_stays) as u64
     }
 }
 
@@ -187,6 +226,35 @@ mod tests {
             let none = Mutation { choice_probability: 0.0, resolution_probability: 0.0 };
             prop_assert_eq!(space.mutate(&arch, none, rng), arch);
         }
+    }
+
+    #[test]
+    fn choices_are_drawn_anew_with_their_probability_each_for_itself() {
+        let rng = &mut ChaCha8Rng::seed_from_u64(1);
+        for probability in [0.0, 0.1, 0.5, 1.0] {
+            let redraws = &mut Redraws::new(probability, rng);
+            let n = 40_000;
+            let drawn: Vec<bool> = (0..n).map(|_| redraws.next(rng)).collect();
+            let share = |count: usize, of: usize| count as f64 / of as f64;
+            let marginal = share(drawn.iter().filter(|&&drawn| drawn).count(), n);
+            let both = share(drawn.windows(2).filter(|pair| pair[0] && pair[1]).count(), n - 1);
+            assert!((marginal - probability).abs() < 0.01, "{probability}: {marginal}");
+            assert!((both - probability * probability).abs() < 0.01, "{probability}: {both} of neighbours");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "choice_probability is 1.5, it must be between 0 and 1")]
+    fn a_probability_above_one_is_refused() {
+        let space = SearchSpace::small_mobilenet_v3(1, 10);
+        let mutation = Mutation { choice_probability: 1.5, ..Mutation::default() };
+        space.mutate(&space.smallest(), mutation, &mut ChaCha8Rng::seed_from_u64(1));
+    }
+
+    #[test]
+    #[should_panic(expected = "choice_probability is NaN")]
+    fn a_probability_that_is_no_number_is_refused() {
+        Redraws::new(f64::NAN, &mut ChaCha8Rng::seed_from_u64(1));
     }
 
     #[test]

@@ -48,6 +48,8 @@ impl LatencyTable {
                 return Err(SearchError::InvalidLatency { arch: arch.to_string(), latency_ms: *ms });
             }
         }
+        // What is estimated is of whole networks, whatever was fitted to the table that the header is from.
+        let header = LatencyHeader { overhead: None, ..header };
         let units = distinct_units(space);
         let estimate = |networks: &[(Arch, f64)], pull: f64| {
             let latencies = units.iter().copied().zip(estimate(space, &units, networks, pull));

@@ -113,7 +113,7 @@ fn tables_of_other_conditions_are_refused_and_named() {
     let (space, config) = (&fixture.space, &fixture.config);
     let message = fixture.refused(space, &LatencyConfig { batch: 8, ..config.clone() });
     assert!(message.contains("the table's batch is 1, not 8"), "{message}");
-    let message = fixture.refused(space, &LatencyConfig { threads_note: "64 threads".into(), ..config.clone() });
+    let message = fixture.refused(space, &LatencyConfig { threads_note: Some("64 threads".into()), ..config.clone() });
     assert!(message.contains("the table's threads is"), "{message}");
     let other = SearchSpace { name: "other".into(), ..space.clone() };
     let message = fixture.refused(&other, config);

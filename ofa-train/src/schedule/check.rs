@@ -26,8 +26,19 @@ impl ShrinkSchedule {
         self.stages.iter().find_map(|stage| {
             let problem = stage.problem_with_space(space).or_else(|| stage.problem_with_numbers());
             let problem = problem.or_else(|| stage.problem_with_teacher(has_teacher));
+            let problem = problem.or_else(|| stage.problem_as_teacher(space));
             has_teacher |= stage.becomes_teacher;
             problem.map(|problem| format!("stage `{}`: {problem}", stage.name))
+        })
+    }
+
+    /// Whether a stage learns from a teacher from elsewhere: it distils from one, and no stage before it became it.
+    pub(crate) fn learns_from_elsewhere(&self) -> bool {
+        let mut has_own = false;
+        self.stages.iter().any(|stage| {
+            let learns = !has_own && matches!(stage.distillation, Distillation::Teacher(_));
+            has_own |= stage.becomes_teacher;
+            learns
         })
     }
 }
@@ -70,6 +81,20 @@ impl ShrinkStage {
             Distillation::InPlace(soft) => soft.problem(),
         }
     }
+
+    /// The supernet's largest network is what teaches, so a stage that becomes the teacher must open it.
+    fn problem_as_teacher(&self, whole: &SearchSpace) -> Option<String> {
+        if !self.becomes_teacher {
+            return None;
+        }
+        let (opened, teacher) = (self.opened.of(whole).largest(), whole.largest());
+        (opened.stages != teacher.stages).then(|| {
+            format!(
+                "it becomes the teacher, but the largest network it opens is {opened} and {teacher} would teach: open \
+                 the largest choices or leave becomes_teacher out"
+            )
+        })
+    }
 }
 
 #[cfg(test)]
@@ -84,7 +109,7 @@ mod tests {
         good.validate(&space, false).unwrap();
         type Change = fn(&mut ShrinkSchedule);
         let soft = |weight| SoftTargets { weight, temperature: 1.0, label_weight: 1.0 };
-        let cases: [(&str, Change); 11] = [
+        let cases: [(&str, Change); 13] = [
             ("no stages", |s| s.stages.clear()),
             ("reference_batch_size is 0", |s| s.reference_batch_size = 0),
             ("not within", |s| s.stages[1].opened = Opened::Space(Box::new(SearchSpace::mobilenet_v3(1.0, 10)))),
@@ -95,6 +120,14 @@ mod tests {
             }),
             ("learning_rate NaN", |s| s.stages[0].learning_rate = f64::NAN),
             ("no earlier stage becomes the teacher", |s| s.stages[0].becomes_teacher = false),
+            ("the largest network it opens is r28-k3e3.k3e3-", |s| {
+                (s.stages[1].opened, s.stages[1].becomes_teacher) = (Opened::Smallest(ChoiceCounts::ONE), true);
+            }),
+            ("it becomes the teacher, but", |s| {
+                let mut narrower = SearchSpace::small_mobilenet_v3(1, 10);
+                narrower.stages[2].kernel_sizes.pop();
+                s.stages[0].opened = Opened::Space(Box::new(narrower));
+            }),
             ("warmup_epochs 999", |s| s.stages[0].warmup_epochs = 999.0),
             ("at least 2", |s| s.stages[1].distillation = Distillation::InPlace(SoftTargets::default())),
             ("temperature 0", |s| {
@@ -114,5 +147,26 @@ mod tests {
         without_full.validate(&space, true).unwrap();
         assert!(soft(-1.0).problem().unwrap().contains("weight -1"));
         assert_eq!(soft(2.0).problem(), None);
+    }
+
+    #[test]
+    fn a_teacher_may_be_trained_at_some_resolutions_alone() {
+        let space = SearchSpace::small_mobilenet_v3(1, 10);
+        let mut schedule = ShrinkSchedule::progressive_shrinking(&space, &ShrinkRecipe::iclr2020());
+        let lowest = SearchSpace { resolutions: vec![20], ..schedule.stages[0].opened.of(&space) };
+        schedule.stages[0].opened = Opened::Space(Box::new(lowest));
+        schedule.validate(&space, false).unwrap();
+    }
+
+    #[test]
+    fn stages_learn_from_elsewhere_until_one_of_them_becomes_the_teacher() {
+        let space = SearchSpace::small_mobilenet_v3(1, 10);
+        let mut schedule = ShrinkSchedule::progressive_shrinking(&space, &ShrinkRecipe::iclr2020());
+        assert!(!schedule.learns_from_elsewhere());
+        schedule.stages[0].distillation = Distillation::teacher(1.0);
+        assert!(schedule.learns_from_elsewhere(), "it becomes the teacher at its end");
+        schedule.stages[0].distillation = Distillation::None;
+        schedule.stages[0].becomes_teacher = false;
+        assert!(schedule.learns_from_elsewhere());
     }
 }

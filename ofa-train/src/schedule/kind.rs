@@ -9,8 +9,11 @@ use std::str::FromStr;
 
 /// A way of training a supernet.
 ///
-/// All are made from the same [`ShrinkRecipe`], so that they differ in what they do and not in how well they were tuned;
-/// those of one stage get about as many subnet-epochs as progressive shrinking.
+/// All are made from the same [`ShrinkRecipe`], so that they differ in what they do and not in how well they were tuned. What
+/// they cost differs too: by [`ShrinkRecipe::iclr2020`] in MobileNetV3's space, progressive shrinking and
+/// [`Grow`](Self::Grow) have 1,205 subnet-epochs, [`Sandwich`](Self::Sandwich) and [`RandomOnly`](Self::RandomOnly) as many to
+/// within a step's subnets, [`Compofa`](Self::Compofa) 780 and [`FullOnly`](Self::FullOnly) 180.
+/// [`ShrinkSchedule::scale_to`] makes them equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ScheduleKind {
@@ -273,6 +276,12 @@ mod tests {
             assert!(found.abs_diff(1205) <= 2, "{kind}: {found}");
         }
         assert_eq!(ScheduleKind::Compofa.schedule(&space(), &recipe).epochs(), 180 + 25 + 125);
+    }
+
+    #[test]
+    fn kinds_cost_what_their_documentation_says() {
+        let cost = |kind: ScheduleKind| kind.schedule(&space(), &ShrinkRecipe::iclr2020()).subnet_epochs();
+        assert_eq!(ScheduleKind::ALL.map(cost), [1205, 780, 1204, 1204, 1205, 180]);
     }
 
     #[test]

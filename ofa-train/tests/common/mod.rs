@@ -10,14 +10,20 @@ use ofa_train::*;
 use std::path::Path;
 
 pub const SEED: u64 = 3;
-/// Images a step, of all ranks together.
+/// Images a step, of all ranks together, unless a bench has others.
 pub const BATCH: usize = 16;
-/// Images an epoch.
+/// Images an epoch, likewise.
 pub const IMAGES: usize = 32;
 
 pub struct Bench {
     pub space: SearchSpace,
     pub splits: Splits,
+    /// Seed of archs, resolutions and dropout.
+    pub seed: u64,
+    /// Images a step, of all ranks together.
+    pub batch: usize,
+    /// Images an epoch.
+    pub images: usize,
     pub schedule: ShrinkSchedule,
     pub recipe: Recipe,
     pub teacher: Option<Supernet>,
@@ -48,7 +54,19 @@ impl Bench {
         let schedule = ShrinkSchedule::progressive_shrinking(&space, &recipe);
         let watched = vec![space.smallest(), space.largest()];
         let recipe = Recipe::default();
-        Self { space, splits, schedule, recipe, teacher: None, watched, watch_epochs: None, checkpoint_steps: None }
+        Self {
+            space,
+            splits,
+            seed: SEED,
+            batch: BATCH,
+            images: IMAGES,
+            schedule,
+            recipe,
+            teacher: None,
+            watched,
+            watch_epochs: None,
+            checkpoint_steps: None,
+        }
     }
 
     pub fn train(
@@ -90,7 +108,7 @@ impl Bench {
             sampler,
             teacher: self.teacher.as_ref(),
             loader: &self.loader(ranks),
-            seed: SEED,
+            seed: self.seed,
             watched: &self.watched,
             watch_epochs: self.watch_epochs,
             checkpoints: checkpoints.as_ref(),
@@ -106,11 +124,13 @@ impl Bench {
         SupernetConfig::new(self.space.clone()).unwrap().with_seed(seed).init(&Device::flex().autodiff())
     }
 
-    /// Two steps an epoch, of which a rank has its part.
+    /// Batches of which a rank has its part.
     pub fn loader(&self, ranks: &dyn Ranks) -> Loader {
         let view = View::Train(AugmentConfig::small_images());
-        let config = LoaderConfig { batch_size: BATCH / ranks.size(), seed: SEED, view, drop_last: true, prefetch: 2 };
-        let loader = Loader::new(self.splits.train.subset(IMAGES, SEED), config, self.splits.normalisation()).unwrap();
+        let batch_size = self.batch / ranks.size();
+        let config = LoaderConfig { batch_size, seed: SEED, view, drop_last: true, prefetch: 2 };
+        let images = self.splits.train.subset(self.images, SEED);
+        let loader = Loader::new(images, config, self.splits.normalisation()).unwrap();
         loader.with_shard(ranks.rank(), ranks.size()).unwrap()
     }
 }

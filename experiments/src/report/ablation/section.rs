@@ -176,7 +176,8 @@ fn arms(findings: &Findings) -> Section {
         "A TMAC is 10^12 multiply-accumulate operations: of every sampled subnet at the resolution of its batch three \
          times its forward pass (the backward pass takes gradients of inputs and of weights), of a teacher one forward \
          pass a step. Subnet-epochs and TMACs include the training of the arms whose weights go in, own TMACs and the \
-         time do not. What the choice of learning rates cost is in none of them and the same for every arm. Mean top-1 \
+         time do not. What the choice of learning rates cost is in none of them: see there how often each arm was \
+         trained for it. Mean top-1 \
          is over the subnets that an arm trains: compare arms that train the whole space.",
     ];
     let rows = findings.arms.iter().map(row).collect();
@@ -214,7 +215,7 @@ fn rates(findings: &Findings) -> Option<Section> {
 
 fn reproduce(commands: &[(String, String)]) -> Section {
     let items = commands.iter().map(|(what, command)| format!("{what}: `{command}`")).collect();
-    let text = "config.toml and the revision below are all that it takes. Numbers are the same to the last bit with \
+    let text = "config.toml and the code of the revisions below are all that it takes. Numbers are the same to the last bit with \
                 the same code, images and kind of processor; identity.json refuses others.";
     section("Reproduce", &[text], None, items)
 }

@@ -37,10 +37,10 @@ fn leader(task: &TaskFindings) -> Option<String> {
 
 /// Those whose gap to the leader is not significant, by Student's t over paired seeds and Holm's correction.
 fn not_told_apart(others: &[Standing]) -> Vec<&str> {
-    // Seeds that all agree have no p: they are told apart if there is a gap at all.
+    // Seeds that all agree have no p: they are told apart if there is a gap at all. One search tells nothing apart.
     let p = |other: &Standing| match other.behind {
-        Some(gap) => gap.p.unwrap_or(if gap.mean == 0.0 { 1.0 } else { 0.0 }),
-        None => 1.0,
+        Some(gap) if other.searches > 1 => gap.p.unwrap_or(if gap.mean == 0.0 { 1.0 } else { 0.0 }),
+        _ => 1.0,
     };
     let adjusted = holm(&others.iter().map(p).collect::<Vec<_>>());
     let pairs = others.iter().zip(adjusted);

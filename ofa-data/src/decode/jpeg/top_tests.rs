@@ -91,3 +91,21 @@ fn rows_of_damaged_files_are_those_of_the_whole_or_none() {
     }
     assert!(accepted > 200, "{accepted}");
 }
+
+#[test]
+fn sound_files_do_not_reach_the_stop_behind_their_data() {
+    let plain = SAMPLINGS.map(|sampling| compressed([53, 67], ColorType::Rgb, |e| e.set_sampling_factor(sampling)));
+    let others = [
+        compressed([53, 67], ColorType::Luma, |encoder| encoder.set_sampling_factor(SamplingFactor::F_1_1)),
+        compressed([53, 67], ColorType::Rgb, |encoder| encoder.set_progressive(true)),
+        compressed([53, 67], ColorType::Rgb, |encoder| encoder.set_restart_interval(2)),
+        compressed([53, 67], ColorType::Rgb, |encoder| encoder.set_sampling_factor(SamplingFactor::F_1_4)),
+        include_bytes!("../../../fixtures/gradient_rgb.jpg").to_vec(),
+        include_bytes!("../../../fixtures/gradient_progressive.jpg").to_vec(),
+        include_bytes!("../../../fixtures/gradient_cmyk.jpg").to_vec(),
+        include_bytes!("../../../fixtures/gradient_ycck.jpg").to_vec(),
+    ];
+    for bytes in plain.into_iter().chain(others) {
+        assert_eq!(decode(&bytes, Damage::Refuse), decode(&bytes, Damage::Show));
+    }
+}

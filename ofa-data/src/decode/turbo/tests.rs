@@ -181,6 +181,18 @@ fn warnings_are_errors_with_the_words_of_the_library() {
 }
 
 #[test]
+fn a_file_of_more_scans_than_any_is_refused_by_both_decoders() {
+    let bytes = compressed(40, 40, Subsamp::Gray, true);
+    let last = (0..bytes.len()).rfind(|&at| bytes[at..].starts_with(&[0xff, START_OF_SCAN])).unwrap();
+    let end = bytes.len() - 2;
+    let forged = insert(&bytes, end, &bytes[last..end].repeat(200));
+    let reason = decode(&forged).unwrap_err().to_string();
+    assert!(reason.ends_with("Progressive JPEG image has more than 100 scans"), "{reason}");
+    let problem = crate::decode::decode(&forged, 1).unwrap_err();
+    assert!(matches!(problem, ImageProblem::Jpeg { .. }), "{problem:?}");
+}
+
+#[test]
 fn damage_below_a_region_does_not_matter_to_it() {
     let bytes = compressed(40, 200, Subsamp::Sub2x2, false);
     let mut damaged = bytes.clone();

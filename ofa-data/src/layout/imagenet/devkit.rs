@@ -19,6 +19,8 @@ const META: &str = "data/meta.mat";
 const GROUND_TRUTH: &str = "data/ILSVRC2012_validation_ground_truth.txt";
 /// No file of the kit that is read here has more bytes.
 const MAX_BYTES: u64 = 64 << 20;
+/// No kit has more bytes, unpacked: a forged one must not take all memory for a name.
+const MAX_UNPACKED: u64 = 256 << 20;
 
 /// The WordNet ids of the validation images, by their names without extension: `ILSVRC2012_val_00000001` and so on.
 pub(super) fn read(path: &Path) -> Result<HashMap<String, String>, DataError> {
@@ -54,8 +56,12 @@ fn from_archive(path: &Path) -> io::Result<Files> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
+    unpacked(GzDecoder::new(File::open(path)?).take(MAX_UNPACKED))
+}
+
+fn unpacked(kit: impl Read) -> io::Result<Files> {
     let (mut meta, mut truth) = (None, None);
-    let mut archive = tar::Archive::new(GzDecoder::new(File::open(path)?));
+    let mut archive = tar::Archive::new(kit);
     for entry in archive.entries()? {
         let mut entry = entry?;
         let name = entry.path()?.into_owned();
@@ -72,4 +78,19 @@ fn from_archive(path: &Path) -> io::Result<Files> {
         }
     }
     Ok((meta, truth))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_without_end_is_an_error_where_the_kit_must_have_ended() {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::GNULongName);
+        header.set_size(1 << 32);
+        header.set_cksum();
+        let forged = header.as_bytes().as_slice().chain(io::repeat(b'x'));
+        assert!(unpacked(forged.take(1 << 20)).is_err());
+    }
 }

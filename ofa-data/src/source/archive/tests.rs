@@ -54,8 +54,49 @@ fn links_to_files_before_them_are_files_and_sparse_files_errors() {
     assert!(error.contains("b.jpg is no plain file: write the archive without"), "{error}");
 }
 
+/// A tar file of files and, behind them, hard links (name, target).
+fn tar_with_links(files: &[(&str, &[u8])], links: &[(&str, &str)]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        builder.append_data(&mut header, name, *bytes).unwrap();
+    }
+    for (name, target) in links {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Link);
+        header.set_size(0);
+        builder.append_link(&mut header, name, target).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
 #[test]
-fn directories_and_links_are_passed_over() {
+fn links_are_to_the_last_file_of_a_name_which_may_be_hidden_or_a_link() {
+    let dir = tempfile::tempdir().unwrap();
+    let files: [(&str, &[u8]); 3] = [("a", b"old"), ("a", b"new"), (".hidden", b"h")];
+    let links = [("b", "a"), ("c", "b"), ("d", ".hidden"), (".litter", "nowhere")];
+    let archive = write(dir.path(), &tar_with_links(&files, &links));
+    let images = images(archive.clone(), archive.entries().unwrap());
+    let name = |i: usize| images.members[i].name.to_str().unwrap();
+    let found: Vec<_> = (0..images.len()).map(|i| (name(i), images.read(i).unwrap())).collect();
+    let expected: [(&str, &[u8]); 5] = [("a", b"old"), ("a", b"new"), ("b", b"new"), ("c", b"new"), ("d", b"h")];
+    assert_eq!(found, expected.map(|(name, bytes)| (name, bytes.to_vec())));
+}
+
+#[test]
+fn a_link_to_nothing_before_it_is_an_error_with_both_names() {
+    let dir = tempfile::tempdir().unwrap();
+    for target in ["nowhere", "later"] {
+        let archive = tar_with_links(&[("a", b"1")], &[("link", target), ("later", "a")]);
+        let error = write(dir.path(), &archive).entries().unwrap_err().to_string();
+        let expected = format!("link is a hard link to {target}, which is no file before it: write the archive with");
+        assert!(error.contains(&expected), "{error}");
+    }
+}
+
+#[test]
+fn directories_and_symbolic_links_are_passed_over() {
     let mut builder = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(tar::EntryType::Symlink);
