@@ -10,7 +10,6 @@ use ofa_model::SearchSpace;
 use ofa_search::{LatencyConfig, MlpConfig};
 use ofa_train::{CheckpointDir, FineTune, Recipe, ShrinkSchedule};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The complete configuration of a run of the main job.
@@ -239,12 +238,16 @@ impl ExperimentConfig {
         self.training.schedule.validate(&self.space, self.training.teacher.is_some()).context("training.schedule")?;
         self.fine_tune.validate()?;
         let scenarios = &self.search.scenarios;
-        let mut names = BTreeSet::new();
-        if let Some(twice) = scenarios.iter().find(|scenario| !names.insert(&scenario.name)) {
-            bail!("two scenarios are called `{}`: each has a directory of its own", twice.name);
+        if let Some(name) = twice(&scenarios.iter().map(|scenario| &scenario.name).collect::<Vec<_>>()) {
+            bail!("two scenarios are called `{name}`: each has a directory of its own");
         }
         scenarios.iter().try_for_each(Scenario::validate)
     }
+}
+
+/// The first of the values that is there before, too.
+pub(crate) fn twice<T: PartialEq + Copy>(values: &[T]) -> Option<T> {
+    values.iter().enumerate().find(|(i, value)| values[..*i].contains(value)).map(|(_, value)| *value)
 }
 
 /// Whether a scenario's name can be that of a directory below its run's.

@@ -21,7 +21,7 @@ impl RunDir {
     ///
     /// If it already holds a run, or cannot be written.
     pub fn create(root: &Path, config: &str) -> Result<Self> {
-        if root.join(CONFIG).exists() {
+        if Self::holds_run(root) {
             bail!(
                 "{} already holds a run; go on with it by `--resume --out {}`, or choose another --out",
                 root.display(),
@@ -48,7 +48,7 @@ impl RunDir {
 
     /// Whether `root` is the directory of a run.
     pub fn holds_run(root: &Path) -> bool {
-        root.join(CONFIG).is_file()
+        root.join(CONFIG).exists()
     }
 
     /// The newest run under `parent` whose name ends in `-{preset}`.
@@ -60,7 +60,7 @@ impl RunDir {
         let suffix = format!("-{preset}");
         let entries = fs::read_dir(parent).into_iter().flatten().flatten();
         let runs = entries.map(|entry| entry.path()).filter(|path| {
-            path.join(CONFIG).exists() && path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(&suffix))
+            Self::holds_run(path) && path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(&suffix))
         });
         runs.max().with_context(|| {
             format!("there is no run to resume: {} holds no directory `<date>{suffix}`", parent.display())

@@ -39,6 +39,16 @@ pub fn read(dir: &RunDir, device: &Device) -> Result<Option<Supernet>> {
     Ok(if Supernet::is_saved_in(&path) { Some(Supernet::load(&path, device)?) } else { None })
 }
 
+/// The supernet in a directory of its own, or in that of a run that has finished training.
+///
+/// # Errors
+///
+/// If there is none, or it is damaged.
+pub fn finished(root: &Path, device: &Device) -> Result<Supernet> {
+    let of_run = root.join(SUPERNET);
+    Ok(Supernet::load(if Supernet::is_saved_in(&of_run) { &of_run } else { root }, device)?)
+}
+
 /// A supernet and where it came from.
 pub struct OpenedSupernet {
     /// The weights.

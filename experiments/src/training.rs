@@ -6,7 +6,7 @@ use crate::images::Images;
 use crate::ranks::{self, Quiet};
 use crate::records;
 use crate::run_dir::RunDir;
-use crate::supernet_file::{self, CHECKPOINTS, SUPERNET};
+use crate::supernet_file::{self, CHECKPOINTS};
 use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
@@ -78,12 +78,9 @@ fn initial(config: &ExperimentConfig, device: &Device) -> Result<Supernet> {
     Ok(found.train())
 }
 
-/// The supernet in a directory of its own, or in that of a run that has finished training: a resumed run must find the same
-/// teacher again.
+/// A teacher that a resumed run finds again: no checkpoint of a run that goes on.
 fn teacher(path: &Path, device: &Device) -> Result<Supernet> {
-    let of_run = path.join(SUPERNET);
-    let dir = if Supernet::is_saved_in(&of_run) { &of_run } else { path };
-    Supernet::load(dir, device).with_context(|| in_words("training.teacher", path))
+    supernet_file::finished(path, device).with_context(|| in_words("training.teacher", path))
 }
 
 fn in_words(key: &str, path: &Path) -> String {

@@ -84,7 +84,8 @@ pub fn fine_tune(
 ) -> Result<Subnet, TrainError> {
     config.validate()?;
     recipe.validate()?;
-    let resolution = subnet.arch().resolution;
+    let arch = subnet.arch().clone();
+    let resolution = arch.resolution;
     if let Some(teacher) = teacher {
         check_teacher(teacher.space(), subnet.space(), &[resolution])?;
     }
@@ -99,15 +100,18 @@ pub fn fine_tune(
             let StepOutput { gradients, numbers } =
                 fine_tune_step(&subnet, &batch, &config.rules(recipe, opinion, seed, done));
             let learning_rate = config.learning_rate_at(done, total);
-            let (arch, loss) = (subnet.arch().to_string(), numbers.loss);
-            let broken = TrainError::NonFiniteFineTuning { loss, arch, epoch: epoch + 1, step: i + 1, learning_rate };
+            let loss = numbers.loss;
+            let broken = || {
+                let (arch, epoch, step) = (arch.to_string(), epoch + 1, i + 1);
+                TrainError::NonFiniteFineTuning { loss, arch, epoch, step, learning_rate }
+            };
             if !loss.is_finite() {
-                return Err(broken);
+                return Err(broken());
             }
             let gradients = gradients::clipped(gradients, &subnet, recipe.clip_norm);
             subnet = optimizer.step(learning_rate, subnet, gradients);
             if done + 1 == total && !are_finite(&subnet) {
-                return Err(broken);
+                return Err(broken());
             }
         }
     }

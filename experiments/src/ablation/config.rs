@@ -2,7 +2,7 @@
 
 use super::reported::{Reported, corners};
 use super::selection::Selection;
-use crate::config::ExperimentConfig;
+use crate::config::{ExperimentConfig, twice};
 use anyhow::{Context, Result, bail, ensure};
 use ofa_model::{Arch, SearchSpace};
 use ofa_train::{Sampler, ShrinkSchedule};
@@ -140,10 +140,6 @@ impl AblationConfig {
         }
         self.rule.validate(self).context("rule")
     }
-}
-
-fn twice<T: PartialEq + Copy>(values: &[T]) -> Option<T> {
-    values.iter().enumerate().find(|(i, value)| values[..*i].contains(value)).map(|(_, value)| *value)
 }
 
 impl Arm {

@@ -1,9 +1,9 @@
 //! The file that lists scenarios.
 
-use crate::config::names_a_directory;
+use crate::config::{names_a_directory, twice};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What a `scenarios.toml` holds.
@@ -126,10 +126,9 @@ impl DeploymentFile {
             tables.energy = tables.energy.take().map(|energy| directory.join(energy));
         }
         let scenarios: Vec<Deployment> = scenario.into_iter().flat_map(WrittenScenario::each).collect();
-        let mut names = BTreeSet::new();
-        for scenario in &scenarios {
-            scenario.validate(&devices)?;
-            ensure!(names.insert(&scenario.name), "two scenarios are named `{}`", scenario.name);
+        scenarios.iter().try_for_each(|scenario| scenario.validate(&devices))?;
+        if let Some(name) = twice(&scenarios.iter().map(|scenario| &scenario.name).collect::<Vec<_>>()) {
+            bail!("two scenarios are named `{name}`");
         }
         Ok(Self { queries, seed, devices, scenarios })
     }

@@ -117,7 +117,13 @@ fn mean_luma(pixels: &[u8], channels: usize) -> u8 {
 ///
 /// Here and in [`rgb`], whole parts are taken by casts and comparisons: the remainder, `floor` and `round` are calls where
 /// the build knows no processor that has them as instructions.
-fn hsv([red, green, blue]: [u8; 3]) -> [u8; 3] {
+fn hsv(pixel: [u8; 3]) -> [u8; 3] {
+    // From 5/6 to 11/6.
+    hsv_by(pixel, |turns| if turns >= 1.0 { turns - 1.0 } else { turns })
+}
+
+/// [`hsv`] by a way to take whole turns away.
+fn hsv_by([red, green, blue]: [u8; 3], within_a_turn: impl Fn(f64) -> f64) -> [u8; 3] {
     let (most, least) = (red.max(green).max(blue), red.min(green).min(blue));
     if most == least {
         return [0, 0, most];
@@ -131,21 +137,23 @@ fn hsv([red, green, blue]: [u8; 3]) -> [u8; 3] {
     } else {
         (4.0 + f64::from(below(green)) - f64::from(below(red))) as f32
     };
-    // 5/6 to 11/6.
-    let turns = f64::from(sixths) / 6.0 + 1.0;
-    let turns = if turns >= 1.0 { turns - 1.0 } else { turns };
-    let hue = turns as f32;
+    let hue = within_a_turn(f64::from(sixths) / 6.0 + 1.0) as f32;
     let saturation = range / f32::from(most);
     [(f64::from(hue) * 255.0) as u8, (f64::from(saturation) * 255.0) as u8, most]
 }
 
 /// Red, green and blue of an 8-bit hue, saturation and value.
-fn rgb([hue, saturation, value]: [u8; 3]) -> [u8; 3] {
+fn rgb(pixel: [u8; 3]) -> [u8; 3] {
+    rgb_by(pixel, |sixths| sixths as u8, rounded)
+}
+
+/// [`rgb`] by a way to take the whole part and one to round, of numbers from 0 to 255.
+fn rgb_by([hue, saturation, value]: [u8; 3], whole: impl Fn(f64) -> u8, rounded: impl Fn(f64) -> u8) -> [u8; 3] {
     if saturation == 0 {
         return [value; 3];
     }
     let sixths = f64::from(hue) * 6.0 / 255.0;
-    let sector = sixths as u8;
+    let sector = whole(sixths);
     let fraction = (sixths - f64::from(sector)) as f32;
     let saturation = (f64::from(saturation) / 255.0) as f32;
     let scaled = |less: f64| rounded(f64::from(value) * (1.0 - less));
@@ -195,45 +203,14 @@ mod tests {
         }
     }
 
-    /// [`hsv`] in the functions of `f64`, as Pillow has it.
-    fn hsv_by_functions([red, green, blue]: [u8; 3]) -> [u8; 3] {
-        let (most, least) = (red.max(green).max(blue), red.min(green).min(blue));
-        if most == least {
-            return [0, 0, most];
-        }
-        let range = f32::from(most - least);
-        let below = |value: u8| f32::from(most - value) / range;
-        let sixths = if red == most {
-            below(blue) - below(green)
-        } else if green == most {
-            (2.0 + f64::from(below(red)) - f64::from(below(blue))) as f32
-        } else {
-            (4.0 + f64::from(below(green)) - f64::from(below(red))) as f32
-        };
-        let hue = ((f64::from(sixths) / 6.0 + 1.0) % 1.0) as f32;
-        let saturation = range / f32::from(most);
-        [(f64::from(hue) * 255.0) as u8, (f64::from(saturation) * 255.0) as u8, most]
+    /// [`hsv`] by the remainder, as Pillow has it.
+    fn hsv_by_functions(pixel: [u8; 3]) -> [u8; 3] {
+        hsv_by(pixel, |turns| turns % 1.0)
     }
 
-    /// [`rgb`] in the functions of `f64`, as Pillow has it.
-    fn rgb_by_functions([hue, saturation, value]: [u8; 3]) -> [u8; 3] {
-        if saturation == 0 {
-            return [value; 3];
-        }
-        let sixths = f64::from(hue) * 6.0 / 255.0;
-        let (sector, fraction) = (sixths.floor(), (sixths - sixths.floor()) as f32);
-        let saturation = (f64::from(saturation) / 255.0) as f32;
-        let scaled = |less: f64| (f64::from(value) * (1.0 - less)).round() as u8;
-        let (low, falling) = (scaled(saturation.into()), scaled((saturation * fraction).into()));
-        let rising = scaled(f64::from(saturation) * (1.0 - f64::from(fraction)));
-        match sector as u8 % 6 {
-            0 => [value, rising, low],
-            1 => [falling, value, low],
-            2 => [low, value, rising],
-            3 => [low, falling, value],
-            4 => [rising, low, value],
-            _ => [value, low, falling],
-        }
+    /// [`rgb`] by the functions of `f64`, as Pillow has it.
+    fn rgb_by_functions(pixel: [u8; 3]) -> [u8; 3] {
+        rgb_by(pixel, |sixths| sixths.floor() as u8, |value| value.round() as u8)
     }
 
     #[test]

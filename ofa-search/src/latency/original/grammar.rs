@@ -15,19 +15,18 @@ pub(super) enum Grammar {
 impl Grammar {
     /// The grammar for `space`: MobileNetV3's if its head mixes features.
     pub(super) fn of(space: &SearchSpace) -> Result<Self, SearchError> {
-        let is_mobile = |stage: &StageSpace| stage.block == BlockKind::MbConv && !stage.max_pool;
-        let is_of_mobilenet_v3 = |stage: &StageSpace| stage.squeeze_excite || stage.activation == Activation::HardSwish;
+        let is_mobile_v3 = space.head.mix_channels.is_some();
+        // ProxylessNAS's keys have no place for what MobileNetV3 added to blocks.
+        let has_words =
+            |stage: &StageSpace| is_mobile_v3 || !(stage.squeeze_excite || stage.activation == Activation::HardSwish);
+        let is_mobile = |stage: &StageSpace| stage.block == BlockKind::MbConv && !stage.max_pool && has_words(stage);
         let has_conv = |stage: &StageSpace| stage.block == BlockKind::Conv && stage.greatest_depth() == 1;
         let stem = space.stem.split_first();
         let fits = stem.is_some_and(|(conv, rest)| has_conv(conv) && rest.iter().chain(&space.stages).all(is_mobile));
-        match (fits, space.head.mix_channels) {
+        match (fits, is_mobile_v3) {
             (false, _) => Err(SearchError::NotInOriginalTables { space: space.name.clone() }),
-            (true, Some(_)) => Ok(Self::MobileNetV3),
-            // Its keys have no place for what MobileNetV3 added to blocks.
-            (true, None) if space.stem[1..].iter().chain(&space.stages).any(is_of_mobilenet_v3) => {
-                Err(SearchError::NotInOriginalTables { space: space.name.clone() })
-            }
-            (true, None) => Ok(Self::ProxylessNas),
+            (true, true) => Ok(Self::MobileNetV3),
+            (true, false) => Ok(Self::ProxylessNas),
         }
     }
 
