@@ -11,22 +11,19 @@
 use anyhow::{Context, Result};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
-use experiments::threads::compute_on_this_thread;
+use experiments::start::ready_to_compute;
 use ofa_data::{AugmentConfig, FashionMnist, ImageBatch, Loader, LoaderConfig, Splits, View};
 use ofa_model::{Arch, SearchSpace, Statistics, Supernet, SupernetConfig};
 use ofa_search::median;
 use ofa_train::*;
 use std::time::Instant;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const BATCH: usize = 64;
 /// Steps of each way in a round.
 const STEPS: usize = 4;
 
 fn main() -> Result<()> {
-    compute_on_this_thread()?;
+    ready_to_compute()?;
     let rounds: usize = match std::env::args().nth(1) {
         Some(rounds) => rounds.parse().context("the argument is a number of rounds")?,
         None => 10,

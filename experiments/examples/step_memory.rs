@@ -9,16 +9,13 @@
 use anyhow::{Context, Result, bail};
 use burn::tensor::{Device, Distribution, Int, Tensor};
 use experiments::environment::peak_memory_mib;
-use experiments::threads::compute_on_this_thread;
+use experiments::start::ready_to_compute;
 use ofa_data::ImageBatch;
 use ofa_model::{SearchSpace, SupernetConfig};
 use ofa_train::{Recipe, StepRules, Teaching, shrink_step, teacher_logits};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> Result<()> {
-    compute_on_this_thread()?;
+    ready_to_compute()?;
     let arguments: Vec<usize> = std::env::args()
         .skip(1)
         .map(|text| text.parse())

@@ -9,19 +9,16 @@
 
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Distribution, Int, Tensor};
-use experiments::threads::compute_on_this_thread;
+use experiments::start::ready_to_compute;
 use ofa_data::ImageBatch;
 use ofa_model::{Arch, SearchSpace, Supernet, SupernetConfig};
 use ofa_train::{StepRules, shrink_step};
 use std::time::Instant;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const BATCH_SIZES: [usize; 3] = [32, 64, 128];
 
 fn main() -> Result<()> {
-    compute_on_this_thread()?;
+    ready_to_compute()?;
     let rounds: usize = match std::env::args().nth(1) {
         Some(rounds) => rounds.parse().context("the argument is a number of rounds")?,
         None => 10,

@@ -1,6 +1,7 @@
 //! What the experiment binaries share: configuration, images, tables, searches, records, what one sees.
 
 pub mod ablation;
+mod allocator;
 pub mod arch_option;
 pub mod command_line;
 pub mod config;

@@ -1,9 +1,11 @@
 //! How a binary begins and ends: options, configuration, run directory, exit code.
 
+use crate::allocator::keep_freed_memory;
 use crate::config::ExperimentConfig;
 use crate::dashboard::say;
 use crate::interrupt::is_interruption;
 use crate::run_dir::RunDir;
+use crate::threads::compute_on_this_thread;
 use crate::{device, environment};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Parser;
@@ -52,6 +54,16 @@ pub struct Options {
     /// Seed of everything random
     #[arg(long)]
     seed: Option<u64>,
+}
+
+/// What a program does first that is to train or measure: its thread computes, and memory is kept for the next step.
+///
+/// # Errors
+///
+/// See [`compute_on_this_thread`].
+pub fn ready_to_compute() -> Result<()> {
+    keep_freed_memory();
+    compute_on_this_thread()
 }
 
 /// A run that can begin or go on.

@@ -6,7 +6,7 @@ use super::runner::Ablation;
 use crate::dashboard::say;
 use crate::images::Images;
 use crate::report::{ablation_html, ablation_markdown};
-use crate::threads::compute_on_this_thread;
+use crate::start::ready_to_compute;
 use crate::{interrupt, ranks};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
@@ -53,7 +53,7 @@ pub struct Options {
 /// Runs the ablation that the options ask for, on one process or on the ranks of a job; `binary` is its name and
 /// `preset` makes its configurations.
 pub fn run(binary: &str, options: &Options, preset: impl Fn(&str) -> Result<AblationConfig>) -> ExitCode {
-    let ranks = match compute_on_this_thread().and_then(|()| ranks::join()) {
+    let ranks = match ready_to_compute().and_then(|()| ranks::join()) {
         Ok(ranks) => ranks,
         Err(error) => return crate::start::exit_code(Err(error)),
     };

@@ -12,7 +12,7 @@ use experiments::ablation::{Gap, Interval};
 use experiments::dashboard::say;
 use experiments::images::Images;
 use experiments::run_dir::{RunDir, ensure_new};
-use experiments::threads::compute_on_this_thread;
+use experiments::start::ready_to_compute;
 use experiments::{device, start, supernet_file};
 use ofa_model::{Arch, Supernet};
 use ofa_search::kendall_tau;
@@ -22,9 +22,6 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Measures subnets after calibration on few and many images
 #[derive(Parser)]
@@ -59,7 +56,7 @@ struct Row {
 }
 
 fn main() -> ExitCode {
-    start::exit_code(compute_on_this_thread().and_then(|()| run(&Options::parse())))
+    start::exit_code(ready_to_compute().and_then(|()| run(&Options::parse())))
 }
 
 fn run(options: &Options) -> Result<()> {

@@ -11,9 +11,6 @@ use experiments::ablation::{self, AblationConfig, Options, Scale, full_arm, shru
 use ofa_train::Distillation;
 use std::process::ExitCode;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Name and weight of the teacher; the labels weigh 1.
 const WEIGHTS: [(&str, f64); 4] = [("teacher_0", 0.0), ("teacher_half", 0.5), ("teacher_1", 1.0), ("teacher_2", 2.0)];
 

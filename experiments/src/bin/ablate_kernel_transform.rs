@@ -10,9 +10,6 @@ use clap::Parser;
 use experiments::ablation::{self, AblationConfig, Arm, Options, Scale, full_arm, shrunk_arm};
 use std::process::ExitCode;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Trains supernets with learned and with fixed kernel transforms and compares their subnets
 #[derive(Parser)]
 struct Arguments {

@@ -19,9 +19,6 @@ use ofa_model::SearchSpace;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// The tables of a run of the main job, kept in the repository.
 const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/records/2026-11-24-default-14-epochs");
 

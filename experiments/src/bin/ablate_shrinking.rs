@@ -12,9 +12,6 @@ use clap::Parser;
 use experiments::ablation::{self, AblationConfig, Options};
 use std::process::ExitCode;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Trains supernets with and without progressive shrinking and compares their subnets
 #[derive(Parser)]
 struct Arguments {

@@ -11,9 +11,6 @@ use experiments::ablation::{self, AblationConfig, Options, Scale, full_arm, shru
 use ofa_model::Importance;
 use std::process::ExitCode;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Trains supernets whose channels are sorted in several ways, or not, and compares their subnets
 #[derive(Parser)]
 struct Arguments {

@@ -10,14 +10,11 @@ use clap::Parser;
 use experiments::arch_option::{read_arch, with_resolution};
 use experiments::dashboard::say;
 use experiments::space_options::SpaceOptions;
-use experiments::threads::compute_on_this_thread;
+use experiments::start::ready_to_compute;
 use experiments::timings::Timings;
 use experiments::workload::{Work, Workload};
 use experiments::{device, environment, start};
 use std::process::ExitCode;
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Times one kind of work on one device.
 #[derive(Parser)]
@@ -47,7 +44,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    start::exit_code(compute_on_this_thread().and_then(|()| run(&Options::parse())))
+    start::exit_code(ready_to_compute().and_then(|()| run(&Options::parse())))
 }
 
 fn run(options: &Options) -> Result<()> {

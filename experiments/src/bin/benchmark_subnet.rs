@@ -10,16 +10,13 @@ use clap::Parser;
 use experiments::arch_option::read_arch;
 use experiments::dashboard::say;
 use experiments::space_options::SpaceOptions;
-use experiments::threads::compute_on_this_thread;
+use experiments::start::ready_to_compute;
 use experiments::{device, environment, start};
 use ofa_model::{Arch, Subnet, Supernet, SupernetConfig};
 use ofa_search::{Latency, LatencyConfig, TimedRun, time_interleaved};
 use serde::Serialize;
 use std::process::ExitCode;
 use std::time::Instant;
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Times one subnet: extraction from its supernet and inference, by batch size.
 #[derive(Parser)]
@@ -65,7 +62,7 @@ struct Inference {
 }
 
 fn main() -> ExitCode {
-    start::exit_code(compute_on_this_thread().and_then(|()| run(&Options::parse())))
+    start::exit_code(ready_to_compute().and_then(|()| run(&Options::parse())))
 }
 
 fn run(options: &Options) -> Result<()> {

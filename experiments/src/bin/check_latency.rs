@@ -14,15 +14,12 @@ use experiments::measured_tables::MeasuredTables;
 use experiments::report::{Fit, latency_check_html};
 use experiments::run_dir::{csv_text, ensure_new, make_dir, write_whole};
 use experiments::space_options::OptionalSpace;
+use experiments::start::ready_to_compute;
 use experiments::tables::{latency_agreement, within_10_percent};
-use experiments::threads::compute_on_this_thread;
 use experiments::{command_line, device, environment, start};
 use ofa_search::{LatencyConfig, LatencyTable};
 use std::path::PathBuf;
 use std::process::ExitCode;
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Checks a latency table on whole networks.
 #[derive(Parser)]
@@ -53,7 +50,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    start::exit_code(compute_on_this_thread().and_then(|()| run(&Options::parse())))
+    start::exit_code(ready_to_compute().and_then(|()| run(&Options::parse())))
 }
 
 fn run(options: &Options) -> Result<()> {

@@ -16,15 +16,12 @@ use experiments::dashboard::say;
 use experiments::images::Images;
 use experiments::run_dir::csv_text;
 use experiments::score_files::{ScoreFiles, ScoreRow};
+use experiments::start::ready_to_compute;
 use experiments::supernet_file::{self, OpenedSupernet};
-use experiments::threads::compute_on_this_thread;
 use experiments::{device, start};
 use ofa_model::{Arch, SearchSpace};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Scores subnets of a supernet.
 #[derive(Parser)]
@@ -69,7 +66,7 @@ enum Split {
 }
 
 fn main() -> ExitCode {
-    start::exit_code(compute_on_this_thread().and_then(|()| run(&Options::parse())))
+    start::exit_code(ready_to_compute().and_then(|()| run(&Options::parse())))
 }
 
 fn run(options: &Options) -> Result<()> {

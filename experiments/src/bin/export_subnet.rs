@@ -13,9 +13,9 @@ use experiments::dashboard::say;
 use experiments::images::Images;
 use experiments::model_card::{ModelCard, imagenet_card};
 use experiments::run_dir::RunDir;
+use experiments::start::ready_to_compute;
 use experiments::supernet_file::{self, SUPERNET};
 use experiments::tensor_file::{ensure_resolution, read_images};
-use experiments::threads::compute_on_this_thread;
 use experiments::{device, specialise, start};
 use ofa_model::{Subnet, SubnetCard, Supernet, write_directory, write_state_dict};
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    start::exit_code(compute_on_this_thread().and_then(|()| run(&Options::parse())))
+    start::exit_code(ready_to_compute().and_then(|()| run(&Options::parse())))
 }
 
 fn run(options: &Options) -> Result<()> {

@@ -14,14 +14,11 @@ use experiments::predictor_curve::{Curve, FitRow, means, measurement_noise};
 use experiments::report::predictors_html;
 use experiments::run_dir::{csv_text, ensure_new, make_dir, write_whole};
 use experiments::space_options::OptionalSpace;
-use experiments::threads::compute_on_this_thread;
+use experiments::start::ready_to_compute;
 use experiments::{command_line, device, start};
 use ofa_search::PredictorKind;
 use std::path::PathBuf;
 use std::process::ExitCode;
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Fits accuracy predictors on parts of a table and judges them by the rest.
 #[derive(Parser)]
@@ -52,7 +49,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    start::exit_code(compute_on_this_thread().and_then(|()| run(&Options::parse())))
+    start::exit_code(ready_to_compute().and_then(|()| run(&Options::parse())))
 }
 
 fn run(options: &Options) -> Result<()> {

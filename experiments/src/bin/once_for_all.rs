@@ -15,8 +15,8 @@ use experiments::report::ReportData;
 use experiments::run_dir::RunDir;
 use experiments::scenarios::{Tables, answer_all};
 use experiments::specialise::Specialiser;
+use experiments::start::ready_to_compute;
 use experiments::start::{self, Options, Run};
-use experiments::threads::compute_on_this_thread;
 use experiments::{device, environment, interrupt, report, supernet_file, tables, training};
 use ofa_data::Splits;
 use ofa_train::OneRank;
@@ -24,12 +24,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let stop = Arc::new(AtomicBool::new(false));
-    let result = compute_on_this_thread()
+    let result = ready_to_compute()
         .and_then(|()| interrupt::on_interrupt(stop.clone()))
         .and_then(|()| start::open(&Options::parse()))
         .and_then(|Run { config, dir, listed }| {

@@ -10,12 +10,9 @@ use anyhow::Result;
 use clap::Parser;
 use experiments::dashboard::say;
 use experiments::images::Images;
-use experiments::threads::compute_on_this_thread;
+use experiments::start::ready_to_compute;
 use experiments::{device, plan, start};
 use std::process::ExitCode;
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Prints what a run would train, and how long that would take on this device.
 #[derive(Parser)]
@@ -34,7 +31,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    start::exit_code(compute_on_this_thread().and_then(|()| run(&Options::parse())))
+    start::exit_code(ready_to_compute().and_then(|()| run(&Options::parse())))
 }
 
 fn run(options: &Options) -> Result<()> {

@@ -17,16 +17,13 @@ use experiments::report::{DeploymentPage, deployment_html};
 use experiments::run_dir::{csv_text, ensure_new, make_dir, write_whole};
 use experiments::space_options::OptionalSpace;
 use experiments::specialise::export_calibrated;
+use experiments::start::ready_to_compute;
 use experiments::supernet_file::SUPERNET;
-use experiments::threads::compute_on_this_thread;
 use experiments::{command_line, device, start};
 use ofa_search::{FitReport, MlpPredictor};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Answers many deployment scenarios from tables that were measured once.
 #[derive(Parser)]
@@ -54,7 +51,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    start::exit_code(compute_on_this_thread().and_then(|()| run(&Options::parse())))
+    start::exit_code(ready_to_compute().and_then(|()| run(&Options::parse())))
 }
 
 fn run(options: &Options) -> Result<()> {

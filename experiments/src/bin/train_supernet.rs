@@ -16,17 +16,14 @@ use experiments::images::Images;
 use experiments::ranks;
 use experiments::records::{self, Phases};
 use experiments::run_dir::RunDir;
+use experiments::start::ready_to_compute;
 use experiments::start::{self, Options, Run};
-use experiments::threads::compute_on_this_thread;
 use experiments::{device, environment, interrupt, supernet_file, tables, training};
 use ofa_data::Splits;
 use ofa_train::Ranks;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Trains a once-for-all network, alone or with other processes that mpirun or srun started
 #[derive(Parser)]
@@ -37,7 +34,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let Arguments { options } = Arguments::parse();
-    let ranks = match compute_on_this_thread().and_then(|()| ranks::join()) {
+    let ranks = match ready_to_compute().and_then(|()| ranks::join()) {
         Ok(ranks) => ranks,
         Err(error) => return start::exit_code(Err(error)),
     };

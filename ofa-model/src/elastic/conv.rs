@@ -1,11 +1,12 @@
 //! Convolution, batch norm, activation: the brick of every block.
 
 use super::{Norm, Statistics, leading, reordered};
-use crate::kernels::{depthwise_conv2d, pointwise_conv2d};
+use crate::kernels::{
+    dense_conv2d, dense_conv2d_affine, depthwise_conv2d, depthwise_conv2d_affine, pointwise_conv2d,
+    pointwise_conv2d_affine,
+};
 use crate::{Activation, ConvShape, init::Initializer};
 use burn::module::{Module, Param};
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Int, Tensor};
 
 /// A convolution without bias (padding: half the kernel size), batch norm, activation.
@@ -80,16 +81,32 @@ impl ConvNorm {
 
     /// `[batch, in, height, width]` to `[batch, out, height / stride, width / stride]`, rounded up.
     pub fn forward(&self, input: Tensor<4>, statistics: &mut Statistics) -> Tensor<4> {
+        if let Statistics::Running = statistics {
+            return self.infer(input);
+        }
+        let output = self.convolve(input);
+        self.norm.forward(output, self.activation, statistics)
+    }
+
+    /// The same with the running statistics.
+    fn infer(&self, input: Tensor<4>) -> Tensor<4> {
+        let (weight, (scale, shift)) = (self.weight.val(), self.norm.scale_and_shift());
+        match self.filter {
+            Filter::Pointwise => pointwise_conv2d_affine(input, weight, scale, shift, self.activation),
+            Filter::Depthwise { stride } => {
+                depthwise_conv2d_affine(input, weight, stride, scale, shift, self.activation)
+            }
+            Filter::Dense { stride } => dense_conv2d_affine(input, weight, stride, scale, shift, self.activation),
+        }
+    }
+
+    fn convolve(&self, input: Tensor<4>) -> Tensor<4> {
         let weight = self.weight.val();
-        let output = match self.filter {
+        match self.filter {
             Filter::Pointwise => pointwise_conv2d(input, weight),
             Filter::Depthwise { stride } => depthwise_conv2d(input, weight, stride),
-            Filter::Dense { stride } => {
-                let padding = weight.dims()[2] / 2;
-                conv2d(input, weight, None, ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1))
-            }
-        };
-        self.norm.forward(output, self.activation, statistics)
+            Filter::Dense { stride } => dense_conv2d(input, weight, stride),
+        }
     }
 
     /// Stride.

@@ -201,6 +201,6 @@ mod flex;
 #[cfg(feature = "tch")]
 mod libtorch;
 #[cfg(feature = "flex")]
-mod planes;
+pub(super) mod planes;
 #[cfg(test)]
 mod tests;

@@ -124,9 +124,9 @@ impl<B: DepthwiseBackend, C: CheckpointStrategy> DepthwiseBackend for Autodiff<B
 }
 
 #[cfg(feature = "flex")]
-mod flat;
+pub(super) mod flat;
 #[cfg(feature = "flex")]
-mod flex;
+pub(super) mod flex;
 #[cfg(feature = "tch")]
 mod libtorch;
 #[cfg(test)]

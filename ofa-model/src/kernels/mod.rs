@@ -9,6 +9,8 @@
 mod activation;
 mod batch_norm;
 mod composed;
+mod conv_affine;
+mod dense;
 mod depthwise;
 #[cfg(feature = "flex")]
 mod plain;
@@ -19,6 +21,8 @@ mod tests;
 
 pub use activation::{Activation, hard_sigmoid};
 pub use batch_norm::{BatchNormTrain, NormBackend, batch_norm_inference, batch_norm_train};
+pub use conv_affine::{ConvAffineBackend, dense_conv2d_affine, depthwise_conv2d_affine, pointwise_conv2d_affine};
+pub use dense::{DenseBackend, dense_conv2d};
 pub use depthwise::{DepthwiseBackend, depthwise_conv2d};
 pub use pointwise::{PointwiseBackend, pointwise_conv2d};
 pub use squeeze_excite::{GateWeights, PlaneBackend, global_average_pool, squeeze_excite};

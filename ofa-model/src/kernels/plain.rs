@@ -8,6 +8,8 @@ use std::mem::MaybeUninit;
 
 /// Numbers that a task should at least compute: threads cost time too.
 const LEAST_NUMBERS: usize = 4096;
+/// Multiply-adds that are worth a task of their own.
+const LEAST_WORK: usize = 1 << 16;
 
 /// Whether the SIMD kernels can take the tensors: they know `f32` only.
 pub(super) fn all_f32(tensors: &[&FlexTensor]) -> bool {
@@ -46,48 +48,83 @@ pub(super) fn parallel_chunks<T>(
     scratch: impl Fn() -> T + Send + Sync,
     fill: impl Fn(&mut T, usize, &mut [f32]) + Send + Sync,
 ) -> Vec<f32> {
-    written_chunks(chunks, length, None, scratch, fill)
+    parallel_parts(chunks, length, length, scratch, |scratch, index, _, chunk| fill(scratch, index, chunk))
 }
 
-/// The tensor with every chunk of `length` numbers changed by `change(index, chunk)`: in place if nobody else holds it.
-pub(super) fn changed_chunks(
-    tensor: FlexTensor,
+/// Like [`parallel_chunks`], but each chunk in parts of at most `part` numbers: `fill(scratch, index of the chunk, offset in
+/// it, part)`. For chunks that are too few to keep all threads busy.
+pub(super) fn parallel_parts<T>(
+    chunks: usize,
     length: usize,
+    part: usize,
+    scratch: impl Fn() -> T + Send + Sync,
+    fill: impl Fn(&mut T, usize, usize, &mut [f32]) + Send + Sync,
+) -> Vec<f32> {
+    written_parts(chunks * length, [length, part], None, scratch, fill)
+}
+
+/// The tensor with its planes of `pixels` numbers changed by `change(index of the first, planes)`, some at a time: in place
+/// if nobody else holds it.
+pub(super) fn changed_planes(
+    tensor: FlexTensor,
+    pixels: usize,
     change: impl Fn(usize, &mut [f32]) + Send + Sync,
 ) -> FlexTensor {
+    let planes = planes_of_a_task(pixels);
+    let length = planes * pixels;
     let mut tensor = contiguous(tensor);
     if let Some(numbers) = tensor.try_storage_mut::<f32>() {
-        let tasks = numbers.par_chunks_exact_mut(length).enumerate().with_min_len(LEAST_NUMBERS.div_ceil(length));
-        tasks.for_each(|(index, chunk)| change(index, chunk));
+        let tasks = numbers.par_chunks_mut(length).enumerate();
+        tasks.for_each(|(index, chunk)| change(index * planes, chunk));
         return tensor;
     }
     let source = numbers(&tensor);
-    let changed =
-        written_chunks(source.len() / length, length, Some(source), || (), |(), index, chunk| change(index, chunk));
+    let fill = |(): &mut (), index: usize, _: usize, chunk: &mut [f32]| change(index * planes, chunk);
+    let changed = written_parts(source.len(), [length; 2], Some(source), || (), fill);
     FlexTensor::new(Bytes::from_elems(changed), Layout::contiguous(tensor.shape()), DType::F32)
 }
 
-/// Chunks that begin as zeros or as those of `source`, written and then worked on by the same thread.
+/// Planes of `pixels` numbers that are worth a task.
+pub(super) fn planes_of_a_task(pixels: usize) -> usize {
+    LEAST_NUMBERS.div_ceil(pixels)
+}
+
+/// Planes of an image's output that a task computes, in multiples of `step`: all of them, unless that leaves threads without
+/// work. `work` is that of a plane in multiply-adds. What a plane holds must not depend on it.
+pub(super) fn planes_of_an_image(batch: usize, planes: usize, work: usize, step: usize) -> usize {
+    let threads = rayon::current_num_threads();
+    let worth = (planes * work / LEAST_WORK).clamp(1, threads);
+    let even = |parts: &usize| (batch * parts).is_multiple_of(threads) || batch * parts >= 4 * threads;
+    let parts = (1..=worth).find(even).unwrap_or(worth);
+    planes.div_ceil(parts).next_multiple_of(step)
+}
+
+/// `total` numbers in chunks, and these in parts, of the given lengths or what is left. A part begins as zeros or as that of
+/// `source`, and is written and then worked on by the same thread.
 #[allow(unsafe_code, reason = "a vector cannot be filled by several threads otherwise, unless it is zeroed by one")]
-fn written_chunks<T>(
-    chunks: usize,
-    length: usize,
+fn written_parts<T>(
+    total: usize,
+    [length, part]: [usize; 2],
     source: Option<&[f32]>,
     scratch: impl Fn() -> T + Send + Sync,
-    fill: impl Fn(&mut T, usize, &mut [f32]) + Send + Sync,
+    fill: impl Fn(&mut T, usize, usize, &mut [f32]) + Send + Sync,
 ) -> Vec<f32> {
-    let mut buffer: Vec<f32> = Vec::with_capacity(chunks * length);
-    let spare = &mut buffer.spare_capacity_mut()[..chunks * length];
-    let tasks = spare.par_chunks_exact_mut(length).enumerate().with_min_len(LEAST_NUMBERS.div_ceil(length));
-    tasks.for_each_init(scratch, |scratch, (index, chunk)| {
-        match source {
-            Some(source) => _ = chunk.write_copy_of_slice(&source[index * length..][..length]),
-            None => chunk.fill(MaybeUninit::new(0.0)),
-        }
-        // SAFETY: either arm has written every number of the chunk.
-        fill(scratch, index, unsafe { chunk.assume_init_mut() });
+    let mut buffer: Vec<f32> = Vec::with_capacity(total);
+    let spare = &mut buffer.spare_capacity_mut()[..total];
+    let chunks = spare.par_chunks_mut(length).enumerate().with_min_len(LEAST_NUMBERS.div_ceil(length));
+    let parts = chunks.flat_map(|(index, chunk)| {
+        chunk.par_chunks_mut(part).enumerate().map(move |(i, numbers)| (index, i * part, numbers))
     });
-    // SAFETY: the exact chunks cover all `chunks * length` numbers, which fit the capacity, and all have been written.
-    unsafe { buffer.set_len(chunks * length) };
+    parts.for_each_init(scratch, |scratch, (index, offset, numbers)| {
+        match source {
+            Some(source) => _ = numbers.write_copy_of_slice(&source[index * length + offset..][..numbers.len()]),
+            None => numbers.fill(MaybeUninit::new(0.0)),
+        }
+        // SAFETY: either arm has written every number of the part.
+        fill(scratch, index, offset, unsafe { numbers.assume_init_mut() });
+    });
+    // SAFETY: the chunks cover all `total` numbers, which fit the capacity, their parts cover the chunks, and all have been
+    // written.
+    unsafe { buffer.set_len(total) };
     buffer
 }

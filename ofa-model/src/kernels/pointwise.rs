@@ -133,6 +133,10 @@ impl<B: PointwiseBackend, C: CheckpointStrategy> PointwiseBackend for Autodiff<B
 }
 
 #[cfg(feature = "flex")]
-mod flex;
+mod correlations;
+#[cfg(feature = "flex")]
+pub(super) mod flex;
+#[cfg(feature = "flex")]
+pub(super) mod product;
 #[cfg(test)]
 mod tests;

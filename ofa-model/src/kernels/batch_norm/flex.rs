@@ -3,7 +3,7 @@
 use super::planes::{Affine, Channel, GradientSums, InputGradient, Moments};
 use super::{Activation, NormBackend, general};
 use crate::kernels::activation::with_lanes;
-use crate::kernels::plain::{all_f32, changed_chunks, contiguous, numbers, sizes, tensor};
+use crate::kernels::plain::{all_f32, changed_planes, contiguous, numbers, sizes, tensor};
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use pulp::Arch;
@@ -149,8 +149,9 @@ impl Planes {
     }
 
     fn affine(&self, input: FlexTensor, scale: &[f32], shift: &[f32], activation: Activation) -> FlexTensor {
-        with_lanes!(activation, Kind => changed_chunks(input, self.image(), |_, values| {
-            Arch::new().dispatch(Affine { values, scale, shift, activation: PhantomData::<Kind> });
+        with_lanes!(activation, Kind => changed_planes(input, self.pixels, |first, values| {
+            let activation = PhantomData::<Kind>;
+            Arch::new().dispatch(Affine { values, pixels: self.pixels, first, scale, shift, activation });
         }))
     }
 
@@ -162,10 +163,11 @@ impl Planes {
         means: &[[f32; 2]],
         activation: Activation,
     ) -> FlexTensor {
-        with_lanes!(activation, Kind => changed_chunks(gradient, self.image(), |image, gradient| {
-            let input = &x[image * self.image()..][..self.image()];
+        with_lanes!(activation, Kind => changed_planes(gradient, self.pixels, |first, gradient| {
+            let input = &x[first * self.pixels..][..gradient.len()];
             let activation = PhantomData::<Kind>;
-            Arch::new().dispatch(InputGradient { input, gradient, channels, means, activation });
+            let pixels = self.pixels;
+            Arch::new().dispatch(InputGradient { input, gradient, pixels, first, channels, means, activation });
         }))
     }
 }

@@ -24,12 +24,15 @@ impl Channel {
     }
 }
 
-/// `values = activation(values * scale + shift)` in one image; scale and shift by channel.
-pub(super) struct Affine<'a, A> {
-    pub(super) values: &'a mut [f32],
-    pub(super) scale: &'a [f32],
-    pub(super) shift: &'a [f32],
-    pub(super) activation: PhantomData<A>,
+/// `values = activation(values * scale + shift)` in some planes; scale and shift by channel.
+pub(in crate::kernels) struct Affine<'a, A> {
+    pub(in crate::kernels) values: &'a mut [f32],
+    pub(in crate::kernels) pixels: usize,
+    /// The first plane is that of this channel, or of the same one of a later image.
+    pub(in crate::kernels) first: usize,
+    pub(in crate::kernels) scale: &'a [f32],
+    pub(in crate::kernels) shift: &'a [f32],
+    pub(in crate::kernels) activation: PhantomData<A>,
 }
 
 impl<A: Lanes> WithSimd for Affine<'_, A> {
@@ -37,8 +40,9 @@ impl<A: Lanes> WithSimd for Affine<'_, A> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let planes = self.values.chunks_exact_mut(self.values.len() / self.scale.len());
-        for (plane, (&scale, &shift)) in planes.zip(self.scale.iter().zip(self.shift)) {
+        let channels = self.scale.len();
+        let coefficients = self.scale.iter().zip(self.shift).cycle().skip(self.first % channels);
+        for (plane, (&scale, &shift)) in self.values.chunks_exact_mut(self.pixels).zip(coefficients) {
             let (scale, shift) = (simd.splat_f32s(scale), simd.splat_f32s(shift));
             let (vectors, rest) = S::as_mut_simd_f32s(plane);
             for vector in vectors {
@@ -52,10 +56,13 @@ impl<A: Lanes> WithSimd for Affine<'_, A> {
     }
 }
 
-/// Turns the output gradient of one image into its input gradient.
+/// Turns the output gradient of some planes into their input gradient.
 pub(super) struct InputGradient<'a, A> {
     pub(super) input: &'a [f32],
     pub(super) gradient: &'a mut [f32],
+    pub(super) pixels: usize,
+    /// The first plane is that of this channel, or of the same one of a later image.
+    pub(super) first: usize,
     pub(super) channels: &'a [Channel],
     /// Means over the batch of the pre-activation's gradient, and of it times the normalised input, by channel.
     pub(super) means: &'a [[f32; 2]],
@@ -67,9 +74,9 @@ impl<A: Lanes> WithSimd for InputGradient<'_, A> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let pixels = self.input.len() / self.channels.len();
-        let planes = self.input.chunks_exact(pixels).zip(self.gradient.chunks_exact_mut(pixels));
-        for ((input, gradient), (channel, means)) in planes.zip(self.channels.iter().zip(self.means)) {
+        let planes = self.input.chunks_exact(self.pixels).zip(self.gradient.chunks_exact_mut(self.pixels));
+        let channels = self.channels.iter().zip(self.means).cycle().skip(self.first % self.channels.len());
+        for ((input, gradient), (channel, means)) in planes.zip(channels) {
             let (inputs, input_rest) = S::as_simd_f32s(input);
             let (gradients, gradient_rest) = S::as_mut_simd_f32s(gradient);
             for (gradient, input) in gradients.iter_mut().zip(inputs) {
@@ -154,8 +161,14 @@ impl<A: Lanes> WithSimd for GradientSums<'_, A> {
             for (input, gradient) in self.input.chunks_exact(image).zip(self.gradient.chunks_exact(image)) {
                 let (inputs, input_rest) = S::as_simd_f32s(&input[c * self.pixels..][..self.pixels]);
                 let (gradients, gradient_rest) = S::as_simd_f32s(&gradient[c * self.pixels..][..self.pixels]);
-                for (i, (x, g)) in inputs.iter().zip(gradients).enumerate() {
-                    Self::add(simd, *channel, &mut pair[i % 2], *x, *g);
+                let ((input_pairs, input), (gradient_pairs, gradient)) =
+                    (inputs.as_chunks::<2>(), gradients.as_chunks::<2>());
+                for (x, g) in input_pairs.iter().zip(gradient_pairs) {
+                    Self::add(simd, *channel, &mut pair[0], x[0], g[0]);
+                    Self::add(simd, *channel, &mut pair[1], x[1], g[1]);
+                }
+                for (x, g) in input.iter().zip(gradient) {
+                    Self::add(simd, *channel, &mut pair[0], *x, *g);
                 }
                 if !input_rest.is_empty() {
                     // Behind the end the gradient is zero, and so is what it adds.

@@ -7,7 +7,7 @@
 use pulp::{Simd, WithSimd};
 
 /// The widest vector, in numbers: flat planes are padded to whole ones.
-pub(super) const PADDING: usize = 16;
+pub(in crate::kernels) const PADDING: usize = 16;
 
 /// Sums kept in registers at once. Eight hide the latency of a multiply-add; with more than ten, a weight and a value
 /// the sixteen registers of AVX2 run out.
@@ -16,11 +16,21 @@ const MOST_SUMS: usize = 10;
 /// `out[i] = sum over taps of weights[tap] * source[i + offsets[tap]]`
 ///
 /// The length of `out` is a multiple of [`PADDING`]; the source is as long as `out` and the largest offset together.
-pub(super) struct Correlate<'a> {
-    pub(super) source: &'a [f32],
-    pub(super) offsets: &'a [usize],
-    pub(super) weights: &'a [f32],
-    pub(super) out: &'a mut [f32],
+pub(in crate::kernels) struct Correlate<'a> {
+    pub(in crate::kernels) source: &'a [f32],
+    pub(in crate::kernels) offsets: &'a [usize],
+    pub(in crate::kernels) weights: &'a [f32],
+    pub(in crate::kernels) out: &'a mut [f32],
+    pub(in crate::kernels) rounding: Rounding,
+}
+
+/// How a product enters a sum.
+#[derive(Clone, Copy, PartialEq)]
+pub(in crate::kernels) enum Rounding {
+    /// Only the sum is rounded.
+    Once,
+    /// The product is rounded too, as burn does it in convolutions of few channels.
+    Twice,
 }
 
 impl WithSimd for Correlate<'_> {
@@ -59,8 +69,17 @@ impl Correlate<'_> {
         for (&offset, &weight) in self.offsets.iter().zip(self.weights) {
             let weight = simd.splat_f32s(weight);
             let (values, _) = S::as_simd_f32s(&source[offset..offset + length]);
-            for (sum, &value) in sums.iter_mut().zip(values) {
-                *sum = simd.mul_add_e_f32s(value, weight, *sum);
+            match self.rounding {
+                Rounding::Once => {
+                    for (sum, &value) in sums.iter_mut().zip(values) {
+                        *sum = simd.mul_add_e_f32s(value, weight, *sum);
+                    }
+                }
+                Rounding::Twice => {
+                    for (sum, &value) in sums.iter_mut().zip(values) {
+                        *sum = simd.add_f32s(simd.mul_f32s(value, weight), *sum);
+                    }
+                }
             }
         }
         S::as_mut_simd_f32s(&mut self.out[start..start + length]).0.copy_from_slice(&sums);
@@ -70,13 +89,13 @@ impl Correlate<'_> {
 /// `out[tap] += sum over planes and i of gradient[i] * source[i + offsets[tap]]`
 ///
 /// The length of a gradient plane is a multiple of [`PADDING`], with zeros where no pixel is.
-pub(super) struct Dots<'a> {
-    pub(super) gradients: &'a [f32],
-    pub(super) gradient_len: usize,
-    pub(super) sources: &'a [f32],
-    pub(super) source_len: usize,
-    pub(super) offsets: &'a [usize],
-    pub(super) out: &'a mut [f32],
+pub(in crate::kernels) struct Dots<'a> {
+    pub(in crate::kernels) gradients: &'a [f32],
+    pub(in crate::kernels) gradient_len: usize,
+    pub(in crate::kernels) sources: &'a [f32],
+    pub(in crate::kernels) source_len: usize,
+    pub(in crate::kernels) offsets: &'a [usize],
+    pub(in crate::kernels) out: &'a mut [f32],
 }
 
 impl WithSimd for Dots<'_> {

@@ -1,6 +1,6 @@
 //! Depthwise convolution on the CPU, plane by plane, as flat filters.
 
-use super::flat::{Correlate, Dots, PADDING};
+use super::flat::{Correlate, Dots, PADDING, Rounding};
 use super::{DepthwiseBackend, general};
 use crate::kernels::plain::{all_f32, numbers, parallel_chunks, sizes, tensor};
 use burn::backend::Flex;
@@ -17,7 +17,7 @@ impl DepthwiseBackend for Flex {
             return general::forward::<Flex>(input, weight, stride);
         };
         let (input, weight) = (input.to_contiguous(), weight.to_contiguous());
-        tensor(filter.forward(numbers(&input), numbers(&weight)), filter.output_sizes())
+        tensor(filter.forward(numbers(&input), numbers(&weight), |_, _| ()), filter.output_sizes())
     }
 
     fn depthwise_input_gradient(
@@ -52,7 +52,7 @@ impl DepthwiseBackend for Flex {
 /// At stride 2 the padded plane is split into its four phases (even and odd rows and columns): within a phase the
 /// pixels that a tap meets are neighbours again. At stride 1 there is one phase.
 #[derive(Clone, Copy)]
-struct Filter {
+pub(in crate::kernels) struct Filter {
     batch: usize,
     channels: usize,
     height: usize,
@@ -63,7 +63,7 @@ struct Filter {
 
 impl Filter {
     /// `None` if the flat kernels do not apply.
-    fn of(input: &FlexTensor, weight: &FlexTensor, stride: usize) -> Option<Self> {
+    pub(in crate::kernels) fn of(input: &FlexTensor, weight: &FlexTensor, stride: usize) -> Option<Self> {
         let [batch, channels, height, width] = sizes(input);
         let [_, _, kernel_size, _] = sizes(weight);
         let applies = all_f32(&[input, weight]) && kernel_size % 2 == 1 && (1..=2).contains(&stride);
@@ -82,7 +82,8 @@ impl Filter {
         self.width.div_ceil(self.stride)
     }
 
-    fn output_sizes(&self) -> [usize; 4] {
+    /// Sizes of the output.
+    pub(in crate::kernels) fn output_sizes(&self) -> [usize; 4] {
         [self.batch, self.channels, self.out_height(), self.out_width()]
     }
 
@@ -92,7 +93,7 @@ impl Filter {
     }
 
     /// Length of a flat plane of outputs, in whole blocks.
-    fn flat(&self) -> usize {
+    pub(in crate::kernels) fn flat(&self) -> usize {
         (self.out_height() * self.pitch()).next_multiple_of(PADDING)
     }
 
@@ -113,7 +114,7 @@ impl Filter {
     }
 
     /// For each tap: its distance in the phases of a padded plane.
-    fn offsets(&self) -> Vec<usize> {
+    pub(in crate::kernels) fn offsets(&self) -> Vec<usize> {
         let Self { kernel_size: k, stride, .. } = *self;
         let taps = (0..k * k).map(|tap| (tap / k, tap % k));
         taps.map(|(row, column)| {
@@ -132,12 +133,13 @@ impl Filter {
         })
     }
 
-    fn padded_len(&self) -> usize {
+    /// Length of a padded plane with all its phases.
+    pub(in crate::kernels) fn padded_len(&self) -> usize {
         self.stride * self.stride * self.phase_len()
     }
 
     /// Lays a plane out in its phases; the zeros around it are there already.
-    fn fill(&self, padded: &mut [f32], plane: &[f32]) {
+    pub(in crate::kernels) fn fill(&self, padded: &mut [f32], plane: &[f32]) {
         let (p, rows) = (self.padding(), plane.chunks_exact(self.width));
         if self.stride == 1 {
             let start = p * self.pitch() + p;
@@ -174,17 +176,31 @@ impl Filter {
         }
     }
 
-    fn forward(&self, input: &[f32], weight: &[f32]) -> Vec<f32> {
+    /// The output; `after(index of the plane, plane)` changes each of its planes while it is in the cache. Between the rows
+    /// of a plane there are numbers that mean nothing.
+    pub(in crate::kernels) fn forward(
+        &self,
+        input: &[f32],
+        weight: &[f32],
+        after: impl Fn(usize, &mut [f32]) + Send + Sync,
+    ) -> Vec<f32> {
         let (offsets, taps) = (self.offsets(), self.kernel_size * self.kernel_size);
         let (in_pixels, out_pixels) = (self.height * self.width, self.out_height() * self.out_width());
         let scratch = || (vec![0.0; self.padded_len()], vec![0.0; self.flat()]);
         parallel_chunks(self.batch * self.channels, out_pixels, scratch, |(padded, out), i, output| {
             self.fill(padded, &input[i * in_pixels..][..in_pixels]);
             let weights = &weight[(i % self.channels) * taps..][..taps];
-            Arch::new().dispatch(Correlate { source: padded, offsets: &offsets, weights, out });
-            let rows = output.chunks_exact_mut(self.out_width()).zip(out.chunks(self.pitch()));
-            rows.for_each(|(to, from)| copy_row(&from[..to.len()], to));
+            let (source, rounding) = (&padded[..], Rounding::Once);
+            Arch::new().dispatch(Correlate { source, offsets: &offsets, weights, out: &mut *out, rounding });
+            after(i, out);
+            self.copy_rows(out, output);
         })
+    }
+
+    /// The rows of a flat plane of outputs, without what lies between them.
+    pub(in crate::kernels) fn copy_rows(&self, flat: &[f32], output: &mut [f32]) {
+        let rows = output.chunks_exact_mut(self.out_width()).zip(flat.chunks(self.pitch()));
+        rows.for_each(|(to, from)| copy_row(&from[..to.len()], to));
     }
 
     /// The gradient plane at the pitch of the filter, `border` rows and columns of zeros before it.
@@ -208,7 +224,8 @@ impl Filter {
                 weights.clear();
                 weights.extend(phase.taps.iter().map(|&tap| kernel[tap]));
                 let out = &mut plane[..self.occupied()];
-                Arch::new().dispatch(Correlate { source: spread, offsets: &phase.offsets, weights, out });
+                let (source, offsets, rounding) = (&spread[..], &phase.offsets, Rounding::Once);
+                Arch::new().dispatch(Correlate { source, offsets, weights, out, rounding });
             }
             self.gather(padded, output);
         })

@@ -1,11 +1,12 @@
 //! Means, products and scalings of planes on the CPU.
 
 use super::{PlaneBackend, general};
-use crate::kernels::plain::{all_f32, changed_chunks, numbers, sizes, tensor};
+use crate::kernels::plain::{all_f32, changed_planes, numbers, planes_of_a_task, sizes, tensor};
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
+use std::ops::Range;
 
 impl PlaneBackend for Flex {
     fn plane_means(input: FlexTensor) -> FlexTensor {
@@ -15,9 +16,8 @@ impl PlaneBackend for Flex {
         let [batch, channels, height, width] = sizes(&input);
         let (input, pixels) = (input.to_contiguous(), height * width);
         let planes = numbers(&input);
-        let means = by_image(batch, channels, |image, means| {
-            let a = &planes[image * channels * pixels..][..channels * pixels];
-            Arch::new().dispatch(Sums { a, b: None, pixels, sums: &mut *means });
+        let means = by_plane(batch * channels, pixels, |of, means| {
+            Arch::new().dispatch(Sums { a: &planes[of], b: None, pixels, sums: &mut *means });
             means.iter_mut().for_each(|mean| *mean /= pixels as f32);
         });
         tensor(means, [batch, channels])
@@ -30,9 +30,8 @@ impl PlaneBackend for Flex {
         let [batch, channels, height, width] = sizes(&a);
         let (a, b, pixels) = (a.to_contiguous(), b.to_contiguous(), height * width);
         let (a, b) = (numbers(&a), numbers(&b));
-        let sums = by_image(batch, channels, |image, sums| {
-            let numbers = image * channels * pixels..(image + 1) * channels * pixels;
-            Arch::new().dispatch(Sums { a: &a[numbers.clone()], b: Some(&b[numbers]), pixels, sums });
+        let sums = by_plane(batch * channels, pixels, |of, sums| {
+            Arch::new().dispatch(Sums { a: &a[of.clone()], b: Some(&b[of]), pixels, sums });
         });
         tensor(sums, [batch, channels])
     }
@@ -41,11 +40,11 @@ impl PlaneBackend for Flex {
         if !all_f32(&[&input, &scale]) {
             return general::scale::<Flex>(input, scale);
         }
-        let [_, channels, height, width] = sizes(&input);
+        let [_, _, height, width] = sizes(&input);
         let (scale, pixels) = (scale.to_contiguous(), height * width);
         let scale = numbers(&scale);
-        changed_chunks(input, channels * pixels, |image, values| {
-            let scale = &scale[image * channels..][..channels];
+        changed_planes(input, pixels, |first, values| {
+            let scale = &scale[first..];
             Arch::new().dispatch(Affine { values, pixels, scale, shift: None });
         })
     }
@@ -54,22 +53,25 @@ impl PlaneBackend for Flex {
         if !all_f32(&[&input, &scale, &shift]) {
             return general::affine::<Flex>(input, scale, shift);
         }
-        let [_, channels, height, width] = sizes(&input);
+        let [_, _, height, width] = sizes(&input);
         let (scale, shift, pixels) = (scale.to_contiguous(), shift.to_contiguous(), height * width);
         let (scale, shift) = (numbers(&scale), numbers(&shift));
-        changed_chunks(input, channels * pixels, |image, values| {
-            let channels = image * channels..(image + 1) * channels;
-            let (scale, shift) = (&scale[channels.clone()], Some(&shift[channels]));
+        changed_planes(input, pixels, |first, values| {
+            let (scale, shift) = (&scale[first..], Some(&shift[first..]));
             Arch::new().dispatch(Affine { values, pixels, scale, shift });
         })
     }
 }
 
-/// One number for each channel of each image, by `fill(image, numbers of its channels)`.
-fn by_image(batch: usize, channels: usize, fill: impl Fn(usize, &mut [f32]) + Send + Sync) -> Vec<f32> {
-    let mut numbers = vec![0.0; batch * channels];
-    numbers.par_chunks_exact_mut(channels).enumerate().for_each(|(image, numbers)| fill(image, numbers));
-    numbers
+/// One number for each plane of `pixels` numbers, by `fill(the numbers of some planes, one number for each)`.
+fn by_plane(planes: usize, pixels: usize, fill: impl Fn(Range<usize>, &mut [f32]) + Send + Sync) -> Vec<f32> {
+    let mut results = vec![0.0; planes];
+    let some = planes_of_a_task(pixels);
+    results.par_chunks_mut(some).enumerate().for_each(|(task, results)| {
+        let start = task * some * pixels;
+        fill(start..start + results.len() * pixels, results);
+    });
+    results
 }
 
 /// Sums over each plane of one tensor, or of the product of two.

@@ -1,0 +1,90 @@
+//! Dense convolution, where every output channel sees every input channel: burn's own, except over the few channels of images.
+
+use burn::backend::autodiff::{
+    Autodiff, NodeId,
+    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
+    grads::Gradients,
+    ops::{Backward, Ops, OpsKind},
+};
+use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension, tensor::FloatTensor};
+use burn::tensor::{Tensor, ops::ConvOptions};
+
+/// Convolves `[batch, in, height, width]` with `[out, in, k, k]`.
+///
+/// `k` is odd and the padding is half of it, so the output is `[batch, out, height / stride, width / stride]`, rounded up.
+pub fn dense_conv2d(input: Tensor<4>, weight: Tensor<4>, stride: usize) -> Tensor<4> {
+    Tensor::from_dispatch(Dispatch::dense(input.into_dispatch(), weight.into_dispatch(), stride))
+}
+
+/// The primitive op behind [`dense_conv2d`], with a default for every backend. Its gradients are burn's.
+#[backend_extension(
+    Autodiff,
+    Flex: cfg(feature = "flex"),
+    LibTorch: cfg(feature = "tch"),
+    Cube: cfg(any(feature = "wgpu", feature = "cuda"))
+)]
+pub trait DenseBackend: Backend {
+    /// The convolution.
+    fn dense(input: FloatTensor<Self>, weight: FloatTensor<Self>, stride: usize) -> FloatTensor<Self> {
+        general::forward::<Self>(input, weight, stride)
+    }
+}
+
+/// The op as burn's convolution.
+mod general {
+    use super::{Backend, ConvOptions, FloatTensor, TensorMetadata};
+
+    pub(super) fn options<B: Backend>(weight: &FloatTensor<B>, stride: usize) -> ConvOptions<2> {
+        ConvOptions::new([stride; 2], [weight.shape()[2] / 2; 2], [1; 2], 1)
+    }
+
+    pub(super) fn forward<B: Backend>(input: FloatTensor<B>, weight: FloatTensor<B>, stride: usize) -> FloatTensor<B> {
+        let options = options::<B>(&weight, stride);
+        B::conv2d(input, weight, None, options)
+    }
+}
+
+#[cfg(feature = "tch")]
+impl DenseBackend for burn::backend::LibTorch {}
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+impl DenseBackend for burn::backend::Cube {}
+
+impl<B: DenseBackend, C: CheckpointStrategy> DenseBackend for Autodiff<B, C> {
+    fn dense(input: FloatTensor<Self>, weight: FloatTensor<Self>, stride: usize) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct DenseBackward;
+        impl<B: DenseBackend> Backward<B, 2> for DenseBackward {
+            type State = ([NodeId; 2], usize);
+            fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, checkpointer: &mut Checkpointer) {
+                let [input_node, weight_node] = ops.parents;
+                let gradient = gradients.consume::<B>(&ops.node);
+                let (saved, stride) = ops.state;
+                let [input, weight]: [FloatTensor<B>; 2] = saved.map(|node| checkpointer.retrieve_node_output(node));
+                let options = general::options::<B>(&weight, stride);
+                if let Some(node) = input_node {
+                    let (input, weight) = (input.clone(), weight.clone());
+                    let g = B::conv2d_x_backward(input, weight, gradient.clone(), options.clone());
+                    gradients.register::<B>(node.id, g);
+                }
+                if let Some(node) = weight_node {
+                    gradients.register::<B>(node.id, B::conv2d_weight_backward(input, weight, gradient, options));
+                }
+            }
+        }
+        match DenseBackward.prepare::<C>([input.node(), weight.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(mut prepared) => {
+                let saved = [&input, &weight].map(|tensor| prepared.checkpoint(tensor));
+                let output = B::dense(input.into_primitive(), weight.into_primitive(), stride);
+                prepared.finish((saved, stride), output)
+            }
+            OpsKind::UnTracked(prepared) => {
+                prepared.finish(B::dense(input.into_primitive(), weight.into_primitive(), stride))
+            }
+        }
+    }
+}
+
+#[cfg(feature = "flex")]
+pub(super) mod flex;
+#[cfg(test)]
+mod tests;

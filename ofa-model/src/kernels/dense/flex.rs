@@ -1,0 +1,74 @@
+//! Dense convolution of images on the CPU: all their planes laid out once, then a flat filter for every output channel.
+
+use super::{DenseBackend, general};
+use crate::kernels::depthwise::flat::{Correlate, Rounding};
+use crate::kernels::depthwise::flex::Filter;
+use crate::kernels::plain::{numbers, parallel_parts, planes_of_an_image, sizes, tensor};
+use burn::backend::Flex;
+use burn::backend::flex::FlexTensor;
+use pulp::Arch;
+
+/// The most input channels: over more, a product of matrices is faster.
+const MOST_CHANNELS: usize = 4;
+
+impl DenseBackend for Flex {
+    fn dense(input: FlexTensor, weight: FlexTensor, stride: usize) -> FlexTensor {
+        let Some(convolution) = ImageConvolution::of(&input, &weight, stride) else {
+            return general::forward::<Flex>(input, weight, stride);
+        };
+        convolution.forward(input, weight, |_, _| ())
+    }
+}
+
+/// A convolution of few channels.
+pub(in crate::kernels) struct ImageConvolution {
+    filter: Filter,
+    out: usize,
+}
+
+impl ImageConvolution {
+    /// `None` if it is one for burn.
+    pub(in crate::kernels) fn of(input: &FlexTensor, weight: &FlexTensor, stride: usize) -> Option<Self> {
+        let [out, channels, _, _] = sizes(weight);
+        let filter = Filter::of(input, weight, stride).filter(|_| channels <= MOST_CHANNELS)?;
+        Some(Self { filter, out })
+    }
+
+    /// The output; `after(channel, plane)` changes each of its planes while it is in the cache, with numbers that mean
+    /// nothing between the rows. The sums are those of burn to the last bit, as far as that sums image by image too.
+    pub(in crate::kernels) fn forward(
+        &self,
+        input: FlexTensor,
+        weight: FlexTensor,
+        after: impl Fn(usize, &mut [f32]) + Send + Sync,
+    ) -> FlexTensor {
+        let (input, weight) = (input.to_contiguous(), weight.to_contiguous());
+        let (pixels, weights) = (numbers(&input), numbers(&weight));
+        let filter = &self.filter;
+        let [batch, channels, height, width] = sizes(&input);
+        let (plane, window) = (height * width, weights.len() / self.out);
+        let [_, _, out_height, out_width] = filter.output_sizes();
+        let out_plane = out_height * out_width;
+
+        let (taps, padded_len) = (filter.offsets(), filter.padded_len());
+        let offsets: Vec<usize> =
+            (0..channels).flat_map(|channel| taps.iter().map(move |tap| channel * padded_len + tap)).collect();
+        let part = planes_of_an_image(batch, self.out, out_plane * window, 1) * out_plane;
+        let scratch = || (vec![0.0; channels * padded_len], vec![0.0; filter.flat()]);
+        let output =
+            parallel_parts(batch, self.out * out_plane, part, scratch, |(padded, flat), image, offset, out| {
+                let image = &pixels[image * channels * plane..][..channels * plane];
+                for (padded, plane) in padded.chunks_exact_mut(padded_len).zip(image.chunks_exact(plane)) {
+                    filter.fill(padded, plane);
+                }
+                for (channel, out) in (offset / out_plane..).zip(out.chunks_exact_mut(out_plane)) {
+                    let weights = &weights[channel * window..][..window];
+                    let (source, rounding) = (&padded[..], Rounding::Twice);
+                    Arch::new().dispatch(Correlate { source, offsets: &offsets, weights, out: &mut *flat, rounding });
+                    after(channel, flat);
+                    filter.copy_rows(flat, out);
+                }
+            });
+        tensor(output, [batch, self.out, out_height, out_width])
+    }
+}
