@@ -4,6 +4,7 @@ use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::{DType, TensorMetadata};
 use burn::tensor::{Bytes, Shape};
 use rayon::prelude::*;
+use std::cell::RefCell;
 use std::mem::MaybeUninit;
 
 /// Numbers that a task should at least compute: threads cost time too.
@@ -48,19 +49,33 @@ pub(super) fn parallel_chunks<T>(
     scratch: impl Fn() -> T + Send + Sync,
     fill: impl Fn(&mut T, usize, &mut [f32]) + Send + Sync,
 ) -> Vec<f32> {
-    parallel_parts(chunks, length, length, scratch, |scratch, index, _, chunk| fill(scratch, index, chunk))
+    let fill = |scratch: &mut T, index: usize, _: usize, chunk: &mut [f32]| fill(scratch, index, chunk);
+    written_parts(chunks * length, [length; 2], None, scratch, fill)
 }
 
-/// Like [`parallel_chunks`], but each chunk in parts of at most `part` numbers: `fill(scratch, index of the chunk, offset in
-/// it, part)`. For chunks that are too few to keep all threads busy.
-pub(super) fn parallel_parts<T>(
-    chunks: usize,
+/// A buffer of `total` numbers in chunks of at most `length`, and these in parts of at most `part`, each computed from zeros
+/// by `fill(index of the chunk, offset in it, part)`. For chunks that are too few to keep all threads busy.
+pub(super) fn parallel_parts(
+    total: usize,
     length: usize,
     part: usize,
-    scratch: impl Fn() -> T + Send + Sync,
-    fill: impl Fn(&mut T, usize, usize, &mut [f32]) + Send + Sync,
+    fill: impl Fn(usize, usize, &mut [f32]) + Send + Sync,
 ) -> Vec<f32> {
-    written_parts(chunks * length, [length, part], None, scratch, fill)
+    let fill = |(): &mut (), index: usize, offset: usize, part: &mut [f32]| fill(index, offset, part);
+    written_parts(total, [length, part], None, || (), fill)
+}
+
+/// Calls `work` with a buffer of `length` numbers, whatever they are, that the thread keeps from one call to the next.
+pub(super) fn with_scratch<R>(length: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
+    thread_local! {
+        static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    }
+    SCRATCH.with_borrow_mut(|scratch| {
+        if scratch.len() < length {
+            scratch.resize(length, 0.0);
+        }
+        work(&mut scratch[..length])
+    })
 }
 
 /// The tensor with its planes of `pixels` numbers changed by `change(index of the first, planes)`, some at a time: in place

@@ -137,6 +137,8 @@ mod correlations;
 #[cfg(feature = "flex")]
 pub(super) mod flex;
 #[cfg(feature = "flex")]
+mod gradient;
+#[cfg(feature = "flex")]
 pub(super) mod product;
 #[cfg(test)]
 mod tests;

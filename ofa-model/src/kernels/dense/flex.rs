@@ -54,21 +54,21 @@ impl ImageConvolution {
         let offsets: Vec<usize> =
             (0..channels).flat_map(|channel| taps.iter().map(move |tap| channel * padded_len + tap)).collect();
         let part = planes_of_an_image(batch, self.out, out_plane * window, 1) * out_plane;
-        let scratch = || (vec![0.0; channels * padded_len], vec![0.0; filter.flat()]);
-        let output =
-            parallel_parts(batch, self.out * out_plane, part, scratch, |(padded, flat), image, offset, out| {
-                let image = &pixels[image * channels * plane..][..channels * plane];
-                for (padded, plane) in padded.chunks_exact_mut(padded_len).zip(image.chunks_exact(plane)) {
-                    filter.fill(padded, plane);
-                }
-                for (channel, out) in (offset / out_plane..).zip(out.chunks_exact_mut(out_plane)) {
-                    let weights = &weights[channel * window..][..window];
-                    let (source, rounding) = (&padded[..], Rounding::Twice);
-                    Arch::new().dispatch(Correlate { source, offsets: &offsets, weights, out: &mut *flat, rounding });
-                    after(channel, flat);
-                    filter.copy_rows(flat, out);
-                }
-            });
+        let output = parallel_parts(batch * self.out * out_plane, self.out * out_plane, part, |image, offset, out| {
+            let image = &pixels[image * channels * plane..][..channels * plane];
+            // The zeros around the planes have to be there.
+            let (mut padded, mut flat) = (vec![0.0; channels * padded_len], vec![0.0; filter.flat()]);
+            for (padded, plane) in padded.chunks_exact_mut(padded_len).zip(image.chunks_exact(plane)) {
+                filter.fill(padded, plane);
+            }
+            for (channel, out) in (offset / out_plane..).zip(out.chunks_exact_mut(out_plane)) {
+                let weights = &weights[channel * window..][..window];
+                let (source, rounding) = (&padded[..], Rounding::Twice);
+                Arch::new().dispatch(Correlate { source, offsets: &offsets, weights, out: &mut flat, rounding });
+                after(channel, &mut flat);
+                filter.copy_rows(&flat, out);
+            }
+        });
         tensor(output, [batch, self.out, out_height, out_width])
     }
 }

@@ -1,12 +1,17 @@
-//! The weight gradient of a 1x1 convolution, in blocks of registers.
+//! Products of the pixels of two images, channel by channel, in blocks of registers.
 
 use pulp::{Simd, WithSimd};
+
+/// Rows of a block.
+pub(super) const ROWS: usize = 4;
 
 /// `out[o][i] = sum over images and pixels of gradient[image][o][p] * input[image][i][p]`
 pub(super) struct Correlations<'a> {
     pub(super) gradient: &'a [f32],
     pub(super) input: &'a [f32],
     pub(super) rows: usize,
+    /// The output is that of some rows, from this one on.
+    pub(super) first: usize,
     pub(super) columns: usize,
     pub(super) pixels: usize,
     pub(super) out: &'a mut [f32],
@@ -17,12 +22,12 @@ impl WithSimd for Correlations<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let mut row = 0;
-        while self.rows - row >= 4 {
-            self.row_block::<S, 4>(simd, row);
-            row += 4;
+        let (mut row, rows) = (0, self.out.len() / self.columns);
+        while rows - row >= ROWS {
+            self.row_block::<S, ROWS>(simd, row);
+            row += ROWS;
         }
-        while row < self.rows {
+        while row < rows {
             self.row_block::<S, 1>(simd, row);
             row += 1;
         }
@@ -48,7 +53,8 @@ impl Correlations<'_> {
         let mut sums = [[simd.splat_f32s(0.0); C]; R];
         let images = self.gradient.chunks_exact(self.rows * pixels).zip(self.input.chunks_exact(self.columns * pixels));
         for (gradient, input) in images {
-            let gradients: [_; R] = std::array::from_fn(|r| S::as_simd_f32s(&gradient[(row + r) * pixels..][..pixels]));
+            let gradients: [_; R] =
+                std::array::from_fn(|r| S::as_simd_f32s(&gradient[(self.first + row + r) * pixels..][..pixels]));
             let inputs: [_; C] = std::array::from_fn(|c| S::as_simd_f32s(&input[(column + c) * pixels..][..pixels]));
             for v in 0..pixels / S::F32_LANES {
                 let inputs: [S::f32s; C] = std::array::from_fn(|c| inputs[c].0[v]);
