@@ -7,7 +7,10 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use experiments::device;
 use experiments::parity::{Parity, distance, numbers};
-use ofa_model::kernels::{batch_norm_inference, batch_norm_train, depthwise_conv2d, pointwise_conv2d};
+use ofa_model::kernels::{
+    batch_norm_inference, batch_norm_train, dense_conv2d, dense_conv2d_affine, depthwise_conv2d,
+    depthwise_conv2d_affine, pointwise_conv2d, pointwise_conv2d_affine,
+};
 use ofa_model::{Activation, SearchSpace};
 
 /// The backends to be judged. A GPU that is compiled in but not there ends the test; libtorch brings a device more than its
@@ -85,6 +88,36 @@ fn pointwise_convolutions_of_few_and_many_pixels_agree() {
     for (n, input, out, side) in [(1, 1, 1, 1), (3, 40, 30, 2), (2, 5, 7, 9)] {
         let op = |inputs: &[Tensor<4>]| pointwise_conv2d(inputs[0].clone(), inputs[1].clone());
         agrees("1x1 convolution", op, &[[n, input, side, side], [out, input, 1, 1]]);
+    }
+}
+
+#[test]
+fn dense_convolutions_of_images_and_of_many_channels_agree() {
+    for (n, input, out, h, w, k, stride) in [(2, 3, 8, 9, 8, 3, 2), (1, 1, 5, 7, 7, 5, 1), (2, 6, 4, 5, 5, 3, 1)] {
+        let op = |inputs: &[Tensor<4>]| dense_conv2d(inputs[0].clone(), inputs[1].clone(), stride);
+        agrees("dense convolution", op, &[[n, input, h, w], [out, input, k, k]]);
+    }
+}
+
+#[test]
+fn convolutions_that_scale_shift_and_activate_agree() {
+    let vector = |tensor: &Tensor<4>| tensor.clone().flatten::<1>(0, 3);
+    for activation in [Activation::Identity, Activation::Relu, Activation::Relu6, Activation::HardSwish] {
+        let pointwise = |inputs: &[Tensor<4>]| {
+            let (scale, shift) = (vector(&inputs[2]), vector(&inputs[3]));
+            pointwise_conv2d_affine(inputs[0].clone(), inputs[1].clone(), scale, shift, activation)
+        };
+        agrees("fused 1x1 convolution", pointwise, &[[2, 5, 6, 6], [7, 5, 1, 1], [7, 1, 1, 1], [7, 1, 1, 1]]);
+        let depthwise = |inputs: &[Tensor<4>]| {
+            let (scale, shift) = (vector(&inputs[2]), vector(&inputs[3]));
+            depthwise_conv2d_affine(inputs[0].clone(), inputs[1].clone(), 2, scale, shift, activation)
+        };
+        agrees("fused depthwise convolution", depthwise, &[[2, 5, 6, 7], [5, 1, 5, 5], [5, 1, 1, 1], [5, 1, 1, 1]]);
+        let dense = |inputs: &[Tensor<4>]| {
+            let (scale, shift) = (vector(&inputs[2]), vector(&inputs[3]));
+            dense_conv2d_affine(inputs[0].clone(), inputs[1].clone(), 2, scale, shift, activation)
+        };
+        agrees("fused dense convolution", dense, &[[2, 3, 6, 7], [8, 3, 3, 3], [8, 1, 1, 1], [8, 1, 1, 1]]);
     }
 }
 

@@ -139,6 +139,8 @@ pub(super) mod flex;
 #[cfg(feature = "flex")]
 mod gradient;
 #[cfg(feature = "flex")]
+mod images;
+#[cfg(feature = "flex")]
 pub(super) mod product;
 #[cfg(test)]
 mod tests;

@@ -105,7 +105,7 @@ mod tests {
     use crate::testing::Draw;
 
     fn draw(draw: &mut Draw, length: usize) -> Vec<f32> {
-        draw.normal([length], 0.0, 1.0).into_data().to_vec().unwrap()
+        draw.normal([length], 0.0, 1.0).into_data().try_to_vec().unwrap()
     }
 
     /// Records that go on with a later revision depend on it.
