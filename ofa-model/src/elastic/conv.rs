@@ -1,6 +1,6 @@
 //! Convolution, batch norm, activation: the brick of every block.
 
-use super::{Norm, Statistics, leading, reordered};
+use super::{Moments, Norm, Statistics, leading, reordered};
 use crate::kernels::{
     dense_conv2d, dense_conv2d_affine, depthwise_conv2d, depthwise_conv2d_affine, pointwise_conv2d,
     pointwise_conv2d_affine,
@@ -84,8 +84,11 @@ impl ConvNorm {
         if let Statistics::Running = statistics {
             return self.infer(input);
         }
-        let output = self.convolve(input);
-        self.norm.forward(output, self.activation, statistics)
+        let normalised = self.norm.normalise(self.convolve(input), self.activation);
+        if let Statistics::Record(list) = statistics {
+            list.push(Moments { mean: normalised.mean, variance: normalised.variance });
+        }
+        normalised.output
     }
 
     /// The same with the running statistics.

@@ -1,7 +1,7 @@
 //! Batch norm over leading channels, with explicit statistics.
 
 use super::{leading, reordered};
-use crate::kernels::{batch_norm_inference, batch_norm_train};
+use crate::kernels::{BatchNormTrain, batch_norm_train, scale_and_shift};
 use crate::{Activation, init::Initializer};
 use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor};
@@ -55,18 +55,9 @@ impl Norm {
         }
     }
 
-    /// Normalises, scales, shifts and activates `[batch, channels, height, width]`.
-    pub fn forward(&self, input: Tensor<4>, activation: Activation, statistics: &mut Statistics) -> Tensor<4> {
-        let (gamma, beta) = (self.gamma.val(), self.beta.val());
-        if let Statistics::Running = statistics {
-            let (mean, variance) = (self.running_mean.val(), self.running_variance.val());
-            return batch_norm_inference(input, gamma, beta, mean, variance, self.epsilon, activation);
-        }
-        let normalised = batch_norm_train(input, gamma, beta, self.epsilon, activation);
-        if let Statistics::Record(list) = statistics {
-            list.push(Moments { mean: normalised.mean, variance: normalised.variance });
-        }
-        normalised.output
+    /// Normalises `[batch, channels, height, width]` by its own statistics, scales, shifts and activates it.
+    pub fn normalise(&self, input: Tensor<4>, activation: Activation) -> BatchNormTrain {
+        batch_norm_train(input, self.gamma.val(), self.beta.val(), self.epsilon, activation)
     }
 
     /// Replaces the running statistics.
@@ -87,9 +78,8 @@ impl Norm {
 
     /// What inference multiplies by and then adds, each `[channels]`.
     pub(crate) fn scale_and_shift(&self) -> (Tensor<1>, Tensor<1>) {
-        let scale = self.gamma.val() / (self.running_variance.val() + self.epsilon).sqrt();
-        let shift = self.beta.val() - self.running_mean.val() * scale.clone();
-        (scale, shift)
+        let (mean, variance) = (self.running_mean.val(), self.running_variance.val());
+        scale_and_shift(self.gamma.val(), self.beta.val(), mean, variance, self.epsilon)
     }
 
     /// The norm of the first `channels` channels.

@@ -51,10 +51,22 @@ pub fn batch_norm_inference(
     epsilon: f64,
     activation: Activation,
 ) -> Tensor<4> {
-    let scale = gamma / (variance + epsilon).sqrt();
-    let shift = beta - mean * scale.clone();
+    let (scale, shift) = scale_and_shift(gamma, beta, mean, variance, epsilon);
     let (input, scale, shift) = (input.into_dispatch(), scale.into_dispatch(), shift.into_dispatch());
     Tensor::from_dispatch(Dispatch::affine(input, scale, shift, activation))
+}
+
+/// What batch norm by given statistics multiplies by and then adds, each `[channels]`.
+pub fn scale_and_shift(
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    mean: Tensor<1>,
+    variance: Tensor<1>,
+    epsilon: f64,
+) -> (Tensor<1>, Tensor<1>) {
+    let scale = gamma / (variance + epsilon).sqrt();
+    let shift = beta - mean * scale.clone();
+    (scale, shift)
 }
 
 type Triple<B> = (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>);

@@ -2,12 +2,17 @@
 
 use super::Activation;
 use burn::backend::{Backend, TensorMetadata, tensor::FloatTensor};
-use burn::tensor::Shape;
+use burn::tensor::{Shape, ops::ConvOptions};
 
 /// Sizes of `[batch, channels, height, width]`.
 pub(super) fn sizes<B: Backend>(tensor: &FloatTensor<B>) -> [usize; 4] {
     let shape = tensor.shape();
     std::array::from_fn(|dim| shape[dim])
+}
+
+/// Those of a convolution by `[out, in / groups, k, k]`, padded by half the kernel size.
+pub(super) fn convolution<B: Backend>(weight: &FloatTensor<B>, stride: usize, groups: usize) -> ConvOptions<2> {
+    ConvOptions::new([stride; 2], [weight.shape()[2] / 2; 2], [1; 2], groups)
 }
 
 /// `[channels]` as `[1, channels, 1, 1]`.

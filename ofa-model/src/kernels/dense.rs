@@ -1,13 +1,14 @@
 //! Dense convolution, where every output channel sees every input channel: burn's own, except over the few channels of images.
 
+use super::composed;
 use burn::backend::autodiff::{
     Autodiff, NodeId,
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
     grads::Gradients,
     ops::{Backward, Ops, OpsKind},
 };
-use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension, tensor::FloatTensor};
-use burn::tensor::{Tensor, ops::ConvOptions};
+use burn::backend::{Backend, Dispatch, backend_extension, tensor::FloatTensor};
+use burn::tensor::Tensor;
 
 /// Convolves `[batch, in, height, width]` with `[out, in, k, k]`.
 ///
@@ -26,21 +27,8 @@ pub fn dense_conv2d(input: Tensor<4>, weight: Tensor<4>, stride: usize) -> Tenso
 pub trait DenseBackend: Backend {
     /// The convolution.
     fn dense(input: FloatTensor<Self>, weight: FloatTensor<Self>, stride: usize) -> FloatTensor<Self> {
-        general::forward::<Self>(input, weight, stride)
-    }
-}
-
-/// The op as burn's convolution.
-mod general {
-    use super::{Backend, ConvOptions, FloatTensor, TensorMetadata};
-
-    pub(super) fn options<B: Backend>(weight: &FloatTensor<B>, stride: usize) -> ConvOptions<2> {
-        ConvOptions::new([stride; 2], [weight.shape()[2] / 2; 2], [1; 2], 1)
-    }
-
-    pub(super) fn forward<B: Backend>(input: FloatTensor<B>, weight: FloatTensor<B>, stride: usize) -> FloatTensor<B> {
-        let options = options::<B>(&weight, stride);
-        B::conv2d(input, weight, None, options)
+        let options = composed::convolution::<Self>(&weight, stride, 1);
+        Self::conv2d(input, weight, None, options)
     }
 }
 
@@ -60,7 +48,7 @@ impl<B: DenseBackend, C: CheckpointStrategy> DenseBackend for Autodiff<B, C> {
                 let gradient = gradients.consume::<B>(&ops.node);
                 let (saved, stride) = ops.state;
                 let [input, weight]: [FloatTensor<B>; 2] = saved.map(|node| checkpointer.retrieve_node_output(node));
-                let options = general::options::<B>(&weight, stride);
+                let options = composed::convolution::<B>(&weight, stride, 1);
                 if let Some(node) = input_node {
                     let (input, weight) = (input.clone(), weight.clone());
                     let g = B::conv2d_x_backward(input, weight, gradient.clone(), options.clone());

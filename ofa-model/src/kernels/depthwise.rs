@@ -1,5 +1,6 @@
 //! Depthwise convolution.
 
+use super::composed;
 use burn::backend::autodiff::{
     Autodiff, NodeId,
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
@@ -53,11 +54,10 @@ pub trait DepthwiseBackend: Backend {
 
 /// The ops as burn's general convolution.
 mod general {
-    use super::{Backend, ConvOptions, FloatTensor, TensorMetadata};
+    use super::{Backend, ConvOptions, FloatTensor, TensorMetadata, composed};
 
     fn options<B: Backend>(weight: &FloatTensor<B>, stride: usize) -> ConvOptions<2> {
-        let (channels, kernel_size) = (weight.shape()[0], weight.shape()[2]);
-        ConvOptions::new([stride; 2], [kernel_size / 2; 2], [1; 2], channels)
+        composed::convolution::<B>(weight, stride, weight.shape()[0])
     }
 
     pub(super) fn forward<B: Backend>(input: FloatTensor<B>, weight: FloatTensor<B>, stride: usize) -> FloatTensor<B> {

@@ -20,7 +20,7 @@ mod squeeze_excite;
 mod tests;
 
 pub use activation::{Activation, hard_sigmoid};
-pub use batch_norm::{BatchNormTrain, NormBackend, batch_norm_inference, batch_norm_train};
+pub use batch_norm::{BatchNormTrain, NormBackend, batch_norm_inference, batch_norm_train, scale_and_shift};
 pub use conv_affine::{ConvAffineBackend, dense_conv2d_affine, depthwise_conv2d_affine, pointwise_conv2d_affine};
 pub use dense::{DenseBackend, dense_conv2d};
 pub use depthwise::{DepthwiseBackend, depthwise_conv2d};

@@ -1,7 +1,7 @@
 //! On the CPU rows and planes are scaled, shifted and activated while they are in registers or in the nearest cache.
 
 use super::ConvAffineBackend;
-use crate::kernels::activation::with_lanes;
+use crate::kernels::activation::{Lanes, with_lanes};
 use crate::kernels::batch_norm::planes::Affine;
 use crate::kernels::dense::flex::ImageConvolution;
 use crate::kernels::depthwise::flex::Filter;
@@ -45,10 +45,7 @@ impl ConvAffineBackend for Flex {
         let [input, weight, scale, shift] = [input, weight, scale, shift].map(|tensor| tensor.to_contiguous());
         let (scale, shift) = (numbers(&scale), numbers(&shift));
         let output = with_lanes!(activation, Kind => {
-            filter.forward(numbers(&input), numbers(&weight), |first, values| {
-                let (activation, pixels) = (PhantomData::<Kind>, values.len());
-                Arch::new().dispatch(Affine { values, pixels, first, scale, shift, activation });
-            })
+            filter.forward(numbers(&input), numbers(&weight), on_planes::<Kind>(scale, shift))
         });
         tensor(output, filter.output_sizes())
     }
@@ -67,11 +64,14 @@ impl ConvAffineBackend for Flex {
         };
         let [scale, shift] = [scale, shift].map(|tensor| tensor.to_contiguous());
         let (scale, shift) = (numbers(&scale), numbers(&shift));
-        with_lanes!(activation, Kind => {
-            convolution.forward(input, weight, |first, values| {
-                let (activation, pixels) = (PhantomData::<Kind>, values.len());
-                Arch::new().dispatch(Affine { values, pixels, first, scale, shift, activation });
-            })
-        })
+        with_lanes!(activation, Kind => convolution.forward(input, weight, on_planes::<Kind>(scale, shift)))
+    }
+}
+
+/// Changes a plane of this index: its channel, or the same one of a later image.
+fn on_planes<A: Lanes>(scale: &[f32], shift: &[f32]) -> impl Fn(usize, &mut [f32]) + Send + Sync {
+    |first, values| {
+        let (activation, pixels) = (PhantomData::<A>, values.len());
+        Arch::new().dispatch(Affine { values, pixels, first, scale, shift, activation });
     }
 }

@@ -12,20 +12,30 @@ fn affine(x: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, activation: Activati
     batch_norm_inference(x, scale, shift, mean, variance, 0.0, activation)
 }
 
+/// The fused op is the other one and then [`affine`], whatever the activation.
+fn has_the_bits_of_two_ops(
+    what: &str,
+    [input, weight]: [[usize; 4]; 2],
+    fused: impl Fn(Tensor<4>, Tensor<4>, Tensor<1>, Tensor<1>, Activation) -> Tensor<4>,
+    op: impl Fn(Tensor<4>, Tensor<4>) -> Tensor<4>,
+) {
+    let (mut draw, [out, ..]) = (Draw::new(2), weight);
+    let (x, kernel) = (draw.normal(input, 0.0, 1.0), draw.normal(weight, 0.0, 1.0));
+    let (scale, shift) = (draw.normal([out], 1.0, 0.5), draw.normal([out], 0.0, 3.0));
+    for activation in ACTIVATIONS {
+        let (scale, shift) = (scale.clone(), shift.clone());
+        let expected = affine(op(x.clone(), kernel.clone()), scale.clone(), shift.clone(), activation);
+        let found = fused(x.clone(), kernel.clone(), scale, shift, activation);
+        assert_eq!(found.into_data(), expected.into_data(), "{what} of {input:?} by {weight:?}, {activation}");
+    }
+}
+
 /// Channels, outputs and pixels that fill no block of the kernels; images that leave threads without one.
 #[test]
 fn pointwise_convolutions_are_those_of_two_ops_to_the_last_bit() {
     for (n, input, out, h, w) in [(1, 1, 1, 1, 1), (1, 96, 50, 17, 16), (3, 5, 7, 5, 5), (17, 16, 24, 7, 7)] {
-        let mut draw = Draw::new(1);
-        let (x, weight) = (draw.normal([n, input, h, w], 0.0, 1.0), draw.normal([out, input, 1, 1], 0.0, 1.0));
-        let (scale, shift) = (draw.normal([out], 1.0, 0.5), draw.normal([out], 0.0, 3.0));
-        for activation in ACTIVATIONS {
-            let (scale, shift) = (scale.clone(), shift.clone());
-            let expected =
-                affine(pointwise_conv2d(x.clone(), weight.clone()), scale.clone(), shift.clone(), activation);
-            let found = pointwise_conv2d_affine(x.clone(), weight.clone(), scale, shift, activation);
-            assert_eq!(found.into_data(), expected.into_data(), "{n} images of {input} x {h} x {w}, {activation}");
-        }
+        let sizes = [[n, input, h, w], [out, input, 1, 1]];
+        has_the_bits_of_two_ops("1x1 convolution", sizes, pointwise_conv2d_affine, pointwise_conv2d);
     }
 }
 
@@ -33,16 +43,12 @@ fn pointwise_convolutions_are_those_of_two_ops_to_the_last_bit() {
 fn depthwise_convolutions_are_those_of_two_ops_to_the_last_bit() {
     // The last one has a stride that the kernels do not know.
     for (n, c, h, w, k, stride) in [(1, 1, 1, 1, 3, 1), (2, 3, 9, 7, 5, 1), (1, 4, 14, 13, 7, 2), (1, 2, 9, 8, 3, 3)] {
-        let mut draw = Draw::new(2);
-        let (x, weight) = (draw.normal([n, c, h, w], 0.0, 1.0), draw.normal([c, 1, k, k], 0.0, 1.0));
-        let (scale, shift) = (draw.normal([c], 1.0, 0.5), draw.normal([c], 0.0, 3.0));
-        for activation in ACTIVATIONS {
-            let (scale, shift) = (scale.clone(), shift.clone());
-            let filtered = depthwise_conv2d(x.clone(), weight.clone(), stride);
-            let expected = affine(filtered, scale.clone(), shift.clone(), activation);
-            let found = depthwise_conv2d_affine(x.clone(), weight.clone(), stride, scale, shift, activation);
-            assert_eq!(found.into_data(), expected.into_data(), "{c} x {h} x {w}, {k}, {stride}, {activation}");
-        }
+        has_the_bits_of_two_ops(
+            &format!("depthwise convolution, stride {stride},"),
+            [[n, c, h, w], [c, 1, k, k]],
+            |x, weight, scale, shift, activation| depthwise_conv2d_affine(x, weight, stride, scale, shift, activation),
+            |x, weight| depthwise_conv2d(x, weight, stride),
+        );
     }
 }
 
@@ -50,17 +56,12 @@ fn depthwise_convolutions_are_those_of_two_ops_to_the_last_bit() {
 fn dense_convolutions_are_those_of_two_ops_to_the_last_bit() {
     // The last one has more channels than the kernel takes.
     for (n, c, h, w, k, stride) in [(1, 1, 1, 1, 3, 1), (2, 3, 9, 7, 5, 1), (1, 3, 34, 33, 3, 2), (1, 5, 9, 8, 3, 2)] {
-        let out = 9;
-        let mut draw = Draw::new(2);
-        let (x, weight) = (draw.normal([n, c, h, w], 0.0, 1.0), draw.normal([out, c, k, k], 0.0, 1.0));
-        let (scale, shift) = (draw.normal([out], 1.0, 0.5), draw.normal([out], 0.0, 3.0));
-        for activation in ACTIVATIONS {
-            let (scale, shift) = (scale.clone(), shift.clone());
-            let convolved = dense_conv2d(x.clone(), weight.clone(), stride);
-            let expected = affine(convolved, scale.clone(), shift.clone(), activation);
-            let found = dense_conv2d_affine(x.clone(), weight.clone(), stride, scale, shift, activation);
-            assert_eq!(found.into_data(), expected.into_data(), "{c} x {h} x {w}, {k}, {stride}, {activation}");
-        }
+        has_the_bits_of_two_ops(
+            &format!("dense convolution, stride {stride},"),
+            [[n, c, h, w], [9, c, k, k]],
+            |x, weight, scale, shift, activation| dense_conv2d_affine(x, weight, stride, scale, shift, activation),
+            |x, weight| dense_conv2d(x, weight, stride),
+        );
     }
 }
 

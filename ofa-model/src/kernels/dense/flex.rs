@@ -1,11 +1,13 @@
 //! Dense convolution of images on the CPU: all their planes laid out once, then a flat filter for every output channel.
 
-use super::{DenseBackend, general};
+use super::DenseBackend;
+use crate::kernels::composed;
 use crate::kernels::depthwise::flat::{Correlate, Rounding};
 use crate::kernels::depthwise::flex::Filter;
 use crate::kernels::plain::{numbers, parallel_parts, planes_of_an_image, sizes, tensor};
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
+use burn::backend::ops::ModuleOps;
 use pulp::Arch;
 
 /// The most input channels: over more, a product of matrices is faster.
@@ -14,7 +16,8 @@ const MOST_CHANNELS: usize = 4;
 impl DenseBackend for Flex {
     fn dense(input: FlexTensor, weight: FlexTensor, stride: usize) -> FlexTensor {
         let Some(convolution) = ImageConvolution::of(&input, &weight, stride) else {
-            return general::forward::<Flex>(input, weight, stride);
+            let options = composed::convolution::<Flex>(&weight, stride, 1);
+            return Flex::conv2d(input, weight, None, options);
         };
         convolution.forward(input, weight, |_, _| ())
     }

@@ -7,7 +7,7 @@
 use pulp::{Simd, WithSimd};
 
 /// The widest vector, in numbers: flat planes are padded to whole ones.
-pub(in crate::kernels) const PADDING: usize = 16;
+pub(super) const PADDING: usize = 16;
 
 /// Sums kept in registers at once. Eight hide the latency of a multiply-add; with more than ten, a weight and a value
 /// the sixteen registers of AVX2 run out.
@@ -89,13 +89,13 @@ impl Correlate<'_> {
 /// `out[tap] += sum over planes and i of gradient[i] * source[i + offsets[tap]]`
 ///
 /// The length of a gradient plane is a multiple of [`PADDING`], with zeros where no pixel is.
-pub(in crate::kernels) struct Dots<'a> {
-    pub(in crate::kernels) gradients: &'a [f32],
-    pub(in crate::kernels) gradient_len: usize,
-    pub(in crate::kernels) sources: &'a [f32],
-    pub(in crate::kernels) source_len: usize,
-    pub(in crate::kernels) offsets: &'a [usize],
-    pub(in crate::kernels) out: &'a mut [f32],
+pub(super) struct Dots<'a> {
+    pub(super) gradients: &'a [f32],
+    pub(super) gradient_len: usize,
+    pub(super) sources: &'a [f32],
+    pub(super) source_len: usize,
+    pub(super) offsets: &'a [usize],
+    pub(super) out: &'a mut [f32],
 }
 
 impl WithSimd for Dots<'_> {
