@@ -12,7 +12,7 @@ use experiments::environment::peak_memory_mib;
 use experiments::start::ready_to_compute;
 use ofa_data::ImageBatch;
 use ofa_model::{SearchSpace, SupernetConfig};
-use ofa_train::{Recipe, StepRules, Teaching, shrink_step, teacher_logits};
+use ofa_train::{Precision, Recipe, StepRules, Teaching, shrink_step, teacher_logits};
 
 fn main() -> Result<()> {
     ready_to_compute()?;
@@ -35,7 +35,7 @@ fn main() -> Result<()> {
     let before = peak_memory_mib();
     // The second step has the optimizer's momentum.
     for _ in 0..2 {
-        let teaching = Teaching::Logits(teacher_logits(&teacher, images.clone()), Default::default());
+        let teaching = Teaching::Logits(teacher_logits(&teacher, images.clone(), Precision::F32), Default::default());
         let output = shrink_step(&supernet, &batch, &archs, &StepRules { teaching, ..StepRules::default() });
         supernet = optimizer.step(0.01, supernet, output.gradients);
     }

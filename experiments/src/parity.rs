@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use ofa_data::ImageBatch;
 use ofa_model::{Arch, SearchSpace, Statistics, Supernet, SupernetConfig};
-use ofa_train::{Recipe, SoftTargets, StepRules, Teaching, shrink_step, teacher_logits};
+use ofa_train::{Precision, Recipe, SoftTargets, StepRules, Teaching, shrink_step, teacher_logits};
 
 const IMAGES: usize = 8;
 const LEARNING_RATE: f64 = 0.05;
@@ -75,22 +75,27 @@ impl Numbers {
         Self {
             training: archs.iter().map(|arch| forward(arch, &mut Statistics::Batch)).collect(),
             inference: archs.iter().map(|arch| forward(arch, &mut Statistics::Running)).collect(),
-            steps: step(space, &archs, device),
+            steps: step(space, device, Precision::F32),
             calibrated: archs.iter().map(calibrated).collect(),
         }
     }
 }
 
-/// What a step of progressive shrinking with a teacher adds to each weight.
-fn step(space: &SearchSpace, archs: &[Arch], device: &Device) -> Vec<Vec<f32>> {
+/// What a step of progressive shrinking, of the smallest and the largest network with a teacher, adds to each weight.
+///
+/// # Panics
+///
+/// If the space is invalid.
+pub fn step(space: &SearchSpace, device: &Device, precision: Precision) -> Vec<Vec<f32>> {
     let supernet = |seed, device: &Device| -> Supernet {
         SupernetConfig::new(space.clone()).expect("a valid space").with_seed(seed).init(device)
     };
     let (before, teacher) = (supernet(1, &device.clone().autodiff()), supernet(2, device));
     let batch = batch(space, 1, device);
-    let teaching = Teaching::Logits(teacher_logits(&teacher, batch.images.clone()), SoftTargets::default());
-    let rules = StepRules { label_smoothing: 0.1, teaching, ..StepRules::default() };
-    let output = shrink_step(&before, &batch, archs, &rules);
+    let opinion = teacher_logits(&teacher, batch.images.clone(), precision);
+    let teaching = Teaching::Logits(opinion, SoftTargets::default());
+    let rules = StepRules { label_smoothing: 0.1, teaching, precision, ..StepRules::default() };
+    let output = shrink_step(&before, &batch, &[space.smallest(), space.largest()], &rules);
     let after = Recipe::default().optimizer().step(LEARNING_RATE, before.clone(), output.gradients);
     let weights = |supernet: Supernet| {
         let tensors = supernet.valid().to_original().into_iter();

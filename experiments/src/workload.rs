@@ -6,7 +6,7 @@ use burn::tensor::{Device, Distribution, Int, Tensor};
 use clap::ValueEnum;
 use ofa_data::ImageBatch;
 use ofa_model::{Arch, SearchSpace, SupernetConfig};
-use ofa_train::{Recipe, SoftTargets, StepRules, Teaching, shrink_step, teacher_logits};
+use ofa_train::{Precision, Recipe, SoftTargets, StepRules, Teaching, shrink_step, teacher_logits};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
@@ -50,6 +50,8 @@ pub struct Workload {
     pub archs: Vec<Arch>,
     /// Images of a batch.
     pub batch: usize,
+    /// What the passes of training steps compute in.
+    pub precision: Precision,
 }
 
 impl Workload {
@@ -75,6 +77,7 @@ impl Workload {
 
     /// The work, ready to be repeated.
     fn prepare(&self, device: &Device) -> Result<Box<dyn FnMut()>> {
+        self.precision.check(device)?;
         let config = || -> Result<SupernetConfig> { Ok(SupernetConfig::new(self.space.clone())?.with_seed(1)) };
         Ok(match self.work {
             Work::TrainStep | Work::ShrinkStep => self.training(config()?, device),
@@ -103,11 +106,11 @@ impl Workload {
         let teacher = supernet.as_ref().map(|supernet| supernet.clone().valid());
         let teacher = teacher.filter(|_| self.work == Work::ShrinkStep);
         let mut optimizer = Recipe::default().optimizer();
-        let (batch, archs) = (self.images(device), self.archs.clone());
+        let (batch, archs, precision) = (self.images(device), self.archs.clone(), self.precision);
         Box::new(move || {
-            let mut rules = StepRules { label_smoothing: 0.1, ..StepRules::default() };
+            let mut rules = StepRules { label_smoothing: 0.1, precision, ..StepRules::default() };
             if let Some(teacher) = &teacher {
-                let logits = teacher_logits(teacher, batch.images.clone());
+                let logits = teacher_logits(teacher, batch.images.clone(), precision);
                 rules.teaching = Teaching::Logits(logits, SoftTargets::default());
             }
             let before = supernet.take().expect("it is put back after every step");
@@ -133,7 +136,7 @@ mod tests {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
         for work in Work::value_variants() {
             let archs = vec![space.smallest(), space.smallest()];
-            let workload = Workload { work: *work, space: space.clone(), archs, batch: 2 };
+            let workload = Workload { work: *work, space: space.clone(), archs, batch: 2, precision: Precision::F32 };
             let times = workload.time(&Device::flex(), 1, 2).unwrap();
             assert_eq!(times.len(), 2, "{work}");
         }

@@ -4,14 +4,15 @@
     any(feature = "tch", feature = "wgpu", feature = "vulkan", feature = "metal", feature = "cuda")
 ))]
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use experiments::device;
-use experiments::parity::{Parity, distance, numbers};
+use experiments::parity::{Parity, distance, numbers, step};
 use ofa_model::kernels::{
     batch_norm_inference, batch_norm_train, dense_conv2d, dense_conv2d_affine, depthwise_conv2d,
     depthwise_conv2d_affine, pointwise_conv2d, pointwise_conv2d_affine,
 };
 use ofa_model::{Activation, SearchSpace};
+use ofa_train::Precision;
 
 /// The backends to be judged. A GPU that is compiled in but not there ends the test; libtorch brings a device more than its
 /// feature asks for.
@@ -38,6 +39,20 @@ fn every_backend_agrees_with_flex() {
             let parity = Parity::measure(&space, &device, &Device::flex());
             assert!(parity.worst() < 1e-3, "{name}, {}: {parity:?}", space.name);
         }
+    }
+}
+
+/// Rounding to 8 bits changes numbers by up to 0.4 %, and there is no telling how far the changes of a deep network are from
+/// each other; their direction stays.
+#[test]
+fn a_step_in_16_bits_has_the_direction_of_the_exact_one() {
+    let [space, _] = spaces();
+    let exact = step(&space, &Device::flex(), Precision::F32).concat();
+    for (name, device) in devices().into_iter().filter(|(_, device)| device.supports_dtype(FloatDType::BF16)) {
+        let rounded = step(&space, &device, Precision::Bf16).concat();
+        let product = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
+        let cosine = product(&exact, &rounded) / (product(&exact, &exact) * product(&rounded, &rounded)).sqrt();
+        assert!(cosine > 0.98 && exact != rounded, "{name}: cosine {cosine}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::StepKey;
 use crate::random::{Purpose, stream};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{FloatDType, Tensor, TensorData};
 use rand::RngExt;
 
 /// Which features are dropped in a step.
@@ -27,7 +27,9 @@ impl Dropout {
         let kept = (1.0 / (1.0 - self.probability)) as f32;
         let mut factor = || if rng.random_bool(self.probability) { 0.0 } else { kept };
         let mask: Vec<f32> = (0..batch * width).map(|_| factor()).collect();
-        features.clone() * Tensor::from_data(TensorData::new(mask, [batch, width]), &features.device())
+        let mask = Tensor::<2>::from_data(TensorData::new(mask, [batch, width]), &features.device());
+        let format: FloatDType = features.dtype().into();
+        features * mask.cast(format)
     }
 }
 

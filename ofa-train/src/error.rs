@@ -24,6 +24,12 @@ pub enum TrainError {
         /// What it must be.
         expected: &'static str,
     },
+    /// A device cannot compute in the format that the recipe asks for.
+    #[error("precision is bf16, which {device} cannot compute in: take f32 or another device")]
+    NoSuchPrecision {
+        /// The device.
+        device: String,
+    },
     /// A teacher from elsewhere cannot judge the images that are trained on.
     #[error(
         "the teacher, of space `{space}`, {problem}: give one with the classes, image channels and resolutions of what \

@@ -63,6 +63,7 @@ impl FineTune {
             teaching: teacher.map_or(Teaching::None, |logits| Teaching::Logits(logits, soft)),
             dropout: (probability > 0.0).then_some(Dropout { probability, seed, key }),
             micro_batch: recipe.micro_batch,
+            precision: recipe.precision,
         }
     }
 }
@@ -84,6 +85,7 @@ pub fn fine_tune(
 ) -> Result<Subnet, TrainError> {
     config.validate()?;
     recipe.validate()?;
+    recipe.precision.check(device)?;
     let arch = subnet.arch().clone();
     let resolution = arch.resolution;
     if let Some(teacher) = teacher {
@@ -96,7 +98,7 @@ pub fn fine_tune(
     for epoch in 0..config.epochs {
         for (i, batch) in loader.epoch(epoch as u64, 0, move |_| resolution, device).enumerate() {
             let (batch, done) = (batch?, epoch * steps + i);
-            let opinion = teacher.map(|teacher| teacher_logits(teacher, batch.images.clone()));
+            let opinion = teacher.map(|teacher| teacher_logits(teacher, batch.images.clone(), recipe.precision));
             let StepOutput { gradients, numbers } =
                 fine_tune_step(&subnet, &batch, &config.rules(recipe, opinion, seed, done));
             let learning_rate = config.learning_rate_at(done, total);
@@ -119,7 +121,7 @@ pub fn fine_tune(
 }
 
 fn fine_tune_step(subnet: &Subnet, batch: &ImageBatch, rules: &StepRules) -> StepOutput {
-    step(subnet, 1, subnet.space().classes, batch, rules, |_, images, features| {
+    step(subnet, 1, subnet.space().classes, batch, rules, |subnet, _, images, features| {
         subnet.forward_with(images, &mut Statistics::Batch, features)
     })
 }

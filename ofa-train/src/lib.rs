@@ -12,6 +12,7 @@ mod error;
 mod evaluate;
 mod fine_tune;
 mod gradients;
+mod precision;
 mod progress;
 mod random;
 mod ranks;
@@ -31,6 +32,7 @@ pub use dropout::Dropout;
 pub use error::TrainError;
 pub use evaluate::{Evaluator, Scores};
 pub use fine_tune::{FineTune, fine_tune};
+pub use precision::Precision;
 pub use progress::{EpochRecord, WatchedRecord};
 #[cfg(feature = "mpi")]
 pub use ranks::MpiRanks;

@@ -1,6 +1,6 @@
 //! What every stage has in common: loss, regularisation and optimizer.
 
-use crate::TrainError;
+use crate::{Precision, TrainError};
 use burn::module::ParamGroup;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
@@ -31,6 +31,9 @@ pub struct Recipe {
     /// averaged. Each part has its own batch-norm statistics.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub micro_batch: Option<usize>,
+    /// Format of the numbers in the passes of a step, and of its teacher where that takes the statistics of the batch.
+    #[serde(default, skip_serializing_if = "Precision::is_default")]
+    pub precision: Precision,
     /// Whether the last batch norm of every residual block begins with a scale of 0, so that the block adds nothing to its
     /// shortcut. It concerns initial weights, so [`shrink`](crate::shrink) does not look at it: who makes the supernet hands
     /// it to [`SupernetConfig::with_zero_last_gamma`](ofa_model::SupernetConfig::with_zero_last_gamma), as the experiments
@@ -50,6 +53,7 @@ impl Default for Recipe {
             clip_norm: None,
             average_decay: None,
             micro_batch: None,
+            precision: Precision::F32,
             zero_last_gamma: false,
         }
     }

@@ -105,6 +105,7 @@ pub fn shrink(
 ) -> Result<ShrinkOutcome, TrainError> {
     run.schedule.validate(supernet.space(), run.teacher.is_some())?;
     run.recipe.validate()?;
+    run.recipe.precision.check(run.device)?;
     if let Some(teacher) = run.teacher.filter(|_| run.schedule.learns_from_elsewhere()) {
         check_teacher(teacher.space(), supernet.space(), &supernet.space().resolutions)?;
     }
@@ -251,9 +252,10 @@ fn rules(
     run: &ShrinkRun,
     evaluator: &mut Evaluator,
 ) -> Result<StepRules, TrainError> {
+    let (images, precision) = (batch.images.clone(), run.recipe.precision);
     let teaching = match (&stage.distillation, &mut state.teacher) {
         (Distillation::Teacher(config), Some(teacher)) => {
-            Teaching::Logits(teacher.logits(batch.images.clone(), config.statistics, evaluator)?, config.soft)
+            Teaching::Logits(teacher.logits(images, config.statistics, precision, evaluator)?, config.soft)
         }
         (Distillation::InPlace(soft), _) => Teaching::InPlace(*soft),
         // A schedule whose stages distil from a teacher that there is not is refused.
@@ -267,6 +269,7 @@ fn rules(
         teaching,
         dropout,
         micro_batch: run.recipe.micro_batch,
+        precision,
     })
 }
 

@@ -1,10 +1,10 @@
 //! One training step: a batch and some subnets to gradients and numbers.
 
 use crate::distill::{cross_entropy, distance_to_teacher, smoothed};
-use crate::{Dropout, SoftTargets};
+use crate::{Dropout, Precision, SoftTargets};
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{FloatDType, Int, Tensor};
 use ofa_data::ImageBatch;
 use ofa_model::{Arch, Statistics, Supernet};
 use std::ops::Range;
@@ -20,6 +20,8 @@ pub struct StepRules {
     pub dropout: Option<Dropout>,
     /// Images that go through a subnet at once; all if `None`.
     pub micro_batch: Option<usize>,
+    /// What the passes compute in.
+    pub precision: Precision,
 }
 
 /// A teacher's opinion of a batch.
@@ -70,7 +72,7 @@ pub struct StepNumbers {
 /// If `archs` is empty or holds an arch outside the supernet's space.
 pub fn shrink_step(supernet: &Supernet, batch: &ImageBatch, archs: &[Arch], rules: &StepRules) -> StepOutput {
     assert!(!archs.is_empty(), "a step needs at least one arch");
-    step(supernet, archs.len(), supernet.space().classes, batch, rules, |subnet, images, features| {
+    step(supernet, archs.len(), supernet.space().classes, batch, rules, |supernet, subnet, images, features| {
         supernet.forward_with(images, &archs[subnet], &mut Statistics::Batch, features)
     })
 }
@@ -85,10 +87,10 @@ pub(crate) fn step<M: Module>(
     classes: usize,
     batch: &ImageBatch,
     rules: &StepRules,
-    forward: impl Fn(usize, Tensor<4>, Features) -> Tensor<2>,
+    forward: impl Fn(&M, usize, Tensor<4>, Features) -> Tensor<2>,
 ) -> StepOutput {
     let targets = Targets::new(batch, classes, rules);
-    let images = Tensor::from_inner(batch.images.clone());
+    let images = rules.precision.images(Tensor::from_inner(batch.images.clone()));
     let mut accumulator = GradientsAccumulator::new();
     let mut numbers = StepNumbers { subnets, images: batch.size(), ..StepNumbers::default() };
     for (part, range) in parts(batch.size(), rules.micro_batch).into_iter().enumerate() {
@@ -99,8 +101,10 @@ pub(crate) fn step<M: Module>(
                 Some(dropout) => dropout.apply(features, part * subnets + subnet),
                 None => features,
             };
-            let logits = forward(subnet, images.clone().slice([range.clone()]), &drop);
-            let loss = targets.loss(logits, subnet, share, &mut numbers) * share;
+            // A pass takes the graph of the casts with it, so every pass has its own.
+            let copy = rules.precision.copy_of(module);
+            let logits = forward(copy.as_ref().unwrap_or(module), subnet, images.clone().slice([range.clone()]), &drop);
+            let loss = targets.loss(logits.cast(FloatDType::F32), subnet, share, &mut numbers) * share;
             numbers.loss += number(&loss);
             accumulator.accumulate(module, GradientsParams::from_grads(loss.backward(), module));
         }

@@ -1,7 +1,7 @@
 //! [`Teacher`]: a network that no longer changes and whose opinion subnets learn.
 
-use crate::{Evaluator, TeacherStatistics, TrainError};
-use burn::tensor::Tensor;
+use crate::{Evaluator, Precision, TeacherStatistics, TrainError};
+use burn::tensor::{FloatDType, Tensor};
 use ofa_model::{Arch, SearchSpace, Statistics, Subnet, Supernet};
 use std::collections::HashMap;
 
@@ -30,10 +30,11 @@ impl Teacher {
         &mut self,
         images: Tensor<4>,
         statistics: TeacherStatistics,
+        precision: Precision,
         evaluator: &mut Evaluator,
     ) -> Result<Tensor<2>, TrainError> {
         match statistics {
-            TeacherStatistics::Batch => Ok(teacher_logits(&self.supernet, images)),
+            TeacherStatistics::Batch => Ok(teacher_logits(&self.supernet, images, precision)),
             TeacherStatistics::Calibrated => {
                 let arch = largest(&self.supernet, &images);
                 if !self.calibrated.contains_key(&arch.resolution) {
@@ -48,9 +49,11 @@ impl Teacher {
 
 /// Logits `[batch, classes]` of the largest subnet of `teacher` for `images`, at their resolution and with the statistics of
 /// the batch, as in the original; both are on the plain device.
-pub fn teacher_logits(teacher: &Supernet, images: Tensor<4>) -> Tensor<2> {
+pub fn teacher_logits(teacher: &Supernet, images: Tensor<4>, precision: Precision) -> Tensor<2> {
     let arch = largest(teacher, &images);
-    teacher.forward(images, &arch, &mut Statistics::Batch)
+    let copy = precision.copy_of(teacher);
+    let logits = copy.as_ref().unwrap_or(teacher).forward(precision.images(images), &arch, &mut Statistics::Batch);
+    logits.cast(FloatDType::F32)
 }
 
 fn largest(supernet: &Supernet, images: &Tensor<4>) -> Arch {

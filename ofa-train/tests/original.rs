@@ -10,7 +10,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use ofa_data::ImageBatch;
 use ofa_model::{Arch, OriginalArch, SearchSpace, Supernet, SupernetConfig};
-use ofa_train::{Recipe, SoftTargets, StepOutput, StepRules, Teaching, shrink_step, teacher_logits};
+use ofa_train::{Precision, Recipe, SoftTargets, StepOutput, StepRules, Teaching, shrink_step, teacher_logits};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use sums::{Sums, distance, sums};
@@ -119,7 +119,7 @@ fn steps_are_those_of_the_original(kind: &str, space: SearchSpace, teacher: Sear
         let soft = SoftTargets { weight: golden.distillation_weight, ..SoftTargets::default() };
         let rules = StepRules {
             label_smoothing: recipe.label_smoothing,
-            teaching: Teaching::Logits(teacher_logits(&teacher, batch.images.clone()), soft),
+            teaching: Teaching::Logits(teacher_logits(&teacher, batch.images.clone(), Precision::F32), soft),
             ..StepRules::default()
         };
         let output = shrink_step(&supernet, &batch, &archs, &rules);

@@ -92,6 +92,7 @@ fn what_the_recipe_offers_changes_what_is_learnt() {
         Recipe { clip_norm: Some(0.1), ..Recipe::default() },
         Recipe { average_decay: Some(0.5), ..Recipe::default() },
         Recipe { micro_batch: Some(8), ..Recipe::default() },
+        Recipe { precision: Precision::Bf16, ..Recipe::default() },
     ];
     let weights: std::collections::HashSet<_> = changes
         .into_iter()

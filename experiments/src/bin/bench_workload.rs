@@ -14,6 +14,7 @@ use experiments::start::ready_to_compute;
 use experiments::timings::Timings;
 use experiments::workload::{Work, Workload};
 use experiments::{device, environment, start};
+use ofa_train::Precision;
 use std::process::ExitCode;
 
 /// Times one kind of work on one device.
@@ -38,6 +39,9 @@ struct Options {
     /// Repetitions
     #[arg(long, default_value_t = 10)]
     samples: usize,
+    /// Passes of training steps in bfloat16
+    #[arg(long)]
+    bf16: bool,
     /// Device, as far as compiled in
     #[arg(long, default_value = "flex")]
     device: String,
@@ -49,6 +53,8 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<()> {
     ensure!(options.resolution > 0 && options.batch > 0, "--resolution and --batch must be positive");
+    let trains = matches!(options.work, Work::TrainStep | Work::ShrinkStep);
+    ensure!(trains || !options.bf16, "--bf16 is for train-step and shrink-step: {} computes in f32", options.work);
     let device = device::by_name(&options.device)?;
     let resolution = Some(options.resolution);
     let space = with_resolution(&options.space.space(None)?, resolution);
@@ -59,7 +65,8 @@ fn run(options: &Options) -> Result<()> {
     if archs.is_empty() {
         archs.push(space.largest().at_resolution(options.resolution));
     }
-    let workload = Workload { work: options.work, space, archs, batch: options.batch };
+    let precision = if options.bf16 { Precision::Bf16 } else { Precision::F32 };
+    let workload = Workload { work: options.work, space, archs, batch: options.batch, precision };
     let samples_ms = workload.time(&device, options.warm_ups, options.samples)?;
     say(&serde_json::to_string(&Timings { samples_ms, peak_memory_mib: environment::peak_memory_mib() })?);
     Ok(())

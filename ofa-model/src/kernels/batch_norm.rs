@@ -9,7 +9,7 @@ use burn::backend::autodiff::{
     grads::Gradients,
     ops::{Backward, Ops, OpsKind},
 };
-use burn::backend::{Backend, Dispatch, backend_extension, tensor::FloatTensor};
+use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension, tensor::FloatTensor};
 use burn::tensor::Tensor;
 
 /// What batch norm in training yields.
@@ -24,7 +24,8 @@ pub struct BatchNormTrain {
 
 /// Normalises `[batch, channels, height, width]` by the statistics of the batch, then scales, shifts and activates.
 ///
-/// Only the input and the statistics are kept for the backward pass, which computes the pre-activation again.
+/// Only the input and the statistics are kept for the backward pass, which computes the pre-activation again. An input of
+/// 16-bit floats gives an output of them; in between, and in scale, shift and statistics, there are `f32`.
 pub fn batch_norm_train(
     input: Tensor<4>,
     gamma: Tensor<1>,
@@ -115,9 +116,10 @@ pub trait NormBackend: Backend {
     }
 }
 
-/// The ops as burn's own.
+/// The ops as burn's own. 16-bit floats are normalised as `f32` and kept as they are.
 mod general {
-    use super::{Activation, Backend, FloatTensor, Triple, composed};
+    use super::composed::{activate, activation_gradient, by_channel, in_format, widened};
+    use super::{Activation, Backend, FloatTensor, TensorMetadata, Triple};
 
     pub(super) fn norm_train<B: Backend>(
         input: FloatTensor<B>,
@@ -126,8 +128,10 @@ mod general {
         epsilon: f64,
         activation: Activation,
     ) -> Triple<B> {
+        let format = input.dtype();
+        let [input, gamma, beta] = [input, gamma, beta].map(widened::<B>);
         let r = B::batch_norm_train(input, gamma, beta, epsilon);
-        (composed::activate::<B>(r.output, activation), r.mean, r.variance)
+        (in_format::<B>(activate::<B>(r.output, activation), format), r.mean, r.variance)
     }
 
     pub(super) fn norm_train_backward<B: Backend>(
@@ -140,10 +144,13 @@ mod general {
         epsilon: f64,
         activation: Activation,
     ) -> Triple<B> {
+        let formats = [&input, &gamma, &beta].map(|tensor| tensor.dtype());
+        let [input, gamma, beta, gradient] = [input, gamma, beta, output_gradient].map(widened::<B>);
         let pre = B::batch_norm_train(input.clone(), gamma.clone(), beta, epsilon).output;
-        let gradient = composed::activation_gradient::<B>(pre, output_gradient, activation);
+        let gradient = activation_gradient::<B>(pre, gradient, activation);
         let r = B::batch_norm_train_backward(input, gamma, mean, variance, epsilon, gradient);
-        (r.x_grad, r.gamma_grad, r.beta_grad)
+        let [x, g, b] = formats;
+        (in_format::<B>(r.x_grad, x), in_format::<B>(r.gamma_grad, g), in_format::<B>(r.beta_grad, b))
     }
 
     pub(super) fn affine<B: Backend>(
@@ -152,8 +159,8 @@ mod general {
         shift: FloatTensor<B>,
         activation: Activation,
     ) -> FloatTensor<B> {
-        let scaled = B::float_mul(input, composed::by_channel::<B>(scale));
-        composed::activate::<B>(B::float_add(scaled, composed::by_channel::<B>(shift)), activation)
+        let scaled = B::float_mul(input, by_channel::<B>(scale));
+        activate::<B>(B::float_add(scaled, by_channel::<B>(shift)), activation)
     }
 }
 

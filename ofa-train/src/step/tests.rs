@@ -53,7 +53,7 @@ fn the_gradient_is_the_slope_of_the_loss() {
     let rules = StepRules {
         label_smoothing: 0.1,
         teaching: Teaching::Logits(
-            teacher_logits(&teacher, batch.images.clone()),
+            teacher_logits(&teacher, batch.images.clone(), Precision::F32),
             SoftTargets { weight: 0.5, temperature: 2.0, label_weight: 0.7 },
         ),
         ..StepRules::default()
@@ -154,7 +154,7 @@ fn in_place_the_first_subnet_teaches_the_others() {
     };
     let both = run(&[largest.clone(), smallest.clone()], Teaching::InPlace(soft));
     let teacher = run(std::slice::from_ref(&largest), Teaching::None);
-    let logits = teacher_logits(&supernet.valid(), batch.images.clone());
+    let logits = teacher_logits(&supernet.valid(), batch.images.clone(), Precision::F32);
     let taught = run(&[smallest], Teaching::Logits(logits, soft));
     assert!((both.numbers.teacher_loss - taught.numbers.teacher_loss).abs() < 1e-5);
     assert!((both.numbers.loss - teacher.numbers.label_loss - taught.numbers.teacher_loss).abs() < 1e-5);
@@ -179,4 +179,32 @@ fn dropout_changes_what_is_learnt_and_repeats_itself() {
     assert_ne!(loss(0.5, 3), loss(0.5, 4));
     let plain = shrink_step(&supernet, &batch, std::slice::from_ref(&arch), &StepRules::default()).numbers.loss;
     assert_eq!(loss(0.0, 3), plain);
+}
+
+#[test]
+fn in_16_bits_the_gradient_keeps_its_direction_and_weights_their_format() {
+    let (supernet, batch) = fixture();
+    let archs = [supernet.space().smallest(), supernet.space().largest().at_resolution(20)];
+    let dropout = Some(Dropout { probability: 0.1, seed: 1, key: StepKey { stage: 0, step: 0 } });
+    let run = |precision| {
+        let teaching = Teaching::Logits(
+            teacher_logits(&supernet.valid(), batch.images.clone(), precision),
+            SoftTargets::default(),
+        );
+        shrink_step(&supernet, &batch, &archs, &StepRules { precision, teaching, dropout, ..StepRules::default() })
+    };
+    let (exact, rounded) = (run(Precision::F32), run(Precision::Bf16));
+    assert_ne!(exact.numbers.loss, rounded.numbers.loss, "16 bits must show");
+    assert!(
+        (exact.numbers.loss / rounded.numbers.loss - 1.0).abs() < 0.02,
+        "{:?} {:?}",
+        exact.numbers,
+        rounded.numbers
+    );
+    // `gradient` reads `f32`, and fails where a weight's gradient has another format.
+    let (a, b) = (gradient(&supernet, &exact), gradient(&supernet, &rounded));
+    let product = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(x, y)| f64::from(x * y)).sum::<f64>();
+    let cosine = product(&a, &b) / (product(&a, &a) * product(&b, &b)).sqrt();
+    assert!(cosine > 0.98, "cosine {cosine}");
+    assert_eq!(exact.gradients.len(), rounded.gradients.len());
 }

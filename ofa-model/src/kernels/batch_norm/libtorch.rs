@@ -2,7 +2,7 @@
 //!
 //! burn composes both of a dozen passes, several over transposed copies; libtorch's own backward pass has no binding.
 
-use super::{Activation, NormBackend};
+use super::{Activation, NormBackend, general};
 use crate::kernels::composed::sizes;
 use burn::backend::LibTorch;
 use burn::backend::libtorch::TchTensor;
@@ -16,6 +16,9 @@ impl NormBackend for LibTorch {
         epsilon: f64,
         activation: Activation,
     ) -> (TchTensor, TchTensor, TchTensor) {
+        if input.tensor.kind() != Kind::Float {
+            return general::norm_train::<Self>(input, gamma, beta, epsilon, activation);
+        }
         let parameters = [Some(&gamma.tensor), Some(&beta.tensor), None, None];
         let [gamma, beta, no_mean, no_variance] = parameters;
         let (output, mean, inverse_deviation) =
@@ -34,6 +37,10 @@ impl NormBackend for LibTorch {
         epsilon: f64,
         activation: Activation,
     ) -> (TchTensor, TchTensor, TchTensor) {
+        if input.tensor.kind() != Kind::Float {
+            let (g, e, a) = (output_gradient, epsilon, activation);
+            return general::norm_train_backward::<Self>(input, gamma, beta, mean, variance, g, e, a);
+        }
         let [batch, _, height, width] = sizes::<Self>(&input);
         let count = (batch * height * width) as f64;
         let inverse_deviation = (variance.tensor + epsilon).rsqrt();
