@@ -1,7 +1,7 @@
 //! Which archs a space contains, and which spaces.
 
 use super::{SearchSpace, StageSpace, list};
-use crate::{Arch, BlockArch, ModelError, StageArch};
+use crate::{Arch, ModelError, StageArch};
 use std::fmt::Display;
 
 impl SearchSpace {
@@ -11,18 +11,15 @@ impl SearchSpace {
     ///
     /// [`ModelError::OutsideSpace`] names the choice, its value and the allowed ones.
     pub fn check(&self, arch: &Arch) -> Result<(), ModelError> {
-        if self.contains(arch) {
-            return Ok(());
-        }
-        let Stray { choice, found, allowed } = self.first_stray(arch).expect("what is outside has a stray choice");
-        Err(ModelError::OutsideSpace { arch: arch.to_string(), space: self.name.clone(), choice, found, allowed })
+        let stray = self.first_stray(arch);
+        stray.map_or(Ok(()), |Stray { choice, found, allowed }| {
+            Err(ModelError::OutsideSpace { arch: arch.to_string(), space: self.name.clone(), choice, found, allowed })
+        })
     }
 
-    /// Whether `arch` makes only choices this space offers. Searches ask it of every proposal.
+    /// Whether `arch` makes only choices this space offers.
     pub fn contains(&self, arch: &Arch) -> bool {
-        offers(&self.resolutions, &arch.resolution)
-            && arch.stages.len() == self.stages.len()
-            && arch.stages.iter().zip(&self.stages).all(|(arch, stage)| stage.contains(arch))
+        self.first_stray(arch).is_none()
     }
 
     fn first_stray(&self, arch: &Arch) -> Option<Stray> {
@@ -46,15 +43,6 @@ impl SearchSpace {
 }
 
 impl StageSpace {
-    fn contains(&self, arch: &StageArch) -> bool {
-        let block = |inside: bool, block: &BlockArch| {
-            inside & offers(&self.kernel_sizes, &block.kernel_size) & offers(&self.expand_ratios, &block.expand_ratio)
-        };
-        offers(&self.widths, &arch.width)
-            && offers(&self.depths, &arch.blocks.len())
-            && arch.blocks.iter().fold(true, block)
-    }
-
     fn first_stray(&self, s: usize, arch: &StageArch) -> Option<Stray> {
         let s = s + 1;
         stray(|| format!("stage {s} width"), &arch.width, &self.widths)
@@ -95,12 +83,9 @@ struct Stray {
 }
 
 fn stray<T: PartialEq + Display>(choice: impl Fn() -> String, found: &T, allowed: &[T]) -> Option<Stray> {
-    (!offers(allowed, found)).then(|| Stray { choice: choice(), found: found.to_string(), allowed: list(allowed) })
-}
-
-/// Whether a choice is among a handful: comparing all without a branch is faster than stopping at the right one.
-fn offers<T: PartialEq>(allowed: &[T], choice: &T) -> bool {
-    allowed.iter().fold(false, |inside, other| inside | (other == choice))
+    // A handful of choices: comparing all of them without a branch is faster than stopping at the right one.
+    let inside = allowed.iter().fold(false, |inside, choice| inside | (choice == found));
+    (!inside).then(|| Stray { choice: choice(), found: found.to_string(), allowed: list(allowed) })
 }
 
 fn is_subset<T: PartialEq>(a: &[T], b: &[T]) -> bool {
