@@ -84,3 +84,58 @@ impl ModuleMapper for Cast {
         if self.is_norm { parameter } else { parameter.map(|value| value.cast(self.format)) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::module::ModuleVisitor;
+    use burn::tensor::DType;
+    use ofa_model::{SearchSpace, SupernetConfig};
+
+    /// The names of parameters, and the formats of their numbers.
+    #[derive(Default)]
+    struct Formats {
+        path: Vec<String>,
+        found: Vec<(String, DType)>,
+    }
+
+    impl ModuleVisitor for Formats {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.to_owned());
+        }
+
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+
+        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+            self.found.push((self.path.join("."), parameter.val().dtype()));
+        }
+    }
+
+    #[test]
+    fn all_weights_but_those_of_batch_norms_are_rounded() {
+        let config = SupernetConfig::new(SearchSpace::small_mobilenet_v3(1, 10)).unwrap();
+        let supernet = config.init(&Device::flex());
+        assert!(Precision::F32.copy_of(&supernet).is_none());
+        let mut formats = Formats::default();
+        Precision::Bf16.copy_of(&supernet).unwrap().visit(&mut formats);
+        let of_norms = ["gamma", "beta", "running_mean", "running_variance"];
+        let is_of_norm = |name: &str| of_norms.iter().any(|end| name.ends_with(end));
+        for (name, format) in &formats.found {
+            assert_eq!(*format, if is_of_norm(name) { DType::F32 } else { DType::BF16 }, "{name}");
+        }
+        let norms = formats.found.iter().filter(|(name, _)| is_of_norm(name)).count();
+        assert!(norms > 40 && formats.found.len() > norms + 40, "{norms} of {}", formats.found.len());
+    }
+
+    #[test]
+    fn configurations_name_it_in_small_letters_and_only_where_it_is_not_f32() {
+        let recipe = crate::Recipe { precision: Precision::Bf16, ..Default::default() };
+        let text = serde_json::to_string(&recipe).unwrap();
+        assert!(text.contains(r#""precision":"bf16""#), "{text}");
+        assert_eq!(serde_json::from_str::<crate::Recipe>(&text).unwrap(), recipe);
+        let text = serde_json::to_string(&crate::Recipe::default()).unwrap();
+        assert!(!text.contains("precision"), "records made before must stay the same: {text}");
+    }
+}
