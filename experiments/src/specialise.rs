@@ -61,6 +61,8 @@ impl Specialiser<'_> {
         Ok(chosen)
     }
 
+    /// The subnet of an answer, saved and measured. What an earlier attempt of this run finished is not done again, since
+    /// fine-tuning takes minutes.
     fn one(
         &self,
         answer: &Answer,
@@ -69,39 +71,66 @@ impl Specialiser<'_> {
         validation: &mut Evaluator,
         test: &mut Evaluator,
     ) -> Result<Chosen> {
-        let Self { config, .. } = self;
-        let mut subnet = validation.calibrated(self.supernet, arch)?;
-        let mut chosen = Chosen {
+        let name = format!("subnets/{}", answer.scenario);
+        let quality = match self.finished(&name, answer) {
+            Some(quality) => quality,
+            None => self.make(&name, arch, validation, test)?,
+        };
+        let chosen = Chosen {
             scenario: answer.scenario.clone(),
             strategy: answer.strategy.clone(),
             arch: answer.arch.clone(),
-            parameters: subnet.num_trainable() as u64,
+            parameters: quality.parameters,
             macs: answer.macs,
             predicted_top1: answer.predicted_top1,
-            validation_top1: validation.subnet_top1(&subnet)?,
-            test_top1: test.subnet_top1(&subnet)?,
-            fine_tuned_test_top1: None,
+            validation_top1: quality.validation_top1,
+            test_top1: quality.test_top1,
+            fine_tuned_test_top1: quality.fine_tuned_test_top1,
             predicted_ms: answer.predicted_ms,
             measured_ms: timing.at_usual_pace.median_ms,
             stopwatch_ms: Some(timing.measured.median_ms),
+        };
+        // Written last: a directory with this file is complete.
+        self.dir.write_json(&format!("{name}/{METRICS}"), &chosen)?;
+        Ok(chosen)
+    }
+
+    /// What was measured of the subnet of this answer, if its directory is complete and of the same arch.
+    fn finished(&self, name: &str, answer: &Answer) -> Option<Quality> {
+        let text = std::fs::read_to_string(self.dir.path(name).join(METRICS)).ok()?;
+        let earlier: Chosen = serde_json::from_str(&text).ok()?;
+        (earlier.arch == answer.arch).then_some(Quality {
+            parameters: earlier.parameters,
+            validation_top1: earlier.validation_top1,
+            test_top1: earlier.test_top1,
+            fine_tuned_test_top1: earlier.fine_tuned_test_top1,
+        })
+    }
+
+    /// Extracts, measures, fine-tunes and saves a subnet.
+    fn make(&self, name: &str, arch: &Arch, validation: &mut Evaluator, test: &mut Evaluator) -> Result<Quality> {
+        let Self { config, .. } = self;
+        let mut subnet = validation.calibrated(self.supernet, arch)?;
+        let mut quality = Quality {
+            parameters: subnet.num_trainable() as u64,
+            validation_top1: validation.subnet_top1(&subnet)?,
+            test_top1: test.subnet_top1(&subnet)?,
+            fine_tuned_test_top1: None,
         };
         if config.fine_tune.epochs > 0 {
             let loader = self.images.train_loader(config, &OneRank)?;
             let recipe = &config.training.recipe;
             let tuned = fine_tune(subnet, self.teacher, &config.fine_tune, recipe, &loader, config.seed, self.device)?;
             subnet = validation.recalibrated(tuned)?;
-            chosen.fine_tuned_test_top1 = Some(test.subnet_top1(&subnet)?);
+            quality.fine_tuned_test_top1 = Some(test.subnet_top1(&subnet)?);
         }
-        let card = card(self.images, &config.space, arch);
-        let name = format!("subnets/{}", answer.scenario);
-        let path = self.dir.path(&name);
+        let path = self.dir.path(name);
         if path.exists() {
-            // A run that was interrupted after this one writes it again, with the numbers that go with it.
+            // Of another arch, or of an attempt that was stopped on the way.
             std::fs::remove_dir_all(&path)?;
         }
-        subnet.save(&card, &path)?;
-        self.dir.write_json(&format!("{name}/metrics.json"), &chosen)?;
-        Ok(chosen)
+        subnet.save(&card(self.images, &config.space, arch), &path)?;
+        Ok(quality)
     }
 
     /// The largest and the smallest subnet on the test set.
@@ -124,6 +153,17 @@ impl Specialiser<'_> {
         Ok(vec![measure("largest", space.largest())?, measure("smallest", space.smallest())?])
     }
 }
+
+/// What is measured of a saved subnet, once.
+struct Quality {
+    parameters: u64,
+    validation_top1: f64,
+    test_top1: f64,
+    fine_tuned_test_top1: Option<f64>,
+}
+
+/// The file of a subnet's directory with its [`Chosen`].
+const METRICS: &str = "metrics.json";
 
 /// Writes subnets of the trained supernet of `run` into directories of `root` by name, each with batch-norm statistics
 /// of its own, measured on the run's images.

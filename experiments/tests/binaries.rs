@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use experiments::config::{ExperimentConfig, Scenario};
-use experiments::report::ReportData;
+use experiments::report::{Chosen, ReportData};
 use ofa_model::{Supernet, read_state_dict};
 use ofa_train::ScheduleKind;
 use std::fs;
@@ -97,6 +97,7 @@ fn the_main_job_leaves_a_complete_run_and_its_subnet_classifies_an_image() {
     let again: ReportData = serde_json::from_str(&fs::read_to_string(root.join("report.json")).unwrap()).unwrap();
     assert_eq!((&again.epochs, &again.watched, &again.extremes), (&report.epochs, &report.watched, &report.extremes));
 
+    what_is_finished_of_a_subnet_is_not_done_again(&root, chosen);
     specialise_exports_a_subnet_a_scenario(&root);
     evaluate_gives_the_numbers_of_the_report(&root, &report);
 
@@ -115,6 +116,24 @@ fn the_main_job_leaves_a_complete_run_and_its_subnet_classifies_an_image() {
     assert!((total - 100.0).abs() < 1.0, "{lines}");
     fs::write(&image, "no image").unwrap();
     assert!(failure(&classify(&image)).contains("shirt.png"));
+}
+
+/// A run that was stopped behind the first of its subnets goes on with the second.
+fn what_is_finished_of_a_subnet_is_not_done_again(root: &Path, chosen: &Chosen) {
+    let metrics = root.join("subnets").join(&chosen.scenario).join("metrics.json");
+    let resumed_with = |noted: &Chosen| -> Chosen {
+        fs::write(&metrics, serde_json::to_string(noted).unwrap()).unwrap();
+        let output = once_for_all(&["--resume", "--out", root.to_str().unwrap()]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        serde_json::from_str(&fs::read_to_string(&metrics).unwrap()).unwrap()
+    };
+    let marked = Chosen { test_top1: 0.123, ..chosen.clone() };
+    assert_eq!(resumed_with(&marked).test_top1, 0.123);
+    // That of another arch is made anew.
+    let other = Chosen { arch: "r20-k3e3.k3e3-k3e3.k3e3-k3e3.k3e3".into(), ..marked };
+    assert_ne!(other.arch, chosen.arch);
+    let again = resumed_with(&other);
+    assert_eq!((again.arch, again.test_top1), (chosen.arch.clone(), chosen.test_top1));
 }
 
 /// Arch, images, top-1, top-5 and loss of the lines of a table of scores.
