@@ -57,7 +57,7 @@ impl ModelCard {
     /// If a file of measurements is there but cannot be read.
     pub fn new(subnet: &Subnet, card: &SubnetCard, dir: Option<&Path>) -> Result<Self> {
         let (space, arch) = (subnet.space(), subnet.arch());
-        let chosen: Option<Chosen> = dir.map_or(Ok(None), |dir| read(&dir.join("metrics.json")))?;
+        let chosen: Option<Chosen> = dir.map_or(Ok(None), |dir| read(&dir.join(Chosen::FILE)))?;
         // A subnet of a run lies in `subnets/<scenario>` below the run's own files.
         let run = dir.and_then(|dir| dir.parent()?.parent());
         let machine: Option<Machine> = run.map_or(Ok(None), |run| read(&run.join("environment.json")))?;

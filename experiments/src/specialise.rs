@@ -91,13 +91,13 @@ impl Specialiser<'_> {
             stopwatch_ms: Some(timing.measured.median_ms),
         };
         // Written last: a directory with this file is complete.
-        self.dir.write_json(&format!("{name}/{METRICS}"), &chosen)?;
+        self.dir.write_json(&format!("{name}/{}", Chosen::FILE), &chosen)?;
         Ok(chosen)
     }
 
     /// What was measured of the subnet of this answer, if its directory is complete and of the same arch.
     fn finished(&self, name: &str, answer: &Answer) -> Option<Quality> {
-        let text = std::fs::read_to_string(self.dir.path(name).join(METRICS)).ok()?;
+        let text = std::fs::read_to_string(self.dir.path(name).join(Chosen::FILE)).ok()?;
         let earlier: Chosen = serde_json::from_str(&text).ok()?;
         (earlier.arch == answer.arch).then_some(Quality {
             parameters: earlier.parameters,
@@ -161,9 +161,6 @@ struct Quality {
     test_top1: f64,
     fine_tuned_test_top1: Option<f64>,
 }
-
-/// The file of a subnet's directory with its [`Chosen`].
-const METRICS: &str = "metrics.json";
 
 /// Writes subnets of the trained supernet of `run` into directories of `root` by name, each with batch-norm statistics
 /// of its own, measured on the run's images.

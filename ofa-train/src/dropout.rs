@@ -2,7 +2,7 @@
 
 use crate::StepKey;
 use crate::random::{Purpose, stream};
-use burn::tensor::{FloatDType, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use rand::RngExt;
 
 /// Which features are dropped in a step.
@@ -28,8 +28,8 @@ impl Dropout {
         let mut factor = || if rng.random_bool(self.probability) { 0.0 } else { kept };
         let mask: Vec<f32> = (0..batch * width).map(|_| factor()).collect();
         let mask = Tensor::<2>::from_data(TensorData::new(mask, [batch, width]), &features.device());
-        let format: FloatDType = features.dtype().into();
-        features * mask.cast(format)
+        let mask = mask.cast(features.dtype());
+        features * mask
     }
 }
 

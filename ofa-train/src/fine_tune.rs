@@ -3,9 +3,7 @@
 use crate::step::step;
 use crate::teacher::check_teacher;
 use crate::weights::are_finite;
-use crate::{
-    Dropout, Recipe, SoftTargets, StepKey, StepOutput, StepRules, Teaching, TrainError, gradients, teacher_logits,
-};
+use crate::{Recipe, SoftTargets, StepKey, StepOutput, StepRules, Teaching, TrainError, gradients, teacher_logits};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use ofa_data::{ImageBatch, Loader};
@@ -57,14 +55,8 @@ impl FineTune {
     /// How step `step` (from 0) learns.
     fn rules(&self, recipe: &Recipe, teacher: Option<Tensor<2>>, seed: u64, step: usize) -> StepRules {
         let soft = SoftTargets { weight: self.distillation_weight, ..SoftTargets::default() };
-        let (probability, key) = (recipe.dropout, StepKey { stage: STAGE, step: step as u64 });
-        StepRules {
-            label_smoothing: recipe.label_smoothing,
-            teaching: teacher.map_or(Teaching::None, |logits| Teaching::Logits(logits, soft)),
-            dropout: (probability > 0.0).then_some(Dropout { probability, seed, key }),
-            micro_batch: recipe.micro_batch,
-            precision: recipe.precision,
-        }
+        let teaching = teacher.map_or(Teaching::None, |logits| Teaching::Logits(logits, soft));
+        recipe.rules(teaching, seed, StepKey { stage: STAGE, step: step as u64 })
     }
 }
 

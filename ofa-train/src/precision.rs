@@ -39,17 +39,20 @@ impl Precision {
         }
     }
 
-    /// A copy of `module` to compute with, where that is another one; gradients flow on to the weights of `module`.
-    pub(crate) fn copy_of<M: Module>(self, module: &M) -> Option<M> {
-        let copy = |format| module.clone().map(&mut Cast { format, is_norm: false });
-        self.format().map(copy)
-    }
-
-    /// Images to compute with.
-    pub(crate) fn images(self, images: Tensor<4>) -> Tensor<4> {
+    /// Logits `[batch, classes]`, as `f32`, that `forward` computes with weights and images in this precision; gradients flow
+    /// on to the weights of `module`. A backward pass takes the graph of the casts with it, so every pass has its own.
+    pub(crate) fn pass<M: Module>(
+        self,
+        module: &M,
+        images: Tensor<4>,
+        forward: impl FnOnce(&M, Tensor<4>) -> Tensor<2>,
+    ) -> Tensor<2> {
         match self.format() {
-            Some(format) => images.cast(format),
-            None => images,
+            Some(format) => {
+                let rounded = module.clone().map(&mut Cast { format, is_norm: false });
+                forward(&rounded, images.cast(format)).cast(FloatDType::F32)
+            }
+            None => forward(module, images),
         }
     }
 
@@ -88,45 +91,31 @@ impl ModuleMapper for Cast {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::module::ModuleVisitor;
     use burn::tensor::DType;
-    use ofa_model::{SearchSpace, SupernetConfig};
-
-    /// The names of parameters, and the formats of their numbers.
-    #[derive(Default)]
-    struct Formats {
-        path: Vec<String>,
-        found: Vec<(String, DType)>,
-    }
-
-    impl ModuleVisitor for Formats {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.path.push(name.to_owned());
-        }
-
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.pop();
-        }
-
-        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
-            self.found.push((self.path.join("."), parameter.val().dtype()));
-        }
-    }
+    use ofa_model::{SearchSpace, Supernet, SupernetConfig};
 
     #[test]
     fn all_weights_but_those_of_batch_norms_are_rounded() {
         let config = SupernetConfig::new(SearchSpace::small_mobilenet_v3(1, 10)).unwrap();
         let supernet = config.init(&Device::flex());
-        assert!(Precision::F32.copy_of(&supernet).is_none());
-        let mut formats = Formats::default();
-        Precision::Bf16.copy_of(&supernet).unwrap().visit(&mut formats);
-        let of_norms = ["gamma", "beta", "running_mean", "running_variance"];
-        let is_of_norm = |name: &str| of_norms.iter().any(|end| name.ends_with(end));
-        for (name, format) in &formats.found {
-            assert_eq!(*format, if is_of_norm(name) { DType::F32 } else { DType::BF16 }, "{name}");
-        }
-        let norms = formats.found.iter().filter(|(name, _)| is_of_norm(name)).count();
-        assert!(norms > 40 && formats.found.len() > norms + 40, "{norms} of {}", formats.found.len());
+        let (images, logits) =
+            (Tensor::zeros([1, 1, 28, 28], &Device::flex()), Tensor::zeros([1, 10], &Device::flex()));
+        Precision::F32.pass(&supernet, images.clone(), |module, images| {
+            assert!(std::ptr::eq(module, &supernet) && images.dtype() == DType::F32);
+            logits.clone()
+        });
+        let found = Precision::Bf16.pass(&supernet, images, |module: &Supernet, images| {
+            assert_eq!(images.dtype(), DType::BF16);
+            let is_of_norm = |key: &str| key.contains("bn.");
+            let weights = module.to_original().into_iter().filter(|(key, _)| !key.ends_with("num_batches_tracked"));
+            let (norms, others): (Vec<_>, Vec<_>) = weights.partition(|(key, _)| is_of_norm(key));
+            for (key, data) in norms.iter().chain(&others) {
+                assert_eq!(data.dtype(), if is_of_norm(key) { DType::F32 } else { DType::BF16 }, "{key}");
+            }
+            assert!(norms.len() > 40 && others.len() > 40, "{} and {}", norms.len(), others.len());
+            logits.cast(FloatDType::BF16)
+        });
+        assert_eq!(found.dtype(), DType::F32);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What every stage has in common: loss, regularisation and optimizer.
 
-use crate::{Precision, TrainError};
+use crate::{Dropout, Precision, StepKey, StepRules, Teaching, TrainError};
 use burn::module::ParamGroup;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
@@ -67,6 +67,18 @@ impl Recipe {
         let undecayed = ParamGroup::from_regex("(gamma|beta|bias)$").expect("the pattern is a regular expression");
         let decayed = sgd.clone().with_weight_decay(Some(WeightDecayConfig::new(self.weight_decay)));
         decayed.init().with_group(undecayed, sgd.build(), None)
+    }
+
+    /// How the step of this key learns; `seed` is that of dropout.
+    pub(crate) fn rules(&self, teaching: Teaching, seed: u64, key: StepKey) -> StepRules {
+        let probability = self.dropout;
+        StepRules {
+            label_smoothing: self.label_smoothing,
+            teaching,
+            dropout: (probability > 0.0).then_some(Dropout { probability, seed, key }),
+            micro_batch: self.micro_batch,
+            precision: self.precision,
+        }
     }
 
     /// Checks values that the types allow but that make no sense.

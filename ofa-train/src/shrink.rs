@@ -8,7 +8,7 @@ use crate::state::{Position, ShrinkState};
 use crate::step::{StepNumbers, StepRules, Teaching, shrink_step};
 use crate::teacher::check_teacher;
 use crate::{
-    ArchSampler, Distillation, Dropout, Evaluator, Recipe, ShrinkSchedule, ShrinkStage, StepKey, TrainError, gradients,
+    ArchSampler, Distillation, Evaluator, Recipe, ShrinkSchedule, ShrinkStage, StepKey, TrainError, gradients,
 };
 use burn::tensor::Device;
 use ofa_data::{ImageBatch, Loader};
@@ -252,25 +252,17 @@ fn rules(
     run: &ShrinkRun,
     evaluator: &mut Evaluator,
 ) -> Result<StepRules, TrainError> {
-    let (images, precision) = (batch.images.clone(), run.recipe.precision);
     let teaching = match (&stage.distillation, &mut state.teacher) {
         (Distillation::Teacher(config), Some(teacher)) => {
+            let (images, precision) = (batch.images.clone(), run.recipe.precision);
             Teaching::Logits(teacher.logits(images, config.statistics, precision, evaluator)?, config.soft)
         }
         (Distillation::InPlace(soft), _) => Teaching::InPlace(*soft),
         // A schedule whose stages distil from a teacher that there is not is refused.
         (Distillation::None | Distillation::Teacher(_), _) => Teaching::None,
     };
-    let probability = run.recipe.dropout;
     let seed = run.seed ^ (run.ranks.rank() as u64) << 32;
-    let dropout = (probability > 0.0).then_some(Dropout { probability, seed, key });
-    Ok(StepRules {
-        label_smoothing: run.recipe.label_smoothing,
-        teaching,
-        dropout,
-        micro_batch: run.recipe.micro_batch,
-        precision,
-    })
+    Ok(run.recipe.rules(teaching, seed, key))
 }
 
 fn watch(

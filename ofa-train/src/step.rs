@@ -4,7 +4,7 @@ use crate::distill::{cross_entropy, distance_to_teacher, smoothed};
 use crate::{Dropout, Precision, SoftTargets};
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
-use burn::tensor::{FloatDType, Int, Tensor};
+use burn::tensor::{Int, Tensor};
 use ofa_data::ImageBatch;
 use ofa_model::{Arch, Statistics, Supernet};
 use std::ops::Range;
@@ -90,7 +90,7 @@ pub(crate) fn step<M: Module>(
     forward: impl Fn(&M, usize, Tensor<4>, Features) -> Tensor<2>,
 ) -> StepOutput {
     let targets = Targets::new(batch, classes, rules);
-    let images = rules.precision.images(Tensor::from_inner(batch.images.clone()));
+    let images = Tensor::from_inner(batch.images.clone());
     let mut accumulator = GradientsAccumulator::new();
     let mut numbers = StepNumbers { subnets, images: batch.size(), ..StepNumbers::default() };
     for (part, range) in parts(batch.size(), rules.micro_batch).into_iter().enumerate() {
@@ -101,10 +101,10 @@ pub(crate) fn step<M: Module>(
                 Some(dropout) => dropout.apply(features, part * subnets + subnet),
                 None => features,
             };
-            // A pass takes the graph of the casts with it, so every pass has its own.
-            let copy = rules.precision.copy_of(module);
-            let logits = forward(copy.as_ref().unwrap_or(module), subnet, images.clone().slice([range.clone()]), &drop);
-            let loss = targets.loss(logits.cast(FloatDType::F32), subnet, share, &mut numbers) * share;
+            let images = images.clone().slice([range.clone()]);
+            let forward = |module: &M, images| forward(module, subnet, images, &drop);
+            let logits = rules.precision.pass(module, images, forward);
+            let loss = targets.loss(logits, subnet, share, &mut numbers) * share;
             numbers.loss += number(&loss);
             accumulator.accumulate(module, GradientsParams::from_grads(loss.backward(), module));
         }

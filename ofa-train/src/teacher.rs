@@ -1,7 +1,7 @@
 //! [`Teacher`]: a network that no longer changes and whose opinion subnets learn.
 
 use crate::{Evaluator, Precision, TeacherStatistics, TrainError};
-use burn::tensor::{FloatDType, Tensor};
+use burn::tensor::Tensor;
 use ofa_model::{Arch, SearchSpace, Statistics, Subnet, Supernet};
 use std::collections::HashMap;
 
@@ -51,9 +51,7 @@ impl Teacher {
 /// the batch, as in the original; both are on the plain device.
 pub fn teacher_logits(teacher: &Supernet, images: Tensor<4>, precision: Precision) -> Tensor<2> {
     let arch = largest(teacher, &images);
-    let copy = precision.copy_of(teacher);
-    let logits = copy.as_ref().unwrap_or(teacher).forward(precision.images(images), &arch, &mut Statistics::Batch);
-    logits.cast(FloatDType::F32)
+    precision.pass(teacher, images, |teacher, images| teacher.forward(images, &arch, &mut Statistics::Batch))
 }
 
 fn largest(supernet: &Supernet, images: &Tensor<4>) -> Arch {

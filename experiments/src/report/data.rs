@@ -205,6 +205,11 @@ pub struct Chosen {
     pub stopwatch_ms: Option<f64>,
 }
 
+impl Chosen {
+    /// Its name in the directory of a run's subnet.
+    pub const FILE: &str = "metrics.json";
+}
+
 /// The largest or the smallest subnet on the test set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
