@@ -2,7 +2,7 @@
 
 use super::{Moments, Norm, Statistics, leading, reordered};
 use crate::kernels::{
-    dense_conv2d, dense_conv2d_affine, depthwise_conv2d, depthwise_conv2d_affine, pointwise_conv2d,
+    ConvWeights, dense_conv2d, dense_conv2d_affine, depthwise_conv2d, depthwise_conv2d_affine, pointwise_conv2d,
     pointwise_conv2d_affine,
 };
 use crate::{Activation, ConvShape, init::Initializer};
@@ -110,6 +110,11 @@ impl ConvNorm {
             Filter::Depthwise { stride } => depthwise_conv2d(input, weight, stride),
             Filter::Dense { stride } => dense_conv2d(input, weight, stride),
         }
+    }
+
+    /// The convolution's weight, and the scale and shift of the norm.
+    pub(super) fn weights(&self) -> ConvWeights {
+        (self.weight.val(), self.norm.gamma.val(), self.norm.beta.val())
     }
 
     /// Stride.

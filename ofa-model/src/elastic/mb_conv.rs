@@ -1,6 +1,7 @@
 //! The inverted-bottleneck block, ordinary and elastic.
 
-use super::{ConvNorm, ElasticDepthwise, SqueezeExcite, Statistics};
+use super::{ConvNorm, ElasticDepthwise, Moments, SqueezeExcite, Statistics};
+use crate::kernels::{MbConvKind, MbConvTrain, MbConvWeights, mb_conv_train};
 use crate::{Activation, MbConvShape, init::Initializer};
 use burn::module::Module;
 use burn::tensor::{Int, Tensor};
@@ -36,25 +37,67 @@ impl MbConv {
 
     /// `[batch, in, height, width]` to `[batch, out, height / stride, width / stride]`, rounded up.
     pub fn forward(&self, input: Tensor<4>, statistics: &mut Statistics) -> Tensor<4> {
+        if let Statistics::Running = statistics {
+            return self.infer(input);
+        }
+        let MbConvTrain { output, moments } = mb_conv_train(input, self.weights(), self.kind());
+        if let Statistics::Record(list) = statistics {
+            let mut first = 0;
+            for conv in self.convolutions() {
+                let [channels, ..] = conv.weight.dims();
+                let row =
+                    |row: usize| moments.clone().slice([row..row + 1, first..first + channels]).reshape([channels]);
+                list.push(Moments { mean: row(0), variance: row(1) });
+                first += channels;
+            }
+        }
+        output
+    }
+
+    /// The same with the running statistics.
+    fn infer(&self, input: Tensor<4>) -> Tensor<4> {
         let kept = self.residual.then(|| input.clone());
+        let running = &mut Statistics::Running;
         let mut x = match &self.expand {
-            Some(expand) => expand.forward(input, statistics),
+            Some(expand) => expand.forward(input, running),
             None => input,
         };
-        x = self.depthwise.forward(x, statistics);
+        x = self.depthwise.forward(x, running);
         if let Some(gate) = &self.squeeze_excite {
             x = gate.forward(x);
         }
-        x = self.project.forward(x, statistics);
+        x = self.project.forward(x, running);
         match kept {
             Some(kept) => x + kept,
             None => x,
         }
     }
 
+    fn kind(&self) -> MbConvKind {
+        MbConvKind {
+            stride: self.depthwise.stride(),
+            activation: self.depthwise.activation(),
+            epsilon: self.depthwise.norm.epsilon(),
+            residual: self.residual,
+        }
+    }
+
+    fn weights(&self) -> MbConvWeights {
+        MbConvWeights {
+            expand: self.expand.as_ref().map(ConvNorm::weights),
+            depthwise: self.depthwise.weights(),
+            gate: self.squeeze_excite.as_ref().map(SqueezeExcite::weights),
+            project: self.project.weights(),
+        }
+    }
+
     /// Whether the input is added.
     pub(crate) fn has_residual(&self) -> bool {
         self.residual
+    }
+
+    fn convolutions(&self) -> impl Iterator<Item = &ConvNorm> {
+        self.expand.iter().chain([&self.depthwise, &self.project])
     }
 
     /// The convolutions in the order of the forward pass.

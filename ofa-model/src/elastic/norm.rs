@@ -60,6 +60,11 @@ impl Norm {
         batch_norm_train(input, self.gamma.val(), self.beta.val(), self.epsilon, activation)
     }
 
+    /// Added to every variance.
+    pub(super) fn epsilon(&self) -> f64 {
+        self.epsilon
+    }
+
     /// Replaces the running statistics.
     pub fn set_running(&mut self, moments: Moments) {
         let replace = |parameter: &mut Param<Tensor<1>>, value: Tensor<1>| {

@@ -34,13 +34,17 @@ impl SqueezeExcite {
 
     /// Scales `[batch, channels, height, width]`.
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let weights = GateWeights {
+        squeeze_excite(input, self.weights())
+    }
+
+    /// The two layers.
+    pub(super) fn weights(&self) -> GateWeights {
+        GateWeights {
             reduce: self.reduce_weight.val(),
             reduce_bias: self.reduce_bias.val(),
             expand: self.expand_weight.val(),
             expand_bias: self.expand_bias.val(),
-        };
-        squeeze_excite(input, weights)
+        }
     }
 
     /// The gate of the first `channels` channels through the first `squeezed` of the bottleneck.

@@ -12,6 +12,7 @@ mod composed;
 mod conv_affine;
 mod dense;
 mod depthwise;
+mod mb_conv;
 #[cfg(feature = "flex")]
 mod plain;
 mod pointwise;
@@ -24,5 +25,6 @@ pub use batch_norm::{BatchNormTrain, NormBackend, batch_norm_inference, batch_no
 pub use conv_affine::{ConvAffineBackend, dense_conv2d_affine, depthwise_conv2d_affine, pointwise_conv2d_affine};
 pub use dense::{DenseBackend, dense_conv2d};
 pub use depthwise::{DepthwiseBackend, depthwise_conv2d};
+pub use mb_conv::{ConvWeights, MbConvBackend, MbConvKind, MbConvTrain, MbConvWeights, mb_conv_train};
 pub use pointwise::{PointwiseBackend, pointwise_conv2d};
 pub use squeeze_excite::{GateWeights, PlaneBackend, global_average_pool, squeeze_excite};

@@ -1,0 +1,264 @@
+//! Depthwise filters over planes of sixteen images: which pixels meet which taps is worked out once for all channels.
+
+use super::laned::{LANES, by_width, pixels, pixels_mut};
+use pulp::{Simd, WithSimd};
+
+/// Sizes of a filter of odd kernel size, padded by half of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Shape {
+    pub(super) kernel_size: usize,
+    pub(super) stride: usize,
+    pub(super) height: usize,
+    pub(super) width: usize,
+}
+
+/// Pixels of a row and what is summed for each: pixel `j` of a run is number `first + j * out_step` of the output and sums
+/// `taps` at `source + j * step` of the padded input.
+#[derive(Debug)]
+struct Run {
+    first: usize,
+    count: usize,
+    taps: Vec<Tap>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Tap {
+    /// Pixels into the padded input, for the first pixel of the run.
+    source: usize,
+    /// Place in the kernel.
+    weight: usize,
+}
+
+/// A filter from a padded plane to a plane.
+#[derive(Debug)]
+pub(super) struct Plan {
+    runs: Vec<Run>,
+    /// From one pixel of a run to the next, in the input.
+    step: usize,
+    /// The same in the output.
+    out_step: usize,
+}
+
+impl Shape {
+    pub(super) fn out_height(&self) -> usize {
+        self.height.div_ceil(self.stride)
+    }
+
+    pub(super) fn out_width(&self) -> usize {
+        self.width.div_ceil(self.stride)
+    }
+
+    /// Columns of zeros on either side of a row.
+    pub(super) fn border(&self) -> usize {
+        self.kernel_size / 2
+    }
+
+    /// Pixels of a padded plane of the given sizes. Rows above and below are not there: no tap meets them.
+    fn padded(&self, height: usize, width: usize) -> usize {
+        height * (width + 2 * self.border())
+    }
+
+    /// Numbers of a padded group of inputs.
+    pub(super) fn padded_input(&self) -> usize {
+        self.padded(self.height, self.width) * LANES
+    }
+
+    /// Numbers of a padded group of outputs.
+    pub(super) fn padded_output(&self) -> usize {
+        self.padded(self.out_height(), self.out_width()) * LANES
+    }
+
+    /// The rows of a padded plane, without the zeros beside them.
+    pub(super) fn rows_mut<'a>(&self, width: usize, padded: &'a mut [f32]) -> impl Iterator<Item = &'a mut [f32]> {
+        let border = self.border();
+        let rows = padded.chunks_exact_mut((width + 2 * border) * LANES);
+        rows.map(move |row| &mut row[border * LANES..(border + width) * LANES])
+    }
+
+    /// The convolution.
+    pub(super) fn forward(&self) -> Plan {
+        let (p, k) = (self.border(), self.kernel_size);
+        let pitch = self.width + 2 * p;
+        let runs = (0..self.out_height()).map(|y| {
+            let rows = (0..k).filter(|row| (p..p + self.height).contains(&(y * self.stride + row)));
+            let taps = rows.flat_map(|row| {
+                let source = (y * self.stride + row - p) * pitch;
+                (0..k).map(move |column| Tap { source: source + column, weight: row * k + column })
+            });
+            Run { first: y * self.out_width(), count: self.out_width(), taps: taps.collect() }
+        });
+        Plan { runs: runs.collect(), step: self.stride, out_step: 1 }
+    }
+
+    /// From the gradient of the output to that of the input: a pixel sums over the taps that met it, which at stride 2 are
+    /// others for even and odd rows and columns.
+    pub(super) fn backward(&self) -> Plan {
+        let (p, k, s) = (self.border(), self.kernel_size, self.stride);
+        let pitch = self.out_width() + 2 * p;
+        let mut runs = Vec::new();
+        for y in 0..self.height {
+            for first in 0..s.min(self.width) {
+                let mut taps = Vec::new();
+                for row in (0..k).filter(|row| (y + p) % s == row % s && y + p >= *row) {
+                    let from = (y + p - row) / s;
+                    for column in (0..k).filter(|column| (first + p) % s == column % s) {
+                        // Left of the plane there are `p` columns of zeros.
+                        let at = (first + p + p * s - column) / s;
+                        if from < self.out_height() {
+                            taps.push(Tap { source: from * pitch + at, weight: row * k + column });
+                        }
+                    }
+                }
+                runs.push(Run { first: y * self.width + first, count: (self.width - first).div_ceil(s), taps });
+            }
+        }
+        Plan { runs, step: 1, out_step: s }
+    }
+}
+
+/// `out = filter(source)` in a group of images of one channel.
+pub(super) struct Filter<'a> {
+    pub(super) plan: &'a Plan,
+    /// A padded plane.
+    pub(super) source: &'a [f32],
+    pub(super) weights: &'a [f32],
+    pub(super) out: &'a mut [f32],
+}
+
+/// Pixels summed at once.
+const MOST: usize = 8;
+
+impl WithSimd for Filter<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        match self.plan.step {
+            1 => by_width!(self.step_1(simd)),
+            _ => by_width!(self.step_2(simd)),
+        }
+    }
+}
+
+impl Filter<'_> {
+    #[inline(always)]
+    fn step_1<S: Simd, const H: usize>(&mut self, simd: S) {
+        self.run::<S, H, 1>(simd);
+    }
+
+    #[inline(always)]
+    fn step_2<S: Simd, const H: usize>(&mut self, simd: S) {
+        self.run::<S, H, 2>(simd);
+    }
+
+    #[inline(always)]
+    fn run<S: Simd, const H: usize, const STEP: usize>(&mut self, simd: S) {
+        let plan = self.plan;
+        for run in &plan.runs {
+            let parts = run.count.div_ceil(MOST);
+            for part in 0..parts {
+                let (from, to) = (run.count * part / parts, run.count * (part + 1) / parts);
+                for half in 0..H {
+                    match to - from {
+                        1 => self.part::<S, H, STEP, 1>(simd, run, from, half),
+                        2 => self.part::<S, H, STEP, 2>(simd, run, from, half),
+                        3 => self.part::<S, H, STEP, 3>(simd, run, from, half),
+                        4 => self.part::<S, H, STEP, 4>(simd, run, from, half),
+                        5 => self.part::<S, H, STEP, 5>(simd, run, from, half),
+                        6 => self.part::<S, H, STEP, 6>(simd, run, from, half),
+                        7 => self.part::<S, H, STEP, 7>(simd, run, from, half),
+                        _ => self.part::<S, H, STEP, MOST>(simd, run, from, half),
+                    }
+                }
+            }
+        }
+    }
+
+    /// `N` pixels of a run from `from` on.
+    #[inline(always)]
+    fn part<S: Simd, const H: usize, const STEP: usize, const N: usize>(
+        &mut self,
+        simd: S,
+        run: &Run,
+        from: usize,
+        half: usize,
+    ) {
+        let source = pixels::<S, H>(self.source);
+        let mut sums = [simd.splat_f32s(0.0); N];
+        for tap in &run.taps {
+            let weight = simd.splat_f32s(self.weights[tap.weight]);
+            let values = &source[tap.source + from * STEP..][..(N - 1) * STEP + 1];
+            for (j, sum) in sums.iter_mut().enumerate() {
+                *sum = simd.mul_add_e_f32s(values[j * STEP][half], weight, *sum);
+            }
+        }
+        let (out, out_step) = (pixels_mut::<S, H>(self.out), self.plan.out_step);
+        for (j, sum) in sums.into_iter().enumerate() {
+            out[run.first + (from + j) * out_step][half] = sum;
+        }
+    }
+}
+
+/// `sums[tap][lane] += sum over pixels of gradient[pixel][lane] * source[pixel + tap][lane]` in a group of images.
+pub(super) struct TapSums<'a> {
+    /// The filter forward.
+    pub(super) plan: &'a Plan,
+    /// A padded plane.
+    pub(super) source: &'a [f32],
+    /// A padded plane of output gradients.
+    pub(super) gradient: &'a [f32],
+    pub(super) shape: Shape,
+    pub(super) sums: &'a mut [f32],
+}
+
+impl WithSimd for TapSums<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        by_width!(self.run(simd));
+    }
+}
+
+impl TapSums<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const H: usize>(&mut self, simd: S) {
+        let (border, width) = (self.shape.border(), self.shape.out_width());
+        for (y, run) in self.plan.runs.iter().enumerate() {
+            let gradient = y * (width + 2 * border) + border;
+            // The columns of a kernel: 3, 5 or 7 neighbours, seldom more.
+            for taps in run.taps.chunk_by(|a, b| a.source + 1 == b.source) {
+                for half in 0..H {
+                    match taps {
+                        [_, _, _] => self.taps::<S, H, 3>(simd, taps, gradient, half),
+                        [_, _, _, _, _] => self.taps::<S, H, 5>(simd, taps, gradient, half),
+                        [_, _, _, _, _, _, _] => self.taps::<S, H, 7>(simd, taps, gradient, half),
+                        _ => {
+                            for tap in taps.chunks(1) {
+                                self.taps::<S, H, 1>(simd, tap, gradient, half);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// `N` neighbouring taps of a row of outputs.
+    #[inline(always)]
+    fn taps<S: Simd, const H: usize, const N: usize>(&mut self, simd: S, taps: &[Tap], gradient: usize, half: usize) {
+        let (step, width) = (self.plan.step, self.shape.out_width());
+        let gradient = &pixels::<S, H>(self.gradient)[gradient..gradient + width];
+        let source = &pixels::<S, H>(self.source)[taps[0].source..][..(width - 1) * step + N];
+        let sums = &mut pixels_mut::<S, H>(self.sums)[taps[0].weight..][..N];
+        let mut lanes: [S::f32s; N] = std::array::from_fn(|n| sums[n][half]);
+        for (gradient, source) in gradient.iter().zip(source.windows(N).step_by(step)) {
+            for (lanes, value) in lanes.iter_mut().zip(source) {
+                *lanes = simd.mul_add_e_f32s(gradient[half], value[half], *lanes);
+            }
+        }
+        for (sum, lanes) in sums.iter_mut().zip(lanes) {
+            sum[half] = lanes;
+        }
+    }
+}

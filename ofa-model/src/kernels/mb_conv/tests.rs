@@ -1,0 +1,119 @@
+use super::{Activation, ConvWeights, MbConvKind, MbConvTrain, MbConvWeights, mb_conv_train};
+use crate::kernels::{GateWeights, batch_norm_train, depthwise_conv2d, pointwise_conv2d, squeeze_excite};
+use crate::testing::Draw;
+use burn::tensor::{Tensor, TensorData};
+
+/// A block to be tried.
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    batch: usize,
+    /// Input, middle, squeezed and output channels; 0 where there is no such layer.
+    channels: [usize; 4],
+    size: [usize; 2],
+    kernel_size: usize,
+    stride: usize,
+    activation: Activation,
+}
+
+const CASES: [Case; 8] = {
+    use Activation::{HardSwish, Identity, Relu, Relu6};
+    const fn case(
+        batch: usize,
+        channels: [usize; 4],
+        size: [usize; 2],
+        filter: [usize; 2],
+        activation: Activation,
+    ) -> Case {
+        Case { batch, channels, size, kernel_size: filter[0], stride: filter[1], activation }
+    }
+    [
+        case(1, [1, 0, 0, 1], [1, 1], [3, 1], Identity),
+        case(2, [3, 5, 0, 3], [2, 3], [3, 1], Relu),
+        case(17, [4, 7, 2, 4], [5, 4], [5, 1], HardSwish),
+        case(33, [2, 9, 3, 6], [7, 7], [7, 2], HardSwish),
+        case(16, [5, 0, 0, 5], [6, 6], [3, 2], Relu6),
+        case(5, [6, 13, 0, 6], [14, 13], [7, 1], Relu6),
+        case(3, [4, 8, 4, 4], [1, 1], [7, 1], HardSwish),
+        case(20, [3, 6, 0, 2], [9, 20], [5, 2], Relu),
+    ]
+};
+
+/// The block as the ops that it is made of.
+fn op_by_op(input: Tensor<4>, weights: MbConvWeights, kind: MbConvKind) -> MbConvTrain {
+    let mut moments = Vec::new();
+    let mut normalised = |x: Tensor<4>, (_, gamma, beta): ConvWeights, activation| {
+        let passed = batch_norm_train(x, gamma, beta, kind.epsilon, activation);
+        moments.push(Tensor::stack::<2>(vec![passed.mean, passed.variance], 0));
+        passed.output
+    };
+    let mut x = input.clone();
+    if let Some(layer) = weights.expand {
+        x = normalised(pointwise_conv2d(x, layer.0.clone()), layer, kind.activation);
+    }
+    let layer = weights.depthwise;
+    x = normalised(depthwise_conv2d(x, layer.0.clone(), kind.stride), layer, kind.activation);
+    if let Some(gate) = weights.gate {
+        x = squeeze_excite(x, gate);
+    }
+    let layer = weights.project;
+    x = normalised(pointwise_conv2d(x, layer.0.clone()), layer, Activation::Identity);
+    let output = if kind.residual { x + input } else { x };
+    MbConvTrain { output, moments: Tensor::cat(moments, 1) }
+}
+
+/// Output, moments and the gradients of input and weights.
+fn run(case: Case, block: impl Fn(Tensor<4>, MbConvWeights, MbConvKind) -> MbConvTrain) -> Vec<TensorData> {
+    let Case { batch, channels: [input, expanded, squeezed, output], size: [height, width], kernel_size, .. } = case;
+    let middle = if expanded > 0 { expanded } else { input };
+    let mut draw = Draw::new(11);
+    let mut leaves: Vec<Tensor<1>> = Vec::new();
+    let mut leaf = |length: usize, mean: f32| {
+        leaves.push(Tensor::from_inner(draw.normal([length], mean, 1.0)).require_grad());
+        leaves.last().unwrap().clone()
+    };
+    let mut layer = |sizes: [usize; 4]| {
+        (leaf(sizes.iter().product(), 0.0).reshape(sizes), leaf(sizes[0], 1.0), leaf(sizes[0], 0.5))
+    };
+    let weights = MbConvWeights {
+        expand: (expanded > 0).then(|| layer([middle, input, 1, 1])),
+        depthwise: layer([middle, 1, kernel_size, kernel_size]),
+        project: layer([output, middle, 1, 1]),
+        gate: (squeezed > 0).then(|| GateWeights {
+            reduce: leaf(squeezed * middle, 0.0).reshape([squeezed, middle]),
+            reduce_bias: leaf(squeezed, 0.0),
+            expand: leaf(middle * squeezed, 0.0).reshape([middle, squeezed]),
+            expand_bias: leaf(middle, 0.5),
+        }),
+    };
+    let images = leaf(batch * input * height * width, 3.0).reshape([batch, input, height, width]);
+    let residual = case.stride == 1 && input == output;
+    let kind = MbConvKind { stride: case.stride, activation: case.activation, epsilon: 1e-3, residual };
+    let MbConvTrain { output, moments } = block(images, weights, kind);
+    let direction = Tensor::from_inner(draw.normal(output.dims(), 0.0, 1.0));
+    let gradients = (output.clone() * direction).sum().backward();
+    let mut found = vec![output.into_data(), moments.into_data()];
+    found.extend(leaves.iter().map(|leaf| leaf.grad(&gradients).unwrap().into_data()));
+    found
+}
+
+#[test]
+fn values_and_gradients_are_those_of_the_ops_that_it_is_made_of() {
+    for case in CASES {
+        let (found, expected) = (run(case, mb_conv_train), run(case, op_by_op));
+        assert_eq!(found.len(), expected.len());
+        for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            let greatest = expected.iter::<f32>().fold(1.0f32, |most, x| most.max(x.abs()));
+            let far = found.iter::<f32>().zip(expected.iter::<f32>()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(far <= 2e-4 * greatest, "{case:?}, {i}: {far:e} of {greatest:e}");
+        }
+    }
+}
+
+#[test]
+fn the_number_of_threads_does_not_matter() {
+    let in_pool = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| CASES.map(|case| run(case, mb_conv_train)))
+    };
+    assert_eq!(in_pool(1), in_pool(3));
+}
