@@ -79,6 +79,22 @@ impl Norm {
     }
 }
 
+// Vectors must not pass through closures: those do not inherit what the processor can do, and are called.
+
+impl Norm {
+    /// Scale and shift in all lanes.
+    #[inline(always)]
+    fn affine<S: Simd>(&self, simd: S) -> [S::f32s; 2] {
+        [simd.splat_f32s(self.scale), simd.splat_f32s(self.shift)]
+    }
+}
+
+/// What comes after a norm of this scale and shift.
+#[inline(always)]
+fn value<S: Simd, A: Lanes>(simd: S, [scale, shift]: [S::f32s; 2], number: S::f32s) -> S::f32s {
+    A::value(simd, simd.mul_add_e_f32s(number, scale, shift))
+}
+
 /// Gate and shift of the images of one channel, `[groups * LANES]` each.
 #[derive(Clone, Copy)]
 pub(super) struct Gates<'a> {
@@ -133,7 +149,7 @@ impl Moments<'_> {
         let mask = pixel::<S, H>(self.mask);
         for (power, lanes) in self.lanes.iter_mut().enumerate() {
             for (half, lanes) in pixels_mut::<S, H>(lanes)[0].iter_mut().enumerate() {
-                let [a, b, c, d] = std::array::from_fn(|i| sums[i][power][half]);
+                let [a, b, c, d] = [0, 1, 2, 3].map(|i| sums[i][power][half]);
                 let total = simd.add_f32s(simd.add_f32s(a, b), simd.add_f32s(c, d));
                 *lanes = simd.mul_add_e_f32s(total, mask[half], *lanes);
             }
@@ -176,18 +192,20 @@ impl<A: Lanes> WithSimd for Apply<'_, A> {
 impl<A: Lanes> Apply<'_, A> {
     #[inline(always)]
     fn run<S: Simd, const H: usize>(&mut self, simd: S) {
-        let (scale, shift) = (simd.splat_f32s(self.norm.scale), simd.splat_f32s(self.norm.shift));
+        let affine = self.norm.affine(simd);
         let both = pixels_mut::<S, H>(self.out).iter_mut().zip(pixels::<S, H>(self.numbers));
-        let value = |number| A::value(simd, simd.mul_add_e_f32s(number, scale, shift));
-        match self.gate {
-            None => both.for_each(|(out, number)| *out = number.map(value)),
-            Some(gate) => {
-                let gate = pixel::<S, H>(gate);
-                for (out, number) in both {
-                    for half in 0..H {
-                        out[half] = simd.mul_f32s(value(number[half]), gate[half]);
-                    }
+        let Some(gate) = self.gate else {
+            for (out, number) in both {
+                for half in 0..H {
+                    out[half] = value::<S, A>(simd, affine, number[half]);
                 }
+            }
+            return;
+        };
+        let gate = pixel::<S, H>(gate);
+        for (out, number) in both {
+            for half in 0..H {
+                out[half] = simd.mul_f32s(value::<S, A>(simd, affine, number[half]), gate[half]);
             }
         }
     }
@@ -214,22 +232,21 @@ impl<A: Lanes> WithSimd for Sums<'_, A> {
 impl<A: Lanes> Sums<'_, A> {
     #[inline(always)]
     fn run<S: Simd, const H: usize>(&mut self, simd: S) {
-        let (scale, shift) = (simd.splat_f32s(self.norm.scale), simd.splat_f32s(self.norm.shift));
-        let value = |number| A::value(simd, simd.mul_add_e_f32s(number, scale, shift));
+        let affine = self.norm.affine(simd);
         let numbers = pixels::<S, H>(self.numbers);
         let mut sums = [[simd.splat_f32s(0.0); H]; 2];
         match self.weights {
             None => {
                 for (i, number) in numbers.iter().enumerate() {
                     for (sum, number) in sums[i % 2].iter_mut().zip(number) {
-                        *sum = simd.add_f32s(*sum, value(*number));
+                        *sum = simd.add_f32s(*sum, value::<S, A>(simd, affine, *number));
                     }
                 }
             }
             Some(weights) => {
                 for (i, (number, weight)) in numbers.iter().zip(pixels::<S, H>(weights)).enumerate() {
                     for ((sum, number), weight) in sums[i % 2].iter_mut().zip(number).zip(weight) {
-                        *sum = simd.mul_add_e_f32s(value(*number), *weight, *sum);
+                        *sum = simd.mul_add_e_f32s(value::<S, A>(simd, affine, *number), *weight, *sum);
                     }
                 }
             }
@@ -262,10 +279,13 @@ impl<A: Lanes> WithSimd for Slopes<'_, A> {
 impl<A: Lanes> Slopes<'_, A> {
     #[inline(always)]
     fn run<S: Simd, const H: usize>(&mut self, simd: S) {
-        let gate = self.gate.map(|both| both.map(|lanes| pixel::<S, H>(lanes)));
+        let gate = match self.gate {
+            Some([value, shift]) => Some([pixel::<S, H>(value), pixel::<S, H>(shift)]),
+            None => None,
+        };
         let norm = self.norm;
-        let [scale, shift, mean, inverse] =
-            [norm.scale, norm.shift, norm.mean, norm.inverse_deviation].map(|number| simd.splat_f32s(number));
+        let [scale, shift] = norm.affine(simd);
+        let (mean, inverse) = (simd.splat_f32s(norm.mean), simd.splat_f32s(norm.inverse_deviation));
         let mut sums = [[[simd.splat_f32s(0.0); H]; 2]; 2];
         let both = pixels::<S, H>(self.numbers).iter().zip(pixels_mut::<S, H>(self.gradient));
         for (i, (number, gradient)) in both.enumerate() {
@@ -314,16 +334,19 @@ impl InputGradient<'_> {
     #[inline(always)]
     fn run<S: Simd, const H: usize>(&mut self, simd: S) {
         let (norm, means) = (self.norm, self.means);
-        let [mean, inverse, first, second] =
-            [norm.mean, norm.inverse_deviation, means[0], means[1]].map(|number| simd.splat_f32s(number));
+        let (mean, inverse) = (simd.splat_f32s(norm.mean), simd.splat_f32s(norm.inverse_deviation));
+        let (first, second) = (simd.splat_f32s(means[0]), simd.splat_f32s(means[1]));
         let factor = simd.splat_f32s(norm.gamma * norm.inverse_deviation);
-        let factor = pixel::<S, H>(self.mask).map(|lanes| simd.mul_f32s(lanes, factor));
+        let mut factors = pixel::<S, H>(self.mask);
+        for lanes in &mut factors {
+            *lanes = simd.mul_f32s(*lanes, factor);
+        }
         for (gradient, number) in pixels_mut::<S, H>(self.gradient).iter_mut().zip(pixels::<S, H>(self.numbers)) {
             for half in 0..H {
                 let normalised = simd.mul_f32s(simd.sub_f32s(number[half], mean), inverse);
                 let centred = simd.sub_f32s(gradient[half], first);
                 let along = simd.mul_f32s(normalised, second);
-                gradient[half] = simd.mul_f32s(factor[half], simd.sub_f32s(centred, along));
+                gradient[half] = simd.mul_f32s(factors[half], simd.sub_f32s(centred, along));
             }
         }
     }
