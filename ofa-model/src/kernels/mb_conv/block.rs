@@ -165,13 +165,11 @@ impl<'a> Block<'a> {
 
     /// A group of images with columns of zeros beside it, which are there already.
     pub(super) fn pad<A: Lanes>(&self, numbers: &[f32], norm: Option<&Norm>, padded: &mut [f32]) {
-        let width = self.sizes.filter.width;
-        let targets = self.sizes.filter.rows_mut(width, padded);
-        for (numbers, to) in numbers.chunks_exact(width * LANES).zip(targets) {
-            match norm {
-                Some(norm) => norm.apply::<A>(numbers, None, to),
-                None => to.copy_from_slice(numbers),
-            }
+        let filter = self.sizes.filter;
+        let (border, row) = (filter.border() * LANES, filter.width * LANES);
+        match norm {
+            Some(norm) => norm.apply_by_rows::<A>(numbers, row, &mut padded[border..], row + 2 * border),
+            None => spread(numbers, filter.width, filter.border(), padded),
         }
     }
 
@@ -190,6 +188,13 @@ impl<'a> Block<'a> {
     pub(super) fn lanes<'b>(&self, numbers: &'b [f32], channel: usize, group: usize) -> &'b [f32; LANES] {
         &numbers.as_chunks::<LANES>().0[channel * self.sizes.after.groups() + group]
     }
+}
+
+/// Lays rows of `width` pixels out with `border` pixels of zeros beside them, which are there already.
+pub(super) fn spread(plane: &[f32], width: usize, border: usize, padded: &mut [f32]) {
+    let (row, pitch) = (width * LANES, (width + 2 * border) * LANES);
+    let targets = padded[border * LANES..].chunks_mut(pitch);
+    plane.chunks_exact(row).zip(targets).for_each(|(plane, to)| to[..row].copy_from_slice(plane));
 }
 
 /// Means over the pixels of the activated planes, one for each image.

@@ -68,13 +68,6 @@ impl Shape {
         self.padded(self.out_height(), self.out_width()) * LANES
     }
 
-    /// The rows of a padded plane, without the zeros beside them.
-    pub(super) fn rows_mut<'a>(&self, width: usize, padded: &'a mut [f32]) -> impl Iterator<Item = &'a mut [f32]> {
-        let border = self.border();
-        let rows = padded.chunks_exact_mut((width + 2 * border) * LANES);
-        rows.map(move |row| &mut row[border * LANES..(border + width) * LANES])
-    }
-
     /// The convolution.
     pub(super) fn forward(&self) -> Plan {
         let (p, k) = (self.border(), self.kernel_size);

@@ -1,7 +1,7 @@
 //! A block on the CPU, backward: as forward, a channel stays with one thread from the projection back to the expansion.
 
 use super::Layers;
-use super::block::{Block, Passed, Plain, Sizes};
+use super::block::{Block, Passed, Plain, Sizes, spread};
 use super::filter::{Filter, Plan, TapSums};
 use super::gate::GateGradient;
 use super::laned::{Dots, LANES, Laned, Product, sum};
@@ -194,9 +194,7 @@ impl Block<'_> {
             for group in 0..after.groups() {
                 let at = after.group(group);
                 norm.input_gradient(&numbers[at.clone()], &mut gradient[at.clone()], after, group, sums);
-                let rows = gradient[at].chunks_exact(filter.out_width() * LANES);
-                rows.zip(filter.rows_mut(filter.out_width(), &mut padded_gradient))
-                    .for_each(|(row, to)| to.copy_from_slice(row));
+                spread(&gradient[at], filter.out_width(), filter.border(), &mut padded_gradient);
                 self.pad::<A>(&source[before.group(group)], expand, &mut padded);
                 let (source, gradient) = (&padded[..], &padded_gradient[..]);
                 Arch::new().dispatch(TapSums {

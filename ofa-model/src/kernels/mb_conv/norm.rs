@@ -38,7 +38,14 @@ impl Norm {
     /// `activation(norm(numbers))`, times a gate for each lane.
     pub(super) fn apply<A: Lanes>(&self, numbers: &[f32], gate: Option<&[f32; LANES]>, out: &mut [f32]) {
         let (norm, activation) = (self, PhantomData::<A>);
-        Arch::new().dispatch(Apply { norm, numbers, gate, out, activation });
+        let length = numbers.len();
+        Arch::new().dispatch(Apply { norm, numbers, row: length, gate, out, pitch: length, activation });
+    }
+
+    /// `activation(norm(numbers))`, each row of `row` numbers at the beginning of `pitch` numbers.
+    pub(super) fn apply_by_rows<A: Lanes>(&self, numbers: &[f32], row: usize, out: &mut [f32], pitch: usize) {
+        let (norm, gate, activation) = (self, None, PhantomData::<A>);
+        Arch::new().dispatch(Apply { norm, numbers, row, gate, out, pitch, activation });
     }
 
     /// Adds `activation(norm(numbers))`, times `weights` if there are any, lane by lane.
@@ -175,8 +182,12 @@ fn add_powers<S: Simd, const H: usize>(
 struct Apply<'a, A> {
     norm: &'a Norm,
     numbers: &'a [f32],
+    /// Numbers of a row.
+    row: usize,
     gate: Option<&'a [f32; LANES]>,
     out: &'a mut [f32],
+    /// From one row to the next in the output.
+    pitch: usize,
     activation: PhantomData<A>,
 }
 
@@ -192,9 +203,22 @@ impl<A: Lanes> WithSimd for Apply<'_, A> {
 impl<A: Lanes> Apply<'_, A> {
     #[inline(always)]
     fn run<S: Simd, const H: usize>(&mut self, simd: S) {
-        let affine = self.norm.affine(simd);
-        let both = pixels_mut::<S, H>(self.out).iter_mut().zip(pixels::<S, H>(self.numbers));
-        let Some(gate) = self.gate else {
+        for (numbers, out) in self.numbers.chunks_exact(self.row).zip(self.out.chunks_mut(self.pitch)) {
+            Self::one_row::<S, H>(simd, self.norm, self.gate, numbers, out);
+        }
+    }
+
+    #[inline(always)]
+    fn one_row<S: Simd, const H: usize>(
+        simd: S,
+        norm: &Norm,
+        gate: Option<&[f32; LANES]>,
+        numbers: &[f32],
+        out: &mut [f32],
+    ) {
+        let affine = norm.affine(simd);
+        let both = pixels_mut::<S, H>(out).iter_mut().zip(pixels::<S, H>(numbers));
+        let Some(gate) = gate else {
             for (out, number) in both {
                 for half in 0..H {
                     out[half] = value::<S, A>(simd, affine, number[half]);

@@ -6,7 +6,9 @@ use pulp::Arch;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Pixels whose channels lie side by side in the cache while all rows are computed.
+/// Numbers whose channels lie side by side in the cache while all rows are computed.
+const PANEL: usize = 1 << 15;
+/// The least pixels of a panel, and a multiple of them.
 const PIXELS: usize = 4;
 
 /// Rows computed by tasks of [`ROWS`] each.
@@ -112,7 +114,8 @@ fn split(out: &mut [f32], laned: Laned) -> Vec<Part<'_>> {
 
 impl Part<'_> {
     fn fill(mut self, depth: usize, blocks: &[Vec<f32>], lay: impl Fn(usize, usize, Range<usize>, &mut [f32])) {
-        let (most, length) = (PIXELS * LANES, self.rows[0].len());
+        let pixels = (PANEL / (depth * LANES)).next_multiple_of(PIXELS);
+        let (most, length) = (pixels * LANES, self.rows[0].len());
         with_scratch((depth + ROWS) * most, |scratch| {
             let (panel, mixed) = scratch.split_at_mut(depth * most);
             for at in (0..length).step_by(most) {
