@@ -1,6 +1,7 @@
 //! The benchmarks run and print what they promise; how fast is not asked.
 #![cfg(feature = "flex")]
 
+use experiments::bench::Ceilings;
 use experiments::timings::Timings;
 use std::process::{Command, Output};
 
@@ -28,6 +29,13 @@ fn the_report_has_a_row_a_backend() {
         run(env!("CARGO_BIN_EXE_backend_report"), "--device flex --resolution 12 --batch 2 --rounds 1 --samples 2");
     let report = text(&output.stdout);
     assert!(report.contains("| `flex` | 0e0 | 0e0 | 0e0 | 0e0 |"), "{report}{}", text(&output.stderr));
+}
+
+#[test]
+fn ceilings_are_rates() {
+    let output = run(env!("CARGO_BIN_EXE_bench_ceilings"), "--device flex");
+    let Ceilings { gflops, gigabytes } = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(gflops > 0.0 && gigabytes > 0.0, "{gflops}, {gigabytes}");
 }
 
 #[test]
