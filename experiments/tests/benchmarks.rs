@@ -39,6 +39,12 @@ fn ceilings_are_rates() {
 }
 
 #[test]
+fn a_line_that_is_not_there_is_named() {
+    let output = run(env!("CARGO_BIN_EXE_bench_vs_pytorch"), "--python /no/python --only training");
+    assert!(text(&output.stderr).contains("no line contains `training`"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn a_missing_python_is_named() {
     let output =
         run(env!("CARGO_BIN_EXE_bench_vs_pytorch"), "--python /no/python --rounds 1 --samples 1 --only train-step");
