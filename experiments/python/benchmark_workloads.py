@@ -1,6 +1,7 @@
-"""Times one kind of work of the original's MobileNetV3 (width 1) in PyTorch: the other side of `bench_vs_pytorch`.
+"""Times one kind of work in PyTorch: the other side of `bench_vs_pytorch`. `mobilenet_v3` is the original's code, of width 1.
 
-Command:  python experiments/python/benchmark_workloads.py train-step --resolution 128 --batch 16     (packages: see README.md beside this file)
+Command:  python experiments/python/benchmark_workloads.py train-step --space mobilenet_v3 --resolution 128 --batch 16
+          (packages: see README.md beside this file)
 Result:   milliseconds of every repetition and the process's peak memory, as JSON
 """
 
@@ -11,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from ofa.imagenet_classification.elastic_nn.networks import OFAMobileNetV3
 from ofa.imagenet_classification.elastic_nn.utils import set_running_statistics
+from small_mobilenet_v3 import small_mobilenet_v3
+from torch.utils.flop_counter import FlopCounterMode
 
 # As in experiments/src/workload.rs.
 CALIBRATION_BATCHES, EVALUATION_BATCHES = 4, 8
@@ -18,19 +21,31 @@ LARGEST = {"ks": 7, "e": 6, "d": 4}
 
 
 def optimizer(net):
-    """The original's: no weight decay for batch norm and biases."""
-    decayed = [p for name, p in net.named_parameters() if "bn" not in name and "bias" not in name]
-    others = [p for name, p in net.named_parameters() if "bn" in name or "bias" in name]
+    """The original's: no weight decay for batch norm and biases, which are the parameters of one dimension."""
+    decayed = [p for p in net.parameters() if p.ndim > 1]
+    others = [p for p in net.parameters() if p.ndim == 1]
     groups = [{"params": decayed, "weight_decay": 3e-5}, {"params": others, "weight_decay": 0}]
     return torch.optim.SGD(groups, 0.01, momentum=0.9, nesterov=True)
+
+
+def original():
+    """The supernet `mobilenet_v3`."""
+    return OFAMobileNetV3(n_classes=1000, dropout_rate=0, ks_list=[3, 5, 7], expand_ratio_list=[3, 4, 6], depth_list=[2, 3, 4])
+
+
+def subnet(supernet, arch):
+    """A network of its own; the small one is no supernet and stays what it is."""
+    if not isinstance(supernet, OFAMobileNetV3):
+        return supernet
+    supernet.set_active_subnet(**arch)
+    return supernet.get_active_subnet()
 
 
 def prepare(work, supernet, archs, make_batch, compiled):
     """A function that does the work; `compiled` makes what runs out of a network that stays the same."""
     labels = torch.zeros(len(make_batch()), dtype=torch.long)
     if work == "inference":
-        supernet.set_active_subnet(**archs[0])
-        net, images = compiled(supernet.get_active_subnet().eval()), make_batch()
+        net, images = compiled(subnet(supernet, archs[0]).eval()), make_batch()
 
         def inference():
             with torch.inference_mode():
@@ -42,16 +57,14 @@ def prepare(work, supernet, archs, make_batch, compiled):
         evaluation = [make_batch() for _ in range(EVALUATION_BATCHES)]
 
         def calibrate_evaluate():
-            supernet.set_active_subnet(**archs[0])
-            net = supernet.get_active_subnet().eval()
+            net = subnet(supernet, archs[0]).eval()
             set_running_statistics(net, calibration)
             with torch.inference_mode():
                 for images in evaluation:
                     net(images).argmax(1)
 
         return calibrate_evaluate
-    supernet.set_active_subnet(**LARGEST)
-    largest, images = supernet.get_active_subnet().train(), make_batch()
+    largest, images = subnet(supernet, LARGEST).train(), make_batch()
     if work == "train-step":
         sgd, net = optimizer(largest), compiled(largest)
 
@@ -77,9 +90,19 @@ def prepare(work, supernet, archs, make_batch, compiled):
     return shrink_step
 
 
+def check_cost(net, image, expected):
+    """Stops if the network is not the one that our side times."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        net.eval()(image)
+    cost = [sum(p.numel() for p in net.parameters()), counter.get_total_flops() // 2]
+    if cost != expected:
+        raise SystemExit(f"[parameters, MACs] are {cost} in PyTorch, ours {expected}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", choices=["train-step", "shrink-step", "inference", "calibrate-evaluate"])
+    parser.add_argument("--space", choices=["mobilenet_v3", "small_mobilenet_v3"], required=True)
     parser.add_argument("--resolution", type=int, required=True)
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--arch", type=Path, action="append", default=[], help="a dictionary of the original as JSON [default: the largest]")
@@ -88,17 +111,21 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--channels-last", action="store_true")
     parser.add_argument("--compile", action="store_true", help="torch.compile, where the network stays the same: train-step and inference")
+    parser.add_argument("--cost", type=int, nargs=2, metavar=("PARAMETERS", "MACS"), help="what the first network must have, MACs for an image")
     arguments = parser.parse_args()
+    small = arguments.space == "small_mobilenet_v3"
+    if small and (arguments.work != "train-step" or arguments.arch):
+        parser.error("small_mobilenet_v3 is written here as its largest network alone, for train-step")
     if arguments.compile and arguments.work not in ("train-step", "inference"):
         parser.error(f"{arguments.work} changes its network, which torch.compile would compile each time")
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(1)
     layout = torch.channels_last if arguments.channels_last else torch.contiguous_format
-    supernet = OFAMobileNetV3(n_classes=1000, dropout_rate=0, ks_list=[3, 5, 7], expand_ratio_list=[3, 4, 6], depth_list=[2, 3, 4])
+    supernet = small_mobilenet_v3() if small else original()
     supernet.to(memory_format=layout)
     read = [json.loads(path.read_text()) for path in arguments.arch]
     archs = [{key: arch[key] for key in ("ks", "e", "d")} for arch in read] or [LARGEST]
-    size = (arguments.batch, 3, arguments.resolution, arguments.resolution)
+    size = (arguments.batch, 1 if small else 3, arguments.resolution, arguments.resolution)
     compiled = torch.compile if arguments.compile else lambda net: net
     work = prepare(arguments.work, supernet, archs, lambda: torch.randn(size).to(memory_format=layout), compiled)
     times = []
@@ -107,7 +134,10 @@ def main():
         work()
         if number >= arguments.warm_ups:
             times.append(1e3 * (time.perf_counter() - began))
-    print(json.dumps({"samples_ms": times, "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    if arguments.cost:
+        check_cost(subnet(supernet, archs[0]), torch.randn(1, *size[1:]), arguments.cost)
+    print(json.dumps({"samples_ms": times, "peak_memory_mib": memory}))
 
 
 if __name__ == "__main__":

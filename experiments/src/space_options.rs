@@ -50,6 +50,11 @@ impl OptionalSpace {
 }
 
 impl SpaceOptions {
+    /// A name alone.
+    pub fn named(space: &str) -> Self {
+        Self { space: space.to_owned(), width: None, classes: None }
+    }
+
     /// The space, with `classes` (those of a checkpoint) unless the options name a number.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use crate::workload::Work;
 use anyhow::{Context, Result, bail, ensure};
 use ofa_search::quantile;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::process::Command;
@@ -23,29 +24,48 @@ impl Timings {
     ///
     /// If it cannot be run, fails (with what it says), or prints something else.
     pub fn of(command: &mut Command) -> Result<Self> {
-        let name = command.get_program().to_string_lossy().into_owned();
-        let output = command.output().with_context(|| format!("cannot run {name}"))?;
-        if !output.status.success() {
-            bail!("{name}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
-        }
-        let timings: Self = serde_json::from_slice(&output.stdout)
-            .with_context(|| format!("{name} prints no timings: {}", String::from_utf8_lossy(&output.stdout).trim()))?;
+        let timings: Self = printed(command, "timings")?;
+        let name = command.get_program().to_string_lossy();
         ensure!(!timings.samples_ms.is_empty(), "{name} timed nothing");
         Ok(timings)
     }
 }
 
-/// The binary `bench_workload`, beside the one that runs, about to do some work.
+/// What a command prints as JSON; `what` names it in errors.
+///
+/// # Errors
+///
+/// If it cannot be run, fails (with what it says), or prints something else.
+pub fn printed<T: DeserializeOwned>(command: &mut Command, what: &str) -> Result<T> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().with_context(|| format!("cannot run {name}"))?;
+    if !output.status.success() {
+        bail!("{name}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
+    }
+    let text = || format!("{name} prints no {what}: {}", String::from_utf8_lossy(&output.stdout).trim());
+    serde_json::from_slice(&output.stdout).with_context(text)
+}
+
+/// The binary `bench_workload` about to do some work.
+///
+/// # Errors
+///
+/// See [`beside`].
+pub fn bench_workload(work: Work) -> Result<Command> {
+    let mut command = beside("bench_workload")?;
+    command.arg(work.to_string());
+    Ok(command)
+}
+
+/// A binary that lies beside the one that runs.
 ///
 /// # Errors
 ///
 /// If it is not there.
-pub fn bench_workload(work: Work) -> Result<Command> {
-    let path = std::env::current_exe()?.with_file_name(format!("bench_workload{}", std::env::consts::EXE_SUFFIX));
+pub fn beside(name: &str) -> Result<Command> {
+    let path = std::env::current_exe()?.with_file_name(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     ensure!(path.is_file(), "{} is missing: build it with the same features and `--bins`", path.display());
-    let mut command = Command::new(path);
-    command.arg(work.to_string());
-    Ok(command)
+    Ok(Command::new(path))
 }
 
 /// `experiments/python/benchmark_workloads.py`, about to do some work.

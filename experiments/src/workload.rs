@@ -75,6 +75,20 @@ impl Workload {
         Ok(times)
     }
 
+    /// Multiply-accumulates of a repetition. A training pass counts as three forward passes: gradients of inputs and of
+    /// weights take as many each.
+    pub fn macs(&self) -> u64 {
+        let of = |arch: &Arch| self.space.cost(arch).macs;
+        let trained = 3 * self.archs.iter().map(of).sum::<u64>();
+        let an_image = match self.work {
+            Work::TrainStep => trained,
+            Work::ShrinkStep => trained + of(&self.space.largest().at_resolution(self.archs[0].resolution)),
+            Work::Inference => of(&self.archs[0]),
+            Work::CalibrateEvaluate => (CALIBRATION_BATCHES + EVALUATION_BATCHES) as u64 * of(&self.archs[0]),
+        };
+        self.batch as u64 * an_image
+    }
+
     /// The work, ready to be repeated.
     fn prepare(&self, device: &Device) -> Result<Box<dyn FnMut()>> {
         self.precision.check(device)?;
@@ -140,5 +154,21 @@ mod tests {
             let times = workload.time(&Device::flex(), 1, 2).unwrap();
             assert_eq!(times.len(), 2, "{work}");
         }
+    }
+
+    #[test]
+    fn training_costs_three_passes_and_a_teacher_one() {
+        let space = SearchSpace::small_mobilenet_v3(1, 10);
+        let [smallest, largest] = [space.smallest(), space.largest()].map(|arch| arch.at_resolution(24));
+        let of = |arch: &Arch| space.cost(arch).macs;
+        let (small, large, precision) = (of(&smallest), of(&largest), Precision::F32);
+        let macs = |work, archs: &[&Arch]| {
+            let archs = archs.iter().copied().cloned().collect();
+            Workload { work, space: space.clone(), archs, batch: 2, precision }.macs()
+        };
+        assert_eq!(macs(Work::TrainStep, &[&largest]), 2 * 3 * large);
+        assert_eq!(macs(Work::ShrinkStep, &[&smallest, &largest]), 2 * (3 * small + 3 * large + large));
+        assert_eq!(macs(Work::Inference, &[&smallest]), 2 * small);
+        assert_eq!(macs(Work::CalibrateEvaluate, &[&smallest]), 2 * 12 * small);
     }
 }

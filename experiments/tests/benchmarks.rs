@@ -1,6 +1,7 @@
 //! The benchmarks run and print what they promise; how fast is not asked.
 #![cfg(feature = "flex")]
 
+use experiments::bench::Ceilings;
 use experiments::timings::Timings;
 use std::process::{Command, Output};
 
@@ -28,6 +29,19 @@ fn the_report_has_a_row_a_backend() {
         run(env!("CARGO_BIN_EXE_backend_report"), "--device flex --resolution 12 --batch 2 --rounds 1 --samples 2");
     let report = text(&output.stdout);
     assert!(report.contains("| `flex` | 0e0 | 0e0 | 0e0 | 0e0 |"), "{report}{}", text(&output.stderr));
+}
+
+#[test]
+fn ceilings_are_rates() {
+    let output = run(env!("CARGO_BIN_EXE_bench_ceilings"), "--device flex");
+    let Ceilings { gflops, gigabytes } = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(gflops > 0.0 && gigabytes > 0.0, "{gflops}, {gigabytes}");
+}
+
+#[test]
+fn a_line_that_is_not_there_is_named() {
+    let output = run(env!("CARGO_BIN_EXE_bench_vs_pytorch"), "--python /no/python --only training");
+    assert!(text(&output.stderr).contains("no line contains `training`"), "{}", text(&output.stderr));
 }
 
 #[test]

@@ -1,44 +1,31 @@
-//! Times training, shrinking, inference and calibration of MobileNetV3 (width 1) beside PyTorch and the original's code.
+//! How fast are training, inference and calibration beside PyTorch, and beside what the machine can do?
 //!
-//! Command:  `cargo build --release --bins && target/release/bench_vs_pytorch --python venv/bin/python`
+//! Command:  `cargo build --release --bins && target/release/bench_vs_pytorch --python venv/bin/python --compile`
 //!           (packages: experiments/python/README.md)
-//! Result:   for each kind of work the median time and the memory of both sides, and the ratio of times; above 1, ours is
-//!           faster
-//! Hardware: whatever it runs on, 2 threads each; about 10 minutes. All sides take turns in processes of their own, and the
+//! Result:   the machine's ceilings; for each kind of work the median time and the memory of all sides, our share of the
+//!           ceiling of arithmetic, and the ratio of times; above 1, ours is faster
+//! Hardware: whatever it runs on, 2 threads each; about 15 minutes. All sides take turns in processes of their own, and the
 //!           ratio is the median over rounds: on a machine that does other things too, only ratios mean something
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
+use experiments::bench::{CASES, Case, Ceilings, HEADER, Row};
 use experiments::dashboard::say;
 use experiments::timings::{Timings, bench_workload, check_python, pytorch};
-use experiments::workload::Work;
+use experiments::workload::{Work, Workload};
 use experiments::{environment, start};
-use ofa_model::SearchSpace;
-use ofa_search::median;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// Kind of work, random subnets (else the largest network), side of the images, images of a batch.
-const CASES: [(Work, usize, usize, usize); 6] = [
-    (Work::TrainStep, 0, 128, 16),
-    (Work::ShrinkStep, 2, 128, 16),
-    (Work::ShrinkStep, 2, 32, 64),
-    (Work::Inference, 0, 224, 1),
-    (Work::Inference, 0, 224, 16),
-    (Work::CalibrateEvaluate, 1, 128, 16),
-];
-
-/// Times MobileNetV3 beside PyTorch.
+/// Times our networks beside PyTorch.
 #[derive(Parser)]
 struct Options {
     /// A Python with torch, torchvision and ofa
     #[arg(long)]
     python: PathBuf,
-    /// Only this kind of work
-    #[arg(long)]
-    only: Option<Work>,
+    /// Only the lines that contain this, as `train-step` or `small`
+    #[arg(long, default_value = "", hide_default_value = true)]
+    only: String,
     /// Our device, as far as compiled in
     #[arg(long, default_value = "flex")]
     device: String,
@@ -97,10 +84,13 @@ fn run(options: &Options) -> Result<()> {
 }
 
 fn compare(options: &Options, folder: &Path) -> Result<()> {
+    let cases: Vec<Case> = CASES.into_iter().filter(|case| case.to_string().contains(&options.only)).collect();
+    ensure!(!cases.is_empty(), "--only: no line contains `{}`", options.only);
     check_python(&options.python)?;
-    let archs = subnets(options.seed, folder)?;
+    let ceilings = Ceilings::of(with_threads(&mut Ceilings::command()?, options).args(["--device", &options.device]))?;
     say(&format!(
-        "`mobilenet_v3` 1.0, {} on {} threads beside PyTorch (eager contiguous | eager channels last | torch.compile), {} rounds of {}{}, {}\n",
+        "{} on {} threads beside PyTorch (eager contiguous | eager channels last | torch.compile), {} rounds of {}{}, {}\n\n\
+         Ceilings of these threads: {ceilings}\n",
         options.device,
         options.threads,
         options.rounds,
@@ -108,82 +98,53 @@ fn compare(options: &Options, folder: &Path) -> Result<()> {
         if options.passive { ", waiting threads sleep" } else { "" },
         environment::machine(&options.device).processor
     ));
-    say("| work | px | batch | ours, ms | PyTorch, ms | PyTorch / ours | ours, MiB | PyTorch, MiB |");
-    say("|---|---|---|---|---|---|---|---|");
-    for (work, subnets, resolution, batch) in CASES {
-        if options.only.is_some_and(|only| only != work) {
-            continue;
-        }
+    say(HEADER);
+    for case in cases {
+        let workload = case.workload(options.seed)?;
         let mut turns: [Vec<Timings>; Side::ALL.len()] = Default::default();
         for _ in 0..options.rounds {
-            for (side, turns) in
-                Side::ALL.into_iter().zip(&mut turns).filter(|(side, _)| side.takes_part(work, options))
-            {
-                let mut command = side_command(side, work, options)?;
-                command.args(["--resolution", &resolution.to_string(), "--batch", &batch.to_string()]);
-                command.args(["--samples", &options.samples.to_string()]);
-                for arch in &archs[..subnets] {
-                    command.arg("--arch").arg(arch);
+            for (side, turns) in Side::ALL.into_iter().zip(&mut turns) {
+                if side.takes_part(case.work, options) {
+                    turns.push(Timings::of(&mut side_command(side, case, &workload, folder, options)?)?);
                 }
-                turns.push(Timings::of(&mut command)?);
             }
         }
-        say(&row(work, resolution, batch, &turns));
+        let [ours, theirs @ ..] = &turns;
+        say(&Row { case, macs: workload.macs(), ceilings, ours, theirs }.to_string());
     }
     Ok(())
 }
 
-/// Random subnets as dictionaries of the original.
-fn subnets(seed: u64, folder: &Path) -> Result<[PathBuf; 2]> {
-    let space = SearchSpace::mobilenet_v3(1.0, 1000);
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let paths = ["first.json", "second.json"].map(|name| folder.join(name));
-    for path in &paths {
-        std::fs::write(path, serde_json::to_string(&space.sample(&mut rng).to_original(&space))?)?;
-    }
-    Ok(paths)
-}
-
-fn side_command(side: Side, work: Work, options: &Options) -> Result<Command> {
-    let threads = options.threads.to_string();
-    let mut command = match side {
-        Side::Ours => bench_workload(work)?,
-        _ => pytorch(&options.python, work),
-    };
+fn side_command(side: Side, case: Case, workload: &Workload, folder: &Path, options: &Options) -> Result<Command> {
+    let (samples, threads) = (options.samples.to_string(), options.threads.to_string());
+    let cost = workload.space.cost(&workload.archs[0]);
+    let python = &options.python;
+    let mut command = if side == Side::Ours { bench_workload(case.work)? } else { pytorch(python, case.work) };
     match side {
-        Side::Ours => command.args(["--space", "mobilenet_v3", "--device", &options.device]),
-        Side::Eager => command.args(["--threads", &threads]),
-        Side::ChannelsLast => command.args(["--threads", &threads, "--channels-last"]),
-        Side::Compiled => command.args(["--threads", &threads, "--compile"]),
+        Side::Ours => command.args(["--device", &options.device]),
+        // PyTorch checks that its network is ours.
+        _ => command.args(["--threads", &threads, "--cost", &cost.parameters.to_string(), &cost.macs.to_string()]),
     };
-    command.env("RAYON_NUM_THREADS", &threads).env("OMP_NUM_THREADS", &threads);
+    command.args(match side {
+        Side::Ours | Side::Eager => None,
+        Side::ChannelsLast => Some("--channels-last"),
+        Side::Compiled => Some("--compile"),
+    });
+    command.args(["--space", case.space, "--samples", &samples]);
+    command.args(["--resolution", &case.resolution.to_string(), "--batch", &case.batch.to_string()]);
+    for (number, arch) in workload.archs.iter().enumerate().take(case.subnets) {
+        let path = folder.join(format!("{number}.json"));
+        std::fs::write(&path, serde_json::to_string(&arch.to_original(&workload.space))?)?;
+        command.arg("--arch").arg(path);
+    }
     if options.passive {
         command.env("OMP_WAIT_POLICY", "passive");
     }
+    with_threads(&mut command, options);
     Ok(command)
 }
 
-/// A line of the table; a side that did not take part has a dash.
-fn row(work: Work, resolution: usize, batch: usize, [ours, theirs @ ..]: &[Vec<Timings>; Side::ALL.len()]) -> String {
-    let time = |timings: &Timings| median(timings.samples_ms.iter().copied());
-    let memory = |timings: &Timings| timings.peak_memory_mib.unwrap_or(f64::NAN);
-    let text = |turns: &[Timings], of: &dyn Fn(&Timings) -> f64, digits: usize| match turns {
-        [] => "-".to_owned(),
-        _ => format!("{:.digits$}", median(turns.iter().map(of))),
-    };
-    // Ratios of every round, so that what slows a round slows both sides.
-    let ratio = |theirs: &[Timings]| match theirs {
-        [] => "-".to_owned(),
-        _ => format!("{:.2}", median(theirs.iter().zip(ours).map(|(theirs, ours)| time(theirs) / time(ours)))),
-    };
-    let each =
-        |text: &dyn Fn(&[Timings]) -> String| theirs.iter().map(|turns| text(turns)).collect::<Vec<_>>().join(" \\| ");
-    format!(
-        "| {work} | {resolution} | {batch} | {} | {} | {} | {} | {} |",
-        text(ours, &time, 1),
-        each(&|turns| text(turns, &time, 1)),
-        each(&ratio),
-        text(ours, &memory, 0),
-        each(&|turns| text(turns, &memory, 0)),
-    )
+fn with_threads<'a>(command: &'a mut Command, options: &Options) -> &'a mut Command {
+    let threads = options.threads.to_string();
+    command.env("RAYON_NUM_THREADS", &threads).env("OMP_NUM_THREADS", &threads)
 }

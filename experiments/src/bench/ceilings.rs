@@ -1,0 +1,109 @@
+//! [`Ceilings`]: what a machine can do at best, to judge other numbers by.
+
+use crate::timings::{beside, printed};
+use anyhow::Result;
+use burn::tensor::{Device, Distribution, Tensor};
+use ofa_search::median;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::process::Command;
+use std::time::Instant;
+
+/// Rows and columns of the matrices.
+const SIDE: usize = 1024;
+/// Numbers in each of three buffers: 256 MiB of f32, much larger than caches.
+const NUMBERS: usize = 64 << 20;
+/// Numbers that a thread takes at once.
+const CHUNK: usize = 1 << 16;
+/// Repetitions of each measurement, after 2 that are not counted.
+const SAMPLES: usize = 20;
+
+/// Best rates with all threads, medians of some repetitions.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ceilings {
+    /// Product of f32 matrices, 10^9 operations a second.
+    pub gflops: f64,
+    /// Memory, 10^9 bytes a second.
+    pub gigabytes: f64,
+}
+
+impl Ceilings {
+    /// Measures products on `device`, memory by threads of rayon.
+    ///
+    /// # Errors
+    ///
+    /// If the device fails.
+    pub fn measure(device: &Device) -> Result<Self> {
+        Ok(Self { gflops: product_gflops(device)?, gigabytes: triad_gigabytes()? })
+    }
+
+    /// The binary `bench_ceilings`, about to print them.
+    ///
+    /// # Errors
+    ///
+    /// If it is not there.
+    pub fn command() -> Result<Command> {
+        beside("bench_ceilings")
+    }
+
+    /// Runs a command that prints them.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be run, fails, or prints something else.
+    pub fn of(command: &mut Command) -> Result<Self> {
+        printed(command, "ceilings")
+    }
+}
+
+impl fmt::Display for Ceilings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { gflops, gigabytes } = self;
+        write!(
+            f,
+            "burn's f32 product of {SIDE} x {SIDE} matrices {gflops:.0} GFLOP/s, a = b + 3c in memory {gigabytes:.0} GB/s"
+        )
+    }
+}
+
+/// burn's product; on flex it is made of AVX2, as our kernels are: a processor with AVX-512 could do more.
+fn product_gflops(device: &Device) -> Result<f64> {
+    let random = || Tensor::<2>::random([SIDE; 2], Distribution::Normal(0.0, 1.0), device);
+    let (left, right) = (random(), random());
+    let seconds = seconds(|| {
+        let product = left.clone().matmul(right.clone());
+        device.sync()?;
+        drop(product);
+        Ok(())
+    })?;
+    Ok((2 * SIDE.pow(3)) as f64 / seconds / 1e9)
+}
+
+/// Two numbers are read for each that is written; that a cache reads first what is overwritten does not count.
+fn triad_gigabytes() -> Result<f64> {
+    let [mut a, b, c] = [0.0_f32, 1.0, 2.0].map(|value| vec![value; NUMBERS]);
+    let seconds = seconds(|| {
+        let chunks = a.par_chunks_mut(CHUNK).zip(b.par_chunks(CHUNK)).zip(c.par_chunks(CHUNK));
+        chunks.for_each(|((a, b), c)| {
+            for ((a, b), c) in a.iter_mut().zip(b).zip(c) {
+                *a = b + 3.0 * c;
+            }
+        });
+        Ok(())
+    })?;
+    Ok((3 * NUMBERS * size_of::<f32>()) as f64 / seconds / 1e9)
+}
+
+/// Median time of a repetition.
+fn seconds(mut work: impl FnMut() -> Result<()>) -> Result<f64> {
+    let mut times = Vec::with_capacity(SAMPLES);
+    for round in 0..2 + SAMPLES {
+        let start = Instant::now();
+        work()?;
+        if round >= 2 {
+            times.push(start.elapsed().as_secs_f64());
+        }
+    }
+    Ok(median(times))
+}
