@@ -253,7 +253,7 @@ fn every_kind_of_schedule_trains_a_supernet() {
 fn schedules_are_chosen_by_name_and_by_file() {
     let temporary = tempfile::tempdir().unwrap();
     let plan = |arguments: &[&str]| Command::new(env!("CARGO_BIN_EXE_plan")).args(arguments).output().unwrap();
-    let output = plan(&["--schedule", "sandwich", "--subnet-epochs", "40", "--steps", "0"]);
+    let output = plan(&["--preset", "standard", "--schedule", "sandwich", "--subnet-epochs", "40", "--steps", "0"]);
     assert!(
         text(&output.stdout).contains("10 epochs of 781 steps"),
         "{}{}",
