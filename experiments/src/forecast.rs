@@ -53,7 +53,7 @@ impl Done {
     }
 }
 
-/// Seconds an image.
+/// Seconds per image.
 struct Pace {
     /// In a training step, by stage.
     training: Vec<f64>,
@@ -69,26 +69,8 @@ impl Pace {
         let batch = probe.training.batch_size as f64;
         let costs = plan::measure(&probe, images, device, STEPS, 1)?;
         let training = costs.iter().map(|cost| cost.seconds_per_step / batch).collect();
-        let supernet = SupernetConfig::new(probe.space.clone())?.with_seed(probe.seed).init(device);
-        let mut evaluator = images.validation(&probe, device);
-        let archs = watched_archs(&probe.space, probe.seed);
-        // Images are read first.
-        evaluator.top1(&supernet, &archs[0])?;
-        let (mut calibration, mut evaluation) = (0.0, 0.0);
-        for arch in &archs {
-            let started = Instant::now();
-            let subnet = evaluator.calibrated(&supernet, arch)?;
-            calibration += started.elapsed().as_secs_f64();
-            let started = Instant::now();
-            evaluator.subnet_top1(&subnet)?;
-            evaluation += started.elapsed().as_secs_f64();
-        }
-        let each = |seconds: f64, images: usize| seconds / (archs.len() * images.max(1)) as f64;
-        Ok(Self {
-            training,
-            calibration: each(calibration, evaluator.calibration_images()),
-            evaluation: each(evaluation, evaluator.evaluation_images()),
-        })
+        let [calibration, evaluation] = measured_subnets(&probe, images, device)?;
+        Ok(Self { training, calibration, evaluation })
     }
 
     /// Seconds of the parts of a run that are left, by name; latencies, the predictor and searches take few and are left out.
@@ -98,9 +80,9 @@ impl Pace {
         let validation = splits.validation.len().min(config.tables.validation_images);
         let test = splits.test.len().min(config.data.test_images.unwrap_or(usize::MAX));
 
-        let stages = config.training.schedule.stages.iter().zip(&self.training);
         // One subnet with its teacher, as in the last stage.
-        let one = stages.last().map_or(0.0, |(stage, seconds)| seconds / stage.subnets_per_step as f64);
+        let last = config.training.schedule.stages.last().zip(self.training.last());
+        let one = last.map_or(0.0, |(stage, seconds)| seconds / stage.subnets_per_step as f64);
         let training = self.epochs(config, done) * train as f64;
         let watching = self.subnets(config, watched_left(config, done), validation);
 
@@ -113,7 +95,7 @@ impl Pace {
         [("training", training + watching), ("tables and search", tables), ("fine-tuning", tuning)]
     }
 
-    /// Seconds an image of the epochs that are left.
+    /// Seconds per image of the epochs that are left.
     fn epochs(&self, config: &ExperimentConfig, done: &Done) -> f64 {
         epochs_left(config, done).zip(&self.training).map(|(epochs, seconds)| epochs as f64 * seconds).sum()
     }
@@ -147,6 +129,26 @@ impl Pace {
         let (all, _) = in_words(&self.parts(&short, images, &Done::default()));
         format!("; `--preset {SHORT}` shows the same in about {all}")
     }
+}
+
+/// Seconds per image that watched archs take to be calibrated and to classify.
+fn measured_subnets(probe: &ExperimentConfig, images: &Images, device: &Device) -> Result<[f64; 2]> {
+    let supernet = SupernetConfig::new(probe.space.clone())?.with_seed(probe.seed).init(device);
+    let mut evaluator = images.validation(probe, device);
+    let archs = watched_archs(&probe.space, probe.seed);
+    // Images are read first.
+    evaluator.top1(&supernet, &archs[0])?;
+    let mut seconds = [0.0; 2];
+    for arch in &archs {
+        let started = Instant::now();
+        let subnet = evaluator.calibrated(&supernet, arch)?;
+        let calibrated = Instant::now();
+        evaluator.subnet_top1(&subnet)?;
+        seconds[0] += (calibrated - started).as_secs_f64();
+        seconds[1] += calibrated.elapsed().as_secs_f64();
+    }
+    let count = [evaluator.calibration_images(), evaluator.evaluation_images()];
+    Ok([0, 1].map(|i| seconds[i] / (archs.len() * count[i].max(1)) as f64))
 }
 
 /// Epochs that are left of each stage.
