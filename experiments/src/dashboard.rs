@@ -1,5 +1,6 @@
-//! What one sees of a training: burn-train's dashboard on a terminal, a line an epoch elsewhere.
+//! What one sees of a training: burn-train's dashboard on a terminal, one line per epoch elsewhere.
 
+use crate::{heartbeat, ranks};
 use burn::train::Interrupter;
 use burn::train::metric::{
     MetricAttributes, MetricDefinition, MetricEntry, MetricId, NumericAttributes, NumericEntry, SerializedEntry,
@@ -17,6 +18,8 @@ pub struct Dashboard<'a> {
     screen: Option<Screen>,
     epochs_before: Vec<(String, usize)>,
     total_epochs: usize,
+    /// The epoch in progress, in words, and its steps.
+    epoch: (String, usize),
     interrupter: Interrupter,
     stop: Arc<AtomicBool>,
     keep: KeepRecords<'a>,
@@ -29,7 +32,7 @@ impl<'a> Dashboard<'a> {
     /// A dashboard for `schedule`; training stops after the step in which `stop` becomes true.
     pub fn new(schedule: &ShrinkSchedule, stop: Arc<AtomicBool>, keep: KeepRecords<'a>) -> Self {
         let mut dashboard = Self::in_lines(schedule, stop, keep);
-        dashboard.screen = std::io::stdout().is_terminal().then(|| Screen::open(&dashboard.interrupter));
+        dashboard.screen = has_screen().then(|| Screen::open(&dashboard.interrupter));
         dashboard
     }
 
@@ -38,7 +41,8 @@ impl<'a> Dashboard<'a> {
         let epochs_before =
             (0..schedule.stages.len()).map(|i| (schedule.stages[i].name.clone(), schedule.epochs_before(i))).collect();
         let interrupter = Interrupter::new();
-        Self { screen: None, epochs_before, total_epochs: schedule.epochs(), interrupter, stop, keep }
+        let epoch = Default::default();
+        Self { screen: None, epochs_before, total_epochs: schedule.epochs(), epoch, interrupter, stop, keep }
     }
 
     /// A line of text, wherever there is room for it.
@@ -65,18 +69,22 @@ impl ShrinkObserver for Dashboard<'_> {
 
     fn epoch_started(&mut self, stage: &ShrinkStage, epoch: usize, steps: usize) {
         let overall = self.overall_epoch(&stage.name, epoch);
+        self.epoch = (format!("epoch {overall}/{} ({})", self.total_epochs, stage.name), steps);
         if let Some(screen) = &mut self.screen {
             screen.epoch_started(&stage.name, overall, self.total_epochs, steps);
         }
     }
 
     fn step_done(&mut self, step: usize, numbers: &StepNumbers, learning_rate: f64) {
+        let (epoch, steps) = &self.epoch;
+        heartbeat::at(|| format!("{epoch}, step {step} of {steps}"));
         if let Some(screen) = &mut self.screen {
             screen.step_done(step, numbers, learning_rate);
         }
     }
 
     fn epoch_done(&mut self, epochs: &[EpochRecord]) -> Result<(), TrainError> {
+        heartbeat::at(|| format!("{}, watched subnets", self.epoch.0));
         (self.keep)(epochs, &[])?;
         let Some(epoch) = epochs.last() else { return Ok(()) };
         let overall = self.overall_epoch(&epoch.stage, epoch.epoch);
@@ -117,6 +125,12 @@ impl ShrinkObserver for Dashboard<'_> {
 pub fn say(line: &str) {
     // A reader that closed the pipe (`| head`) is no reason to stop a run.
     drop(writeln!(std::io::stdout(), "{line}"));
+    heartbeat::heard();
+}
+
+/// Whether there is a screen for the dashboard: a terminal, and not what `mpirun` gives a process.
+pub(crate) fn has_screen() -> bool {
+    std::io::stdout().is_terminal() && ranks::launched().is_none()
 }
 
 /// burn-train's terminal dashboard.

@@ -11,6 +11,8 @@ pub mod deployment;
 pub mod design_cost;
 pub mod device;
 pub mod environment;
+pub mod forecast;
+pub mod heartbeat;
 pub mod images;
 pub mod interrupt;
 pub mod latency_check;

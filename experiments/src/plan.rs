@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn the_table_says_what_each_stage_does_and_costs() {
-        let mut config = ExperimentConfig::preset("default").unwrap();
+        let mut config = ExperimentConfig::preset("standard").unwrap();
         config.training.batch_size = 128;
         let stages = config.training.schedule.stages.len();
         let cost = StageCost { seconds_per_step: 0.5, peak_mib: Some(310.4) };

@@ -2,6 +2,7 @@
 
 use crate::config::ExperimentConfig;
 use crate::dashboard::{KeepRecords, say};
+use crate::heartbeat::Heartbeat;
 use crate::images::Images;
 use crate::interrupt;
 use crate::report::{Answer, PhaseTime, SpaceSummary, TablePoint, Watched};
@@ -22,7 +23,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 /// Random archs that are watched besides the largest and the smallest.
-const RANDOM_WATCHED: usize = 3;
+pub(crate) const RANDOM_WATCHED: usize = 3;
 
 /// Wall times of the phases of a run, of earlier attempts too.
 pub struct Phases<'a> {
@@ -51,7 +52,7 @@ impl<'a> Phases<'a> {
         Ok(Self { dir, stop, times })
     }
 
-    /// Runs a phase and writes down how long it took, also if it fails: attempts add up.
+    /// Runs a phase with a [`Heartbeat`] and writes down how long it took, also if it fails: attempts add up.
     ///
     /// # Errors
     ///
@@ -59,7 +60,9 @@ impl<'a> Phases<'a> {
     pub fn time<T>(&mut self, name: &str, phase: impl FnOnce() -> Result<T>) -> Result<T> {
         interrupt::check(self.stop)?;
         let started = Instant::now();
+        let heartbeat = Heartbeat::begin(name);
         let result = phase();
+        drop(heartbeat);
         let seconds = started.elapsed().as_secs_f64();
         match self.times.iter_mut().find(|time| time.name == name) {
             Some(time) => time.seconds += seconds,

@@ -1,6 +1,7 @@
 //! The best subnet for each budget, by every strategy at equal queries.
 
 use crate::config::{ExperimentConfig, Scenario};
+use crate::heartbeat;
 use crate::report::Answer;
 use anyhow::{Context, Result};
 use ofa_search::{
@@ -35,6 +36,7 @@ pub fn answer_all(config: &ExperimentConfig, tables: &Tables) -> Result<Vec<Answ
     let mut answers = Vec::new();
     for scenario in &config.search.scenarios {
         for kind in STRATEGIES {
+            heartbeat::at(|| format!("scenario `{}`, strategy {kind:?}", scenario.name));
             let answer = answer(config, scenario, kind, tables);
             answers.extend(answer.with_context(|| format!("scenario `{}`, strategy {kind:?}", scenario.name))?);
         }

@@ -2,6 +2,7 @@
 
 use crate::config::ExperimentConfig;
 use crate::dashboard::say;
+use crate::heartbeat;
 use crate::images::Images;
 use crate::interrupt;
 use crate::report::{Answer, Chosen, Extreme};
@@ -109,6 +110,7 @@ impl Specialiser<'_> {
 
     /// Extracts, measures, fine-tunes and saves a subnet.
     fn make(&self, name: &str, arch: &Arch, validation: &mut Evaluator, test: &mut Evaluator) -> Result<Quality> {
+        heartbeat::at(|| name.to_owned());
         let Self { config, .. } = self;
         let mut subnet = validation.calibrated(self.supernet, arch)?;
         let mut quality = Quality {
@@ -118,6 +120,7 @@ impl Specialiser<'_> {
             fine_tuned_test_top1: None,
         };
         if config.fine_tune.epochs > 0 {
+            heartbeat::at(|| format!("{name}, fine-tuning"));
             let loader = self.images.train_loader(config, &OneRank)?;
             let recipe = &config.training.recipe;
             let tuned = fine_tune(subnet, self.teacher, &config.fine_tune, recipe, &loader, config.seed, self.device)?;

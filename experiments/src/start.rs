@@ -21,7 +21,8 @@ const RUNS: &str = "runs";
 #[derive(Clone, Debug, Parser)]
 #[command(about = "Trains a once-for-all network and finds the best subnet for every budget")]
 pub struct Options {
-    /// What to run: smoke (a minute), default, thorough (hours), photographs (JPEG images at 128 to 224 pixels, see --data)
+    /// What to run: smoke (a minute), default (ten minutes), standard (half an hour), thorough (hours), photographs (JPEG
+    /// images at 128 to 224 pixels, see --data), imagenet_iclr2020 (for a cluster)
     #[arg(long, default_value = "default")]
     preset: String,
     /// A configuration file in place of a preset; every run directory holds a complete one
@@ -93,11 +94,7 @@ pub fn open(options: &Options) -> Result<Run> {
             "a resumed run goes on with its own config.toml: leave out --config, --data, --device, --schedule, \
              --subnet-epochs and --seed"
         );
-        let root = match &options.out {
-            Some(root) => root.clone(),
-            None => RunDir::newest(Path::new(RUNS), &options.preset)?,
-        };
-        return reopen(&root);
+        return reopen(&to_resume(options, Path::new(RUNS))?);
     }
     let (config, listed) = configure(options)?;
     ensure!(
@@ -112,7 +109,15 @@ pub fn open(options: &Options) -> Result<Run> {
     Ok(Run { config, dir, listed })
 }
 
-/// A run that has begun.
+/// Directory of the run to go on with: the one that is named, or the newest of the preset in `runs`.
+fn to_resume(options: &Options, runs: &Path) -> Result<PathBuf> {
+    match &options.out {
+        Some(root) => Ok(root.clone()),
+        None => RunDir::newest(runs, &options.preset),
+    }
+}
+
+/// A run that has begun, with the configuration it was begun with, whatever its preset is today.
 ///
 /// # Errors
 ///
@@ -207,5 +212,23 @@ pub fn exit_code(result: Result<()>) -> ExitCode {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resumed_run_keeps_its_configuration_when_its_preset_is_another_today() {
+        let runs = tempfile::tempdir().unwrap();
+        let mut old = ExperimentConfig::preset("default").unwrap();
+        old.tables.archs += 1;
+        old.training.schedule = old.training.schedule.scale_to(40);
+        let root = runs.path().join("2026-11-24-default");
+        RunDir::create(&root, &old.to_toml().unwrap()).unwrap();
+        let options = Options::parse_from(["once_for_all", "--resume"]);
+        let resumed = reopen(&to_resume(&options, runs.path()).unwrap()).unwrap();
+        assert_eq!((resumed.dir.root(), resumed.config), (root.as_path(), old));
     }
 }

@@ -91,13 +91,13 @@ pub fn open(root: &Path, device: &Device) -> Result<OpenedSupernet> {
 }
 
 impl OpenedSupernet {
-    /// The configuration of its run, or the default one for its space, with the images of `data` in the place of those.
+    /// The configuration of its run, or the preset `standard` for its space, with the images of `data` in the place of those.
     ///
     /// # Errors
     ///
     /// If `data` is in no known layout.
     pub fn configuration(&self, data: Option<&Path>) -> Result<ExperimentConfig> {
-        let mut config = self.config.clone().map_or_else(|| ExperimentConfig::preset("default"), Ok)?;
+        let mut config = self.config.clone().map_or_else(|| ExperimentConfig::preset("standard"), Ok)?;
         config.space = self.supernet.space().clone();
         config.data.channels = config.space.image_channels;
         if let Some(data) = data {

@@ -4,6 +4,7 @@ mod parts;
 
 use crate::config::{ExperimentConfig, TableConfig};
 use crate::dashboard::say;
+use crate::heartbeat;
 use crate::interrupt;
 use crate::report::{Fit, PredictedMeasured};
 use crate::run_dir::{RunDir, make_dir};
@@ -54,6 +55,7 @@ pub fn accuracy(
         Ok(evaluator.top1(supernet, arch)?)
     };
     let progress = |done: usize, total: usize, _: &_| {
+        heartbeat::at(|| format!("{done} of {total} subnets"));
         if ranks.is_first() && done * 10 / total > last_said.get() {
             last_said.set(done * 10 / total);
             let share = if ranks.size() > 1 { " of rank 0" } else { "" };
@@ -92,6 +94,7 @@ pub fn latency(
     let settings = &config.tables.latency;
     let last_said = Cell::new(0);
     let mut table = LatencyTable::measure(&path, &config.space, device, settings, |done, total, _, _| {
+        heartbeat::at(|| format!("{done} of {total} units"));
         if done * 4 / total > last_said.get() {
             last_said.set(done * 4 / total);
             say(&format!("latency table: {done} of {total} units"));
@@ -102,6 +105,7 @@ pub fn latency(
     interrupt::check(stop)?;
     let rng = &mut ChaCha8Rng::seed_from_u64(config.seed ^ 1);
     let archs: Vec<Arch> = (0..config.tables.latency_networks).map(|_| config.space.sample(rng)).collect();
+    heartbeat::at(|| format!("{} whole networks in turns", archs.len()));
     let mut pacemaker = pacemaker(&config.space, device, table.header());
     let timings = whole_networks(settings, supernet, &archs, device, pacemaker.as_mut())?;
     let measured: Vec<f64> = timings.iter().map(|timing| timing.at_usual_pace.median_ms).collect();

@@ -3,7 +3,7 @@
 use crate::config::ExperimentConfig;
 use crate::dashboard::Dashboard;
 use crate::images::Images;
-use crate::ranks::{self, Quiet};
+use crate::ranks::Quiet;
 use crate::records;
 use crate::run_dir::RunDir;
 use crate::supernet_file::{self, CHECKPOINTS};
@@ -49,8 +49,8 @@ pub fn train(
         ranks: together,
     };
     let keeper = || records::keeper(dir, &watched);
-    let mut observer: Box<dyn ShrinkObserver> = match (together.is_first(), ranks::launched()) {
-        (true, None) if together.size() == 1 => Box::new(Dashboard::new(&training.schedule, stop.clone(), keeper())),
+    let mut observer: Box<dyn ShrinkObserver> = match (together.is_first(), together.size()) {
+        (true, 1) => Box::new(Dashboard::new(&training.schedule, stop.clone(), keeper())),
         (true, _) => Box::new(Dashboard::in_lines(&training.schedule, stop.clone(), keeper())),
         (false, _) => Box::new(Quiet(stop.clone())),
     };

@@ -67,6 +67,7 @@ fn the_main_job_leaves_a_complete_run_and_its_subnet_classifies_an_image() {
     let config = tiny();
     let output = run(&config, &root);
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    assert!(text(&output.stdout).starts_with("About "), "{}", text(&output.stdout));
     let files = [
         "config.toml",
         "environment.json",
@@ -94,6 +95,7 @@ fn the_main_job_leaves_a_complete_run_and_its_subnet_classifies_an_image() {
     assert!(message.contains("already holds a run") && message.contains("--resume"), "{message}");
     let output = once_for_all(&["--resume", "--out", root_text]);
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    assert!(text(&output.stdout).contains(" are left on "), "{}", text(&output.stdout));
     let again: ReportData = serde_json::from_str(&fs::read_to_string(root.join("report.json")).unwrap()).unwrap();
     assert_eq!((&again.epochs, &again.watched, &again.extremes), (&report.epochs, &report.watched, &report.extremes));
 
@@ -253,7 +255,7 @@ fn every_kind_of_schedule_trains_a_supernet() {
 fn schedules_are_chosen_by_name_and_by_file() {
     let temporary = tempfile::tempdir().unwrap();
     let plan = |arguments: &[&str]| Command::new(env!("CARGO_BIN_EXE_plan")).args(arguments).output().unwrap();
-    let output = plan(&["--schedule", "sandwich", "--subnet-epochs", "40", "--steps", "0"]);
+    let output = plan(&["--preset", "standard", "--schedule", "sandwich", "--subnet-epochs", "40", "--steps", "0"]);
     assert!(
         text(&output.stdout).contains("10 epochs of 781 steps"),
         "{}{}",

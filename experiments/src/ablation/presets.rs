@@ -55,7 +55,9 @@ impl Scale {
     }
 
     fn default_scale() -> Result<Self> {
-        let mut base = ExperimentConfig::preset("default")?;
+        let mut base = ExperimentConfig::preset("standard")?;
+        // As it was called when the first ablations were recorded.
+        base.preset = "default".into();
         base.fine_tune.epochs = 0;
         base.training.keep_checkpoints = 1;
         base.data.train_images = Some(9_600);
@@ -180,6 +182,15 @@ mod tests {
         assert_eq!(names[..4], ["full", "progressive", "none", "independent_d2w4k3"]);
         assert_eq!(names.len(), 11);
         assert_eq!(preset.arms[1].schedule.epochs(), 425);
+    }
+
+    #[test]
+    fn the_default_scale_is_that_of_the_record() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("records/2026-11-25-ablation/config.toml");
+        let mut recorded = AblationConfig::load(&path).unwrap();
+        // Of the machine.
+        recorded.base.tables.latency.threads_note = None;
+        assert_eq!(AblationConfig::shrinking("default").unwrap(), recorded);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use experiments::scenarios::{Tables, answer_all};
 use experiments::specialise::Specialiser;
 use experiments::start::ready_to_compute;
 use experiments::start::{self, Options, Run};
-use experiments::{device, environment, interrupt, report, supernet_file, tables, training};
+use experiments::{device, environment, forecast, interrupt, report, supernet_file, tables, training};
 use ofa_data::Splits;
 use ofa_train::OneRank;
 use std::process::ExitCode;
@@ -50,6 +50,7 @@ fn train_and_search(config: &ExperimentConfig, images: &Images, dir: &RunDir, st
     let device = &device::by_name(&config.device)?;
     let mut phases = Phases::resumed(dir, stop)?;
 
+    say(&forecast::first_line(config, images, dir, device));
     let space = &config.space;
     say(&format!(
         "{}; {} subnets in `{}`; run directory {}",

@@ -4,7 +4,7 @@
 //!           target/release/train_supernet --out runs/mine`, or `srun` (README, "Several machines"); alone as any binary
 //! Result:   a run directory with `metrics.csv`, `watched.csv`, the accuracy table and the weights in `supernet`, which
 //!           `export_subnet` reads; `cargo run --release -- --resume --out runs/mine` goes on with latencies and searches
-//! Hardware: one device a rank; the default preset takes 20 minutes on two cores, the rest is division
+//! Hardware: one device a rank; the preset `standard` takes 20 minutes on two cores, the rest is division
 //! Source:   arXiv:1908.09791, section 3.3; the original trains the same way, over Horovod
 
 use anyhow::Result;

@@ -9,11 +9,12 @@ use ofa_train::{FineTune, Phase, Recipe, ScheduleKind, ShrinkRecipe};
 
 impl ExperimentConfig {
     /// Names of the presets.
-    pub const PRESETS: [&'static str; 5] = ["smoke", "default", "thorough", "photographs", "imagenet_iclr2020"];
+    pub const PRESETS: [&'static str; 6] =
+        ["smoke", "default", "standard", "thorough", "photographs", "imagenet_iclr2020"];
 
-    /// A preset by name: `smoke` (a minute, to see that everything works), `default`, `thorough` (hours), `photographs`
-    /// (MobileNetV3 at 128 to 224 pixels, for `--data` of JPEG images), `imagenet_iclr2020` (the paper's own, for a cluster).
-    /// All shrink progressively.
+    /// A preset by name: `smoke` (a minute, to see that everything works), `default` (for newcomers, ten minutes),
+    /// `standard` (half an hour), `thorough` (hours), `photographs` (MobileNetV3 at 128 to 224 pixels, for `--data` of JPEG
+    /// images), `imagenet_iclr2020` (the paper's own, for a cluster). All shrink progressively.
     ///
     /// # Errors
     ///
@@ -30,7 +31,8 @@ impl ExperimentConfig {
     pub fn preset_with(name: &str, kind: ScheduleKind) -> Result<Self> {
         let (mut config, recipe) = match name {
             "smoke" => (smoke(), few_epochs([1, 1, 1, 1, 1, 1])),
-            "default" => (default(), few_epochs([5, 1, 1, 1, 1, 5])),
+            "default" => (default(), default_recipe()),
+            "standard" => (standard(), standard_recipe()),
             "thorough" => (thorough(), few_epochs([40, 15, 4, 15, 4, 40])),
             "photographs" => {
                 let recipe = ShrinkRecipe { reference_batch_size: 32, ..few_epochs([16, 2, 1, 2, 1, 8]) };
@@ -45,10 +47,30 @@ impl ExperimentConfig {
     }
 }
 
+/// What newcomers run: the images, epochs and tables that ten minutes on two cores allow, chosen by measurement.
 fn default() -> ExperimentConfig {
+    let mut config = standard();
+    config.data.train_images = None;
+    config.tables.archs = 160;
+    config.tables.validation_images = 2500;
+    config.tables.calibration_images = 500;
+    config
+}
+
+/// Epochs and learning rates of `default`.
+fn default_recipe() -> ShrinkRecipe {
+    few_epochs([5, 1, 1, 1, 1, 5])
+}
+
+/// Epochs and learning rates of `standard`.
+fn standard_recipe() -> ShrinkRecipe {
+    few_epochs([5, 1, 1, 1, 1, 5])
+}
+
+fn standard() -> ExperimentConfig {
     let space = SearchSpace::small_mobilenet_v3(1, 10);
     ExperimentConfig {
-        preset: "default".into(),
+        preset: "standard".into(),
         seed: 1,
         device: "flex".into(),
         data: DataConfig {
@@ -70,7 +92,7 @@ fn default() -> ExperimentConfig {
             start: None,
             teacher: None,
             recipe: Recipe::default(),
-            schedule: ScheduleKind::ProgressiveShrinking.schedule(&space, &few_epochs([5, 1, 1, 1, 1, 5])),
+            schedule: ScheduleKind::ProgressiveShrinking.schedule(&space, &standard_recipe()),
         },
         tables: TableConfig {
             archs: 160,
@@ -97,7 +119,7 @@ fn default() -> ExperimentConfig {
 }
 
 fn smoke() -> ExperimentConfig {
-    let mut config = default();
+    let mut config = standard();
     config.data.train_images = Some(2_048);
     config.data.test_images = Some(1_000);
     config.tables.archs = 16;
@@ -113,7 +135,7 @@ fn smoke() -> ExperimentConfig {
 }
 
 fn thorough() -> ExperimentConfig {
-    let mut config = default();
+    let mut config = standard();
     config.tables.archs = 400;
     config.tables.validation_images = 10_000;
     config.tables.calibration_images = 2_000;
@@ -126,7 +148,7 @@ fn thorough() -> ExperimentConfig {
 ///
 /// Half the paper's width, so that a processor is enough; for ImageNet raise the width, the epochs and the tables.
 fn photographs() -> ExperimentConfig {
-    let mut config = default();
+    let mut config = standard();
     config.data.channels = 3;
     config.data.augment = AugmentConfig::photographs();
     config.space = SearchSpace::mobilenet_v3(0.5, 1000);
