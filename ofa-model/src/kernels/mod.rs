@@ -13,6 +13,8 @@ mod conv_affine;
 mod dense;
 mod depthwise;
 #[cfg(feature = "flex")]
+mod lanes;
+#[cfg(feature = "flex")]
 mod plain;
 mod pointwise;
 mod squeeze_excite;
