@@ -10,6 +10,8 @@ use std::ops::Range;
 /// Windows that are a matrix, as far as they are whole rows of pixels: few enough for the cache, and enough to be worth
 /// packing the weights. Fixed, so that sums do not depend on the number of threads.
 const PIXELS: usize = 256;
+/// The most numbers of a window that are summed one after the other: long sums lose digits.
+const LONGEST: usize = 256;
 /// Images that a weight gradient is summed over in one go; fixed, too.
 const IMAGES: usize = 8;
 
@@ -56,20 +58,28 @@ impl Convolution {
     fn image(&self, image: &[f32], weight: &[f32], output: &mut [f32]) {
         let (windows, plane, width) = (&self.windows, self.plane(), self.windows.out_width());
         let planes = output.len() / plane;
-        let lengths = [windows.padded_len(), self.matrix_len(), self.lines() * width * planes];
-        with_parts(lengths, windows.len(), |[padded, matrix, product], panel| {
+        let pixels = self.lines() * width;
+        let lengths = [windows.padded_len(), pixels * LONGEST, pixels * planes, pixels * planes];
+        with_parts(lengths, LONGEST, |[padded, matrix, product, sum], panel| {
             windows.pad(image, padded);
             for first in (0..windows.out_height()).step_by(self.lines()) {
                 let lines = first..windows.out_height().min(first + self.lines());
                 let pixels = lines.len() * width;
-                let matrix = &mut matrix[..pixels * windows.len()];
-                for (y, to) in lines.zip(matrix.chunks_exact_mut(width * windows.len())) {
-                    windows.copy(padded, y, to);
+                let (product, sum) = (&mut product[..pixels * planes], &mut sum[..pixels * planes]);
+                sum.fill(0.0);
+                let mut weight = weight;
+                for piece in windows.pieces(LONGEST) {
+                    let matrix = &mut matrix[..pixels * piece.len];
+                    for (y, to) in lines.clone().zip(matrix.chunks_exact_mut(width * piece.len)) {
+                        windows.copy_piece(padded, y, piece, to);
+                    }
+                    let (part, rest) = weight.split_at(piece.len * planes);
+                    weight = rest;
+                    multiply(matrix, part, piece.len, panel, product);
+                    sum.iter_mut().zip(&*product).for_each(|(sum, number)| *sum += number);
                 }
-                let product = &mut product[..pixels * planes];
-                multiply(matrix, weight, windows.len(), panel, product);
                 for (channel, output) in output.chunks_exact_mut(plane).enumerate() {
-                    let numbers = product[channel..].iter().step_by(planes);
+                    let numbers = sum[channel..].iter().step_by(planes);
                     output[first * width..][..pixels].iter_mut().zip(numbers).for_each(|(to, from)| *to = *from);
                 }
             }

@@ -81,29 +81,48 @@ impl Windows {
         }
     }
 
-    /// Where the rows of the windows of output row `y` begin in a padded image, window by window.
-    fn runs(&self, y: usize) -> impl Iterator<Item = usize> {
-        let this = *self;
-        (0..this.out_width()).flat_map(move |x| {
-            let start = y * this.stride * this.pitch() + x * this.stride * this.channels;
-            (0..this.kernel_size).map(move |row| start + row * this.pitch())
-        })
+    /// Where row `row` of the windows of output row `y` begins in a padded image, window by window.
+    fn runs(&self, y: usize, row: usize) -> impl Iterator<Item = usize> {
+        let start = (y * self.stride + row) * self.pitch();
+        (0..self.out_width()).map(move |x| start + x * self.stride * self.channels)
+    }
+
+    /// Numbers of a row of a window.
+    fn run(&self) -> usize {
+        self.kernel_size * self.channels
     }
 
     /// The windows of output row `y`.
     pub(super) fn copy(&self, padded: &[f32], y: usize, windows: &mut [f32]) {
-        let run = self.kernel_size * self.channels;
-        for (start, to) in self.runs(y).zip(windows.chunks_exact_mut(run)) {
-            let from = &padded[start..start + run];
-            if run < LONG { copy_row(from, to) } else { to.copy_from_slice(from) }
+        for row in 0..self.kernel_size {
+            let targets = windows[row * self.run()..].chunks_mut(self.len());
+            self.runs(y, row).zip(targets).for_each(|(start, to)| copy(&padded[start..], &mut to[..self.run()]));
         }
+    }
+
+    /// Pieces of a window of at most so many numbers each, in order and no longer than a row.
+    pub(super) fn pieces(&self, most: usize) -> impl Iterator<Item = Piece> {
+        let run = self.run();
+        let even = run.div_ceil(run.div_ceil(most));
+        (0..self.kernel_size).flat_map(move |row| {
+            (0..run).step_by(even).map(move |start| Piece { row, start, len: even.min(run - start) })
+        })
+    }
+
+    /// The same piece of all windows of output row `y`.
+    pub(super) fn copy_piece(&self, padded: &[f32], y: usize, piece: Piece, pieces: &mut [f32]) {
+        let targets = pieces.chunks_exact_mut(piece.len);
+        self.runs(y, piece.row).zip(targets).for_each(|(start, to)| copy(&padded[start + piece.start..], to));
     }
 
     /// Adds the windows of output row `y` to what they were taken from.
     pub(super) fn add(&self, windows: &[f32], y: usize, padded: &mut [f32]) {
-        let run = self.kernel_size * self.channels;
-        for (start, from) in self.runs(y).zip(windows.chunks_exact(run)) {
-            padded[start..start + run].iter_mut().zip(from).for_each(|(to, from)| *to += from);
+        for row in 0..self.kernel_size {
+            let sources = windows[row * self.run()..].chunks(self.len());
+            for (start, from) in self.runs(y, row).zip(sources) {
+                let to = &mut padded[start..][..self.run()];
+                to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
+            }
         }
     }
 
@@ -116,6 +135,22 @@ impl Windows {
     pub(super) fn laid_back(&self, weight: &[f32]) -> Vec<f32> {
         transposed_each(weight, self.kernel_size * self.kernel_size, self.channels)
     }
+}
+
+/// A part of a row of a window.
+#[derive(Clone, Copy)]
+pub(super) struct Piece {
+    row: usize,
+    start: usize,
+    /// Its numbers.
+    pub(super) len: usize,
+}
+
+/// Copies as many numbers as there is room for.
+#[inline(always)]
+fn copy(from: &[f32], to: &mut [f32]) {
+    let from = &from[..to.len()];
+    if to.len() < LONG { copy_row(from, to) } else { to.copy_from_slice(from) }
 }
 
 /// Matrices `[rows, columns]` as `[columns, rows]`, one after the other.
