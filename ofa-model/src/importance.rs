@@ -91,15 +91,27 @@ impl Importance {
     /// Importance of each input channel of a convolution of weights `[out, in, k, k]`, whose inputs come from a batch norm of
     /// scale `[in]`, if there is one.
     fn of(self, readers: Tensor<4>, norm_scale: Option<Tensor<1>>) -> Vec<f32> {
-        let [_, channels, _, _] = readers.dims();
-        let sum = |terms: Tensor<4>| terms.sum_dim(0).sum_dim(2).sum_dim(3).reshape([channels]);
-        let scores = match (self, norm_scale) {
-            (Self::NormScale, Some(scale)) => scale.abs(),
-            (Self::L2, _) => sum(readers.powi_scalar(2)).sqrt(),
-            (Self::L1 | Self::NormScale, _) => sum(readers.abs()),
+        let scores: Vec<f64> = match (self, norm_scale) {
+            (Self::NormScale, Some(scale)) => numbers(scale).into_iter().map(f64::abs).collect(),
+            (Self::L2, _) => channel_sums(readers, |weight| weight * weight).into_iter().map(f64::sqrt).collect(),
+            (Self::L1 | Self::NormScale, _) => channel_sums(readers, f64::abs),
         };
-        scores.into_data().convert::<f32>().try_into_vec().expect("a tensor converted to f32 holds f32")
+        scores.into_iter().map(|score| score as f32).collect()
     }
+}
+
+/// Sums over each input channel of weights `[out, in, k, k]`, in order.
+fn channel_sums(weights: Tensor<4>, term: impl Fn(f64) -> f64) -> Vec<f64> {
+    let [_, channels, height, width] = weights.dims();
+    let mut sums = vec![0.0; channels];
+    for (i, weights) in numbers(weights).chunks_exact(height * width).enumerate() {
+        sums[i % channels] += weights.iter().copied().map(&term).sum::<f64>();
+    }
+    sums
+}
+
+fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.into_data().convert::<f64>().try_into_vec().expect("a tensor converted to f64 holds f64")
 }
 
 /// The order of channels by importance, on the device of `like`.

@@ -20,4 +20,9 @@ impl Draw {
         let numbers: Vec<f32> = (0..sizes.iter().product()).map(|_| normal.sample(&mut self.0)).collect();
         Tensor::from_data(TensorData::new(numbers, sizes), &Device::flex())
     }
+
+    /// Numbers around 0, of deviation 1.
+    pub(crate) fn numbers(&mut self, count: usize) -> Vec<f32> {
+        self.normal([count], 0.0, 1.0).into_data().try_into_vec().unwrap()
+    }
 }

@@ -230,7 +230,7 @@ fn train(rows: &Rows, config: &MlpConfig, device: &Device) -> Ensemble {
         let loss = errors.square().mean_dim(1).sum();
         let gradients = GradientsParams::from_grads(loss.backward(), &networks);
         let progress = step as f64 / steps as f64;
-        let rate = config.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
+        let rate = config.learning_rate * 0.5 * (1.0 + libm::cos(std::f64::consts::PI * progress));
         networks = optimizer.step(rate, networks, gradients);
     }
     networks.valid()

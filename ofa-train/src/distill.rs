@@ -1,7 +1,7 @@
 //! What subnets learn from besides labels.
 
-use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::{Int, Tensor};
+use ofa_model::kernels::{cross_entropy, softmax};
 use serde::{Deserialize, Serialize};
 
 /// Who teaches the subnets of a stage.
@@ -96,14 +96,9 @@ pub(crate) fn smoothed(labels: Tensor<1, Int>, classes: usize, smoothing: f64) -
     labels.one_hot::<2>(classes).float() * (1.0 - smoothing) + smoothing / classes as f64
 }
 
-/// Mean over the batch of the cross-entropy of logits against probabilities, both `[batch, classes]`; `[1]`.
-pub(crate) fn cross_entropy(logits: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
-    (log_softmax(logits, 1) * targets).sum_dim(1).mean().neg()
-}
-
-/// The same against a teacher's logits, times the squared temperature, which keeps gradients of the same size.
+/// Cross-entropy against a teacher's logits, times the squared temperature, which keeps gradients of the same size.
 pub(crate) fn distance_to_teacher(logits: Tensor<2>, teacher: Tensor<2>, temperature: f64) -> Tensor<1> {
-    let targets = softmax(teacher / temperature, 1);
+    let targets = softmax(teacher / temperature);
     cross_entropy(logits / temperature, targets) * (temperature * temperature)
 }
 

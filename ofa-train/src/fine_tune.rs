@@ -49,7 +49,7 @@ impl FineTune {
 
     /// Learning rate of step `step` (from 0) of `steps`.
     fn learning_rate_at(&self, step: usize, steps: usize) -> f64 {
-        0.5 * self.learning_rate * (1.0 + (std::f64::consts::PI * step as f64 / steps as f64).cos())
+        0.5 * self.learning_rate * (1.0 + libm::cos(std::f64::consts::PI * step as f64 / steps as f64))
     }
 
     /// How step `step` (from 0) learns.

@@ -21,14 +21,15 @@ pub(crate) fn clipped<M: Module>(gradients: GradientsParams, module: &M, most: O
     if norm > most && norm.is_finite() { scaled(gradients, module, most / norm) } else { gradients }
 }
 
-/// Euclidean norm of all gradients together.
+/// Euclidean norm of all gradients together, summed in order and as `f64`.
 pub(crate) fn norm<M: Module>(gradients: &GradientsParams, module: &M) -> f64 {
     struct Squares<'a>(&'a GradientsParams, f64);
     impl ModuleVisitor for Squares<'_> {
         fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
             if let Some(gradient) = self.0.get::<D>(parameter.id) {
-                let squares = (gradient.clone() * gradient).sum();
-                self.1 += f64::from(squares.into_scalar::<f32>());
+                let numbers = gradient.into_data().convert::<f32>().try_into_vec::<f32>();
+                let numbers = numbers.expect("a tensor converted to f32 holds f32");
+                self.1 += numbers.into_iter().map(f64::from).map(|number| number * number).sum::<f64>();
             }
         }
     }

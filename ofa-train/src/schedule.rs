@@ -124,7 +124,7 @@ impl ShrinkStage {
             return self.learning_rate * (step + 1.0) / warmup;
         }
         let progress = (step - warmup) / (total - warmup).max(1.0);
-        0.5 * self.learning_rate * (1.0 + (std::f64::consts::PI * progress).cos())
+        0.5 * self.learning_rate * (1.0 + libm::cos(std::f64::consts::PI * progress))
     }
 }
 

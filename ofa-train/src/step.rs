@@ -1,11 +1,12 @@
 //! One training step: a batch and some subnets to gradients and numbers.
 
-use crate::distill::{cross_entropy, distance_to_teacher, smoothed};
+use crate::distill::{distance_to_teacher, smoothed};
 use crate::{Dropout, Precision, SoftTargets};
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Int, Tensor};
 use ofa_data::ImageBatch;
+use ofa_model::kernels::cross_entropy;
 use ofa_model::{Arch, Statistics, Supernet};
 use std::ops::Range;
 

@@ -1,6 +1,7 @@
 //! A depthwise convolution whose smaller kernels are learned transforms of its largest.
 
 use super::{ConvNorm, linked};
+use crate::kernels::matmul;
 use crate::{MbConvShape, init::Initializer};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -55,11 +56,8 @@ impl ElasticDepthwise {
             let channels = kernel.dims()[0];
             let border = (from - to) / 2;
             let centre = border..border + to;
-            kernel
-                .slice([0..channels, 0..1, centre.clone(), centre])
-                .reshape([channels, to * to])
-                .matmul(self.transforms[step].val().transpose())
-                .reshape([channels, 1, to, to])
+            let cropped = kernel.slice([0..channels, 0..1, centre.clone(), centre]).reshape([channels, to * to]);
+            matmul(cropped, self.transforms[step].val().transpose()).reshape([channels, 1, to, to])
         })
     }
 

@@ -1,7 +1,7 @@
 //! The layers after the last block.
 
 use super::{ConvNorm, Statistics, leading};
-use crate::kernels::global_average_pool;
+use crate::kernels::{global_average_pool, linear, matmul};
 use crate::{Activation, HeadShape, init::Initializer};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -51,14 +51,14 @@ impl Head {
         };
         let mut features = global_average_pool(expanded);
         if let Some(weight) = &self.mix_weight {
-            features = self.activation.apply(features.matmul(weight.val().transpose()));
+            features = self.activation.apply(matmul(features, weight.val().transpose()));
         }
         features
     }
 
     /// Features `[batch, features]` to logits `[batch, classes]`.
     pub fn classify(&self, features: Tensor<2>) -> Tensor<2> {
-        features.matmul(self.classifier_weight.val().transpose()) + self.classifier_bias.val().unsqueeze()
+        linear(features, self.classifier_weight.val(), self.classifier_bias.val())
     }
 
     /// Activation after the expansion and the mixing.

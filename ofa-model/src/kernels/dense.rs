@@ -1,4 +1,4 @@
-//! Dense convolution, where every output channel sees every input channel: burn's own, except over the few channels of images.
+//! Dense convolution, where every output channel sees every input channel.
 
 use super::composed;
 use burn::backend::autodiff::{
@@ -17,7 +17,7 @@ pub fn dense_conv2d(input: Tensor<4>, weight: Tensor<4>, stride: usize) -> Tenso
     Tensor::from_dispatch(Dispatch::dense(input.into_dispatch(), weight.into_dispatch(), stride))
 }
 
-/// The primitive op behind [`dense_conv2d`], with a default for every backend. Its gradients are burn's.
+/// The primitive ops behind [`dense_conv2d`], with a default for every backend.
 #[backend_extension(
     Autodiff,
     Flex: cfg(feature = "flex"),
@@ -27,8 +27,57 @@ pub fn dense_conv2d(input: Tensor<4>, weight: Tensor<4>, stride: usize) -> Tenso
 pub trait DenseBackend: Backend {
     /// The convolution.
     fn dense(input: FloatTensor<Self>, weight: FloatTensor<Self>, stride: usize) -> FloatTensor<Self> {
-        let options = composed::convolution::<Self>(&weight, stride, 1);
-        Self::conv2d(input, weight, None, options)
+        general::forward::<Self>(input, weight, stride)
+    }
+
+    /// Gradient of the input.
+    fn dense_input_gradient(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        output_gradient: FloatTensor<Self>,
+        stride: usize,
+    ) -> FloatTensor<Self> {
+        general::input_gradient::<Self>(input, weight, output_gradient, stride)
+    }
+
+    /// Gradient of the weight.
+    fn dense_weight_gradient(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        output_gradient: FloatTensor<Self>,
+        stride: usize,
+    ) -> FloatTensor<Self> {
+        general::weight_gradient::<Self>(input, weight, output_gradient, stride)
+    }
+}
+
+/// The ops as burn's general convolution.
+mod general {
+    use super::{Backend, FloatTensor, composed};
+
+    pub(super) fn forward<B: Backend>(input: FloatTensor<B>, weight: FloatTensor<B>, stride: usize) -> FloatTensor<B> {
+        let options = composed::convolution::<B>(&weight, stride, 1);
+        B::conv2d(input, weight, None, options)
+    }
+
+    pub(super) fn input_gradient<B: Backend>(
+        input: FloatTensor<B>,
+        weight: FloatTensor<B>,
+        output_gradient: FloatTensor<B>,
+        stride: usize,
+    ) -> FloatTensor<B> {
+        let options = composed::convolution::<B>(&weight, stride, 1);
+        B::conv2d_x_backward(input, weight, output_gradient, options)
+    }
+
+    pub(super) fn weight_gradient<B: Backend>(
+        input: FloatTensor<B>,
+        weight: FloatTensor<B>,
+        output_gradient: FloatTensor<B>,
+        stride: usize,
+    ) -> FloatTensor<B> {
+        let options = composed::convolution::<B>(&weight, stride, 1);
+        B::conv2d_weight_backward(input, weight, output_gradient, options)
     }
 }
 
@@ -48,14 +97,13 @@ impl<B: DenseBackend, C: CheckpointStrategy> DenseBackend for Autodiff<B, C> {
                 let gradient = gradients.consume::<B>(&ops.node);
                 let (saved, stride) = ops.state;
                 let [input, weight]: [FloatTensor<B>; 2] = saved.map(|node| checkpointer.retrieve_node_output(node));
-                let options = composed::convolution::<B>(&weight, stride, 1);
                 if let Some(node) = input_node {
-                    let (input, weight) = (input.clone(), weight.clone());
-                    let g = B::conv2d_x_backward(input, weight, gradient.clone(), options.clone());
+                    let g = B::dense_input_gradient(input.clone(), weight.clone(), gradient.clone(), stride);
                     gradients.register::<B>(node.id, g);
                 }
                 if let Some(node) = weight_node {
-                    gradients.register::<B>(node.id, B::conv2d_weight_backward(input, weight, gradient, options));
+                    let g = B::dense_weight_gradient(input, weight, gradient, stride);
+                    gradients.register::<B>(node.id, g);
                 }
             }
         }
@@ -74,5 +122,9 @@ impl<B: DenseBackend, C: CheckpointStrategy> DenseBackend for Autodiff<B, C> {
 
 #[cfg(feature = "flex")]
 pub(super) mod flex;
+#[cfg(feature = "flex")]
+mod products;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "flex")]
+mod windows;

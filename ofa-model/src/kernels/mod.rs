@@ -10,8 +10,12 @@ mod activation;
 mod batch_norm;
 mod composed;
 mod conv_affine;
+mod cross_entropy;
 mod dense;
 mod depthwise;
+#[cfg(feature = "flex")]
+mod lanes;
+mod matmul;
 mod mb_conv;
 #[cfg(feature = "flex")]
 mod plain;
@@ -23,8 +27,10 @@ mod tests;
 pub use activation::{Activation, hard_sigmoid};
 pub use batch_norm::{BatchNormTrain, NormBackend, batch_norm_inference, batch_norm_train, scale_and_shift};
 pub use conv_affine::{ConvAffineBackend, dense_conv2d_affine, depthwise_conv2d_affine, pointwise_conv2d_affine};
+pub use cross_entropy::{CrossEntropyBackend, cross_entropy, softmax};
 pub use dense::{DenseBackend, dense_conv2d};
 pub use depthwise::{DepthwiseBackend, depthwise_conv2d};
+pub use matmul::{MatmulBackend, batched_matmul, linear, matmul};
 pub use mb_conv::{ConvWeights, MbConvBackend, MbConvKind, MbConvTrain, MbConvWeights, mb_conv_train};
 pub use pointwise::{PointwiseBackend, pointwise_conv2d};
 pub use squeeze_excite::{GateWeights, PlaneBackend, global_average_pool, squeeze_excite};

@@ -1,6 +1,7 @@
 //! Squeeze-and-excitation as one op, and the global average pooling it begins with.
 
 use super::composed;
+use super::matmul::{MatmulBackend, transposed};
 use burn::backend::autodiff::{
     Autodiff, NodeId,
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
@@ -47,7 +48,7 @@ pub fn squeeze_excite(input: Tensor<4>, weights: GateWeights) -> Tensor<4> {
     LibTorch: cfg(feature = "tch"),
     Cube: cfg(any(feature = "wgpu", feature = "cuda"))
 )]
-pub trait PlaneBackend: Backend {
+pub trait PlaneBackend: Backend + MatmulBackend {
     /// Means over the pixels, `[batch, channels]`.
     fn plane_means(input: FloatTensor<Self>) -> FloatTensor<Self> {
         general::means::<Self>(input)
@@ -159,10 +160,10 @@ impl<B: PlaneBackend> Gate<B> {
         let [_, _, height, width] = composed::sizes::<B>(&input);
         let slope = B::float_mul_scalar(B::plane_dots(input, output_gradient.clone()), (1.0 / 6.0).into());
         let pre = composed::between::<B>(self.pre, -3.0, 3.0, slope);
-        let expand_gradient = B::float_matmul(transposed::<B>(pre.clone()), self.squeezed.clone());
-        let squeezed = B::relu_backward(self.squeezed, B::float_matmul(pre.clone(), expand));
-        let reduce_gradient = B::float_matmul(transposed::<B>(squeezed.clone()), self.means);
-        let means = B::float_matmul(squeezed.clone(), reduce);
+        let expand_gradient = B::matrix_product(transposed::<B>(pre.clone()), self.squeezed.clone());
+        let squeezed = B::relu_backward(self.squeezed, B::matrix_product(pre.clone(), expand));
+        let reduce_gradient = B::matrix_product(transposed::<B>(squeezed.clone()), self.means);
+        let means = B::matrix_product(squeezed.clone(), reduce);
         let shift = B::float_div_scalar(means, ((height * width) as f64).into());
         let input_gradient = B::plane_affine(output_gradient, self.value, shift);
         [input_gradient, reduce_gradient, column_sums::<B>(squeezed), expand_gradient, column_sums::<B>(pre)]
@@ -170,18 +171,16 @@ impl<B: PlaneBackend> Gate<B> {
 }
 
 /// `x * weight^T + bias`
-fn linear<B: Backend>(x: FloatTensor<B>, weight: &FloatTensor<B>, bias: FloatTensor<B>) -> FloatTensor<B> {
+fn linear<B: MatmulBackend>(x: FloatTensor<B>, weight: &FloatTensor<B>, bias: FloatTensor<B>) -> FloatTensor<B> {
     let bias_row = Shape::from([1, bias.shape()[0]]);
-    B::float_add(B::float_matmul(x, transposed::<B>(weight.clone())), B::float_reshape(bias, bias_row))
+    B::float_add(B::matrix_product(x, transposed::<B>(weight.clone())), B::float_reshape(bias, bias_row))
 }
 
-fn transposed<B: Backend>(matrix: FloatTensor<B>) -> FloatTensor<B> {
-    B::float_swap_dims(matrix, 0, 1)
-}
-
-fn column_sums<B: Backend>(matrix: FloatTensor<B>) -> FloatTensor<B> {
-    let columns = matrix.shape()[1];
-    B::float_reshape(B::float_sum_dim(matrix, 0), Shape::from([columns]))
+/// Sums over the images, one after the other: burn's order depends on how the numbers lie in memory.
+fn column_sums<B: MatmulBackend>(matrix: FloatTensor<B>) -> FloatTensor<B> {
+    let (images, columns) = (matrix.shape()[0], matrix.shape()[1]);
+    let ones = B::float_ones(Shape::from([1, images]), &matrix.device(), matrix.dtype().into());
+    B::float_reshape(B::matrix_product(ones, matrix), Shape::from([columns]))
 }
 
 impl<B: PlaneBackend, C: CheckpointStrategy> PlaneBackend for Autodiff<B, C> {

@@ -133,15 +133,3 @@ pub fn space(kind: &str, classes: usize) -> SearchSpace {
 pub fn logits(tensor: Tensor<2>) -> Vec<f32> {
     numbers(&tensor.into_data())
 }
-
-/// How far the logits of two correct programs that sum in f32 may be apart.
-///
-/// The largest networks, of random weights, are badly conditioned: at 160 px and more, where their logits spread over
-/// tens, moving every pixel by its last bit moves logits by up to 4e-4 of the spread, more than any difference seen
-/// here. The other networks differ by less than 3e-6.
-pub fn tolerance(subnet: &str, expected: &[f32]) -> f32 {
-    match subnet {
-        "max" => 5e-4 * if spread(expected) > 12.0 { spread(expected) } else { 1.0 },
-        _ => 2e-5,
-    }
-}

@@ -1,5 +1,6 @@
 //! Logits of supernets and of subnets extracted from them.
 
+use crate::noise::tolerance;
 use crate::{formula, golden::*};
 use burn::tensor::Device;
 use ofa_model::{Arch, Statistics, SupernetConfig};
@@ -17,10 +18,10 @@ fn logits_are_those_of_the_original(kind: &str) {
             let expected = numbers(&expected.remove(&format!("{name}.r{resolution}")).unwrap());
             let images = formula::images(&format!("input.{resolution}"), 2, resolution);
             let arch = arch.at_resolution(resolution);
-            let found = supernet.forward(images.clone(), &arch, &mut Statistics::Running);
-            let difference = max_difference(&logits(found), &expected);
+            let forward = |images| supernet.forward(images, &arch, &mut Statistics::Running);
+            let difference = max_difference(&logits(forward(images.clone())), &expected);
+            let tolerance = tolerance(name, &images, forward);
             let extracted = max_difference(&logits(subnet.infer(images)), &expected);
-            let tolerance = tolerance(name, &expected);
             if !(difference <= tolerance && extracted <= tolerance) {
                 let spread = spread(&expected);
                 failures.push(format!(

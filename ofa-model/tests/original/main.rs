@@ -6,6 +6,7 @@ mod configs;
 mod formula;
 mod golden;
 mod logits;
+mod noise;
 mod sorting;
 mod sums;
 mod units;

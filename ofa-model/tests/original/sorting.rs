@@ -1,5 +1,6 @@
 //! Channels in the order of their importance.
 
+use crate::noise::tolerance;
 use crate::{formula, golden::*};
 use ofa_model::{Arch, Importance, Statistics, Supernet};
 
@@ -31,10 +32,10 @@ fn sorts(kind: &str, supernet: &Supernet, GoldenSort { stage, arch }: &GoldenSor
                 continue;
             }
             let arch = Arch::from_original(arch, supernet.space()).unwrap().at_resolution(128);
-            let found = logits(supernet.forward(images.clone(), &arch, &mut Statistics::Running));
+            let forward = |images| supernet.forward(images, &arch, &mut Statistics::Running);
             let expected = numbers(&expected[&format!("{when}.{name}")]);
-            let difference = max_difference(&found, &expected);
-            let tolerance = tolerance(name, &expected);
+            let difference = max_difference(&logits(forward(images.clone())), &expected);
+            let tolerance = tolerance(name, &images, forward);
             assert!(difference <= tolerance, "{kind} stage {stage} {when} {name}: {difference:e}");
         }
     }

@@ -2,6 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData, activation::relu};
+use ofa_model::kernels::batched_matmul;
 use rand::{Rng, RngExt};
 
 /// Several perceptrons of the same shape: one batched matrix product serves all of them.
@@ -60,6 +61,10 @@ impl Layer {
     }
 
     fn forward(&self, input: Tensor<3>) -> Tensor<3> {
-        input.matmul(self.weight.val()) + self.bias.val()
+        let (weight, [_, rows, inputs]) = (self.weight.val(), input.dims());
+        let members = weight.dims()[0];
+        // A product with ones, since the gradient of a bias is a sum, which has an order then.
+        let ones = Tensor::ones([members, rows, 1], (&input.device(), input.dtype()));
+        batched_matmul(input.expand([members, rows, inputs]), weight) + batched_matmul(ones, self.bias.val())
     }
 }

@@ -47,10 +47,10 @@ impl Scores {
         let before = row.iter().enumerate().filter(|&(class, &logit)| logit > own || logit == own && class < label);
         let greatest = (0..row.len()).fold(0, |best, class| if row[class] > row[best] { class } else { best });
         let shift = f64::from(row[greatest]);
-        let exponentials: f64 = row.iter().map(|&logit| (f64::from(logit) - shift).exp()).sum();
+        let exponentials: f64 = row.iter().map(|&logit| libm::exp(f64::from(logit) - shift)).sum();
         self.images += 1;
         self.in_top5 += u64::from(before.count() < TOP);
-        self.loss += exponentials.ln() + shift - f64::from(own);
+        self.loss += libm::log(exponentials) + shift - f64::from(own);
         self.confusion[label * self.classes + greatest] += 1;
     }
 

@@ -1,6 +1,7 @@
 //! The passes of batch norm over the planes of some images, as SIMD.
 
 use crate::kernels::activation::Lanes;
+use crate::kernels::lanes::{LANES, load, load_rest, load_rest_or, sum, with_vectors};
 use pulp::{Simd, WithSimd};
 use std::marker::PhantomData;
 
@@ -102,7 +103,8 @@ impl<A: Lanes> InputGradient<'_, A> {
     }
 }
 
-/// By channel over some images: sums of the input less `origins`, and of its square.
+/// By channel over some images: sums of the input less `origins`, and of its square, in the order of `lanes`; every image
+/// begins at lane 0.
 pub(super) struct Moments<'a> {
     pub(super) input: &'a [f32],
     pub(super) origins: &'a [f32],
@@ -115,32 +117,38 @@ impl WithSimd for Moments<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        with_vectors!(S, N => self.of_channels::<S, N>(simd));
+    }
+}
+
+impl Moments<'_> {
+    #[inline(always)]
+    fn of_channels<S: Simd, const N: usize>(self, simd: S) {
         let image = self.origins.len() * self.pixels;
         for (c, (&origin, sums)) in self.origins.iter().zip(self.sums).enumerate() {
             let origin = simd.splat_f32s(origin);
-            let mut pair = [[simd.splat_f32s(0.0); 2]; 2];
+            let mut powers = [[simd.splat_f32s(0.0); 2]; N];
             for input in self.input.chunks_exact(image) {
-                let (vectors, rest) = S::as_simd_f32s(&input[c * self.pixels..][..self.pixels]);
-                let (twos, one) = vectors.as_chunks::<2>();
-                for two in twos {
-                    add_powers(simd, &mut pair[0], simd.sub_f32s(two[0], origin));
-                    add_powers(simd, &mut pair[1], simd.sub_f32s(two[1], origin));
-                }
-                for vector in one {
-                    add_powers(simd, &mut pair[0], simd.sub_f32s(*vector, origin));
+                let (blocks, rest) = input[c * self.pixels..][..self.pixels].as_chunks::<LANES>();
+                for block in blocks {
+                    for (powers, x) in powers.iter_mut().zip(load::<S, N>(block)) {
+                        add_powers(simd, powers, simd.sub_f32s(x, origin));
+                    }
                 }
                 if !rest.is_empty() {
-                    let there = simd.mask_between_m32s(0, rest.len() as u32).mask();
-                    let vector = simd.select_f32s(there, simd.partial_load_f32s(rest), origin);
-                    add_powers(simd, &mut pair[1], simd.sub_f32s(vector, origin));
+                    // Behind the end there is the origin, and nothing is added.
+                    for (powers, x) in powers.iter_mut().zip(load_rest_or::<S, N>(simd, rest, origin)) {
+                        add_powers(simd, powers, simd.sub_f32s(x, origin));
+                    }
                 }
             }
-            add_reduced(simd, sums, pair);
+            add_sums(simd, sums, powers);
         }
     }
 }
 
-/// By channel over some images: sums of the gradient before the activation, and of it times the normalised input.
+/// By channel over some images: sums of the gradient before the activation, and of it times the normalised input, in the
+/// order of `lanes`; every image begins at lane 0.
 pub(super) struct GradientSums<'a, A> {
     pub(super) input: &'a [f32],
     pub(super) gradient: &'a [f32],
@@ -155,39 +163,46 @@ impl<A: Lanes> WithSimd for GradientSums<'_, A> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let image = self.channels.len() * self.pixels;
-        for (c, (channel, sums)) in self.channels.iter().zip(self.sums).enumerate() {
-            let mut pair = [[simd.splat_f32s(0.0); 2]; 2];
-            for (input, gradient) in self.input.chunks_exact(image).zip(self.gradient.chunks_exact(image)) {
-                let (inputs, input_rest) = S::as_simd_f32s(&input[c * self.pixels..][..self.pixels]);
-                let (gradients, gradient_rest) = S::as_simd_f32s(&gradient[c * self.pixels..][..self.pixels]);
-                let ((input_pairs, input), (gradient_pairs, gradient)) =
-                    (inputs.as_chunks::<2>(), gradients.as_chunks::<2>());
-                for (x, g) in input_pairs.iter().zip(gradient_pairs) {
-                    Self::add(simd, *channel, &mut pair[0], x[0], g[0]);
-                    Self::add(simd, *channel, &mut pair[1], x[1], g[1]);
-                }
-                for (x, g) in input.iter().zip(gradient) {
-                    Self::add(simd, *channel, &mut pair[0], *x, *g);
-                }
-                if !input_rest.is_empty() {
-                    // Behind the end the gradient is zero, and so is what it adds.
-                    let (x, g) = (simd.partial_load_f32s(input_rest), simd.partial_load_f32s(gradient_rest));
-                    Self::add(simd, *channel, &mut pair[1], x, g);
-                }
-            }
-            add_reduced(simd, sums, pair);
-        }
+        with_vectors!(S, N => self.of_channels::<S, N>(simd));
     }
 }
 
 impl<A: Lanes> GradientSums<'_, A> {
     #[inline(always)]
-    fn add<S: Simd>(simd: S, channel: Channel, sums: &mut [S::f32s; 2], x: S::f32s, g: S::f32s) {
-        let (normalised, pre) = channel.normalise(simd, x);
-        let g = simd.mul_f32s(g, A::slope(simd, pre));
-        sums[0] = simd.add_f32s(sums[0], g);
-        sums[1] = simd.mul_add_e_f32s(g, normalised, sums[1]);
+    fn of_channels<S: Simd, const N: usize>(self, simd: S) {
+        let image = self.channels.len() * self.pixels;
+        for (c, (channel, sums)) in self.channels.iter().zip(self.sums).enumerate() {
+            let mut pairs = [[simd.splat_f32s(0.0); 2]; N];
+            for (input, gradient) in self.input.chunks_exact(image).zip(self.gradient.chunks_exact(image)) {
+                let (inputs, input_rest) = input[c * self.pixels..][..self.pixels].as_chunks::<LANES>();
+                let (gradients, gradient_rest) = gradient[c * self.pixels..][..self.pixels].as_chunks::<LANES>();
+                for (x, g) in inputs.iter().zip(gradients) {
+                    Self::add(simd, *channel, &mut pairs, load::<S, N>(x), load::<S, N>(g));
+                }
+                if !input_rest.is_empty() {
+                    // Behind the end the gradient is zero, and so is what it adds.
+                    let (x, g) = (load_rest::<S, N>(simd, input_rest), load_rest::<S, N>(simd, gradient_rest));
+                    Self::add(simd, *channel, &mut pairs, x, g);
+                }
+            }
+            add_sums(simd, sums, pairs);
+        }
+    }
+
+    #[inline(always)]
+    fn add<S: Simd, const N: usize>(
+        simd: S,
+        channel: Channel,
+        pairs: &mut [[S::f32s; 2]; N],
+        x: [S::f32s; N],
+        g: [S::f32s; N],
+    ) {
+        for (sums, (x, g)) in pairs.iter_mut().zip(x.into_iter().zip(g)) {
+            let (normalised, pre) = channel.normalise(simd, x);
+            let g = simd.mul_f32s(g, A::slope(simd, pre));
+            sums[0] = simd.add_f32s(sums[0], g);
+            sums[1] = simd.mul_add_e_f32s(g, normalised, sums[1]);
+        }
     }
 }
 
@@ -197,9 +212,74 @@ fn add_powers<S: Simd>(simd: S, sums: &mut [S::f32s; 2], x: S::f32s) {
     sums[1] = simd.mul_add_e_f32s(x, x, sums[1]);
 }
 
+/// Adds the sums over the lanes of both numbers.
 #[inline(always)]
-fn add_reduced<S: Simd>(simd: S, sums: &mut [f64; 2], pair: [[S::f32s; 2]; 2]) {
-    for (sum, (a, b)) in sums.iter_mut().zip(pair[0].into_iter().zip(pair[1])) {
-        *sum += f64::from(simd.reduce_sum_f32s(simd.add_f32s(a, b)));
+fn add_sums<S: Simd, const N: usize>(simd: S, sums: &mut [f64; 2], pairs: [[S::f32s; 2]; N]) {
+    for (i, total) in sums.iter_mut().enumerate() {
+        *total += f64::from(sum(simd, pairs.map(|pair| pair[i])));
+    }
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use super::*;
+    use crate::kernels::activation::lanes::HardSwish;
+    use crate::kernels::lanes::testing;
+    use crate::testing::Draw;
+
+    /// (images, channels, pixels)
+    const SIZES: [(usize, usize, usize); 5] = [(3, 2, 49), (8, 3, 16), (2, 1, 100), (1, 4, 1), (2, 2, 9)];
+
+    /// The planes of a channel.
+    fn planes<T: Copy>(tensor: &[T], channels: usize, pixels: usize, channel: usize) -> Vec<Vec<T>> {
+        tensor.chunks_exact(channels * pixels).map(|image| image[channel * pixels..][..pixels].to_vec()).collect()
+    }
+
+    /// Sums as `f32`, which is what a kernel has added to the `f64`.
+    fn flat(sums: Vec<[f64; 2]>) -> Vec<f32> {
+        sums.into_iter().flatten().map(|sum| sum as f32).collect()
+    }
+
+    #[test]
+    fn every_width_of_vectors_sums_moments_in_the_order_of_the_lanes() {
+        let mut draw = Draw::new(1);
+        for (images, channels, pixels) in SIZES {
+            let (input, origins) = (draw.numbers(images * channels * pixels), draw.numbers(channels));
+            let of = |c: usize| {
+                let mut centred = planes(&input, channels, pixels, c);
+                centred.iter_mut().flatten().for_each(|x| *x -= origins[c]);
+                let sums = testing::lanes(centred.clone(), |sum, x: f32| sum + x);
+                [sums, testing::lanes(centred, |sum, x: f32| x.mul_add(x, sum))].map(testing::sum)
+            };
+            let expected: Vec<f32> = (0..channels).flat_map(of).collect();
+            testing::assert_every_width_gives(&expected, |width| {
+                let mut sums = vec![[0.0; 2]; channels];
+                width.run(Moments { input: &input, origins: &origins, pixels, sums: &mut sums });
+                flat(sums)
+            });
+        }
+    }
+
+    /// There is no other order to compare with than that of the widths: slopes are known to vectors only.
+    #[test]
+    fn every_width_of_vectors_sums_gradients_to_the_same_bits() {
+        let mut draw = Draw::new(1);
+        for (images, channels, pixels) in SIZES {
+            let (input, gradient) =
+                (draw.numbers(images * channels * pixels), draw.numbers(images * channels * pixels));
+            let parameters: Vec<Channel> = (0..channels)
+                .map(|_| draw.numbers(4))
+                .map(|n| Channel { mean: n[0], inverse_deviation: n[1], gamma: n[2], beta: n[3] })
+                .collect();
+            let of = |width: testing::Width| {
+                let mut sums = vec![[0.0; 2]; channels];
+                let (input, gradient, channels) = (&input[..], &gradient[..], &parameters[..]);
+                let activation = PhantomData::<HardSwish>;
+                width.run(GradientSums { input, gradient, channels, pixels, sums: &mut sums, activation });
+                flat(sums)
+            };
+            let Some(&first) = testing::Width::all().first() else { return };
+            testing::assert_every_width_gives(&of(first), of);
+        }
     }
 }

@@ -1,13 +1,14 @@
-//! Dense convolution of images on the CPU: all their planes laid out once, then a flat filter for every output channel.
+//! Dense convolution on the CPU: over the few channels of images a flat filter for every output channel, else products of
+//! matrices.
 
-use super::DenseBackend;
-use crate::kernels::composed;
+use super::products::Convolution;
+use super::windows::Windows;
+use super::{DenseBackend, general};
 use crate::kernels::depthwise::flat::{Correlate, Rounding};
 use crate::kernels::depthwise::flex::Filter;
-use crate::kernels::plain::{numbers, parallel_parts, planes_of_an_image, sizes, tensor};
+use crate::kernels::plain::{all_f32, numbers, parallel_parts, planes_of_an_image, sizes, tensor};
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
-use burn::backend::ops::ModuleOps;
 use pulp::Arch;
 
 /// The most input channels: over more, a product of matrices is faster.
@@ -15,11 +16,54 @@ const MOST_CHANNELS: usize = 4;
 
 impl DenseBackend for Flex {
     fn dense(input: FlexTensor, weight: FlexTensor, stride: usize) -> FlexTensor {
-        let Some(convolution) = ImageConvolution::of(&input, &weight, stride) else {
-            let options = composed::convolution::<Flex>(&weight, stride, 1);
-            return Flex::conv2d(input, weight, None, options);
+        if let Some(convolution) = ImageConvolution::of(&input, &weight, stride) {
+            return convolution.forward(input, weight, |_, _| ());
+        }
+        let Some(convolution) = Convolution::of(&input, &weight, stride) else {
+            return general::forward::<Flex>(input, weight, stride);
         };
-        convolution.forward(input, weight, |_, _| ())
+        let (input, weight) = (input.to_contiguous(), weight.to_contiguous());
+        tensor(convolution.forward(numbers(&input), numbers(&weight)), convolution.output_sizes())
+    }
+
+    fn dense_input_gradient(
+        input: FlexTensor,
+        weight: FlexTensor,
+        output_gradient: FlexTensor,
+        stride: usize,
+    ) -> FlexTensor {
+        let convolution = Convolution::of(&input, &weight, stride).filter(|_| all_f32(&[&output_gradient]));
+        let Some(convolution) = convolution else {
+            return general::input_gradient::<Flex>(input, weight, output_gradient, stride);
+        };
+        let (weight, gradient) = (weight.to_contiguous(), output_gradient.to_contiguous());
+        tensor(convolution.input_gradient(numbers(&weight), numbers(&gradient)), sizes::<4>(&input))
+    }
+
+    fn dense_weight_gradient(
+        input: FlexTensor,
+        weight: FlexTensor,
+        output_gradient: FlexTensor,
+        stride: usize,
+    ) -> FlexTensor {
+        let convolution = Convolution::of(&input, &weight, stride).filter(|_| all_f32(&[&output_gradient]));
+        let Some(convolution) = convolution else {
+            return general::weight_gradient::<Flex>(input, weight, output_gradient, stride);
+        };
+        let (input, gradient) = (input.to_contiguous(), output_gradient.to_contiguous());
+        tensor(convolution.weight_gradient(numbers(&input), numbers(&gradient)), sizes::<4>(&weight))
+    }
+}
+
+impl Convolution {
+    /// `None` if it is one for burn.
+    fn of(input: &FlexTensor, weight: &FlexTensor, stride: usize) -> Option<Self> {
+        let ([batch, _, _, _], [out, _, _, _]) = (sizes(input), sizes(weight));
+        Windows::of(input, weight, stride).map(|windows| Self { windows, batch, out })
+    }
+
+    fn output_sizes(&self) -> [usize; 4] {
+        [self.batch, self.out, self.windows.out_height(), self.windows.out_width()]
     }
 }
 
@@ -30,7 +74,7 @@ pub(in crate::kernels) struct ImageConvolution {
 }
 
 impl ImageConvolution {
-    /// `None` if it is one for burn.
+    /// `None` if it is not one.
     pub(in crate::kernels) fn of(input: &FlexTensor, weight: &FlexTensor, stride: usize) -> Option<Self> {
         let [out, channels, _, _] = sizes(weight);
         let filter = Filter::of(input, weight, stride).filter(|_| channels <= MOST_CHANNELS)?;

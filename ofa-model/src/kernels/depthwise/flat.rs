@@ -4,6 +4,7 @@
 //! at the same distance in memory, across borders too. Then a filter is a sum of shifted copies of one long vector,
 //! which SIMD likes whatever the width of a row; the results between rows are thrown away.
 
+use crate::kernels::lanes::{LANES, load, sum, with_vectors, zeros};
 use pulp::{Simd, WithSimd};
 
 /// The widest vector, in numbers: flat planes are padded to whole ones.
@@ -86,7 +87,7 @@ impl Correlate<'_> {
     }
 }
 
-/// `out[tap] += sum over planes and i of gradient[i] * source[i + offsets[tap]]`
+/// `out[tap] += sum over planes and i of gradient[i] * source[i + offsets[tap]]`, in the order of `lanes`.
 ///
 /// The length of a gradient plane is a multiple of [`PADDING`], with zeros where no pixel is.
 pub(super) struct Dots<'a> {
@@ -102,50 +103,82 @@ impl WithSimd for Dots<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
-        // As many dots at once as there are registers for: the gradient is loaded once for all of them.
-        let mut tap = 0;
-        while self.offsets.len() - tap >= 7 {
-            self.taps::<S, 7>(simd, tap);
-            tap += 7;
-        }
-        while self.offsets.len() - tap >= 2 {
-            self.taps::<S, 2>(simd, tap);
-            tap += 2;
-        }
-        if tap < self.offsets.len() {
-            self.taps::<S, 1>(simd, tap);
-        }
+    fn with_simd<S: Simd>(self, simd: S) {
+        with_vectors!(S, N => self.all_taps::<S, N>(simd));
     }
 }
 
 impl Dots<'_> {
-    /// `N` taps, from the given one on.
+    /// As many dots at once as there are registers for: the gradient is loaded once for all of them.
     #[inline(always)]
-    fn taps<S: Simd, const N: usize>(&mut self, simd: S, tap: usize) {
-        let offsets: [usize; N] = std::array::from_fn(|n| self.offsets[tap + n]);
-        let mut sums = [[simd.splat_f32s(0.0); N]; 2];
+    fn all_taps<S: Simd, const N: usize>(mut self, simd: S) {
+        let mut tap = 0;
+        while self.offsets.len() - tap >= 7 {
+            self.taps::<S, N, 7>(simd, tap);
+            tap += 7;
+        }
+        while self.offsets.len() - tap >= 2 {
+            self.taps::<S, N, 2>(simd, tap);
+            tap += 2;
+        }
+        if tap < self.offsets.len() {
+            self.taps::<S, N, 1>(simd, tap);
+        }
+    }
+
+    /// `T` taps, from the given one on.
+    #[inline(always)]
+    fn taps<S: Simd, const N: usize, const T: usize>(&mut self, simd: S, tap: usize) {
+        let offsets: [usize; T] = std::array::from_fn(|t| self.offsets[tap + t]);
+        let mut sums = [zeros::<S, N>(simd); T];
         let planes = self.gradients.chunks_exact(self.gradient_len).zip(self.sources.chunks_exact(self.source_len));
         for (gradient, source) in planes {
-            let (gradient, _) = S::as_simd_f32s(gradient);
-            let values: [&[S::f32s]; N] =
-                std::array::from_fn(|n| S::as_simd_f32s(&source[offsets[n]..offsets[n] + self.gradient_len]).0);
-            let (pairs, rest) = gradient.as_chunks::<2>();
-            for (i, pair) in pairs.iter().enumerate() {
-                for (half, (sums, gradient)) in sums.iter_mut().zip(pair).enumerate() {
-                    for (sum, values) in sums.iter_mut().zip(&values) {
-                        *sum = simd.mul_add_e_f32s(*gradient, values[2 * i + half], *sum);
+            let (gradient, _) = gradient.as_chunks::<LANES>();
+            let values: [&[[f32; LANES]]; T] =
+                std::array::from_fn(|t| source[offsets[t]..offsets[t] + self.gradient_len].as_chunks().0);
+            for (i, gradient) in gradient.iter().enumerate() {
+                let gradient = load::<S, N>(gradient);
+                for (vector, gradient) in gradient.iter().enumerate() {
+                    for (sums, values) in sums.iter_mut().zip(&values) {
+                        let values = load::<S, N>(&values[i]);
+                        sums[vector] = simd.mul_add_e_f32s(*gradient, values[vector], sums[vector]);
                     }
                 }
             }
-            for gradient in rest {
-                for (sum, values) in sums[0].iter_mut().zip(&values) {
-                    *sum = simd.mul_add_e_f32s(*gradient, values[2 * pairs.len()], *sum);
-                }
-            }
         }
-        for (n, out) in self.out[tap..tap + N].iter_mut().enumerate() {
-            *out += simd.reduce_sum_f32s(simd.add_f32s(sums[0][n], sums[1][n]));
+        for (lanes, out) in sums.into_iter().zip(&mut self.out[tap..]) {
+            *out += sum(simd, lanes);
+        }
+    }
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use super::*;
+    use crate::kernels::lanes::testing;
+    use crate::testing::Draw;
+
+    #[test]
+    fn every_width_of_vectors_sums_in_the_order_of_the_lanes() {
+        let mut draw = Draw::new(1);
+        for (gradient_len, planes, taps) in [(16, 1, 1), (48, 3, 9), (80, 2, 25), (64, 8, 49)] {
+            let source_len = gradient_len + 3 * taps;
+            let (gradients, sources) = (draw.numbers(planes * gradient_len), draw.numbers(planes * source_len));
+            let offsets: Vec<usize> = (0..taps).map(|tap| 3 * tap).collect();
+            let of = |&offset: &usize| {
+                let planes = gradients.chunks_exact(gradient_len).zip(sources.chunks_exact(source_len));
+                let pairs = planes.map(|(gradient, source)| {
+                    gradient.iter().zip(&source[offset..]).map(|(gradient, value)| (*gradient, *value))
+                });
+                0.5 + testing::sum(testing::lanes(pairs, |sum, (a, b): (f32, f32)| a.mul_add(b, sum)))
+            };
+            let expected: Vec<f32> = offsets.iter().map(of).collect();
+            testing::assert_every_width_gives(&expected, |width| {
+                let mut out = vec![0.5; taps];
+                let (gradients, sources, offsets) = (&gradients[..], &sources[..], &offsets[..]);
+                width.run(Dots { gradients, gradient_len, sources, source_len, offsets, out: &mut out });
+                out
+            });
         }
     }
 }

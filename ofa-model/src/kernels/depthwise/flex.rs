@@ -279,7 +279,7 @@ struct PhaseTaps {
 
 /// Copies a short row, without the call that `copy_from_slice` makes for a length known at run time only.
 #[inline(always)]
-fn copy_row(from: &[f32], to: &mut [f32]) {
+pub(in crate::kernels) fn copy_row(from: &[f32], to: &mut [f32]) {
     const STEP: usize = 4;
     if from.len() < STEP {
         return from.iter().zip(to).for_each(|(from, to)| *to = *from);

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 /// Rows of a block.
-pub(super) const ROWS: usize = 6;
+pub(in crate::kernels) const ROWS: usize = 6;
 /// The most vectors of pixels in a block: with [`ROWS`] rows twelve sums, two values and two weights fill the sixteen
 /// registers of AVX2. Four rows of three vectors need as many, but the compiler holds two weights then and a sum waits in
 /// memory, which cost half as much time again.
@@ -18,15 +18,15 @@ const WIDEST: usize = 16;
 ///
 /// The pixels of a block are copied into a panel first, channel by channel: in an image channels can lie so far apart, and
 /// at such even distances, that few of them stay in the cache from one group of rows to the next.
-pub(super) struct Product<'a, A> {
-    pub(super) matrix: &'a [f32],
-    pub(super) input: &'a [f32],
-    pub(super) channels: usize,
-    pub(super) pixels: usize,
+pub(in crate::kernels) struct Product<'a, A> {
+    pub(in crate::kernels) matrix: &'a [f32],
+    pub(in crate::kernels) input: &'a [f32],
+    pub(in crate::kernels) channels: usize,
+    pub(in crate::kernels) pixels: usize,
     /// Of [`Product::panel_len`] numbers.
-    pub(super) panel: &'a mut [f32],
-    pub(super) out: &'a mut [f32],
-    pub(super) after: After<'a, A>,
+    pub(in crate::kernels) panel: &'a mut [f32],
+    pub(in crate::kernels) out: &'a mut [f32],
+    pub(in crate::kernels) after: After<'a, A>,
 }
 
 /// What is done to a row when it has been summed: `activation(sum * scale + shift)`, or nothing.
@@ -37,7 +37,7 @@ pub(in crate::kernels) struct After<'a, A> {
 
 impl<'a, A: Lanes> After<'a, A> {
     /// Sums stay what they are.
-    pub(super) const NOTHING: Self = Self { scale_and_shift: None, activation: PhantomData };
+    pub(in crate::kernels) const NOTHING: Self = Self { scale_and_shift: None, activation: PhantomData };
 
     /// A scale and a shift for every row.
     pub(in crate::kernels) fn affine(scale: &'a [f32], shift: &'a [f32]) -> Self {
@@ -64,7 +64,7 @@ impl<'a, A: Lanes> After<'a, A> {
 
 impl<A> Product<'_, A> {
     /// Numbers of a panel.
-    pub(super) fn panel_len(channels: usize) -> usize {
+    pub(in crate::kernels) fn panel_len(channels: usize) -> usize {
         channels * VECTORS * WIDEST
     }
 }

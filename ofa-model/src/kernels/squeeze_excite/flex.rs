@@ -1,6 +1,7 @@
 //! Means, products and scalings of planes on the CPU.
 
 use super::{PlaneBackend, general};
+use crate::kernels::lanes::{LANES, load, load_rest, sum, with_vectors, zeros};
 use crate::kernels::plain::{all_f32, changed_planes, numbers, planes_of_a_task, sizes, tensor};
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
@@ -74,7 +75,7 @@ fn by_plane(planes: usize, pixels: usize, fill: impl Fn(Range<usize>, &mut [f32]
     results
 }
 
-/// Sums over each plane of one tensor, or of the product of two.
+/// Sums over each plane of one tensor, or of the product of two, in the order of `lanes`.
 struct Sums<'a> {
     a: &'a [f32],
     b: Option<&'a [f32]>,
@@ -87,23 +88,52 @@ impl WithSimd for Sums<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let planes = self.a.chunks_exact(self.pixels).zip(self.sums).enumerate();
-        for (plane, (a, sum)) in planes {
-            let (vectors, rest) = S::as_simd_f32s(a);
-            let mut lanes = simd.partial_load_f32s(rest);
-            match self.b {
-                None => vectors.iter().for_each(|vector| lanes = simd.add_f32s(lanes, *vector)),
-                Some(b) => {
-                    let (others, other_rest) = S::as_simd_f32s(&b[plane * self.pixels..][..self.pixels]);
-                    lanes = simd.mul_f32s(lanes, simd.partial_load_f32s(other_rest));
-                    for (vector, other) in vectors.iter().zip(others) {
-                        lanes = simd.mul_add_e_f32s(*vector, *other, lanes);
-                    }
-                }
-            }
-            *sum = simd.reduce_sum_f32s(lanes);
+        with_vectors!(S, N => self.of_planes::<S, N>(simd));
+    }
+}
+
+impl Sums<'_> {
+    #[inline(always)]
+    fn of_planes<S: Simd, const N: usize>(self, simd: S) {
+        for (plane, (a, out)) in self.a.chunks_exact(self.pixels).zip(self.sums).enumerate() {
+            *out = match self.b {
+                None => plane_sum::<S, N>(simd, a),
+                Some(b) => plane_dot::<S, N>(simd, a, &b[plane * self.pixels..][..self.pixels]),
+            };
         }
     }
+}
+
+#[inline(always)]
+fn plane_sum<S: Simd, const N: usize>(simd: S, a: &[f32]) -> f32 {
+    let (blocks, rest) = a.as_chunks::<LANES>();
+    let mut lanes = zeros::<S, N>(simd);
+    let mut add = |block: [S::f32s; N]| {
+        for (lane, number) in lanes.iter_mut().zip(block) {
+            *lane = simd.add_f32s(*lane, number);
+        }
+    };
+    blocks.iter().for_each(|block| add(load::<S, N>(block)));
+    if !rest.is_empty() {
+        add(load_rest::<S, N>(simd, rest));
+    }
+    sum(simd, lanes)
+}
+
+#[inline(always)]
+fn plane_dot<S: Simd, const N: usize>(simd: S, a: &[f32], b: &[f32]) -> f32 {
+    let ((blocks, rest), (others, other_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    let mut lanes = zeros::<S, N>(simd);
+    let mut add = |block: [S::f32s; N], other: [S::f32s; N]| {
+        for (lane, (number, other)) in lanes.iter_mut().zip(block.into_iter().zip(other)) {
+            *lane = simd.mul_add_e_f32s(number, other, *lane);
+        }
+    };
+    blocks.iter().zip(others).for_each(|(block, other)| add(load::<S, N>(block), load::<S, N>(other)));
+    if !rest.is_empty() {
+        add(load_rest::<S, N>(simd, rest), load_rest::<S, N>(simd, other_rest));
+    }
+    sum(simd, lanes)
 }
 
 /// `values = values * scale + shift`; scale and shift by plane.
@@ -130,6 +160,34 @@ impl WithSimd for Affine<'_> {
                 let vector = simd.mul_add_e_f32s(simd.partial_load_f32s(rest), scale, shift);
                 simd.partial_store_f32s(rest, vector);
             }
+        }
+    }
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use super::*;
+    use crate::kernels::lanes::testing;
+    use crate::testing::Draw;
+
+    #[test]
+    fn every_width_of_vectors_sums_in_the_order_of_the_lanes() {
+        let mut draw = Draw::new(1);
+        for (planes, pixels) in [(3, 49), (1, 1), (2, 16), (2, 100), (5, 9)] {
+            let (a, b) = (draw.numbers(planes * pixels), draw.numbers(planes * pixels));
+            let pairs = || a.chunks_exact(pixels).zip(b.chunks_exact(pixels));
+            let sum_of = |(a, _): (&[f32], &[f32])| testing::sum(testing::lanes([a.iter().copied()], |sum, a| sum + a));
+            let dot_of = |(a, b): (&[f32], &[f32])| {
+                let pairs = a.iter().copied().zip(b.iter().copied());
+                testing::sum(testing::lanes([pairs], |sum, (a, b): (f32, f32)| a.mul_add(b, sum)))
+            };
+            let run = |width: testing::Width, b: Option<&[f32]>| {
+                let mut sums = vec![0.0; planes];
+                width.run(Sums { a: &a, b, pixels, sums: &mut sums });
+                sums
+            };
+            testing::assert_every_width_gives(&pairs().map(sum_of).collect::<Vec<_>>(), |width| run(width, None));
+            testing::assert_every_width_gives(&pairs().map(dot_of).collect::<Vec<_>>(), |width| run(width, Some(&b)));
         }
     }
 }
