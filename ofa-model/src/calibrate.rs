@@ -1,7 +1,7 @@
 //! Batch-norm statistics of one network, measured anew.
 
-use crate::Subnet;
 use crate::elastic::{Moments, Statistics};
+use crate::{Subnet, in_pool};
 use burn::tensor::Tensor;
 use std::borrow::Borrow;
 
@@ -25,7 +25,7 @@ impl Subnet {
             images += weight;
             let mut measured = Vec::with_capacity(sums.len());
             // Batch statistics exist on a plain device too: nothing here needs gradients.
-            self.forward(batch.clone(), &mut Statistics::Record(&mut measured));
+            in_pool(|| self.forward(batch.clone(), &mut Statistics::Record(&mut measured)));
             let weighted =
                 measured.into_iter().map(|m| Moments { mean: m.mean * weight, variance: m.variance * weight });
             sums = if sums.is_empty() {

@@ -33,6 +33,7 @@ pub mod kernels;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod original;
+mod pool;
 mod saved;
 mod space;
 mod subnet;
@@ -53,6 +54,7 @@ pub use kernels::Activation;
 #[cfg(feature = "onnx")]
 pub use onnx::{ONNX_INPUT, ONNX_OUTPUT};
 pub use original::{ImportReport, MisShaped, OriginalArch, read_state_dict, write_state_dict};
+pub use pool::in_pool;
 pub use saved::{SubnetCard, write_directory};
 pub use space::{BlockKind, Choice, ChoiceMask, ChoiceRank, Head, Mutation, SearchSpace, StageSpace};
 pub use subnet::Subnet;

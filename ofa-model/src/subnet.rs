@@ -1,7 +1,7 @@
 //! [`Subnet`]: one network out of a supernet, in ordinary layers.
 
 use crate::elastic::{Block, Head, Moments, Statistics};
-use crate::{Arch, SearchSpace, SupernetConfig};
+use crate::{Arch, SearchSpace, SupernetConfig, in_pool};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 
@@ -60,7 +60,7 @@ impl Subnet {
 
     /// Logits `[batch, classes]` with the network's own running statistics: inference.
     pub fn infer(&self, images: Tensor<4>) -> Tensor<2> {
-        self.forward(images, &mut Statistics::Running)
+        in_pool(|| self.forward(images, &mut Statistics::Running))
     }
 
     /// Number of trainable numbers: weights, biases, batch-norm scales and shifts.

@@ -7,7 +7,7 @@ use crate::{Recipe, SoftTargets, StepKey, StepOutput, StepRules, Teaching, Train
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use ofa_data::{ImageBatch, Loader};
-use ofa_model::{Statistics, Subnet, Supernet};
+use ofa_model::{Statistics, Subnet, Supernet, in_pool};
 use serde::{Deserialize, Serialize};
 
 /// In place of a stage of a schedule, where masks of dropout are drawn.
@@ -113,8 +113,10 @@ pub fn fine_tune(
 }
 
 fn fine_tune_step(subnet: &Subnet, batch: &ImageBatch, rules: &StepRules) -> StepOutput {
-    step(subnet, 1, subnet.space().classes, batch, rules, |subnet, _, images, features| {
-        subnet.forward_with(images, &mut Statistics::Batch, features)
+    in_pool(|| {
+        step(subnet, 1, subnet.space().classes, batch, rules, |subnet, _, images, features| {
+            subnet.forward_with(images, &mut Statistics::Batch, features)
+        })
     })
 }
 

@@ -10,7 +10,7 @@ use crate::{Ranks, Recipe, ShrinkStage, TrainError, average, gradients, weights}
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Bytes;
-use ofa_model::{Arch, Supernet};
+use ofa_model::{Arch, Supernet, in_pool};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -157,7 +157,7 @@ impl ShrinkState {
     /// One step of the optimizer.
     pub(crate) fn update(&mut self, gradients: GradientsParams, learning_rate: f64, recipe: &Recipe) {
         let gradients = gradients::clipped(gradients, &self.supernet, recipe.clip_norm);
-        self.supernet = self.optimizer.step(learning_rate, self.supernet.clone(), gradients);
+        self.supernet = in_pool(|| self.optimizer.step(learning_rate, self.supernet.clone(), gradients));
         if let Some((average, decay)) = self.average.take().zip(recipe.average_decay) {
             self.average = Some(average::moved(average, &self.supernet, decay));
         }

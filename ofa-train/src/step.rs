@@ -7,7 +7,7 @@ use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Int, Tensor};
 use ofa_data::ImageBatch;
 use ofa_model::kernels::cross_entropy;
-use ofa_model::{Arch, Statistics, Supernet};
+use ofa_model::{Arch, Statistics, Supernet, in_pool};
 use std::ops::Range;
 
 /// How the subnets of a step learn.
@@ -73,8 +73,11 @@ pub struct StepNumbers {
 /// If `archs` is empty or holds an arch outside the supernet's space.
 pub fn shrink_step(supernet: &Supernet, batch: &ImageBatch, archs: &[Arch], rules: &StepRules) -> StepOutput {
     assert!(!archs.is_empty(), "a step needs at least one arch");
-    step(supernet, archs.len(), supernet.space().classes, batch, rules, |supernet, subnet, images, features| {
-        supernet.forward_with(images, &archs[subnet], &mut Statistics::Batch, features)
+    let classes = supernet.space().classes;
+    in_pool(|| {
+        step(supernet, archs.len(), classes, batch, rules, |supernet, subnet, images, features| {
+            supernet.forward_with(images, &archs[subnet], &mut Statistics::Batch, features)
+        })
     })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{Evaluator, Precision, TeacherStatistics, TrainError};
 use burn::tensor::Tensor;
-use ofa_model::{Arch, SearchSpace, Statistics, Subnet, Supernet};
+use ofa_model::{Arch, SearchSpace, Statistics, Subnet, Supernet, in_pool};
 use std::collections::HashMap;
 
 /// The largest network of a supernet at the end of a stage, on the plain device.
@@ -51,7 +51,9 @@ impl Teacher {
 /// the batch, as in the original; both are on the plain device.
 pub fn teacher_logits(teacher: &Supernet, images: Tensor<4>, precision: Precision) -> Tensor<2> {
     let arch = largest(teacher, &images);
-    precision.pass(teacher, images, |teacher, images| teacher.forward(images, &arch, &mut Statistics::Batch))
+    in_pool(|| {
+        precision.pass(teacher, images, |teacher, images| teacher.forward(images, &arch, &mut Statistics::Batch))
+    })
 }
 
 fn largest(supernet: &Supernet, images: &Tensor<4>) -> Arch {

@@ -1,0 +1,124 @@
+//! A few steps of every kind of training, as SHA-256 of what they end with: the same on every processor with AVX2 and FMA,
+//! whatever the width of its vectors and the number of threads.
+//!
+//! Command:  `.ci/same-bits`, which compares them with the committed ones, natively and without AVX-512
+//! Result:   one line per kind
+//! Hardware: a processor with AVX2 and FMA; seconds
+
+use anyhow::Result;
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use experiments::config::ExperimentConfig;
+use experiments::dashboard::say;
+use experiments::images::Images;
+use experiments::start;
+use ofa_data::ImageBatch;
+use ofa_model::{SearchSpace, Supernet, SupernetConfig};
+use ofa_train::{
+    FineTune, OneRank, ScheduleKind, ShrinkRecipe, ShrinkRun, StepRules, fine_tune, shrink, shrink_step, weights_sha256,
+};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::process::ExitCode;
+
+/// Steps of every phase.
+const STEPS: usize = 3;
+const SIDE: usize = 8;
+/// Two groups of images, the second not full.
+const BATCH: usize = 20;
+
+fn main() -> ExitCode {
+    start::exit_code(start::ready_to_compute().and_then(|()| run()))
+}
+
+fn run() -> Result<()> {
+    let config = config()?;
+    let images = Images::load(&config, None)?;
+    let device = Device::flex();
+    let kinds = [
+        ("full", ScheduleKind::FullOnly),
+        ("progressive_shrinking", ScheduleKind::ProgressiveShrinking),
+        ("sandwich", ScheduleKind::Sandwich),
+    ];
+    for (name, kind) in kinds {
+        print(name, &trained(&config, &images, kind, &device)?);
+    }
+    let supernet = trained(&config, &images, ScheduleKind::RandomOnly, &device)?;
+    print("random_only", &supernet);
+
+    let arch = config.space.largest().at_resolution(SIDE);
+    let rule = FineTune { epochs: 1, learning_rate: 0.01, distillation_weight: 1.0 };
+    let loader = images.train_loader(&config, &OneRank)?;
+    let (subnet, recipe) = (supernet.subnet(&arch), &config.training.recipe);
+    print("fine_tuning", &fine_tune(subnet, Some(&supernet), &rule, recipe, &loader, 0, &device)?);
+
+    let mut evaluator = images.validation(&config, &device);
+    for (name, arch) in [("calibration of the largest", arch), ("calibration of the smallest", config.space.smallest())]
+    {
+        let subnet = evaluator.calibrated(&supernet, &arch.at_resolution(SIDE))?;
+        let logits = subnet.infer(noise([5, 1, SIDE, SIDE]));
+        print(name, &subnet);
+        say(&format!("{name}, loss {:x}", evaluator.subnet_scores(&subnet)?.loss().to_bits()));
+        let sum: f64 = logits.into_data().iter::<f32>().map(f64::from).sum();
+        say(&format!("{name}, logits {:x}", sum.to_bits()));
+    }
+    for space in [SearchSpace::resnet50d(10), SearchSpace::proxyless_nas(1.3, 10)] {
+        let space = SearchSpace { resolutions: vec![32], ..space };
+        print(&space.name.clone(), &stepped(space, &device)?);
+    }
+    Ok(())
+}
+
+fn config() -> Result<ExperimentConfig> {
+    let mut config = ExperimentConfig::preset("smoke")?;
+    config.space.resolutions = vec![SIDE];
+    config.data.train_images = Some(STEPS * BATCH);
+    config.training.batch_size = BATCH;
+    config.tables.validation_images = 50;
+    config.tables.calibration_images = STEPS * BATCH;
+    config.tables.batch_size = 25;
+    Ok(config)
+}
+
+fn trained(config: &ExperimentConfig, images: &Images, kind: ScheduleKind, device: &Device) -> Result<Supernet> {
+    let mut schedule = kind.schedule(&config.space, &ShrinkRecipe::iclr2020());
+    for stage in &mut schedule.stages {
+        (stage.epochs, stage.warmup_epochs) = (1, 0.0);
+    }
+    let run = ShrinkRun {
+        schedule: &schedule,
+        recipe: &config.training.recipe,
+        sampler: None,
+        teacher: None,
+        loader: &images.train_loader(config, &OneRank)?,
+        seed: 0,
+        watched: &[],
+        watch_epochs: None,
+        checkpoints: None,
+        device,
+        ranks: &OneRank,
+    };
+    let supernet = SupernetConfig::new(config.space.clone())?.init(&device.clone().autodiff());
+    Ok(shrink(supernet, &run, &mut images.validation(config, device), &mut ())?.supernet.valid())
+}
+
+/// The network after a step of two of its subnets on noise.
+fn stepped(space: SearchSpace, device: &Device) -> Result<Supernet> {
+    let supernet = SupernetConfig::new(space.clone())?.init(&device.clone().autodiff());
+    let labels = Tensor::from_data(TensorData::from([1, 7, 3]), device);
+    let batch = ImageBatch::new(noise([3, 3, 32, 32]), labels);
+    let archs = [space.smallest(), space.largest()];
+    let output = shrink_step(&supernet, &batch, &archs, &StepRules::default());
+    let recipe = ExperimentConfig::preset("smoke")?.training.recipe;
+    Ok(recipe.optimizer().step(0.1, supernet, output.gradients).valid())
+}
+
+fn noise(sizes: [usize; 4]) -> Tensor<4> {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let numbers: Vec<f32> = (0..sizes.iter().product()).map(|_| rng.random_range(-1.0..1.0)).collect();
+    Tensor::from_data(TensorData::new(numbers, sizes), &Device::flex())
+}
+
+fn print<M: Module>(name: &str, module: &M) {
+    say(&format!("{name} {}", weights_sha256(module)));
+}
