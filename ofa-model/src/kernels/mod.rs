@@ -2,7 +2,7 @@
 //!
 //! Each op is a backend extension of burn: a default in terms of burn's own ops that any backend takes, and a CPU
 //! implementation for flex with SIMD (by `pulp`, chosen at run time) and rayon, whose results do not depend on the number
-//! of threads. Where the default is slow in libtorch, `libtorch.rs` has the op in its terms.
+//! of threads nor on the width of vectors. Where the default is slow in libtorch, `libtorch.rs` has the op in its terms.
 
 #![cfg_attr(feature = "tch", allow(deprecated, reason = "this burn is the last one with libtorch: see DESIGN.md"))]
 
