@@ -12,6 +12,9 @@ use ofa_train::{OneRank, ScheduleKind, ShrinkRecipe, ShrinkRun, ShrinkSchedule, 
 use serde::{Deserialize, Serialize};
 
 const IDENTITY: &str = "identity.json";
+/// Added where the code may be the same.
+const OTHER_PROCESSOR: &str = ". This processor rounds otherwise than those with AVX2 and FMA, which all compute the same bits: \
+                               go on with the ablation on one of them";
 /// Steps of the training that tells code apart.
 const STEPS: usize = 3;
 /// Images a step of it, at most: one process must be able to do it, also where many share a step.
@@ -95,12 +98,13 @@ impl Identity {
         if self.code != found.code || stages {
             bail!(
                 "the ablation was begun by code that computes otherwise{}, if only in a last bit: revision {} on {}, \
-                 this is revision {} on {}; build that revision, or begin another ablation",
+                 this is revision {} on {}; build that revision, or begin another ablation{}",
                 if stages { " (sorting, teachers or stages)" } else { "" },
                 self.revision,
                 self.processor,
                 found.revision,
-                found.processor
+                found.processor,
+                if environment::has_common_bits() { "" } else { OTHER_PROCESSOR }
             );
         }
         Ok(())

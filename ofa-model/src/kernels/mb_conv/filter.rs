@@ -1,6 +1,7 @@
 //! Depthwise filters over planes of sixteen images: which pixels meet which taps is worked out once for all channels.
 
-use super::laned::{LANES, by_width, pixels, pixels_mut};
+use super::laned::{LANES, pixels, pixels_mut};
+use crate::kernels::lanes::with_vectors;
 use pulp::{Simd, WithSimd};
 
 /// Sizes of a filter of odd kernel size, padded by half of it.
@@ -127,8 +128,8 @@ impl WithSimd for Filter<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         match self.plan.step {
-            1 => by_width!(self.step_1(simd)),
-            _ => by_width!(self.step_2(simd)),
+            1 => with_vectors!(S, H => self.step_1::<S, H>(simd)),
+            _ => with_vectors!(S, H => self.step_2::<S, H>(simd)),
         }
     }
 }
@@ -209,7 +210,7 @@ impl WithSimd for TapSums<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        by_width!(self.run(simd));
+        with_vectors!(S, H => self.run::<S, H>(simd));
     }
 }
 

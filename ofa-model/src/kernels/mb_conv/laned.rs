@@ -1,13 +1,12 @@
 //! Planes of sixteen images side by side: pixel by pixel, one image per lane.
 //!
-//! In this layout no vector is ever cut short, a filter's neighbours are whole vectors, and means over the pixels of an
+//! [`LANES`] images form a group. In this layout no vector is ever cut short, a filter's neighbours are whole vectors, and means over the pixels of an
 //! image are sums of vectors. It is the same for every width of vectors, and so is the order of every sum.
 
+pub(super) use crate::kernels::lanes::LANES;
+use crate::kernels::lanes::with_vectors;
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
-
-/// Images of a group, whatever the width of a vector.
-pub(super) const LANES: usize = 16;
 
 /// Sizes of the planes of one channel: groups of [`LANES`] images, the last filled up, each with its pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,19 +63,6 @@ impl Laned {
     }
 }
 
-/// Calls `$run::<S, H>` with the number of vectors that sixteen lanes take.
-macro_rules! by_width {
-    ($self:ident.$run:ident($simd:ident)) => {
-        match S::F32_LANES {
-            16 => $self.$run::<S, 1>($simd),
-            8 => $self.$run::<S, 2>($simd),
-            4 => $self.$run::<S, 4>($simd),
-            _ => $self.$run::<S, 16>($simd),
-        }
-    };
-}
-pub(super) use by_width;
-
 /// The sixteen numbers of pixels as vectors.
 #[inline(always)]
 pub(super) fn pixels<S: Simd, const H: usize>(numbers: &[f32]) -> &[[S::f32s; H]] {
@@ -95,7 +81,7 @@ pub(super) fn pixel<S: Simd, const H: usize>(numbers: &[f32; LANES]) -> [S::f32s
     pixels::<S, H>(numbers)[0]
 }
 
-/// The sum of sixteen lanes: those eight apart first, then four, two and one.
+/// The sum of sixteen lanes, added in the order of [`crate::kernels::lanes`].
 pub(super) fn sum(lanes: &[f32; LANES]) -> f32 {
     let eight: [f32; 8] = std::array::from_fn(|i| lanes[i] + lanes[i + 8]);
     let four: [f32; 4] = std::array::from_fn(|i| eight[i] + eight[i + 4]);
@@ -193,7 +179,7 @@ impl WithSimd for Dots<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        by_width!(self.run(simd));
+        with_vectors!(S, H => self.run::<S, H>(simd));
     }
 }
 

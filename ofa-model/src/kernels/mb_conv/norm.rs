@@ -1,7 +1,8 @@
 //! The passes of batch norm over one channel, sixteen images side by side.
 
-use super::laned::{LANES, Laned, by_width, pixel, pixels, pixels_mut, sum};
+use super::laned::{LANES, Laned, pixel, pixels, pixels_mut, sum};
 use crate::kernels::activation::Lanes;
+use crate::kernels::lanes::with_vectors;
 use pulp::{Arch, Simd, WithSimd};
 use std::marker::PhantomData;
 
@@ -134,7 +135,7 @@ impl WithSimd for Moments<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        by_width!(self.run(simd));
+        with_vectors!(S, H => self.run::<S, H>(simd));
     }
 }
 
@@ -196,7 +197,7 @@ impl<A: Lanes> WithSimd for Apply<'_, A> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        by_width!(self.run(simd));
+        with_vectors!(S, H => self.run::<S, H>(simd));
     }
 }
 
@@ -249,7 +250,7 @@ impl<A: Lanes> WithSimd for Sums<'_, A> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        by_width!(self.run(simd));
+        with_vectors!(S, H => self.run::<S, H>(simd));
     }
 }
 
@@ -296,7 +297,7 @@ impl<A: Lanes> WithSimd for Slopes<'_, A> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        by_width!(self.run(simd));
+        with_vectors!(S, H => self.run::<S, H>(simd));
     }
 }
 
@@ -350,7 +351,7 @@ impl WithSimd for InputGradient<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        by_width!(self.run(simd));
+        with_vectors!(S, H => self.run::<S, H>(simd));
     }
 }
 

@@ -114,7 +114,7 @@ fn split(out: &mut [f32], laned: Laned) -> Vec<Part<'_>> {
 
 impl Part<'_> {
     fn fill(mut self, depth: usize, blocks: &[Vec<f32>], lay: impl Fn(usize, usize, Range<usize>, &mut [f32])) {
-        let pixels = (PANEL / (depth * LANES)).next_multiple_of(PIXELS);
+        let pixels = (PANEL / (depth * LANES)).max(1).next_multiple_of(PIXELS);
         let (most, length) = (pixels * LANES, self.rows[0].len());
         with_scratch((depth + ROWS) * most, |scratch| {
             let (panel, mixed) = scratch.split_at_mut(depth * most);
