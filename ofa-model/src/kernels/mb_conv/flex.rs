@@ -7,9 +7,9 @@ use super::norm::Norm;
 use super::{FusedMbConv, Layers, MbConvBackend, MbConvKind};
 use crate::kernels::activation::with_lanes;
 use crate::kernels::plain::{all_f32, contiguous, numbers, sizes, tensor};
-use burn::backend::Flex;
-use burn::backend::TensorMetadata;
-use burn::backend::flex::FlexTensor;
+use burn::backend::flex::{FlexTensor, Layout};
+use burn::backend::{DType, Flex, TensorMetadata};
+use burn::tensor::Bytes;
 use std::sync::Arc;
 
 impl MbConvBackend for Flex {}
@@ -44,7 +44,6 @@ impl FusedMbConv for Flex {
         let (input, layers) = (contiguous(input), layers.map(|weight| contiguous(weight.clone())));
         let block = Block { sizes: block_sizes, kind, layers: layers.map(numbers) };
         let (output, passed) = with_lanes!(kind.activation, Kind => block.forward::<Kind>(numbers(&input)));
-        let Shape { .. } = block_sizes.filter;
         let [batch, ..] = sizes::<4>(&input);
         let (height, width) = (block_sizes.filter.out_height(), block_sizes.filter.out_width());
         let moments = moments(&passed);
@@ -88,11 +87,7 @@ fn in_shapes_of(gradients: Layers<Vec<f32>>, layers: &Layers<FlexTensor>) -> Lay
         let mut like = like.iter();
         numbers.map(|numbers| {
             let like = like.next().expect("there are as many");
-            FlexTensor::new(
-                burn::tensor::Bytes::from_elems(numbers),
-                burn::backend::flex::Layout::contiguous(like.shape()),
-                burn::backend::DType::F32,
-            )
+            FlexTensor::new(Bytes::from_elems(numbers), Layout::contiguous(like.shape()), DType::F32)
         })
     }
     let Layers { expand, depthwise, gate, project } = gradients;

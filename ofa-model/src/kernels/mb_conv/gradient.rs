@@ -81,13 +81,14 @@ impl Block<'_> {
             }
         };
         let mut planes = Tasks { stride: before.stride(), rows: Vec::with_capacity(channels.len()) };
-        let (mut expand, mut expand_norm, mut depthwise, mut depthwise_norm) = Default::default();
+        let (mut expand, mut expand_norm) = (Vec::new(), Vec::new());
+        let (mut depthwise, mut depthwise_norm) = (Vec::new(), Vec::new());
         for channels in channels {
             planes.rows.push(channels.planes);
-            extend(&mut expand, channels.expand);
-            extend(&mut expand_norm, channels.expand_norm);
-            extend(&mut depthwise, channels.depthwise);
-            extend(&mut depthwise_norm, channels.depthwise_norm);
+            expand.extend(channels.expand);
+            expand_norm.extend(channels.expand_norm);
+            depthwise.extend(channels.depthwise);
+            depthwise_norm.extend(channels.depthwise_norm);
         }
         let layers = Layers {
             expand: self.layers.expand.map(|_| with_norm(expand, &expand_norm)),
@@ -295,8 +296,4 @@ fn beside_each_other(matrices: &[Vec<f32>], rows: usize) -> Vec<f32> {
         })
     };
     (0..rows).flat_map(row).copied().collect()
-}
-
-fn extend<T>(all: &mut Vec<T>, some: Vec<T>) {
-    all.extend(some);
 }

@@ -304,10 +304,7 @@ impl<A: Lanes> WithSimd for Slopes<'_, A> {
 impl<A: Lanes> Slopes<'_, A> {
     #[inline(always)]
     fn run<S: Simd, const H: usize>(&mut self, simd: S) {
-        let gate = match self.gate {
-            Some([value, shift]) => Some([pixel::<S, H>(value), pixel::<S, H>(shift)]),
-            None => None,
-        };
+        let gate = self.gate.map(|[value, shift]| [pixel::<S, H>(value), pixel::<S, H>(shift)]);
         let norm = self.norm;
         let [scale, shift] = norm.affine(simd);
         let (mean, inverse) = (simd.splat_f32s(norm.mean), simd.splat_f32s(norm.inverse_deviation));

@@ -117,3 +117,105 @@ fn the_number_of_threads_does_not_matter() {
     };
     assert_eq!(in_pool(1), in_pool(3));
 }
+
+/// Vectors of eight and of sixteen numbers.
+#[cfg(target_arch = "x86_64")]
+mod widths {
+    use super::super::filter::{Filter, Shape, TapSums};
+    use super::super::laned::{Dots, LANES, Product};
+    use crate::kernels::lanes::testing::{Width, assert_every_width_gives};
+    use crate::testing::Draw;
+    use pulp::Arch;
+
+    fn numbers(seed: u64, length: usize) -> Vec<f32> {
+        Draw::new(seed).normal([length], 0.0, 1.0).into_data().try_to_vec().unwrap()
+    }
+
+    #[test]
+    fn products_have_the_bits_of_sums_in_order() {
+        let (depth, columns) = (5, 7 * LANES);
+        let input = numbers(1, depth * columns);
+        for rows in 1..=4 {
+            let weights = numbers(2, depth * rows);
+            let sum = |row: usize, column: usize| {
+                (0..depth).fold(0.0f32, |sum, k| weights[k * rows + row].mul_add(input[k * columns + column], sum))
+            };
+            let expected: Vec<f32> = (0..rows * columns).map(|i| sum(i / columns, i % columns)).collect();
+            assert_every_width_gives(&expected, |width| {
+                let mut out = vec![0.0; rows * columns];
+                let (weights, input, input_stride, out_stride) = (&weights[..], &input[..], columns, columns);
+                width.run(Product { weights, rows, input, input_stride, columns, out: &mut out, out_stride });
+                out
+            });
+        }
+    }
+
+    #[test]
+    fn dots_have_the_bits_of_sums_lane_by_lane() {
+        let length = 3 * LANES;
+        for (left_rows, right_rows) in [(4, 4), (4, 3), (5, 7), (2, 2)] {
+            let (left, right) = (numbers(3, left_rows * length), numbers(4, right_rows * length));
+            let lane = |a: usize, b: usize, lane: usize| {
+                let at = |i: usize| i * LANES + lane;
+                (0..3).fold(0.0f32, |sum, i| left[a * length + at(i)].mul_add(right[b * length + at(i)], sum))
+            };
+            let place = |i: usize| (i / LANES / right_rows, i / LANES % right_rows, i % LANES);
+            let count = left_rows * right_rows * LANES;
+            let expected: Vec<f32> = (0..count).map(place).map(|(a, b, l)| lane(a, b, l)).collect();
+            assert_every_width_gives(&expected, |width| {
+                let mut sums = vec![0.0; count];
+                let (left, left_stride, right, right_stride) = (&left[..], length, &right[..], length);
+                let sums_of = &mut sums;
+                width.run(Dots {
+                    left,
+                    left_stride,
+                    left_rows,
+                    right,
+                    right_stride,
+                    right_rows,
+                    length,
+                    sums: sums_of,
+                });
+                sums
+            });
+        }
+    }
+
+    #[test]
+    fn filters_have_the_same_bits() {
+        for (kernel_size, stride) in [(3, 1), (7, 1), (5, 2)] {
+            let shape = Shape { kernel_size, stride, height: 6, width: 9 };
+            let (plan, back) = (shape.forward(), shape.backward());
+            let (source, gradient) = (numbers(5, shape.padded_input()), numbers(6, shape.padded_output()));
+            let weights = numbers(7, kernel_size * kernel_size);
+            let outputs = shape.out_height() * shape.out_width() * LANES;
+            let (source, gradient, weights) = (&source[..], &gradient[..], &weights[..]);
+
+            let mut expected = vec![0.0; outputs];
+            Arch::Scalar.dispatch(Filter { plan: &plan, source, weights, out: &mut expected });
+            let close = |found: &[f32]| found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-4);
+            same_in_all(|width| {
+                let mut out = vec![0.0; outputs];
+                width.run(Filter { plan: &plan, source, weights, out: &mut out });
+                assert!(close(&out), "sums whose products are rounded are about the same");
+                out
+            });
+            same_in_all(|width| {
+                let mut out = vec![0.0; 6 * 9 * LANES];
+                width.run(Filter { plan: &back, source: gradient, weights, out: &mut out });
+                out
+            });
+            same_in_all(|width| {
+                let mut sums = vec![0.0; kernel_size * kernel_size * LANES];
+                width.run(TapSums { plan: &plan, source, gradient, shape, sums: &mut sums });
+                sums
+            });
+        }
+    }
+
+    fn same_in_all(run: impl Fn(Width) -> Vec<f32>) {
+        if let Some(first) = Width::all().first() {
+            assert_every_width_gives(&run(*first), run);
+        }
+    }
+}
