@@ -68,22 +68,26 @@ impl Identity {
         serde_json::from_str(&text).with_context(|| path.display().to_string())
     }
 
-    /// Notes the identity in a new directory, or finds that it is still the same.
+    /// Notes the identity in a new directory, or finds that it is still the same: the images always, the code if cells are to
+    /// be added.
     ///
     /// # Errors
     ///
     /// If it is another, with both.
-    pub(super) fn noted(base: &ExperimentConfig, dir: &RunDir) -> Result<Self> {
+    pub(super) fn noted(base: &ExperimentConfig, dir: &RunDir, adds_cells: bool) -> Result<Self> {
         let found = Self::of(base)?;
         let Some(noted) = Self::read(dir)? else {
             dir.write_json(IDENTITY, &found)?;
             return Ok(found);
         };
-        noted.same(&found).with_context(|| dir.root().display().to_string())?;
+        noted.same_images(&found).with_context(|| dir.root().display().to_string())?;
+        if adds_cells {
+            noted.same_code(&found).with_context(|| dir.root().display().to_string())?;
+        }
         Ok(found)
     }
 
-    fn same(&self, found: &Self) -> Result<()> {
+    fn same_images(&self, found: &Self) -> Result<()> {
         for (part, (noted, found)) in ["training", "test"].into_iter().zip(self.images.iter().zip(&found.images)) {
             if noted != found {
                 bail!(
@@ -94,6 +98,10 @@ impl Identity {
                 );
             }
         }
+        Ok(())
+    }
+
+    fn same_code(&self, found: &Self) -> Result<()> {
         let stages = self.stages.is_some() && self.stages != found.stages;
         if self.code != found.code || stages {
             bail!(
@@ -179,10 +187,11 @@ mod tests {
     #[test]
     fn what_differs_is_said_and_an_older_directory_is_accepted() {
         let noted = identity();
-        noted.same(&identity()).unwrap();
-        noted.same(&Identity { revision: "r2".into(), ..identity() }).unwrap();
-        Identity { stages: None, ..identity() }.same(&noted).unwrap();
-        let differs = |found: Identity| noted.same(&found).unwrap_err().to_string();
+        let same = |noted: &Identity, found: &Identity| noted.same_images(found).and_then(|()| noted.same_code(found));
+        same(&noted, &identity()).unwrap();
+        same(&noted, &Identity { revision: "r2".into(), ..identity() }).unwrap();
+        same(&Identity { stages: None, ..identity() }, &noted).unwrap();
+        let differs = |found: Identity| same(&noted, &found).unwrap_err().to_string();
         let message = differs(Identity { images: ["train".into(), "other".into()], ..identity() });
         assert!(message.contains("other test images (fingerprint test.., now other..)"), "{message}");
         let message = differs(Identity { code: "c".into(), revision: "r2".into(), ..identity() });
@@ -200,10 +209,14 @@ mod tests {
         base.data.train_images = Some(64);
         base.data.test_images = Some(20);
         base.training.batch_size = 8;
-        let noted = Identity::noted(&base, &dir).unwrap();
-        assert_eq!(Identity::noted(&base, &dir).unwrap(), noted);
+        let noted = Identity::noted(&base, &dir, true).unwrap();
+        assert_eq!(Identity::noted(&base, &dir, true).unwrap(), noted);
+        let other = Identity { code: "c".into(), ..noted };
+        dir.write_json(IDENTITY, &other).unwrap();
+        Identity::noted(&base, &dir, false).unwrap();
+        Identity::noted(&base, &dir, true).unwrap_err();
         base.data.test_images = Some(21);
-        let message = format!("{:#}", Identity::noted(&base, &dir).unwrap_err());
+        let message = format!("{:#}", Identity::noted(&base, &dir, false).unwrap_err());
         assert!(message.contains(&*temporary.path().to_string_lossy()) && message.contains("test images"), "{message}");
     }
 }

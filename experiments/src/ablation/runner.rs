@@ -92,7 +92,12 @@ impl Ablation {
         if ranks.is_first() {
             self.check_ancestors()?;
         }
-        let code = if ranks.is_first() { Identity::noted(&self.config.base, &self.dir)?.code } else { String::new() };
+        // What other code or another processor computed can still be reported.
+        let trains = most != Some(0);
+        let code = match ranks.is_first() {
+            true => Identity::noted(&self.config.base, &self.dir, trains)?.code,
+            false => String::new(),
+        };
         let code = String::from_utf8(ranks.broadcast(0, code.into_bytes()))?;
         let root = self.dir.root();
         let shop = Workshop { ablation: &self.config, root, code: &code, ranks, stop };
