@@ -27,6 +27,9 @@ const BATCH: usize = 48;
 const STEPS: usize = 20;
 /// Before rounding has grown.
 const FEW_STEPS: usize = 2;
+/// How much more than a nudge of the weights other sums over the batch may do: 5 times as much was measured, and ranks that
+/// do not add up their gradients differ by thousands of times as much.
+const NOISE: f32 = 20.0;
 const RESOLUTION: usize = 20;
 
 fn main() -> ExitCode {
@@ -57,7 +60,12 @@ fn same(ranks: &dyn Ranks) -> Result<()> {
         println!("training moves weights by up to {moved:.1e}, of the supernet {:.1e} {:.1e}", few.moved, many.moved);
     }
     ensure!(plain < 1e-5, "without batch norm weights differ by {plain}");
-    ensure!(few.same_images < 1e-5, "where all have the same images, weights differ by {}", few.same_images);
+    ensure!(
+        few.same_images < NOISE * few.nudged,
+        "where all have the same images, weights differ by {}, more than {NOISE} times what rounding grows to, {}",
+        few.same_images,
+        few.nudged
+    );
     Ok(())
 }
 
