@@ -22,7 +22,7 @@ const SHORT: &str = "smoke";
 
 /// The first line of a run: how long it will take, or what is left of it, by a few real steps; and what is quicker.
 ///
-/// They are steps of another supernet, so that they change nothing. If they fail, the line says so: the run will tell, too.
+/// They are steps of another supernet, so that they change nothing. If they fail, the line says so, and the run will report why.
 pub fn first_line(config: &ExperimentConfig, images: &Images, dir: &RunDir, device: &Device) -> String {
     let done = Done::of(config, dir);
     match Pace::measured(config, images, device) {

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 /// Measures what this machine can do at best.
 #[derive(Parser)]
 struct Options {
-    /// Device, as far as compiled in
+    /// Device; it must be compiled in
     #[arg(long, default_value = "flex")]
     device: String,
 }

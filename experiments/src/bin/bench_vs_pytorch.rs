@@ -26,7 +26,7 @@ struct Options {
     /// Only the lines that contain this, as `train-step` or `small`
     #[arg(long, default_value = "", hide_default_value = true)]
     only: String,
-    /// Our device, as far as compiled in
+    /// Our device; it must be compiled in
     #[arg(long, default_value = "flex")]
     device: String,
     /// Also torch.compile (needs a C++ compiler and the headers of Python), for the work that keeps its network

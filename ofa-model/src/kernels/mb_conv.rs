@@ -54,21 +54,21 @@ pub struct MbConvTrain {
 /// Expands `[batch, in, height, width]`, filters each channel, gates, projects, and adds the input: every convolution is
 /// followed by batch norm by the statistics of the batch, the first two by an activation as well.
 pub fn mb_conv_train(input: Tensor<4>, weights: MbConvWeights, kind: MbConvKind) -> MbConvTrain {
-    let device = input.device();
-    let (no_weight, no_matrix, no_vector) = (
-        || Tensor::<4>::empty([0; 4], &device),
-        || Tensor::<2>::empty([0; 2], &device),
-        || Tensor::<1>::empty([0], &device),
-    );
-    let (expand, expand_gamma, expand_beta) = weights.expand.unwrap_or_else(|| (no_weight(), no_vector(), no_vector()));
+    let form = Form { kind, expands: weights.expand.is_some(), is_gated: weights.gate.is_some() };
+    let (project, project_gamma, project_beta) = weights.project;
+    // Stand in for what is not there: not every backend has empty tensors.
+    let no_weight = project.clone().detach().set_require_grad(false);
+    let no_vector = project_gamma.clone().detach().set_require_grad(false);
+    let no_matrix: Tensor<2> = no_weight.clone().flatten(1, 3);
+    let (expand, expand_gamma, expand_beta) =
+        weights.expand.unwrap_or_else(|| (no_weight, no_vector.clone(), no_vector.clone()));
     let (depthwise, depthwise_gamma, depthwise_beta) = weights.depthwise;
     let gate = weights.gate.unwrap_or_else(|| GateWeights {
-        reduce: no_matrix(),
-        reduce_bias: no_vector(),
-        expand: no_matrix(),
-        expand_bias: no_vector(),
+        reduce: no_matrix.clone(),
+        reduce_bias: no_vector.clone(),
+        expand: no_matrix,
+        expand_bias: no_vector,
     });
-    let (project, project_gamma, project_beta) = weights.project;
     let (output, moments) = Dispatch::mb_conv(
         input.into_dispatch(),
         expand.into_dispatch(),
@@ -84,9 +84,17 @@ pub fn mb_conv_train(input: Tensor<4>, weights: MbConvWeights, kind: MbConvKind)
         project.into_dispatch(),
         project_gamma.into_dispatch(),
         project_beta.into_dispatch(),
-        kind,
+        form,
     );
     MbConvTrain { output: Tensor::from_dispatch(output), moments: Tensor::from_dispatch(moments) }
+}
+
+/// What a block is, and which layers it has.
+#[derive(Clone, Copy, Debug)]
+pub struct Form {
+    kind: MbConvKind,
+    expands: bool,
+    is_gated: bool,
 }
 
 /// Something for each weight of a block.
@@ -112,6 +120,13 @@ impl<T> Layers<T> {
         }
     }
 
+    /// From the arguments of [`MbConvBackend::mb_conv`] behind the input.
+    fn from_arguments([a, b, c, d, e, f, g, h, i, j, k, l, m]: [T; 13], form: Form) -> Self {
+        let expand = form.expands.then_some([a, b, c]);
+        let gate = form.is_gated.then_some([g, h, i, j]);
+        Self { expand, depthwise: [d, e, f], gate, project: [k, l, m] }
+    }
+
     /// One for each argument of [`MbConvBackend::mb_conv`] behind the input.
     fn into_arguments(self) -> [Option<T>; 13] {
         fn some<T, const N: usize>(layer: Option<[T; N]>) -> [Option<T>; N] {
@@ -122,16 +137,6 @@ impl<T> Layers<T> {
         let [g, h, i, j] = some(self.gate);
         let [k, l, m] = some(Some(self.project));
         [a, b, c, d, e, f, g, h, i, j, k, l, m]
-    }
-}
-
-impl<T: TensorMetadata> Layers<T> {
-    /// From the arguments of [`MbConvBackend::mb_conv`], of which those that are not there are empty.
-    fn from_arguments([a, b, c, d, e, f, g, h, i, j, k, l, m]: [T; 13]) -> Self {
-        let is_there = |tensor: &T| tensor.shape().num_elements() > 0;
-        let expand = is_there(&a).then_some([a, b, c]);
-        let gate = is_there(&g).then_some([g, h, i, j]);
-        Self { expand, depthwise: [d, e, f], gate, project: [k, l, m] }
     }
 }
 
@@ -186,7 +191,7 @@ never_fused!(burn::backend::LibTorch);
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 never_fused!(burn::backend::Cube);
 
-/// The primitive op behind [`mb_conv_train`], with a default for every backend. Layers that a block lacks are empty tensors.
+/// The primitive op behind [`mb_conv_train`], with a default for every backend. Other tensors stand in for layers that a block lacks.
 #[backend_extension(
     Autodiff,
     Flex: cfg(feature = "flex"),
@@ -213,9 +218,10 @@ pub trait MbConvBackend:
         project: FloatTensor<Self>,
         project_gamma: FloatTensor<Self>,
         project_beta: FloatTensor<Self>,
-        kind: MbConvKind,
+        form: Form,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        let layers = Layers::from_arguments([
+        let kind = form.kind;
+        let arguments = [
             expand,
             expand_gamma,
             expand_beta,
@@ -229,7 +235,8 @@ pub trait MbConvBackend:
             project,
             project_gamma,
             project_beta,
-        ]);
+        ];
+        let layers = Layers::from_arguments(arguments, form);
         if Self::fuses(&input, &layers, kind) {
             let (output, moments, _) = Self::fused(input, layers, kind);
             return (output, moments);
@@ -293,7 +300,7 @@ impl<B: MbConvBackend, C: CheckpointStrategy> MbConvBackend for Autodiff<B, C> {
         project: FloatTensor<Self>,
         project_gamma: FloatTensor<Self>,
         project_beta: FloatTensor<Self>,
-        kind: MbConvKind,
+        form: Form,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         #[derive(Debug)]
         struct MbConvBackward;
@@ -325,9 +332,10 @@ impl<B: MbConvBackend, C: CheckpointStrategy> MbConvBackend for Autodiff<B, C> {
             project_gamma,
             project_beta,
         ];
-        let plain = Layers::from_arguments(arguments.each_ref().map(|tensor| tensor.primitive().clone()));
+        let kind = form.kind;
+        let plain = Layers::from_arguments(arguments.each_ref().map(|tensor| tensor.primitive().clone()), form);
         if !B::fuses(input.primitive(), &plain, kind) {
-            return composed::<Self>(input, Layers::from_arguments(arguments), kind);
+            return composed::<Self>(input, Layers::from_arguments(arguments, form), kind);
         }
         let node = |i: usize| if i == 0 { input.node() } else { arguments[i - 1].node() };
         let (output, moments) = match MbConvBackward.prepare::<C>(std::array::from_fn(node)).compute_bound().stateful()

@@ -12,7 +12,7 @@ use std::ops::Range;
 const PIXELS: usize = 256;
 /// The most numbers of a window that are summed one after the other: long sums lose digits.
 const LONGEST: usize = 256;
-/// Images that a weight gradient is summed over in one go; fixed, too.
+/// Images whose weight gradients are summed in one go; fixed for the same reason.
 const IMAGES: usize = 8;
 
 /// A row of output pixels: its image and its place in it.
