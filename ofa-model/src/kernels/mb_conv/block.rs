@@ -95,7 +95,7 @@ impl<'a> Block<'a> {
             norms.depthwise[channel].apply::<A>(numbers, gate, to);
         };
         let projected = mixed(output, middle, |row, k| weight[row * middle + k], after, lay);
-        let row = |channel: usize| &projected[channel * after.stride()..][..after.len()];
+        let row = |channel: usize| after.row(&projected, channel);
         norms.project = (0..output)
             .into_par_iter()
             .map(|o| Norm::of(row(o), after, [gamma[o], beta[o]], self.kind.epsilon))
@@ -121,8 +121,8 @@ impl<'a> Block<'a> {
         let (mut expand, mut depthwise, mut means) = (Vec::new(), Vec::new(), Vec::new());
         for (i, channel) in some.enumerate() {
             let source = match expanded.is_empty() {
-                true => &rows[channel * before.stride()..][..before.len()],
-                false => &expanded[i * before.stride()..][..before.len()],
+                true => before.row(rows, channel),
+                false => before.row(&expanded, i),
             };
             let norm = self
                 .layers

@@ -1,6 +1,6 @@
 //! The gate of squeeze-and-excitation, images side by side: `[channels, images]`, the images filled up to whole groups.
 
-use super::laned::{Dots, LANES, sum};
+use super::laned::{self, Dots, LANES, sum};
 use super::rows::multiplied;
 use pulp::Arch;
 
@@ -88,7 +88,7 @@ fn products(left: &[f32], left_rows: usize, right: &[f32], right_rows: usize) ->
     let (left_stride, right_stride) = (length, length);
     let dots = Dots { left, left_stride, left_rows, right, right_stride, right_rows, length, sums: &mut sums };
     Arch::new().dispatch(dots);
-    sums.as_chunks::<LANES>().0.iter().map(sum).collect()
+    laned::sums(&sums)
 }
 
 /// Sums over the images.

@@ -4,7 +4,7 @@ use super::Layers;
 use super::block::{Block, Passed, Plain, Sizes, spread};
 use super::filter::{Filter, Plan, TapSums};
 use super::gate::GateGradient;
-use super::laned::{Dots, LANES, Laned, Product, sum};
+use super::laned::{self, Dots, LANES, Laned, Product};
 use super::norm::Gates;
 use super::rows::{Tasks, gathered, mixed, packed, scattered, tasks};
 use crate::kernels::activation::Lanes;
@@ -106,14 +106,8 @@ impl Block<'_> {
         let Sizes { output: channels, after, .. } = self.sizes;
         let mut rows = gathered(output, channels, after);
         let norms = rows.par_chunks_mut(after.stride()).enumerate().map(|(channel, gradient)| {
-            let numbers = &passed.projected[channel * after.stride()..][..after.len()];
-            let norm = &passed.norms.project[channel];
-            let sums = norm.slopes::<Plain>(numbers, gradient, after, None);
-            for group in 0..after.groups() {
-                let at = after.group(group);
-                norm.input_gradient(&numbers[at.clone()], &mut gradient[at], after, group, sums);
-            }
-            scale_and_shift(sums)
+            let numbers = after.row(&passed.projected, channel);
+            scale_and_shift(passed.norms.project[channel].backward::<Plain>(numbers, gradient, after))
         });
         let norms = norms.collect();
         (rows, norms)
@@ -161,7 +155,7 @@ impl Block<'_> {
                 sums: &mut sums,
             });
         }
-        Behind { planes, project: summed(&sums), gates }
+        Behind { planes, project: laned::sums(&sums), gates }
     }
 
     fn before<A: Lanes>(
@@ -186,7 +180,7 @@ impl Block<'_> {
             depthwise_norm.push(scale_and_shift(sums));
 
             let source = match self.layers.expand {
-                None => &passed.input[channel * before.stride()..][..before.len()],
+                None => before.row(&passed.input, channel),
                 Some(_) => &passed.expanded.row(channel)[..before.len()],
             };
             let expand = passed.norms.expand.get(channel);
@@ -213,14 +207,9 @@ impl Block<'_> {
                     out,
                 });
             }
-            depthwise.extend(summed(&lanes));
+            depthwise.extend(laned::sums(&lanes));
             if let Some(norm) = expand {
-                let sums = norm.slopes::<A>(source, plane, before, None);
-                for group in 0..before.groups() {
-                    let at = before.group(group);
-                    norm.input_gradient(&source[at.clone()], &mut plane[at], before, group, sums);
-                }
-                expand_norm.push(scale_and_shift(sums));
+                expand_norm.push(scale_and_shift(norm.backward::<A>(source, plane, before)));
             }
         }
         let expand = match expand_norm.is_empty() {
@@ -240,7 +229,7 @@ impl Block<'_> {
             mixed(input, middle, |row, k| weight[k * input + row], before, lay)
         });
         let row = |channel: usize| match &mixed {
-            Some(mixed) => &mixed[channel * before.stride()..][..before.len()],
+            Some(mixed) => before.row(mixed, channel),
             None => planes.row(channel),
         };
         scattered(input, before, row, |image, channel, numbers, plane| {
@@ -269,7 +258,7 @@ fn expand_weight(planes: &[f32], input_rows: &[f32], rows: usize, input: usize, 
             sums: &mut sums,
         });
     }
-    summed(&sums)
+    laned::sums(&sums)
 }
 
 /// Gradients of a norm's scale and shift from the sums over its channel.
@@ -280,11 +269,6 @@ fn scale_and_shift([shift, scale]: [f64; 2]) -> [f32; 2] {
 fn with_norm(weight: Vec<f32>, norm: &[[f32; 2]]) -> [Vec<f32>; 3] {
     let column = |i: usize| norm.iter().map(|both| both[i]).collect();
     [weight, column(0), column(1)]
-}
-
-/// The sums of sixteen lanes each.
-fn summed(lanes: &[f32]) -> Vec<f32> {
-    lanes.as_chunks::<LANES>().0.iter().map(sum).collect()
 }
 
 /// Matrices of `rows` rows each as one.

@@ -35,6 +35,11 @@ impl Laned {
         self.len() + LANES
     }
 
+    /// A channel, of rows that lie a [stride](Self::stride) apart.
+    pub(super) fn row(self, rows: &[f32], channel: usize) -> &[f32] {
+        &rows[channel * self.stride()..][..self.len()]
+    }
+
     /// Where a group lies in a channel.
     pub(super) fn group(self, group: usize) -> Range<usize> {
         group * self.group_len()..(group + 1) * self.group_len()
@@ -86,6 +91,11 @@ pub(super) fn sum(lanes: &[f32; LANES]) -> f32 {
     let eight: [f32; 8] = std::array::from_fn(|i| lanes[i] + lanes[i + 8]);
     let four: [f32; 4] = std::array::from_fn(|i| eight[i] + eight[i + 4]);
     (four[0] + four[2]) + (four[1] + four[3])
+}
+
+/// The sums of sixteen lanes each.
+pub(super) fn sums(lanes: &[f32]) -> Vec<f32> {
+    lanes.as_chunks::<LANES>().0.iter().map(sum).collect()
 }
 
 /// `out[row][column] = sum over k of weights[k][row] * input[k][column]`, each sum in the order of `k`.

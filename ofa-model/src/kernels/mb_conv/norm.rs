@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 pub(super) struct Norm {
     pub(super) mean: f32,
     pub(super) variance: f32,
-    pub(super) gamma: f32,
+    gamma: f32,
     inverse_deviation: f32,
     pub(super) scale: f32,
     pub(super) shift: f32,
@@ -71,6 +71,16 @@ impl Norm {
             Arch::new().dispatch(Slopes { norm: self, numbers, gradient, gate, lanes: &mut lanes, activation });
         }
         lanes.map(|lanes| f64::from(sum(&lanes)))
+    }
+
+    /// Turns the gradient after the activation into that of the numbers, and gives its [sums](Self::slopes).
+    pub(super) fn backward<A: Lanes>(&self, numbers: &[f32], gradient: &mut [f32], laned: Laned) -> [f64; 2] {
+        let sums = self.slopes::<A>(numbers, gradient, laned, None);
+        for group in 0..laned.groups() {
+            let at = laned.group(group);
+            self.input_gradient(&numbers[at.clone()], &mut gradient[at], laned, group, sums);
+        }
+        sums
     }
 
     /// Turns the gradient of a group before the activation into that of its numbers; `sums` are those of [`slopes`](Self::slopes).
