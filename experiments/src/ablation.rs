@@ -3,7 +3,9 @@
 //! An arm with a seed is a cell. A cell is an ordinary run directory, so that every binary reads it and
 //! `train_supernet --config` makes it again.
 
+mod additions;
 mod again;
+mod alone;
 mod arms;
 mod bins;
 mod budget;
@@ -11,9 +13,13 @@ mod cell;
 mod command;
 mod config;
 mod findings;
+mod first_steps;
 mod identity;
+mod judgement;
 mod known;
+mod ladder;
 mod measure;
+mod parcel;
 mod plan;
 mod presets;
 mod record;
@@ -26,17 +32,21 @@ mod statistics;
 pub(crate) mod testing;
 mod verdict;
 
+pub use additions::Addition;
 pub use again::Again;
+pub use alone::Alone;
 pub use arms::{full_arm, shrinking_arms, shrunk_arm};
 pub use bins::BinGap;
 pub use budget::{Budget, expected_budget};
 pub use command::{Options, run};
-pub use config::{AblationConfig, Arm, Rule};
+pub use config::{AblationConfig, Arm, Criteria, Rule};
 pub use findings::{ArmFindings, CornerMean, Findings};
+pub use judgement::Judgement;
 pub use known::Cells;
+pub use ladder::{BudgetConfig, Ladder};
 pub use plan::Pace;
 pub use presets::Scale;
-pub use record::{CellRecord, DoneCell, SubnetRow};
+pub use record::{CellRecord, DoneCell, FirstSteps, SubnetRow};
 pub use reported::{Reported, corner_name, corners};
 pub use runner::Ablation;
 pub use selection::{Selection, Selections};

@@ -51,6 +51,11 @@ impl RunDir {
         root.join(CONFIG).exists()
     }
 
+    /// A directory for files, without a run's configuration.
+    pub(crate) fn at(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
     /// The newest run under `parent` whose name ends in `-{preset}`.
     ///
     /// # Errors
@@ -153,6 +158,20 @@ pub fn write_whole(path: &Path, contents: &[u8]) -> Result<()> {
         file.commit()
     };
     write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Removes a file, if there is one.
+///
+/// # Errors
+///
+/// If it cannot be removed.
+pub fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

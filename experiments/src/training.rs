@@ -10,8 +10,11 @@ use crate::supernet_file::{self, CHECKPOINTS};
 use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
+use ofa_data::Loader;
 use ofa_model::{Supernet, SupernetConfig};
-use ofa_train::{Evaluator, Ranks, ShrinkObserver, ShrinkOutcome, ShrinkRun, shrink};
+use ofa_train::{
+    CheckpointDir, Evaluator, Ranks, ShrinkObserver, ShrinkOutcome, ShrinkRun, StepNumbers, TrainError, shrink,
+};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -35,18 +38,13 @@ pub fn train(
     let supernet = initial(config, device)?;
     let teacher = training.teacher.as_deref().map(|path| self::teacher(path, device)).transpose()?;
     let watched = records::watched_archs(&config.space, config.seed);
+    let loader = images.train_loader(config, together)?;
+    let checkpoints = training.checkpoints(dir.path(CHECKPOINTS));
     let run = ShrinkRun {
-        schedule: &training.schedule,
-        recipe: &training.recipe,
-        sampler: None,
         teacher: teacher.as_ref(),
-        loader: &images.train_loader(config, together)?,
-        seed: config.seed,
         watched: &watched,
-        watch_epochs: training.watch_epochs,
-        checkpoints: Some(&training.checkpoints(dir.path(CHECKPOINTS))),
-        device,
-        ranks: together,
+        checkpoints: Some(&checkpoints),
+        ..bare(config, &loader, device, together)
     };
     let keeper = || records::keeper(dir, &watched);
     let mut observer: Box<dyn ShrinkObserver> = match (together.is_first(), together.size()) {
@@ -55,6 +53,81 @@ pub fn train(
         (false, _) => Box::new(Quiet(stop.clone())),
     };
     Ok(shrink(supernet, &run, validation, &mut *observer)?)
+}
+
+/// The supernet after the first `steps` steps of the same training, in `scratch`, a directory that does not outlive it;
+/// rank 0 gets it. A training that is shorter is trained to its end.
+///
+/// # Errors
+///
+/// Those of [`shrink`].
+pub fn first_steps(
+    steps: usize,
+    config: &ExperimentConfig,
+    images: &Images,
+    validation: &mut Evaluator,
+    device: &Device,
+    scratch: &Path,
+    together: &dyn Ranks,
+) -> Result<Option<Supernet>> {
+    let supernet = initial(config, device)?;
+    let teacher = config.training.teacher.as_deref().map(|path| self::teacher(path, device)).transpose()?;
+    let loader = images.train_loader(config, together)?;
+    let checkpoints = CheckpointDir::new(scratch, 1);
+    let run = ShrinkRun {
+        teacher: teacher.as_ref(),
+        checkpoints: Some(&checkpoints),
+        ..bare(config, &loader, device, together)
+    };
+    match shrink(supernet, &run, validation, &mut StopAfter { left: steps }) {
+        Ok(outcome) => return Ok(together.is_first().then(|| outcome.supernet.valid())),
+        Err(TrainError::Interrupted { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    if !together.is_first() {
+        return Ok(None);
+    }
+    let blank = SupernetConfig::new(config.space.clone())?.init(device);
+    let saved = checkpoints.supernet(blank)?.context("the first steps left no checkpoint")?;
+    Ok(Some(saved.supernet))
+}
+
+/// Ends a training early.
+struct StopAfter {
+    left: usize,
+}
+
+impl ShrinkObserver for StopAfter {
+    fn step_done(&mut self, _step: usize, _numbers: &StepNumbers, _learning_rate: f64) {
+        self.left = self.left.saturating_sub(1);
+    }
+
+    fn should_stop(&self) -> bool {
+        self.left == 0
+    }
+}
+
+/// A training of `config` that nobody watches and that keeps nothing.
+fn bare<'a>(
+    config: &'a ExperimentConfig,
+    loader: &'a Loader,
+    device: &'a Device,
+    ranks: &'a dyn Ranks,
+) -> ShrinkRun<'a> {
+    let training = &config.training;
+    ShrinkRun {
+        schedule: &training.schedule,
+        recipe: &training.recipe,
+        sampler: None,
+        teacher: None,
+        loader,
+        seed: config.seed,
+        watched: &[],
+        watch_epochs: training.watch_epochs,
+        checkpoints: None,
+        device,
+        ranks,
+    }
 }
 
 /// The weights that training begins with, on the autodiff device: random ones, or those of a directory.

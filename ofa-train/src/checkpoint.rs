@@ -127,6 +127,15 @@ impl CheckpointDir {
         Ok(finished)
     }
 
+    /// Where the newest checkpoint is, sound or not; the best does not count.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Io`] if the directory cannot be listed.
+    pub fn newest_path(&self) -> Result<Option<PathBuf>, TrainError> {
+        Ok(self.list()?.finished.pop())
+    }
+
     /// The newest checkpoint whose files are as they were written.
     pub(crate) fn newest(&self) -> Result<Option<Found>, TrainError> {
         let mut damaged = Vec::new();

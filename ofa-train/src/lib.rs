@@ -43,7 +43,7 @@ pub use sampler::{
     UniformSampler,
 };
 pub use saved_supernet::SavedSupernet;
-pub use schedule::{ChoiceCounts, Opened, Phase, ScheduleKind, ShrinkRecipe, ShrinkSchedule, ShrinkStage};
+pub use schedule::{Annealing, ChoiceCounts, Opened, Phase, ScheduleKind, ShrinkRecipe, ShrinkSchedule, ShrinkStage};
 pub use shrink::{ShrinkObserver, ShrinkOutcome, ShrinkRun, shrink};
 pub use step::{StepNumbers, StepOutput, StepRules, Teaching, shrink_step};
 pub use teacher::teacher_logits;

@@ -25,8 +25,30 @@ pub struct ShrinkSchedule {
     pub name: String,
     /// Images a step, over all ranks, that the learning rates are for; they grow in proportion to the real number.
     pub reference_batch_size: usize,
+    /// What the learning rate falls to zero over.
+    #[serde(default, skip_serializing_if = "Annealing::is_default")]
+    pub annealing: Annealing,
     /// The stages, first to last.
     pub stages: Vec<ShrinkStage>,
+}
+
+/// What the cosine of the learning rate spans.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Annealing {
+    /// Every stage by itself, as in the paper.
+    #[default]
+    Stage,
+    /// All stages behind the last that becomes the teacher together (all stages, if none does): warm-up of the first of
+    /// them, then one cosine to the end of the schedule, times the learning rate of each stage. Stages up to the teacher
+    /// have their own.
+    Schedule,
+}
+
+impl Annealing {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// One stage: the space it samples from and how long and how fast it learns.
@@ -84,7 +106,22 @@ impl ShrinkSchedule {
     /// Learning rate of step `step` (from 0) of stage `stage`, at `batch_size` images a step over all ranks.
     pub fn learning_rate_at(&self, stage: usize, step: usize, steps_per_epoch: usize, batch_size: usize) -> f64 {
         let scale = batch_size as f64 / self.reference_batch_size as f64;
-        scale * self.stages[stage].learning_rate_at(step, steps_per_epoch)
+        scale * self.rate_at_reference(stage, step, steps_per_epoch)
+    }
+
+    fn rate_at_reference(&self, stage: usize, step: usize, steps_per_epoch: usize) -> f64 {
+        let first = self.stages.iter().rposition(|stage| stage.becomes_teacher).map_or(0, |teacher| teacher + 1);
+        if self.annealing == Annealing::Stage || stage < first {
+            return self.stages[stage].learning_rate_at(step, steps_per_epoch);
+        }
+        let before = self.epochs_before(stage) - self.epochs_before(first);
+        let joined = ShrinkStage {
+            epochs: self.epochs() - self.epochs_before(first),
+            warmup_epochs: self.stages[first].warmup_epochs,
+            learning_rate: self.stages[stage].learning_rate,
+            ..self.stages[stage].clone()
+        };
+        joined.learning_rate_at(before * steps_per_epoch + step, steps_per_epoch)
     }
 }
 
@@ -145,5 +182,28 @@ mod tests {
         assert_eq!(rate(500), 0.03);
         assert!((rate(6500) - 0.015).abs() < 1e-12, "half-way of the cosine");
         assert!(rate(12_499) < 1e-8 && rate(12_499) > 0.0);
+    }
+
+    #[test]
+    fn the_stages_behind_the_teacher_can_share_one_cosine() {
+        let space = SearchSpace::small_mobilenet_v3(1, 10);
+        let mut schedule = ShrinkSchedule::progressive_shrinking(&space, &ShrinkRecipe::iclr2020());
+        let teacher = schedule.learning_rate_at(0, 500, 100, 64);
+        schedule.annealing = Annealing::Schedule;
+        for stage in &mut schedule.stages[1..] {
+            stage.learning_rate = 0.1;
+        }
+        let rate = |stage, step| schedule.learning_rate_at(stage, step, 100, 64);
+        assert_eq!(rate(0, 500), teacher);
+        // 425 epochs behind the teacher, five of them warm-up, which later stages have no more of.
+        assert_eq!((rate(1, 0), rate(1, 500)), (0.1 / 500.0, 0.1));
+        assert!((rate(3, 6_000) - 0.05).abs() < 1e-3, "half-way, without a jump: {}", rate(3, 6_000));
+        assert!((rate(2, 0) - rate(1, 12_499)).abs() < 1e-4 && rate(5, 12_499) < 1e-8);
+        // Where no stage becomes the teacher, all share it.
+        schedule.stages.remove(0);
+        assert_eq!(schedule.learning_rate_at(0, 500, 100, 64), 0.1);
+        // A schedule of the paper is written as it always was: checkpoints hash it.
+        let paper = ShrinkSchedule::progressive_shrinking(&space, &ShrinkRecipe::iclr2020());
+        assert!(!serde_json::to_string(&paper).unwrap().contains("annealing"));
     }
 }

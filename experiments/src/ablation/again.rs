@@ -1,10 +1,18 @@
 //! A cell made again, to see whether its numbers can be had twice.
 
 use super::cell::{Cell, Workshop};
+use super::first_steps;
 use super::identity::Identity;
+use super::ladder::Ladder;
+use super::record::{DoneCell, FirstSteps};
 use super::runner::Ablation;
+use crate::config::ExperimentConfig;
+use crate::device;
+use crate::images::Images;
+use crate::run_dir::RunDir;
 use anyhow::{Context, Result, ensure};
 use ofa_train::Ranks;
+use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -20,7 +28,74 @@ pub struct Again {
     pub subnets: usize,
 }
 
+impl Ladder {
+    /// Makes a complete cell again, see [`Ablation::make_again`]; its name begins with that of its budget if there are
+    /// several.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Ablation::make_again`], or if there is no such budget.
+    pub fn make_again(&self, name: &str, ranks: &dyn Ranks, stop: &Arc<AtomicBool>) -> Result<Option<Again>> {
+        let (rung, name) = self.rung_of(name)?;
+        rung.make_again(name, ranks, stop)
+    }
+
+    /// Trains the first steps of a complete cell again and compares the weights with those that its record notes. What it
+    /// begins with or learns from must be there. Rank 0 gets them.
+    ///
+    /// # Errors
+    ///
+    /// Those of training, or if there is no such cell, it notes no first steps, or they come out otherwise.
+    pub fn repeat_first_steps(&self, name: &str, ranks: &dyn Ranks) -> Result<Option<FirstSteps>> {
+        let (rung, name) = self.rung_of(name)?;
+        rung.repeat_first_steps(name, ranks)
+    }
+
+    fn rung_of<'n>(&self, name: &'n str) -> Result<(&Ablation, &'n str)> {
+        if self.config().budgets.is_empty() {
+            return Ok((&self.rungs()[0], name));
+        }
+        let found = (0..self.rungs().len()).find_map(|rung| {
+            let cell = name.strip_prefix(self.name(rung))?.strip_prefix('/')?;
+            Some((&self.rungs()[rung], cell))
+        });
+        found.with_context(|| format!("`{name}` does not begin with a budget, as {}/none/seed-1 does", self.name(0)))
+    }
+}
+
 impl Ablation {
+    fn repeat_first_steps(&self, name: &str, ranks: &dyn Ranks) -> Result<Option<FirstSteps>> {
+        let done = self.done()?;
+        let (cell, record) = self.complete(name, &done)?;
+        let noted = record.record.first_steps.as_ref();
+        let noted = noted.with_context(|| format!("{name} was made by a version that notes no first steps"))?;
+        let again = cell.path(&self.dir().path("again"));
+        let config = ExperimentConfig::load(&cell.path(self.dir().root()).join("config.toml"))?;
+        let device = device::by_name(&config.device)?;
+        let images = Images::load(&config, None)?;
+        let mut validation = images.validation(&config, &device);
+        if ranks.is_first() {
+            fs::create_dir_all(&again).with_context(|| again.display().to_string())?;
+        }
+        let dir = RunDir::at(&again);
+        let bench = (&config, &images, &mut validation, &device);
+        let Some(found) = first_steps::computed(noted.steps, bench, &dir, ranks)? else { return Ok(None) };
+        ensure!(
+            found == *noted,
+            "{name} has weights {} after {} steps, its record has {}",
+            found.weights,
+            noted.steps,
+            noted.weights
+        );
+        Ok(Some(found))
+    }
+
+    fn complete<'d>(&self, name: &str, done: &'d [(Cell<'d>, DoneCell)]) -> Result<&'d (Cell<'d>, DoneCell)> {
+        let root = self.dir().root();
+        let found = done.iter().find(|(cell, _)| cell.path(root) == root.join("cells").join(name));
+        found.with_context(|| format!("{} holds no complete cell `{name}`, such as `none/seed-1`", root.display()))
+    }
+
     /// Makes the complete cell `name` (`ARM/seed-N`) again below `again`, from random weights on, with all cells that
     /// it begins with or learns from; nothing is read of the ablation but its configuration and the chosen learning
     /// rates. Rank 0 compares and gets what came out.
@@ -29,13 +104,9 @@ impl Ablation {
     ///
     /// Those of training, or if there is no such cell, or if a weight or an accuracy is another than in its record.
     pub fn make_again(&self, name: &str, ranks: &dyn Ranks, stop: &Arc<AtomicBool>) -> Result<Option<Again>> {
-        let (root, again) = (self.dir().root(), self.dir().path("again"));
-        let is_named = |cell: &Cell| cell.path(root) == root.join("cells").join(name);
+        let again = self.dir().path("again");
         let done = self.done()?;
-        let (cell, record) = done
-            .iter()
-            .find(|(cell, _)| is_named(cell))
-            .with_context(|| format!("{} holds no complete cell `{name}`, such as `none/seed-1`", root.display()))?;
+        let (cell, record) = self.complete(name, &done)?;
         let code = Identity::read(self.dir())?.map(|identity| identity.code).unwrap_or_default();
         let shop = Workshop { ablation: self.config(), root: &again, code: &code, ranks, stop };
         let of_arm = |arm| -> Result<Cell> {

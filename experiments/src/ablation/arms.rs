@@ -4,15 +4,24 @@ use super::budget::expected_budget;
 use super::config::Arm;
 use super::reported::{corner_name, corners};
 use ofa_model::SearchSpace;
-use ofa_train::{Distillation, Opened, Phase, Sampler, ScheduleKind, ShrinkRecipe, ShrinkSchedule, ShrinkStage};
+use ofa_train::{
+    Annealing, Distillation, Opened, Phase, Sampler, ScheduleKind, ShrinkRecipe, ShrinkSchedule, ShrinkStage,
+};
 
 /// The trainer of the full network, whose weights and opinion other arms take.
 const FULL: &str = "full";
 
+/// Begins the names of arms that train one network alone.
+pub(super) const INDEPENDENT: &str = "independent_";
+/// Half of the corners of the small space, in which every choice of depth, expand ratio and kernel size is there twice,
+/// with every choice of each other kind once; the smallest is among them.
+pub(super) const ALONE: [&str; 4] =
+    ["independent_d2w3k3", "independent_d2w6k7", "independent_d4w3k7", "independent_d4w6k3"];
+
 /// Progressive shrinking, and what is left when its parts are taken away, for `images` training images an epoch.
 ///
-/// All arms but `none_epochs` are as long as `progressive` in MACs, the full network's training and the teacher's
-/// passes counted; `none_epochs` has its subnet-epochs. The `independent` arms train one corner of the space each, as
+/// All arms are as long as `progressive` in MACs, the full network's training and the teacher's passes counted. The
+/// `independent` arms train one corner of the space each, as
 /// long as `progressive` trains in epochs.
 pub fn shrinking_arms(space: &SearchSpace, recipe: &ShrinkRecipe, images: usize) -> Vec<Arm> {
     let shrink = shrink_stages(space, recipe);
@@ -31,9 +40,7 @@ pub fn shrinking_arms(space: &SearchSpace, recipe: &ShrinkRecipe, images: usize)
     };
     let (fast, slow) = (recipe.full.learning_rate, recipe.expand_last.learning_rate);
     let total = full_macs + shrink_macs;
-    let subnet_epochs = full.subnet_epochs() + shrink.subnet_epochs();
     let random = whole("random", fast, &Distillation::None);
-    let by_epochs = with_epochs(&random, (subnet_epochs / random.subnets_per_step).max(1));
     let sandwich = ScheduleKind::Sandwich.schedule(space, recipe).stages.remove(0);
     let with_full = |arm: Arm| Arm { start: Some(FULL.into()), ..arm };
     let by_full = |arm: Arm| Arm { teacher: Some(FULL.into()), ..arm };
@@ -57,7 +64,6 @@ pub fn shrinking_arms(space: &SearchSpace, recipe: &ShrinkRecipe, images: usize)
             long(whole("random", fast, &taught), shrink_macs),
         )),
         arm("none", "no shrinking: random weights, the whole space, labels alone", long(random, total)),
-        arm("none_epochs", "no shrinking, as many subnet-epochs as progressive", single(recipe, by_epochs)),
         arm(
             "sandwich",
             "largest, smallest and random subnets in every step, the largest teaches",
@@ -71,7 +77,7 @@ pub fn shrinking_arms(space: &SearchSpace, recipe: &ShrinkRecipe, images: usize)
         let stage =
             ShrinkStage { sampler: Sampler::Fixed(vec![corner]), ..ShrinkStage::new("alone", &phase, Opened::All) };
         arm(
-            &format!("independent_{}", name.to_lowercase().replace(' ', "")),
+            &format!("{INDEPENDENT}{}", name.to_lowercase().replace(' ', "")),
             &format!("{name} trained alone"),
             single(recipe, stage),
         )
@@ -114,11 +120,24 @@ fn with_epochs(stage: &ShrinkStage, epochs: usize) -> ShrinkStage {
 }
 
 fn single(recipe: &ShrinkRecipe, stage: ShrinkStage) -> ShrinkSchedule {
-    ShrinkSchedule { name: stage.name.clone(), reference_batch_size: recipe.reference_batch_size, stages: vec![stage] }
+    ShrinkSchedule {
+        name: stage.name.clone(),
+        reference_batch_size: recipe.reference_batch_size,
+        annealing: Annealing::default(),
+        stages: vec![stage],
+    }
 }
 
 fn arm(name: &str, description: &str, schedule: ShrinkSchedule) -> Arm {
-    Arm { name: name.into(), description: description.into(), start: None, teacher: None, schedule }
+    Arm {
+        name: name.into(),
+        description: description.into(),
+        seeds: None,
+        factors: None,
+        start: None,
+        teacher: None,
+        schedule,
+    }
 }
 
 #[cfg(test)]
@@ -150,7 +169,6 @@ mod tests {
             for name in ["warm_taught", "none_taught", "none", "sandwich"] {
                 assert!((cost(name).macs / whole.macs - 1.0).abs() < 0.02, "{name}: {:?} {whole:?}", cost(name));
             }
-            assert!((cost("none_epochs").subnet_epochs - whole.subnet_epochs).abs() < 4.0);
         }
     }
 

@@ -4,16 +4,18 @@ use super::budget::{Budget, trained_macs};
 use super::config::{AblationConfig, Arm};
 use super::measure::measure;
 use super::record::{CellRecord, DoneCell, RECORD, SUBNETS};
+use super::{first_steps, parcel};
 use crate::config::ExperimentConfig;
 use crate::images::Images;
 use crate::report::Machine;
 use crate::run_dir::RunDir;
 use crate::supernet_file::{self, CHECKPOINTS, SUPERNET};
-use crate::{device, environment, ranks, training};
+use crate::{device, environment, interrupt, ranks, training};
 use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use ofa_model::Supernet;
 use ofa_train::{EpochRecord, Ranks, TrainError, weights_sha256};
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -32,6 +34,23 @@ pub(super) struct Cell<'a> {
     pub(super) selects: bool,
 }
 
+/// What tells a cell from the others of its ablation.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct CellName {
+    arm: String,
+    seed: u64,
+    factor: f64,
+    selects: bool,
+}
+
+impl CellName {
+    /// The cell of this name.
+    pub(super) fn of<'a>(&self, ablation: &'a AblationConfig) -> Result<Cell<'a>> {
+        let arm = ablation.arm(&self.arm).with_context(|| format!("there is no arm `{}`", self.arm))?;
+        Ok(Cell { arm, seed: self.seed, factor: self.factor, selects: self.selects })
+    }
+}
+
 /// Where cells are made, by what code, and by which processes together.
 pub(super) struct Workshop<'a> {
     pub(super) ablation: &'a AblationConfig,
@@ -43,6 +62,10 @@ pub(super) struct Workshop<'a> {
 }
 
 impl Cell<'_> {
+    pub(super) fn name(&self) -> CellName {
+        CellName { arm: self.arm.name.clone(), seed: self.seed, factor: self.factor, selects: self.selects }
+    }
+
     /// Its directory in that of the ablation.
     pub(super) fn path(&self, root: &Path) -> PathBuf {
         let name = if self.selects { format!("select-{}", self.factor) } else { format!("seed-{}", self.seed) };
@@ -107,9 +130,18 @@ impl Cell<'_> {
         let images = Images::load(&config, None)?;
         ranks::same_images(&dir, &images, shop.ranks)?;
         let mut validation = images.validation(&config, &device);
+        let begun = first_steps::noted((&config, &images, &mut validation, &device), &dir, shop.ranks);
+        let begun = match begun {
+            Ok(begun) => begun,
+            Err(error) => return self.diverged(error, machine, &dir, shop),
+        };
         let trained = training::train(&config, &images, &mut validation, &device, &dir, shop.ranks, shop.stop);
         let trained = match trained {
             Ok(trained) => trained,
+            Err(error) if first && interrupt::is_interruption(&error) => {
+                parcel::pack(&dir)?;
+                return Err(error);
+            }
             Err(error) => return self.diverged(error, machine, &dir, shop),
         };
         let supernet = trained.supernet.valid();
@@ -128,9 +160,8 @@ impl Cell<'_> {
         let seconds = started.elapsed().as_secs_f64();
         let training = trained.epochs.iter().map(|epoch| epoch.seconds).sum();
         let record = self.record(self.spent(&trained.epochs, &config), [training, seconds], machine, shop);
-        dir.write_json(RECORD, &CellRecord { weights, ..record })?;
-        // What resuming takes is no longer needed.
-        without_checkpoints(&dir)
+        dir.write_json(RECORD, &CellRecord { weights, first_steps: begun, ..record })?;
+        without_leftovers(&dir)
     }
 
     /// The directory of the cell, new or of an attempt that was stopped.
@@ -153,6 +184,9 @@ impl Cell<'_> {
                 }
                 Ok(_) => {}
             }
+        }
+        if shop.ranks.is_first() {
+            parcel::unpack(&RunDir::open(&path)?.0)?;
         }
         shop.ranks.broadcast(0, Vec::new());
         Ok(RunDir::open(&path).context("all ranks need a file system in common")?.0)
@@ -186,7 +220,7 @@ impl Cell<'_> {
         crate::dashboard::say(&format!("{} diverged: {diverged}", self.path(shop.root).display()));
         let record = self.record(Budget::default(), [0.0; 2], machine, shop);
         dir.write_json(RECORD, &CellRecord { diverged: Some(diverged), weights: "none".into(), ..record })?;
-        without_checkpoints(dir)
+        without_leftovers(dir)
     }
 
     fn record(&self, budget: Budget, seconds: [f64; 2], machine: Machine, shop: &Workshop) -> CellRecord {
@@ -195,6 +229,7 @@ impl Cell<'_> {
             seed: self.seed,
             factor: self.factor,
             code: shop.code.to_owned(),
+            first_steps: None,
             weights: String::new(),
             budget,
             seconds,
@@ -223,7 +258,10 @@ fn anywhere(mut config: ExperimentConfig) -> ExperimentConfig {
     config
 }
 
-fn without_checkpoints(dir: &RunDir) -> Result<()> {
+/// Removes what going on takes: the cell is complete.
+fn without_leftovers(dir: &RunDir) -> Result<()> {
+    first_steps::remove(dir)?;
+    parcel::remove(dir)?;
     match fs::remove_dir_all(dir.path(CHECKPOINTS)) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
             Err(error).with_context(|| format!("{}", dir.path(CHECKPOINTS).display()))

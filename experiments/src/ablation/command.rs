@@ -1,8 +1,8 @@
 //! The command line that all ablations share.
 
 use super::config::AblationConfig;
-use super::plan::Pace;
-use super::runner::Ablation;
+use super::ladder::Ladder;
+use super::plan::plan_of;
 use crate::dashboard::say;
 use crate::images::Images;
 use crate::report::{ablation_html, ablation_markdown};
@@ -20,8 +20,7 @@ use std::sync::atomic::AtomicBool;
 /// Options of an ablation.
 #[derive(Clone, Debug, Parser)]
 pub struct Options {
-    /// What to run: smoke (a minute), default (hours), imagenet-strides or imagenet-strides-smoke (the same with a last
-    /// map of one pixel)
+    /// What to run: smoke (a minute), default (hours) and others, which a wrong name lists
     #[arg(long, default_value = "default")]
     preset: String,
     /// A configuration file in place of a preset; every directory of an ablation holds a complete one
@@ -36,12 +35,19 @@ pub struct Options {
     /// Go on with the ablation in --out
     #[arg(long, conflicts_with_all = ["preset", "config"], requires = "out")]
     resume: bool,
-    /// Cells to train before the report is written, at most
+    /// Cells to train before the report is written, at most; 0 for the report alone
     #[arg(long)]
     cells: Option<usize>,
-    /// Make a complete cell (ARM/seed-N) of --out again, below DIR/again, and compare weights and accuracies
+    /// Train at this budget alone
+    #[arg(long)]
+    budget: Option<String>,
+    /// Make a complete cell of --out again (ARM/seed-N, after BUDGET/ if there are several), below DIR/again, and compare
+    /// weights and accuracies
     #[arg(long, value_name = "CELL", requires = "resume")]
     again: Option<String>,
+    /// Compare the weights after the first steps of --again alone
+    #[arg(long, requires = "again")]
+    first_steps: bool,
     /// Say what would be trained, what it costs and how long it takes here, and train nothing but some steps
     #[arg(long)]
     dry_run: bool,
@@ -69,7 +75,7 @@ fn on_ranks(
 ) -> Result<()> {
     if options.toml || (options.dry_run && !options.resume) {
         let config = configured(options, preset)?;
-        let text = if options.toml { config.to_toml()? } else { dry_run(&config)? };
+        let text = if options.toml { config.to_toml()? } else { plan_of(&config)? };
         if ranks.is_first() {
             say(text.trim_end());
         }
@@ -85,6 +91,12 @@ fn on_ranks(
     }
     let stop = Arc::new(AtomicBool::new(false));
     interrupt::on_interrupt(stop.clone())?;
+    if let Some(name) = options.again.as_ref().filter(|_| options.first_steps) {
+        if let Some(found) = ablation.repeat_first_steps(name, ranks)? {
+            say(&format!("the same weights after {} steps: {}", found.steps, found.weights));
+        }
+        return Ok(());
+    }
     if let Some(name) = &options.again {
         if let Some(again) = ablation.make_again(name, ranks, &stop)? {
             let (path, weights, subnets) = (again.path.display(), again.weights, again.subnets);
@@ -92,7 +104,7 @@ fn on_ranks(
         }
         return Ok(());
     }
-    ablation.run(options.cells, ranks, &stop)?;
+    ablation.run(options.cells, options.budget.as_deref(), ranks, &stop)?;
     if ranks.is_first() { report(binary, &ablation) } else { Ok(()) }
 }
 
@@ -110,27 +122,18 @@ fn configured(options: &Options, preset: impl Fn(&str) -> Result<AblationConfig>
     Ok(config)
 }
 
-/// The plan, with the time by a measurement if the images are there.
-fn dry_run(config: &AblationConfig) -> Result<String> {
-    let pace = match Images::load(&config.base, None) {
-        Ok(_) => Some(Pace::measured(config)?),
-        Err(_) => None,
-    };
-    config.plan(pace.as_ref())
-}
-
 fn opened(
     options: &Options,
     preset: impl Fn(&str) -> Result<AblationConfig>,
     out: &Path,
     ranks: &dyn Ranks,
-) -> Result<Ablation> {
+) -> Result<Ladder> {
     if !ranks.is_first() {
         ranks.broadcast(0, Vec::new());
-        return Ablation::reopen(out).context("all ranks need a file system in common");
+        return Ladder::reopen(out).context("all ranks need a file system in common");
     }
     let ablation = if options.resume {
-        Ablation::reopen(out)?
+        Ladder::reopen(out)?
     } else {
         ensure!(
             !out.join("config.toml").exists() || options.config.is_some(),
@@ -142,31 +145,33 @@ fn opened(
             config.base.data.dir.is_some() || config.base.space.image_channels == 1,
             "this ablation is of images of your own: name their directory with --data"
         );
-        Ablation::open(config, out)?
+        Ladder::open(config, out)?
     };
     ranks.broadcast(0, Vec::new());
     Ok(ablation)
 }
 
-/// Writes `findings.json`, `report.html` and `report.md`.
-fn report(binary: &str, ablation: &Ablation) -> Result<()> {
-    say(&ablation.progress()?);
-    let findings = ablation.findings()?;
-    let commands = commands(binary, ablation.config());
-    let text = ablation_markdown(&findings, &commands);
-    let dir = ablation.dir();
-    dir.write_json("findings.json", &findings)?;
-    dir.write("report.html", &ablation_html(&findings, &commands))?;
-    dir.write("report.md", &text)?;
-    say(text.lines().nth(2).unwrap_or_default());
-    say(&format!("report: {}", dir.path("report.html").display()));
+/// Writes `findings.json`, `report.html` and `report.md` of every budget that has a complete cell.
+fn report(binary: &str, ladder: &Ladder) -> Result<()> {
+    say(&ladder.progress()?);
+    for ablation in ladder.rungs() {
+        let findings = ablation.findings()?;
+        let commands = commands(binary, ablation.config());
+        let text = ablation_markdown(&findings, &commands);
+        let dir = ablation.dir();
+        dir.write_json("findings.json", &findings)?;
+        dir.write("report.html", &ablation_html(&findings, &commands))?;
+        dir.write("report.md", &text)?;
+        say(text.lines().nth(2).unwrap_or_default());
+        say(&format!("report: {}", dir.path("report.html").display()));
+    }
     Ok(())
 }
 
 /// How to get everything again: what a command does, and the command.
 fn commands(binary: &str, config: &AblationConfig) -> Vec<(String, String)> {
     let cargo = format!("cargo run --release --bin {binary} --");
-    let cell = format!("{}/seed-{}", config.rule.treatment, config.seeds[0]);
+    let cell = format!("{}/seed-{}", config.rule.treatment, config.seeds.first().unwrap_or(&config.selection.seed));
     [
         ("All cells and this report", format!("{cargo} --config config.toml --out DIR")),
         ("Going on after a stop; several processes may work in one directory", format!("{cargo} --resume --out DIR")),

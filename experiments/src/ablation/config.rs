@@ -1,7 +1,8 @@
 //! What an ablation is, as one TOML file.
 
+use super::ladder::BudgetConfig;
 use super::reported::{Reported, corners};
-use super::selection::Selection;
+use super::selection::{Selection, check_factors};
 use crate::config::{ExperimentConfig, twice};
 use anyhow::{Context, Result, bail, ensure};
 use ofa_model::{Arch, SearchSpace};
@@ -10,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::Path;
 
+/// What a name must be made of.
+pub(super) const NAMES: &str = "a name is made of letters, digits, `-` and `_`, it names a directory";
+
 /// The complete configuration of an ablation. It is frozen with the run directory: a rule that is written after the
 /// first result is none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,8 +21,12 @@ use std::path::Path;
 pub struct AblationConfig {
     /// What is asked, in a sentence.
     pub question: String,
+    /// What was tried before this was written, and where its record is: it may have guided the choices below.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<String>,
     /// Seeds of the report: each arm is trained once with each. A seed sets the split, the initial weights, the order
-    /// and augmentation of the images and the sampled subnets, alike in all arms.
+    /// and augmentation of the images and the sampled subnets, alike in all arms. Without any, learning rates are chosen
+    /// and nothing is reported.
     pub seeds: Vec<u64>,
     /// How each arm's learning rate is chosen.
     pub selection: Selection,
@@ -28,6 +36,9 @@ pub struct AblationConfig {
     pub rule: Rule,
     /// What is compared.
     pub arms: Vec<Arm>,
+    /// How long the arms train, from little compute to much; absent if they train once, as long as their schedules say.
+    #[serde(default, rename = "budget", skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<BudgetConfig>,
     /// What the arms have in common: images, space, optimizer. Its own schedule, seed, start and teacher give way to
     /// those of the cells.
     pub base: ExperimentConfig,
@@ -41,6 +52,12 @@ pub struct Arm {
     pub name: String,
     /// What it is, in words.
     pub description: String,
+    /// Seeds of the report, in place of those of the ablation, some of which they must be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seeds: Option<Vec<u64>>,
+    /// Factors on its learning rates to choose from, in place of those of the selection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub factors: Option<Vec<f64>>,
     /// The earlier arm whose weights of the same seed it begins with; random ones if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
@@ -51,9 +68,8 @@ pub struct Arm {
     pub schedule: ShrinkSchedule,
 }
 
-/// The verdict, by the mean gap over the reported corners and seeds between two arms, with a bootstrap interval over
-/// seeds and test images: `reproduced` if the interval is above 0 and the gap at least `margin`, `direction only` if
-/// the interval is above 0, else `not reproduced at this scale`.
+/// The verdict, by the mean gap over the reported corners and seeds between two arms. Exactly one of `criteria` and
+/// `margin` is given.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
@@ -61,8 +77,16 @@ pub struct Rule {
     pub treatment: String,
     /// The arm it is compared with.
     pub control: String,
-    /// Least gap, as a share of the images, that counts as the claim's.
-    pub margin: f64,
+    /// Other arms that the same rule judges against the control, at the budgets that train them; they may be added to the
+    /// arms later.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also_judged: Vec<String>,
+    /// What the verdict asks for, by Student's interval over seeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub criteria: Option<Criteria>,
+    /// The rule of the first record: least gap, as a share of the images, beside a bootstrap interval above 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin: Option<f64>,
     /// Coverage of all intervals, between 0 and 1.
     pub confidence: f64,
     /// Bootstrap samples.
@@ -70,6 +94,23 @@ pub struct Rule {
     /// Other contrasts that are reported: treatment and control.
     #[serde(default)]
     pub contrasts: Vec<[String; 2]>,
+}
+
+/// What a verdict asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Criteria {
+    /// Least share of the control's errors that the treatment must spare for `reproduced`.
+    pub error_reduction: f64,
+    /// Arms are `equivalent` if the 90 % interval of their gap lies within this share of the images on either side of 0.
+    pub equivalence: f64,
+}
+
+impl Default for Criteria {
+    /// The least relative error reduction of the paper's table 1 (arXiv:1908.09791v1: 67.3 to 68.7 %), and 0.3 points.
+    fn default() -> Self {
+        Self { error_reduction: 0.043, equivalence: 0.003 }
+    }
 }
 
 impl AblationConfig {
@@ -108,6 +149,17 @@ impl AblationConfig {
         self.arms.iter().find(|arm| arm.name == name)
     }
 
+    /// The seeds of the report that an arm is trained with.
+    pub fn seeds_of<'a>(&'a self, arm: &'a Arm) -> &'a [u64] {
+        arm.seeds.as_deref().unwrap_or(&self.seeds)
+    }
+
+    /// The arms that the rule judges against the control, as far as there are such arms: the treatment first.
+    pub fn treatments(&self) -> impl Iterator<Item = &str> {
+        let names = std::iter::once(&self.rule.treatment).chain(&self.rule.also_judged);
+        names.map(String::as_str).filter(|name| self.arm(name).is_some())
+    }
+
     /// The arm itself and all earlier arms whose weights go into it, in their order: what has to be paid for it.
     pub fn with_ancestors(&self, arm: &Arm) -> Vec<&Arm> {
         let mut needed = vec![arm.name.as_str()];
@@ -126,7 +178,10 @@ impl AblationConfig {
     /// Names the key and the value.
     pub fn validate(&self) -> Result<()> {
         self.base.validate().context("base")?;
-        ensure!(!self.seeds.is_empty(), "seeds is empty: an arm is trained once with each");
+        ensure!(
+            !self.seeds.is_empty() || self.selection.chooses(),
+            "seeds is empty and there is one factor: nothing would be trained"
+        );
         if let Some(twice) = twice(&self.seeds) {
             bail!("seed {twice} is listed twice");
         }
@@ -136,18 +191,28 @@ impl AblationConfig {
             bail!("there are two arms `{twice}`");
         }
         for (i, arm) in self.arms.iter().enumerate() {
-            arm.validate(&self.arms[..i], &self.base).with_context(|| format!("arm `{}`", arm.name))?;
+            arm.validate(&self.arms[..i], self).with_context(|| format!("arm `{}`", arm.name))?;
         }
-        self.rule.validate(self).context("rule")
+        self.rule.validate(self).context("rule")?;
+        if let Some(twice) = twice(&self.budgets.iter().map(|budget| &budget.name).collect::<Vec<_>>()) {
+            bail!("there are two budgets `{twice}`");
+        }
+        for budget in &self.budgets {
+            budget.validate(self).with_context(|| format!("budget `{}`", budget.name))?;
+        }
+        Ok(())
     }
 }
 
 impl Arm {
-    fn validate(&self, earlier: &[Self], base: &ExperimentConfig) -> Result<()> {
-        ensure!(
-            !self.name.is_empty() && self.name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)),
-            "a name is made of letters, digits, `-` and `_`, it names a directory"
-        );
+    fn validate(&self, earlier: &[Self], whole: &AblationConfig) -> Result<()> {
+        ensure!(names_a_directory(&self.name), "{NAMES}");
+        check_factors(self.factors.as_deref().unwrap_or(&[1.0]))?;
+        let all = whole.budgets.iter().flat_map(|budget| budget.seeds.iter().flatten()).chain(&whole.seeds);
+        let all: Vec<&u64> = all.collect();
+        if let Some(seed) = self.seeds.iter().flatten().find(|seed| !all.contains(seed)) {
+            bail!("seed {seed} is none of the report's");
+        }
         for (key, other) in [("start", &self.start), ("teacher", &self.teacher)] {
             if let Some(other) = other {
                 ensure!(earlier.iter().any(|arm| arm.name == *other), "{key}: there is no arm `{other}` before it");
@@ -156,7 +221,7 @@ impl Arm {
         if let Some(name) = twice(&self.schedule.stages.iter().map(|stage| &stage.name).collect::<Vec<_>>()) {
             bail!("two stages are called `{name}`: costs are accounted for by name");
         }
-        Ok(self.schedule.validate(&base.space, self.teacher.is_some())?)
+        Ok(self.schedule.validate(&whole.base.space, self.teacher.is_some())?)
     }
 
     /// Whether the last stage trains this subnet of `space`: of others there is nothing to report.
@@ -170,6 +235,33 @@ impl Arm {
 
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match (self.criteria, self.margin) {
+            (Some(criteria), _) => self.by_seeds(criteria, f),
+            (None, margin) => self.by_bootstrap(margin.unwrap_or(0.0), f),
+        }
+    }
+}
+
+impl Rule {
+    fn by_seeds(&self, criteria: Criteria, f: &mut fmt::Formatter) -> fmt::Result {
+        let confidence = 100.0 * self.confidence;
+        write!(
+            f,
+            "Gap: test top-1 of `{}` minus that of `{}`, mean over the reported corners, with Student's {confidence} % \
+             interval over seeds; p-values are adjusted for the number of budgets (Holm). `reproduced`: the interval is \
+             above 0, the adjusted p below {:.2}, and the gap at least {:.1} % of the control's errors. `direction only`: \
+             the same with a smaller gap. `reversed`: the interval is below 0 and the adjusted p below {:.2}. \
+             `equivalent`: else, if the 90 % interval lies within {:.1} points on either side of 0. `undecided`: else.",
+            self.treatment,
+            self.control,
+            1.0 - self.confidence,
+            100.0 * criteria.error_reduction,
+            1.0 - self.confidence,
+            100.0 * criteria.equivalence
+        )
+    }
+
+    fn by_bootstrap(&self, margin: f64, f: &mut fmt::Formatter) -> fmt::Result {
         write!(
             f,
             "Gap: mean over the reported corners and all seeds of the test top-1 of `{}` minus that of `{}`, with the \
@@ -180,12 +272,10 @@ impl fmt::Display for Rule {
             self.control,
             100.0 * self.confidence,
             self.bootstrap,
-            100.0 * self.margin
+            100.0 * margin
         )
     }
-}
 
-impl Rule {
     fn validate(&self, config: &AblationConfig) -> Result<()> {
         let primary = [&self.treatment, &self.control];
         if let Some(name) =
@@ -203,11 +293,27 @@ impl Rule {
             self.control,
             space.name
         );
-        ensure!(self.margin >= 0.0 && self.margin < 1.0, "margin is {}, a share of the images", self.margin);
+        ensure!(
+            self.criteria.is_some() != self.margin.is_some(),
+            "give criteria (Student's interval over seeds) or margin (the rule of the first record)"
+        );
+        let Criteria { error_reduction, equivalence } = self.criteria.unwrap_or_default();
+        let shares = [
+            ("margin", self.margin.unwrap_or(0.0)),
+            ("error_reduction", error_reduction),
+            ("equivalence", equivalence),
+        ];
+        if let Some((key, value)) = shares.into_iter().find(|(_, value)| !(0.0..1.0).contains(value)) {
+            bail!("{key} is {value}, a share between 0 and 1");
+        }
         ensure!(self.confidence > 0.5 && self.confidence < 1.0, "confidence is {}, such as 0.95", self.confidence);
         ensure!(self.bootstrap >= 100, "bootstrap is {}, at least 100 samples are needed", self.bootstrap);
         Ok(())
     }
+}
+
+pub(super) fn names_a_directory(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
 }
 
 #[cfg(test)]

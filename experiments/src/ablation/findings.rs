@@ -1,7 +1,9 @@
 //! What an ablation has found so far: everything its report shows, as `findings.json`.
 
+use super::alone::{self, Alone};
 use super::budget::Budget;
 use super::config::{AblationConfig, Arm};
+use super::judgement::{Judgement, judge};
 use super::known::Cells;
 use super::record::DoneCell;
 use super::runner::Ablation;
@@ -29,7 +31,15 @@ pub struct Findings {
     pub rule: String,
     /// What the rule makes of the primary contrast; absent until all its seeds are complete.
     pub verdict: Option<Verdict>,
-    /// What it would make of it with Student's interval over seeds.
+    /// What the rule makes of every treatment against the control, the primary one first; records of earlier versions
+    /// have none.
+    #[serde(default)]
+    pub judgements: Vec<Judgement>,
+    /// What subnets lose against the same networks trained alone, for every treatment and the control.
+    #[serde(default)]
+    pub alone: Vec<Alone>,
+    /// By the rule of the first record: what it would make of it with Student's interval over seeds.
+    #[serde(default)]
     pub students_verdict: Option<Verdict>,
     /// The primary contrast.
     pub primary: Option<Contrast>,
@@ -125,7 +135,7 @@ impl Ablation {
         let primary = contrast(&config.rule.treatment, &config.rule.control);
         let lacks = |arm: &Arm, seed: &u64| !cells.contains_key(&(arm.name.clone(), *seed));
         let missing = config.arms.iter().map(|arm| {
-            let seeds = config.seeds.iter().copied().filter(|seed| lacks(arm, seed)).collect::<Vec<u64>>();
+            let seeds = config.seeds_of(arm).iter().copied().filter(|seed| lacks(arm, seed)).collect::<Vec<u64>>();
             (arm.name.clone(), seeds)
         });
         let mut machines: Vec<Machine> = Vec::new();
@@ -138,12 +148,19 @@ impl Ablation {
         }
         let mut contrasts: Vec<Contrast> = config.rule.contrasts.iter().filter_map(|[a, b]| contrast(a, b)).collect();
         adjust(&mut contrasts);
+        let mut judgements: Vec<Judgement> = config
+            .treatments()
+            .filter_map(|treatment| Some(Judgement::of(contrast(treatment, &config.rule.control)?)))
+            .collect();
+        judge(judgements.iter_mut().map(|judgement| (judgement, config)).collect(), config.treatments().count());
         Findings {
             question: config.question.clone(),
             setup: setup(config, &images),
             images,
             rule: config.rule.to_string(),
-            verdict: primary.as_ref().and_then(|contrast| contrast.verdict(config)),
+            verdict: judgements.first().and_then(|judgement| judgement.verdict),
+            judgements,
+            alone: alone::all(config, cells),
             students_verdict: primary.as_ref().and_then(|contrast| contrast.students_verdict(config)),
             primary,
             contrasts,

@@ -71,9 +71,9 @@ impl Ablation {
     /// those that choose learning rates, then those of the report, seed by seed, so that what is complete is paired.
     pub(super) fn known_cells(&self) -> Result<Vec<Cell<'_>>> {
         let config = self.config();
-        let rule = [&config.rule.treatment, &config.rule.control];
+        let rule = config.treatments().chain([config.rule.control.as_str()]);
         let needed: Vec<&Arm> =
-            rule.into_iter().filter_map(|name| config.arm(name)).flat_map(|arm| config.with_ancestors(arm)).collect();
+            rule.filter_map(|name| config.arm(name)).flat_map(|arm| config.with_ancestors(arm)).collect();
         let (first, others): (Vec<&Arm>, Vec<&Arm>) = config.arms.iter().partition(|arm| needed.contains(arm));
         let mut cells = Vec::new();
         for arms in [first, others] {
@@ -81,7 +81,7 @@ impl Ablation {
                 cells.extend(self.selecting(arm)?);
             }
             for &seed in &config.seeds {
-                for arm in &arms {
+                for arm in arms.iter().filter(|arm| config.seeds_of(arm).contains(&seed)) {
                     if let Some(factor) = self.chosen_factor(arm)? {
                         cells.push(Cell { arm, seed, factor, selects: false });
                     }
@@ -127,16 +127,22 @@ impl Ablation {
         Ok(done)
     }
 
+    /// How many cells are complete, and how many there are as far as known.
+    pub(super) fn counts(&self) -> Result<[usize; 2]> {
+        let known = self.known_cells()?;
+        let done = known.iter().filter(|cell| cell.is_done(self.dir().root())).count();
+        let selecting = known.iter().filter(|cell| cell.selects).count();
+        let reported: usize = self.config().arms.iter().map(|arm| self.config().seeds_of(arm).len()).sum();
+        Ok([done, selecting + reported])
+    }
+
     /// How many of all cells are complete, in words.
     ///
     /// # Errors
     ///
     /// If a cell cannot be read.
     pub fn progress(&self) -> Result<String> {
-        let known = self.known_cells()?;
-        let done = known.iter().filter(|cell| cell.is_done(self.dir().root())).count();
-        let selecting = known.iter().filter(|cell| cell.selects).count();
-        let all = selecting + self.config().arms.len() * self.config().seeds.len();
+        let [done, all] = self.counts()?;
         Ok(format!("{done} of {all} cells complete"))
     }
 }

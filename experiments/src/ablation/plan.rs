@@ -2,6 +2,7 @@
 
 use super::budget::{Budget, expected_budget};
 use super::config::{AblationConfig, Arm};
+use super::ladder::{BudgetConfig, Ladder};
 use super::reported::corners;
 use super::runner::Ablation;
 use crate::images::Images;
@@ -127,10 +128,21 @@ fn measuring(config: &AblationConfig, images: &Images, device: &burn::tensor::De
 }
 
 impl AblationConfig {
-    /// Trainings an arm, but for those beyond the listed factors: one a seed, and one a factor where there is something
-    /// to choose.
-    pub fn trainings(&self) -> usize {
-        self.seeds.len() + if self.selection.chooses() { self.selection.factors.len() } else { 0 }
+    /// Trainings of an arm that choose its learning rates, but for those beyond the listed factors.
+    fn selecting_trainings(&self, arm: &Arm) -> usize {
+        if self.selection.chooses_for(arm) { self.selection.factors(arm).len() } else { 0 }
+    }
+
+    /// The cells of an arm, as far as known beforehand.
+    fn cell_names(&self, arm: &Arm) -> String {
+        let factors = self.selection.factors(arm).iter().take(self.selecting_trainings(arm));
+        let seeds = self.seeds_of(arm).iter().map(|seed| format!("seed-{seed}"));
+        factors.map(|factor| format!("select-{factor}")).chain(seeds).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Trainings of an arm: those that choose its learning rates, and one per seed.
+    pub fn trainings(&self, arm: &Arm) -> usize {
+        self.selecting_trainings(arm) + self.seeds_of(arm).len()
     }
 
     /// What the arms are and cost, in lines; with a pace also how long they take.
@@ -151,7 +163,7 @@ impl AblationConfig {
             "{:<24}{:>14}{:>12}{:>16}{:>14}",
             "arm", "subnet-epochs", "TMACs", "with ancestors", "of treatment"
         );
-        text.push_str(if pace.is_some() { "   hours a cell\n" } else { "\n" });
+        text.push_str(if pace.is_some() { "   hours per cell   cells\n" } else { "   cells\n" });
         for (arm, own) in self.arms.iter().zip(&own) {
             let whole = whole(arm).macs;
             write!(
@@ -164,18 +176,25 @@ impl AblationConfig {
                 whole / treatment
             )?;
             if let Some(pace) = pace {
-                write!(text, "{:>15.3}", pace.hours(arm, own.macs, false))?;
+                write!(text, "{:>17.3}", pace.hours(arm, own.macs, false))?;
             }
-            text.push('\n');
+            writeln!(text, "   {}", self.cell_names(arm))?;
         }
-        let times = self.trainings();
-        let all = own.iter().copied().sum::<Budget>().macs * times as f64 / 1e12;
-        write!(text, "{images} training images; {times} trainings an arm: {all:.0} TMACs in all")?;
+        let all: f64 = self.arms.iter().zip(&own).map(|(arm, own)| own.macs * self.trainings(arm) as f64).sum();
+        let cells: usize = self.arms.iter().map(|arm| self.trainings(arm)).sum();
+        let seeds: Vec<String> = self.seeds.iter().map(u64::to_string).collect();
+        write!(
+            text,
+            "{images} training images; seeds {}; learning rates {}\n{cells} cells, {:.0} TMACs in all",
+            seeds.join(", "),
+            self.selection.describe(),
+            all / 1e12
+        )?;
         if let Some(pace) = pace {
             write!(text, "\n{}", self.time(&own, pace))?;
         }
         if self.selection.extensions > 0 {
-            write!(text, "\nand up to {} more an arm whose best rate lies at an end", self.selection.extensions)?;
+            write!(text, "\nand up to {} more for each arm whose best rate lies at an end", self.selection.extensions)?;
         }
         if let Some(note) = note {
             write!(text, "\n{note}")?;
@@ -184,9 +203,9 @@ impl AblationConfig {
     }
 
     fn time(&self, own: &[Budget], pace: &Pace) -> String {
-        let select = self.trainings() - self.seeds.len();
         let of_arm = |(arm, own): (&Arm, &Budget)| {
-            pace.hours(arm, own.macs, true) * select as f64 + pace.hours(arm, own.macs, false) * self.seeds.len() as f64
+            pace.hours(arm, own.macs, true) * self.selecting_trainings(arm) as f64
+                + pace.hours(arm, own.macs, false) * self.seeds_of(arm).len() as f64
         };
         let hours: f64 = self.arms.iter().zip(own).map(of_arm).sum();
         format!("about {hours:.2} hours in one process of {}, by {}", pace.threads, pace.source)
@@ -203,25 +222,59 @@ impl AblationConfig {
 }
 
 impl Ablation {
-    /// The plan with the time that is left, by the cells that are complete or, without any, by a measurement.
-    ///
-    /// # Errors
-    ///
-    /// If a cell cannot be read, or those of a measurement.
-    pub fn plan(&self) -> Result<String> {
+    /// The plan, every cell with its state, and the time that is left.
+    fn plan(&self, pace: &Pace) -> Result<String> {
         let config = self.config();
-        let pace = Pace::of_cells(self)?.map_or_else(|| Pace::measured(config), Ok)?;
         let done = self.done()?;
         let (images, _) = config.train_images()?;
         let mut left = 0.0;
         for arm in &config.arms {
             let macs = expected_budget(&arm.schedule, &config.base.space, images).macs;
             let complete = |selects| done.iter().filter(|(cell, _)| cell.arm == arm && cell.selects == selects).count();
-            let missing = [self.selecting(arm)?.len() - complete(true), config.seeds.len() - complete(false)];
+            let missing = [self.selecting(arm)?.len() - complete(true), config.seeds_of(arm).len() - complete(false)];
             left += missing[0] as f64 * pace.hours(arm, macs, true) + missing[1] as f64 * pace.hours(arm, macs, false);
         }
-        Ok(format!("{}\n{}; about {left:.2} hours are left", config.plan(Some(&pace))?, self.progress()?))
+        Ok(format!("{}\n{}; about {left:.2} hours are left", config.plan(Some(pace))?, self.progress()?))
     }
+}
+
+impl Ladder {
+    /// The plan of each budget with the time that is left, by the cells that are complete or, without any, by a
+    /// measurement.
+    ///
+    /// # Errors
+    ///
+    /// If a cell cannot be read, or those of a measurement.
+    pub fn plan(&self) -> Result<String> {
+        let mut pace = None;
+        for rung in self.rungs() {
+            pace = pace.or(Pace::of_cells(rung)?);
+        }
+        let pace = pace.map_or_else(|| Pace::measured(self.config()), Ok)?;
+        let plan = |(rung, ablation): (usize, &Ablation)| Ok(headed(self.name(rung), &ablation.plan(&pace)?));
+        Ok(self.rungs().iter().enumerate().map(plan).collect::<Result<Vec<_>>>()?.join("\n\n"))
+    }
+}
+
+/// The plan of every budget of a configuration that was not begun; with the time by a measurement if the images are there.
+///
+/// # Errors
+///
+/// Those of [`AblationConfig::plan`] and [`Pace::measured`].
+pub(super) fn plan_of(config: &AblationConfig) -> Result<String> {
+    let pace = match Images::load(&config.base, None) {
+        Ok(_) => Some(Pace::measured(config)?),
+        Err(_) => None,
+    };
+    if config.budgets.is_empty() {
+        return config.plan(pace.as_ref());
+    }
+    let plan = |budget: &BudgetConfig| Ok(headed(&budget.name, &config.at(budget).plan(pace.as_ref())?));
+    Ok(config.budgets.iter().map(plan).collect::<Result<Vec<_>>>()?.join("\n\n"))
+}
+
+fn headed(name: &str, plan: &str) -> String {
+    if name.is_empty() { plan.to_owned() } else { format!("Budget {name}\n{plan}") }
 }
 
 #[cfg(test)]

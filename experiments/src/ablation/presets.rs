@@ -1,7 +1,8 @@
 //! Ablations to begin with.
 
-use super::arms::shrinking_arms;
-use super::config::{AblationConfig, Arm, Rule};
+use super::arms::{ALONE, INDEPENDENT, shrinking_arms};
+use super::config::{AblationConfig, Arm, Criteria, Rule};
+use super::ladder::BudgetConfig;
 use super::reported::Reported;
 use super::selection::Selection;
 use crate::config::{ExperimentConfig, few_epochs};
@@ -24,11 +25,9 @@ pub struct Scale {
 
 impl Scale {
     /// Names of the scales.
-    pub const NAMES: [&'static str; 5] = ["smoke", "default", "imagenet-strides", "imagenet-strides-smoke", "imagenet"];
+    pub const NAMES: [&'static str; 2] = ["smoke", "default"];
 
-    /// A scale by name: `smoke` (two seeds, to see that everything works) or `default` (hours) on the embedded images,
-    /// `imagenet-strides` the same with a network whose last map is one pixel, also as `imagenet-strides-smoke`,
-    /// `imagenet` for a cluster.
+    /// A scale by name: `smoke` (two seeds, to see that everything works) or `default` (hours) on the embedded images.
     ///
     /// # Errors
     ///
@@ -37,9 +36,6 @@ impl Scale {
         Ok(match name {
             "smoke" => Self::smoke()?,
             "default" => Self::default_scale()?,
-            "imagenet-strides" => Self::default_scale()?.strided(),
-            "imagenet-strides-smoke" => Self::smoke()?.strided(),
-            "imagenet" => Self::imagenet()?,
             _ => bail!("there is no ablation `{name}`; choose one of: {}", Self::NAMES.join(", ")),
         })
     }
@@ -70,11 +66,12 @@ impl Scale {
         })
     }
 
-    /// ImageNet's strides on the same images.
-    fn strided(mut self) -> Self {
-        let SearchSpace { image_channels, classes, .. } = self.base.space;
-        self.base.space = SearchSpace::mobilenet_v3_at_28(0.5, image_channels, classes);
-        self
+    /// All images, as of the ladder.
+    fn all_images() -> Result<Self> {
+        let mut scale = Self::default_scale()?;
+        scale.base.data.train_images = None;
+        (scale.base.tables.validation_images, scale.base.tables.calibration_images) = (10_000, 2_000);
+        Ok(Self { factors: vec![1.0, 2.0, 4.0], ..scale })
     }
 
     /// The training of the paper in the space of its first version, by whose table 1 the subnets are.
@@ -108,19 +105,22 @@ impl Scale {
         let extensions = if self.factors.len() > 1 { 2 } else { 0 };
         let config = AblationConfig {
             question: question.into(),
+            tried: Vec::new(),
             seeds: self.seeds,
-            selection: Selection { seed: 101, factors: self.factors, extensions },
+            selection: Selection { seed: 101, factors: self.factors, extensions, chosen_in: None },
             reported: self.reported,
             rule: Rule {
                 treatment,
                 control,
-                // The least of the gaps in the paper's table 1.
-                margin: 0.014,
+                also_judged: Vec::new(),
+                criteria: Some(Criteria::default()),
+                margin: None,
                 confidence: 0.95,
                 bootstrap: 2_000,
                 contrasts,
             },
             arms,
+            budgets: Vec::new(),
             base: self.base,
         };
         config.validate()?;
@@ -128,48 +128,132 @@ impl Scale {
     }
 }
 
+/// What is asked of shrinking.
+const QUESTION: &str = "What do subnets lose without progressive shrinking, at equal cost?";
+/// Contrasts besides the one of the verdict.
+const CONTRASTS: [[&str; 2]; 9] = [
+    ["progressive", "none"],
+    ["progressive_tuned", "none"],
+    ["progressive_tuned", "progressive"],
+    ["progressive", "warm_taught"],
+    ["warm_taught", "none_taught"],
+    ["none_taught", "none"],
+    ["progressive", "progressive_untaught"],
+    ["progressive", "sandwich"],
+    ["sandwich", "none"],
+];
+/// What guided the ladder before it was written.
+const TRIED: [&str; 3] = [
+    "records/2026-11-25-ablation (9,600 images, 3.1 TMACs, five seeds, revision 60d22de): `none` ahead by 1.83 points; \
+     best factors 1 to 2 (full), 4 (progressive), 2 (none), from which the factors below",
+    "a pilot at 17 to 20 TMACs on 50,000 images (revision 60d22de, one seed, rates not chosen, validation): `none` ahead \
+     by 1.6 to 3.5 points",
+    "records/2026-11-30-default (revision 3daac71, one arm): steeper rates of shrinking are better than those of \
+     `standard`, as factors 2 and 4 below allow",
+];
+
 impl AblationConfig {
-    /// Progressive shrinking against none at the scale `name`, see [`Scale::named`]; at a smoke scale two arms and what
-    /// they need, at `imagenet` those of the paper's table 1.
+    /// Names of the ablations of progressive shrinking.
+    pub const SHRINKING: [&'static str; 3] = ["smoke", "default", "imagenet"];
+
+    /// Progressive shrinking against none: `smoke` (a minute; two arms and what they need), `default` (the ladder of
+    /// budgets on the embedded images; days), `imagenet` (the arms of the paper's table 1, for a cluster).
     ///
     /// # Errors
     ///
-    /// If there is no scale of this name, or the images cannot be read.
+    /// If there is none of this name, or the images cannot be read.
     pub fn shrinking(name: &str) -> Result<Self> {
-        let scale = Scale::named(name)?;
-        let images = match (name, scale.base.data.train_images) {
-            ("imagenet", Some(images)) => images,
-            _ => Images::load(&scale.base, None)?.splits.train.len(),
-        };
-        let mut arms = shrinking_arms(&scale.base.space, &scale.recipe, images);
-        let compared = ["full", "progressive", "none"];
-        if name.ends_with("smoke") {
-            arms.retain(|arm| compared.contains(&arm.name.as_str()));
+        match name {
+            "smoke" => shrinking_smoke(),
+            "default" => ladder(),
+            "imagenet" => shrinking_on_imagenet(),
+            _ => bail!("there is no ablation `{name}`; choose one of: {}", Self::SHRINKING.join(", ")),
         }
-        if name == "imagenet" {
-            arms.retain(|arm| compared.contains(&arm.name.as_str()) || arm.name.starts_with("independent"));
-            // A network alone converges in the epochs of the full one.
-            let alone = arms.iter_mut().flat_map(|arm| &mut arm.schedule.stages);
-            for stage in alone.filter(|stage| matches!(stage.sampler, Sampler::Fixed(_))) {
-                (stage.epochs, stage.warmup_epochs) = (scale.recipe.full.epochs, scale.recipe.full.warmup_epochs);
-            }
-        }
-        let contrasts = [
-            ["progressive", "none"],
-            ["progressive", "none_epochs"],
-            ["progressive", "warm_taught"],
-            ["warm_taught", "none_taught"],
-            ["none_taught", "none"],
-            ["progressive", "progressive_untaught"],
-            ["progressive", "sandwich"],
-        ];
-        scale.ablation("What do subnets lose without progressive shrinking, at equal cost?", &contrasts, arms)
     }
+}
+
+fn shrinking_smoke() -> Result<AblationConfig> {
+    let scale = Scale::smoke()?;
+    let images = Images::load(&scale.base, None)?.splits.train.len();
+    let mut arms = shrinking_arms(&scale.base.space, &scale.recipe, images);
+    arms.retain(|arm| ["full", "progressive", "none"].contains(&arm.name.as_str()));
+    scale.ablation(QUESTION, &CONTRASTS, arms)
+}
+
+fn shrinking_on_imagenet() -> Result<AblationConfig> {
+    let scale = Scale::imagenet()?;
+    let images = scale.base.data.train_images.unwrap_or_default();
+    let mut arms = shrinking_arms(&scale.base.space, &scale.recipe, images);
+    arms.retain(|arm| {
+        ["full", "progressive", "none"].contains(&arm.name.as_str()) || arm.name.starts_with(INDEPENDENT)
+    });
+    // A network alone converges in the epochs of the full one.
+    let alone = arms.iter_mut().flat_map(|arm| &mut arm.schedule.stages);
+    for stage in alone.filter(|stage| matches!(stage.sampler, Sampler::Fixed(_))) {
+        (stage.epochs, stage.warmup_epochs) = (scale.recipe.full.epochs, scale.recipe.full.warmup_epochs);
+    }
+    scale.ablation(QUESTION, &CONTRASTS, arms)
+}
+
+/// A budget of the ladder before its arms are made.
+struct Rung {
+    name: &'static str,
+    /// Epochs of the phases of progressive shrinking.
+    phases: [usize; 6],
+    seeds: Vec<u64>,
+    arms: fn(&str) -> bool,
+    factors_of: Option<&'static str>,
+}
+
+fn ladder() -> Result<AblationConfig> {
+    let compared = |name: &str| ["full", "progressive", "none"].contains(&name);
+    let rungs = [
+        Rung { name: "A", phases: [3, 1, 1, 1, 1, 2], seeds: vec![1, 2, 3], arms: |_| true, factors_of: None },
+        Rung {
+            name: "B",
+            phases: [12, 3, 1, 3, 1, 9],
+            seeds: vec![1, 2, 3, 4, 5],
+            arms: |name| ["full", "progressive", "none"].contains(&name) || name.starts_with(INDEPENDENT),
+            factors_of: None,
+        },
+        Rung { name: "C", phases: [40, 15, 4, 15, 4, 40], seeds: vec![1, 2, 3], arms: compared, factors_of: Some("B") },
+    ];
+    let scale = Scale::all_images()?;
+    let images = Images::load(&scale.base, None)?.splits.train.len();
+    let arms_of = |phases: [usize; 6]| {
+        let mut arms = shrinking_arms(&scale.base.space, &few_epochs(phases), images);
+        arms.retain(|arm| !arm.name.starts_with(INDEPENDENT) || ALONE.contains(&arm.name.as_str()));
+        for arm in arms.iter_mut().filter(|arm| arm.name.starts_with(INDEPENDENT)) {
+            arm.seeds = Some(vec![1, 2, 3]);
+        }
+        arms
+    };
+    let budgets = rungs.iter().map(|rung| {
+        let arms = arms_of(rung.phases).into_iter().filter(|arm| (rung.arms)(&arm.name));
+        let epochs = |arm: Arm| (arm.name, arm.schedule.stages.iter().map(|stage| stage.epochs).collect());
+        BudgetConfig {
+            name: rung.name.into(),
+            seeds: Some(rung.seeds.clone()),
+            train_images: None,
+            factors: None,
+            factors_of: rung.factors_of.map(str::to_owned),
+            epochs: arms.map(epochs).collect(),
+        }
+    });
+    let budgets = budgets.collect();
+    let arms = arms_of(rungs[0].phases);
+    let mut config = scale.ablation(QUESTION, &CONTRASTS, arms)?;
+    config.tried = TRIED.map(str::to_owned).into();
+    config.rule.also_judged = vec!["progressive_tuned".into()];
+    config.budgets = budgets;
+    config.validate()?;
+    Ok(config)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ablation::expected_budget;
     use std::path::Path;
 
     #[test]
@@ -185,20 +269,22 @@ mod tests {
     }
 
     #[test]
-    fn the_default_scale_is_that_of_the_record() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("records/2026-11-25-ablation/config.toml");
-        let mut recorded = AblationConfig::load(&path).unwrap();
-        // Of the machine.
-        recorded.base.tables.latency.threads_note = None;
-        assert_eq!(AblationConfig::shrinking("default").unwrap(), recorded);
-    }
-
-    #[test]
-    fn the_strided_regime_differs_in_the_network_alone() {
-        let (proper, strided) = (Scale::named("default").unwrap(), Scale::named("imagenet-strides").unwrap());
-        assert_ne!(proper.base.space, strided.base.space);
-        let space = proper.base.space.clone();
-        assert_eq!(ExperimentConfig { space, ..strided.base }, proper.base);
-        assert_eq!((strided.recipe, strided.seeds, strided.factors), (proper.recipe, proper.seeds, proper.factors));
+    fn the_ladder_rises_and_every_budget_is_an_ablation_of_its_own() {
+        let config = AblationConfig::shrinking("default").unwrap();
+        let tmacs = config.budgets.iter().map(|budget| {
+            let at = config.at(budget);
+            let progressive = at.arm("progressive").unwrap();
+            let cost = |arm: &Arm| expected_budget(&arm.schedule, &at.base.space, 50_000).macs / 1e12;
+            at.with_ancestors(progressive).into_iter().map(cost).sum::<f64>()
+        });
+        let tmacs: Vec<f64> = tmacs.collect();
+        let expected = [10.0, 31.0, 128.0];
+        assert!(tmacs.iter().zip(expected).all(|(found, expected)| (found / expected - 1.0).abs() < 0.1), "{tmacs:?}");
+        let arms = |i: usize| config.budgets[i].epochs.len();
+        assert_eq!((arms(0), arms(1), arms(2)), (11, 7, 3));
+        let at_c = config.at(&config.budgets[2]);
+        assert_eq!(at_c.selection.chosen_in.as_deref(), Some(Path::new("../B")));
+        assert_eq!(at_c.arm("progressive").unwrap().schedule.epochs(), 78);
+        assert_eq!(at_c.seeds_of(at_c.arm("none").unwrap()), [1, 2, 3]);
     }
 }

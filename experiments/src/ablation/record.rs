@@ -26,6 +26,9 @@ pub struct CellRecord {
     pub factor: f64,
     /// What the code computes, see `identity.json`.
     pub code: String,
+    /// What its first steps come to; cells of earlier versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_steps: Option<FirstSteps>,
     /// SHA-256 of the trained weights; of a training that diverged there are none.
     pub weights: String,
     /// What its own training cost, without that of the arms it begins with.
@@ -37,6 +40,16 @@ pub struct CellRecord {
     /// Where and how its training diverged, if it did: it has no accuracy then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diverged: Option<String>,
+}
+
+/// The beginning of a training, by which it is known again in a minute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FirstSteps {
+    /// How many steps.
+    pub steps: usize,
+    /// SHA-256 of the weights after them.
+    pub weights: String,
 }
 
 /// Accuracy of one subnet of a cell.

@@ -1,15 +1,12 @@
-//! Arms times seeds as resumable cells. Several processes may work in one directory: a cell is claimed by a lock on a
-//! file.
+//! An ablation at one budget: arms times seeds as resumable cells. Several processes may work in one directory: a cell
+//! is claimed by a lock on a file.
 
-use super::cell::{Cell, Workshop};
+use super::cell::{Cell, CellName, Workshop};
 use super::config::AblationConfig;
 use super::identity::Identity;
-use crate::dashboard::say;
-use crate::interrupt::{self, Interrupted};
 use crate::run_dir::RunDir;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use ofa_train::Ranks;
-use serde::{Deserialize, Serialize};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +14,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Between two looks at the cells of other processes.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// An ablation in its directory.
 pub struct Ablation {
@@ -25,36 +22,33 @@ pub struct Ablation {
     dir: RunDir,
 }
 
-/// What the ranks of a job do next, as rank 0 tells them.
-#[derive(Serialize, Deserialize)]
-enum Next {
-    Cell { arm: String, seed: u64, factor: f64, selects: bool },
+/// What there is to do.
+pub(super) enum Look<'a> {
+    /// A cell that is now this process's, until the lock is dropped.
+    Cell(Cell<'a>, File),
+    /// Other processes have all that can be begun.
+    Busy,
+    /// All is complete, or can never be made.
     Nothing,
-    Stop,
 }
 
 impl Ablation {
-    /// A new one, or one that was begun with the same configuration.
-    ///
-    /// # Errors
-    ///
-    /// If the directory holds an ablation of another configuration: a rule, an arm or a seed that changes after the
-    /// first result would be chosen by it.
-    pub fn open(config: AblationConfig, root: &Path) -> Result<Self> {
+    pub(super) fn new(config: AblationConfig, dir: RunDir) -> Self {
+        Self { config, dir }
+    }
+
+    /// The ablation at one budget, in a directory that is made, and whose configuration follows that of the whole.
+    pub(super) fn in_place(config: AblationConfig, root: &Path) -> Result<Self> {
         let text = config.to_toml()?;
         let dir = match RunDir::open(root) {
             Err(_) => RunDir::create(root, &text)?,
+            Ok((dir, noted)) if noted == text => dir,
             Ok((dir, noted)) => {
-                let changed = text.lines().zip(noted.lines()).find(|(ours, theirs)| ours != theirs);
-                match changed {
-                    Some((ours, theirs)) => bail!(
-                        "{} was begun with another configuration (`{theirs}`, now `{ours}`): a rule, an arm or a seed \
-                         that changes after the first result would be chosen by it; begin another ablation",
-                        root.display()
-                    ),
-                    None if text != noted => bail!("{} was begun with another configuration", root.display()),
-                    None => dir,
-                }
+                let noted =
+                    AblationConfig::parse(&noted).with_context(|| dir.path("config.toml").display().to_string())?;
+                config.beyond(&noted).with_context(|| root.display().to_string())?;
+                dir.write("config.toml", &text)?;
+                dir
             }
         };
         Ok(Self { config, dir })
@@ -81,62 +75,42 @@ impl Ablation {
         &self.dir
     }
 
-    /// Trains and measures cells that are missing, until none is or `most` are done, and after that of other processes.
-    /// The ranks of a job make each cell together.
-    ///
-    /// # Errors
-    ///
-    /// Those of training, or an interruption; what is complete stays, and a cell in progress goes on from its
-    /// checkpoint.
-    pub fn run(&self, most: Option<usize>, ranks: &dyn Ranks, stop: &Arc<AtomicBool>) -> Result<()> {
-        if ranks.is_first() {
-            self.check_ancestors()?;
+    /// Makes sure that images and complete cells are those that it was begun with.
+    pub(super) fn check_identity(&self) -> Result<()> {
+        match Identity::read(&self.dir)? {
+            Some(_) => Identity::noted(&self.config.base, &self.dir, false).map(drop),
+            None => Ok(()),
         }
-        // What other code or another processor computed can still be reported.
-        let trains = most != Some(0);
-        let code = match ranks.is_first() {
-            true => Identity::noted(&self.config.base, &self.dir, trains)?.code,
-            false => String::new(),
-        };
-        let code = String::from_utf8(ranks.broadcast(0, code.into_bytes()))?;
-        let root = self.dir.root();
-        let shop = Workshop { ablation: &self.config, root, code: &code, ranks, stop };
-        let mut done = 0;
-        while most.is_none_or(|most| done < most) {
-            let claimed = if ranks.is_first() { self.next(stop)? } else { (Next::Nothing, None) };
-            let next: Next = serde_json::from_slice(&ranks.broadcast(0, serde_json::to_vec(&claimed.0)?))?;
-            let cell = match &next {
-                Next::Cell { arm, seed, factor, selects } => {
-                    let arm = self.config.arm(arm).with_context(|| format!("there is no arm `{arm}`"))?;
-                    Cell { arm, seed: *seed, factor: *factor, selects: *selects }
-                }
-                Next::Nothing => break,
-                Next::Stop => return Err(Interrupted.into()),
-            };
-            let ancestors = if ranks.is_first() { self.ancestors(&cell)?.unwrap_or_default() } else { Vec::new() };
-            cell.run(&shop, |arm| place(&ancestors, arm, root))?;
-            done += 1;
-        }
-        Ok(())
     }
 
-    /// What is to be done next, with the lock on it; waits while other processes have all that can be begun.
-    fn next(&self, stop: &AtomicBool) -> Result<(Next, Option<File>)> {
-        loop {
-            if interrupt::check(stop).is_err() {
-                return Ok((Next::Stop, None));
-            }
-            let missing = self.missing()?;
-            if missing.is_empty() {
-                return Ok((Next::Nothing, None));
-            }
-            if let Some((cell, lock)) = self.claim(&missing)? {
-                say(&format!("cell {} ({})", cell.path(self.dir.root()).display(), self.progress()?));
-                let Cell { arm, seed, factor, selects } = cell;
-                return Ok((Next::Cell { arm: arm.name.clone(), seed, factor, selects }, Some(lock)));
-            }
-            std::thread::sleep(PATIENCE);
+    /// What the code computes, which is noted with the first cell and must stay the same; rank 0 computes it.
+    pub(super) fn code(&self, ranks: &dyn Ranks) -> Result<String> {
+        let code = match ranks.is_first() {
+            true => Identity::noted(&self.config.base, &self.dir, true)?.code,
+            false => String::new(),
+        };
+        Ok(String::from_utf8(ranks.broadcast(0, code.into_bytes()))?)
+    }
+
+    /// Makes one cell, on all ranks together.
+    pub(super) fn make(&self, name: &CellName, code: &str, ranks: &dyn Ranks, stop: &Arc<AtomicBool>) -> Result<()> {
+        let root = self.dir.root();
+        let shop = Workshop { ablation: &self.config, root, code, ranks, stop };
+        let cell = name.of(&self.config)?;
+        let ancestors = if ranks.is_first() { self.ancestors(&cell)?.unwrap_or_default() } else { Vec::new() };
+        cell.run(&shop, |arm| place(&ancestors, arm, root))
+    }
+
+    /// A cell to be made next, if there is one.
+    pub(super) fn look(&self) -> Result<Look<'_>> {
+        let missing = self.missing()?;
+        if missing.is_empty() {
+            return Ok(Look::Nothing);
         }
+        Ok(match self.claim(&missing)? {
+            Some((cell, lock)) => Look::Cell(cell, lock),
+            None => Look::Busy,
+        })
     }
 
     /// The cells that can be made and are not complete, and complete ones that these begin with or learn from but whose

@@ -3,9 +3,10 @@
 use super::cell::Cell;
 use super::config::Arm;
 use super::runner::Ablation;
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// Every arm is trained once with each factor and a seed that is not reported; the factor with the highest mean
 /// validation accuracy of the reported corners becomes the arm's. With one factor there is nothing to choose and
@@ -21,6 +22,9 @@ pub struct Selection {
     /// beyond the best as the best beyond its neighbour. So no arm is held back by where the list happens to end.
     #[serde(default)]
     pub extensions: usize,
+    /// Another ablation whose chosen factors are taken, as a path from the directory of this one: nothing is chosen here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen_in: Option<PathBuf>,
 }
 
 /// A factor with the mean validation accuracy of the corners that it led to; negative infinity if the training
@@ -42,9 +46,19 @@ pub(super) enum Choice {
 }
 
 impl Selection {
-    /// Whether there is something to choose.
+    /// Whether there is something to choose for arms without factors of their own.
     pub(super) fn chooses(&self) -> bool {
-        self.factors.len() > 1
+        self.factors.len() > 1 && self.chosen_in.is_none()
+    }
+
+    /// The factors of an arm, before any beyond them.
+    pub(super) fn factors<'a>(&'a self, arm: &'a Arm) -> &'a [f64] {
+        arm.factors.as_deref().unwrap_or(&self.factors)
+    }
+
+    /// Whether cells of an arm choose its factor.
+    pub(super) fn chooses_for(&self, arm: &Arm) -> bool {
+        self.factors(arm).len() > 1 && self.chosen_in.is_none()
     }
 
     /// Checks values that the types allow but that make no sense, for an ablation that reports `seeds`.
@@ -54,18 +68,16 @@ impl Selection {
     /// Names the key and the value.
     pub(super) fn validate(&self, seeds: &[u64]) -> Result<()> {
         ensure!(!seeds.contains(&self.seed), "seed {} is one of the report: choose another", self.seed);
-        ensure!(!self.factors.is_empty(), "factors is empty: leave 1.0 in it");
-        if let Some(factor) = self.factors.iter().find(|factor| !(**factor > 0.0 && factor.is_finite())) {
-            bail!("factor {factor} must be positive");
-        }
-        let rising = self.factors.windows(2).all(|pair| pair[0] < pair[1]);
-        ensure!(rising, "factors must rise: {:?}", self.factors);
-        ensure!(self.extensions == 0 || self.chooses(), "extensions go beyond two factors at least");
+        check_factors(&self.factors)?;
+        ensure!(self.extensions == 0 || self.factors.len() > 1, "extensions go beyond two factors at least");
         Ok(())
     }
 
     /// In words.
     pub(super) fn describe(&self) -> String {
+        if let Some(elsewhere) = &self.chosen_in {
+            return format!("those chosen in {}", elsewhere.display());
+        }
         if let [only] = self.factors[..] {
             return format!("fixed (times {only})");
         }
@@ -80,6 +92,16 @@ impl Selection {
             self.seed
         )
     }
+}
+
+/// Makes sure that factors are positive and rise.
+pub(super) fn check_factors(factors: &[f64]) -> Result<()> {
+    ensure!(!factors.is_empty(), "factors is empty: leave 1.0 in it");
+    if let Some(factor) = factors.iter().find(|factor| !(**factor > 0.0 && factor.is_finite())) {
+        bail!("factor {factor} must be positive");
+    }
+    ensure!(factors.windows(2).all(|pair| pair[0] < pair[1]), "factors must rise: {factors:?}");
+    Ok(())
 }
 
 /// The best that did not diverge, the first of equal ones.
@@ -105,10 +127,10 @@ impl Ablation {
     pub(super) fn selecting<'a>(&'a self, arm: &'a Arm) -> Result<Vec<Cell<'a>>> {
         let selection = &self.config().selection;
         let cell = |&factor: &f64| Cell { arm, seed: selection.seed, factor, selects: true };
-        if !selection.chooses() {
+        if !selection.chooses_for(arm) {
             return Ok(Vec::new());
         }
-        let mut cells: Vec<Cell> = selection.factors.iter().map(cell).collect();
+        let mut cells: Vec<Cell> = selection.factors(arm).iter().map(cell).collect();
         for _ in 0..selection.extensions {
             let scores = self.scores(&cells)?;
             let Some(factor) = beyond(&scores).filter(|_| scores.len() == cells.len()) else { break };
@@ -124,8 +146,12 @@ impl Ablation {
     ///
     /// If a cell cannot be read.
     pub(super) fn choice(&self, arm: &Arm) -> Result<Choice> {
-        if let [only] = self.config().selection.factors[..] {
-            return Ok(Choice::Made(only));
+        let selection = &self.config().selection;
+        if let Some(elsewhere) = &selection.chosen_in {
+            return self.chosen_elsewhere(arm, elsewhere);
+        }
+        if let [only] = selection.factors(arm) {
+            return Ok(Choice::Made(*only));
         }
         let cells = self.selecting(arm)?;
         let scores = self.scores(&cells)?;
@@ -133,6 +159,15 @@ impl Ablation {
             return Ok(Choice::Open);
         }
         Ok(best(&scores).map_or(Choice::Impossible, |best| Choice::Made(scores[best].0)))
+    }
+
+    /// What another ablation has chosen for its arm of the same name.
+    fn chosen_elsewhere(&self, arm: &Arm, elsewhere: &Path) -> Result<Choice> {
+        let other = Self::reopen(&self.dir().root().join(elsewhere)).context("selection.chosen_in")?;
+        let same = other.config().arm(&arm.name).with_context(|| {
+            format!("selection.chosen_in: {} has no arm `{}`", other.dir().root().display(), arm.name)
+        })?;
+        other.choice(same)
     }
 
     /// The chosen factor on the learning rates of an arm; `None` while its cells are missing, or if all diverged.
@@ -185,7 +220,7 @@ mod tests {
 
     #[test]
     fn impossible_values_are_named() {
-        let selection = Selection { seed: 9, factors: vec![0.5, 1.0], extensions: 1 };
+        let selection = Selection { seed: 9, factors: vec![0.5, 1.0], extensions: 1, chosen_in: None };
         selection.validate(&[1]).unwrap();
         let refused = |selection: Selection| selection.validate(&[1]).unwrap_err().to_string();
         assert!(refused(Selection { seed: 1, ..selection.clone() }).contains("seed 1 is one of the report"));

@@ -79,6 +79,7 @@ fn cell(config: &AblationConfig, arm: &str, seed: u64, top1: f64) -> DoneCell {
             seed,
             factor: 1.0,
             code: "code".into(),
+            first_steps: None,
             weights: "weights".into(),
             budget: Budget { subnet_epochs: 10.0, macs: 1e12 },
             seconds: [60.0, 5.0],

@@ -1,22 +1,31 @@
 //! What the numbers say, by the rule that was written before them.
 
 use super::bins::{BinGap, bin_gaps};
-use super::config::AblationConfig;
+use super::config::{AblationConfig, Criteria};
 use super::known::Cells;
 use super::record::DoneCell;
 use super::statistics::{Gap, Interval, bootstrap, holm};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// Coverage of the interval that tells whether arms are equivalent: two one-sided tests at 5 %.
+const NARROW: f64 = 0.9;
+
 /// What the rule makes of a contrast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// The treatment is better by at least the margin.
+    /// The treatment is better by at least what the rule asks for.
     Reproduced,
-    /// The treatment is better, by less than the margin.
+    /// The treatment is better, by less.
     DirectionOnly,
-    /// The treatment is not better.
+    /// The control is better.
+    Reversed,
+    /// Any difference is small.
+    Equivalent,
+    /// The seeds do not tell.
+    Undecided,
+    /// The treatment is not better, by the rule of the first record, which tells no more.
     NotReproduced,
 }
 
@@ -33,6 +42,12 @@ pub struct Contrast {
     pub missing: Vec<u64>,
     /// Mean difference of test top-1 over the corners that both report, with Student's interval over seeds.
     pub gap: Gap,
+    /// The 90 % interval of the same, which tells whether the arms are equivalent.
+    #[serde(default)]
+    pub narrow: Option<Interval>,
+    /// The same difference as a share of the control's mean error over these corners, seed by seed.
+    #[serde(default)]
+    pub error_reduction: Option<Gap>,
     /// Interval of the same mean over seeds and test images.
     pub bootstrap: Option<Interval>,
     /// p-value adjusted for the number of contrasts besides the primary one (Holm).
@@ -59,7 +74,9 @@ impl Contrast {
     pub fn of(config: &AblationConfig, cells: &Cells, treatment: &str, control: &str) -> Option<Self> {
         let cell = |arm: &str, seed: &u64| cells.get(&(arm.to_owned(), *seed));
         let both = |seed: &u64| Some((cell(treatment, seed)?, cell(control, seed)?));
-        let (seeds, missing): (Vec<u64>, Vec<u64>) = config.seeds.iter().partition(|seed| both(seed).is_some());
+        let of_arm = |name: &str| config.arm(name).map_or(&[][..], |arm| config.seeds_of(arm));
+        let asked = of_arm(treatment).iter().filter(|seed| of_arm(control).contains(seed));
+        let (seeds, missing): (Vec<u64>, Vec<u64>) = asked.partition(|seed| both(seed).is_some());
         let pairs: Vec<(&DoneCell, &DoneCell)> = seeds.iter().filter_map(both).collect();
         let (first, other) = pairs.first()?;
         let names: Vec<&str> = first.corner_names().filter(|name| other.corner(name).is_some()).collect();
@@ -75,11 +92,15 @@ impl Contrast {
         let means: Vec<f64> = (0..pairs.len())
             .map(|i| differences.iter().map(|of_corner| of_corner[i]).sum::<f64>() / names.len() as f64)
             .collect();
+        let errors = pairs.iter().map(|(_, b)| mean(names.iter().map(|name| 1.0 - b.test_top1(name))));
+        let reductions: Vec<f64> = means.iter().zip(errors).map(|(gap, error)| gap / error).collect();
         let by_image: Vec<Vec<f32>> = pairs.iter().map(|(a, b)| image_gaps(a, b, &names)).collect();
         Some(Self {
             treatment: treatment.into(),
             control: control.into(),
             gap: Gap::of(&means, confidence),
+            narrow: Gap::of(&means, NARROW).interval,
+            error_reduction: Some(Gap::of(&reductions, confidence)),
             bootstrap: bootstrap(&by_image, config.rule.bootstrap, confidence),
             adjusted_p: None,
             corners: adjusted(&names, gaps),
@@ -89,26 +110,54 @@ impl Contrast {
         })
     }
 
-    /// What the rule of `config` makes of it; `None` while a configured seed is missing, since seeds are not to be
-    /// averaged away, and with one seed alone, which says nothing of others.
-    pub fn verdict(&self, config: &AblationConfig) -> Option<Verdict> {
-        self.verdict_by(self.bootstrap, config)
+    /// What the rule of `config` makes of it, with its p-value adjusted for the number of verdicts; `None` while a
+    /// configured seed is missing, since seeds are not to be averaged away, and with one seed alone, which says nothing of
+    /// others.
+    pub fn verdict(&self, config: &AblationConfig, adjusted_p: Option<f64>) -> Option<Verdict> {
+        match (config.rule.criteria, config.rule.margin) {
+            (Some(criteria), _) => {
+                let interval = self.complete(self.gap.interval)?;
+                Some(self.by_seeds(interval, adjusted_p? < 1.0 - config.rule.confidence, criteria))
+            }
+            (None, margin) => self.by_margin(self.bootstrap, margin?),
+        }
     }
 
-    /// What the rule would make of it with Student's interval over seeds in place of the bootstrap's: how much the
-    /// verdict hangs on the interval.
+    /// What the rule of the first record would make of it with Student's interval over seeds in place of the bootstrap's:
+    /// how much the verdict hangs on the interval. Newer rules take Student's anyway.
     pub fn students_verdict(&self, config: &AblationConfig) -> Option<Verdict> {
-        self.verdict_by(self.gap.interval, config)
+        self.by_margin(self.gap.interval, config.rule.margin?)
     }
 
-    fn verdict_by(&self, interval: Option<Interval>, config: &AblationConfig) -> Option<Verdict> {
-        let interval = interval.filter(|_| self.missing.is_empty() && self.seeds.len() > 1)?;
-        Some(match (interval.low > 0.0, self.gap.mean >= config.rule.margin) {
+    fn by_seeds(&self, interval: Interval, significant: bool, criteria: Criteria) -> Verdict {
+        let reduction = self.error_reduction.map_or(0.0, |reduction| reduction.mean);
+        let small = |Interval { low, high }: Interval| low >= -criteria.equivalence && high <= criteria.equivalence;
+        match () {
+            () if interval.low > 0.0 && significant && reduction >= criteria.error_reduction => Verdict::Reproduced,
+            () if interval.low > 0.0 && significant => Verdict::DirectionOnly,
+            () if interval.high < 0.0 && significant => Verdict::Reversed,
+            () if self.narrow.is_some_and(small) => Verdict::Equivalent,
+            () => Verdict::Undecided,
+        }
+    }
+
+    fn by_margin(&self, interval: Option<Interval>, margin: f64) -> Option<Verdict> {
+        Some(match (self.complete(interval)?.low > 0.0, self.gap.mean >= margin) {
             (true, true) => Verdict::Reproduced,
             (true, false) => Verdict::DirectionOnly,
             (false, _) => Verdict::NotReproduced,
         })
     }
+
+    /// The interval, if all seeds are there.
+    fn complete(&self, interval: Option<Interval>) -> Option<Interval> {
+        interval.filter(|_| self.missing.is_empty() && self.seeds.len() > 1)
+    }
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, n) = values.fold((0.0, 0.0), |(sum, n), value| (sum + value, n + 1.0));
+    sum / n
 }
 
 /// Adjusts the p-values of contrasts for being several; those without one are left out.
@@ -150,6 +199,9 @@ impl fmt::Display for Verdict {
         f.write_str(match self {
             Self::Reproduced => "reproduced",
             Self::DirectionOnly => "direction only",
+            Self::Reversed => "reversed",
+            Self::Equivalent => "equivalent",
+            Self::Undecided => "undecided",
             Self::NotReproduced => "not reproduced at this scale",
         })
     }
@@ -160,16 +212,66 @@ mod tests {
     use super::*;
     use crate::ablation::testing::{ablation, cells};
 
-    #[test]
-    fn the_verdict_follows_from_the_rule() {
+    fn contrast_of(gap: f64) -> Contrast {
         let config = ablation();
-        let cases = [(0.05, Verdict::Reproduced), (0.005, Verdict::DirectionOnly), (-0.02, Verdict::NotReproduced)];
-        for (gap, expected) in cases {
-            let contrast = Contrast::of(&config, &cells(&config, gap), "progressive", "none").unwrap();
-            assert!((contrast.gap.mean - gap).abs() < 2e-3, "{contrast:?}");
-            assert_eq!(contrast.verdict(&config), Some(expected), "{contrast:?}");
-            assert_eq!(contrast.corners.len(), 8);
+        let contrast = Contrast::of(&config, &cells(&config, gap), "progressive", "none").unwrap();
+        assert!((contrast.gap.mean - gap).abs() < 2e-3, "{contrast:?}");
+        assert_eq!(contrast.corners.len(), 8);
+        contrast
+    }
+
+    /// The rule of the first record.
+    fn by_margin() -> AblationConfig {
+        let mut config = ablation();
+        (config.rule.criteria, config.rule.margin) = (None, Some(0.014));
+        config
+    }
+
+    #[test]
+    fn the_verdict_follows_from_the_rule_of_the_first_record() {
+        let config = by_margin();
+        for (gap, expected) in
+            [(0.05, Verdict::Reproduced), (0.005, Verdict::DirectionOnly), (-0.02, Verdict::NotReproduced)]
+        {
+            assert_eq!(contrast_of(gap).verdict(&config, None), Some(expected), "{gap}");
         }
+        assert_eq!(contrast_of(0.05).students_verdict(&config), Some(Verdict::Reproduced));
+    }
+
+    #[test]
+    fn the_verdict_follows_from_the_criteria() {
+        let config = ablation();
+        let contrast = |mean: f64, half: f64, reduction: f64| {
+            let interval = Some(Interval { low: mean - half, high: mean + half });
+            Contrast {
+                gap: Gap { mean, interval, p: Some(0.01) },
+                narrow: Some(Interval { low: mean - 0.6 * half, high: mean + 0.6 * half }),
+                error_reduction: Some(Gap { mean: reduction, interval: None, p: None }),
+                ..contrast_of(0.0)
+            }
+        };
+        let cases = [
+            (contrast(0.006, 0.003, 0.06), 0.04, Verdict::Reproduced),
+            (contrast(0.006, 0.003, 0.06), 0.06, Verdict::Undecided),
+            (contrast(0.004, 0.003, 0.04), 0.04, Verdict::DirectionOnly),
+            (contrast(-0.004, 0.003, -0.04), 0.04, Verdict::Reversed),
+            (contrast(-0.004, 0.003, -0.04), 0.06, Verdict::Undecided),
+            (contrast(0.0005, 0.004, 0.01), 0.5, Verdict::Equivalent),
+            (contrast(0.0005, 0.006, 0.01), 0.5, Verdict::Undecided),
+        ];
+        for (contrast, p, expected) in cases {
+            assert_eq!(contrast.verdict(&config, Some(p)), Some(expected), "{contrast:?}");
+        }
+        assert_eq!(contrast_of(0.05).verdict(&config, None), None, "one seed has no p-value");
+    }
+
+    #[test]
+    fn a_gap_is_also_a_share_of_the_controls_errors() {
+        let reduction = contrast_of(0.05).error_reduction.unwrap();
+        assert!((reduction.mean - 0.25).abs() < 0.01, "{reduction:?}");
+        let narrow = contrast_of(0.05).narrow.unwrap();
+        let wide = contrast_of(0.05).gap.interval.unwrap();
+        assert!(wide.low < narrow.low && narrow.high < wide.high);
     }
 
     #[test]
@@ -181,7 +283,6 @@ mod tests {
             assert!(pair[0].macs[1] <= pair[1].macs[0], "{contrast:?}");
         }
         assert!(contrast.bins.iter().all(|bin| (bin.gap.mean - 0.05).abs() < 2e-3), "{contrast:?}");
-        assert_eq!(contrast.students_verdict(&config), Some(Verdict::Reproduced));
         let mut several = vec![contrast.clone(), contrast.clone()];
         several[1].gap.p = None;
         adjust(&mut several);
@@ -195,7 +296,7 @@ mod tests {
         found.remove(&("none".to_owned(), config.seeds[1]));
         let contrast = Contrast::of(&config, &found, "progressive", "none").unwrap();
         assert_eq!(contrast.missing, [config.seeds[1]]);
-        assert_eq!(contrast.verdict(&config), None);
+        assert_eq!(contrast.verdict(&config, contrast.gap.p), None);
         assert_eq!(Contrast::of(&config, &Cells::new(), "progressive", "none"), None);
     }
 }

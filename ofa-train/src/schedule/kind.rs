@@ -1,6 +1,6 @@
 //! [`ScheduleKind`]: the ways of training a supernet that are compared in the field, made from one recipe.
 
-use super::{ChoiceCounts, Opened, Phase, ShrinkRecipe, ShrinkSchedule, ShrinkStage};
+use super::{Annealing, ChoiceCounts, Opened, Phase, ShrinkRecipe, ShrinkSchedule, ShrinkStage};
 use crate::{Distillation, Sampler, SoftTargets};
 use ofa_model::{Importance, SearchSpace, StageSpace};
 use serde::{Deserialize, Serialize};
@@ -95,7 +95,12 @@ impl ShrinkSchedule {
 
 fn schedule(kind: ScheduleKind, recipe: &ShrinkRecipe, mut stages: Vec<ShrinkStage>) -> ShrinkSchedule {
     stages.retain(|stage| stage.epochs > 0);
-    ShrinkSchedule { name: kind.to_string(), reference_batch_size: recipe.reference_batch_size, stages }
+    ShrinkSchedule {
+        name: kind.to_string(),
+        reference_batch_size: recipe.reference_batch_size,
+        annealing: Annealing::default(),
+        stages,
+    }
 }
 
 fn full(recipe: &ShrinkRecipe) -> ShrinkStage {

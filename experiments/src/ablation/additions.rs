@@ -1,0 +1,97 @@
+//! What was added to an ablation after its start: more may be asked, but nothing that was asked may change.
+
+use super::config::AblationConfig;
+use super::ladder::Ladder;
+use crate::environment;
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use std::fs;
+
+const ADDITIONS: &str = "additions.json";
+
+/// Arms, budgets or contrasts that were added together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Addition {
+    /// When.
+    pub moment: String,
+    /// Revision of the source.
+    pub revision: String,
+    /// Cells that were complete then, and so could have guided it.
+    pub complete: usize,
+    /// What, in words.
+    pub added: Vec<String>,
+}
+
+impl AblationConfig {
+    /// What this one has and `earlier` has not, in words.
+    ///
+    /// # Errors
+    ///
+    /// If anything of `earlier` is changed or missing, with the first line that differs.
+    pub(super) fn beyond(&self, earlier: &Self) -> Result<Vec<String>> {
+        let (mut kept, mut added) = (self.clone(), Vec::new());
+        kept.tried.truncate(earlier.tried.len());
+        added.extend(self.tried[kept.tried.len()..].iter().map(|tried| format!("tried before: {tried}")));
+        kept.arms.retain(|arm| earlier.arm(&arm.name).is_some());
+        let new_arms = self.arms.iter().filter(|arm| earlier.arm(&arm.name).is_none());
+        added.extend(new_arms.map(|arm| format!("arm `{}`", arm.name)));
+        kept.rule.contrasts.retain(|contrast| earlier.rule.contrasts.contains(contrast));
+        let contrasts = self.rule.contrasts.iter().filter(|contrast| !kept.rule.contrasts.contains(contrast));
+        added.extend(contrasts.map(|[a, b]| format!("contrast `{a}` minus `{b}`")));
+        kept.budgets.retain(|budget| earlier.budgets.iter().any(|before| before.name == budget.name));
+        for budget in &mut kept.budgets {
+            let before = earlier.budgets.iter().find(|before| before.name == budget.name);
+            budget.epochs.retain(|arm, _| {
+                let known = before.is_some_and(|before| before.epochs.contains_key(arm));
+                if !known {
+                    added.push(format!("arm `{arm}` at budget `{}`", budget.name));
+                }
+                known
+            });
+        }
+        let new = self.budgets.iter().filter(|budget| !kept.budgets.iter().any(|known| known.name == budget.name));
+        added.extend(new.map(|budget| format!("budget `{}`", budget.name)));
+        if kept != *earlier {
+            let [ours, theirs] = [kept.to_toml()?, earlier.to_toml()?];
+            let differs = ours.lines().zip(theirs.lines()).find(|(ours, theirs)| ours != theirs);
+            let [ours, theirs] = differs.map_or(["more", "less"], |(ours, theirs)| [ours, theirs]);
+            bail!(
+                "it was begun with another configuration (`{theirs}`, now `{ours}`): a rule, an arm or a seed that \
+                 changes after the first result would be chosen by it; begin another ablation"
+            );
+        }
+        Ok(added)
+    }
+}
+
+impl Ladder {
+    /// What was added since the start, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// If the file is damaged.
+    pub fn additions(&self) -> Result<Vec<Addition>> {
+        let path = self.dir().path(ADDITIONS);
+        match fs::read_to_string(&path) {
+            Ok(text) => serde_json::from_str(&text).with_context(|| path.display().to_string()),
+            Err(_) if !path.exists() => Ok(Vec::new()),
+            Err(error) => Err(error).with_context(|| path.display().to_string()),
+        }
+    }
+
+    /// Takes over a configuration that has more, and notes what.
+    pub(super) fn extend(&self, config: &AblationConfig) -> Result<()> {
+        let added = config.beyond(self.config()).with_context(|| self.dir().root().display().to_string())?;
+        if added.is_empty() {
+            return Ok(());
+        }
+        let machine = environment::machine(&config.base.device);
+        let complete = self.complete()?;
+        let mut additions = self.additions()?;
+        additions.push(Addition { moment: machine.started, revision: machine.revision, complete, added });
+        // An addition that is noted and not made is made next time; the other way round it would stay unsaid.
+        self.dir().write_json(ADDITIONS, &additions)?;
+        self.dir().write("config.toml", &config.to_toml()?)
+    }
+}

@@ -1,0 +1,253 @@
+//! An ablation at several budgets of compute, from little to much: one configuration, one record, one question.
+
+use super::cell::CellName;
+use super::config::{AblationConfig, NAMES, names_a_directory};
+use super::runner::{Ablation, Look, PATIENCE};
+use crate::dashboard::say;
+use crate::interrupt::{self, Interrupted};
+use crate::run_dir::RunDir;
+use anyhow::{Context, Result, bail, ensure};
+use ofa_train::Ranks;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// How long the arms of an ablation train at one budget.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetConfig {
+    /// Name, also of the directory, which is an ablation of its own.
+    pub name: String,
+    /// Seeds of the report, in place of those of the ablation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seeds: Option<Vec<u64>>,
+    /// Training images, in place of those of the base.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_images: Option<usize>,
+    /// Factors on learning rates to choose from, in place of those of the selection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub factors: Option<Vec<f64>>,
+    /// An earlier budget whose chosen factors are taken: nothing is chosen here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub factors_of: Option<String>,
+    /// The arms that are trained, with the epochs of their stages; a tenth of each is warm-up.
+    pub epochs: BTreeMap<String, Vec<usize>>,
+}
+
+impl BudgetConfig {
+    pub(super) fn validate(&self, whole: &AblationConfig) -> Result<()> {
+        ensure!(names_a_directory(&self.name), "{NAMES}");
+        for (name, epochs) in &self.epochs {
+            let arm = whole.arm(name).with_context(|| format!("epochs: there is no arm `{name}`"))?;
+            let stages = arm.schedule.stages.len();
+            ensure!(epochs.len() == stages, "epochs of `{name}`: {} for {stages} stages", epochs.len());
+        }
+        if let Some(name) = &self.factors_of {
+            let before = whole.budgets.iter().take_while(|budget| budget.name != self.name);
+            let found = before.into_iter().find(|budget| budget.name == *name);
+            let found = found.with_context(|| format!("factors_of: there is no budget `{name}` before it"))?;
+            let lacking = self.epochs.keys().find(|arm| !found.epochs.contains_key(*arm));
+            ensure!(lacking.is_none(), "factors_of: `{}` is not trained at `{name}`", lacking.unwrap_or(&self.name));
+        }
+        whole.at(self).validate()
+    }
+}
+
+impl AblationConfig {
+    /// The ablation at one of its budgets: a configuration of its own.
+    pub fn at(&self, budget: &BudgetConfig) -> Self {
+        let mut config = Self { budgets: Vec::new(), ..self.clone() };
+        config.arms.retain(|arm| budget.epochs.contains_key(&arm.name));
+        for arm in &mut config.arms {
+            for (stage, &epochs) in arm.schedule.stages.iter_mut().zip(&budget.epochs[&arm.name]) {
+                (stage.epochs, stage.warmup_epochs) = (epochs, 0.1 * epochs as f64);
+            }
+        }
+        let trained = |name: &String| config.arms.iter().any(|arm| arm.name == *name);
+        config.rule.contrasts.retain(|pair| pair.iter().all(trained));
+        config.seeds = budget.seeds.clone().unwrap_or(config.seeds);
+        for seeds in config.arms.iter_mut().filter_map(|arm| arm.seeds.as_mut()) {
+            seeds.retain(|seed| config.seeds.contains(seed));
+        }
+        config.base.data.train_images = budget.train_images.or(config.base.data.train_images);
+        if let Some(factors) = &budget.factors {
+            config.selection.factors.clone_from(factors);
+        }
+        config.selection.chosen_in = budget.factors_of.as_ref().map(|name| Path::new("..").join(name));
+        config
+    }
+}
+
+/// An ablation in its directory: one at each budget, or a single one without budgets.
+pub struct Ladder {
+    config: AblationConfig,
+    dir: RunDir,
+    rungs: Vec<Ablation>,
+}
+
+/// What the ranks of a job do next, as rank 0 tells them.
+#[derive(Serialize, Deserialize)]
+enum Next {
+    Cell { rung: usize, cell: CellName },
+    Nothing,
+    Stop,
+}
+
+impl Ladder {
+    /// A new one, or one that was begun with the same configuration or with less: arms, budgets and contrasts may be
+    /// added, and are noted.
+    ///
+    /// # Errors
+    ///
+    /// If the directory holds an ablation of another configuration: a rule, an arm or a seed that changes after the
+    /// first result would be chosen by it.
+    pub fn open(config: AblationConfig, root: &Path) -> Result<Self> {
+        match RunDir::open(root) {
+            Err(_) => drop(RunDir::create(root, &config.to_toml()?)?),
+            Ok(_) => Self::reopen(root)?.extend(&config)?,
+        }
+        Self::with_rungs(config, root)
+    }
+
+    /// One that was begun.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or its configuration is bad.
+    pub fn reopen(root: &Path) -> Result<Self> {
+        let (dir, text) = RunDir::open(root)?;
+        let config = AblationConfig::parse(&text).with_context(|| dir.path("config.toml").display().to_string())?;
+        Self::with_rungs(config, root)
+    }
+
+    fn with_rungs(config: AblationConfig, root: &Path) -> Result<Self> {
+        let (dir, _) = RunDir::open(root)?;
+        let rungs = match config.budgets.is_empty() {
+            true => vec![Ablation::new(config.clone(), dir.clone())],
+            false => config
+                .budgets
+                .iter()
+                .map(|budget| Ablation::in_place(config.at(budget), &root.join(&budget.name)))
+                .collect::<Result<_>>()?,
+        };
+        Ok(Self { config, dir, rungs })
+    }
+
+    /// What it is.
+    pub fn config(&self) -> &AblationConfig {
+        &self.config
+    }
+
+    /// Where it is.
+    pub fn dir(&self) -> &RunDir {
+        &self.dir
+    }
+
+    /// The ablation at each budget, in their order.
+    pub fn rungs(&self) -> &[Ablation] {
+        &self.rungs
+    }
+
+    /// The name of a budget; empty without budgets.
+    pub fn name(&self, rung: usize) -> &str {
+        self.config.budgets.get(rung).map_or("", |budget| &budget.name)
+    }
+
+    /// Trains and measures cells that are missing, budget by budget, until none is or `most` are done, and after that of
+    /// other processes; with `only`, at this budget alone. The ranks of a job make each cell together.
+    ///
+    /// # Errors
+    ///
+    /// Those of training, an interruption, or an unknown budget; what is complete stays, and a cell in progress goes on
+    /// from its checkpoint.
+    pub fn run(
+        &self,
+        most: Option<usize>,
+        only: Option<&str>,
+        ranks: &dyn Ranks,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<()> {
+        let chosen = self.chosen(only)?;
+        // What other code or another processor computed can still be reported.
+        let trains = most != Some(0);
+        if ranks.is_first() {
+            self.rungs.iter().try_for_each(Ablation::check_ancestors)?;
+        }
+        let mut codes: BTreeMap<usize, String> = BTreeMap::new();
+        if !trains {
+            return if ranks.is_first() { self.rungs.iter().try_for_each(Ablation::check_identity) } else { Ok(()) };
+        }
+        let mut done = 0;
+        while most.is_none_or(|most| done < most) {
+            let claimed = if ranks.is_first() { self.next(&chosen, stop)? } else { (Next::Nothing, None) };
+            let next: Next = serde_json::from_slice(&ranks.broadcast(0, serde_json::to_vec(&claimed.0)?))?;
+            let (rung, cell) = match next {
+                Next::Cell { rung, cell } => (rung, cell),
+                Next::Nothing => break,
+                Next::Stop => return Err(Interrupted.into()),
+            };
+            if let Entry::Vacant(entry) = codes.entry(rung) {
+                entry.insert(self.rungs[rung].code(ranks)?);
+            }
+            self.rungs[rung].make(&cell, &codes[&rung], ranks, stop)?;
+            done += 1;
+        }
+        Ok(())
+    }
+
+    fn chosen(&self, only: Option<&str>) -> Result<Vec<usize>> {
+        let all = 0..self.rungs.len();
+        let Some(only) = only else { return Ok(all.collect()) };
+        let chosen: Vec<usize> = all.filter(|&rung| self.name(rung) == only).collect();
+        if chosen.is_empty() {
+            let names: Vec<&str> = self.config.budgets.iter().map(|budget| budget.name.as_str()).collect();
+            bail!("there is no budget `{only}`; this ablation has: {}", names.join(", "));
+        }
+        Ok(chosen)
+    }
+
+    /// What is to be done next, with the lock on it; waits while other processes have all that can be begun.
+    fn next(&self, chosen: &[usize], stop: &AtomicBool) -> Result<(Next, Option<File>)> {
+        loop {
+            if interrupt::check(stop).is_err() {
+                return Ok((Next::Stop, None));
+            }
+            let mut busy = false;
+            for &rung in chosen {
+                match self.rungs[rung].look()? {
+                    Look::Nothing => {}
+                    Look::Busy => busy = true,
+                    Look::Cell(cell, lock) => {
+                        let place = cell.path(self.rungs[rung].dir().root());
+                        say(&format!("cell {} ({})", place.display(), self.progress()?));
+                        return Ok((Next::Cell { rung, cell: cell.name() }, Some(lock)));
+                    }
+                }
+            }
+            if !busy {
+                return Ok((Next::Nothing, None));
+            }
+            std::thread::sleep(PATIENCE);
+        }
+    }
+
+    /// How many of all cells are complete, in words.
+    ///
+    /// # Errors
+    ///
+    /// If a cell cannot be read.
+    pub fn progress(&self) -> Result<String> {
+        let counts = self.rungs.iter().map(Ablation::counts).collect::<Result<Vec<_>>>()?;
+        let [done, all] = [0, 1].map(|i| counts.iter().map(|counts| counts[i]).sum::<usize>());
+        Ok(format!("{done} of {all} cells complete"))
+    }
+
+    /// How many cells are complete.
+    pub(super) fn complete(&self) -> Result<usize> {
+        self.rungs.iter().map(|rung| Ok(rung.counts()?[0])).sum()
+    }
+}
