@@ -23,9 +23,9 @@ pub struct Alone {
     pub corners: Vec<CornerGap>,
 }
 
-/// Every treatment and the control beside the networks trained alone; empty until there is a seed that all have.
+/// Every arm that is judged beside the networks trained alone; empty until there is a seed that all have.
 pub(super) fn all(config: &AblationConfig, cells: &Cells) -> Vec<Alone> {
-    config.treatments().chain([config.rule.control.as_str()]).filter_map(|arm| of(arm, config, cells)).collect()
+    config.judged_arms().into_iter().filter_map(|arm| of(&arm.name, config, cells)).collect()
 }
 
 fn of(arm: &str, config: &AblationConfig, cells: &Cells) -> Option<Alone> {

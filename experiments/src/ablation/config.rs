@@ -77,10 +77,10 @@ pub struct Rule {
     pub treatment: String,
     /// The arm it is compared with.
     pub control: String,
-    /// Other arms that the same rule judges against the control, at the budgets that train them; they may be added to the
-    /// arms later.
+    /// Other pairs of treatment and control that the same rule judges, at the budgets that train both; they may be added
+    /// to the arms later.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub also_judged: Vec<String>,
+    pub also_judged: Vec<[String; 2]>,
     /// What the verdict asks for, by Student's interval over seeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub criteria: Option<Criteria>,
@@ -154,10 +154,17 @@ impl AblationConfig {
         arm.seeds.as_deref().unwrap_or(&self.seeds)
     }
 
-    /// The arms that the rule judges against the control, as far as there are such arms: the treatment first.
-    pub fn treatments(&self) -> impl Iterator<Item = &str> {
-        let names = std::iter::once(&self.rule.treatment).chain(&self.rule.also_judged);
-        names.map(String::as_str).filter(|name| self.arm(name).is_some())
+    /// The pairs of treatment and control that the rule judges, as far as there are such arms: the primary one first.
+    pub fn judged(&self) -> impl Iterator<Item = [&str; 2]> {
+        let primary = [self.rule.treatment.as_str(), &self.rule.control];
+        let others = self.rule.also_judged.iter().map(|pair| pair.each_ref().map(String::as_str));
+        std::iter::once(primary).chain(others).filter(|pair| pair.iter().all(|name| self.arm(name).is_some()))
+    }
+
+    /// The arms that the rule judges, each once, in their order.
+    pub fn judged_arms(&self) -> Vec<&Arm> {
+        let judged: Vec<&str> = self.judged().flatten().collect();
+        self.arms.iter().filter(|arm| judged.contains(&arm.name.as_str())).collect()
     }
 
     /// The arm itself and all earlier arms whose weights go into it, in their order: what has to be paid for it.

@@ -31,11 +31,11 @@ pub struct Findings {
     pub rule: String,
     /// What the rule makes of the primary contrast; absent until all its seeds are complete.
     pub verdict: Option<Verdict>,
-    /// What the rule makes of every treatment against the control, the primary one first; records of earlier versions
+    /// What the rule makes of every pair that it judges, the primary one first; records of earlier versions
     /// have none.
     #[serde(default)]
     pub judgements: Vec<Judgement>,
-    /// What subnets lose against the same networks trained alone, for every treatment and the control.
+    /// What subnets lose against the same networks trained alone, for every arm that is judged.
     #[serde(default)]
     pub alone: Vec<Alone>,
     /// By the rule of the first record: what it would make of it with Student's interval over seeds.
@@ -149,10 +149,10 @@ impl Ablation {
         let mut contrasts: Vec<Contrast> = config.rule.contrasts.iter().filter_map(|[a, b]| contrast(a, b)).collect();
         adjust(&mut contrasts);
         let mut judgements: Vec<Judgement> = config
-            .treatments()
-            .filter_map(|treatment| Some(Judgement::of(contrast(treatment, &config.rule.control)?)))
+            .judged()
+            .filter_map(|[treatment, control]| Some(Judgement::of(contrast(treatment, control)?)))
             .collect();
-        judge(judgements.iter_mut().map(|judgement| (judgement, config)).collect(), config.treatments().count());
+        judge(judgements.iter_mut().map(|judgement| (judgement, config)).collect(), config.judged().count());
         Findings {
             question: config.question.clone(),
             setup: setup(config, &images),

@@ -5,7 +5,7 @@ use super::statistics::holm;
 use super::verdict::{Contrast, Verdict};
 use serde::{Deserialize, Serialize};
 
-/// What the rule makes of a treatment against the control.
+/// What the rule makes of a treatment against a control.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Judgement {

@@ -71,9 +71,7 @@ impl Ablation {
     /// those that choose learning rates, then those of the report, seed by seed, so that what is complete is paired.
     pub(super) fn known_cells(&self) -> Result<Vec<Cell<'_>>> {
         let config = self.config();
-        let rule = config.treatments().chain([config.rule.control.as_str()]);
-        let needed: Vec<&Arm> =
-            rule.filter_map(|name| config.arm(name)).flat_map(|arm| config.with_ancestors(arm)).collect();
+        let needed: Vec<&Arm> = config.judged_arms().into_iter().flat_map(|arm| config.with_ancestors(arm)).collect();
         let (first, others): (Vec<&Arm>, Vec<&Arm>) = config.arms.iter().partition(|arm| needed.contains(arm));
         let mut cells = Vec::new();
         for arms in [first, others] {

@@ -131,9 +131,8 @@ impl Scale {
 /// What is asked of shrinking.
 const QUESTION: &str = "What do subnets lose without progressive shrinking, at equal cost?";
 /// Contrasts besides the one of the verdict.
-const CONTRASTS: [[&str; 2]; 9] = [
+const CONTRASTS: [[&str; 2]; 8] = [
     ["progressive", "none"],
-    ["progressive_tuned", "none"],
     ["progressive_tuned", "progressive"],
     ["progressive", "warm_taught"],
     ["warm_taught", "none_taught"],
@@ -244,7 +243,8 @@ fn ladder() -> Result<AblationConfig> {
     let arms = arms_of(rungs[0].phases);
     let mut config = scale.ablation(QUESTION, &CONTRASTS, arms)?;
     config.tried = TRIED.map(str::to_owned).into();
-    config.rule.also_judged = vec!["progressive_tuned".into()];
+    config.rule.also_judged =
+        [["progressive_tuned", "none"], ["progressive_tuned", "none_tuned"]].map(|pair| pair.map(str::to_owned)).into();
     config.budgets = budgets;
     config.validate()?;
     Ok(config)
