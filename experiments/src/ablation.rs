@@ -43,7 +43,7 @@ pub use config::{AblationConfig, Arm, Criteria, Rule};
 pub use findings::{ArmFindings, CornerMean, Findings};
 pub use judgement::Judgement;
 pub use known::Cells;
-pub use ladder::{BudgetConfig, Ladder};
+pub use ladder::{ArmAt, AtBudget, BudgetConfig, Cheapest, Ladder, LadderFindings, Sign};
 pub use plan::Pace;
 pub use presets::Scale;
 pub use record::{CellRecord, DoneCell, FirstSteps, SubnetRow};

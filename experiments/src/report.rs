@@ -19,7 +19,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-pub use ablation::{ablation_html, ablation_markdown};
+pub use ablation::{ablation_html, ablation_markdown, ladder_figure, ladder_html, ladder_markdown};
 pub use console::console;
 pub use data::{
     Answer, Chosen, Extreme, Fit, Machine, PhaseTime, PredictedMeasured, ReportData, SpaceSummary, TablePoint, Watched,

@@ -5,13 +5,15 @@ use super::ladder::Ladder;
 use super::plan::plan_of;
 use crate::dashboard::say;
 use crate::images::Images;
-use crate::report::{ablation_html, ablation_markdown};
+use crate::report::{ablation_html, ablation_markdown, ladder_figure, ladder_html, ladder_markdown};
+use crate::run_dir::RunDir;
 use crate::start::ready_to_compute;
 use crate::{interrupt, ranks};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use ofa_data::Layout;
 use ofa_train::Ranks;
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -151,39 +153,57 @@ fn opened(
     Ok(ablation)
 }
 
-/// Writes `findings.json`, `report.html` and `report.md` of every budget that has a complete cell.
+/// Writes `findings.json`, `report.html` and `report.md`: of every budget, and of all together.
 fn report(binary: &str, ladder: &Ladder) -> Result<()> {
     say(&ladder.progress()?);
-    for ablation in ladder.rungs() {
-        let findings = ablation.findings()?;
+    let (whole, by_budget) = ladder.findings()?;
+    for (ablation, findings) in ladder.rungs().iter().zip(&by_budget) {
         let commands = commands(binary, ablation.config());
-        let text = ablation_markdown(&findings, &commands);
-        let dir = ablation.dir();
-        dir.write_json("findings.json", &findings)?;
-        dir.write("report.html", &ablation_html(&findings, &commands))?;
-        dir.write("report.md", &text)?;
+        let text = ablation_markdown(findings, &commands);
+        write(ablation.dir(), findings, &ablation_html(findings, &commands), &text)?;
         say(text.lines().nth(2).unwrap_or_default());
-        say(&format!("report: {}", dir.path("report.html").display()));
     }
+    if !ladder.config().budgets.is_empty() {
+        let commands = commands(binary, ladder.config());
+        let text = ladder_markdown(&whole, &commands);
+        write(ladder.dir(), &whole, &ladder_html(&whole, &commands), &text)?;
+        if let Some(figure) = ladder_figure(&whole) {
+            ladder.dir().write("gap.svg", &figure)?;
+        }
+        say(text.lines().nth(2).unwrap_or_default());
+    }
+    say(&format!("report: {}", ladder.dir().path("report.html").display()));
     Ok(())
+}
+
+fn write(dir: &RunDir, findings: &impl Serialize, page: &str, text: &str) -> Result<()> {
+    dir.write_json("findings.json", findings)?;
+    dir.write("report.html", page)?;
+    dir.write("report.md", text)
 }
 
 /// How to get everything again: what a command does, and the command.
 fn commands(binary: &str, config: &AblationConfig) -> Vec<(String, String)> {
     let cargo = format!("cargo run --release --bin {binary} --");
-    let cell = format!("{}/seed-{}", config.rule.treatment, config.seeds.first().unwrap_or(&config.selection.seed));
+    let budget = config.budgets.first().map_or_else(String::new, |budget| format!("{}/", budget.name));
+    let seed = config.seeds.first().map_or_else(String::new, u64::to_string);
+    let cell = format!("{}/seed-{seed}", config.rule.treatment);
     [
         ("All cells and this report", format!("{cargo} --config config.toml --out DIR")),
         ("Going on after a stop; several processes may work in one directory", format!("{cargo} --resume --out DIR")),
         ("This report alone, from the records", format!("{cargo} --resume --out DIR --cells 0")),
         (
             "One cell again from random weights on, compared with its record bit for bit",
-            format!("{cargo} --resume --out DIR --again {cell}"),
+            format!("{cargo} --resume --out DIR --again {budget}{cell}"),
+        ),
+        (
+            "Its first steps alone, in a minute",
+            format!("{cargo} --resume --out DIR --again {budget}{cell} --first-steps"),
         ),
         (
             "The same as an ordinary run, which keeps its weights (the cells it begins with must be there)",
             format!(
-                "cargo run --release --bin train_supernet -- --config DIR/cells/{cell}/config.toml --out runs/again"
+                "cargo run --release --bin train_supernet -- --config DIR/{budget}cells/{cell}/config.toml --out runs/again"
             ),
         ),
     ]

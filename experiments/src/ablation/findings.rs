@@ -1,5 +1,6 @@
 //! What an ablation has found so far: everything its report shows, as `findings.json`.
 
+use super::additions::Addition;
 use super::alone::{self, Alone};
 use super::budget::Budget;
 use super::config::{AblationConfig, Arm};
@@ -57,6 +58,15 @@ pub struct Findings {
     pub diverged: Vec<String>,
     /// Coverage of the intervals.
     pub confidence: f64,
+    /// Verdicts, at other budgets too, that p-values are adjusted for.
+    #[serde(default)]
+    pub verdicts: usize,
+    /// What was tried before the configuration was written.
+    #[serde(default)]
+    pub tried: Vec<String>,
+    /// What was added after the start.
+    #[serde(default)]
+    pub additions: Vec<Addition>,
     /// The machines that cells ran on.
     pub machines: Vec<Machine>,
 }
@@ -170,6 +180,9 @@ impl Ablation {
             missing: missing.filter(|(_, seeds)| !seeds.is_empty()).collect(),
             diverged: Vec::new(),
             confidence: config.rule.confidence,
+            verdicts: config.judged().count(),
+            tried: config.tried.clone(),
+            additions: Vec::new(),
             machines,
         }
     }

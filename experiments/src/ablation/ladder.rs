@@ -1,5 +1,9 @@
 //! An ablation at several budgets of compute, from little to much: one configuration, one record, one question.
 
+mod findings;
+
+pub use findings::{ArmAt, AtBudget, Cheapest, LadderFindings, Sign};
+
 use super::cell::CellName;
 use super::config::{AblationConfig, NAMES, names_a_directory};
 use super::runner::{Ablation, Look, PATIENCE};

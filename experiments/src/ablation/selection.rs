@@ -133,7 +133,8 @@ impl Ablation {
         let mut cells: Vec<Cell> = selection.factors(arm).iter().map(cell).collect();
         for _ in 0..selection.extensions {
             let scores = self.scores(&cells)?;
-            let Some(factor) = beyond(&scores).filter(|_| scores.len() == cells.len()) else { break };
+            // Which is best is known when all are there.
+            let Some(factor) = (scores.len() == cells.len()).then(|| beyond(&scores)).flatten() else { break };
             let place = cells.partition_point(|cell| cell.factor < factor);
             cells.insert(place, cell(&factor));
         }

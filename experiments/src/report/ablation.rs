@@ -1,12 +1,14 @@
 //! The report of an ablation: the same findings as a page and as text.
 
 mod html;
+mod ladder;
 mod markdown;
 mod section;
 #[cfg(test)]
 mod tests;
 
 pub use html::ablation_html;
+pub use ladder::{ladder_figure, ladder_html, ladder_markdown};
 pub use markdown::ablation_markdown;
 
 use crate::ablation::{ArmFindings, Contrast, Findings, Gap};
@@ -16,6 +18,15 @@ pub(super) fn points(gap: &Gap) -> String {
     let mean = format!("{:+.2}", 100.0 * gap.mean);
     match gap.interval {
         Some(interval) => format!("{mean} [{:+.2}, {:+.2}]", 100.0 * interval.low, 100.0 * interval.high),
+        None => mean,
+    }
+}
+
+/// The same as shares, in percent.
+pub(super) fn share(gap: &Gap) -> String {
+    let mean = format!("{:+.1}", 100.0 * gap.mean);
+    match gap.interval {
+        Some(interval) => format!("{mean} [{:+.1}, {:+.1}]", 100.0 * interval.low, 100.0 * interval.high),
         None => mean,
     }
 }
@@ -32,7 +43,14 @@ fn top1(gap: &Gap) -> String {
 /// What it comes to: the verdict first, the rule it follows from, how much it hangs on the interval, and what is
 /// missing.
 fn summary(findings: &Findings) -> Vec<String> {
-    let mut paragraphs = vec![conclusion(findings), format!("Rule, written before the run: {}", findings.rule)];
+    let mut paragraphs = vec![conclusion(findings)];
+    paragraphs.extend(others(findings));
+    let adjusted = if findings.verdicts > 1 {
+        format!(" There are or will be {} verdicts.", findings.verdicts)
+    } else {
+        String::new()
+    };
+    paragraphs.push(format!("Rule, written before the run: {}{adjusted}", findings.rule));
     paragraphs.extend(findings.students_verdict.zip(findings.primary.as_ref()).map(|(verdict, primary)| {
         format!(
             "With Student's interval over seeds, which allows for their number but takes the test images as given, the \
@@ -53,13 +71,18 @@ fn summary(findings: &Findings) -> Vec<String> {
 /// The verdict in a sentence.
 fn conclusion(findings: &Findings) -> String {
     let Some(primary) = &findings.primary else { return "No seed of the primary contrast is complete yet.".into() };
-    let interval = primary.bootstrap.map_or_else(String::new, |interval| {
+    let by_bootstrap = findings.judgements.is_empty() || findings.students_verdict.is_some();
+    let interval = if by_bootstrap { primary.bootstrap } else { primary.gap.interval };
+    let interval = interval.map_or_else(String::new, |interval| {
         let (low, high) = interval.percent();
         let side = if high < 0.0 { ", all of it on the side of the control" } else { "" };
         format!(" ({} % interval {low:+.2} to {high:+.2}{side})", 100.0 * findings.confidence)
     });
+    let share = primary.error_reduction.as_ref().filter(|_| !by_bootstrap);
+    let share =
+        share.map_or_else(String::new, |share| format!(", {:+.1} % of the control's errors", 100.0 * share.mean));
     let gap = format!(
-        "Over {} corners and {} seeds, `{}` minus `{}` is {:+.2} points of test top-1{interval}.",
+        "Over {} corners and {} seeds, `{}` minus `{}` is {:+.2} points of test top-1{interval}{share}.",
         primary.corners.len(),
         primary.seeds.len(),
         primary.treatment,
@@ -71,6 +94,15 @@ fn conclusion(findings: &Findings) -> String {
         None if primary.missing.is_empty() => format!("No verdict: one seed says nothing of others. {gap}"),
         None => format!("No verdict yet: seeds {:?} are missing. {gap}", primary.missing),
     }
+}
+
+/// The other pairs that the rule judges, in a sentence each.
+fn others(findings: &Findings) -> impl Iterator<Item = String> {
+    findings.judgements.iter().skip(1).map(|judgement| {
+        let verdict = judgement.verdict.map_or_else(|| "no verdict yet".into(), |verdict| verdict.to_string());
+        let gap = points(&judgement.contrast.gap);
+        format!("{}: {verdict}, {gap} points.", contrast_name(&judgement.contrast))
+    })
 }
 
 /// The arms that train the whole space, whose corners can be compared.
@@ -115,23 +147,22 @@ fn edges(findings: &Findings) -> Vec<String> {
 }
 
 /// What speaks against taking the numbers for more than they are.
-const THREATS: [&str; 10] = [
-    "Where images are small and few, the network small and training short, supernets are far from converged, and \
-     nothing here says what happens after hundreds of epochs on ImageNet.",
-    "Learning rates were chosen by one seed and a few factors; an arm may have a better one outside. An arm that \
-     begins with another has had two choices: its own and that of the arm before it.",
+const THREATS: [&str; 9] = [
+    "Images are small, the network is small and training is short: nothing here says what happens after hundreds of epochs \
+     on ImageNet.",
+    "Learning rates were chosen by one seed and a few factors; an arm may have a better one outside. An arm that begins \
+     with another has had two choices: its own and that of the arm before it.",
     "Epochs are whole, so that costs are equal to within an epoch: see the ratio to the treatment's.",
     "Equal MACs are not equal time: depthwise convolutions and small batches of subnets run at different speeds.",
-    "An arm that begins with another counts its epochs anew and so sees the crops, flips and resolutions again that \
-     the one before it has seen; an arm of one stage sees new ones to its end.",
+    "An arm that begins with another counts its epochs anew and so sees the crops, flips and resolutions again that the one \
+     before it has seen; an arm of one stage sees new ones to its end.",
     "Arms that open the whole space at once do not sort channels before; progressive shrinking does.",
-    "The percentile bootstrap is too narrow for few seeds where seeds differ most; Student's interval takes the test \
-     images as given and assumes normal differences. Both are given.",
-    "Corners are the extremes of the space; the random subnets, whose choices are uniform, lie close together in the middle. \
-     Those are measured on a part of the test images, another one for every seed but the same for all arms.",
+    "Corners are the extremes of the space, and their errors go together: eight of them are little more than one \
+     observation. The random subnets, whose choices are uniform, lie close together in the middle; they are measured on a \
+     part of the test images, another one for every seed but the same for all arms.",
     "A network trained alone begins with a slice of the supernet's initial weights, of the scale of the full width.",
-    "Contrasts besides the primary one were planned too, but their p-values alone allow for their number, not their \
-     intervals.",
+    "Contrasts besides those of the verdict were planned too, but their p-values alone allow for their number, not their \
+     intervals. Seeds are few: Student's interval assumes normal differences and takes the test images as given.",
 ];
 
 /// A contrast's name.

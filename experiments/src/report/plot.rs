@@ -2,6 +2,7 @@
 //!
 //! A plot is `None` if there is nothing to draw; the page then says so in its place. Only finite values are drawn.
 
+mod against_compute;
 mod agreement;
 mod axis;
 mod best_so_far;
@@ -16,6 +17,7 @@ mod series;
 mod share_curves;
 mod watched;
 
+pub(super) use against_compute::{Measured, against_compute};
 pub(super) use agreement::{accuracy_agreement, latency_agreement};
 pub(super) use best_so_far::best_so_far;
 pub(super) use deployment::deployment_front;

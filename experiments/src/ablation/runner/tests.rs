@@ -74,6 +74,7 @@ fn while_the_best_rate_lies_at_an_end_another_is_tried() {
     let full = ablation.config().arm("full").unwrap();
     let factors = || -> Vec<f64> { ablation.selecting(full).unwrap().iter().map(|cell| cell.factor).collect() };
     for (factor, top1) in [(0.5, 0.8), (1.0, 0.82), (2.0, 0.84)] {
+        assert_eq!(factors(), [0.5, 1.0, 2.0], "one of three says nothing");
         select(&ablation, "full", factor, Some(top1));
     }
     assert_eq!((factors(), ablation.chosen_factor(full).unwrap()), (vec![0.5, 1.0, 2.0, 4.0], None));

@@ -25,7 +25,7 @@ pub fn ablation_html(findings: &Findings, commands: &[(String, String)]) -> Stri
     page(&findings.question, &body)
 }
 
-fn shown(section: &Section) -> Markup {
+pub(super) fn shown(section: &Section) -> Markup {
     let cells = |row: &Vec<String>| row.iter().map(|cell| html! { (marked(cell)) }).collect();
     html! {
         h2 { (section.heading) }
@@ -38,7 +38,7 @@ fn shown(section: &Section) -> Markup {
 }
 
 /// Text whose parts between backticks are code.
-fn marked(text: &str) -> Markup {
+pub(super) fn marked(text: &str) -> Markup {
     html! { @for (i, part) in text.split('`').enumerate() { @if i % 2 == 1 { code { (part) } } @else { (part) } } }
 }
 

@@ -7,14 +7,15 @@ use std::fmt::{Result, Write};
 
 /// Renders the findings as Markdown; `commands` say what they do and how they are given.
 pub fn ablation_markdown(findings: &Findings, commands: &[(String, String)]) -> String {
-    let mut text = String::new();
-    write_all(&mut text, findings, commands).expect("writing to a string does not fail");
-    text
+    text(&findings.question, &summary(findings), &sections(findings, commands))
 }
 
-fn write_all(text: &mut String, findings: &Findings, commands: &[(String, String)]) -> Result {
-    write!(text, "# {}\n\n{}\n", findings.question, summary(findings).join("\n\n"))?;
-    sections(findings, commands).iter().try_for_each(|section| write_section(text, section))
+/// A heading, paragraphs and sections.
+pub(super) fn text(heading: &str, summary: &[String], sections: &[Section]) -> String {
+    let mut text = format!("# {heading}\n\n{}\n", summary.join("\n\n"));
+    let written = sections.iter().try_for_each(|section| write_section(&mut text, section));
+    written.expect("writing to a string does not fail");
+    text
 }
 
 fn write_section(text: &mut String, section: &Section) -> Result {

@@ -53,6 +53,18 @@ impl Axis {
         Self { title: title.to_owned(), range: 0.0..end * 1.02, ticks: ticks.collect() }
     }
 
+    /// Spans positive `values` by logarithm with a margin: the coordinate of `v` is `log10(v)`, ticks are 1, 2 and 5 times
+    /// powers of ten.
+    pub(super) fn logarithm_of(title: &str, values: impl Iterator<Item = f64>) -> Self {
+        let (low, high) = extent(values.map(f64::log10)).unwrap_or((0.0, 1.0));
+        let margin = (0.08 * (high - low)).max(0.1);
+        let range = low - margin..high + margin;
+        let powers = range.start.floor() as i32..=range.end.ceil() as i32;
+        let ticks = powers.flat_map(|power| [1.0, 2.0, 5.0].map(|factor| factor * 10f64.powi(power)));
+        let ticks = ticks.filter(|tick| range.contains(&tick.log10())).map(|tick| (tick.log10(), format!("{tick}")));
+        Self { title: title.to_owned(), ticks: ticks.collect(), range }
+    }
+
     /// All texts of ticks.
     pub(super) fn labels(&self) -> impl Iterator<Item = &str> {
         self.ticks.iter().map(|tick| tick.1.as_str())

@@ -1,0 +1,244 @@
+//! The report of an ablation at several budgets: where shrinking pays, on one figure and one table.
+
+use super::section::{Section, Table, freeze, reproduce, section};
+use super::{markdown, points, share};
+use crate::ablation::{Alone, AtBudget, Judgement, LadderFindings, Sign, Verdict};
+use crate::report::figure::figure;
+use crate::report::html::page;
+use crate::report::plot::{Measured, Plot, against_compute};
+use maud::html;
+
+/// Renders the findings as one page; `commands` say what they do and how they are given.
+pub fn ladder_html(findings: &LadderFindings, commands: &[(String, String)]) -> String {
+    let body = html! {
+        header {
+            h1 { (findings.question) }
+            p.subtitle { (findings.images) " · " (findings.budgets.len()) " budgets" }
+        }
+        @for (i, paragraph) in summary(findings).iter().enumerate() {
+            p.summary { @if i == 0 { b { (super::html::marked(paragraph)) } } @else { (super::html::marked(paragraph)) } }
+        }
+        div.row {
+            (figure("Gap", gaps(findings, |judgement| (judgement.contrast.gap, 100.0)), &[],
+                "Difference of test top-1 in points, mean over corners, with Student's interval over seeds."))
+            (figure("Share of errors spared", reductions(findings), &[],
+                "The same as a share of the control's errors, in percent."))
+            (figure("Accuracy", accuracies(findings), &[],
+                "Mean test top-1 over the corners of every arm that trains the whole space, ancestors' cost included."))
+            (figure("Against networks trained alone", losses(findings), &[],
+                "Test top-1 of a subnet minus that of the same network trained alone, mean over the corners that were \
+                 trained alone, in points."))
+        }
+        @for section in sections(findings, commands) { (super::html::shown(&section)) }
+    };
+    page(&findings.question, &body)
+}
+
+/// Renders the findings as Markdown; `commands` say what they do and how they are given.
+pub fn ladder_markdown(findings: &LadderFindings, commands: &[(String, String)]) -> String {
+    markdown::text(&findings.question, &summary(findings), &sections(findings, commands))
+}
+
+/// The figure of the gap alone, as a picture of its own.
+pub fn ladder_figure(findings: &LadderFindings) -> Option<String> {
+    gaps(findings, |judgement| (judgement.contrast.gap, 100.0)).map(|plot| plot.svg)
+}
+
+fn summary(findings: &LadderFindings) -> Vec<String> {
+    let mut paragraphs: Vec<String> = findings.signs.iter().map(|sign| in_words(sign, findings)).collect();
+    if paragraphs.is_empty() {
+        paragraphs.push("Nothing is judged.".into());
+    }
+    paragraphs.push(format!(
+        "Rule, written before the run: {} There are or will be {} verdicts.",
+        findings.rule, findings.verdicts
+    ));
+    paragraphs
+}
+
+/// What becomes of a gap, in a sentence or two.
+fn in_words(sign: &Sign, findings: &LadderFindings) -> String {
+    let pair = format!("`{}` minus `{}`", sign.treatment, sign.control);
+    let verdicts = findings.budgets.iter().filter_map(|at| {
+        let (tmacs, judgement) = at.judgement(&sign.treatment, &sign.control)?;
+        let gap = points(&judgement.contrast.gap);
+        Some(format!("{} at {tmacs:.1} TMACs ({gap} points)", judgement.verdict?))
+    });
+    let verdicts: Vec<String> = verdicts.collect();
+    if verdicts.is_empty() {
+        return format!("{pair}: no verdict yet.");
+    }
+    let flips = match sign.flips_between {
+        Some([low, high]) => format!("The sign flips between {low:.0} and {high:.0} TMACs"),
+        None => format!("The sign does not flip up to {:.0} TMACs", sign.up_to),
+    };
+    let slope = sign.per_doubling.map_or_else(String::new, |slope| {
+        format!("; the gap changes by {:+.2} points with each doubling of compute", 100.0 * slope)
+    });
+    format!("{pair}: {}. {flips}{slope}.", verdicts.join(", "))
+}
+
+fn sections(findings: &LadderFindings, commands: &[(String, String)]) -> Vec<Section> {
+    let alone = findings.budgets.iter().any(|at| !at.alone.is_empty());
+    [
+        Some(verdicts(findings)),
+        alone.then(|| against_alone(findings)),
+        Some(costs(findings)),
+        freeze(&findings.tried, &findings.additions),
+        Some(reproduce(commands)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn verdicts(findings: &LadderFindings) -> Section {
+    let row = |at: &AtBudget, judgement: &Judgement| {
+        let contrast = &judgement.contrast;
+        vec![
+            format!("[{}]({}/report.md)", at.name, at.name),
+            at.arm(&contrast.treatment).map_or_else(|| "–".into(), |arm| format!("{:.1}", arm.tmacs)),
+            super::contrast_name(contrast),
+            format!("{} of {}", contrast.seeds.len(), contrast.seeds.len() + contrast.missing.len()),
+            points(&contrast.gap),
+            contrast.error_reduction.as_ref().map_or_else(|| "–".into(), share),
+            super::section::p_value(judgement.adjusted_p),
+            judgement.verdict.map_or_else(|| "–".into(), |verdict: Verdict| verdict.to_string()),
+        ]
+    };
+    let rows = findings.budgets.iter().flat_map(|at| at.judgements.iter().map(move |judgement| row(at, judgement)));
+    let headings = vec!["budget", "TMACs", "pair", "seeds", "gap, points", "of the errors, %", "p (Holm)", "verdict"];
+    let cells = findings.budgets.iter().map(|at| format!("{} of {} at {}", at.cells[0], at.cells[1], at.name));
+    let text = format!(
+        "Mean over the corners with {} % intervals over seeds; the budget leads to its own report, corner by corner. \
+         Complete cells: {}.",
+        100.0 * findings.confidence,
+        cells.collect::<Vec<_>>().join(", ")
+    );
+    section("Verdicts", &[&text], Some(Table { headings, names: 3, rows: rows.collect() }), Vec::new())
+}
+
+fn against_alone(findings: &LadderFindings) -> Section {
+    let row = |at: &AtBudget, alone: &Alone| {
+        let corners = alone.corners.iter().map(|corner| format!("{} {}", corner.corner, points(&corner.gap)));
+        vec![
+            at.name.clone(),
+            format!("`{}`", alone.arm),
+            alone.seeds.len().to_string(),
+            points(&alone.gap),
+            corners.collect::<Vec<_>>().join("; "),
+        ]
+    };
+    let rows = findings.budgets.iter().flat_map(|at| at.alone.iter().map(move |alone| row(at, alone)));
+    let headings = vec!["budget", "arm", "seeds", "subnet minus alone, points", "corner by corner"];
+    let text = "The article's own loss: a subnet of the supernet minus the same network trained alone, for as many \
+                epochs as progressive shrinking has in all, at a learning rate of its own. It is an estimate beside the \
+                rule; no verdict follows from it.";
+    section(
+        "Against networks trained alone",
+        &[text],
+        Some(Table { headings, names: 2, rows: rows.collect() }),
+        Vec::new(),
+    )
+}
+
+fn costs(findings: &LadderFindings) -> Section {
+    let row = |at: &AtBudget, arm: &crate::ablation::ArmAt| {
+        vec![
+            at.name.clone(),
+            format!("`{}`", arm.arm),
+            format!("{:.2}", arm.tmacs),
+            arm.seeds.to_string(),
+            super::top1(&arm.mean_top1),
+        ]
+    };
+    let whole = |at: &AtBudget| at.arms.iter().filter(|arm| arm.trains_all).map(|arm| row(at, arm)).collect::<Vec<_>>();
+    let rows = findings.budgets.iter().flat_map(whole).collect();
+    let items = findings.cheapest.iter().map(|found| {
+        let ratio = found.arm.tmacs / found.treatment.tmacs;
+        let halves = if ratio <= 0.5 { "it halves the cost" } else { "it does not halve the cost" };
+        format!(
+            "As good as `{}` at {} ({:.1} TMACs, {} %), cheapest: `{}` at {} ({:.1} TMACs, {} %), {ratio:.2} of the \
+             cost: {halves}.",
+            found.treatment.arm,
+            found.budget,
+            found.treatment.tmacs,
+            super::top1(&found.treatment.mean_top1),
+            found.arm.arm,
+            found.at,
+            found.arm.tmacs,
+            super::top1(&found.arm.mean_top1),
+        )
+    });
+    let headings = vec!["budget", "arm", "TMACs", "seeds", "mean top-1, %"];
+    let text = "Arms that train the whole space: mean test top-1 over the corners. \"As good\" means a mean that is not \
+                below the treatment's interval.";
+    section("What training costs", &[text], Some(Table { headings, names: 2, rows }), items.collect())
+}
+
+fn gaps(findings: &LadderFindings, of: impl Fn(&Judgement) -> (crate::ablation::Gap, f64)) -> Option<Plot> {
+    let kind = |sign: &Sign| Measured {
+        name: format!("{} − {}", sign.treatment, sign.control),
+        points: findings
+            .budgets
+            .iter()
+            .filter_map(|at| {
+                let (tmacs, judgement) = at.judgement(&sign.treatment, &sign.control)?;
+                let (gap, scale) = of(judgement);
+                let ends = gap.interval.map(|interval| (scale * interval.low, scale * interval.high));
+                Some((tmacs, scale * gap.mean, ends))
+            })
+            .collect(),
+    };
+    let kinds: Vec<Measured> = findings.signs.iter().map(kind).collect();
+    against_compute("gap, points", &kinds, true)
+}
+
+fn reductions(findings: &LadderFindings) -> Option<Plot> {
+    let nothing = crate::ablation::Gap { mean: f64::NAN, interval: None, p: None };
+    gaps(findings, |judgement| (judgement.contrast.error_reduction.unwrap_or(nothing), 100.0))
+}
+
+fn accuracies(findings: &LadderFindings) -> Option<Plot> {
+    let mut names: Vec<&str> = Vec::new();
+    for arm in findings.budgets.iter().flat_map(|at| &at.arms).filter(|arm| arm.trains_all) {
+        if !names.contains(&arm.arm.as_str()) {
+            names.push(&arm.arm);
+        }
+    }
+    let kind = |name: &&str| Measured {
+        name: (*name).to_owned(),
+        points: findings
+            .budgets
+            .iter()
+            .filter_map(|at| at.arm(name))
+            .map(|arm| {
+                let ends = arm.mean_top1.interval.map(|interval| (100.0 * interval.low, 100.0 * interval.high));
+                (arm.tmacs, 100.0 * arm.mean_top1.mean, ends)
+            })
+            .collect(),
+    };
+    against_compute("mean test top-1, %", &names.iter().map(kind).collect::<Vec<_>>(), false)
+}
+
+fn losses(findings: &LadderFindings) -> Option<Plot> {
+    let mut names: Vec<&str> = Vec::new();
+    for alone in findings.budgets.iter().flat_map(|at| &at.alone) {
+        if !names.contains(&alone.arm.as_str()) {
+            names.push(&alone.arm);
+        }
+    }
+    let kind = |name: &&str| Measured {
+        name: (*name).to_owned(),
+        points: findings
+            .budgets
+            .iter()
+            .filter_map(|at| Some((at.arm(name)?.tmacs, at.alone.iter().find(|alone| alone.arm == *name)?)))
+            .map(|(tmacs, alone)| {
+                let ends = alone.gap.interval.map(|interval| (100.0 * interval.low, 100.0 * interval.high));
+                (tmacs, 100.0 * alone.gap.mean, ends)
+            })
+            .collect(),
+    };
+    against_compute("subnet minus alone, points", &names.iter().map(kind).collect::<Vec<_>>(), true)
+}
