@@ -333,7 +333,7 @@ mod tests {
 
     #[test]
     fn presets_survive_a_round_trip() {
-        for name in crate::ablation::Scale::NAMES {
+        for name in AblationConfig::SHRINKING {
             let config = AblationConfig::shrinking(name).unwrap();
             assert_eq!(AblationConfig::parse(&config.to_toml().unwrap()).unwrap(), config, "{name}");
         }
@@ -350,8 +350,8 @@ mod tests {
     #[test]
     fn impossible_values_are_named() {
         type Change = fn(&mut AblationConfig);
-        let break_it: [(&str, Change); 11] = [
-            ("seeds is empty", |c| c.seeds.clear()),
+        let break_it: [(&str, Change); 13] = [
+            ("nothing would be trained", |c| c.seeds.clear()),
             ("seed 1 is listed twice", |c| c.seeds = vec![1, 2, 1]),
             ("seed 2 is one of the report", |c| c.selection.seed = 2),
             ("factor -1 must be positive", |c| c.selection.factors = vec![-1.0]),
@@ -359,7 +359,9 @@ mod tests {
             ("no arm `none` before it", |c| c.arms[0].start = Some("none".into())),
             ("no arm `all`", |c| c.rule.control = "all".into()),
             ("the same arm", |c| c.rule.control = c.rule.treatment.clone()),
-            ("margin is 2", |c| c.rule.margin = 2.0),
+            ("error_reduction is 2", |c| c.rule.criteria.as_mut().unwrap().error_reduction = 2.0),
+            ("give criteria", |c| c.rule.margin = Some(0.014)),
+            ("seed 9 is none of the report's", |c| c.arms[0].seeds = Some(vec![1, 9])),
             ("two stages are called `kernel`", |c| c.arms[1].schedule.stages[1].name = "kernel".into()),
             ("train no subnet in common", |c| {
                 c.arms[2].schedule.stages[0].opened = ofa_train::Opened::Largest(ofa_train::ChoiceCounts::ONE);

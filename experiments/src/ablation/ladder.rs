@@ -255,3 +255,6 @@ impl Ladder {
         self.rungs.iter().map(|rung| Ok(rung.counts()?[0])).sum()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -183,10 +183,10 @@ impl AblationConfig {
         let all: f64 = self.arms.iter().zip(&own).map(|(arm, own)| own.macs * self.trainings(arm) as f64).sum();
         let cells: usize = self.arms.iter().map(|arm| self.trainings(arm)).sum();
         let seeds: Vec<String> = self.seeds.iter().map(u64::to_string).collect();
+        let seeds = if seeds.is_empty() { "no seeds".into() } else { format!("seeds {}", seeds.join(", ")) };
         write!(
             text,
-            "{images} training images; seeds {}; learning rates {}\n{cells} cells, {:.0} TMACs in all",
-            seeds.join(", "),
+            "{images} training images; {seeds}; learning rates {}\n{cells} cells, {:.0} TMACs in all",
             self.selection.describe(),
             all / 1e12
         )?;
@@ -295,7 +295,7 @@ mod tests {
         let hours = |arm: &str| pace.hours(config.arm(arm).unwrap(), 2e12, false);
         assert_eq!((hours("full"), hours("none")), (2.5, 4.5));
         let text = config.plan(Some(&pace)).unwrap();
-        assert!(text.contains("hours a cell") && text.contains("of 1 or 2 threads, by a guess"), "{text}");
+        assert!(text.contains("hours per cell") && text.contains("of 1 or 2 threads, by a guess"), "{text}");
         let treatment = text.lines().find(|line| line.starts_with("progressive ")).unwrap();
         assert!(treatment.contains(" 1.000"), "{treatment}");
         assert!(!config.plan(None).unwrap().contains("hours"));

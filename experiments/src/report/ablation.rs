@@ -70,7 +70,12 @@ fn summary(findings: &Findings) -> Vec<String> {
 
 /// The verdict in a sentence.
 fn conclusion(findings: &Findings) -> String {
-    let Some(primary) = &findings.primary else { return "No seed of the primary contrast is complete yet.".into() };
+    let Some(primary) = &findings.primary else {
+        return match findings.seeds.is_empty() {
+            true => "Ways of training are compared on validation images alone; there is nothing to judge.".into(),
+            false => "No seed of the primary contrast is complete yet.".into(),
+        };
+    };
     let by_bootstrap = findings.judgements.is_empty() || findings.students_verdict.is_some();
     let interval = if by_bootstrap { primary.bootstrap } else { primary.gap.interval };
     let interval = interval.map_or_else(String::new, |interval| {

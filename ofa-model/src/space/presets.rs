@@ -107,7 +107,8 @@ impl SearchSpace {
     ///
     /// Its map is 14x14 after the first layer and 1x1 in the last stage, where a kernel of 7 sees one pixel and zeros
     /// around it: the setting in which Shipard et al. (CVPRW 2022) found progressive shrinking worse than none on small
-    /// images. Compare with [`SearchSpace::small_mobilenet_v3`], whose last map is 7x7.
+    /// images. That is weak support: in their released code the teacher is a network without trained weights, channels are
+    /// not sorted, and stages begin at a fraction of their nominal learning rate. Compare with [`SearchSpace::small_mobilenet_v3`], whose last map is 7x7.
     pub fn mobilenet_v3_at_28(width: f64, image_channels: usize, classes: usize) -> Self {
         let space = Self::mobilenet_v3(width, classes);
         Self { name: format!("mobilenet_v3_w{width}_at_28"), image_channels, resolutions: vec![20, 24, 28], ..space }

@@ -1,13 +1,17 @@
 //! Which cells there are, in what order, and which of them can be made.
 
 use super::*;
+use crate::ablation::Ladder;
 use crate::ablation::record::{RECORD, SUBNETS};
 use crate::ablation::testing::{self, ablation, tiny_ablation};
+use crate::interrupt;
 use crate::threads_as_ranks::on_threads;
 use ofa_train::OneRank;
 
+/// One budget, eight arms and eight corners alone, three factors.
 fn default_in(dir: &Path) -> Ablation {
-    Ablation::open(AblationConfig::shrinking("default").unwrap(), dir).unwrap()
+    let record = Path::new(env!("CARGO_MANIFEST_DIR")).join("records/2026-11-25-ablation/config.toml");
+    Ablation::in_place(AblationConfig::load(&record).unwrap(), dir).unwrap()
 }
 
 /// Writes a cell that chooses a learning rate; without an accuracy it diverged.
@@ -24,12 +28,12 @@ fn select(ablation: &Ablation, arm: &str, factor: f64, validation_top1: Option<f
 #[test]
 fn a_rule_that_changes_after_the_start_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    Ablation::open(ablation(), dir.path()).unwrap();
-    Ablation::open(ablation(), dir.path()).unwrap();
+    Ladder::open(ablation(), dir.path()).unwrap();
+    Ladder::open(ablation(), dir.path()).unwrap();
     let mut other = ablation();
-    other.rule.margin = 0.001;
-    let message = Ablation::open(other, dir.path()).err().unwrap().to_string();
-    assert!(message.contains("margin = 0.014") && message.contains("margin = 0.001"), "{message}");
+    other.rule.criteria.as_mut().unwrap().equivalence = 0.01;
+    let message = format!("{:#}", Ladder::open(other, dir.path()).err().unwrap());
+    assert!(message.contains("equivalence = 0.003") && message.contains("equivalence = 0.01"), "{message}");
     assert_eq!(Ablation::reopen(dir.path()).unwrap().config(), &ablation());
 }
 
@@ -108,7 +112,7 @@ fn what_begins_with_a_diverged_training_is_not_waited_for() {
 #[test]
 fn a_claimed_cell_is_left_to_its_process() {
     let dir = tempfile::tempdir().unwrap();
-    let ablation = Ablation::open(ablation(), dir.path()).unwrap();
+    let ablation = Ablation::in_place(ablation(), dir.path()).unwrap();
     let cells = ablation.known_cells().unwrap();
     let (first, _lock) = ablation.claim(&cells).unwrap().unwrap();
     let (second, _other) = ablation.claim(&cells).unwrap().unwrap();
@@ -120,8 +124,9 @@ fn a_claimed_cell_is_left_to_its_process() {
 fn ranks_make_cells_together() {
     let dir = tempfile::tempdir().unwrap();
     let stop = Arc::new(AtomicBool::new(false));
-    Ablation::open(tiny_ablation(), dir.path()).unwrap();
-    on_threads(2, |rank| Ablation::reopen(dir.path()).unwrap().run(Some(2), rank, &stop).unwrap());
+    Ladder::open(tiny_ablation(), dir.path()).unwrap();
+    let run = |most, ranks: &dyn Ranks| Ladder::reopen(dir.path()).unwrap().run(most, None, ranks, &stop);
+    on_threads(2, |rank| run(Some(2), rank).unwrap());
     let ablation = Ablation::reopen(dir.path()).unwrap();
     assert_eq!(ablation.progress().unwrap(), "2 of 6 cells complete");
     let cells = ablation.cells().unwrap();
@@ -131,11 +136,11 @@ fn ranks_make_cells_together() {
     assert_eq!((names[0], names[7]), ("D2 W3 K3", "D4 W6 K7"));
 
     // One process goes on, and what is asked to stop says so on all ranks.
-    ablation.run(Some(1), &OneRank, &stop).unwrap();
+    run(Some(1), &OneRank).unwrap();
     assert_eq!(ablation.progress().unwrap(), "3 of 6 cells complete");
     stop.store(true, std::sync::atomic::Ordering::Relaxed);
     on_threads(2, |rank| {
-        let error = Ablation::reopen(dir.path()).unwrap().run(None, rank, &stop).unwrap_err();
+        let error = run(None, rank).unwrap_err();
         assert!(interrupt::is_interruption(&error), "{error:#}");
     });
 }
@@ -148,10 +153,10 @@ fn a_training_that_diverges_is_recorded_and_the_others_go_on() {
     for stage in &mut config.arms[2].schedule.stages {
         (stage.learning_rate, stage.warmup_epochs) = (1e30, 0.0);
     }
-    let ablation = Ablation::open(config, dir.path()).unwrap();
-    ablation.run(None, &OneRank, &Arc::new(AtomicBool::new(false))).unwrap();
-    assert_eq!(ablation.progress().unwrap(), "3 of 3 cells complete");
-    let findings = ablation.findings().unwrap();
+    let ladder = Ladder::open(config, dir.path()).unwrap();
+    ladder.run(None, None, &OneRank, &Arc::new(AtomicBool::new(false))).unwrap();
+    assert_eq!(ladder.progress().unwrap(), "3 of 3 cells complete");
+    let findings = ladder.rungs()[0].findings().unwrap();
     assert_eq!(findings.missing, [("none".to_owned(), vec![1])].into());
     assert!(findings.diverged[0].starts_with("cells/none/seed-1: loss is"), "{:?}", findings.diverged);
     assert!(findings.primary.is_none() && findings.verdict.is_none());

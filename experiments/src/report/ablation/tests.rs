@@ -8,8 +8,8 @@ fn findings(gap: f64, change: impl FnOnce(&mut crate::ablation::Cells)) -> Findi
     let config = testing::ablation();
     let mut cells = testing::cells(&config, gap);
     change(&mut cells);
-    let ablation = crate::ablation::Ablation::open(config, dir.path()).unwrap();
-    ablation.findings_of(&cells, Default::default(), "made-up images".into())
+    let ablation = crate::ablation::Ladder::open(config, dir.path()).unwrap();
+    ablation.rungs()[0].findings_of(&cells, Default::default(), "made-up images".into())
 }
 
 fn commands() -> Vec<(String, String)> {
@@ -22,7 +22,7 @@ fn page_and_text_give_the_verdict_and_every_corner() {
     let (page, text) = (ablation_html(&findings, &commands()), ablation_markdown(&findings, &commands()));
     let both = [
         "Verdict: reproduced",
-        "would say: reproduced",
+        " % of the control's errors",
         "progressive − none",
         "D4 W6 K7",
         "the command",
@@ -30,6 +30,7 @@ fn page_and_text_give_the_verdict_and_every_corner() {
         "random subnets by MACs",
         "50.00 / 50.00",
         "75.9 / 73.5 (+2.4)",
+        "one finding and not 8",
         "last map 7x7",
         "Threats to validity",
     ];
@@ -54,7 +55,7 @@ fn a_gap_on_the_other_side_and_rates_at_the_edge_are_said() {
     findings.selections = [("none".to_owned(), vec![(0.5, 0.8), (1.0, 0.81)])].into();
     findings.diverged = vec!["cells/none/select-2: loss is NaN".into()];
     let text = ablation_markdown(&findings, &[]);
-    assert!(text.contains("not reproduced at this scale") && text.contains("on the side of the control"), "{text}");
+    assert!(text.contains("Verdict: reversed") && text.contains("on the side of the control"), "{text}");
     assert!(text.contains("beyond it, for: `none`") && text.contains("diverged: cells/none/select-2"), "{text}");
 }
 
