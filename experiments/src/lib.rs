@@ -4,6 +4,7 @@ pub mod ablation;
 mod allocator;
 pub mod arch_option;
 pub mod bench;
+pub mod choice_ablation;
 pub mod command_line;
 pub mod config;
 pub mod dashboard;

@@ -4,6 +4,7 @@
 //! reads nothing else, so a report can be drawn again from a run long finished.
 
 mod ablation;
+mod choices;
 mod console;
 mod data;
 mod deployment;
@@ -20,6 +21,7 @@ mod tables;
 mod tests;
 
 pub use ablation::{ablation_html, ablation_markdown, ladder_figure, ladder_html, ladder_markdown};
+pub use choices::choice_markdown;
 pub use console::console;
 pub use data::{
     Answer, Chosen, Extreme, Fit, Machine, PhaseTime, PredictedMeasured, ReportData, SpaceSummary, TablePoint, Watched,

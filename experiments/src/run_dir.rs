@@ -51,9 +51,14 @@ impl RunDir {
         root.join(CONFIG).exists()
     }
 
-    /// A directory for files, without a run's configuration.
-    pub(crate) fn at(root: &Path) -> Self {
-        Self { root: root.to_owned() }
+    /// A directory for files, without a run's configuration, that is made if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made.
+    pub fn create_or_open(root: &Path) -> Result<Self> {
+        fs::create_dir_all(root).with_context(|| format!("cannot make the directory {}", root.display()))?;
+        Ok(Self { root: root.to_owned() })
     }
 
     /// The newest run under `parent` whose name ends in `-{preset}`.

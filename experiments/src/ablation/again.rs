@@ -12,7 +12,6 @@ use crate::images::Images;
 use crate::run_dir::RunDir;
 use anyhow::{Context, Result, ensure};
 use ofa_train::Ranks;
-use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -74,10 +73,7 @@ impl Ablation {
         let device = device::by_name(&config.device)?;
         let images = Images::load(&config, None)?;
         let mut validation = images.validation(&config, &device);
-        if ranks.is_first() {
-            fs::create_dir_all(&again).with_context(|| again.display().to_string())?;
-        }
-        let dir = RunDir::at(&again);
+        let dir = RunDir::create_or_open(&again)?;
         let bench = (&config, &images, &mut validation, &device);
         let Some(found) = first_steps::computed(noted.steps, bench, &dir, ranks)? else { return Ok(None) };
         ensure!(

@@ -17,7 +17,7 @@ mod series;
 mod share_curves;
 mod watched;
 
-pub(super) use against_compute::{Measured, against_compute};
+pub(super) use against_compute::{AtCost, Measured, against_compute};
 pub(super) use agreement::{accuracy_agreement, latency_agreement};
 pub(super) use best_so_far::best_so_far;
 pub(super) use deployment::deployment_front;

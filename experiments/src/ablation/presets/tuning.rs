@@ -44,7 +44,7 @@ pub(super) fn tuning() -> Result<AblationConfig> {
         }
         let mut arm = shrunk_arm(space, &recipe, name, description);
         (arm.start, arm.teacher) = (Some(full.clone()), Some(full));
-        (arm.schedule.annealing, arm.factors) = (Annealing::Schedule, Some(vec![2.0, 4.0]));
+        (arm.schedule.annealing, arm.factors) = (Annealing::Schedule, Some(vec![4.0, 8.0]));
         for stage in &mut arm.schedule.stages {
             stage.learning_rate = RATE;
             let soft = SoftTargets { weight, ..SoftTargets::default() };

@@ -2,10 +2,10 @@
 
 use super::section::{Section, Table, freeze, reproduce, section};
 use super::{markdown, points, share};
-use crate::ablation::{Alone, AtBudget, Judgement, LadderFindings, Sign, Verdict};
+use crate::ablation::{Alone, AtBudget, Gap, Interval, Judgement, LadderFindings, Sign, Verdict};
 use crate::report::figure::figure;
 use crate::report::html::page;
-use crate::report::plot::{Measured, Plot, against_compute};
+use crate::report::plot::{AtCost, Measured, Plot, against_compute};
 use maud::html;
 
 /// Renders the findings as one page; `commands` say what they do and how they are given.
@@ -19,7 +19,7 @@ pub fn ladder_html(findings: &LadderFindings, commands: &[(String, String)]) -> 
             p.summary { @if i == 0 { b { (super::html::marked(paragraph)) } } @else { (super::html::marked(paragraph)) } }
         }
         div.row {
-            (figure("Gap", gaps(findings, |judgement| (judgement.contrast.gap, 100.0)), &[],
+            (figure("Gap", gaps(findings), &[],
                 "Difference of test top-1 in points, mean over corners, with Student's interval over seeds."))
             (figure("Share of errors spared", reductions(findings), &[],
                 "The same as a share of the control's errors, in percent."))
@@ -41,7 +41,7 @@ pub fn ladder_markdown(findings: &LadderFindings, commands: &[(String, String)])
 
 /// The figure of the gap alone, as a picture of its own.
 pub fn ladder_figure(findings: &LadderFindings) -> Option<String> {
-    gaps(findings, |judgement| (judgement.contrast.gap, 100.0)).map(|plot| plot.svg)
+    gaps(findings).map(|plot| plot.svg)
 }
 
 fn summary(findings: &LadderFindings) -> Vec<String> {
@@ -176,69 +176,64 @@ fn costs(findings: &LadderFindings) -> Section {
     section("What training costs", &[text], Some(Table { headings, names: 2, rows }), items.collect())
 }
 
-fn gaps(findings: &LadderFindings, of: impl Fn(&Judgement) -> (crate::ablation::Gap, f64)) -> Option<Plot> {
-    let kind = |sign: &Sign| Measured {
-        name: format!("{} − {}", sign.treatment, sign.control),
-        points: findings
-            .budgets
-            .iter()
-            .filter_map(|at| {
-                let (tmacs, judgement) = at.judgement(&sign.treatment, &sign.control)?;
-                let (gap, scale) = of(judgement);
-                let ends = gap.interval.map(|interval| (scale * interval.low, scale * interval.high));
-                Some((tmacs, scale * gap.mean, ends))
-            })
-            .collect(),
-    };
-    let kinds: Vec<Measured> = findings.signs.iter().map(kind).collect();
-    against_compute("gap, points", &kinds, true)
+fn gaps(findings: &LadderFindings) -> Option<Plot> {
+    judged(findings, "gap, points", |judgement| Some(judgement.contrast.gap))
 }
 
 fn reductions(findings: &LadderFindings) -> Option<Plot> {
-    let nothing = crate::ablation::Gap { mean: f64::NAN, interval: None, p: None };
-    gaps(findings, |judgement| (judgement.contrast.error_reduction.unwrap_or(nothing), 100.0))
+    judged(findings, "share of the errors, %", |judgement| judgement.contrast.error_reduction)
+}
+
+/// A number of every judgement over the budgets, one line per pair.
+fn judged(findings: &LadderFindings, y_title: &str, of: impl Fn(&Judgement) -> Option<Gap>) -> Option<Plot> {
+    let kind = |sign: &Sign| {
+        let at = |at: &AtBudget| {
+            let (tmacs, judgement) = at.judgement(&sign.treatment, &sign.control)?;
+            Some(at_cost(tmacs, &of(judgement)?))
+        };
+        let name = format!("{} − {}", sign.treatment, sign.control);
+        Measured { name, points: findings.budgets.iter().filter_map(at).collect() }
+    };
+    against_compute(y_title, &findings.signs.iter().map(kind).collect::<Vec<_>>(), true)
 }
 
 fn accuracies(findings: &LadderFindings) -> Option<Plot> {
-    let mut names: Vec<&str> = Vec::new();
-    for arm in findings.budgets.iter().flat_map(|at| &at.arms).filter(|arm| arm.trains_all) {
-        if !names.contains(&arm.arm.as_str()) {
-            names.push(&arm.arm);
-        }
-    }
-    let kind = |name: &&str| Measured {
-        name: (*name).to_owned(),
-        points: findings
-            .budgets
-            .iter()
-            .filter_map(|at| at.arm(name))
-            .map(|arm| {
-                let ends = arm.mean_top1.interval.map(|interval| (100.0 * interval.low, 100.0 * interval.high));
-                (arm.tmacs, 100.0 * arm.mean_top1.mean, ends)
-            })
-            .collect(),
-    };
-    against_compute("mean test top-1, %", &names.iter().map(kind).collect::<Vec<_>>(), false)
+    let value = |at: &AtBudget, name: &str| at.arm(name).map(|arm| at_cost(arm.tmacs, &arm.mean_top1));
+    let all = findings.budgets.iter().flat_map(|at| &at.arms).filter(|arm| arm.trains_all);
+    by_arm(findings, "mean test top-1, %", all.map(|arm| arm.arm.as_str()), value, false)
 }
 
 fn losses(findings: &LadderFindings) -> Option<Plot> {
+    let value = |at: &AtBudget, name: &str| {
+        let alone = at.alone.iter().find(|alone| alone.arm == name)?;
+        Some(at_cost(at.arm(name)?.tmacs, &alone.gap))
+    };
+    let all = findings.budgets.iter().flat_map(|at| &at.alone).map(|alone| alone.arm.as_str());
+    by_arm(findings, "subnet minus alone, points", all, value, true)
+}
+
+/// A number of every arm over the budgets, one line per arm.
+fn by_arm<'f>(
+    findings: &'f LadderFindings,
+    y_title: &str,
+    arms: impl Iterator<Item = &'f str>,
+    value: impl Fn(&AtBudget, &str) -> Option<AtCost>,
+    zero: bool,
+) -> Option<Plot> {
     let mut names: Vec<&str> = Vec::new();
-    for alone in findings.budgets.iter().flat_map(|at| &at.alone) {
-        if !names.contains(&alone.arm.as_str()) {
-            names.push(&alone.arm);
+    for arm in arms {
+        if !names.contains(&arm) {
+            names.push(arm);
         }
     }
     let kind = |name: &&str| Measured {
         name: (*name).to_owned(),
-        points: findings
-            .budgets
-            .iter()
-            .filter_map(|at| Some((at.arm(name)?.tmacs, at.alone.iter().find(|alone| alone.arm == *name)?)))
-            .map(|(tmacs, alone)| {
-                let ends = alone.gap.interval.map(|interval| (100.0 * interval.low, 100.0 * interval.high));
-                (tmacs, 100.0 * alone.gap.mean, ends)
-            })
-            .collect(),
+        points: findings.budgets.iter().filter_map(|at| value(at, name)).collect(),
     };
-    against_compute("subnet minus alone, points", &names.iter().map(kind).collect::<Vec<_>>(), true)
+    against_compute(y_title, &names.iter().map(kind).collect::<Vec<_>>(), zero)
+}
+
+/// In percent or points.
+fn at_cost(tmacs: f64, gap: &Gap) -> AtCost {
+    AtCost { tmacs, value: 100.0 * gap.mean, ends: gap.interval.map(Interval::percent) }
 }

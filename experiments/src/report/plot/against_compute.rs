@@ -9,17 +9,27 @@ use super::{Key, Mark, Plot};
 pub(in crate::report) struct Measured {
     /// What they are.
     pub(in crate::report) name: String,
-    /// Cost in TMACs, value, and the ends of its interval.
-    pub(in crate::report) points: Vec<(f64, f64, Option<(f64, f64)>)>,
+    /// The values.
+    pub(in crate::report) points: Vec<AtCost>,
+}
+
+/// A value at a cost.
+pub(in crate::report) struct AtCost {
+    /// Cost in TMACs.
+    pub(in crate::report) tmacs: f64,
+    /// The value.
+    pub(in crate::report) value: f64,
+    /// Ends of its interval.
+    pub(in crate::report) ends: Option<(f64, f64)>,
 }
 
 /// One line per kind over a logarithmic axis of compute; with `zero`, the line of no difference is drawn.
 pub(in crate::report) fn against_compute(y_title: &str, kinds: &[Measured], zero: bool) -> Option<Plot> {
     let all = || kinds.iter().flat_map(|kind| &kind.points);
     all().next()?;
-    let x = Axis::logarithm_of("training, TMACs (logarithmic)", all().map(|point| point.0));
-    let ends = all().flat_map(|point| point.2.into_iter().flat_map(|(low, high)| [low, high]));
-    let values = all().map(|point| point.1).chain(ends).chain(zero.then_some(0.0));
+    let x = Axis::logarithm_of("training, TMACs (logarithmic)", all().map(|point| point.tmacs));
+    let ends = all().flat_map(|point| point.ends.into_iter().flat_map(|(low, high)| [low, high]));
+    let values = all().map(|point| point.value).chain(ends).chain(zero.then_some(0.0));
     let y = Axis::linear(y_title, values, f64::NEG_INFINITY..f64::INFINITY);
     let colors = [VERMILION, BLUE, GREEN, ORANGE, PURPLE, SKY, GRAY].into_iter().cycle();
     let colored: Vec<_> = kinds.iter().zip(colors).filter(|(kind, _)| !kind.points.is_empty()).collect();
@@ -29,12 +39,13 @@ pub(in crate::report) fn against_compute(y_title: &str, kinds: &[Measured], zero
             canvas.line(vec![(x.range.start, 0.0), (x.range.end, 0.0)], GRAY, 3);
         }
         for (kind, color) in &colored {
-            let mut points: Vec<(f64, f64)> = kind.points.iter().map(|point| (point.0.log10(), point.1)).collect();
+            let mut points: Vec<(f64, f64)> =
+                kind.points.iter().map(|point| (point.tmacs.log10(), point.value)).collect();
             points.sort_by(|a, b| a.0.total_cmp(&b.0));
             canvas.line(points.clone(), *color, 2);
-            for (tmacs, _, interval) in &kind.points {
-                let Some((low, high)) = interval else { continue };
-                canvas.line(vec![(tmacs.log10(), *low), (tmacs.log10(), *high)], *color, 4);
+            for point in &kind.points {
+                let Some((low, high)) = point.ends else { continue };
+                canvas.line(vec![(point.tmacs.log10(), low), (point.tmacs.log10(), high)], *color, 4);
             }
             canvas.points(&points, *color, 10, 1.0);
         }
@@ -49,7 +60,8 @@ mod tests {
 
     #[test]
     fn intervals_and_ticks_are_drawn() {
-        let points = vec![(10.0, -1.0, Some((-2.0, -0.5))), (31.0, 0.5, None)];
+        let at = |tmacs, value, ends| AtCost { tmacs, value, ends };
+        let points = vec![at(10.0, -1.0, Some((-2.0, -0.5))), at(31.0, 0.5, None)];
         let kinds = [Measured { name: "gap".into(), points }, Measured { name: "none".into(), points: Vec::new() }];
         let plot = against_compute("points", &kinds, true).unwrap();
         assert!(plot.svg.contains(">10<") && plot.svg.contains(">20<") && plot.svg.contains("TMACs"), "{}", plot.svg);

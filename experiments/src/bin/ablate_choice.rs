@@ -1,0 +1,89 @@
+//! Question: which strategy's choices are better, measured on test images and not by the predictor that it maximises?
+//!
+//! Command:  `cargo run --release --bin ablate_choice -- DIR.. --out runs/choice`, where each DIR is a run, or a cell of an
+//!           ablation, with its supernet; again with the same arguments after a stop
+//! Result:   `choices.csv`, `choices.md` with gaps between strategies over supernets, an accuracy table per supernet
+//! Hardware: any; nothing is trained
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use experiments::choice_ablation::{Choice, Contest};
+use experiments::dashboard::say;
+use experiments::images::Images;
+use experiments::report::choice_markdown;
+use experiments::run_dir::RunDir;
+use experiments::start::ready_to_compute;
+use experiments::{device, environment, interrupt, start, supernet_file};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Measures what search strategies choose on several supernets
+#[derive(Parser)]
+struct Options {
+    /// Directories of runs or cells with a supernet, such as one per seed
+    #[arg(required = true)]
+    supernets: Vec<PathBuf>,
+    /// Images in place of those of the runs
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Limits on MACs, as shares of the way from the smallest to the largest subnet
+    #[arg(long, value_delimiter = ',', default_value = "0.1,0.25,0.5")]
+    limits: Vec<f64>,
+    /// Subnets of the accuracy table of every supernet
+    #[arg(long, default_value_t = 160)]
+    rows: usize,
+    /// Queries of the predictor by every strategy that asks it
+    #[arg(long, default_value_t = 10_000)]
+    queries: u64,
+    /// Directory for the results; tables that are there are gone on with
+    #[arg(long)]
+    out: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let stop = Arc::new(AtomicBool::new(false));
+    let result = ready_to_compute()
+        .and_then(|()| interrupt::on_interrupt(stop.clone()))
+        .and_then(|()| run(&Options::parse(), &stop));
+    start::exit_code(result)
+}
+
+fn run(options: &Options, stop: &AtomicBool) -> Result<()> {
+    let limits = &options.limits;
+    ensure!(limits.iter().all(|limit| (0.0..=1.0).contains(limit)), "--limits are shares between 0 and 1: {limits:?}");
+    let mut choices = Vec::new();
+    for path in &options.supernets {
+        choices.extend(of_supernet(path, options, stop).with_context(|| path.display().to_string())?);
+    }
+    let dir = RunDir::create_or_open(&options.out)?;
+    dir.write_csv("choices.csv", &choices)?;
+    dir.write_json("environment.json", &environment::machine("flex"))?;
+    let text = choice_markdown(&choices, options.rows, options.queries);
+    dir.write("choices.md", &text)?;
+    say(text.split("\n## By limit").next().unwrap_or_default());
+    say(&format!("all choices: {}", dir.path("choices.md").display()));
+    Ok(())
+}
+
+fn of_supernet(path: &Path, options: &Options, stop: &AtomicBool) -> Result<Vec<Choice>> {
+    let opened = supernet_file::open(path, &device::by_name("flex")?)?;
+    let mut config = opened.configuration(options.data.as_deref())?;
+    (config.tables.archs, config.search.queries) = (options.rows, options.queries);
+    config.validate()?;
+    let name = name(path);
+    let dir = RunDir::create_or_open(&options.out.join("tables-of").join(name.replace('/', "-")))?;
+    let device = device::by_name(&config.device)?;
+    let images = Images::load(&config, None)?;
+    say(&format!("{name}: {}", images.description));
+    let supernet = &opened.supernet;
+    let contest = Contest { name, config: &config, images: &images, supernet, device: &device, dir: &dir };
+    contest.choices(&options.limits, stop)
+}
+
+/// The last two parts of a path, such as `none/seed-1`.
+fn name(path: &Path) -> String {
+    let parts: Vec<_> = path.iter().rev().take(2).map(|part| part.to_string_lossy().into_owned()).collect();
+    parts.into_iter().rev().collect::<Vec<_>>().join("/")
+}
