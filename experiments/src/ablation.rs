@@ -43,7 +43,9 @@ pub use config::{AblationConfig, Arm, Criteria, Rule};
 pub use findings::{ArmFindings, CornerMean, Findings};
 pub use judgement::Judgement;
 pub use known::Cells;
-pub use ladder::{ArmAt, AtBudget, BudgetConfig, Cheapest, Ladder, LadderFindings, Sign};
+pub use ladder::{
+    AloneCost, ArmAt, AtBudget, BudgetConfig, Cheapest, CornerPrice, Ladder, LadderFindings, Price, Sign,
+};
 pub use plan::Pace;
 pub use presets::Scale;
 pub use record::{CellRecord, DoneCell, FirstSteps, SubnetRow};

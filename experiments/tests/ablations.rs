@@ -217,6 +217,7 @@ fn bad_input_is_named_and_nothing_is_trained() {
     assert!(message.contains("already holds an ablation"), "{message}");
 
     // A directory that was begun with other images.
+    success(&run(SHRINKING, &["--resume", "--out", out.to_str().unwrap(), "--cells", "1"]));
     let identity = fs::read_to_string(out.join("identity.json")).unwrap();
     let start = identity.find("images\": [").unwrap() + "images\": [".len();
     let images = identity[start..].trim_start().trim_start_matches('"').split('"').next().unwrap();

@@ -48,7 +48,7 @@ impl Identity {
         Ok(Self {
             code: code(base, &images)?,
             stages: Some(stages(base, &images)?),
-            images: [images.splits.train.fingerprint(), images.splits.test.fingerprint()],
+            images: fingerprints(&images),
             revision: machine.revision,
             processor: machine.processor,
         })
@@ -68,27 +68,36 @@ impl Identity {
         serde_json::from_str(&text).with_context(|| path.display().to_string())
     }
 
-    /// Notes the identity in a new directory, or finds that it is still the same: the images always, the code if cells are to
-    /// be added.
+    /// Makes sure that the images are those that a directory has noted, if it has; what other code computed can still be
+    /// reported.
+    ///
+    /// # Errors
+    ///
+    /// If they are others, with both fingerprints.
+    pub(super) fn check_images(base: &ExperimentConfig, dir: &RunDir) -> Result<()> {
+        let Some(noted) = Self::read(dir)? else { return Ok(()) };
+        let found = fingerprints(&Images::load(base, None)?);
+        noted.same_images(&found).with_context(|| dir.root().display().to_string())
+    }
+
+    /// Notes the identity in a new directory, or finds that it is still the same.
     ///
     /// # Errors
     ///
     /// If it is another, with both.
-    pub(super) fn noted(base: &ExperimentConfig, dir: &RunDir, adds_cells: bool) -> Result<Self> {
+    pub(super) fn noted(base: &ExperimentConfig, dir: &RunDir) -> Result<Self> {
         let found = Self::of(base)?;
         let Some(noted) = Self::read(dir)? else {
             dir.write_json(IDENTITY, &found)?;
             return Ok(found);
         };
-        noted.same_images(&found).with_context(|| dir.root().display().to_string())?;
-        if adds_cells {
-            noted.same_code(&found).with_context(|| dir.root().display().to_string())?;
-        }
+        let same = noted.same_images(&found.images).and_then(|()| noted.same_code(&found));
+        same.with_context(|| dir.root().display().to_string())?;
         Ok(found)
     }
 
-    fn same_images(&self, found: &Self) -> Result<()> {
-        for (part, (noted, found)) in ["training", "test"].into_iter().zip(self.images.iter().zip(&found.images)) {
+    fn same_images(&self, found: &[String; 2]) -> Result<()> {
+        for (part, (noted, found)) in ["training", "test"].into_iter().zip(self.images.iter().zip(found)) {
             if noted != found {
                 bail!(
                     "the ablation was begun with other {part} images (fingerprint {}.., now {}..): restore them, or begin \
@@ -117,6 +126,11 @@ impl Identity {
         }
         Ok(())
     }
+}
+
+/// Fingerprints of the training and test images.
+fn fingerprints(images: &Images) -> [String; 2] {
+    [images.splits.train.fingerprint(), images.splits.test.fingerprint()]
 }
 
 /// The weights of a short training without shrinking, which passes through sampling, augmentation, the model's forward
@@ -187,7 +201,8 @@ mod tests {
     #[test]
     fn what_differs_is_said_and_an_older_directory_is_accepted() {
         let noted = identity();
-        let same = |noted: &Identity, found: &Identity| noted.same_images(found).and_then(|()| noted.same_code(found));
+        let same =
+            |noted: &Identity, found: &Identity| noted.same_images(&found.images).and_then(|()| noted.same_code(found));
         same(&noted, &identity()).unwrap();
         same(&noted, &Identity { revision: "r2".into(), ..identity() }).unwrap();
         same(&Identity { stages: None, ..identity() }, &noted).unwrap();
@@ -209,14 +224,15 @@ mod tests {
         base.data.train_images = Some(64);
         base.data.test_images = Some(20);
         base.training.batch_size = 8;
-        let noted = Identity::noted(&base, &dir, true).unwrap();
-        assert_eq!(Identity::noted(&base, &dir, true).unwrap(), noted);
+        Identity::check_images(&base, &dir).unwrap();
+        let noted = Identity::noted(&base, &dir).unwrap();
+        assert_eq!(Identity::noted(&base, &dir).unwrap(), noted);
         let other = Identity { code: "c".into(), ..noted };
         dir.write_json(IDENTITY, &other).unwrap();
-        Identity::noted(&base, &dir, false).unwrap();
-        Identity::noted(&base, &dir, true).unwrap_err();
+        Identity::check_images(&base, &dir).unwrap();
+        Identity::noted(&base, &dir).unwrap_err();
         base.data.test_images = Some(21);
-        let message = format!("{:#}", Identity::noted(&base, &dir, false).unwrap_err());
+        let message = format!("{:#}", Identity::check_images(&base, &dir).unwrap_err());
         assert!(message.contains(&*temporary.path().to_string_lossy()) && message.contains("test images"), "{message}");
     }
 }

@@ -1,8 +1,10 @@
 //! An ablation at several budgets of compute, from little to much: one configuration, one record, one question.
 
 mod findings;
+mod price;
 
 pub use findings::{ArmAt, AtBudget, Cheapest, LadderFindings, Sign};
+pub use price::{AloneCost, CornerPrice, Price};
 
 use super::cell::CellName;
 use super::config::{AblationConfig, NAMES, names_a_directory};
@@ -183,7 +185,7 @@ impl Ladder {
         }
         let mut codes: BTreeMap<usize, String> = BTreeMap::new();
         if !trains {
-            return if ranks.is_first() { self.rungs.iter().try_for_each(Ablation::check_identity) } else { Ok(()) };
+            return if ranks.is_first() { self.rungs.iter().try_for_each(Ablation::check_images) } else { Ok(()) };
         }
         let mut done = 0;
         while most.is_none_or(|most| done < most) {

@@ -75,18 +75,15 @@ impl Ablation {
         &self.dir
     }
 
-    /// Makes sure that images and complete cells are those that it was begun with.
-    pub(super) fn check_identity(&self) -> Result<()> {
-        match Identity::read(&self.dir)? {
-            Some(_) => Identity::noted(&self.config.base, &self.dir, false).map(drop),
-            None => Ok(()),
-        }
+    /// Makes sure that the images are those that it was begun with.
+    pub(super) fn check_images(&self) -> Result<()> {
+        Identity::check_images(&self.config.base, &self.dir)
     }
 
     /// What the code computes, which is noted with the first cell and must stay the same; rank 0 computes it.
     pub(super) fn code(&self, ranks: &dyn Ranks) -> Result<String> {
         let code = match ranks.is_first() {
-            true => Identity::noted(&self.config.base, &self.dir, true)?.code,
+            true => Identity::noted(&self.config.base, &self.dir)?.code,
             false => String::new(),
         };
         Ok(String::from_utf8(ranks.broadcast(0, code.into_bytes()))?)

@@ -1,6 +1,7 @@
 //! What an ablation has found at all its budgets: where shrinking pays.
 
 use super::Ladder;
+use super::price::{Price, prices};
 use crate::ablation::additions::Addition;
 use crate::ablation::alone::Alone;
 use crate::ablation::findings::{ArmFindings, Findings};
@@ -30,6 +31,8 @@ pub struct LadderFindings {
     pub signs: Vec<Sign>,
     /// At each budget, the cheapest training that keeps up with the primary treatment.
     pub cheapest: Vec<Cheapest>,
+    /// What supernets cost beside networks trained alone to the same accuracy.
+    pub prices: Vec<Price>,
     /// What was tried before the configuration was written.
     pub tried: Vec<String>,
     /// What was added later.
@@ -131,6 +134,8 @@ impl Ladder {
             })
         };
         let budgets = found.iter().enumerate().map(at_budget).collect::<Result<Vec<_>>>()?;
+        let named: Vec<(String, &Findings)> =
+            found.iter().enumerate().map(|(rung, of)| (self.name(rung).to_owned(), of)).collect();
         let whole = LadderFindings {
             question: config.question.clone(),
             images: found.first().map(|of| of.images.clone()).unwrap_or_default(),
@@ -139,6 +144,7 @@ impl Ladder {
             confidence: config.rule.confidence,
             signs: config.judged().map(|[treatment, control]| sign(treatment, control, &budgets)).collect(),
             cheapest: budgets.iter().filter_map(|at| cheapest(&config.rule.treatment, at, &budgets)).collect(),
+            prices: prices(&named),
             tried: config.tried.clone(),
             additions,
             budgets,

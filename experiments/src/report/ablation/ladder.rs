@@ -2,7 +2,9 @@
 
 use super::section::{Section, Table, freeze, reproduce, section};
 use super::{markdown, points, share};
-use crate::ablation::{Alone, AtBudget, Gap, Interval, Judgement, LadderFindings, Sign, Verdict};
+use crate::ablation::{
+    Alone, AloneCost, AtBudget, CornerPrice, Gap, Interval, Judgement, LadderFindings, Price, Sign, Verdict,
+};
 use crate::report::figure::figure;
 use crate::report::html::page;
 use crate::report::plot::{AtCost, Measured, Plot, against_compute};
@@ -84,6 +86,7 @@ fn sections(findings: &LadderFindings, commands: &[(String, String)]) -> Vec<Sec
         Some(verdicts(findings)),
         alone.then(|| against_alone(findings)),
         Some(costs(findings)),
+        (!findings.prices.is_empty()).then(|| prices(findings)),
         freeze(&findings.tried, &findings.additions),
         Some(reproduce(commands)),
     ]
@@ -174,6 +177,42 @@ fn costs(findings: &LadderFindings) -> Section {
     let text = "Arms that train the whole space: mean test top-1 over the corners. \"As good\" means a mean that is not \
                 below the treatment's interval.";
     section("What training costs", &[text], Some(Table { headings, names: 2, rows }), items.collect())
+}
+
+fn prices(findings: &LadderFindings) -> Section {
+    let row = |price: &Price| {
+        let (ratio, [known, dearer, cheaper]) = price.ratio();
+        let corner = |corner: &CornerPrice| {
+            let (sign, tmacs) = match corner.alone {
+                AloneCost::About(tmacs) => ("", tmacs),
+                AloneCost::LessThan(tmacs) => ("> ", tmacs),
+                AloneCost::MoreThan(tmacs) => ("< ", tmacs),
+            };
+            format!("{} {sign}{:.1}", corner.corner, price.tmacs / tmacs)
+        };
+        vec![
+            price.budget.clone(),
+            format!("`{}`", price.arm),
+            format!("{:.2}", price.tmacs),
+            ratio.map_or_else(|| "–".into(), |ratio| format!("{ratio:.1}")),
+            format!("{known}, {dearer}, {cheaper}"),
+            price.corners.iter().map(corner).collect::<Vec<_>>().join("; "),
+        ]
+    };
+    let headings =
+        vec!["budget", "arm", "TMACs", "networks alone", "corners known, at least, at most", "corner by corner"];
+    let rows = findings.prices.iter().map(row).collect();
+    let text = "Training of a supernet over that of one network trained alone to the same test accuracy (the article says \
+                12 times, its preprint about 8). What a network alone needs lies on a line over the logarithm of compute \
+                through the budgets at which it was trained; where the supernet's subnet is worse than all of them the \
+                price is at least (>), where it is better at most (<) what is given. The mean is geometric, over the \
+                corners whose price is known.";
+    section(
+        "The price of a supernet in networks trained alone",
+        &[text],
+        Some(Table { headings, names: 2, rows }),
+        Vec::new(),
+    )
 }
 
 fn gaps(findings: &LadderFindings) -> Option<Plot> {

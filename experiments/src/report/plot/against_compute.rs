@@ -64,7 +64,11 @@ mod tests {
         let points = vec![at(10.0, -1.0, Some((-2.0, -0.5))), at(31.0, 0.5, None)];
         let kinds = [Measured { name: "gap".into(), points }, Measured { name: "none".into(), points: Vec::new() }];
         let plot = against_compute("points", &kinds, true).unwrap();
-        assert!(plot.svg.contains(">10<") && plot.svg.contains(">20<") && plot.svg.contains("TMACs"), "{}", plot.svg);
+        assert!(
+            plot.svg.contains("\n10\n") && plot.svg.contains("\n20\n") && plot.svg.contains("TMACs"),
+            "{}",
+            plot.svg
+        );
         assert_eq!(plot.legend.len(), 1);
         assert!(against_compute("points", &kinds[1..], true).is_none());
     }
