@@ -153,11 +153,15 @@ fn opened(
     Ok(ablation)
 }
 
-/// Writes `findings.json`, `report.html` and `report.md`: of every budget, and of all together.
+/// Writes `findings.json`, `report.html` and `report.md` for every budget with a complete cell, and for all together.
 fn report(binary: &str, ladder: &Ladder) -> Result<()> {
     say(&ladder.progress()?);
     let (whole, by_budget) = ladder.findings()?;
-    for (ablation, findings) in ladder.rungs().iter().zip(&by_budget) {
+    for (rung, (ablation, findings)) in ladder.rungs().iter().zip(&by_budget).enumerate() {
+        let is_empty = whole.budgets[rung].cells[0] == 0;
+        if is_empty && !ladder.config().budgets.is_empty() {
+            continue;
+        }
         let commands = commands(binary, ablation.config());
         let text = ablation_markdown(findings, &commands);
         write(ablation.dir(), findings, &ablation_html(findings, &commands), &text)?;

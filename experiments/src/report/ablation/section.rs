@@ -254,8 +254,8 @@ fn rates(findings: &Findings) -> Option<Section> {
 
 pub(super) fn reproduce(commands: &[(String, String)]) -> Section {
     let items = commands.iter().map(|(what, command)| format!("{what}: `{command}`")).collect();
-    let text = "config.toml and the code of the revisions below are all that it takes. Numbers are the same to the last bit with \
-                the same code, images and kind of processor; identity.json refuses others.";
+    let text = "config.toml, the images and the code of the revisions that the cells note are all you need. With them, every \
+                x86-64 processor with AVX2 and FMA computes the same bits; identity.json refuses anything else.";
     section("Reproduce", &[text], None, items)
 }
 
