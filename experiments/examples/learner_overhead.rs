@@ -11,7 +11,7 @@
 use anyhow::{Context, Result};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
-use experiments::start::ready_to_compute;
+use experiments::run::start::ready_to_compute;
 use ofa_data::{AugmentConfig, FashionMnist, ImageBatch, Loader, LoaderConfig, Splits, View};
 use ofa_model::{Arch, SearchSpace, Statistics, Supernet, SupernetConfig};
 use ofa_search::median;

@@ -14,7 +14,7 @@ mod plain;
 use anyhow::{Context, Result, bail, ensure};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
-use experiments::ranks::{join, leave};
+use experiments::run::ranks::{join, leave};
 use ofa_data::{AugmentConfig, FashionMnist, ImageBatch, Loader, LoaderConfig, Splits, View};
 use ofa_model::{Arch, SearchSpace, Supernet, SupernetConfig};
 use ofa_train::{OneRank, Ranks, Recipe, StepOutput, StepRules, shrink_step};
@@ -35,7 +35,7 @@ const RESOLUTION: usize = 20;
 fn main() -> ExitCode {
     let ranks = match join() {
         Ok(ranks) => ranks,
-        Err(error) => return experiments::start::exit_code(Err(error)),
+        Err(error) => return experiments::run::start::exit_code(Err(error)),
     };
     let result = std::env::args()
         .nth(1)

@@ -9,9 +9,9 @@ use anyhow::Result;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use experiments::config::ExperimentConfig;
-use experiments::dashboard::say;
-use experiments::images::Images;
-use experiments::start;
+use experiments::console::dashboard::say;
+use experiments::run::images::Images;
+use experiments::run::start;
 use ofa_data::ImageBatch;
 use ofa_model::{SearchSpace, Supernet, SupernetConfig};
 use ofa_train::{

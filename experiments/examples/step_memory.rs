@@ -8,8 +8,8 @@
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::{Device, Distribution, Int, Tensor};
-use experiments::environment::peak_memory_mib;
-use experiments::start::ready_to_compute;
+use experiments::machine::environment::peak_memory_mib;
+use experiments::run::start::ready_to_compute;
 use ofa_data::ImageBatch;
 use ofa_model::{SearchSpace, SupernetConfig};
 use ofa_train::{Precision, Recipe, StepRules, Teaching, shrink_step, teacher_logits};

@@ -9,7 +9,7 @@
 
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Distribution, Int, Tensor};
-use experiments::start::ready_to_compute;
+use experiments::run::start::ready_to_compute;
 use ofa_data::ImageBatch;
 use ofa_model::{Arch, SearchSpace, Supernet, SupernetConfig};
 use ofa_train::{StepRules, shrink_step};

@@ -1,8 +1,12 @@
-//! Comparison with PyTorch: what is timed, what the machine can do at best, and a line of the table.
+//! Benchmarks: workloads, timings beside PyTorch and other backends, parity, and what the machine can do at best.
 
 mod case;
 mod ceilings;
+pub mod parity;
 mod row;
+pub mod tensor_file;
+pub mod timings;
+pub mod workload;
 
 pub use case::{CASES, Case};
 pub use ceilings::Ceilings;

@@ -1,10 +1,14 @@
 //! Deployment scenarios: many devices and budgets, each answered from tables that were measured once.
 
 mod answer;
+pub mod design_cost;
 mod devices;
 mod file;
 mod front;
+pub mod model_card;
 mod rows;
+pub mod scenarios;
+pub mod specialise;
 #[cfg(test)]
 mod tests;
 mod uniform;

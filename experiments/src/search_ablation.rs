@@ -1,5 +1,6 @@
 //! An ablation of search: strategies at equal queries, on problems whose optimum is known or as good as known.
 
+pub mod choice;
 mod contest;
 mod findings;
 mod fronts;

@@ -1,13 +1,17 @@
 //! The two tables of a run, the accuracy predictor, and how far both can be trusted.
 
+pub mod latency_check;
+pub mod measured;
 mod parts;
+pub mod predictor_curve;
+pub mod score_files;
 
 use crate::config::{ExperimentConfig, TableConfig};
-use crate::dashboard::say;
-use crate::heartbeat;
-use crate::interrupt;
+use crate::console::dashboard::say;
+use crate::console::heartbeat;
+use crate::console::interrupt;
 use crate::report::{Fit, PredictedMeasured};
-use crate::run_dir::{RunDir, make_dir};
+use crate::run::run_dir::{RunDir, make_dir};
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Tensor};
 use ofa_model::{Arch, SearchSpace, Supernet};

@@ -5,8 +5,8 @@
 ))]
 
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
-use experiments::device;
-use experiments::parity::{Parity, distance, numbers, step};
+use experiments::bench::parity::{Parity, distance, numbers, step};
+use experiments::machine::device;
 use ofa_model::kernels::{
     batch_norm_inference, batch_norm_train, dense_conv2d, dense_conv2d_affine, depthwise_conv2d,
     depthwise_conv2d_affine, pointwise_conv2d, pointwise_conv2d_affine,

@@ -2,7 +2,7 @@
 #![cfg(feature = "flex")]
 
 use experiments::bench::Ceilings;
-use experiments::timings::Timings;
+use experiments::bench::timings::Timings;
 use std::process::{Command, Output};
 
 fn run(binary: &str, arguments: &str) -> Output {

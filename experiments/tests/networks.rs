@@ -62,7 +62,7 @@ fn a_checkpoint_becomes_a_supernet_becomes_an_exported_subnet() {
             &path("a"),
         ],
     ));
-    let card: experiments::model_card::ModelCard =
+    let card: experiments::deployment::model_card::ModelCard =
         serde_json::from_str(&fs::read_to_string(path("a/card.json")).unwrap()).unwrap();
     assert_eq!((card.arch, card.cost), (arch.to_string(), space().cost(&arch)));
     assert!(fs::metadata(path("a/model.onnx")).unwrap().len() > 4 * card.cost.parameters);

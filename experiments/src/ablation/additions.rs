@@ -2,7 +2,7 @@
 
 use super::config::AblationConfig;
 use super::ladder::Ladder;
-use crate::environment;
+use crate::machine::environment;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::fs;

@@ -6,11 +6,13 @@ use super::measure::measure;
 use super::record::{CellRecord, DoneCell, RECORD, SUBNETS};
 use super::{first_steps, parcel};
 use crate::config::ExperimentConfig;
-use crate::images::Images;
+use crate::console::interrupt;
+use crate::machine::{device, environment};
 use crate::report::Machine;
-use crate::run_dir::RunDir;
-use crate::supernet_file::{self, CHECKPOINTS, SUPERNET};
-use crate::{device, environment, interrupt, ranks, training};
+use crate::run::images::Images;
+use crate::run::run_dir::RunDir;
+use crate::run::supernet_file::{self, CHECKPOINTS, SUPERNET};
+use crate::run::{ranks, training};
 use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use ofa_model::Supernet;
@@ -217,7 +219,7 @@ impl Cell<'_> {
         if !shop.ranks.is_first() {
             return Ok(());
         }
-        crate::dashboard::say(&format!("{} diverged: {diverged}", self.path(shop.root).display()));
+        crate::console::dashboard::say(&format!("{} diverged: {diverged}", self.path(shop.root).display()));
         let record = self.record(Budget::default(), [0.0; 2], machine, shop);
         dir.write_json(RECORD, &CellRecord { diverged: Some(diverged), weights: "none".into(), ..record })?;
         without_leftovers(dir)

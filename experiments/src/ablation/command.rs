@@ -3,12 +3,13 @@
 use super::config::AblationConfig;
 use super::ladder::Ladder;
 use super::plan::plan_of;
-use crate::dashboard::say;
-use crate::images::Images;
+use crate::console::dashboard::say;
+use crate::console::interrupt;
 use crate::report::{ablation_html, ablation_markdown, ladder_figure, ladder_html, ladder_markdown};
-use crate::run_dir::RunDir;
-use crate::start::ready_to_compute;
-use crate::{interrupt, ranks};
+use crate::run::images::Images;
+use crate::run::ranks;
+use crate::run::run_dir::RunDir;
+use crate::run::start::ready_to_compute;
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use ofa_data::Layout;
@@ -63,7 +64,7 @@ pub struct Options {
 pub fn run(binary: &str, options: &Options, preset: impl Fn(&str) -> Result<AblationConfig>) -> ExitCode {
     let ranks = match ready_to_compute().and_then(|()| ranks::join()) {
         Ok(ranks) => ranks,
-        Err(error) => return crate::start::exit_code(Err(error)),
+        Err(error) => return crate::run::start::exit_code(Err(error)),
     };
     let result = on_ranks(binary, options, preset, &*ranks);
     ranks::leave(ranks, result)

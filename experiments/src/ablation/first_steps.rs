@@ -3,9 +3,9 @@
 
 use super::record::FirstSteps;
 use crate::config::ExperimentConfig;
-use crate::images::Images;
-use crate::run_dir::{RunDir, remove_file};
-use crate::training;
+use crate::run::images::Images;
+use crate::run::run_dir::{RunDir, remove_file};
+use crate::run::training;
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 use ofa_train::{Evaluator, Ranks, weights_sha256};

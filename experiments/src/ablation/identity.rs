@@ -1,9 +1,9 @@
 //! What an ablation directory belongs to: cells of other code or other images must not be added to it.
 
 use crate::config::ExperimentConfig;
-use crate::images::Images;
-use crate::run_dir::RunDir;
-use crate::{device, environment};
+use crate::machine::{device, environment};
+use crate::run::images::Images;
+use crate::run::run_dir::RunDir;
 use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use ofa_data::Splits;

@@ -5,7 +5,7 @@ use super::config::AblationConfig;
 use super::record::{SubnetRow, hexadecimal};
 use super::reported::{corner_name, corners};
 use crate::config::ExperimentConfig;
-use crate::images::Images;
+use crate::run::images::Images;
 use anyhow::Result;
 use burn::tensor::Device;
 use ofa_model::{Arch, SearchSpace, Subnet, Supernet};

@@ -1,7 +1,7 @@
 //! The newest checkpoint of a cell that was stopped, as one small file that can be committed and taken elsewhere.
 
-use crate::run_dir::{RunDir, remove_file, write_whole};
-use crate::supernet_file::CHECKPOINTS;
+use crate::run::run_dir::{RunDir, remove_file, write_whole};
+use crate::run::supernet_file::CHECKPOINTS;
 use anyhow::{Context, Result};
 use ofa_train::CheckpointDir;
 use std::fs;

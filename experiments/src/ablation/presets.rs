@@ -9,7 +9,7 @@ use super::config::{AblationConfig, Arm, Criteria, Rule};
 use super::reported::Reported;
 use super::selection::Selection;
 use crate::config::{ExperimentConfig, few_epochs};
-use crate::images::Images;
+use crate::run::images::Images;
 use anyhow::{Result, bail};
 use ofa_model::SearchSpace;
 use ofa_train::{Sampler, ShrinkRecipe};

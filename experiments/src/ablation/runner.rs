@@ -4,7 +4,7 @@
 use super::cell::{Cell, CellName, Workshop};
 use super::config::AblationConfig;
 use super::identity::Identity;
-use crate::run_dir::RunDir;
+use crate::run::run_dir::RunDir;
 use anyhow::{Context, Result};
 use ofa_train::Ranks;
 use std::fs::{File, TryLockError};

@@ -5,7 +5,7 @@ use super::config::AblationConfig;
 use super::known::Cells;
 use super::record::{CellRecord, DoneCell, SubnetRow, hexadecimal};
 use super::reported::{corner_name, corners};
-use crate::environment;
+use crate::machine::environment;
 use ofa_train::EpochRecord;
 
 const IMAGES: usize = 2_000;

@@ -1,8 +1,8 @@
 //! [`Case`]: work that `bench_vs_pytorch` gives to both sides.
 
-use crate::arch_option::with_resolution;
-use crate::space_options::SpaceOptions;
-use crate::workload::{Work, Workload};
+use crate::bench::workload::{Work, Workload};
+use crate::options::arch::with_resolution;
+use crate::options::space::SpaceOptions;
 use anyhow::Result;
 use ofa_train::Precision;
 use rand::SeedableRng;

@@ -1,6 +1,6 @@
 //! [`Ceilings`]: what a machine can do at best, to judge other numbers by.
 
-use crate::timings::{beside, printed};
+use crate::bench::timings::{beside, printed};
 use anyhow::Result;
 use burn::tensor::{Device, Distribution, Tensor};
 use ofa_model::kernels::matmul;

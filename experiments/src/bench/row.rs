@@ -1,7 +1,7 @@
 //! [`Row`]: a line of the table of `bench_vs_pytorch`.
 
 use super::{Case, Ceilings};
-use crate::timings::Timings;
+use crate::bench::timings::Timings;
 use ofa_search::median;
 use std::fmt;
 

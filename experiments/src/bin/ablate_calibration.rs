@@ -9,11 +9,12 @@
 use anyhow::{Result, ensure};
 use clap::Parser;
 use experiments::ablation::{Gap, Interval};
-use experiments::dashboard::say;
-use experiments::images::Images;
-use experiments::run_dir::{RunDir, ensure_new};
-use experiments::start::ready_to_compute;
-use experiments::{device, start, supernet_file};
+use experiments::console::dashboard::say;
+use experiments::machine::device;
+use experiments::run::images::Images;
+use experiments::run::run_dir::{RunDir, ensure_new};
+use experiments::run::start::ready_to_compute;
+use experiments::run::{start, supernet_file};
 use ofa_model::{Arch, Supernet};
 use ofa_search::kendall_tau;
 use ofa_train::Evaluator;

@@ -7,13 +7,15 @@
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use experiments::choice_ablation::{Choice, Contest};
-use experiments::dashboard::say;
-use experiments::images::Images;
+use experiments::console::dashboard::say;
+use experiments::console::interrupt;
+use experiments::machine::{device, environment};
 use experiments::report::choice_markdown;
-use experiments::run_dir::RunDir;
-use experiments::start::ready_to_compute;
-use experiments::{device, environment, interrupt, start, supernet_file};
+use experiments::run::images::Images;
+use experiments::run::run_dir::RunDir;
+use experiments::run::start::ready_to_compute;
+use experiments::run::{start, supernet_file};
+use experiments::search_ablation::choice::{Choice, Contest};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -8,13 +8,15 @@
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use experiments::dashboard::say;
+use experiments::console::dashboard::say;
+use experiments::machine::{device, environment};
+use experiments::options::command_line;
 use experiments::report::{search_ablation_html, search_verdict};
-use experiments::run_dir::RunDir;
+use experiments::run::run_dir::RunDir;
+use experiments::run::start;
 use experiments::search_ablation::{
     Additive, SearchAblation, SearchFindings, Task, Trained, contest, findings, front_standings, fronts, tasks,
 };
-use experiments::{command_line, device, environment, start};
 use ofa_model::SearchSpace;
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -7,11 +7,12 @@
 use anyhow::{Result, ensure};
 use burn::tensor::Device;
 use clap::Parser;
-use experiments::dashboard::say;
-use experiments::parity::Parity;
-use experiments::timings::{Timings, bench_workload, iqr};
-use experiments::workload::Work;
-use experiments::{device, environment, start};
+use experiments::bench::parity::Parity;
+use experiments::bench::timings::{Timings, bench_workload, iqr};
+use experiments::bench::workload::Work;
+use experiments::console::dashboard::say;
+use experiments::machine::{device, environment};
+use experiments::run::start;
 use ofa_model::SearchSpace;
 use ofa_search::median;
 use std::process::ExitCode;

@@ -7,9 +7,10 @@
 use anyhow::Result;
 use clap::Parser;
 use experiments::bench::Ceilings;
-use experiments::dashboard::say;
-use experiments::start::ready_to_compute;
-use experiments::{device, start};
+use experiments::console::dashboard::say;
+use experiments::machine::device;
+use experiments::run::start;
+use experiments::run::start::ready_to_compute;
 use std::process::ExitCode;
 
 /// Measures what this machine can do at best.

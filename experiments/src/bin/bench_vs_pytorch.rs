@@ -9,11 +9,12 @@
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
+use experiments::bench::timings::{Timings, bench_workload, check_python, pytorch};
+use experiments::bench::workload::{Work, Workload};
 use experiments::bench::{CASES, Case, Ceilings, HEADER, Row};
-use experiments::dashboard::say;
-use experiments::timings::{Timings, bench_workload, check_python, pytorch};
-use experiments::workload::{Work, Workload};
-use experiments::{environment, start};
+use experiments::console::dashboard::say;
+use experiments::machine::environment;
+use experiments::run::start;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 

@@ -7,13 +7,14 @@
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use experiments::arch_option::{read_arch, with_resolution};
-use experiments::dashboard::say;
-use experiments::space_options::SpaceOptions;
-use experiments::start::ready_to_compute;
-use experiments::timings::Timings;
-use experiments::workload::{Work, Workload};
-use experiments::{device, environment, start};
+use experiments::bench::timings::Timings;
+use experiments::bench::workload::{Work, Workload};
+use experiments::console::dashboard::say;
+use experiments::machine::{device, environment};
+use experiments::options::arch::{read_arch, with_resolution};
+use experiments::options::space::SpaceOptions;
+use experiments::run::start;
+use experiments::run::start::ready_to_compute;
 use ofa_train::Precision;
 use std::process::ExitCode;
 

@@ -7,11 +7,12 @@
 use anyhow::{Result, ensure};
 use burn::tensor::{Device, Distribution, Tensor};
 use clap::Parser;
-use experiments::arch_option::read_arch;
-use experiments::dashboard::say;
-use experiments::space_options::SpaceOptions;
-use experiments::start::ready_to_compute;
-use experiments::{device, environment, start};
+use experiments::console::dashboard::say;
+use experiments::machine::{device, environment};
+use experiments::options::arch::read_arch;
+use experiments::options::space::SpaceOptions;
+use experiments::run::start;
+use experiments::run::start::ready_to_compute;
 use ofa_model::{Arch, Subnet, Supernet, SupernetConfig};
 use ofa_search::{Latency, LatencyConfig, TimedRun, time_interleaved};
 use serde::Serialize;

@@ -6,9 +6,10 @@
 
 use anyhow::{Result, bail};
 use clap::Parser;
-use experiments::dashboard::say;
-use experiments::run_dir::write_whole;
-use experiments::{progress, start};
+use experiments::console::dashboard::say;
+use experiments::console::progress;
+use experiments::run::run_dir::write_whole;
+use experiments::run::start;
 use ofa_data::{ImageCheck, check_images};
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -8,15 +8,17 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
-use experiments::dashboard::say;
-use experiments::latency_check::check_latency;
-use experiments::measured_tables::MeasuredTables;
+use experiments::console::dashboard::say;
+use experiments::machine::{device, environment};
+use experiments::options::command_line;
+use experiments::options::space::OptionalSpace;
 use experiments::report::{Fit, latency_check_html};
-use experiments::run_dir::{csv_text, ensure_new, make_dir, write_whole};
-use experiments::space_options::OptionalSpace;
-use experiments::start::ready_to_compute;
+use experiments::run::run_dir::{csv_text, ensure_new, make_dir, write_whole};
+use experiments::run::start;
+use experiments::run::start::ready_to_compute;
+use experiments::tables::latency_check::check_latency;
+use experiments::tables::measured::MeasuredTables;
 use experiments::tables::{latency_agreement, within_10_percent};
-use experiments::{command_line, device, environment, start};
 use ofa_search::{LatencyConfig, LatencyTable};
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -8,10 +8,10 @@
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use experiments::dashboard::say;
-use experiments::design_cost::{CO2E_LBS_PER_GPU_HOUR, DesignCost};
-use experiments::run_dir::{csv_text, write_whole};
-use experiments::start;
+use experiments::console::dashboard::say;
+use experiments::deployment::design_cost::{CO2E_LBS_PER_GPU_HOUR, DesignCost};
+use experiments::run::run_dir::{csv_text, write_whole};
+use experiments::run::start;
 use std::path::PathBuf;
 use std::process::ExitCode;
 

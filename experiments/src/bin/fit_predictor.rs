@@ -8,14 +8,16 @@
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use experiments::dashboard::say;
-use experiments::measured_tables::MeasuredTables;
-use experiments::predictor_curve::{Curve, FitRow, means, measurement_noise};
+use experiments::console::dashboard::say;
+use experiments::machine::device;
+use experiments::options::command_line;
+use experiments::options::space::OptionalSpace;
 use experiments::report::predictors_html;
-use experiments::run_dir::{csv_text, ensure_new, make_dir, write_whole};
-use experiments::space_options::OptionalSpace;
-use experiments::start::ready_to_compute;
-use experiments::{command_line, device, start};
+use experiments::run::run_dir::{csv_text, ensure_new, make_dir, write_whole};
+use experiments::run::start;
+use experiments::run::start::ready_to_compute;
+use experiments::tables::measured::MeasuredTables;
+use experiments::tables::predictor_curve::{Curve, FitRow, means, measurement_noise};
 use ofa_search::PredictorKind;
 use std::path::PathBuf;
 use std::process::ExitCode;

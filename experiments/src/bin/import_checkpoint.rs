@@ -6,11 +6,12 @@
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use experiments::arch_option::{read_arch, with_resolution};
-use experiments::dashboard::say;
-use experiments::model_card::imagenet_card;
-use experiments::space_options::{SpaceOptions, classes_of};
-use experiments::{device, start};
+use experiments::console::dashboard::say;
+use experiments::deployment::model_card::imagenet_card;
+use experiments::machine::device;
+use experiments::options::arch::{read_arch, with_resolution};
+use experiments::options::space::{SpaceOptions, classes_of};
+use experiments::run::start;
 use ofa_model::{SupernetConfig, read_state_dict};
 use std::path::PathBuf;
 use std::process::ExitCode;

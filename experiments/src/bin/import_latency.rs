@@ -8,11 +8,11 @@
 
 use anyhow::Result;
 use clap::Parser;
-use experiments::dashboard::say;
-use experiments::measured_tables::named_space;
-use experiments::run_dir::{ensure_new, make_dir};
-use experiments::space_options::OptionalSpace;
-use experiments::start;
+use experiments::console::dashboard::say;
+use experiments::options::space::OptionalSpace;
+use experiments::run::run_dir::{ensure_new, make_dir};
+use experiments::run::start;
+use experiments::tables::measured::named_space;
 use experiments::tables::{agreement, latency_agreement};
 use ofa_search::{LatencyHeader, LatencyTable, read_measured};
 use std::path::PathBuf;

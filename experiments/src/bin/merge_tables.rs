@@ -7,11 +7,11 @@
 
 use anyhow::Result;
 use clap::Parser;
-use experiments::dashboard::say;
-use experiments::measured_tables::named_space;
-use experiments::run_dir::ensure_new;
-use experiments::space_options::OptionalSpace;
-use experiments::start;
+use experiments::console::dashboard::say;
+use experiments::options::space::OptionalSpace;
+use experiments::run::run_dir::ensure_new;
+use experiments::run::start;
+use experiments::tables::measured::named_space;
 use ofa_search::AccuracyTable;
 use std::path::PathBuf;
 use std::process::ExitCode;

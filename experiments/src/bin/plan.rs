@@ -8,10 +8,11 @@
 
 use anyhow::Result;
 use clap::Parser;
-use experiments::dashboard::say;
-use experiments::images::Images;
-use experiments::start::ready_to_compute;
-use experiments::{device, plan, start};
+use experiments::console::dashboard::say;
+use experiments::machine::device;
+use experiments::run::images::Images;
+use experiments::run::start::ready_to_compute;
+use experiments::run::{plan, start};
 use std::process::ExitCode;
 
 /// Prints what a run would train, and how long that would take on this device.

@@ -6,8 +6,9 @@
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use experiments::dashboard::say;
-use experiments::{progress, start};
+use experiments::console::dashboard::say;
+use experiments::console::progress;
+use experiments::run::start;
 use ofa_data::{BrokenImages, PrepareConfig, prepare_images};
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -7,9 +7,9 @@
 use anyhow::{Result, ensure};
 use burn::tensor::{Device, Tensor};
 use clap::Parser;
-use experiments::dashboard::say;
-use experiments::run_dir::write_whole;
-use experiments::start;
+use experiments::console::dashboard::say;
+use experiments::run::run_dir::write_whole;
+use experiments::run::start;
 use image::{Rgb, RgbImage};
 use ofa_data::{AugmentConfig, FashionMnist, Layout, Loader, LoaderConfig, Splits, View};
 use std::io::Cursor;

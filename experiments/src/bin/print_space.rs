@@ -6,10 +6,10 @@
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use experiments::arch_option::read_arch;
-use experiments::dashboard::say;
-use experiments::space_options::SpaceOptions;
-use experiments::start;
+use experiments::console::dashboard::say;
+use experiments::options::arch::read_arch;
+use experiments::options::space::SpaceOptions;
+use experiments::run::start;
 use ofa_model::{Cost, SearchSpace};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

@@ -7,11 +7,12 @@
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use experiments::arch_option::{read_arch, with_resolution};
-use experiments::dashboard::say;
-use experiments::space_options::{SpaceOptions, classes_of};
-use experiments::tensor_file::{ensure_resolution, read_images, write_logits};
-use experiments::{device, start};
+use experiments::bench::tensor_file::{ensure_resolution, read_images, write_logits};
+use experiments::console::dashboard::say;
+use experiments::machine::device;
+use experiments::options::arch::{read_arch, with_resolution};
+use experiments::options::space::{SpaceOptions, classes_of};
+use experiments::run::start;
 use ofa_model::{SupernetConfig, read_state_dict};
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -10,16 +10,18 @@
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use experiments::dashboard::say;
+use experiments::console::dashboard::say;
+use experiments::deployment::specialise::export_calibrated;
 use experiments::deployment::{Answers, DeploymentFile, Devices, Found, answer};
-use experiments::measured_tables::MeasuredTables;
+use experiments::machine::device;
+use experiments::options::command_line;
+use experiments::options::space::OptionalSpace;
 use experiments::report::{DeploymentPage, deployment_html};
-use experiments::run_dir::{csv_text, ensure_new, make_dir, write_whole};
-use experiments::space_options::OptionalSpace;
-use experiments::specialise::export_calibrated;
-use experiments::start::ready_to_compute;
-use experiments::supernet_file::SUPERNET;
-use experiments::{command_line, device, start};
+use experiments::run::run_dir::{csv_text, ensure_new, make_dir, write_whole};
+use experiments::run::start;
+use experiments::run::start::ready_to_compute;
+use experiments::run::supernet_file::SUPERNET;
+use experiments::tables::measured::MeasuredTables;
 use ofa_search::{FitReport, MlpPredictor};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

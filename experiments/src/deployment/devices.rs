@@ -1,7 +1,7 @@
 //! [`Devices`]: what archs cost on each device.
 
 use super::{Deployment, DeploymentFile};
-use crate::measured_tables::MeasuredTables;
+use crate::tables::measured::MeasuredTables;
 use anyhow::{Context, Result, bail};
 use ofa_model::SearchSpace;
 use ofa_search::{AdditiveCost, Constraint, LatencyTable, OriginalLatencyTable};

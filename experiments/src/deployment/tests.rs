@@ -1,7 +1,7 @@
 //! Scenarios answered from the tables of a recorded run.
 
 use super::*;
-use crate::measured_tables::MeasuredTables;
+use crate::tables::measured::MeasuredTables;
 use burn::tensor::Device;
 use ofa_model::{Arch, SearchSpace};
 use ofa_search::{AccuracyHeader, AccuracyTable, MlpConfig, MlpPredictor};

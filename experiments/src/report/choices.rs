@@ -1,7 +1,7 @@
 //! The report of what search strategies chose.
 
 use super::ablation::points;
-use crate::choice_ablation::{Choice, ChoiceGap, choice_gaps, names};
+use crate::search_ablation::choice::{Choice, ChoiceGap, choice_gaps, names};
 use std::fmt::{Result, Write};
 
 /// What strategies chose on supernets, each searched by tables of `rows` subnets and `queries` of a predictor.

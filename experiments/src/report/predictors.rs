@@ -5,7 +5,7 @@ use super::format::{correlation, percent, thousands};
 use super::html::page;
 use super::plot::{self, Mark, Series};
 use super::tables::table;
-use crate::predictor_curve::FitRow;
+use crate::tables::predictor_curve::FitRow;
 use maud::{Markup, html};
 
 /// Renders mean fits (one a predictor and number of rows) as a page; `measured` says of what, `noise` is the standard

@@ -1,6 +1,6 @@
 //! An accuracy table that several ranks measure together, each its part.
 
-use crate::interrupt::{Interrupted, is_interruption};
+use crate::console::interrupt::{Interrupted, is_interruption};
 use anyhow::{Context, Result};
 use ofa_model::{Arch, SearchSpace};
 use ofa_search::{AccuracyHeader, AccuracyRow, AccuracyTable};

@@ -5,7 +5,7 @@ use crate::ablation::arms::{ALONE, INDEPENDENT, shrinking_arms};
 use crate::ablation::config::{AblationConfig, Arm};
 use crate::ablation::ladder::BudgetConfig;
 use crate::config::few_epochs;
-use crate::images::Images;
+use crate::run::images::Images;
 use anyhow::Result;
 
 /// What guided the ladder before it was written.

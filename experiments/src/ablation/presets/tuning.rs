@@ -4,7 +4,7 @@ use super::{QUESTION, Scale};
 use crate::ablation::arms::{full_arm, shrinking_arms, shrunk_arm};
 use crate::ablation::config::{AblationConfig, Arm};
 use crate::config::few_epochs;
-use crate::images::Images;
+use crate::run::images::Images;
 use TeacherStatistics::{Batch, Calibrated};
 use anyhow::Result;
 use ofa_train::{Annealing, Distillation, ShrinkRecipe, SoftTargets, TeacherConfig, TeacherStatistics};

@@ -4,7 +4,7 @@ use super::*;
 use crate::ablation::Ladder;
 use crate::ablation::record::{RECORD, SUBNETS};
 use crate::ablation::testing::{self, ablation, tiny_ablation};
-use crate::interrupt;
+use crate::console::interrupt;
 use crate::threads_as_ranks::on_threads;
 use ofa_train::OneRank;
 

@@ -1,13 +1,13 @@
 //! What a run writes down besides its tables and subnets.
 
 use crate::config::ExperimentConfig;
-use crate::dashboard::{KeepRecords, say};
-use crate::heartbeat::Heartbeat;
-use crate::images::Images;
-use crate::interrupt;
+use crate::console::dashboard::{KeepRecords, say};
+use crate::console::heartbeat::Heartbeat;
+use crate::console::interrupt;
 use crate::report::{Answer, PhaseTime, SpaceSummary, TablePoint, Watched};
-use crate::run_dir::RunDir;
-use crate::tensorboard;
+use crate::run::images::Images;
+use crate::run::run_dir::RunDir;
+use crate::run::tensorboard;
 use anyhow::{Context, Result, bail};
 use ofa_data::{BrokenImage, BrokenLine};
 use ofa_model::{Arch, SearchSpace, Supernet};

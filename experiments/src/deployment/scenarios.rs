@@ -1,7 +1,7 @@
 //! The best subnet for each budget, by every strategy at equal queries.
 
 use crate::config::{ExperimentConfig, Scenario};
-use crate::heartbeat;
+use crate::console::heartbeat;
 use crate::report::Answer;
 use anyhow::{Context, Result};
 use ofa_search::{

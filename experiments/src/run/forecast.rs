@@ -1,11 +1,11 @@
 //! How long a run will take on this machine, before it begins.
 
 use crate::config::ExperimentConfig;
-use crate::images::Images;
-use crate::plan;
-use crate::records::{RANDOM_WATCHED, watched_archs};
 use crate::report::Chosen;
-use crate::run_dir::RunDir;
+use crate::run::images::Images;
+use crate::run::plan;
+use crate::run::records::{RANDOM_WATCHED, watched_archs};
+use crate::run::run_dir::RunDir;
 use anyhow::Result;
 use burn::tensor::Device;
 use ofa_model::SupernetConfig;

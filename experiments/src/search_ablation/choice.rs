@@ -2,9 +2,11 @@
 
 use crate::ablation::{Gap, holm};
 use crate::config::ExperimentConfig;
-use crate::images::Images;
-use crate::run_dir::RunDir;
-use crate::{heartbeat, records, tables};
+use crate::console::heartbeat;
+use crate::run::images::Images;
+use crate::run::records;
+use crate::run::run_dir::RunDir;
+use crate::tables;
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 use ofa_model::{Arch, Supernet};

@@ -1,13 +1,13 @@
 //! The chosen subnets: extracted, fine-tuned, measured for real, saved.
 
 use crate::config::ExperimentConfig;
-use crate::dashboard::say;
-use crate::heartbeat;
-use crate::images::Images;
-use crate::interrupt;
+use crate::console::dashboard::say;
+use crate::console::heartbeat;
+use crate::console::interrupt;
 use crate::report::{Answer, Chosen, Extreme};
-use crate::run_dir::{RunDir, make_dir};
-use crate::supernet_file;
+use crate::run::images::Images;
+use crate::run::run_dir::{RunDir, make_dir};
+use crate::run::supernet_file;
 use crate::tables::{pacemaker, whole_networks};
 use anyhow::Result;
 use burn::tensor::Device;

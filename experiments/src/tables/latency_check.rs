@@ -1,6 +1,6 @@
 //! Latencies by table against whole networks, timed on this machine.
 
-use crate::dashboard::say;
+use crate::console::dashboard::say;
 use crate::report::{Fit, PredictedMeasured};
 use crate::tables::{fit, pacemaker, whole_networks};
 use anyhow::Result;

@@ -1,10 +1,10 @@
 //! The processes of a run: one, or those that `mpirun` or `srun` started.
 
-use crate::images::Images;
-use crate::interrupt::is_interruption;
-use crate::records;
-use crate::run_dir::RunDir;
-use crate::start::{self, Options, Run};
+use crate::console::interrupt::is_interruption;
+use crate::run::images::Images;
+use crate::run::records;
+use crate::run::run_dir::RunDir;
+use crate::run::start::{self, Options, Run};
 use anyhow::{Context, Result, ensure};
 use ofa_train::{Ranks, ShrinkObserver, TrainError, same_on_all};
 use std::path::Path;

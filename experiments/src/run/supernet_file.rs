@@ -1,7 +1,7 @@
 //! The trained supernet of a run: a directory of its own, as `import_checkpoint` makes them, which every binary reads.
 
 use crate::config::ExperimentConfig;
-use crate::run_dir::RunDir;
+use crate::run::run_dir::RunDir;
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use ofa_data::Layout;

@@ -1,6 +1,6 @@
 //! [`ModelCard`]: what a user of an exported subnet needs to know.
 
-use crate::environment;
+use crate::machine::environment;
 use crate::report::{Chosen, Machine};
 use anyhow::{Context, Result};
 use ofa_model::{Arch, Cost, OriginalArch, SearchSpace, Subnet, SubnetCard};

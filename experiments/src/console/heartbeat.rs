@@ -1,7 +1,7 @@
 //! [`Heartbeat`]: a line at least every 15 seconds where there is no dashboard, so that a log shows that a run goes on, and
 //! where it is.
 
-use crate::dashboard::{has_screen, say};
+use crate::console::dashboard::{has_screen, say};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;

@@ -1,6 +1,7 @@
 //! What one sees of a training: burn-train's dashboard on a terminal, one line per epoch elsewhere.
 
-use crate::{heartbeat, ranks};
+use crate::console::heartbeat;
+use crate::run::ranks;
 use burn::train::Interrupter;
 use burn::train::metric::{
     MetricAttributes, MetricDefinition, MetricEntry, MetricId, NumericAttributes, NumericEntry, SerializedEntry,

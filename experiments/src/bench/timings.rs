@@ -1,6 +1,6 @@
 //! Timings of processes that take turns: each tells its own memory, and none shares threads or caches with another.
 
-use crate::workload::Work;
+use crate::bench::workload::Work;
 use anyhow::{Context, Result, bail, ensure};
 use ofa_search::quantile;
 use serde::de::DeserializeOwned;

@@ -162,7 +162,7 @@ pub fn measurement_noise(table: &AccuracyTable) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measured_tables::MeasuredTables;
+    use crate::tables::measured::MeasuredTables;
     use std::path::Path;
 
     fn tables() -> MeasuredTables {

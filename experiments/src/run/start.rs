@@ -1,12 +1,12 @@
 //! How a binary begins and ends: options, configuration, run directory, exit code.
 
-use crate::allocator::keep_freed_memory;
 use crate::config::ExperimentConfig;
-use crate::dashboard::say;
-use crate::interrupt::is_interruption;
-use crate::run_dir::RunDir;
-use crate::threads::compute_on_this_thread;
-use crate::{device, environment};
+use crate::console::dashboard::say;
+use crate::console::interrupt::is_interruption;
+use crate::machine::allocator::keep_freed_memory;
+use crate::machine::threads::compute_on_this_thread;
+use crate::machine::{device, environment};
+use crate::run::run_dir::RunDir;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Parser;
 use ofa_data::{Layout, Splits};

@@ -1,12 +1,12 @@
 //! The training of a run: the supernet of its configuration, by its schedule, alone or on several ranks.
 
 use crate::config::ExperimentConfig;
-use crate::dashboard::Dashboard;
-use crate::images::Images;
-use crate::ranks::Quiet;
-use crate::records;
-use crate::run_dir::RunDir;
-use crate::supernet_file::{self, CHECKPOINTS};
+use crate::console::dashboard::Dashboard;
+use crate::run::images::Images;
+use crate::run::ranks::Quiet;
+use crate::run::records;
+use crate::run::run_dir::RunDir;
+use crate::run::supernet_file::{self, CHECKPOINTS};
 use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use burn::tensor::Device;

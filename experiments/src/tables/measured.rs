@@ -1,7 +1,7 @@
 //! [`MeasuredTables`]: the tables of a run, or of any directory, opened again to be asked.
 
-use crate::dashboard::say;
-use crate::space_options::OptionalSpace;
+use crate::console::dashboard::say;
+use crate::options::space::OptionalSpace;
 use anyhow::{Context, Result, bail};
 use ofa_model::SearchSpace;
 use ofa_search::{AccuracyTable, MlpConfig};

@@ -1,8 +1,8 @@
 //! What a schedule will do, and what it will cost on this device, before it runs.
 
 use crate::config::ExperimentConfig;
-use crate::environment;
-use crate::images::Images;
+use crate::machine::environment;
+use crate::run::images::Images;
 use anyhow::{Result, ensure};
 use burn::tensor::Device;
 use ofa_data::{Loader, LoaderConfig, View};

@@ -18,7 +18,7 @@ pub fn machine(device: &str) -> Machine {
 
 /// What the numbers of a run may depend on besides its own revision.
 fn versions() -> String {
-    let lock = include_str!("../../Cargo.lock");
+    let lock = include_str!("../../../Cargo.lock");
     let burn = lock.split("[[package]]").find(|package| package.contains("name = \"burn\""));
     let burn = burn.and_then(|package| package.split("version = \"").nth(1)).and_then(|rest| rest.split('"').next());
     // Its pixels differ by up to a few values from those of the default decoder.

@@ -1,6 +1,6 @@
 //! Scores of subnets as files: one row a subnet, and for each its classes and what they were taken for.
 
-use crate::run_dir::{csv_text, write_whole};
+use crate::run::run_dir::{csv_text, write_whole};
 use anyhow::{Context, Result};
 use ofa_model::Arch;
 use ofa_train::Scores;

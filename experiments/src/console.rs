@@ -1,0 +1,6 @@
+//! What one sees while a program works, and how it is stopped.
+
+pub mod dashboard;
+pub mod heartbeat;
+pub mod interrupt;
+pub mod progress;

@@ -1,0 +1,6 @@
+//! The machine a program runs on: its devices, threads, memory, and how records name it.
+
+pub(crate) mod allocator;
+pub mod device;
+pub mod environment;
+pub mod threads;

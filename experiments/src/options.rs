@@ -1,0 +1,5 @@
+//! Command-line options that several programs share.
+
+pub mod arch;
+pub mod command_line;
+pub mod space;

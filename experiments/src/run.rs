@@ -1,0 +1,12 @@
+//! A run: how it starts, its directory, its images, its training, its records.
+
+pub mod forecast;
+pub mod images;
+pub mod plan;
+pub mod ranks;
+pub mod records;
+pub mod run_dir;
+pub mod start;
+pub mod supernet_file;
+pub mod tensorboard;
+pub mod training;
