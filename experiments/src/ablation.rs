@@ -38,7 +38,7 @@ pub use alone::Alone;
 pub use arms::{full_arm, shrinking_arms, shrunk_arm};
 pub use bins::BinGap;
 pub use budget::{Budget, expected_budget};
-pub use command::{Options, run};
+pub use command::{Options, Renderer, run};
 pub use config::{AblationConfig, Arm, Criteria, Rule};
 pub use findings::{ArmFindings, CornerMean, Findings};
 pub use judgement::Judgement;

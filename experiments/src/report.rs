@@ -20,12 +20,10 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-pub use ablation::{ablation_html, ablation_markdown, ladder_figure, ladder_html, ladder_markdown};
+pub use ablation::ABLATION_REPORTS;
 pub use choices::choice_markdown;
 pub use console::console;
-pub use data::{
-    Answer, Chosen, Extreme, Fit, Machine, PhaseTime, PredictedMeasured, ReportData, SpaceSummary, TablePoint, Watched,
-};
+pub use data::ReportData;
 pub use deployment::{DeploymentPage, deployment_html};
 pub use html::html;
 pub use latency_check::latency_check_html;

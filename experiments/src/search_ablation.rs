@@ -11,7 +11,7 @@ pub use findings::{Standing, TARGETS, TaskFindings, findings};
 pub use fronts::{FrontRow, FrontStanding, front_standings, fronts};
 pub use tasks::{Additive, Task, Trained, tasks};
 
-use crate::report::Machine;
+use crate::machine::environment::Machine;
 use anyhow::{Result, bail, ensure};
 use ofa_search::EvolutionConfig;
 use serde::Serialize;

@@ -1,5 +1,6 @@
 //! The two tables of a run, the accuracy predictor, and how far both can be trusted.
 
+pub mod fit;
 pub mod latency_check;
 pub mod measured;
 mod parts;
@@ -10,10 +11,10 @@ use crate::config::{ExperimentConfig, TableConfig};
 use crate::console::dashboard::say;
 use crate::console::heartbeat;
 use crate::console::interrupt;
-use crate::report::{Fit, PredictedMeasured};
 use crate::run::run_dir::{RunDir, make_dir};
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Tensor};
+use fit::{Fit, PredictedMeasured};
 use ofa_model::{Arch, SearchSpace, Supernet};
 use ofa_search::{
     AccuracyHeader, AccuracyTable, HeldOut, LatencyConfig, LatencyHeader, LatencyTable, MlpPredictor, Pacemaker,

@@ -2,7 +2,8 @@
 
 use burn::tensor::Device;
 use experiments::config::{ExperimentConfig, Scenario};
-use experiments::report::{Chosen, ReportData};
+use experiments::deployment::specialise::Chosen;
+use experiments::report::ReportData;
 use ofa_model::{Supernet, read_state_dict};
 use ofa_train::ScheduleKind;
 use std::fs;

@@ -1,11 +1,11 @@
 //! The command line that all ablations share.
 
 use super::config::AblationConfig;
-use super::ladder::Ladder;
+use super::findings::Findings;
+use super::ladder::{Ladder, LadderFindings};
 use super::plan::plan_of;
 use crate::console::dashboard::say;
 use crate::console::interrupt;
-use crate::report::{ablation_html, ablation_markdown, ladder_figure, ladder_html, ladder_markdown};
 use crate::run::images::Images;
 use crate::run::ranks;
 use crate::run::run_dir::RunDir;
@@ -59,14 +59,27 @@ pub struct Options {
     toml: bool,
 }
 
-/// Runs the ablation that the options ask for, on one process or on the ranks of a job; `binary` is its name and
-/// `preset` makes its configurations.
-pub fn run(binary: &str, options: &Options, preset: impl Fn(&str) -> Result<AblationConfig>) -> ExitCode {
+/// How findings become files: name and content each, from the findings and from commands with what they do.
+pub struct Renderer {
+    /// Of one budget.
+    pub budget: fn(&Findings, &[(String, String)]) -> Vec<(&'static str, String)>,
+    /// Of all budgets together.
+    pub ladder: fn(&LadderFindings, &[(String, String)]) -> Vec<(&'static str, String)>,
+}
+
+/// Runs the ablation that the options ask for, on one process or on the ranks of a job; `binary` is its name,
+/// `preset` makes its configurations and `renderer` its reports.
+pub fn run(
+    binary: &str,
+    options: &Options,
+    preset: impl Fn(&str) -> Result<AblationConfig>,
+    renderer: &Renderer,
+) -> ExitCode {
     let ranks = match ready_to_compute().and_then(|()| ranks::join()) {
         Ok(ranks) => ranks,
         Err(error) => return crate::run::start::exit_code(Err(error)),
     };
-    let result = on_ranks(binary, options, preset, &*ranks);
+    let result = on_ranks(binary, options, preset, renderer, &*ranks);
     ranks::leave(ranks, result)
 }
 
@@ -74,6 +87,7 @@ fn on_ranks(
     binary: &str,
     options: &Options,
     preset: impl Fn(&str) -> Result<AblationConfig>,
+    renderer: &Renderer,
     ranks: &dyn Ranks,
 ) -> Result<()> {
     if options.toml || (options.dry_run && !options.resume) {
@@ -108,7 +122,7 @@ fn on_ranks(
         return Ok(());
     }
     ablation.run(options.cells, options.budget.as_deref(), ranks, &stop)?;
-    if ranks.is_first() { report(binary, &ablation) } else { Ok(()) }
+    if ranks.is_first() { report(binary, &ablation, renderer) } else { Ok(()) }
 }
 
 fn configured(options: &Options, preset: impl Fn(&str) -> Result<AblationConfig>) -> Result<AblationConfig> {
@@ -154,37 +168,35 @@ fn opened(
     Ok(ablation)
 }
 
-/// Writes `findings.json`, `report.html` and `report.md` for every budget with a complete cell, and for all together.
-fn report(binary: &str, ladder: &Ladder) -> Result<()> {
+/// Writes `findings.json` and the reports of every budget with a complete cell, and of all together.
+fn report(binary: &str, ladder: &Ladder, renderer: &Renderer) -> Result<()> {
     say(&ladder.progress()?);
     let (whole, by_budget) = ladder.findings()?;
-    for (rung, (ablation, findings)) in ladder.rungs().iter().zip(&by_budget).enumerate() {
-        let is_empty = whole.budgets[rung].cells[0] == 0;
-        if is_empty && !ladder.config().budgets.is_empty() {
+    let several = !ladder.config().budgets.is_empty();
+    for (i, (ablation, findings)) in ladder.rungs().iter().zip(&by_budget).enumerate() {
+        if several && whole.budgets[i].cells[0] == 0 {
             continue;
         }
-        let commands = commands(binary, ablation.config());
-        let text = ablation_markdown(findings, &commands);
-        write(ablation.dir(), findings, &ablation_html(findings, &commands), &text)?;
-        say(text.lines().nth(2).unwrap_or_default());
+        let files = (renderer.budget)(findings, &commands(binary, ablation.config()));
+        write(ablation.dir(), findings, files)?;
     }
-    if !ladder.config().budgets.is_empty() {
-        let commands = commands(binary, ladder.config());
-        let text = ladder_markdown(&whole, &commands);
-        write(ladder.dir(), &whole, &ladder_html(&whole, &commands), &text)?;
-        if let Some(figure) = ladder_figure(&whole) {
-            ladder.dir().write("gap.svg", &figure)?;
-        }
-        say(text.lines().nth(2).unwrap_or_default());
+    if several {
+        write(ladder.dir(), &whole, (renderer.ladder)(&whole, &commands(binary, ladder.config())))?;
     }
     say(&format!("report: {}", ladder.dir().path("report.html").display()));
     Ok(())
 }
 
-fn write(dir: &RunDir, findings: &impl Serialize, page: &str, text: &str) -> Result<()> {
+/// Writes findings and the files of their report, and says the first paragraph of the text among them.
+fn write(dir: &RunDir, findings: &impl Serialize, files: Vec<(&'static str, String)>) -> Result<()> {
     dir.write_json("findings.json", findings)?;
-    dir.write("report.html", page)?;
-    dir.write("report.md", text)
+    for (name, content) in files {
+        dir.write(name, &content)?;
+        if name.ends_with(".md") {
+            say(content.lines().nth(2).unwrap_or_default());
+        }
+    }
+    Ok(())
 }
 
 /// How to get everything again: what a command does, and the command.

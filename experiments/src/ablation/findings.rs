@@ -12,7 +12,7 @@ use super::selection::Selections;
 use super::setup::setup;
 use super::statistics::{Gap, Interval};
 use super::verdict::{Contrast, Verdict, adjust};
-use crate::report::Machine;
+use crate::machine::environment::Machine;
 use crate::run::images::Images;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! What a cell leaves behind: how it was made, and what its subnets reached.
 
 use super::budget::Budget;
-use crate::report::Machine;
+use crate::machine::environment::Machine;
 use anyhow::{Context, Result, ensure};
 use ofa_train::EpochRecord;
 use serde::{Deserialize, Serialize};

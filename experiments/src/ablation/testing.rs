@@ -1,8 +1,9 @@
 //! Cells without training, for tests.
 
 use super::budget::Budget;
-use super::config::AblationConfig;
+use super::config::{AblationConfig, Arm};
 use super::known::Cells;
+use super::ladder::BudgetConfig;
 use super::record::{CellRecord, DoneCell, SubnetRow, hexadecimal};
 use super::reported::{corner_name, corners};
 use crate::machine::environment;
@@ -25,6 +26,25 @@ pub(crate) fn tiny_ablation() -> AblationConfig {
     base.training.batch_size = 16;
     (base.tables.validation_images, base.tables.calibration_images, base.tables.batch_size) = (20, 20, 20);
     config.reported.random = 3;
+    config
+}
+
+/// Two budgets of one epoch a stage; the second takes the factors of the first.
+pub(crate) fn tiny_ladder() -> AblationConfig {
+    let mut config = tiny_ablation();
+    config.selection.factors = vec![1.0, 2.0];
+    config.tried = vec!["a pilot".into()];
+    let ones = |arm: &Arm| (arm.name.clone(), vec![1; arm.schedule.stages.len()]);
+    let budget = |name: &str| BudgetConfig {
+        name: name.into(),
+        seeds: None,
+        train_images: None,
+        factors: None,
+        factors_of: None,
+        epochs: config.arms.iter().map(ones).collect(),
+    };
+    config.budgets = vec![budget("A"), BudgetConfig { factors_of: Some("A".into()), ..budget("B") }];
+    config.budgets[1].epochs.insert("none".into(), vec![3]);
     config
 }
 

@@ -8,6 +8,7 @@
 use anyhow::Result;
 use clap::Parser;
 use experiments::ablation::{self, AblationConfig, Options, Scale, full_arm, shrunk_arm};
+use experiments::report::ABLATION_REPORTS;
 use ofa_train::Distillation;
 use std::process::ExitCode;
 
@@ -22,7 +23,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    ablation::run("ablate_distillation", &Arguments::parse().options, preset)
+    ablation::run("ablate_distillation", &Arguments::parse().options, preset, &ABLATION_REPORTS)
 }
 
 fn preset(name: &str) -> Result<AblationConfig> {

@@ -8,6 +8,7 @@
 use anyhow::Result;
 use clap::Parser;
 use experiments::ablation::{self, AblationConfig, Arm, Options, Scale, full_arm, shrunk_arm};
+use experiments::report::ABLATION_REPORTS;
 use std::process::ExitCode;
 
 /// Trains supernets with learned and with fixed kernel transforms and compares their subnets
@@ -18,7 +19,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    ablation::run("ablate_kernel_transform", &Arguments::parse().options, preset)
+    ablation::run("ablate_kernel_transform", &Arguments::parse().options, preset, &ABLATION_REPORTS)
 }
 
 fn preset(name: &str) -> Result<AblationConfig> {

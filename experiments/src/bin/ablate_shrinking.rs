@@ -10,6 +10,7 @@
 
 use clap::Parser;
 use experiments::ablation::{self, AblationConfig, Options};
+use experiments::report::ABLATION_REPORTS;
 use std::process::ExitCode;
 
 /// Trains supernets with and without progressive shrinking and compares their subnets
@@ -20,5 +21,5 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    ablation::run("ablate_shrinking", &Arguments::parse().options, AblationConfig::shrinking)
+    ablation::run("ablate_shrinking", &Arguments::parse().options, AblationConfig::shrinking, &ABLATION_REPORTS)
 }

@@ -8,6 +8,7 @@
 use anyhow::Result;
 use clap::Parser;
 use experiments::ablation::{self, AblationConfig, Options, Scale, full_arm, shrunk_arm};
+use experiments::report::ABLATION_REPORTS;
 use ofa_model::Importance;
 use std::process::ExitCode;
 
@@ -19,7 +20,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    ablation::run("ablate_sorting", &Arguments::parse().options, preset)
+    ablation::run("ablate_sorting", &Arguments::parse().options, preset, &ABLATION_REPORTS)
 }
 
 fn preset(name: &str) -> Result<AblationConfig> {

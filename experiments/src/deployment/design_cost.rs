@@ -1,6 +1,6 @@
 //! [`DesignCost`]: what networks for many deployment scenarios cost, as published for some methods and as measured.
 
-use crate::report::PhaseTime;
+use crate::run::records::PhaseTime;
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use std::collections::BTreeSet;

@@ -1,7 +1,8 @@
 //! [`ModelCard`]: what a user of an exported subnet needs to know.
 
+use super::specialise::Chosen;
 use crate::machine::environment;
-use crate::report::{Chosen, Machine};
+use crate::machine::environment::Machine;
 use anyhow::{Context, Result};
 use ofa_model::{Arch, Cost, OriginalArch, SearchSpace, Subnet, SubnetCard};
 use serde::{Deserialize, Serialize};

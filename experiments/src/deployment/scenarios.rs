@@ -2,7 +2,6 @@
 
 use crate::config::{ExperimentConfig, Scenario};
 use crate::console::heartbeat;
-use crate::report::Answer;
 use anyhow::{Context, Result};
 use ofa_search::{
     AccuracyTable, AdditiveCost, Budget, Constraint, LatencyTable, Predictor, Problem, StrategyKind, TableAccuracy,
@@ -10,7 +9,32 @@ use ofa_search::{
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 use std::time::Instant;
+
+/// What a strategy found for a scenario.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    /// Scenario, e.g. `latency 0.9 ms` (also names the subnet's directory).
+    pub scenario: String,
+    /// Strategy.
+    pub strategy: String,
+    /// The arch as text.
+    pub arch: String,
+    /// Top-1 by the predictor (table look-up: by the table), 0 to 1.
+    pub predicted_top1: f64,
+    /// Latency by table.
+    pub predicted_ms: f64,
+    /// MACs.
+    pub macs: u64,
+    /// Objective evaluations spent.
+    pub queries: usize,
+    /// Wall seconds of the search.
+    pub seconds: f64,
+    /// Best score so far: (query, score) at each improvement.
+    pub curve: Vec<(usize, f64)>,
+}
 
 /// Everything a search asks.
 pub struct Tables<'a> {

@@ -1,10 +1,10 @@
 //! The chosen subnets: extracted, fine-tuned, measured for real, saved.
 
+use super::scenarios::Answer;
 use crate::config::ExperimentConfig;
 use crate::console::dashboard::say;
 use crate::console::heartbeat;
 use crate::console::interrupt;
-use crate::report::{Answer, Chosen, Extreme};
 use crate::run::images::Images;
 use crate::run::run_dir::{RunDir, make_dir};
 use crate::run::supernet_file;
@@ -14,8 +14,61 @@ use burn::tensor::Device;
 use ofa_model::{Arch, SearchSpace, SubnetCard, Supernet};
 use ofa_search::{LatencyHeader, Timing};
 use ofa_train::{Evaluator, OneRank, fine_tune};
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
+
+/// A chosen subnet, measured for real.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Chosen {
+    /// Scenario.
+    pub scenario: String,
+    /// The strategy whose answer it is.
+    pub strategy: String,
+    /// The arch as text.
+    pub arch: String,
+    /// Parameters.
+    pub parameters: u64,
+    /// MACs.
+    pub macs: u64,
+    /// Top-1 by the predictor or table, 0 to 1.
+    pub predicted_top1: f64,
+    /// Top-1 on validation after calibration, 0 to 1.
+    pub validation_top1: f64,
+    /// Top-1 on test after calibration, 0 to 1.
+    pub test_top1: f64,
+    /// Top-1 on test after fine-tuning and calibration, if it was fine-tuned.
+    pub fine_tuned_test_top1: Option<f64>,
+    /// Latency by table.
+    pub predicted_ms: f64,
+    /// Median latency of the whole network, at the pace of the table.
+    pub measured_ms: f64,
+    /// The same as a stopwatch has it, at the pace that the machine had just then; earlier versions did not note it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopwatch_ms: Option<f64>,
+}
+
+impl Chosen {
+    /// Its name in the directory of a run's subnet.
+    pub const FILE: &str = "metrics.json";
+}
+
+/// The largest or the smallest subnet on the test set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Extreme {
+    /// `largest` or `smallest`.
+    pub label: String,
+    /// The arch as text.
+    pub arch: String,
+    /// MACs.
+    pub macs: u64,
+    /// Parameters.
+    pub parameters: u64,
+    /// Top-1 on test after calibration, 0 to 1.
+    pub test_top1: f64,
+}
 
 /// The trained networks and the images of a run.
 pub struct Specialiser<'a> {

@@ -1,7 +1,27 @@
 //! What a run ran on, for its records.
 
-use crate::report::Machine;
+use serde::{Deserialize, Serialize};
 use std::process::Command;
+
+/// Where a run ran.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Machine {
+    /// Backend and device.
+    pub device: String,
+    /// Worker threads.
+    pub threads: usize,
+    /// Processor model.
+    pub processor: String,
+    /// Operating system.
+    pub system: String,
+    /// Source revision, with `-dirty` if files were changed.
+    pub revision: String,
+    /// Versions of this workspace and of burn.
+    pub versions: String,
+    /// Start, ISO 8601.
+    pub started: String,
+}
 
 /// Describes this machine, this source and this moment.
 pub fn machine(device: &str) -> Machine {

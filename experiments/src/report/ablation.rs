@@ -7,11 +7,24 @@ mod section;
 #[cfg(test)]
 mod tests;
 
-pub use html::ablation_html;
-pub use ladder::{ladder_figure, ladder_html, ladder_markdown};
-pub use markdown::ablation_markdown;
+use html::ablation_html;
+use ladder::{ladder_figure, ladder_html, ladder_markdown};
+use markdown::ablation_markdown;
 
-use crate::ablation::{ArmFindings, Contrast, Findings, Gap};
+use crate::ablation::{ArmFindings, Contrast, Findings, Gap, Renderer};
+
+/// The reports of an ablation: `report.html`, `report.md` and, over several budgets, `gap.svg`.
+pub const ABLATION_REPORTS: Renderer = Renderer {
+    budget: |findings, commands| {
+        vec![("report.html", ablation_html(findings, commands)), ("report.md", ablation_markdown(findings, commands))]
+    },
+    ladder: |findings, commands| {
+        let figure = ladder_figure(findings).map(|figure| ("gap.svg", figure));
+        let reports =
+            [("report.html", ladder_html(findings, commands)), ("report.md", ladder_markdown(findings, commands))];
+        reports.into_iter().chain(figure).collect()
+    },
+};
 
 /// `+1.23 [0.45, 2.01]`, in points.
 pub(super) fn points(gap: &Gap) -> String {

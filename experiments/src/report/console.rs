@@ -1,8 +1,9 @@
 //! The report as a few lines of plain text.
 
-use super::data::{Chosen, Extreme, ReportData};
+use super::data::ReportData;
 use super::format::{big_count, correlation, duration, milliseconds, percent, prefixed};
 use super::summary::{memory, total_seconds};
+use crate::deployment::specialise::{Chosen, Extreme};
 use std::fmt::Write as _;
 
 /// Renders the numbers that matter as text, without colours, ending in a newline.

@@ -1,9 +1,12 @@
 //! The report as one HTML page that needs nothing else: no script, no font, no file beside it.
 
-use super::data::{Answer, Chosen, Fit, ReportData};
+use super::data::ReportData;
 use super::figure::figure;
 use super::format::{correlation, duration, milliseconds, percent, thousands};
 use super::{plot, summary, tables};
+use crate::deployment::scenarios::Answer;
+use crate::deployment::specialise::Chosen;
+use crate::tables::fit::Fit;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use ofa_search::median;
 

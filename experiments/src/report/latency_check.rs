@@ -1,10 +1,10 @@
 //! The page about a latency table and whole networks.
 
-use super::data::Fit;
 use super::figure::figure;
 use super::format::{correlation, milliseconds, percent};
 use super::html::{LATENCY_TOLERANCE, page};
 use super::plot;
+use crate::tables::fit::Fit;
 use maud::html;
 
 /// Renders how well latencies by table agree with whole networks; `setting` says what was timed where, `command` made

@@ -1,7 +1,8 @@
 //! The run in one paragraph and a few large numbers.
 
-use super::data::{Chosen, Extreme, ReportData};
+use super::data::ReportData;
 use super::format::{big_count, duration, milliseconds, percent, prefixed, thousands};
+use crate::deployment::specialise::{Chosen, Extreme};
 use maud::{Markup, html};
 
 /// Wall seconds of all phases.

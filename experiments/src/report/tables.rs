@@ -1,8 +1,10 @@
 //! The tables of the page.
 
-use super::data::{Answer, Chosen, Extreme, ReportData};
+use super::data::ReportData;
 use super::format::{duration, milliseconds, percent, prefixed, thousands};
 use super::summary::{memory, total_seconds};
+use crate::deployment::scenarios::Answer;
+use crate::deployment::specialise::{Chosen, Extreme};
 use maud::{Markup, html};
 
 /// Chosen subnets and the extremes, predicted beside measured.

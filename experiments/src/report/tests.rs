@@ -1,6 +1,11 @@
 //! The whole report, from data as a run leaves it.
 
 use super::*;
+use crate::deployment::scenarios::Answer;
+use crate::deployment::specialise::{Chosen, Extreme};
+use crate::machine::environment::Machine;
+use crate::run::records::{PhaseTime, SpaceSummary, TablePoint, Watched};
+use crate::tables::fit::{Fit, PredictedMeasured};
 use ofa_train::EpochRecord;
 
 /// A small run: `stages` stages of two epochs, `rows` rows, two scenarios with three strategies each.

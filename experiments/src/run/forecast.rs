@@ -1,7 +1,7 @@
 //! How long a run will take on this machine, before it begins.
 
 use crate::config::ExperimentConfig;
-use crate::report::Chosen;
+use crate::deployment::specialise::Chosen;
 use crate::run::images::Images;
 use crate::run::plan;
 use crate::run::records::{RANDOM_WATCHED, watched_archs};

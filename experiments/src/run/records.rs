@@ -4,7 +4,7 @@ use crate::config::ExperimentConfig;
 use crate::console::dashboard::{KeepRecords, say};
 use crate::console::heartbeat::Heartbeat;
 use crate::console::interrupt;
-use crate::report::{Answer, PhaseTime, SpaceSummary, TablePoint, Watched};
+use crate::deployment::scenarios::Answer;
 use crate::run::images::Images;
 use crate::run::run_dir::RunDir;
 use crate::run::tensorboard;
@@ -15,12 +15,66 @@ use ofa_search::{AccuracyTable, LatencyTable};
 use ofa_train::{EpochRecord, TrainError, WatchedRecord, weights_sha256};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
+
+/// The searched space in a few numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpaceSummary {
+    /// Name.
+    pub name: String,
+    /// Number of networks, resolutions not counted.
+    pub networks: String,
+    /// Resolutions in pixels.
+    pub resolutions: Vec<usize>,
+    /// MACs of the smallest and the largest subnet.
+    pub macs: [u64; 2],
+    /// Parameters of the smallest and the largest subnet.
+    pub parameters: [u64; 2],
+}
+
+/// Wall time of a phase.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PhaseTime {
+    /// Phase.
+    pub name: String,
+    /// Wall seconds.
+    pub seconds: f64,
+}
+
+/// Accuracy of a watched subnet after a stage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Watched {
+    /// Stage.
+    pub stage: String,
+    /// `smallest`, `largest`, `random 1`, ...
+    pub label: String,
+    /// The arch as text.
+    pub arch: String,
+    /// Top-1 on validation, 0 to 1.
+    pub top1: f64,
+}
+
+/// A row of the accuracy table with its costs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TablePoint {
+    /// The arch as text.
+    pub arch: String,
+    /// Measured top-1 on validation, 0 to 1.
+    pub top1: f64,
+    /// Latency by table.
+    pub latency_ms: f64,
+    /// MACs.
+    pub macs: u64,
+}
 
 /// Random archs that are watched besides the largest and the smallest.
 pub(crate) const RANDOM_WATCHED: usize = 3;

@@ -1,7 +1,7 @@
 //! Latencies by table against whole networks, timed on this machine.
 
 use crate::console::dashboard::say;
-use crate::report::{Fit, PredictedMeasured};
+use crate::tables::fit::{Fit, PredictedMeasured};
 use crate::tables::{fit, pacemaker, whole_networks};
 use anyhow::Result;
 use burn::tensor::Device;

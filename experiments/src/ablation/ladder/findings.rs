@@ -110,8 +110,12 @@ impl Ladder {
     ///
     /// If a cell cannot be read, or the images cannot be listed.
     pub fn findings(&self) -> Result<(LadderFindings, Vec<Findings>)> {
+        self.together(self.rungs().iter().map(|rung| rung.findings()).collect::<Result<_>>()?)
+    }
+
+    /// The findings of all budgets, judged together.
+    pub(crate) fn together(&self, mut found: Vec<Findings>) -> Result<(LadderFindings, Vec<Findings>)> {
         let config = self.config();
-        let mut found = self.rungs().iter().map(|rung| rung.findings()).collect::<Result<Vec<Findings>>>()?;
         let verdicts = self.rungs().iter().map(|rung| rung.config().judged().count()).sum();
         let judged = found.iter_mut().zip(self.rungs());
         judge(

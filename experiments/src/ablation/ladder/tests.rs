@@ -2,28 +2,8 @@
 
 use super::*;
 use crate::ablation::Verdict;
-use crate::ablation::testing::tiny_ablation;
-use crate::report::{ladder_figure, ladder_html, ladder_markdown};
+use crate::ablation::testing::tiny_ladder;
 use ofa_train::OneRank;
-
-/// Two budgets of one epoch a stage; the second takes the factors of the first.
-fn tiny_ladder() -> AblationConfig {
-    let mut config = tiny_ablation();
-    config.selection.factors = vec![1.0, 2.0];
-    config.tried = vec!["a pilot".into()];
-    let ones = |arm: &crate::ablation::Arm| (arm.name.clone(), vec![1; arm.schedule.stages.len()]);
-    let budget = |name: &str| BudgetConfig {
-        name: name.into(),
-        seeds: None,
-        train_images: None,
-        factors: None,
-        factors_of: None,
-        epochs: config.arms.iter().map(ones).collect(),
-    };
-    config.budgets = vec![budget("A"), BudgetConfig { factors_of: Some("A".into()), ..budget("B") }];
-    config.budgets[1].epochs.insert("none".into(), vec![3]);
-    config
-}
 
 fn with_more(mut config: AblationConfig) -> AblationConfig {
     config.arms.push(crate::ablation::Arm { name: "other".into(), ..config.arms[2].clone() });
@@ -59,14 +39,6 @@ fn every_budget_is_trained_and_reported() {
     assert_eq!(whole.budgets[1].judgements[0].adjusted_p, Some(adjusted[1]));
     assert_eq!(by_budget[1].verdict, whole.budgets[1].judgements[0].verdict);
     assert!(by_budget[1].verdict.is_some_and(|verdict| verdict != Verdict::NotReproduced));
-    let (text, page) = (ladder_markdown(&whole, &[]), ladder_html(&whole, &[]));
-    for shown in ["progressive − none", "2 of 2", "a pilot", "There are or will be 2 verdicts", "What training costs"]
-    {
-        assert!(text.contains(shown) && page.contains(shown), "{shown}: {text}");
-    }
-    assert_eq!(page.matches("<svg width").count(), 3, "nothing was trained alone");
-    assert!(ladder_figure(&whole).unwrap().contains("TMACs"));
-
     // Any of them is an ablation of its own, and one that was begun is gone on with.
     let alone = Ladder::reopen(&dir.path().join("A")).unwrap();
     assert_eq!(alone.findings().unwrap().0.verdicts, 1);

@@ -10,7 +10,7 @@ use crate::report::tables::table;
 use maud::{Markup, html};
 
 /// Renders the findings; `commands` say what they do and how they are given.
-pub fn ablation_html(findings: &Findings, commands: &[(String, String)]) -> String {
+pub(super) fn ablation_html(findings: &Findings, commands: &[(String, String)]) -> String {
     let body = html! {
         header {
             h1 { (findings.question) }

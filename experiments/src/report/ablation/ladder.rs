@@ -11,7 +11,7 @@ use crate::report::plot::{AtCost, Measured, Plot, against_compute};
 use maud::html;
 
 /// Renders the findings as one page; `commands` say what they do and how they are given.
-pub fn ladder_html(findings: &LadderFindings, commands: &[(String, String)]) -> String {
+pub(super) fn ladder_html(findings: &LadderFindings, commands: &[(String, String)]) -> String {
     let body = html! {
         header {
             h1 { (findings.question) }
@@ -37,12 +37,12 @@ pub fn ladder_html(findings: &LadderFindings, commands: &[(String, String)]) -> 
 }
 
 /// Renders the findings as Markdown; `commands` say what they do and how they are given.
-pub fn ladder_markdown(findings: &LadderFindings, commands: &[(String, String)]) -> String {
+pub(super) fn ladder_markdown(findings: &LadderFindings, commands: &[(String, String)]) -> String {
     markdown::text(&findings.question, &summary(findings), &sections(findings, commands))
 }
 
 /// The figure of the gap alone, as a picture of its own.
-pub fn ladder_figure(findings: &LadderFindings) -> Option<String> {
+pub(super) fn ladder_figure(findings: &LadderFindings) -> Option<String> {
     gaps(findings).map(|plot| plot.svg)
 }
 

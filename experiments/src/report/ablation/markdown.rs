@@ -6,7 +6,7 @@ use crate::ablation::Findings;
 use std::fmt::{Result, Write};
 
 /// Renders the findings as Markdown; `commands` say what they do and how they are given.
-pub fn ablation_markdown(findings: &Findings, commands: &[(String, String)]) -> String {
+pub(super) fn ablation_markdown(findings: &Findings, commands: &[(String, String)]) -> String {
     text(&findings.question, &summary(findings), &sections(findings, commands))
 }
 

@@ -260,7 +260,7 @@ pub(super) fn reproduce(commands: &[(String, String)]) -> Section {
 }
 
 fn environment(findings: &Findings) -> Section {
-    let machine = |machine: &crate::report::Machine| {
+    let machine = |machine: &crate::machine::environment::Machine| {
         format!(
             "{} ({} threads), device {}, {}, revision {}, {}",
             machine.processor, machine.threads, machine.device, machine.system, machine.revision, machine.versions

@@ -82,3 +82,28 @@ fn the_cheapest_arm_that_keeps_up_is_named() {
     });
     assert!(cost_sentence(&findings).contains("`none`: 0.25 of its MACs"), "{}", cost_sentence(&findings));
 }
+
+#[test]
+fn a_ladder_shows_every_budget_and_what_becomes_of_the_gap() {
+    let dir = tempfile::tempdir().unwrap();
+    let ladder = crate::ablation::Ladder::open(testing::tiny_ladder(), dir.path()).unwrap();
+    let found = ladder.rungs().iter().zip([-0.05, 0.05]).map(|(rung, gap)| {
+        rung.findings_of(&testing::cells(rung.config(), gap), Default::default(), "made-up images".into())
+    });
+    let (whole, by_budget) = ladder.together(found.collect()).unwrap();
+    let (text, page) = (ladder_markdown(&whole, &commands()), ladder_html(&whole, &commands()));
+    let both = [
+        "progressive − none",
+        "2 of 2",
+        "a pilot",
+        "There are or will be 2 verdicts",
+        "What training costs",
+        "reversed",
+    ];
+    for shown in both {
+        assert!(text.contains(shown) && page.contains(shown), "{shown}: {text}");
+    }
+    assert_eq!(page.matches("<svg width").count(), 3, "nothing was trained alone");
+    assert!(ladder_figure(&whole).unwrap().contains("TMACs"));
+    assert!(ablation_markdown(&by_budget[0], &[]).contains("There are or will be 2 verdicts"));
+}

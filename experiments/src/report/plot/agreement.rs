@@ -4,7 +4,7 @@ use super::axis::Axis;
 use super::canvas::{self, Canvas, Frame, HALF};
 use super::palette::{BLUE, GRAY, SKY};
 use super::{Key, Mark, Plot};
-use crate::report::data::Fit;
+use crate::tables::fit::Fit;
 use std::ops::Range;
 
 /// Accuracy: predictor against table.
@@ -67,7 +67,7 @@ fn band(range: &Range<f64>, tolerance: f64) -> Vec<(f64, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::data::PredictedMeasured;
+    use crate::tables::fit::PredictedMeasured;
 
     fn fit(pairs: &[(f64, f64)]) -> Fit {
         let pair = |&(predicted, measured): &(f64, f64)| PredictedMeasured { arch: "r28".into(), predicted, measured };

@@ -4,7 +4,7 @@ use super::axis::Axis;
 use super::canvas::{self, Frame, HALF};
 use super::palette::{BLUE, GRAY, GREEN, ORANGE, PURPLE, VERMILION};
 use super::{Key, Mark, Plot};
-use crate::report::data::Answer;
+use crate::deployment::scenarios::Answer;
 use plotters::style::RGBColor;
 
 /// One step line a strategy. A strategy that reads the accuracy table asks nothing of the predictor, so its answer is

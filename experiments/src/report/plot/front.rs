@@ -5,7 +5,8 @@ use super::canvas::{self, Canvas, Frame, WIDE};
 use super::labels;
 use super::palette::{BLUE, GRAY, SKY, VERMILION};
 use super::{Key, Mark, Plot};
-use crate::report::data::{Chosen, TablePoint};
+use crate::deployment::specialise::Chosen;
+use crate::run::records::TablePoint;
 use ofa_search::pareto_front;
 
 /// Subnets of the table at their validation accuracy and latency by table, found ones as measured.
