@@ -9,7 +9,7 @@ use anyhow::Result;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use experiments::config::ExperimentConfig;
-use experiments::console::dashboard::say;
+use experiments::console::say;
 use experiments::run::images::Images;
 use experiments::run::start;
 use ofa_data::ImageBatch;

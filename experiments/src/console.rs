@@ -4,3 +4,5 @@ pub mod dashboard;
 pub mod heartbeat;
 pub mod interrupt;
 pub mod progress;
+
+pub use heartbeat::say;

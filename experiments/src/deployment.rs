@@ -4,6 +4,7 @@ mod answer;
 pub mod design_cost;
 mod devices;
 mod file;
+pub mod forecast;
 mod front;
 pub mod model_card;
 mod rows;

@@ -1,6 +1,5 @@
 //! A run: how it starts, its directory, its images, its training, its records.
 
-pub mod forecast;
 pub mod images;
 pub mod plan;
 pub mod ranks;
@@ -10,3 +9,4 @@ pub mod start;
 pub mod supernet_file;
 pub mod tensorboard;
 pub mod training;
+pub mod watched;

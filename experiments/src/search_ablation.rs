@@ -2,11 +2,13 @@
 
 pub mod choice;
 mod contest;
+mod contestant;
 mod findings;
 mod fronts;
 mod tasks;
 
-pub use contest::{Contestant, CurveRow, Found, SearchRow, contest};
+pub use contest::{CurveRow, Found, SearchRow, contest};
+pub use contestant::Contestant;
 pub use findings::{Standing, TARGETS, TaskFindings, findings};
 pub use fronts::{FrontRow, FrontStanding, front_standings, fronts};
 pub use tasks::{Additive, Task, Trained, tasks};

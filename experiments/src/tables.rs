@@ -8,9 +8,9 @@ pub mod predictor_curve;
 pub mod score_files;
 
 use crate::config::{ExperimentConfig, TableConfig};
-use crate::console::dashboard::say;
 use crate::console::heartbeat;
 use crate::console::interrupt;
+use crate::console::say;
 use crate::run::run_dir::{RunDir, make_dir};
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Tensor};

@@ -219,7 +219,7 @@ impl Cell<'_> {
         if !shop.ranks.is_first() {
             return Ok(());
         }
-        crate::console::dashboard::say(&format!("{} diverged: {diverged}", self.path(shop.root).display()));
+        crate::console::say(&format!("{} diverged: {diverged}", self.path(shop.root).display()));
         let record = self.record(Budget::default(), [0.0; 2], machine, shop);
         dir.write_json(RECORD, &CellRecord { diverged: Some(diverged), weights: "none".into(), ..record })?;
         without_leftovers(dir)

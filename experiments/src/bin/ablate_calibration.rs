@@ -9,7 +9,7 @@
 use anyhow::{Result, ensure};
 use clap::Parser;
 use experiments::ablation::{Gap, Interval};
-use experiments::console::dashboard::say;
+use experiments::console::say;
 use experiments::machine::device;
 use experiments::run::images::Images;
 use experiments::run::run_dir::{RunDir, ensure_new};

@@ -7,8 +7,8 @@
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use experiments::console::dashboard::say;
 use experiments::console::interrupt;
+use experiments::console::say;
 use experiments::machine::{device, environment};
 use experiments::report::choice_markdown;
 use experiments::run::images::Images;

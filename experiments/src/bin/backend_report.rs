@@ -10,7 +10,7 @@ use clap::Parser;
 use experiments::bench::parity::Parity;
 use experiments::bench::timings::{Timings, bench_workload, iqr};
 use experiments::bench::workload::Work;
-use experiments::console::dashboard::say;
+use experiments::console::say;
 use experiments::machine::{device, environment};
 use experiments::run::start;
 use ofa_model::SearchSpace;

@@ -7,7 +7,7 @@
 use anyhow::Result;
 use clap::Parser;
 use experiments::bench::Ceilings;
-use experiments::console::dashboard::say;
+use experiments::console::say;
 use experiments::machine::device;
 use experiments::run::start;
 use experiments::run::start::ready_to_compute;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
 use clap::Parser;
 use cpu_time::ProcessTime;
-use experiments::console::dashboard::say;
+use experiments::console::say;
 use experiments::machine::environment;
 use experiments::run::run_dir::write_whole;
 use experiments::run::start;

@@ -12,7 +12,7 @@ use clap::Parser;
 use experiments::bench::timings::{Timings, bench_workload, check_python, pytorch};
 use experiments::bench::workload::{Work, Workload};
 use experiments::bench::{CASES, Case, Ceilings, HEADER, Row};
-use experiments::console::dashboard::say;
+use experiments::console::say;
 use experiments::machine::environment;
 use experiments::run::start;
 use std::path::{Path, PathBuf};

@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use clap::Parser;
 use experiments::bench::timings::Timings;
 use experiments::bench::workload::{Work, Workload};
-use experiments::console::dashboard::say;
+use experiments::console::say;
 use experiments::machine::{device, environment};
 use experiments::options::arch::{read_arch, with_resolution};
 use experiments::options::space::SpaceOptions;

@@ -7,7 +7,7 @@
 use anyhow::{Result, ensure};
 use burn::tensor::{Device, Distribution, Tensor};
 use clap::Parser;
-use experiments::console::dashboard::say;
+use experiments::console::say;
 use experiments::machine::{device, environment};
 use experiments::options::arch::read_arch;
 use experiments::options::space::SpaceOptions;

@@ -6,8 +6,8 @@
 
 use anyhow::{Result, bail};
 use clap::Parser;
-use experiments::console::dashboard::say;
 use experiments::console::progress;
+use experiments::console::say;
 use experiments::run::run_dir::write_whole;
 use experiments::run::start;
 use ofa_data::{ImageCheck, check_images};

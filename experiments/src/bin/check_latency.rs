@@ -8,7 +8,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
-use experiments::console::dashboard::say;
+use experiments::console::say;
 use experiments::machine::{device, environment};
 use experiments::options::command_line;
 use experiments::options::space::OptionalSpace;

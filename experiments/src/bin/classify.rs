@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Tensor, TensorData};
 use clap::Parser;
-use experiments::console::dashboard::say;
+use experiments::console::say;
 use experiments::machine::device;
 use experiments::run::start;
 use image::imageops::FilterType;

@@ -8,7 +8,7 @@
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use experiments::console::dashboard::say;
+use experiments::console::say;
 use experiments::deployment::design_cost::{CO2E_LBS_PER_GPU_HOUR, DesignCost};
 use experiments::run::run_dir::{csv_text, write_whole};
 use experiments::run::start;

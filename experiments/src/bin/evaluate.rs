@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 use clap::{Parser, ValueEnum};
 use experiments::config::ExperimentConfig;
-use experiments::console::dashboard::say;
+use experiments::console::say;
 use experiments::machine::device;
 use experiments::options::arch::read_arch;
 use experiments::run::images::Images;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
 use clap::Parser;
 use experiments::bench::tensor_file::{ensure_resolution, read_images};
-use experiments::console::dashboard::say;
+use experiments::console::say;
 use experiments::deployment::model_card::{ModelCard, imagenet_card};
 use experiments::deployment::specialise;
 use experiments::machine::device;

@@ -6,7 +6,7 @@
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use experiments::console::dashboard::say;
+use experiments::console::say;
 use experiments::deployment::model_card::imagenet_card;
 use experiments::machine::device;
 use experiments::options::arch::{read_arch, with_resolution};

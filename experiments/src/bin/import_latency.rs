@@ -8,7 +8,7 @@
 
 use anyhow::Result;
 use clap::Parser;
-use experiments::console::dashboard::say;
+use experiments::console::say;
 use experiments::options::space::OptionalSpace;
 use experiments::run::run_dir::{ensure_new, make_dir};
 use experiments::run::start;

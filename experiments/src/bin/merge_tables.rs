@@ -7,7 +7,7 @@
 
 use anyhow::Result;
 use clap::Parser;
-use experiments::console::dashboard::say;
+use experiments::console::say;
 use experiments::options::space::OptionalSpace;
 use experiments::run::run_dir::ensure_new;
 use experiments::run::start;

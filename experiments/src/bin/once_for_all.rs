@@ -8,8 +8,8 @@ use anyhow::Result;
 use burn::module::Module;
 use clap::Parser;
 use experiments::config::ExperimentConfig;
-use experiments::console::dashboard::say;
 use experiments::console::interrupt;
+use experiments::console::say;
 use experiments::deployment::scenarios::{Tables, answer_all};
 use experiments::deployment::specialise::Specialiser;
 use experiments::machine::{device, environment};
@@ -82,7 +82,7 @@ fn train_and_search(config: &ExperimentConfig, images: &Images, dir: &RunDir, st
     // Ask as often as one likes.
     let asked = Tables { accuracy: &accuracy, latency: &latency, predictor: &predictor };
     let answers = phases.time("search", || answer_all(config, &asked))?;
-    records::write_answers(dir, &answers)?;
+    scenarios::write_answers(dir, &answers)?;
 
     // Specialise, and measure what was promised.
     let specialiser =
@@ -100,7 +100,7 @@ fn train_and_search(config: &ExperimentConfig, images: &Images, dir: &RunDir, st
         space: records::space_summary(space),
         phases: phases.into_records(),
         peak_memory_mib: environment::peak_memory_mib(),
-        watched: records::watched(&trained.watched, &records::watched_archs(space, config.seed)),
+        watched: watched::watched(&trained.watched, &watched::watched_archs(space, config.seed)),
         epochs: trained.epochs,
         accuracy_fit,
         latency_within_10_percent: tables::within_10_percent(&latency_fit),

@@ -8,7 +8,7 @@
 
 use anyhow::Result;
 use clap::Parser;
-use experiments::console::dashboard::say;
+use experiments::console::say;
 use experiments::machine::device;
 use experiments::run::images::Images;
 use experiments::run::start::ready_to_compute;

@@ -6,8 +6,8 @@
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use experiments::console::dashboard::say;
 use experiments::console::progress;
+use experiments::console::say;
 use experiments::run::start;
 use ofa_data::{BrokenImages, PrepareConfig, prepare_images};
 use std::path::PathBuf;

@@ -7,7 +7,7 @@
 use anyhow::{Result, ensure};
 use burn::tensor::{Device, Tensor};
 use clap::Parser;
-use experiments::console::dashboard::say;
+use experiments::console::say;
 use experiments::run::run_dir::write_whole;
 use experiments::run::start;
 use image::{Rgb, RgbImage};

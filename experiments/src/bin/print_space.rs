@@ -6,7 +6,7 @@
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use experiments::console::dashboard::say;
+use experiments::console::say;
 use experiments::options::arch::read_arch;
 use experiments::options::space::SpaceOptions;
 use experiments::run::start;

@@ -8,7 +8,7 @@
 use anyhow::{Context, Result};
 use clap::Parser;
 use experiments::bench::tensor_file::{ensure_resolution, read_images, write_logits};
-use experiments::console::dashboard::say;
+use experiments::console::say;
 use experiments::machine::device;
 use experiments::options::arch::{read_arch, with_resolution};
 use experiments::options::space::{SpaceOptions, classes_of};

@@ -10,7 +10,7 @@
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use experiments::console::dashboard::say;
+use experiments::console::say;
 use experiments::deployment::specialise::export_calibrated;
 use experiments::deployment::{Answers, DeploymentFile, Devices, Found, answer};
 use experiments::machine::device;

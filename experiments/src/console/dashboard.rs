@@ -1,7 +1,6 @@
 //! What one sees of a training: burn-train's dashboard on a terminal, one line per epoch elsewhere.
 
-use crate::console::heartbeat;
-use crate::run::ranks;
+use crate::console::heartbeat::{self, has_screen, say};
 use burn::train::Interrupter;
 use burn::train::metric::{
     MetricAttributes, MetricDefinition, MetricEntry, MetricId, NumericAttributes, NumericEntry, SerializedEntry,
@@ -10,7 +9,6 @@ use burn::train::renderer::{MetricState, MetricsRenderer, tui::TuiMetricsRendere
 use ofa_train::{
     DamagedCheckpoint, EpochRecord, ShrinkObserver, ShrinkSchedule, ShrinkStage, StepNumbers, TrainError, WatchedRecord,
 };
-use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -120,18 +118,6 @@ impl ShrinkObserver for Dashboard<'_> {
     fn should_stop(&self) -> bool {
         self.stop.load(Ordering::Relaxed) || self.interrupter.should_stop()
     }
-}
-
-/// One line for a log; the dashboard's screen is not open when it is used.
-pub fn say(line: &str) {
-    // A reader that closed the pipe (`| head`) is no reason to stop a run.
-    drop(writeln!(std::io::stdout(), "{line}"));
-    heartbeat::heard();
-}
-
-/// Whether there is a screen for the dashboard: a terminal, and not what `mpirun` gives a process.
-pub(crate) fn has_screen() -> bool {
-    std::io::stdout().is_terminal() && ranks::launched().is_none()
 }
 
 /// burn-train's terminal dashboard.

@@ -1,7 +1,8 @@
 //! [`Heartbeat`]: a line at least every 15 seconds where there is no dashboard, so that a log shows that a run goes on, and
 //! where it is.
 
-use crate::console::dashboard::{has_screen, say};
+use crate::machine::environment::launched;
+use std::io::{IsTerminal, Write};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -46,6 +47,18 @@ pub fn at(place: impl FnOnce() -> String) {
     if let Some(beat) = &mut *beat() {
         beat.place = place();
     }
+}
+
+/// One line for a log; the dashboard's screen is not open when it is used.
+pub fn say(line: &str) {
+    // A reader that closed the pipe (`| head`) is no reason to stop a run.
+    drop(writeln!(std::io::stdout(), "{line}"));
+    heard();
+}
+
+/// Whether there is a screen for the dashboard: a terminal, and not what `mpirun` gives a process.
+pub(crate) fn has_screen() -> bool {
+    std::io::stdout().is_terminal() && launched().is_none()
 }
 
 /// Notes that a line was printed.

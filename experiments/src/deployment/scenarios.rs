@@ -2,6 +2,7 @@
 
 use crate::config::{ExperimentConfig, Scenario};
 use crate::console::heartbeat;
+use crate::run::run_dir::RunDir;
 use anyhow::{Context, Result};
 use ofa_search::{
     AccuracyTable, AdditiveCost, Budget, Constraint, LatencyTable, Predictor, Problem, StrategyKind, TableAccuracy,
@@ -117,4 +118,44 @@ fn share_of(config: &ExperimentConfig, latency: &AdditiveCost, share: f64) -> Re
          machine? remove tables/latency.csv and go on"
     );
     Ok(low + share * (high - low))
+}
+
+/// `search/answers.csv`, and the best-so-far curve of every search.
+///
+/// # Errors
+///
+/// If a file cannot be written.
+pub fn write_answers(dir: &RunDir, answers: &[Answer]) -> Result<()> {
+    #[derive(Serialize)]
+    struct Row {
+        scenario: String,
+        strategy: String,
+        arch: String,
+        predicted_top1: f64,
+        predicted_ms: f64,
+        macs: u64,
+        queries: usize,
+        seconds: f64,
+    }
+    #[derive(Serialize)]
+    struct Step {
+        query: usize,
+        best_score: f64,
+    }
+    let row = |answer: &Answer| Row {
+        scenario: answer.scenario.clone(),
+        strategy: answer.strategy.clone(),
+        arch: answer.arch.clone(),
+        predicted_top1: answer.predicted_top1,
+        predicted_ms: answer.predicted_ms,
+        macs: answer.macs,
+        queries: answer.queries,
+        seconds: answer.seconds,
+    };
+    dir.write_csv("search/answers.csv", answers.iter().map(row))?;
+    for answer in answers {
+        let curve = answer.curve.iter().map(|&(query, best_score)| Step { query, best_score });
+        dir.write_csv(&format!("search/{}-{}.csv", answer.scenario, answer.strategy), curve)?;
+    }
+    Ok(())
 }

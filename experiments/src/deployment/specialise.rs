@@ -2,9 +2,9 @@
 
 use super::scenarios::Answer;
 use crate::config::ExperimentConfig;
-use crate::console::dashboard::say;
 use crate::console::heartbeat;
 use crate::console::interrupt;
+use crate::console::say;
 use crate::run::images::Images;
 use crate::run::run_dir::{RunDir, make_dir};
 use crate::run::supernet_file;

@@ -36,6 +36,14 @@ pub fn machine(device: &str) -> Machine {
     }
 }
 
+/// Where launchers (Open MPI, MPICH and Intel MPI, Slurm) tell a process how many there are.
+const SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"];
+
+/// How many processes a launcher started, if one did.
+pub fn launched() -> Option<usize> {
+    SIZES.iter().find_map(|name| std::env::var(name).ok()).and_then(|size| size.parse().ok())
+}
+
 /// What the numbers of a run may depend on besides its own revision.
 fn versions() -> String {
     let lock = include_str!("../../../Cargo.lock");

@@ -3,7 +3,8 @@
 use crate::deployment::scenarios::Answer;
 use crate::deployment::specialise::{Chosen, Extreme};
 use crate::machine::environment::Machine;
-use crate::run::records::{PhaseTime, SpaceSummary, TablePoint, Watched};
+use crate::run::records::{PhaseTime, SpaceSummary, TablePoint};
+use crate::run::watched::Watched;
 use crate::tables::fit::{Fit, nan_if_null};
 use ofa_train::EpochRecord;
 use serde::{Deserialize, Serialize};

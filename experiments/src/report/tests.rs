@@ -4,7 +4,8 @@ use super::*;
 use crate::deployment::scenarios::Answer;
 use crate::deployment::specialise::{Chosen, Extreme};
 use crate::machine::environment::Machine;
-use crate::run::records::{PhaseTime, SpaceSummary, TablePoint, Watched};
+use crate::run::records::{PhaseTime, SpaceSummary, TablePoint};
+use crate::run::watched::Watched;
 use crate::tables::fit::{Fit, PredictedMeasured};
 use ofa_train::EpochRecord;
 

@@ -1,6 +1,7 @@
 //! The processes of a run: one, or those that `mpirun` or `srun` started.
 
 use crate::console::interrupt::is_interruption;
+use crate::machine::environment::launched;
 use crate::run::images::Images;
 use crate::run::records;
 use crate::run::run_dir::RunDir;
@@ -11,9 +12,6 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// Where launchers (Open MPI, MPICH and Intel MPI, Slurm) tell a process how many there are.
-const SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"];
 
 /// The ranks of this job, of which this process is one.
 ///
@@ -32,11 +30,6 @@ pub fn join() -> Result<Box<dyn Ranks>> {
          launcher (with srun, see `srun --mpi=list`), or start one process"
     );
     Ok(Box::new(ranks))
-}
-
-/// How many processes a launcher started, if one did.
-pub fn launched() -> Option<usize> {
-    SIZES.iter().find_map(|name| std::env::var(name).ok()).and_then(|size| size.parse().ok())
 }
 
 /// As [`start::open`], on all ranks: rank 0 makes the run directory, the others read its configuration.

@@ -1,10 +1,10 @@
 //! What a run writes down besides its tables and subnets.
 
 use crate::config::ExperimentConfig;
-use crate::console::dashboard::{KeepRecords, say};
+use crate::console::dashboard::KeepRecords;
 use crate::console::heartbeat::Heartbeat;
 use crate::console::interrupt;
-use crate::deployment::scenarios::Answer;
+use crate::console::say;
 use crate::run::images::Images;
 use crate::run::run_dir::RunDir;
 use crate::run::tensorboard;
@@ -13,8 +13,6 @@ use ofa_data::{BrokenImage, BrokenLine};
 use ofa_model::{Arch, SearchSpace, Supernet};
 use ofa_search::{AccuracyTable, LatencyTable};
 use ofa_train::{EpochRecord, TrainError, WatchedRecord, weights_sha256};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -48,20 +46,6 @@ pub struct PhaseTime {
     pub seconds: f64,
 }
 
-/// Accuracy of a watched subnet after a stage.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Watched {
-    /// Stage.
-    pub stage: String,
-    /// `smallest`, `largest`, `random 1`, ...
-    pub label: String,
-    /// The arch as text.
-    pub arch: String,
-    /// Top-1 on validation, 0 to 1.
-    pub top1: f64,
-}
-
 /// A row of the accuracy table with its costs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -75,9 +59,6 @@ pub struct TablePoint {
     /// MACs.
     pub macs: u64,
 }
-
-/// Random archs that are watched besides the largest and the smallest.
-pub(crate) const RANDOM_WATCHED: usize = 3;
 
 /// Wall times of the phases of a run, of earlier attempts too.
 pub struct Phases<'a> {
@@ -139,36 +120,6 @@ impl<'a> Phases<'a> {
     /// The times, in the order of the phases.
     pub fn into_records(self) -> Vec<PhaseTime> {
         self.times
-    }
-}
-
-/// The archs watched during training: the smallest, the largest, and some fixed random ones.
-pub fn watched_archs(space: &SearchSpace, seed: u64) -> Vec<Arch> {
-    let rng = &mut ChaCha8Rng::seed_from_u64(seed ^ 2);
-    let random = std::iter::repeat_with(|| space.sample(rng)).take(RANDOM_WATCHED);
-    [space.smallest(), space.largest()].into_iter().chain(random).collect()
-}
-
-/// What the watched archs reached in each stage, named by their place in the list.
-pub fn watched(records: &[WatchedRecord], archs: &[Arch]) -> Vec<Watched> {
-    let is_last = |record: &&WatchedRecord| {
-        let same = records.iter().filter(|other| (&other.stage, &other.arch) == (&record.stage, &record.arch));
-        same.map(|other| other.epoch).max() == Some(record.epoch)
-    };
-    let watched = records.iter().filter(is_last).map(|record| {
-        let arch = record.arch.to_string();
-        Watched { stage: record.stage.clone(), label: watched_name(&arch, archs), arch, top1: record.top1 }
-    });
-    watched.collect()
-}
-
-/// The name of a watched arch by its place in the list; of another, its text.
-pub(crate) fn watched_name(arch: &str, archs: &[Arch]) -> String {
-    match archs.iter().position(|watched| watched.to_string() == arch) {
-        Some(0) => "smallest".to_owned(),
-        Some(1) => "largest".to_owned(),
-        Some(i) => format!("random {}", i - 1),
-        None => arch.to_owned(),
     }
 }
 
@@ -303,44 +254,4 @@ pub fn same_images(dir: &RunDir, images: &Images) -> Result<()> {
              them, or begin a new run"
         ),
     }
-}
-
-/// `search/answers.csv`, and the best-so-far curve of every search.
-///
-/// # Errors
-///
-/// If a file cannot be written.
-pub fn write_answers(dir: &RunDir, answers: &[Answer]) -> Result<()> {
-    #[derive(Serialize)]
-    struct Row {
-        scenario: String,
-        strategy: String,
-        arch: String,
-        predicted_top1: f64,
-        predicted_ms: f64,
-        macs: u64,
-        queries: usize,
-        seconds: f64,
-    }
-    #[derive(Serialize)]
-    struct Step {
-        query: usize,
-        best_score: f64,
-    }
-    let row = |answer: &Answer| Row {
-        scenario: answer.scenario.clone(),
-        strategy: answer.strategy.clone(),
-        arch: answer.arch.clone(),
-        predicted_top1: answer.predicted_top1,
-        predicted_ms: answer.predicted_ms,
-        macs: answer.macs,
-        queries: answer.queries,
-        seconds: answer.seconds,
-    };
-    dir.write_csv("search/answers.csv", answers.iter().map(row))?;
-    for answer in answers {
-        let curve = answer.curve.iter().map(|&(query, best_score)| Step { query, best_score });
-        dir.write_csv(&format!("search/{}-{}.csv", answer.scenario, answer.strategy), curve)?;
-    }
-    Ok(())
 }

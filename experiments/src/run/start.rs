@@ -1,8 +1,8 @@
 //! How a binary begins and ends: options, configuration, run directory, exit code.
 
 use crate::config::ExperimentConfig;
-use crate::console::dashboard::say;
 use crate::console::interrupt::is_interruption;
+use crate::console::say;
 use crate::machine::allocator::keep_freed_memory;
 use crate::machine::threads::compute_on_this_thread;
 use crate::machine::{device, environment};

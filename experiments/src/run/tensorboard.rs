@@ -5,8 +5,8 @@
 
 mod event;
 
-use crate::run::records::watched_name;
 use crate::run::run_dir::{RunDir, write_whole};
+use crate::run::watched::watched_name;
 use anyhow::{Context, Result};
 use event::Point;
 use ofa_model::Arch;

@@ -7,6 +7,7 @@ use crate::run::ranks::Quiet;
 use crate::run::records;
 use crate::run::run_dir::RunDir;
 use crate::run::supernet_file::{self, CHECKPOINTS};
+use crate::run::watched;
 use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
@@ -37,7 +38,7 @@ pub fn train(
     let training = &config.training;
     let supernet = initial(config, device)?;
     let teacher = training.teacher.as_deref().map(|path| self::teacher(path, device)).transpose()?;
-    let watched = records::watched_archs(&config.space, config.seed);
+    let watched = watched::watched_archs(&config.space, config.seed);
     let loader = images.train_loader(config, together)?;
     let checkpoints = training.checkpoints(dir.path(CHECKPOINTS));
     let run = ShrinkRun {

@@ -1,61 +1,10 @@
 //! Searches of every contestant on every task.
 
-use super::{SearchAblation, Task};
+use super::{Contestant, SearchAblation, Task};
 use anyhow::{Context, Result};
-use ofa_search::{
-    Budget, Evolution, EvolutionConfig, Improvement, SearchError, SearchOutcome, Stop, StrategyKind,
-    original_evolution, search,
-};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
+use ofa_search::{Budget, Improvement, SearchError, SearchOutcome, Stop, StrategyKind};
 use serde::Serialize;
 use std::time::Instant;
-
-/// Who searches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Contestant {
-    /// A strategy with its default settings.
-    Strategy(StrategyKind),
-    /// The evolution of the authors' code, with its own.
-    Original,
-    /// [`Evolution`] whose parents may all have the same resolution.
-    AnyParents,
-}
-
-impl Contestant {
-    /// Those that search; exhaustive search has no chance at equal queries and nothing random.
-    pub const SEARCHING: [Self; 8] = [
-        Self::Strategy(StrategyKind::Random),
-        Self::Original,
-        Self::AnyParents,
-        Self::Strategy(StrategyKind::Evolution),
-        Self::Strategy(StrategyKind::AgeingEvolution),
-        Self::Strategy(StrategyKind::LocalSearch),
-        Self::Strategy(StrategyKind::SteepestAscent),
-        Self::Strategy(StrategyKind::Nsga2),
-    ];
-
-    /// Its name and what it finds.
-    fn search(self, task: &Task<'_>, budget: Budget, seed: u64) -> Result<(String, SearchOutcome), SearchError> {
-        let (problem, rng) = (&task.problem, &mut ChaCha8Rng::seed_from_u64(seed));
-        match self {
-            Self::Original => {
-                let outcome = original_evolution(problem, EvolutionConfig::default(), budget, rng)?;
-                Ok(("original_evolution".to_owned(), outcome))
-            }
-            Self::AnyParents => {
-                let config = EvolutionConfig { resolution_share: 1.0, ..EvolutionConfig::default() };
-                let outcome = search(problem, &mut Evolution::new(config)?, budget, rng, |_| ())?;
-                Ok(("evolution_any_parents".to_owned(), outcome))
-            }
-            Self::Strategy(kind) => {
-                let mut strategy = kind.init(task.table);
-                let outcome = search(problem, &mut *strategy, budget, rng, |_| ())?;
-                Ok((strategy.name().to_owned(), outcome))
-            }
-        }
-    }
-}
 
 /// What a contestant found on a task with a seed.
 #[derive(Clone, Debug)]
@@ -85,7 +34,7 @@ pub fn contest(task: &Task<'_>, ablation: &SearchAblation) -> Result<Vec<Found>>
         let seeds = if contestant == Contestant::Strategy(StrategyKind::Table) { 1 } else { ablation.seeds };
         for seed in 1..=seeds {
             let started = Instant::now();
-            let (strategy, outcome) = match contestant.search(task, budget, seed) {
+            let (strategy, outcome) = match contestant.search(&task.problem, task.table, budget, seed) {
                 Err(SearchError::NothingFeasible { .. }) => continue,
                 result => result.with_context(|| format!("{contestant:?} on {} within {}", task.name, task.limit))?,
             };

@@ -1,6 +1,6 @@
 //! Latencies by table against whole networks, timed on this machine.
 
-use crate::console::dashboard::say;
+use crate::console::say;
 use crate::tables::fit::{Fit, PredictedMeasured};
 use crate::tables::{fit, pacemaker, whole_networks};
 use anyhow::Result;

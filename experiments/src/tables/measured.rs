@@ -1,6 +1,6 @@
 //! [`MeasuredTables`]: the tables of a run, or of any directory, opened again to be asked.
 
-use crate::console::dashboard::say;
+use crate::console::say;
 use crate::options::space::OptionalSpace;
 use anyhow::{Context, Result, bail};
 use ofa_model::SearchSpace;

@@ -4,7 +4,7 @@ use super::axis::Axis;
 use super::canvas::{self, Frame, WIDE};
 use super::palette::{BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION};
 use super::{Key, Mark, Plot};
-use crate::run::records::Watched;
+use crate::run::watched::Watched;
 use plotters::style::RGBColor;
 
 /// One line a subnet over the stages.

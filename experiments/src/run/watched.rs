@@ -1,0 +1,54 @@
+//! The subnets that are watched during training.
+
+use ofa_model::{Arch, SearchSpace};
+use ofa_train::WatchedRecord;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+/// Random archs that are watched besides the largest and the smallest.
+pub(crate) const RANDOM_WATCHED: usize = 3;
+
+/// Accuracy of a watched subnet after a stage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Watched {
+    /// Stage.
+    pub stage: String,
+    /// `smallest`, `largest`, `random 1`, ...
+    pub label: String,
+    /// The arch as text.
+    pub arch: String,
+    /// Top-1 on validation, 0 to 1.
+    pub top1: f64,
+}
+
+/// The archs watched during training: the smallest, the largest, and some fixed random ones.
+pub fn watched_archs(space: &SearchSpace, seed: u64) -> Vec<Arch> {
+    let rng = &mut ChaCha8Rng::seed_from_u64(seed ^ 2);
+    let random = std::iter::repeat_with(|| space.sample(rng)).take(RANDOM_WATCHED);
+    [space.smallest(), space.largest()].into_iter().chain(random).collect()
+}
+
+/// What the watched archs reached in each stage, named by their place in the list.
+pub fn watched(records: &[WatchedRecord], archs: &[Arch]) -> Vec<Watched> {
+    let is_last = |record: &&WatchedRecord| {
+        let same = records.iter().filter(|other| (&other.stage, &other.arch) == (&record.stage, &record.arch));
+        same.map(|other| other.epoch).max() == Some(record.epoch)
+    };
+    let watched = records.iter().filter(is_last).map(|record| {
+        let arch = record.arch.to_string();
+        Watched { stage: record.stage.clone(), label: watched_name(&arch, archs), arch, top1: record.top1 }
+    });
+    watched.collect()
+}
+
+/// The name of a watched arch by its place in the list; of another, its text.
+pub(crate) fn watched_name(arch: &str, archs: &[Arch]) -> String {
+    match archs.iter().position(|watched| watched.to_string() == arch) {
+        Some(0) => "smallest".to_owned(),
+        Some(1) => "largest".to_owned(),
+        Some(i) => format!("random {}", i - 1),
+        None => arch.to_owned(),
+    }
+}
