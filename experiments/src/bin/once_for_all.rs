@@ -10,7 +10,8 @@ use clap::Parser;
 use experiments::config::ExperimentConfig;
 use experiments::console::interrupt;
 use experiments::console::say;
-use experiments::deployment::scenarios::{Tables, answer_all};
+use experiments::deployment::forecast;
+use experiments::deployment::scenarios::{Tables, answer_all, write_answers};
 use experiments::deployment::specialise::Specialiser;
 use experiments::machine::{device, environment};
 use experiments::report::ReportData;
@@ -19,7 +20,8 @@ use experiments::run::records::{self, Phases};
 use experiments::run::run_dir::RunDir;
 use experiments::run::start::ready_to_compute;
 use experiments::run::start::{self, Options, Run};
-use experiments::run::{forecast, supernet_file, training};
+use experiments::run::watched::{watched, watched_archs};
+use experiments::run::{supernet_file, training};
 use experiments::{report, tables};
 use ofa_data::Splits;
 use ofa_train::OneRank;
@@ -82,7 +84,7 @@ fn train_and_search(config: &ExperimentConfig, images: &Images, dir: &RunDir, st
     // Ask as often as one likes.
     let asked = Tables { accuracy: &accuracy, latency: &latency, predictor: &predictor };
     let answers = phases.time("search", || answer_all(config, &asked))?;
-    scenarios::write_answers(dir, &answers)?;
+    write_answers(dir, &answers)?;
 
     // Specialise, and measure what was promised.
     let specialiser =
@@ -100,7 +102,7 @@ fn train_and_search(config: &ExperimentConfig, images: &Images, dir: &RunDir, st
         space: records::space_summary(space),
         phases: phases.into_records(),
         peak_memory_mib: environment::peak_memory_mib(),
-        watched: watched::watched(&trained.watched, &watched::watched_archs(space, config.seed)),
+        watched: watched(&trained.watched, &watched_archs(space, config.seed)),
         epochs: trained.epochs,
         accuracy_fit,
         latency_within_10_percent: tables::within_10_percent(&latency_fit),
