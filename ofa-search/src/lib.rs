@@ -47,73 +47,37 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod accuracy;
-mod additive_cost;
-mod additive_problem;
-mod ageing_evolution;
-mod change;
-mod cheapest;
-mod correlation;
-mod draws;
-mod encoding;
+pub mod cost;
 mod error;
-mod evolution;
-mod exhaustive;
-mod fit_report;
-mod front;
-mod interpolated;
-mod kernel_ridge;
-mod latency;
-mod local_search;
-mod mlp;
-mod nsga2;
-mod original_evolution;
-mod pacemaker;
-mod pareto;
 mod predictor;
-mod predictor_kind;
+pub mod predictors;
 mod problem;
-mod quantile;
-mod random;
-mod remeasure;
 mod search;
-mod seen;
-mod strategy;
-mod table;
-mod table_file;
+pub mod statistics;
+pub mod strategies;
+pub mod tables;
 #[cfg(test)]
 mod testing;
-mod timing;
-mod unit_key;
+pub mod timing;
 
-pub use accuracy::{AccuracyHeader, AccuracyRow, AccuracyTable};
-pub use additive_cost::{AdditiveCost, PlacedBlock, distinct_units};
-pub use additive_problem::{AdditiveProblem, Optimum};
-pub use ageing_evolution::{AgeingConfig, AgeingEvolution};
-pub use cheapest::cheapest_arch;
-pub use correlation::{kendall_tau, rmse, spearman};
-pub use encoding::ArchEncoder;
+pub use cost::{AdditiveCost, PlacedBlock, distinct_units};
 pub use error::SearchError;
-pub use evolution::{Evolution, EvolutionConfig};
-pub use exhaustive::Exhaustive;
-pub use fit_report::{FitReport, HeldOut};
-pub use front::Front;
-pub use interpolated::InterpolatedAccuracy;
-pub use kernel_ridge::KernelRidge;
-pub use latency::{LatencyHeader, LatencyTable, NetworkFit, OriginalLatencyTable, Overhead, read_measured};
-pub use local_search::{Ascent, LocalSearch};
-pub use mlp::{MlpConfig, MlpPredictor, Prediction};
-pub use nsga2::{Nsga2, Nsga2Config};
-pub use original_evolution::original_evolution;
-pub use pacemaker::Pacemaker;
-pub use pareto::{hypervolume, pareto_front};
 pub use predictor::Predictor;
-pub use predictor_kind::{Fitted, PredictorKind};
+pub use predictors::{
+    ArchEncoder, Fitted, InterpolatedAccuracy, KernelRidge, MlpConfig, MlpPredictor, Prediction, PredictorKind,
+};
 pub use problem::{Budget, Constraint, Problem, Trial};
-pub use quantile::{median, quantile};
-pub use random::RandomSearch;
-pub use remeasure::{MeasuredTrial, Remeasured, search_and_measure};
-pub use search::{Improvement, Rejected, SearchOutcome, Stop, search};
-pub use strategy::{SearchStrategy, StrategyKind};
-pub use table::{TableAccuracy, TableLookup};
-pub use timing::{Latency, LatencyConfig, TimedRun, Timing, time_interleaved};
+pub use search::{
+    AdditiveProblem, Front, Improvement, MeasuredTrial, Optimum, Rejected, Remeasured, SearchOutcome, Stop,
+    cheapest_arch, original_evolution, search, search_and_measure,
+};
+pub use statistics::{FitReport, HeldOut, hypervolume, kendall_tau, median, pareto_front, quantile, rmse, spearman};
+pub use strategies::{
+    AgeingConfig, AgeingEvolution, Ascent, Evolution, EvolutionConfig, Exhaustive, LocalSearch, Nsga2, Nsga2Config,
+    RandomSearch, SearchStrategy, StrategyKind, TableAccuracy, TableLookup,
+};
+pub use tables::{
+    AccuracyHeader, AccuracyRow, AccuracyTable, LatencyHeader, LatencyTable, NetworkFit, OriginalLatencyTable,
+    Overhead, read_measured,
+};
+pub use timing::{Latency, LatencyConfig, Pacemaker, TimedRun, Timing, time_interleaved};

@@ -50,6 +50,15 @@ pub struct Trial {
     pub query: u64,
 }
 
+impl Trial {
+    /// Whether it is nowhere worse than `other` and somewhere better, in score and costs.
+    pub(crate) fn beats(&self, other: &Self) -> bool {
+        let costs = || self.costs.iter().zip(&other.costs);
+        let nowhere_worse = self.score >= other.score && costs().all(|(a, b)| a <= b);
+        nowhere_worse && (self.score > other.score || costs().any(|(a, b)| a < b))
+    }
+}
+
 impl Budget {
     /// A budget of `queries` evaluations, and of 100,000 rejections in a row.
     pub fn new(queries: u64) -> Self {

@@ -1,10 +1,23 @@
 //! [`search()`]: asks a strategy for archs until the budget is spent.
 
+mod additive_problem;
+mod cheapest;
+mod front;
+mod original_evolution;
+mod remeasure;
+mod seen;
+
+pub use additive_problem::{AdditiveProblem, Optimum};
+pub use cheapest::cheapest_arch;
+pub use front::Front;
+pub use original_evolution::original_evolution;
+pub use remeasure::{MeasuredTrial, Remeasured, search_and_measure};
+
 use crate::problem::finite;
-use crate::seen::Seen;
 use crate::{Budget, Problem, SearchError, SearchStrategy, Trial};
 use ofa_model::Arch;
 use rand::Rng;
+use seen::Seen;
 
 /// What a search found, and what it took.
 #[derive(Clone, Debug, PartialEq)]

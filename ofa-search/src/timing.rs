@@ -1,6 +1,11 @@
 //! Timing networks on a device that others use too.
 
-use crate::{Pacemaker, SearchError, quantile::quantile};
+mod pacemaker;
+
+pub use pacemaker::Pacemaker;
+
+use crate::SearchError;
+use crate::statistics::quantile;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};

@@ -1,39 +1,29 @@
-//! [`SearchStrategy`]: how the next arch to try is chosen.
+//! Search strategies, and their names in configurations.
 
-use crate::{
-    AccuracyTable, AgeingEvolution, Ascent, Evolution, Exhaustive, LocalSearch, Nsga2, RandomSearch, TableLookup, Trial,
-};
-use ofa_model::{Arch, SearchSpace};
-use rand::Rng;
+mod ageing_evolution;
+mod change;
+mod draws;
+mod evolution;
+mod exhaustive;
+mod local_search;
+mod nsga2;
+mod random;
+mod strategy;
+mod table;
+
+pub use ageing_evolution::{AgeingConfig, AgeingEvolution};
+#[cfg(test)]
+pub(crate) use change::Change;
+pub use evolution::{Evolution, EvolutionConfig};
+pub use exhaustive::Exhaustive;
+pub use local_search::{Ascent, LocalSearch};
+pub use nsga2::{Nsga2, Nsga2Config};
+pub use random::RandomSearch;
+pub use strategy::SearchStrategy;
+pub use table::{TableAccuracy, TableLookup};
+
+use crate::AccuracyTable;
 use serde::{Deserialize, Serialize};
-
-/// Proposes archs and hears how good they are.
-///
-/// [`search`](crate::search()) owns feasibility, budget and counting, so that strategies differ in their proposals alone.
-/// A value serves one search.
-pub trait SearchStrategy {
-    /// Name in reports.
-    fn name(&self) -> &str;
-
-    /// How many more proposals the strategy can make before it needs to hear how good the last ones are.
-    fn batch_size(&self) -> usize;
-
-    /// Hears of an arch that meets every constraint, before it is asked for the first time.
-    fn start(&mut self, feasible: &Arch) {
-        let _ = feasible;
-    }
-
-    /// The next arch to try, or `None` if there is nothing left to propose.
-    fn ask(&mut self, space: &SearchSpace, rng: &mut dyn Rng) -> Option<Arch>;
-
-    /// Hears that the last proposal was not tried: it violates a constraint or was proposed before.
-    fn reject(&mut self, arch: &Arch) {
-        let _ = arch;
-    }
-
-    /// Hears how good a proposal is.
-    fn tell(&mut self, trial: Trial);
-}
 
 /// The strategies of this crate, by the name they have in a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -29,10 +29,10 @@ impl Front {
     /// Takes a trial in unless one of the front beats it, and drops those it beats; of equal ones the first stays.
     pub fn add(&mut self, trial: &Trial) {
         let equals = |other: &Trial| other.score == trial.score && other.costs == trial.costs;
-        if self.trials.iter().any(|other| equals(other) || beats(other, trial)) {
+        if self.trials.iter().any(|other| equals(other) || other.beats(trial)) {
             return;
         }
-        self.trials.retain(|other| !beats(trial, other));
+        self.trials.retain(|other| !trial.beats(other));
         let cheaper = |other: &Trial| other.costs.iter().partial_cmp(&trial.costs).is_some_and(|order| order.is_lt());
         let place = self.trials.partition_point(cheaper);
         self.trials.insert(place, trial.clone());
@@ -51,12 +51,6 @@ impl Front {
     pub fn hypervolume(&self, reference: (f64, f64)) -> f64 {
         hypervolume(&self.trials.iter().map(|trial| (trial.costs[0], trial.score)).collect::<Vec<_>>(), reference)
     }
-}
-
-/// Whether `a` is nowhere worse than `b` and somewhere better.
-pub(crate) fn beats(a: &Trial, b: &Trial) -> bool {
-    let nowhere_worse = a.score >= b.score && a.costs.iter().zip(&b.costs).all(|(a, b)| a <= b);
-    nowhere_worse && (a.score > b.score || a.costs.iter().zip(&b.costs).any(|(a, b)| a < b))
 }
 
 #[cfg(test)]
@@ -89,7 +83,7 @@ mod tests {
             let mut front = Front::default();
             trials.iter().for_each(|trial| front.add(trial));
             for trial in &trials {
-                let beaten = trials.iter().any(|other| beats(other, trial));
+                let beaten = trials.iter().any(|other| other.beats(trial));
                 let kept = front.trials().iter().any(|other| (other.score, &other.costs) == (trial.score, &trial.costs));
                 prop_assert_eq!(kept, !beaten);
             }

@@ -10,9 +10,9 @@ pub use measured::read_measured;
 pub use original::OriginalLatencyTable;
 pub use overhead::Overhead;
 
-use crate::table_file::{self, Content, Format, invalid};
+use crate::tables::table_file::{self, Content, Format, invalid};
+use crate::tables::unit_key::{format_unit, parse_unit};
 use crate::timing::{TimedRun, device_name, time_interleaved};
-use crate::unit_key::{format_unit, parse_unit};
 use crate::{AdditiveCost, Latency, LatencyConfig, Pacemaker, SearchError, distinct_units};
 use burn::tensor::Device;
 use ofa_model::{Arch, SearchSpace, Unit};

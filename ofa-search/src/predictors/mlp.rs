@@ -3,8 +3,9 @@
 mod network;
 mod original;
 
-use crate::encoding::ArchEncoder;
-use crate::fit_report::{require_samples, split};
+use crate::predictors::encoding::ArchEncoder;
+use crate::statistics::require_samples;
+use crate::statistics::split;
 use crate::{FitReport, Predictor, SearchError};
 use burn::module::Module;
 use burn::optim::{AdamConfig, GradientsParams, decay::WeightDecayConfig};

@@ -2,8 +2,6 @@
 
 use crate::{Predictor, SearchError, kendall_tau, rmse, spearman};
 use ofa_model::Arch;
-use rand::{SeedableRng, seq::SliceRandom};
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 /// Agreement of a predictor with measurements it was not fitted on.
@@ -67,23 +65,6 @@ pub(crate) fn require_samples(
     }
 }
 
-/// Samples to fit on, and a share of the samples held out, chosen by seed.
-pub(crate) fn split<T: Clone>(samples: &[T], share: f64, seed: u64) -> Result<(Vec<T>, Vec<T>), SearchError> {
-    if !(0.0..1.0).contains(&share) {
-        let (setting, value) = ("share held out", share.to_string());
-        return Err(SearchError::InvalidSetting { setting, value, problem: "it must be below 1 and not negative" });
-    }
-    let mut shuffled = samples.to_vec();
-    shuffled.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
-    let held_out = shuffled.split_off(samples.len() - (samples.len() as f64 * share).round() as usize);
-    let found = shuffled.len().min(held_out.len());
-    if found < 2 {
-        let (purpose, what) = ("a split into two parts", "samples in the smaller part");
-        return Err(SearchError::TooFewSamples { purpose, what, needed: 2, found });
-    }
-    Ok((shuffled, held_out))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,25 +81,5 @@ mod tests {
         let right = |held_out: &HeldOut| held_out.predicted == additive_accuracy(&held_out.arch);
         assert!(report.held_out.iter().all(|held_out| right(held_out) && held_out.predicted == held_out.measured));
         assert!((report.kendall_tau - 1.0).abs() < 1e-12 && (report.spearman - 1.0).abs() < 1e-12, "{report:?}");
-    }
-
-    #[test]
-    fn a_split_keeps_every_sample_once() {
-        let samples = samples();
-        let (train, held_out) = split(&samples, 0.25, 1).unwrap();
-        assert_eq!((train.len(), held_out.len()), (30, 10));
-        let mut together = [train.clone(), held_out].concat();
-        together.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let mut sorted = samples.clone();
-        sorted.sort_by(|(a, _), (b, _)| a.cmp(b));
-        assert_eq!(together, sorted);
-        assert_eq!(split(&samples, 0.25, 1).unwrap().0, train);
-        assert_ne!(split(&samples, 0.25, 2).unwrap().0, train);
-    }
-
-    #[test]
-    fn splits_that_leave_nothing_are_refused() {
-        assert!(split(&samples(), 0.0, 1).unwrap_err().to_string().contains("found 0"));
-        assert!(split(&samples(), 1.0, 1).unwrap_err().to_string().starts_with("share held out is 1"));
     }
 }

@@ -1,7 +1,7 @@
 //! [`LocalSearch`]: uphill by one choice at a time.
 
-use crate::change::Change;
-use crate::draws::Draws;
+use super::change::Change;
+use super::draws::Draws;
 use crate::{SearchStrategy, Trial};
 use ofa_model::{Arch, Mutation, SearchSpace};
 use rand::seq::SliceRandom;

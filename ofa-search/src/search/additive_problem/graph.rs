@@ -7,7 +7,7 @@ pub(super) use relaxation::Relaxation;
 
 use super::AdditiveProblem;
 use crate::PlacedBlock;
-use crate::additive_cost::choices;
+use crate::cost::choices;
 use ofa_model::{Arch, Ratio, SearchSpace, StageArch};
 
 /// Every arch of a resolution is a path from the first node to one with an end.

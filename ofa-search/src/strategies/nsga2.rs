@@ -1,7 +1,6 @@
 //! [`Nsga2`]: evolution towards a whole front.
 
-use crate::draws::Draws;
-use crate::front::beats;
+use crate::strategies::draws::Draws;
 use crate::{SearchError, SearchStrategy, Trial};
 use ofa_model::{Arch, Mutation, SearchSpace};
 use rand::{Rng, RngExt};
@@ -129,7 +128,7 @@ fn ranks(trials: &[Trial]) -> Vec<Vec<usize>> {
     let mut beaten_by = vec![0; trials.len()];
     let mut beaten: Vec<Vec<usize>> = vec![Vec::new(); trials.len()];
     for (i, a) in trials.iter().enumerate() {
-        for (j, _) in trials.iter().enumerate().filter(|(_, b)| beats(a, b)) {
+        for (j, _) in trials.iter().enumerate().filter(|(_, b)| a.beats(b)) {
             beaten[i].push(j);
             beaten_by[j] += 1;
         }

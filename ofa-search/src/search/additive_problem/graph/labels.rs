@@ -14,7 +14,7 @@ struct Label {
 
 impl Graph {
     /// The feasible path of the highest score, if that is more than `score`.
-    pub(in crate::additive_problem) fn better_than(
+    pub(in crate::search::additive_problem) fn better_than(
         &self,
         score: f64,
         relaxation: &Relaxation,

@@ -1,7 +1,7 @@
 //! A table of units that nobody measured, from whole networks that somebody did.
 
 use super::{LatencyHeader, LatencyTable};
-use crate::fit_report::split;
+use crate::statistics::split;
 use crate::{FitReport, Latency, SearchError, distinct_units};
 use ofa_model::{Arch, SearchSpace, Unit};
 use std::collections::BTreeMap;

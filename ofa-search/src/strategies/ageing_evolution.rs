@@ -1,7 +1,7 @@
 //! [`AgeingEvolution`]: regularised evolution.
 
-use crate::change::Change;
-use crate::draws::Draws;
+use super::change::Change;
+use super::draws::Draws;
 use crate::{SearchError, SearchStrategy, Trial};
 use ofa_model::{Arch, SearchSpace};
 use rand::{Rng, RngExt};

@@ -3,11 +3,11 @@
 use super::{Graph, Path, Sums};
 
 /// What is known of a resolution before its paths are compared one by one.
-pub(in crate::additive_problem) struct Relaxation {
+pub(in crate::search::additive_problem) struct Relaxation {
     /// A feasible path.
-    pub(in crate::additive_problem) known: Path,
+    pub(in crate::search::additive_problem) known: Path,
     /// What the score of no feasible path exceeds.
-    pub(in crate::additive_problem) bound: f64,
+    pub(in crate::search::additive_problem) bound: f64,
     /// Score that a unit of cost is worth.
     pub(super) price: f64,
     /// From every node to the end, the highest score less the price of the cost.
@@ -22,7 +22,7 @@ impl Graph {
     /// At any price of cost, no feasible path has a score above the highest worth of all paths plus the price of the limit.
     /// The price with the lowest such bound is where a path over the limit and one within it are worth the same, and no
     /// path is worth more.
-    pub(in crate::additive_problem) fn relax(&self, limit: f64) -> Result<Relaxation, Path> {
+    pub(in crate::search::additive_problem) fn relax(&self, limit: f64) -> Result<Relaxation, Path> {
         /// Each round finds another corner of the paths' convex hull, of which there are tens.
         const MOST_ROUNDS: usize = 200;
         let negative: Vec<f64> = self.rests(|sums| -sums.cost);

@@ -175,7 +175,7 @@ mod tests {
         let problem = AdditiveProblem { space: &space, score: &score, cost: &cost, name: "MACs", unit: "MACs", limit };
         let found = problem.solve().unwrap();
         assert!(found.cost <= limit);
-        for change in crate::change::Change::all(&space, &found.arch) {
+        for change in crate::strategies::Change::all(&space, &found.arch) {
             let other = change.of(&found.arch);
             assert!(cost.of(&other) > limit || score.of(&other) <= found.score, "{other}");
         }

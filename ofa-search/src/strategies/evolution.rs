@@ -1,6 +1,6 @@
 //! [`Evolution`]: the paper's evolutionary search.
 
-use crate::draws::Draws;
+use crate::strategies::draws::Draws;
 use crate::{SearchError, SearchStrategy, Trial};
 use ofa_model::{Arch, Mutation, SearchSpace};
 use rand::{Rng, RngExt};

@@ -1,7 +1,7 @@
 //! [`KernelRidge`]: kernel ridge regression, a baseline for learned predictors.
 
-use crate::fit_report::require_samples;
-use crate::quantile::median;
+use crate::statistics::median;
+use crate::statistics::require_samples;
 use crate::{ArchEncoder, Predictor, SearchError};
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 use ofa_model::{Arch, SearchSpace};

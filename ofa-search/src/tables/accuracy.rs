@@ -2,7 +2,7 @@
 
 mod combine;
 
-use crate::table_file::{self, Content, Format, invalid};
+use crate::tables::table_file::{self, Content, Format, invalid};
 use crate::{AdditiveCost, SearchError};
 use ofa_model::{Arch, SearchSpace};
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! [`Pacemaker`]: latencies measured while the speed of a machine changes, brought to one pace.
 
 use crate::SearchError;
-use crate::quantile::median;
+use crate::statistics::median;
 use crate::timing::{LatencyConfig, TimedRun, time_interleaved, time_once};
 use burn::tensor::Device;
 use ofa_model::SearchSpace;

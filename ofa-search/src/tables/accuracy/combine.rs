@@ -2,8 +2,8 @@
 
 use super::{AccuracyFormat, AccuracyTable};
 use crate::SearchError;
-use crate::fit_report::split;
-use crate::table_file;
+use crate::statistics::split;
+use crate::tables::table_file;
 use ofa_model::SearchSpace;
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,7 @@
 //! Measurements of whole networks that users made elsewhere.
 
 use crate::SearchError;
-use crate::table_file::invalid;
+use crate::tables::table_file::invalid;
 use ofa_model::{Arch, SearchSpace};
 use std::collections::HashMap;
 use std::path::Path;

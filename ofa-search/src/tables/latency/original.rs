@@ -3,7 +3,7 @@
 mod grammar;
 
 use super::LatencyTable;
-use crate::table_file::invalid;
+use crate::tables::table_file::invalid;
 use crate::{AdditiveCost, SearchError, distinct_units};
 use atomic_write_file::AtomicWriteFile;
 use grammar::Grammar;

@@ -1,0 +1,9 @@
+//! Tables of accuracies and latencies: measured once, row by row, kept in files that survive a kill.
+
+mod accuracy;
+mod latency;
+mod table_file;
+mod unit_key;
+
+pub use accuracy::{AccuracyHeader, AccuracyRow, AccuracyTable};
+pub use latency::{LatencyHeader, LatencyTable, NetworkFit, OriginalLatencyTable, Overhead, read_measured};
