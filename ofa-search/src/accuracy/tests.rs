@@ -120,7 +120,7 @@ fn damaged_rows_name_file_and_line() {
         ("k5e3,", "k9e3,", "csv:4: arch `r8-k9e3` is outside the space `tiny`: stage 1 block 1 kernel size is 9"),
         ("r12-k3e6", "r12_k3e6", "csv:5: "),
         ("parameters\n", "params\n", "csv:2: columns are `arch,top1,macs,params`"),
-        ("# accuracy", "# latency", "csv:1: this is no table"),
+        ("# accuracy", "# latency", "csv:1: not a table"),
     ];
     for (from, to, expected) in cases {
         let message = Fixture::new().error_after(|text| text.replacen(from, to, 1));
@@ -135,7 +135,7 @@ fn conflicting_rows_are_refused_and_equal_ones_are_not() {
         format!("{text}{row}\n")
     };
     let message = Fixture::new().error_after(|text| repeat_first(text, "0.6"));
-    assert!(message.contains("csv:6: `r8-k3e3` has 0.6 here and 0.58 before"), "{message}");
+    assert!(message.contains("csv:6: `r8-k3e3` has 0.6 here, but 0.58 in an earlier row"), "{message}");
 
     let fixture = Fixture::new();
     fixture.build(3);

@@ -82,7 +82,7 @@ mod tests {
             ("arch,ms\nr8,k3e3\n", "csv:2: "),
             ("arch,ms\nr8-k3e3,-2\n", "csv:2: `r8-k3e3` was measured as `-2`"),
             ("arch,ms\nr8-k3e3,NaN\n", "csv:2: `r8-k3e3` was measured as `NaN`"),
-            ("arch,ms\nr8-k3e3,1\nr8-k3e3,2\n", "csv:3: `r8-k3e3` has 2 here and 1 before"),
+            ("arch,ms\nr8-k3e3,1\nr8-k3e3,2\n", "csv:3: `r8-k3e3` has 2 here, but 1 in an earlier row"),
             ("arch,ms\nr8-k3e3\n", "csv:2: "),
         ];
         for (text, expected) in cases {
