@@ -33,7 +33,7 @@ pub enum SearchError {
     },
     /// An existing table was measured under conditions other than those requested.
     #[error(
-        "{path}: the table's {field} is {found}, not {expected}: choose another file or measure under the same conditions",
+        "{path}: the table's {field} is {found}, not {expected}: choose another file or the same conditions",
         path = path.display()
     )]
     HeaderMismatch {
@@ -188,7 +188,10 @@ pub enum SearchError {
         problem: String,
     },
     /// The progress callback asked to stop. The same call resumes.
-    #[error("stopped after {done} of {total} units; measurements so far are in {path}: rerun to resume", path = path.display())]
+    #[error(
+        "stopped after {done} of {total} units; measurements so far are in {path}: rerun to resume",
+        path = path.display()
+    )]
     Stopped {
         /// The table.
         path: PathBuf,

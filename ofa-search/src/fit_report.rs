@@ -1,4 +1,4 @@
-//! [`FitReport`]: how good a predictor is on archs it has not seen.
+//! [`FitReport`]: how well a predictor does on unseen archs.
 
 use crate::{Predictor, SearchError, kendall_tau, rmse, spearman};
 use ofa_model::Arch;
@@ -11,29 +11,29 @@ use serde::{Deserialize, Serialize};
 pub struct FitReport {
     /// Number of samples the predictor was fitted on.
     pub training_rows: usize,
-    /// The samples it is judged by.
+    /// The held-out samples, with their predictions.
     pub held_out: Vec<HeldOut>,
     /// Root mean squared error, in the unit of the targets.
     pub rmse: f64,
-    /// Kendall's tau-b.
+    /// Kendall's tau-b between predicted and measured values.
     pub kendall_tau: f64,
-    /// Spearman's rho.
+    /// Spearman's rho between predicted and measured values.
     pub spearman: f64,
 }
 
-/// A sample that a predictor has not seen.
+/// A sample the predictor has not seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HeldOut {
     /// The arch.
     pub arch: Arch,
-    /// What the predictor says.
+    /// The predicted value.
     pub predicted: f64,
-    /// What was measured.
+    /// The measured value.
     pub measured: f64,
 }
 
 impl FitReport {
-    /// Compares `predictor`, fitted on `training_rows` samples, with `held_out` ones.
+    /// Compares `predictor`, fitted on `training_rows` samples, with the `held_out` (arch, measured) samples.
     ///
     /// # Errors
     ///
@@ -49,7 +49,7 @@ impl FitReport {
     }
 }
 
-/// Fails if there are fewer than `needed` samples or a target is not finite.
+/// Fails if there are fewer than `needed` samples or if a target is not finite.
 pub(crate) fn require_samples(
     purpose: &'static str,
     samples: &[(Arch, f64)],
@@ -67,11 +67,11 @@ pub(crate) fn require_samples(
     }
 }
 
-/// Samples to fit on, and a share of the samples held out, chosen by seed.
+/// Splits `samples` at random by `seed` into (training, held out), where `share` of them are held out.
 pub(crate) fn split<T: Clone>(samples: &[T], share: f64, seed: u64) -> Result<(Vec<T>, Vec<T>), SearchError> {
     if !(0.0..1.0).contains(&share) {
         let (setting, value) = ("share held out", share.to_string());
-        return Err(SearchError::InvalidSetting { setting, value, problem: "it must be below 1 and not negative" });
+        return Err(SearchError::InvalidSetting { setting, value, problem: "it must be at least 0 and below 1" });
     }
     let mut shuffled = samples.to_vec();
     shuffled.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));

@@ -91,15 +91,15 @@ fn predictors_that_do_not_fit_are_refused() {
     };
     let fitting = space("mbv3", &golden.resolutions);
     let cases = [
-        (message(&SearchSpace::mobilenet_v3(1.0, 1000), |_| ()), "[400, 124], expected floats of [400, 145]"),
+        (message(&SearchSpace::mobilenet_v3(1.0, 1000), |_| ()), "[400, 124], expected floats of shape [400, 145]"),
         (
             message(&fitting, |tensors| tensors.retain(|(key, _)| key != "layers.1.0.bias")),
             "layers.1.0.bias`: it is missing",
         ),
-        (message(&fitting, |tensors| tensors.retain(|(key, _)| key != "layers.3.weight")), "ends in 400 numbers"),
+        (message(&fitting, |tensors| tensors.retain(|(key, _)| key != "layers.3.weight")), "ends in 400 outputs"),
         (
             message(&fitting, |tensors| tensors.push(("teacher".into(), TensorData::from([1.0f32])))),
-            "`teacher`: it has no",
+            "`teacher`: no predictor of the original",
         ),
         (message(&fitting, |tensors| tensors.clear()), "ends in"),
     ];

@@ -19,7 +19,7 @@ impl Fixture {
         self.dir.path().join("accuracy.csv")
     }
 
-    /// Builds the table of the first `n` archs; the result says which were measured.
+    /// Builds the table of the first `n` archs. Also returns the archs that were measured.
     fn build(&self, n: usize) -> (AccuracyTable, Vec<Arch>) {
         let mut measured = Vec::new();
         let measure = |arch: &Arch| {
@@ -32,7 +32,7 @@ impl Fixture {
         (table, measured)
     }
 
-    /// The message of loading the file after `change`.
+    /// The error message from loading the file after `change`.
     fn error_after(&self, change: impl Fn(String) -> String) -> String {
         self.build(3);
         let text = std::fs::read_to_string(self.path()).unwrap();
@@ -194,7 +194,7 @@ fn look_up_takes_the_best_that_is_cheap_enough() {
     let (table, _) = Fixture::new().build(3);
     let resolution = |arch: &Arch| arch.resolution as f64;
     assert_eq!(table.best_under(12.0, resolution).unwrap().top1, 0.62);
-    // Two rows have the same accuracy at 8 px: the smaller kernel is cheaper.
+    // Two rows have the same accuracy at 8 px; the smaller kernel is cheaper.
     let kernel = |arch: &Arch| arch.stages[0].blocks[0].kernel_size as f64 + arch.resolution as f64;
     assert_eq!(table.best_under(14.0, kernel).unwrap().arch.to_string(), "r8-k3e3");
     assert_eq!(table.best_under(7.0, resolution), None);
