@@ -1,4 +1,4 @@
-//! [`SearchStrategy`]: how the next arch to try is chosen.
+//! [`SearchStrategy`]: proposes the next arch to try.
 
 use crate::{
     AccuracyTable, AgeingEvolution, Ascent, Evolution, Exhaustive, LocalSearch, Nsga2, RandomSearch, TableLookup, Trial,
@@ -7,18 +7,18 @@ use ofa_model::{Arch, SearchSpace};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-/// Proposes archs and hears how good they are.
+/// Proposes archs and receives their scores.
 ///
-/// [`search`](crate::search()) owns feasibility, budget and counting, so that strategies differ in their proposals alone.
-/// A value serves one search.
+/// [`search`](crate::search()) checks feasibility, counts queries and enforces the budget, so strategies differ only in
+/// their proposals. Use a fresh value for every search.
 pub trait SearchStrategy {
-    /// Name in reports.
+    /// Name in reports and errors.
     fn name(&self) -> &str;
 
-    /// How many more proposals the strategy can make before it needs to hear how good the last ones are.
+    /// Number of further proposals the strategy can make before it needs the scores of the last ones.
     fn batch_size(&self) -> usize;
 
-    /// Hears of an arch that meets every constraint, before it is asked for the first time.
+    /// Receives an arch that meets every constraint, before the first call of `ask`, if one is known.
     fn start(&mut self, feasible: &Arch) {
         let _ = feasible;
     }
@@ -26,16 +26,16 @@ pub trait SearchStrategy {
     /// The next arch to try, or `None` if there is nothing left to propose.
     fn ask(&mut self, space: &SearchSpace, rng: &mut dyn Rng) -> Option<Arch>;
 
-    /// Hears that the last proposal was not tried: it violates a constraint or was proposed before.
+    /// Called if the last proposal was not evaluated: it violates a constraint or is a duplicate.
     fn reject(&mut self, arch: &Arch) {
         let _ = arch;
     }
 
-    /// Hears how good a proposal is.
+    /// Receives the score of a proposal.
     fn tell(&mut self, trial: Trial);
 }
 
-/// The strategies of this crate, by the name they have in a configuration.
+/// The strategies of this crate, by their name in configurations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StrategyKind {
@@ -43,13 +43,13 @@ pub enum StrategyKind {
     Table,
     /// [`RandomSearch`]
     Random,
-    /// [`Evolution`] as in the paper.
+    /// [`Evolution`], the paper's search.
     Evolution,
     /// [`AgeingEvolution`]
     AgeingEvolution,
-    /// [`LocalSearch`] that takes the first step up.
+    /// [`LocalSearch`] that takes the first improvement.
     LocalSearch,
-    /// [`LocalSearch`] that takes the steepest step up.
+    /// [`LocalSearch`] that takes the best improvement.
     SteepestAscent,
     /// [`Nsga2`]
     Nsga2,
@@ -58,7 +58,7 @@ pub enum StrategyKind {
 }
 
 impl StrategyKind {
-    /// Every strategy.
+    /// All strategies.
     pub const ALL: [Self; 8] = [
         Self::Table,
         Self::Random,
@@ -70,7 +70,7 @@ impl StrategyKind {
         Self::Exhaustive,
     ];
 
-    /// A fresh strategy; the table is what a look-up looks up in.
+    /// A new strategy with default settings. `table` is used by the look-up only.
     pub fn init(self, table: &AccuracyTable) -> Box<dyn SearchStrategy> {
         match self {
             Self::Table => Box::new(TableLookup::new(table)),
