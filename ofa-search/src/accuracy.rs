@@ -245,7 +245,7 @@ fn check_row(path: &Path, line: u64, row: &AccuracyRow, space: &SearchSpace, cos
     }
     let (macs, parameters) = (costs.macs.of(arch) as u64, costs.parameters.of(arch) as u64);
     if (row.macs, row.parameters) != (macs, parameters) {
-        // // The space has the same name but other widths, so the accuracies belong to other networks.
+        // The space has the same name but other widths, so the accuracies belong to other networks.
         let problem = format!(
             "`{arch}` has {} MACs and {} parameters here, but {} and {} in space `{}`",
             row.macs, row.parameters, macs, parameters, space.name

@@ -1,4 +1,4 @@
-//! The cheapest arch of a space: tells an impossible budget before a search starts.
+//! The cheapest arch of a space: detects an impossible budget before a search starts.
 
 use crate::problem::finite;
 use crate::{Constraint, Problem, SearchError};

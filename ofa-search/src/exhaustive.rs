@@ -43,7 +43,6 @@ fn following(space: &SearchSpace, arch: &Arch) -> Option<Arch> {
 }
 
 /// Advances the blocks' choices, then the width, then the depth. Returns `false` if the stage wrapped around.
-/// around.
 fn advance_stage(stage: &mut StageArch, choices: &StageSpace) -> bool {
     let counted = stage.blocks.iter_mut().any(|block| {
         advance(&mut block.kernel_size, &choices.kernel_sizes)

@@ -64,7 +64,7 @@ impl LatencyHeader {
     }
 }
 
-/// Measured latencies of all units of a space on one device.
+/// Measured latencies of the units of a space on one device.
 ///
 /// A network takes about as long as its units in sequence. [`LatencyTable::fit_overhead`] corrects the sum using
 /// measurements of whole networks.

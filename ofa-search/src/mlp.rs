@@ -53,7 +53,7 @@ impl Default for MlpConfig {
     }
 }
 
-/// An ensemble of small networks that predicts a number from an arch, by their mean.
+/// An ensemble of small networks. Their mean output predicts a number for an arch.
 ///
 /// The networks see archs as [`ArchEncoder`] encodes them and learn standardised targets. So an untrained network
 /// predicts the mean of the targets, like the output bias of the paper's predictor.

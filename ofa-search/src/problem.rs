@@ -4,7 +4,7 @@ use crate::{AdditiveCost, LatencyTable, Predictor, SearchError};
 use ofa_model::{Arch, SearchSpace};
 use std::fmt;
 
-/// Find the arch of a space with the highest score among those that meet every constraint.
+/// Maximises a score over the archs of a space that meet every constraint.
 pub struct Problem<'a> {
     /// The archs to choose from.
     pub space: &'a SearchSpace,

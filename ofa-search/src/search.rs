@@ -26,7 +26,7 @@ pub struct SearchOutcome {
 pub struct Rejected {
     /// Archs that violate a constraint.
     pub infeasible: u64,
-    /// Archs proposed before.
+    /// Feasible archs that were proposed before.
     pub duplicate: u64,
 }
 
@@ -61,6 +61,7 @@ pub enum Stop {
 /// [`cheapest_arch`](crate::cheapest_arch); [`SearchError::InvalidSetting`] if a constraint or the budget makes no
 /// sense; [`SearchError::NothingFeasible`] if no proposal met every constraint; [`SearchError::NotFinite`] if a cost or
 /// score is not finite; any error of the objective.
+///
 /// # Panics
 ///
 /// If the strategy proposes an arch outside the space.

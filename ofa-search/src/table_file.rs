@@ -1,4 +1,4 @@
-//! Append-only tables on disk: a JSON header in a comment line, column names, then one row per CSV line.
+//! Append-only tables on disk: a JSON header in a comment line, column names, then one CSV row per line.
 //!
 //! A table takes hours to measure, so it is written row by row: the header appears atomically, every row is synced, and
 //! a killed run loses only the row in progress. Anything after the last newline is such an unfinished row.

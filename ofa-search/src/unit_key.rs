@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 /// Text form of `unit`: its kind, its named numbers, and its input size in pixels.
 ///
-/// Flags: `x` is a 1x1 expansion, `se` squeeze-and-excitation, `r` a residual connection, `d` a shortcut averaged over the stride and projected by 1x1.
-/// `expand0` and `mix0` mean that a head lacks these layers.
+/// Flags: `x` is a 1x1 expansion, `se` squeeze-and-excitation, `r` a residual connection, `d` a shortcut averaged over
+/// the stride and projected by 1x1. `expand0` and `mix0` mean that a head lacks these layers.
 pub(crate) fn format_unit(unit: &Unit) -> String {
     let layers = match &unit.layers {
         UnitLayers::Conv(conv) => format!(

@@ -8,7 +8,7 @@ use std::ops::Range;
 /// The cost of every block that a stage can have.
 #[derive(Clone, Debug)]
 pub(super) struct StageCosts {
-    /// Number of widths of the previous stage.
+    /// Number of input widths: those of the previous stage.
     inputs: usize,
     /// Number of places for blocks: the first block once per input width, then every later block.
     places: usize,
