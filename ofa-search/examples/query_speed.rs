@@ -1,9 +1,10 @@
-//! Question: how long does a scenario take at the original's setting: 50,000 queries of evolution under a limit?
+//! Question: how long does a scenario take at the original's setting of 50,000 evolution queries under a limit?
 //!
 //! Command: `RAYON_NUM_THREADS=1 cargo run --release --workspace --example query_speed`
 //!
-//! Seconds are those of a processor, so that work beside it counts less. The space is MobileNetV3 at width 1. With tables both score and cost are sums of look-ups; with a predictor the score is
-//! that of a network. What the networks learned does not matter for time: they see a few synthetic accuracies once.
+//! Reports processor seconds, so that other work on the machine matters less. The space is MobileNetV3 at width 1. With
+//! tables, score and cost are both sums of look-ups; with a predictor, the score comes from a network. What the
+//! networks learned does not affect time: they see a few synthetic accuracies once.
 
 #![allow(clippy::print_stdout, reason = "printing is what this program is for")]
 
@@ -14,7 +15,7 @@ use ofa_search::*;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// That of the binaries.
+/// Same allocator as the binaries.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,8 +1,9 @@
-//! Question: how long does a table of 16,000 rows take to load, and how many archs a second do predictors score?
+//! Question: how long does a table of 16,000 rows take to load, and how many archs per second do predictors score?
 //!
 //! Command: `RAYON_NUM_THREADS=1 cargo run --release -p ofa-search --example table_speed`
 //!
-//! Times are processor time of one thread, so that others on the machine count less. Accuracies are synthetic; predictors are barely trained, which does not change their speed.
+//! Reports processor time of one thread, so that other work on the machine matters less. Accuracies are synthetic. The
+//! predictors are barely trained, which does not change their speed.
 
 #![allow(clippy::print_stdout, reason = "printing is what this program is for")]
 
@@ -24,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for space in [SearchSpace::small_mobilenet_v3(1, 10), SearchSpace::mobilenet_v3(1.0, 1000)] {
         println!("{}", space.name);
         let rng = &mut ChaCha8Rng::seed_from_u64(1);
-        // Uniform choices draw some archs of the small space twice.
+        // Uniform sampling repeats some archs of the small space, so draw more than needed.
         let archs: BTreeSet<Arch> = std::iter::repeat_with(|| space.sample(rng)).take(2 * ROWS).collect();
         let archs: Vec<Arch> = archs.into_iter().take(ROWS).collect();
         load(&space, &archs)?;
@@ -54,7 +55,7 @@ fn load(space: &SearchSpace, archs: &[Arch]) -> Result<(), Box<dyn std::error::E
         calibration_images: 2_000,
         source: "synthetic".into(),
     };
-    // Every row of a table is synced when it is measured; this one is written at once.
+    // Measuring syncs every row; write the rest of this table at once.
     let table = AccuracyTable::measure(&path, &header, space, &archs[..2], |_| Ok::<_, Infallible>(0.5), |_, _, _| ())?;
     let mut text = std::fs::read_to_string(&path)?;
     for (i, arch) in archs.iter().enumerate().filter(|(_, arch)| table.get(arch).is_none()) {
@@ -74,7 +75,7 @@ fn rate(name: &str, predictor: &dyn Predictor, archs: &[Arch]) -> Result<(), Sea
     Ok(())
 }
 
-/// Seconds of processor time of the quickest of some runs: about what it takes when no one else is computing.
+/// Processor seconds of the fastest of several runs, an estimate of the time on an idle machine.
 fn best_of<T>(mut run: impl FnMut() -> Result<T, SearchError>) -> Result<f64, SearchError> {
     let mut best = f64::INFINITY;
     for _ in 0..REPEATS {

@@ -1,9 +1,9 @@
-//! What can go wrong with tables, predictors and searches.
+//! The error type of this crate.
 
 use ofa_model::ModelError;
 use std::path::PathBuf;
 
-/// Errors of this crate: bad input, never a bug.
+/// An error caused by bad input, never by a bug.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SearchError {
@@ -12,7 +12,7 @@ pub enum SearchError {
     Io {
         /// The file.
         path: PathBuf,
-        /// The reason.
+        /// What the operating system reported.
         source: std::io::Error,
     },
     /// Another process is appending to the table.
@@ -21,7 +21,7 @@ pub enum SearchError {
         /// The file.
         path: PathBuf,
     },
-    /// A line of a table is not what it should be.
+    /// A line of a table is malformed.
     #[error("{path}:{line}: {problem}", path = path.display())]
     InvalidLine {
         /// The file.
@@ -31,9 +31,9 @@ pub enum SearchError {
         /// What is wrong, with the values.
         problem: String,
     },
-    /// An existing table was measured under other conditions than asked for.
+    /// An existing table was measured under conditions other than those requested.
     #[error(
-        "{path}: the table's {field} is {found}, not {expected}: choose another file or measure under the same conditions",
+        "{path}: the table's {field} is {found}, not {expected}: choose another file or the same conditions",
         path = path.display()
     )]
     HeaderMismatch {
@@ -43,29 +43,29 @@ pub enum SearchError {
         field: String,
         /// Its value in the file.
         found: String,
-        /// Its value asked for.
+        /// The requested value.
         expected: String,
     },
-    /// A table is of another cost than asked for.
+    /// A table holds a cost other than the one requested.
     #[error("the table's quantity is {found}, not {expected}: choose another file")]
     OtherQuantity {
-        /// What the table is of.
+        /// The quantity in the table.
         found: String,
-        /// What was asked for.
+        /// The requested quantity.
         expected: String,
     },
-    /// A row of a table is about an arch that its space does not offer.
+    /// A row of a table holds an arch that its space does not offer.
     #[error("{path}:{line}: {source}", path = path.display())]
     OutsideSpace {
         /// The file.
         path: PathBuf,
         /// Line number, from 1.
         line: u64,
-        /// Which choice, its value and the allowed ones.
+        /// Names the choice, its value and the allowed values.
         source: Box<ModelError>,
     },
     /// Two rows of a table contradict each other.
-    #[error("{path}:{line}: `{key}` has {found} here and {before} before", path = path.display())]
+    #[error("{path}:{line}: `{key}` has {found} here, but {before} in an earlier row", path = path.display())]
     ConflictingRows {
         /// The file.
         path: PathBuf,
@@ -78,7 +78,7 @@ pub enum SearchError {
         /// The value in the first row.
         before: String,
     },
-    /// Two tables that are to be one contradict each other.
+    /// Two tables to be merged contradict each other.
     #[error(
         "tables disagree about `{arch}`: {first} ({first_top1}) and {second} ({second_top1})",
         first = first.display(),
@@ -87,7 +87,7 @@ pub enum SearchError {
     ConflictingTables {
         /// The arch in its text form.
         arch: String,
-        /// The file whose row came first.
+        /// The file read first.
         first: PathBuf,
         /// Its top-1 accuracy there.
         first_top1: f64,
@@ -96,7 +96,7 @@ pub enum SearchError {
         /// Its top-1 accuracy there.
         second_top1: f64,
     },
-    /// The accuracy of an arch was asked for that was not measured.
+    /// The accuracy table has no measurement of an arch.
     #[error("arch `{arch}` is not in the accuracy table of {rows} rows")]
     NotInTable {
         /// The arch in its text form.
@@ -104,7 +104,7 @@ pub enum SearchError {
         /// Number of archs in the table.
         rows: usize,
     },
-    /// A latency table lacks units that the archs of a space run through.
+    /// A latency table lacks units used by archs of a space.
     #[error(
         "the latency table of {device} lacks {count} units of space `{space}`: {list}",
         count = missing.len(),
@@ -118,25 +118,25 @@ pub enum SearchError {
         /// The units in their text form.
         missing: Vec<String>,
     },
-    /// Latency tables of the original lack resolutions.
+    /// Latency tables in the original format lack resolutions.
     #[error(
-        "the latency tables of {device} lack resolutions {missing:?} of space `{space}`, they have {found:?}: give the \
-         space those only"
+        "the latency tables of {device} lack resolutions {missing:?} of space `{space}`, they have {found:?}: restrict \
+         the space to those"
     )]
     MissingResolutions {
         /// Directory or device of the tables.
         device: String,
         /// Name of the space.
         space: String,
-        /// The resolutions in pixels that are asked for.
+        /// The resolutions asked for, in pixels.
         missing: Vec<usize>,
-        /// Those that are there.
+        /// The resolutions available, in pixels.
         found: Vec<usize>,
     },
-    /// The original has no keys for the layers of a space.
+    /// The original format has no keys for the layers of a space.
     #[error(
-        "space `{space}` has other layers than one convolution and inverted bottlenecks behind it: latency tables of the \
-         original have no keys for them"
+        "space `{space}` has layers other than one convolution followed by inverted bottlenecks: the latency tables of \
+         the original have no keys for them"
     )]
     NotInOriginalTables {
         /// Name of the space.
@@ -150,10 +150,10 @@ pub enum SearchError {
     Measure {
         /// The arch in its text form.
         arch: String,
-        /// The reason.
+        /// The closure's error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// An accuracy was measured that is not a fraction.
+    /// A measured accuracy is not a fraction.
     #[error("measured top-1 of arch `{arch}` is {top1}, not a fraction between 0 and 1")]
     InvalidAccuracy {
         /// The arch in its text form.
@@ -161,10 +161,10 @@ pub enum SearchError {
         /// The value.
         top1: f64,
     },
-    /// A predictor or a cost gave a value that is not a finite number.
+    /// A predictor, cost or measurement returned a value that is not a finite number.
     #[error("{quantity} of arch `{arch}` is {value}")]
     NotFinite {
-        /// Which predictor or cost.
+        /// The predictor, cost or measurement.
         quantity: String,
         /// The arch in its text form.
         arch: String,
@@ -172,14 +172,14 @@ pub enum SearchError {
         value: f64,
     },
     /// A measured latency is not a positive number.
-    #[error("measured latency of arch `{arch}` is {latency_ms} ms")]
+    #[error("measured latency of arch `{arch}` is {latency_ms} ms, not a positive number")]
     InvalidLatency {
         /// The arch in its text form.
         arch: String,
         /// The value.
         latency_ms: f64,
     },
-    /// The device failed while it was being timed.
+    /// The device failed during timing.
     #[error("device {device}: {problem}")]
     Device {
         /// The device.
@@ -187,17 +187,20 @@ pub enum SearchError {
         /// What it reported.
         problem: String,
     },
-    /// Whoever listened to the progress of a table wanted it to stop; it is gone on with by the same call.
-    #[error("stopped after {done} of {total} units; what was measured is in {path}", path = path.display())]
+    /// The progress callback asked to stop. The same call resumes.
+    #[error(
+        "stopped after {done} of {total} units; measurements so far are in {path}: rerun to resume",
+        path = path.display()
+    )]
     Stopped {
         /// The table.
         path: PathBuf,
-        /// Units that are measured.
+        /// Units measured so far.
         done: usize,
-        /// Units of the space.
+        /// Units in the space.
         total: usize,
     },
-    /// A setting makes no sense.
+    /// A setting has an impossible value.
     #[error("{setting} is {value}: {problem}")]
     InvalidSetting {
         /// Name of the setting.
@@ -207,20 +210,20 @@ pub enum SearchError {
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// There are too few samples for a fit.
+    /// A fit has too few samples.
     #[error("{purpose} needs at least {needed} {what}, found {found}")]
     TooFewSamples {
-        /// What is to be fitted.
+        /// What is being fitted.
         purpose: &'static str,
-        /// What is counted.
+        /// What is counted, in the plural.
         what: &'static str,
         /// Number needed.
         needed: usize,
         /// Number found.
         found: usize,
     },
-    /// Measured latencies do not grow with the sums of the table.
-    #[error("fitting the overhead gives a slope of {slope}: measured latencies do not grow with the table's sums")]
+    /// The measured latencies do not increase with the sums of the table.
+    #[error("fitting the overhead gives a slope of {slope}: measured latencies do not increase with the table's sums")]
     OverheadFit {
         /// The slope.
         slope: f64,
@@ -239,23 +242,23 @@ pub enum SearchError {
         /// Its cost.
         cost: f64,
     },
-    /// Every arch costs less than a constraint demands.
-    #[error("no arch has {constraint} >= {lower} {unit}: the dearest found, `{arch}`, has {cost} {unit}")]
+    /// Every arch costs less than the lower bound of a constraint.
+    #[error("no arch has {constraint} >= {lower} {unit}: the most expensive found, `{arch}`, has {cost} {unit}")]
     TooCheap {
         /// Name of the constraint.
         constraint: String,
         /// Its unit.
         unit: String,
-        /// Its lowest cost.
+        /// Its lower bound.
         lower: f64,
-        /// The dearest arch found, in its text form.
+        /// The most expensive arch found, in its text form.
         arch: String,
         /// Its cost.
         cost: f64,
     },
     /// A search ended before it found an arch that meets every constraint.
     #[error(
-        "strategy `{strategy}` found no arch that meets every constraint: it made {proposals} proposals; \
+        "strategy `{strategy}` found no arch that meets every constraint in {proposals} proposals: \
          loosen a constraint or use a strategy that starts from a known feasible arch"
     )]
     NothingFeasible {

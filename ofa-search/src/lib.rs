@@ -1,14 +1,16 @@
-//! Tables once, answers for ever: accuracy and latency tables of a once-for-all network, predictors, and searches for
-//! the best arch under a budget.
+//! Accuracy and latency tables of a once-for-all network, accuracy predictors, and searches for the best arch under a
+//! budget.
 //!
-//! - [`AccuracyTable`] and [`LatencyTable`] are measured once, row by row, and go on where a killed builder stopped.
-//! - A [`Predictor`] scores archs: [`MlpPredictor`] learned from the table, [`TableAccuracy`], or any closure.
-//! - A [`Problem`] is a space, a predictor to maximise and [`Constraint`]s. [`search()`] lets a [`SearchStrategy`]
-//!   propose archs and owns feasibility, budget and counting, so that strategies are compared at equal queries.
-//! - A [`Front`] keeps the best trade-offs that a search met, [`search_and_measure`] measures the best predicted, and an
-//!   [`AdditiveProblem`], whose score and cost are sums over blocks, is solved without a search.
+//! - [`AccuracyTable`] and [`LatencyTable`] are measured once, row by row. An interrupted build resumes where it
+//!   stopped.
+//! - A [`Predictor`] scores archs: [`MlpPredictor`], fitted to a table; [`TableAccuracy`]; or any closure.
+//! - A [`Problem`] is a space, a predictor to maximise and [`Constraint`]s. In [`search()`] a [`SearchStrategy`] only
+//!   proposes archs; the loop checks feasibility, counts queries and enforces the budget, so strategies are compared at
+//!   equal queries.
+//! - A [`Front`] keeps the best trade-offs found by a search. [`search_and_measure`] measures the archs predicted best.
+//! - An [`AdditiveProblem`], whose score and cost are sums over blocks, is solved exactly, without a search.
 //!
-//! This crate never sees images or training: how an arch is measured is a closure.
+//! This crate never sees images or training: archs are measured by a closure that the caller passes in.
 //!
 //! ```
 //! use burn::tensor::Device;
@@ -35,7 +37,7 @@
 //! let table =
 //!     AccuracyTable::measure(&dir.path().join("accuracy.csv"), &header, &space, &archs, measure, |_, _, _| ())?;
 //!
-//! // Learn from it, then answer as many scenarios as there are.
+//! // Fit once, then answer any number of scenarios.
 //! let config = MlpConfig { epochs: 20, ..MlpConfig::default() };
 //! let predictor = MlpPredictor::fit(&space, &table.samples(), &config, &Device::flex())?;
 //! for limit in [1.5e6, 2e6] {

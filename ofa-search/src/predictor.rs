@@ -1,13 +1,13 @@
-//! [`Predictor`]: what a search maximises.
+//! [`Predictor`]: the objective of a search.
 
 use crate::SearchError;
 use ofa_model::Arch;
 
-/// A score of archs that is cheap to ask for: a learned accuracy predictor, a table, or any function of an arch.
+/// A cheap score of archs: a learned accuracy predictor, a table, or any function of an arch.
 ///
-/// A closure `Fn(&Arch) -> f64` is a predictor too.
+/// Every closure `Fn(&Arch) -> f64` implements it.
 pub trait Predictor {
-    /// Scores of `archs`, in their order; larger is better. Archs come in batches so that a network can run batched.
+    /// The scores of `archs`, in their order; larger is better. A batch per call lets networks run batched.
     ///
     /// # Errors
     ///

@@ -1,39 +1,39 @@
-//! [`Problem`]: what is searched for, under which constraints and with how many questions.
+//! [`Problem`]: what to search for, under which constraints, and with what budget.
 
 use crate::{AdditiveCost, LatencyTable, Predictor, SearchError};
 use ofa_model::{Arch, SearchSpace};
 use std::fmt;
 
-/// The arch of a space with the highest score among those that meet every constraint.
+/// Maximises a score over the archs of a space that meet every constraint.
 pub struct Problem<'a> {
     /// The archs to choose from.
     pub space: &'a SearchSpace,
-    /// The score to maximise; asking it is what a search pays for.
+    /// The score to maximise. Each evaluation counts as one query.
     pub objective: &'a dyn Predictor,
-    /// What an arch must meet.
+    /// Constraints that the arch must meet.
     pub constraints: Vec<Constraint<'a>>,
 }
 
-/// A limit on a cost of archs that is known exactly and cheap to compute.
+/// Bounds on a cost that is exact and cheap to compute.
 pub struct Constraint<'a> {
     /// Name of the cost, e.g. `latency`.
     pub name: String,
     /// Unit of the cost and the limit, e.g. `ms`.
     pub unit: String,
-    /// The highest cost allowed, positive.
+    /// Highest allowed cost, positive.
     pub limit: f64,
-    /// The lowest cost allowed; negative infinity if none is too low.
+    /// Lowest allowed cost. Negative infinity if unbounded.
     pub lower: f64,
-    /// The cost of an arch.
+    /// Computes the cost of an arch.
     pub cost: Box<dyn Fn(&Arch) -> f64 + Send + Sync + 'a>,
 }
 
-/// How long a search may go on.
+/// When a search must stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// Evaluations of the objective.
+    /// Number of evaluations of the objective.
     pub queries: u64,
-    /// Proposals in a row that are rejected, because they are infeasible or known, before the search gives up.
+    /// The search gives up after this many infeasible or duplicate proposals in a row.
     pub rejections_in_a_row: u64,
 }
 
@@ -46,12 +46,12 @@ pub struct Trial {
     pub score: f64,
     /// Its costs, in the order of the problem's constraints.
     pub costs: Vec<f64>,
-    /// The number of its query, from 1.
+    /// Index of its query, from 1.
     pub query: u64,
 }
 
 impl Trial {
-    /// Whether it is nowhere worse than `other` and somewhere better, in score and costs.
+    /// Whether this trial is no worse than `other` in score or any cost, and better in at least one.
     pub(crate) fn beats(&self, other: &Self) -> bool {
         let costs = || self.costs.iter().zip(&other.costs);
         let nowhere_worse = self.score >= other.score && costs().all(|(a, b)| a <= b);
@@ -60,7 +60,7 @@ impl Trial {
 }
 
 impl Budget {
-    /// A budget of `queries` evaluations, and of 100,000 rejections in a row.
+    /// A budget of `queries` evaluations that gives up after 100,000 rejections in a row.
     pub fn new(queries: u64) -> Self {
         Self { queries, rejections_in_a_row: 100_000 }
     }
@@ -69,7 +69,7 @@ impl Budget {
         if self.queries > 0 {
             return Ok(());
         }
-        let problem = "a search needs a query";
+        let problem = "a search needs at least one query";
         Err(SearchError::InvalidSetting { setting: "queries", value: "0".into(), problem })
     }
 }
@@ -96,7 +96,7 @@ impl<'a> Constraint<'a> {
         Self { name: name.into(), unit: unit.into(), limit, lower, cost: Box::new(cost) }
     }
 
-    /// The same constraint with a lowest cost.
+    /// The same constraint with a lower bound.
     pub fn at_least(self, lower: f64) -> Self {
         Self { lower, ..self }
     }
@@ -107,7 +107,7 @@ impl<'a> Constraint<'a> {
         Self::at_most("MACs", limit, "MACs", move |arch| cost.of(arch))
     }
 
-    /// At most `limit` trainable numbers.
+    /// At most `limit` trainable parameters.
     pub fn parameters(space: &SearchSpace, limit: f64) -> Self {
         let cost = AdditiveCost::parameters(space);
         Self::at_most("parameters", limit, "parameters", move |arch| cost.of(arch))
@@ -117,7 +117,7 @@ impl<'a> Constraint<'a> {
     ///
     /// # Errors
     ///
-    /// If the table is of another quantity or lacks units of `space` (naming them all).
+    /// If the table holds another quantity, or lacks units of `space` (naming all of them).
     pub fn latency(table: &LatencyTable, space: &SearchSpace, limit_ms: f64) -> Result<Self, SearchError> {
         let cost = table.cost_of(None, space)?;
         Ok(Self::at_most("latency", limit_ms, "ms", move |arch| cost.of(arch)))
@@ -127,7 +127,7 @@ impl<'a> Constraint<'a> {
     ///
     /// # Errors
     ///
-    /// If the table is of another quantity or lacks units of `space` (naming them all).
+    /// If the table holds another quantity, or lacks units of `space` (naming all of them).
     pub fn energy(table: &LatencyTable, space: &SearchSpace, limit_mj: f64) -> Result<Self, SearchError> {
         let cost = table.cost_of(Some(LatencyTable::ENERGY), space)?;
         Ok(Self::at_most("energy", limit_mj, "mJ", move |arch| cost.of(arch)))
@@ -135,7 +135,7 @@ impl<'a> Constraint<'a> {
 }
 
 impl Constraint<'_> {
-    /// How far a cost is above the limit or below the lowest cost, as a share of the limit; not positive if it is allowed.
+    /// How far a cost violates the limit or the lower bound, as a share of the limit. Not positive if allowed.
     pub(crate) fn excess(&self, cost: f64) -> f64 {
         (cost - self.limit).max(self.lower - cost) / self.limit
     }
@@ -151,7 +151,7 @@ impl fmt::Debug for Constraint<'_> {
 }
 
 impl Problem<'_> {
-    /// Costs of `arch`, in the order of the constraints.
+    /// The costs of `arch`, in the order of the constraints.
     ///
     /// # Errors
     ///
@@ -160,7 +160,7 @@ impl Problem<'_> {
         self.constraints.iter().map(|constraint| finite(&constraint.name, arch, (constraint.cost)(arch))).collect()
     }
 
-    /// Whether costs meet every constraint.
+    /// Whether `costs`, in the order of the constraints, meet all of them.
     pub fn allows(&self, costs: &[f64]) -> bool {
         self.constraints.iter().zip(costs).all(|(constraint, cost)| constraint.excess(*cost) <= 0.0)
     }

@@ -19,60 +19,61 @@ use ofa_model::Arch;
 use rand::Rng;
 use seen::Seen;
 
-/// What a search found, and what it took.
+/// Result of a search.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SearchOutcome {
-    /// The first trial with the highest score.
+    /// The trial with the highest score, the first of equals.
     pub best: Trial,
-    /// Evaluations of the objective.
+    /// Number of evaluations of the objective.
     pub queries: u64,
     /// Proposals that were not evaluated.
     pub rejected: Rejected,
-    /// Every trial that was better than all before it: the best-so-far curve without its flat parts.
+    /// Every trial better than all before it: the steps of the best-so-far curve.
     pub history: Vec<Improvement>,
     /// Why the search ended.
     pub stop: Stop,
 }
 
-/// Proposals that were not evaluated.
+/// Counts of the proposals that were not evaluated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rejected {
     /// Archs that violate a constraint.
     pub infeasible: u64,
-    /// Archs that were evaluated before.
+    /// Feasible archs that were proposed before.
     pub duplicate: u64,
 }
 
 /// A step of the best-so-far curve.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Improvement {
-    /// The query it happened at, from 1.
+    /// Index of the query, from 1.
     pub query: u64,
-    /// The best score from there on.
+    /// The new best score.
     pub score: f64,
 }
 
 /// Why a search ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// All queries were used.
+    /// All queries are used.
     Budget,
-    /// The strategy had nothing left to propose.
+    /// The strategy has nothing left to propose.
     Finished,
-    /// Too many proposals in a row were infeasible or known: the strategy has little left to find.
+    /// Too many proposals in a row were infeasible or duplicates, so the strategy has little left to find.
     Rejections,
 }
 
-/// Lets `strategy` look for the best arch of `problem` that meets every constraint.
+/// Runs `strategy` to find the best arch of `problem` that meets every constraint.
 ///
-/// Only evaluations of the objective count as queries: infeasible and repeated proposals are rejected without one, so
-/// strategies are compared at equal queries. `observe` sees every trial in order.
+/// Only evaluations of the objective count as queries. Infeasible and duplicate proposals are rejected without one, so
+/// strategies are compared at equal queries. `observe` receives every trial in order.
 ///
 /// # Errors
 ///
-/// [`SearchError::Infeasible`] at once if a constraint cannot be met (see [`cheapest_arch`](crate::cheapest_arch) for
-/// what that can tell); [`SearchError::NothingFeasible`] if no proposal met every constraint; or what the objective
-/// reports.
+/// [`SearchError::Infeasible`] or [`SearchError::TooCheap`] at once if a constraint cannot be met, as judged by
+/// [`cheapest_arch`](crate::cheapest_arch); [`SearchError::InvalidSetting`] if a constraint or the budget makes no
+/// sense; [`SearchError::NothingFeasible`] if no proposal met every constraint; [`SearchError::NotFinite`] if a cost or
+/// score is not finite; any error of the objective.
 ///
 /// # Panics
 ///
@@ -119,7 +120,7 @@ pub fn search(
     }
 }
 
-/// Queries, at most, that memory is reserved for before the first.
+/// Largest number of archs to reserve memory for before the first query.
 const MOST_ROOM: u64 = 1 << 20;
 
 struct Run<'a> {
@@ -136,7 +137,8 @@ struct Candidate {
 }
 
 impl Run<'_> {
-    /// Feasible new proposals, as many as the strategy and the budget allow at once, and whether there will be more.
+    /// Collects new feasible proposals, as many as the strategy and the budget allow per batch. The second value is the
+    /// reason to stop after this batch, if any.
     fn collect(
         &mut self,
         strategy: &mut dyn SearchStrategy,
@@ -167,7 +169,7 @@ impl Run<'_> {
         Ok((batch, None))
     }
 
-    /// The costs of an arch that is to be evaluated; `None` if it is infeasible or known.
+    /// The costs of an arch to evaluate. `None` if it is infeasible or a duplicate.
     fn admit(&mut self, arch: &Arch, strategy: &str) -> Result<Option<Vec<f64>>, SearchError> {
         if let Err(error) = self.problem.space.check(arch) {
             panic!("strategy `{strategy}`: {error}");
@@ -187,7 +189,7 @@ impl Run<'_> {
     fn evaluate(&mut self, batch: Vec<Candidate>) -> Result<Vec<Trial>, SearchError> {
         let (archs, costs): (Vec<Arch>, Vec<Vec<f64>>) = batch.into_iter().map(|c| (c.arch, c.costs)).unzip();
         let scores = self.problem.objective.predict(&archs)?;
-        assert_eq!(scores.len(), archs.len(), "scores of the objective and archs");
+        assert_eq!(scores.len(), archs.len(), "the objective must return one score per arch");
         let trials = archs.into_iter().zip(scores).zip(costs).map(|((arch, score), costs)| {
             self.queries += 1;
             Ok(Trial { score: finite("score", &arch, score)?, arch, costs, query: self.queries })

@@ -25,7 +25,7 @@ pub use table::{TableAccuracy, TableLookup};
 use crate::AccuracyTable;
 use serde::{Deserialize, Serialize};
 
-/// The strategies of this crate, by the name they have in a configuration.
+/// The strategies of this crate, by their name in configurations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StrategyKind {
@@ -33,13 +33,13 @@ pub enum StrategyKind {
     Table,
     /// [`RandomSearch`]
     Random,
-    /// [`Evolution`] as in the paper.
+    /// [`Evolution`], the paper's search.
     Evolution,
     /// [`AgeingEvolution`]
     AgeingEvolution,
-    /// [`LocalSearch`] that takes the first step up.
+    /// [`LocalSearch`] that takes the first improvement.
     LocalSearch,
-    /// [`LocalSearch`] that takes the steepest step up.
+    /// [`LocalSearch`] that takes the best improvement.
     SteepestAscent,
     /// [`Nsga2`]
     Nsga2,
@@ -48,7 +48,7 @@ pub enum StrategyKind {
 }
 
 impl StrategyKind {
-    /// Every strategy.
+    /// All strategies.
     pub const ALL: [Self; 8] = [
         Self::Table,
         Self::Random,
@@ -60,7 +60,7 @@ impl StrategyKind {
         Self::Exhaustive,
     ];
 
-    /// A fresh strategy; the table is what a look-up looks up in.
+    /// A new strategy with default settings. `table` is used by the look-up only.
     pub fn init(self, table: &AccuracyTable) -> Box<dyn SearchStrategy> {
         match self {
             Self::Table => Box::new(TableLookup::new(table)),

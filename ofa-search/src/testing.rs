@@ -1,4 +1,4 @@
-//! Fixtures of this crate's tests.
+//! Fixtures for this crate's tests.
 
 use crate::{AccuracyHeader, AccuracyTable};
 use ofa_model::{Arch, BlockArch, SearchSpace, StageArch};
@@ -18,7 +18,7 @@ pub(crate) fn tiny_space() -> SearchSpace {
     space
 }
 
-/// Two stages, the second of elastic width: 2 resolutions x 20 x 40 stages = 1,600 archs.
+/// Two stages, the second with elastic width: 2 resolutions x 20 x 40 stages = 1,600 archs.
 pub(crate) fn two_stages() -> SearchSpace {
     let mut space = tiny_space();
     space.stages = vec![space.stages[0].clone(); 2];
@@ -45,7 +45,7 @@ pub(crate) fn accuracy_header(space: &SearchSpace) -> AccuracyHeader {
     }
 }
 
-/// An accuracy to which every choice adds its share, larger choices more, with diminishing returns.
+/// An accuracy that is a sum over choices. Larger choices add more, with diminishing returns.
 pub(crate) fn additive_accuracy(arch: &Arch) -> f64 {
     let block = |(b, block): (usize, &BlockArch)| {
         (block.kernel_size as f64).ln() * 0.004 / (b + 1) as f64 + block.expand_ratio.value().sqrt() * 0.006
@@ -54,7 +54,7 @@ pub(crate) fn additive_accuracy(arch: &Arch) -> f64 {
     0.5 + blocks + 0.05 * (arch.resolution as f64).ln()
 }
 
-/// Random archs of a space with that accuracy.
+/// Random archs of a space with their additive accuracy.
 pub(crate) fn additive_samples(space: &SearchSpace, n: usize, seed: u64) -> Vec<(Arch, f64)> {
     let rng = &mut ChaCha8Rng::seed_from_u64(seed);
     let archs = std::iter::repeat_with(|| space.sample(rng)).take(n);

@@ -1,4 +1,4 @@
-//! Timing networks on a device that others use too.
+//! Timing networks on a shared device.
 
 mod pacemaker;
 
@@ -10,21 +10,21 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
-/// How latencies are measured.
+/// Settings for measuring latency.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LatencyConfig {
-    /// Images a forward pass.
+    /// Images per forward pass.
     pub batch: usize,
-    /// Passes before the first one that counts.
+    /// Untimed warm-up passes.
     pub warmup: usize,
-    /// Passes that count, at least.
+    /// Minimum number of timed passes.
     pub min_samples: usize,
-    /// Passes that count, at most, however much they differ.
+    /// Maximum number of timed passes, however much they vary.
     pub max_samples: usize,
-    /// Sampling stops when half the 95 % interval of the median is at most this share of the median.
+    /// Sampling stops once half the 95 % confidence interval of the median is at most this share of the median.
     pub target_relative_interval: f64,
-    /// What the table says of threads and processor; else the number of threads that there are when it is measured.
+    /// Recorded in the table as threads and processor. `None`: the number of threads at the time of measurement.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads_note: Option<String>,
 }
@@ -43,7 +43,7 @@ impl Default for LatencyConfig {
 }
 
 impl LatencyConfig {
-    /// What a table that is measured now says of threads.
+    /// The table's entry for threads, if measured now.
     pub(crate) fn threads(&self) -> String {
         self.threads_note.clone().unwrap_or_else(|| format!("{} threads", rayon::current_num_threads()))
     }
@@ -51,48 +51,52 @@ impl LatencyConfig {
     pub(crate) fn validate(&self) -> Result<(), SearchError> {
         let refuse = |setting, value: String, problem| Err(SearchError::InvalidSetting { setting, value, problem });
         if self.batch == 0 {
-            return refuse("batch", "0".into(), "a pass needs an image");
+            return refuse("batch", "0".into(), "a pass needs at least one image");
         }
         if self.min_samples == 0 {
-            return refuse("min_samples", "0".into(), "a median needs a sample");
+            return refuse("min_samples", "0".into(), "a median needs at least one sample");
         }
         if self.max_samples < self.min_samples {
             return refuse("max_samples", self.max_samples.to_string(), "it is below min_samples");
         }
         if self.target_relative_interval.is_nan() || self.target_relative_interval < 0.0 {
-            return refuse("target_relative_interval", self.target_relative_interval.to_string(), "it is no share");
+            return refuse(
+                "target_relative_interval",
+                self.target_relative_interval.to_string(),
+                "it must not be negative",
+            );
         }
         Ok(())
     }
 }
 
-/// The latency of something that ran several times.
+/// Latency over repeated runs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
-    /// Median in milliseconds.
+    /// Median, in milliseconds.
     pub median_ms: f64,
-    /// Range of the middle half of the samples in milliseconds.
+    /// Interquartile range, in milliseconds.
     pub iqr_ms: f64,
     /// Number of samples.
     pub samples: usize,
 }
 
-/// The latency of something as it was measured and at the usual pace of the machine.
+/// A latency, raw and scaled to the machine's usual pace.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Timing {
-    /// As it was measured.
+    /// Raw, as timed.
     pub measured: Latency,
-    /// Brought to the usual pace by a [`Pacemaker`]; as measured without one.
+    /// Scaled to the usual pace by a [`Pacemaker`]; equal to `measured` without one.
     pub at_usual_pace: Latency,
 }
 
-/// Something to time: one forward pass whose result is kept until the device has finished it.
+/// One timed forward pass. Its result is kept until the device has finished.
 pub type TimedRun<'a> = Box<dyn FnMut() -> Tensor<2> + 'a>;
 
-/// Times several networks in turns, so that a machine that slows down for a while slows down all of them alike.
+/// Times several networks interleaved, so a temporary slowdown of the machine affects all of them equally.
 ///
-/// Each turn takes a few consecutive samples of every network that still needs some. With a pacemaker, which is timed at
-/// the beginning of every turn, also networks of different calls can be compared.
+/// Each turn takes a few consecutive samples of every network that still needs some. A pacemaker is timed at the start
+/// of every turn and makes networks of different calls comparable too. Returns one [`Timing`] per run, in order.
 ///
 /// # Errors
 ///
@@ -103,7 +107,8 @@ pub fn time_interleaved(
     runs: &mut [TimedRun<'_>],
     mut pacemaker: Option<&mut Pacemaker<'_>>,
 ) -> Result<Vec<Timing>, SearchError> {
-    /// Consecutive samples: the first finds the caches filled by the previous network, a minority the median ignores.
+    /// Consecutive samples per turn. The first sees caches filled by the previous network, a minority that the median
+    /// ignores.
     const TURN: usize = 4;
     config.validate()?;
     for run in runs.iter_mut() {
@@ -130,16 +135,16 @@ pub fn time_interleaved(
     Ok(all.iter().map(timing).collect())
 }
 
-/// What was sampled of one network.
+/// All samples of one network.
 #[derive(Clone, Default)]
 struct Samples {
     measured: Series,
     at_usual_pace: Series,
 }
 
-/// The time of one pass.
+/// Time of a single pass.
 pub(crate) fn time_once(device: &Device, run: &mut TimedRun<'_>) -> Result<Duration, SearchError> {
-    // Some devices queue their work: the clock must see the pass and nothing from before it.
+    // Some devices queue work: time this pass only, without earlier work.
     synchronise(device)?;
     let start = Instant::now();
     let output = run();
@@ -153,7 +158,7 @@ fn synchronise(device: &Device) -> Result<(), SearchError> {
     device.sync().map_err(|error| SearchError::Device { device: device_name(device), problem: error.to_string() })
 }
 
-/// Name of a device in tables and messages.
+/// The device name for tables and messages.
 pub(crate) fn device_name(device: &Device) -> String {
     let name = format!("{device:?}");
     name.strip_prefix("Device<").and_then(|name| name.strip_suffix('>')).unwrap_or(&name).to_owned()
@@ -186,8 +191,8 @@ impl Series {
         }
     }
 
-    /// Half the width of the 95 % interval of the median, from the ranks n/2 +- 0.98 sqrt(n) that a binomial count of
-    /// samples below the true median allows: it needs no assumption about the distribution.
+    /// Half the width of the 95 % confidence interval of the median, from the ranks n/2 +- 0.98 sqrt(n) given by the
+    /// binomial count of samples below the true median. Distribution-free.
     fn median_half_interval(&self) -> f64 {
         let n = self.sorted_ms.len() as f64;
         let reach = 0.98 / n.sqrt();

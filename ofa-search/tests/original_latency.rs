@@ -1,4 +1,5 @@
-//! Parity with the PyTorch original: latencies of archs by its tables. `golden/README.md` says what made them.
+//! Parity with the PyTorch original: latencies of archs by its tables. `golden/README.md` documents how the reference
+//! values were made.
 
 use ofa_model::{Arch, OriginalArch, SearchSpace};
 use ofa_search::OriginalLatencyTable;

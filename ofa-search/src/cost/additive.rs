@@ -1,4 +1,4 @@
-//! [`AdditiveCost`]: a cost that is a sum over the units of a network, prepared for millions of look-ups.
+//! [`AdditiveCost`]: a cost that is a sum over the units of a network, precomputed for millions of look-ups.
 
 mod pair_ranks;
 mod stage_costs;
@@ -8,28 +8,28 @@ use ofa_model::{Arch, BlockArch, Ratio, SearchSpace, StageSpace, Unit, UnitLayer
 use stage_costs::StageCosts;
 use std::collections::BTreeSet;
 
-/// A cost of archs that is a sum over their units (latency by table, MACs, parameters), or a score that is a sum over their
-/// blocks.
+/// A cost that is a sum over the units of an arch (latency by table, MACs, parameters), or a score that is a sum over
+/// its blocks.
 ///
-/// Every share is computed once for the whole space; the sum for an arch is then a few array reads, without building
-/// units or text keys.
+/// Every term is computed once for the whole space. Evaluating an arch then takes a few array reads and builds no units
+/// or text keys.
 #[derive(Clone, Debug)]
 pub struct AdditiveCost {
     resolutions: Vec<usize>,
-    /// What the stem adds, by resolution.
+    /// Cost of the stem, by resolution.
     stem: Vec<f64>,
     stages: Vec<StageCosts>,
-    /// What the head adds, `[resolution, width of the last stage]`, flattened.
+    /// Cost of the head, `[resolution, width of the last stage]`, flattened.
     heads: Vec<f64>,
 }
 
 impl AdditiveCost {
-    /// A cost that adds up `cost` over the units of an arch.
+    /// The sum of `cost` over the units of an arch.
     pub fn new(space: &SearchSpace, mut cost: impl FnMut(&Unit) -> f64) -> Self {
         Self::by_resolution(space, |_, unit| cost(unit))
     }
 
-    /// A cost that adds up `cost` of the arch's resolution and a unit over the units of an arch.
+    /// The sum of `cost` over the units of an arch, where `cost` also receives the resolution of the arch.
     pub(crate) fn by_resolution(space: &SearchSpace, mut cost: impl FnMut(usize, &Unit) -> f64) -> Self {
         let mut sums = Self::zero(space);
         for (r, &resolution) in space.resolutions.iter().enumerate() {
@@ -49,7 +49,7 @@ impl AdditiveCost {
         sums
     }
 
-    /// A sum of what `network` gives for the resolution of an arch and `block` for each of its blocks.
+    /// The sum of `block` over the blocks of an arch, plus `network` of its resolution.
     pub fn by_block(
         space: &SearchSpace,
         network: impl FnMut(usize) -> f64,
@@ -88,7 +88,7 @@ impl AdditiveCost {
         Self::new(space, |unit| unit.cost().macs as f64)
     }
 
-    /// Trainable numbers.
+    /// Number of trainable parameters.
     pub fn parameters(space: &SearchSpace) -> Self {
         Self::new(space, |unit| unit.cost().parameters as f64)
     }
@@ -97,8 +97,8 @@ impl AdditiveCost {
     ///
     /// # Panics
     ///
-    /// If `arch` has a resolution, a number of stages, a width, a kernel size or an expand ratio that the space does not
-    /// offer, or is deeper than its deepest.
+    /// If `arch` has a resolution, number of stages, depth, width, kernel size or expand ratio that the space does not
+    /// offer.
     pub fn of(&self, arch: &Arch) -> f64 {
         self.get(arch).unwrap_or_else(|| panic!("arch `{arch}` is outside the space of this cost"))
     }
@@ -120,16 +120,16 @@ impl AdditiveCost {
         Some(sum + self.heads[self.head(r, before)])
     }
 
-    /// What a network of this resolution has before its first block.
+    /// The cost of everything before the first block, at this resolution.
     ///
     /// # Panics
     ///
-    /// Here and below, if the space of this cost does not offer a choice.
+    /// Panics, like the methods below, if the space of this cost does not offer a choice.
     pub(crate) fn before_blocks(&self, resolution: usize) -> f64 {
         self.stem[self.resolution(resolution)]
     }
 
-    /// The share of a block behind a stage of width `input`, which the first stage has none of.
+    /// The cost of a block whose stage follows a stage of width `input` (`None` in the first stage).
     pub(crate) fn of_block(&self, block: &PlacedBlock, input: Option<Ratio>) -> f64 {
         let stage = &self.stages[block.stage];
         let input = input.map_or(0, |input| self.last_width(block.stage, input));
@@ -139,7 +139,7 @@ impl AdditiveCost {
         share.expect("the block is one of the stage's choices")
     }
 
-    /// What a network of this resolution has behind a last stage of this width.
+    /// The cost of everything after the last block, at this resolution and width of the last stage.
     pub(crate) fn after_blocks(&self, resolution: usize, width: Ratio) -> f64 {
         self.heads[self.head(self.resolution(resolution), self.last_width(self.stages.len(), width))]
     }
@@ -149,17 +149,17 @@ impl AdditiveCost {
         place.unwrap_or_else(|| panic!("resolution {resolution} is outside the space of this cost"))
     }
 
-    /// Place of a width of the stage before stage `stage`.
+    /// Index of a width among those of the stage before `stage`.
     fn last_width(&self, stage: usize, width: Ratio) -> usize {
         self.stages[stage - 1].width(width).expect("the width is one of the stage's choices")
     }
 
-    /// Place in `heads` of a resolution and a width of the last stage.
+    /// Index in `heads` of a resolution and a width of the last stage.
     fn head(&self, resolution: usize, width: usize) -> usize {
         resolution * (self.heads.len() / self.resolutions.len()) + width
     }
 
-    /// This cost times `slope`, plus `intercept` a network.
+    /// This cost times `slope`, plus `intercept` once per network.
     pub(crate) fn scaled(mut self, slope: f64, intercept: f64) -> Self {
         self.stages.iter_mut().for_each(|stage| stage.scale(slope));
         self.heads.iter_mut().for_each(|cost| *cost *= slope);
@@ -168,7 +168,7 @@ impl AdditiveCost {
     }
 }
 
-/// The sum as a score.
+/// Scores archs by the sum.
 impl Predictor for AdditiveCost {
     /// # Panics
     ///
@@ -178,22 +178,22 @@ impl Predictor for AdditiveCost {
     }
 }
 
-/// A block of an arch, and where it stands.
+/// A block of an arch and its position.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PlacedBlock {
-    /// Resolution of the arch.
+    /// Input resolution of the arch, in pixels.
     pub resolution: usize,
-    /// Its stage, from 0.
+    /// Index of its stage, from 0.
     pub stage: usize,
-    /// Its place in the stage, from 0.
+    /// Index within the stage, from 0.
     pub block: usize,
-    /// Width of the stage.
+    /// Width of the stage, a multiple of its base width.
     pub width: Ratio,
     /// Kernel size and expand ratio.
     pub choices: BlockArch,
 }
 
-/// All units that any arch of the space runs through at any resolution, each once.
+/// All units used by any arch of the space at any resolution, without duplicates.
 pub fn distinct_units(space: &SearchSpace) -> Vec<Unit> {
     let mut units = BTreeSet::new();
     for &resolution in &space.resolutions {
@@ -204,18 +204,18 @@ pub fn distinct_units(space: &SearchSpace) -> Vec<Unit> {
     units.into_iter().collect()
 }
 
-/// Where in a network a unit stands.
+/// Position of a unit in a network.
 enum Place {
-    /// In the stem: every network of this resolution has it.
+    /// In the stem, which all networks of one resolution share.
     Stem,
-    /// In or, if it is a pooling, before a block of a stage of this width, with these choices: the first block behind a
-    /// stage with the `input`th of its widths, or a later block. Later blocks of a stage are all alike.
+    /// A block with these choices in a stage of this width, or the pooling in front of it. `input` is the index of the
+    /// previous stage's width for the first block of a stage and `None` for later blocks, which are all alike.
     Block { stage: usize, input: Option<usize>, width: Ratio, block: BlockArch },
-    /// Behind a last stage with the `input`th of its widths.
+    /// The head, where `input` is the index of the last stage's width.
     Head { input: usize },
 }
 
-/// Visits every unit that a network of this resolution can have, once a place.
+/// Visits every unit that a network of this resolution can have, once per position.
 fn for_each_unit(space: &SearchSpace, resolution: usize, mut visit: impl FnMut(Place, Unit)) {
     let mut size = resolution;
     for unit in space.stem_units(resolution) {
@@ -249,12 +249,12 @@ fn for_each_unit(space: &SearchSpace, resolution: usize, mut visit: impl FnMut(P
     }
 }
 
-/// Every width and every pair of kernel size and expand ratio that a stage offers.
+/// Every combination of width, kernel size and expand ratio that a stage offers.
 pub(crate) fn choices(stage: &StageSpace) -> impl Iterator<Item = (Ratio, BlockArch)> {
     stage.widths.iter().flat_map(|&width| pairs(stage).map(move |pair| (width, pair)))
 }
 
-/// Every pair of kernel size and expand ratio that a stage offers.
+/// Every combination of kernel size and expand ratio that a stage offers.
 fn pairs(stage: &StageSpace) -> impl Iterator<Item = BlockArch> {
     let of_kernel = |&kernel_size: &usize| {
         stage.expand_ratios.iter().map(move |&expand_ratio| BlockArch { kernel_size, expand_ratio })

@@ -5,15 +5,15 @@ use ofa_model::{Arch, BlockArch, BlockKind, SearchSpace, StageArch, StageSpace};
 
 /// Encodes the archs of a space as vectors of zeros and ones, as the paper's accuracy predictor does (appendix A).
 ///
-/// Every place for a block has a one-hot kernel size and a one-hot expand ratio, all zeros if the arch has no such
-/// block; a stage of elastic width has a one-hot width before them. A one-hot resolution follows.
+/// Every block position has a one-hot kernel size and a one-hot expand ratio, all zeros if the arch has no such block.
+/// A stage of elastic width has a one-hot width before them. A one-hot resolution comes last.
 #[derive(Clone, Debug)]
 pub struct ArchEncoder {
     space: SearchSpace,
     layout: Layout,
 }
 
-/// The order of features.
+/// Order of the features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Layout {
     /// Block by block, then the resolution.
@@ -28,7 +28,7 @@ enum Layout {
 #[derive(Clone, Copy)]
 enum Group {
     Resolution,
-    /// Depths of stages of plain convolutions, whose blocks offer no other choice.
+    /// Depths of stages of plain convolutions, whose blocks have no other choice.
     ConvDepths,
     Widths,
     Kernels,
@@ -47,30 +47,30 @@ impl Layout {
 }
 
 impl ArchEncoder {
-    /// The encoder of a space.
+    /// An encoder for `space` in the default order: stage by stage, then the resolution.
     pub fn new(space: &SearchSpace) -> Self {
         Self { space: space.clone(), layout: Layout::Blocks }
     }
 
-    /// The encoder of the original's library (`MobileNetArchEncoder`, `ResNetArchEncoder`): the resolution comes first,
-    /// then all widths, all kernel sizes and all expand ratios; the resolutions are those of `space`.
+    /// The order of the original's library (`MobileNetArchEncoder`, `ResNetArchEncoder`): resolution, all widths, all
+    /// kernel sizes, all expand ratios. The resolutions are those of `space`.
     pub fn original(space: &SearchSpace) -> Self {
         Self { space: space.clone(), layout: Layout::Original }
     }
 
-    /// The encoder of the original's tutorial: all kernel sizes, all expand ratios, the resolution.
+    /// The order of the original's tutorial: all kernel sizes, all expand ratios, then the resolution.
     pub fn original_tutorial(space: &SearchSpace) -> Self {
         Self { space: space.clone(), layout: Layout::OriginalTutorial }
     }
 
-    /// Number of features.
+    /// Number of features per arch.
     pub fn dimension(&self) -> usize {
         let mut count = Features::default();
         self.visit(None, &mut count);
         count.0.len()
     }
 
-    /// Features of `archs`, `[archs, dimension]`, flattened.
+    /// The features of `archs`, `[archs, dimension]`, flattened.
     ///
     /// # Errors
     ///
@@ -84,7 +84,7 @@ impl ArchEncoder {
         Ok(features.0)
     }
 
-    /// Adds the features of an arch; without one all are zero.
+    /// Appends the features of `arch`, or all zeros if `None`.
     fn visit(&self, arch: Option<&Arch>, features: &mut Features) {
         for group in self.layout.groups() {
             if let Group::Resolution = group {
@@ -112,7 +112,7 @@ fn visit_stage(group: Group, stage: &StageSpace, arch: Option<&StageArch>, featu
         match group {
             Group::Kernels => features.one_hot(open(&stage.kernel_sizes), kernel_size),
             Group::Ratios => features.one_hot(open(&stage.expand_ratios), ratio),
-            // Even an only choice is a feature: it says whether there is such a block.
+            // A single choice is still a feature: it says whether the block exists.
             Group::Blocks => {
                 features.one_hot(&stage.kernel_sizes, kernel_size);
                 features.one_hot(&stage.expand_ratios, ratio);
@@ -122,17 +122,17 @@ fn visit_stage(group: Group, stage: &StageSpace, arch: Option<&StageArch>, featu
     }
 }
 
-/// What is offered if there is a choice.
+/// The offered values if there is more than one, otherwise none.
 fn open<T>(offered: &[T]) -> &[T] {
     if offered.len() > 1 { offered } else { &[] }
 }
 
-/// Features one after another.
+/// Concatenated features.
 #[derive(Default)]
 struct Features(Vec<f32>);
 
 impl Features {
-    /// Adds a feature a choice, 1 for the chosen one.
+    /// Appends one feature per choice: 1 for the chosen one, 0 for the others.
     fn one_hot<T: PartialEq>(&mut self, choices: &[T], chosen: Option<T>) {
         self.0.extend(choices.iter().map(|choice| if chosen.as_ref() == Some(choice) { 1.0 } else { 0.0 }));
     }
@@ -148,7 +148,7 @@ mod tests {
     fn a_known_arch_has_known_features() {
         let encoder = ArchEncoder::new(&tiny_space());
         let features = encoder.encode(&["r12-k5e3".parse().unwrap()]).unwrap();
-        // Two places of (kernel size 3, 5; expand ratio 3, 6), then resolution 8, 12.
+        // Two block positions of (kernel size 3, 5; expand ratio 3, 6), then resolution 8, 12.
         assert_eq!(features, [0., 1., 1., 0., 0., 0., 0., 0., 0., 1.]);
     }
 
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn the_published_space_has_the_published_dimension() {
-        // 20 places x (3 kernel sizes + 3 expand ratios) and 25 resolutions.
+        // 20 block positions x (3 kernel sizes + 3 expand ratios) and 25 resolutions.
         assert_eq!(ArchEncoder::new(&SearchSpace::mobilenet_v3(1.0, 1000)).dimension(), 145);
     }
 

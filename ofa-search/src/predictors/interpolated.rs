@@ -1,13 +1,13 @@
-//! [`InterpolatedAccuracy`]: measured accuracies, and those between measured resolutions.
+//! [`InterpolatedAccuracy`]: measured accuracies, interpolated between measured resolutions.
 
 use crate::{AccuracyRow, AccuracyTable, AdditiveCost, Predictor, SearchError};
 use ofa_model::{Arch, SearchSpace, StageArch};
 use std::collections::HashMap;
 
-/// The accuracies of a table, and between two measured resolutions of a network the line between them over its MACs:
-/// how the paper's first version fills in the resolutions that it did not measure (preprint, section 3.4).
+/// The accuracies of a table, interpolated between two measured resolutions of a network linearly in MACs. The paper's
+/// first version fills in unmeasured resolutions this way (preprint, section 3.4).
 ///
-/// Nothing is extrapolated: a network has accuracies from its lowest to its highest measured resolution.
+/// Nothing is extrapolated: a network has accuracies only from its lowest to its highest measured resolution.
 #[derive(Clone, Debug)]
 pub struct InterpolatedAccuracy<'a> {
     table: &'a AccuracyTable,
@@ -15,13 +15,13 @@ pub struct InterpolatedAccuracy<'a> {
     macs: AdditiveCost,
     /// Rows of each network, by ascending resolution.
     networks: HashMap<&'a [StageArch], Vec<&'a AccuracyRow>>,
-    /// Networks in the order of the table.
+    /// The networks in table order.
     order: Vec<&'a [StageArch]>,
 }
 
 impl<'a> InterpolatedAccuracy<'a> {
-    /// The accuracies of `table` at the resolutions of `space`, which is the table's but may offer other resolutions
-    /// between those that were measured.
+    /// Interpolates `table` at the resolutions of `space`. This must be the space of the table, but may offer
+    /// resolutions between the measured ones.
     pub fn new(table: &'a AccuracyTable, space: &SearchSpace) -> Self {
         let mut networks: HashMap<&[StageArch], Vec<&AccuracyRow>> = HashMap::new();
         let mut order = Vec::new();
@@ -36,8 +36,7 @@ impl<'a> InterpolatedAccuracy<'a> {
         Self { table, resolutions: space.resolutions.clone(), macs: AdditiveCost::macs(space), networks, order }
     }
 
-    /// Top-1 accuracy of `arch`, `None` if its network was not measured at this resolution or at one below and one
-    /// above.
+    /// Top-1 accuracy of `arch`. `None` unless its network was measured at this resolution, or both below and above it.
     ///
     /// # Panics
     ///
@@ -54,8 +53,8 @@ impl<'a> InterpolatedAccuracy<'a> {
         Some(low.top1 + (high.top1 - low.top1) * (self.macs.of(arch) - from) / (to - from))
     }
 
-    /// The most accurate arch whose cost is at most `limit`, with its accuracy: among the measured ones and, at the
-    /// resolutions of the space, those between them; the cheaper one of two equals. `None` if none is cheap enough.
+    /// The most accurate arch whose cost is at most `limit`, with its accuracy, among all networks at the resolutions
+    /// of the space; of two equally accurate ones, the cheaper. `None` if none is cheap enough.
     pub fn best_under(&self, limit: f64, cost: impl Fn(&Arch) -> f64) -> Option<(Arch, f64)> {
         let mut best: Option<(Arch, f64, f64)> = None;
         for stages in &self.order {
@@ -77,7 +76,7 @@ impl<'a> InterpolatedAccuracy<'a> {
 impl Predictor for InterpolatedAccuracy<'_> {
     /// # Errors
     ///
-    /// [`SearchError::NotInTable`] for an arch that was neither measured nor lies between two that were.
+    /// [`SearchError::NotInTable`] for an arch that was neither measured nor lies between two measured resolutions.
     fn predict(&self, archs: &[Arch]) -> Result<Vec<f64>, SearchError> {
         let missing = |arch: &Arch| SearchError::NotInTable { arch: arch.to_string(), rows: self.table.rows().len() };
         archs.iter().map(|arch| self.get(arch).ok_or_else(|| missing(arch))).collect()
@@ -90,7 +89,7 @@ mod tests {
     use crate::testing::{accuracy_header, tiny_space};
     use std::convert::Infallible;
 
-    /// Two networks at 8 and 12 pixels, a third at 8 alone; the space offers 10 pixels too.
+    /// Two networks at 8 and 12 pixels, a third at 8 only. The space also offers 10 pixels.
     fn table(space: &SearchSpace) -> AccuracyTable {
         let accuracies = [("r8-k3e3", 0.5), ("r12-k3e3", 0.7), ("r12-k5e6", 0.8), ("r8-k5e6", 0.6), ("r8-k5e3", 0.4)];
         let archs = accuracies.map(|(text, _)| text.parse().unwrap());

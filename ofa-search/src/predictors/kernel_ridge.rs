@@ -6,12 +6,12 @@ use crate::{ArchEncoder, Predictor, SearchError};
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 use ofa_model::{Arch, SearchSpace};
 
-/// A weighted sum of similarities to the archs it was fitted on.
+/// Predicts by a weighted sum of similarities to the archs it was fitted on.
 ///
 /// The similarity of two archs falls with the number of choices in which they differ: `exp(-d / 2 l)`, where `d` is the
-/// squared distance of their [`ArchEncoder`] features. The length `l` and the penalty are those of a small grid with
-/// the least leave-one-out error, which has a closed form. Fitting takes time in the cube of the number of samples:
-/// seconds for 1,000 and an hour for 16,000; the same samples give the same predictor.
+/// squared distance of their [`ArchEncoder`] features. The length `l` and the penalty are chosen from a small grid by
+/// leave-one-out error, which has a closed form. Fitting time is cubic in the number of samples: seconds for 1,000 and
+/// an hour for 16,000. The same samples give the same predictor.
 #[derive(Clone, Debug)]
 pub struct KernelRidge {
     encoder: ArchEncoder,
@@ -22,22 +22,22 @@ pub struct KernelRidge {
     setting: Setting,
 }
 
-/// A point of the grid.
+/// A point of the hyperparameter grid.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Setting {
     length: f64,
     penalty: f64,
 }
 
-/// Samples that choose the setting, at most: the first ones.
+/// At most this many samples, the first ones, select the setting.
 const CHOOSING: usize = 300;
-/// Lengths as multiples of the median squared distance of two samples. A long one is all but a linear model.
+/// Lengths as multiples of the median squared distance between samples. A long one is almost a linear model.
 const LENGTHS: [f64; 5] = [0.5, 1.0, 4.0, 16.0, 64.0];
-/// Penalties; similarities are at most 1.
+/// Penalties, relative to a largest similarity of 1.
 const PENALTIES: [f64; 6] = [1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0];
 
 impl KernelRidge {
-    /// Learns from `(arch, target)` samples.
+    /// Fits `(arch, target)` samples.
     ///
     /// # Errors
     ///
@@ -70,13 +70,13 @@ impl Predictor for KernelRidge {
     }
 }
 
-/// Features `[archs, dimension]`.
+/// Features, `[archs, dimension]`.
 fn encode(encoder: &ArchEncoder, archs: &[Arch]) -> Result<DMatrix<f64>, SearchError> {
     let features = encoder.encode(archs)?.into_iter().map(f64::from);
     Ok(DMatrix::from_row_iterator(archs.len(), encoder.dimension(), features))
 }
 
-/// Squared distances of every row of `a` to every row of `b`.
+/// Squared distances of every row of `a` to every row of `b`, `[rows of a, rows of b]`.
 fn squared_distances(a: &DMatrix<f64>, b: &DMatrix<f64>) -> DMatrix<f64> {
     let squares = |matrix: &DMatrix<f64>| -> Vec<f64> { matrix.row_iter().map(|row| row.norm_squared()).collect() };
     let (of_a, of_b) = (squares(a), squares(b));
@@ -98,7 +98,7 @@ fn choose(distances: &DMatrix<f64>, targets: &DVector<f64>) -> Setting {
     let n = targets.len().min(CHOOSING);
     let (distances, targets) = (distances.view((0, 0), (n, n)).into_owned(), targets.rows(0, n).into_owned());
     let pairs = (0..n).flat_map(|j| (0..j).map(move |i| (i, j)));
-    // At least the distance of archs that differ in one choice, should most samples be alike.
+    // If most samples are equal, at least the distance of two archs that differ in one choice.
     let typical = median(pairs.map(|pair| distances[pair])).max(2.0);
     let grid = LENGTHS
         .iter()
@@ -107,7 +107,7 @@ fn choose(distances: &DMatrix<f64>, targets: &DVector<f64>) -> Setting {
     scored.min_by(|(a, _), (b, _)| a.total_cmp(b)).expect("the grid has points").1
 }
 
-/// Mean squared error of each sample's prediction by the others: the residual is `weight / inverse diagonal`.
+/// Mean squared error of each sample predicted from the others. The residual is `weight / inverse diagonal`.
 fn leave_one_out(distances: &DMatrix<f64>, targets: &DVector<f64>, setting: Setting) -> f64 {
     let inverse = factor(distances, setting).inverse();
     let weights = &inverse * targets;
@@ -115,11 +115,11 @@ fn leave_one_out(distances: &DMatrix<f64>, targets: &DVector<f64>, setting: Sett
     residuals.sum::<f64>() / targets.len() as f64
 }
 
-/// Cholesky factor of the similarities with the penalty on their diagonal.
+/// Cholesky factor of the similarities plus the penalty on the diagonal.
 fn factor(distances: &DMatrix<f64>, Setting { length, penalty }: Setting) -> Cholesky<f64, Dyn> {
     let mut matrix = distances.map(|distance| similarity(distance, length));
     (0..matrix.nrows()).for_each(|i| matrix[(i, i)] += penalty);
-    // Gaussian similarities are positive semidefinite, and the least penalty is far above rounding.
+    // Gaussian similarities are positive semidefinite, and even the smallest penalty is far above rounding.
     matrix.cholesky().expect("a penalised kernel matrix is positive definite")
 }
 

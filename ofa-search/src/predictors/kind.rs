@@ -1,4 +1,4 @@
-//! [`PredictorKind`]: the learned predictors, by name, to be compared.
+//! [`PredictorKind`]: the learned predictors by name, for comparisons.
 
 use crate::{KernelRidge, MlpConfig, MlpPredictor, Prediction, Predictor, SearchError};
 use burn::tensor::Device;
@@ -6,26 +6,27 @@ use ofa_model::{Arch, SearchSpace};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// How accuracies may be learned from a table.
+/// Kinds of predictor that can be fitted to a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PredictorKind {
-    /// An ensemble of small [`MlpPredictor`]s as configured by default.
+    /// An ensemble of small networks: [`MlpPredictor`] with the default configuration.
     Mlp,
-    /// One network of the same sort.
+    /// A single network, otherwise like `Mlp`.
     SingleMlp,
-    /// The paper's network and training: three hidden layers of 400, learning rate 1e-3, penalty 1e-4, one network.
+    /// The paper's network and training: one network, three hidden layers of 400, learning rate 1e-3, weight decay
+    /// 1e-4.
     PaperMlp,
     /// [`KernelRidge`]
     KernelRidge,
 }
 
-/// A fitted predictor of any kind.
+/// A fitted predictor of any [`PredictorKind`].
 #[derive(Debug)]
 pub enum Fitted {
-    /// Networks.
+    /// One or several networks.
     Mlp(MlpPredictor),
-    /// A kernel ridge regression.
+    /// Kernel ridge regression.
     KernelRidge(KernelRidge),
 }
 
@@ -33,7 +34,7 @@ impl PredictorKind {
     /// Every kind.
     pub const ALL: [Self; 4] = [Self::Mlp, Self::SingleMlp, Self::PaperMlp, Self::KernelRidge];
 
-    /// Learns from `(arch, target)` samples; the same samples, seed and device give the same predictor.
+    /// Fits `(arch, target)` samples. The same samples, seed and device give the same predictor.
     ///
     /// # Errors
     ///
@@ -71,7 +72,7 @@ impl fmt::Display for PredictorKind {
 }
 
 impl Fitted {
-    /// Predictions with their spreads, of kinds that have one.
+    /// Predictions with their spread. `None` if the kind has no spread.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! [`MlpPredictor`]: the paper's accuracy predictor, learned from a table.
+//! [`MlpPredictor`]: the paper's accuracy predictor, fitted to a table.
 
 mod network;
 mod original;
@@ -16,27 +16,27 @@ use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// How a predictor is built and trained.
+/// Architecture and training of a predictor.
 ///
-/// The defaults suit tables of 100 to 2,000 rows. The paper trained one network of three hidden layers of 400 on 16,000
-/// rows, with learning rate 1e-3 and penalty 1e-4; on a table of 120 archs whose accuracy is a sum over their choices
-/// that gives a Kendall tau of 0.72 on other archs, and these defaults 0.98.
+/// The defaults suit tables of 100 to 2,000 rows. The paper trained one network with three hidden layers of 400 units
+/// on 16,000 rows, with learning rate 1e-3 and weight decay 1e-4. On a table of 120 archs whose accuracy is a sum over
+/// their choices, the paper's settings reach a Kendall tau of 0.72 on other archs, and these defaults 0.98.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MlpConfig {
-    /// Sizes of the hidden layers.
+    /// Units of each hidden layer.
     pub hidden: Vec<usize>,
-    /// Number of networks whose mean is the prediction; they differ in their initial weights and in the order of rows.
+    /// Number of networks, whose mean is the prediction. They differ in initial weights and row order.
     pub ensemble: usize,
     /// Passes over the rows.
     pub epochs: usize,
-    /// Rows a step.
+    /// Rows per training step.
     pub batch_size: usize,
-    /// Initial learning rate of Adam; it falls to 0 along a cosine.
+    /// Initial learning rate of Adam, with cosine decay to 0.
     pub learning_rate: f64,
-    /// L2 penalty.
+    /// Strength of the L2 penalty.
     pub weight_decay: f64,
-    /// Seed of the initial weights and of the order of rows.
+    /// Seed of the initial weights and the row order.
     pub seed: u64,
 }
 
@@ -54,10 +54,10 @@ impl Default for MlpConfig {
     }
 }
 
-/// A few small networks that learned a number from archs; their mean is the prediction.
+/// An ensemble of small networks. Their mean output predicts a number for an arch.
 ///
-/// The networks see archs as [`ArchEncoder`] writes them and learn standardised targets, so that an untrained one
-/// predicts the mean of the targets, as the output bias of the paper's predictor does.
+/// The networks see archs as [`ArchEncoder`] encodes them and learn standardised targets. So an untrained network
+/// predicts the mean of the targets, like the output bias of the paper's predictor.
 #[derive(Debug)]
 pub struct MlpPredictor {
     encoder: ArchEncoder,
@@ -68,7 +68,7 @@ pub struct MlpPredictor {
 }
 
 impl MlpPredictor {
-    /// Learns from `(arch, target)` samples, e.g. [`AccuracyTable::samples`](crate::AccuracyTable::samples).
+    /// Fits `(arch, target)` samples, e.g. [`AccuracyTable::samples`](crate::AccuracyTable::samples).
     ///
     /// The same samples, configuration and device give the same predictor.
     ///
@@ -96,13 +96,15 @@ impl MlpPredictor {
         Ok(Self { encoder, networks, mean, deviation, device: device.clone().without_autodiff() })
     }
 
-    /// Learns from all samples and reports how well a predictor does that has not seen a share of them.
+    /// Fits all samples, and reports how well a predictor does on a held-out share of them.
     ///
-    /// The report is about a second predictor, fitted on the rest; the one returned has more to learn from.
+    /// The report is about a second predictor, fitted without the held-out samples; the returned predictor has seen
+    /// them all.
     ///
     /// # Errors
     ///
-    /// As [`MlpPredictor::fit`], or if `holdout_fraction` leaves fewer than two samples on either side.
+    /// As for [`MlpPredictor::fit`], or if `holdout_fraction` is not in `[0, 1)` or leaves fewer than two samples on
+    /// either side.
     pub fn fit_with_report(
         space: &SearchSpace,
         samples: &[(Arch, f64)],
@@ -116,25 +118,24 @@ impl MlpPredictor {
     }
 }
 
-/// What an ensemble predicts.
+/// Prediction of an ensemble, in the unit of the targets.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Prediction {
-    /// Mean of the networks.
+    /// Mean over the networks.
     pub mean: f64,
-    /// Standard deviation of the networks (of the sample: over one less than their number), 0 of a single one. It says
-    /// where they disagree, which is where there were few samples; it is no interval of the error until it is compared
-    /// with one.
+    /// Sample standard deviation over the networks (divisor: their number minus 1), 0 for a single network. High where
+    /// samples were few. Not an error interval unless calibrated against measured errors.
     pub spread: f64,
 }
 
 impl MlpPredictor {
-    /// Predictions for `archs`, in their order, with how far the networks disagree.
+    /// Predicts `archs`, in their order, with the disagreement of the networks.
     ///
     /// # Errors
     ///
     /// If an arch is outside the space.
     pub fn predict_with_spread(&self, archs: &[Arch]) -> Result<Vec<Prediction>, SearchError> {
-        /// Keeps the hidden activations of an ensemble in the cache.
+        /// Keeps the hidden activations of an ensemble in cache.
         const BATCH: usize = 1024;
         let mut predictions = Vec::with_capacity(archs.len());
         for batch in archs.chunks(BATCH) {
@@ -167,7 +168,7 @@ impl MlpConfig {
     fn validate(&self) -> Result<(), SearchError> {
         let refuse = |setting, value: String, problem| Err(SearchError::InvalidSetting { setting, value, problem });
         if self.hidden.contains(&0) {
-            return refuse("hidden", format!("{:?}", self.hidden), "a layer needs a unit");
+            return refuse("hidden", format!("{:?}", self.hidden), "a layer needs at least one unit");
         }
         for (setting, value) in [("ensemble", self.ensemble), ("epochs", self.epochs), ("batch_size", self.batch_size)]
         {
@@ -193,8 +194,8 @@ struct Rows {
 }
 
 impl Rows {
-    /// Features `[members, batch, dimension]` and targets `[members, batch, 1]` of the rows that each member has in
-    /// this batch.
+    /// The features `[members, batch, dimension]` and targets `[members, batch, 1]` of each member's rows in this
+    /// batch.
     fn batch(&self, members: &[&[usize]], device: &Device) -> (Tensor<3>, Tensor<3>) {
         let (n, batch, d) = (members.len(), members[0].len(), self.dimension);
         let rows = || members.iter().copied().flatten().copied();
@@ -227,7 +228,7 @@ fn train(rows: &Rows, config: &MlpConfig, device: &Device) -> Ensemble {
         let members: Vec<&[usize]> = orders.iter().map(|order| &order[start..end]).collect();
         let (features, targets) = rows.batch(&members, device);
         let errors = networks.forward(features) - targets;
-        // Members share no weights: the sum over them trains each as if it were alone.
+        // Members share no weights, so summing their losses trains each one as if alone.
         let loss = errors.square().mean_dim(1).sum();
         let gradients = GradientsParams::from_grads(loss.backward(), &networks);
         let progress = step as f64 / steps as f64;
@@ -237,7 +238,7 @@ fn train(rows: &Rows, config: &MlpConfig, device: &Device) -> Ensemble {
     networks.valid()
 }
 
-/// Mean and standard deviation; the latter 1 if all values are equal.
+/// Mean and standard deviation, with deviation 1 if all values are equal.
 fn moments(values: &[f64]) -> (f64, f64) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;

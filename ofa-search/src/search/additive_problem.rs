@@ -1,4 +1,4 @@
-//! [`AdditiveProblem`]: the optimum where score and cost are sums over blocks, with proof.
+//! [`AdditiveProblem`]: the proven optimum of a score and a cost that are sums over blocks.
 
 mod graph;
 
@@ -7,17 +7,17 @@ use crate::{AdditiveCost, SearchError};
 use graph::{Graph, Path};
 use ofa_model::{Arch, SearchSpace};
 
-/// The arch of the highest additive score under a limit on an additive cost.
+/// Maximises an additive score under a limit on an additive cost.
 ///
-/// Such a problem needs no search: [`AdditiveProblem::solve`] finds the optimum of 2e19 networks in milliseconds. It
-/// serves as the yardstick of strategies, and as the answer where scores are learned block by block.
+/// Needs no search: [`AdditiveProblem::solve`] finds the optimum of 2e19 networks in milliseconds. Use it to judge
+/// search strategies, or as the answer itself when scores are learned per block.
 #[derive(Clone, Copy, Debug)]
 pub struct AdditiveProblem<'a> {
     /// The archs to choose from.
     pub space: &'a SearchSpace,
     /// What to maximise.
     pub score: &'a AdditiveCost,
-    /// What is limited.
+    /// What is constrained.
     pub cost: &'a AdditiveCost,
     /// Name of the cost, e.g. `latency`.
     pub name: &'a str,
@@ -27,12 +27,12 @@ pub struct AdditiveProblem<'a> {
     pub limit: f64,
 }
 
-/// The answer to an [`AdditiveProblem`].
+/// The solution of an [`AdditiveProblem`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Optimum {
     /// The arch.
     pub arch: Arch,
-    /// Its score, that no feasible arch exceeds by more than rounding.
+    /// Its score. No feasible arch exceeds it by more than rounding.
     pub score: f64,
     /// Its cost.
     pub cost: f64,
@@ -41,18 +41,19 @@ pub struct Optimum {
 impl AdditiveProblem<'_> {
     /// Solves the problem exactly.
     ///
-    /// Dynamic programming over the blocks of each resolution keeps the best trade-offs between cost and score up to
-    /// there, but for those that cannot become better than the best arch known: the bound is Lagrange's, the highest
-    /// score less a price for cost, whose price is the best for the resolution.
+    /// Dynamic programming over the blocks of each resolution keeps the partial archs with the best trade-offs between
+    /// cost and score. It drops those that cannot beat the best known arch, by the Lagrangian bound: the highest score
+    /// minus price times cost, at the best price for the resolution.
     ///
     /// # Errors
     ///
-    /// [`SearchError::Infeasible`] with the cheapest arch if nothing meets the limit, [`SearchError::InvalidSetting`] if the
-    /// limit is not finite, [`SearchError::NotFinite`] if the score or the cost of what was found is not.
+    /// [`SearchError::Infeasible`], naming the cheapest arch, if nothing meets the limit;
+    /// [`SearchError::InvalidSetting`] if the limit is not finite; [`SearchError::NotFinite`] if the score or cost of
+    /// the solution is not.
     ///
     /// # Panics
     ///
-    /// If score or cost is of a space that does not offer all that this one does.
+    /// If score or cost belongs to a space that lacks a choice of this one.
     pub fn solve(&self) -> Result<Optimum, SearchError> {
         if !self.limit.is_finite() {
             let problem = "a limit must be finite";
@@ -69,7 +70,7 @@ impl AdditiveProblem<'_> {
                 Err(_) => (),
             }
         }
-        // The most promising resolution first: its optimum rules most others out by their bounds alone.
+        // Start with the most promising resolution: its optimum rules out most others by their bounds alone.
         open.sort_by(|(_, a), (_, b)| b.bound.total_cmp(&a.bound));
         let known = open.iter().map(|(_, relaxation)| &relaxation.known);
         let Some(mut best) = known.max_by(|a, b| a.sums.score.total_cmp(&b.sums.score)).cloned() else {
@@ -109,7 +110,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// Scores and costs of any sign and of many equal values, at limits from infeasible to loose.
+        /// Scores and costs of either sign, with many ties, at limits from infeasible to loose.
         #[test]
         fn the_optimum_is_that_of_trying_every_arch(seed: u64, share in -0.05..1.05f64, coarse: bool) {
             let space = two_stages();

@@ -1,4 +1,4 @@
-//! The cheapest arch of a space, so that an impossible budget is an answer and not an endless search.
+//! The cheapest arch of a space: detects an impossible budget before a search starts.
 
 use crate::problem::finite;
 use crate::{Constraint, Problem, SearchError};
@@ -6,10 +6,11 @@ use ofa_model::{Arch, BlockArch, SearchSpace, StageArch};
 
 /// The cheapest arch found, and its cost.
 ///
-/// From the smallest arch at each resolution, every width, every depth and every block's pair of kernel size and expand
-/// ratio is changed on its own as long as that lowers the cost. The result is the cheapest arch of the space if the cost
-/// never falls when a choice grows (MACs, parameters), or if widths do not vary and the cost is a sum of terms that each
-/// depend on the resolution and on one block and are not negative (latency by table). Else it is a local minimum.
+/// Coordinate descent from the smallest arch at each resolution: changes one width, one depth or one block's (kernel
+/// size, expand ratio) pair at a time while that lowers the cost. The result is the global minimum if the cost never
+/// falls when a choice grows (MACs, parameters). It is also the global minimum if widths do not vary and the cost is a
+/// sum of non-negative terms that each depend on the resolution and one block (latency by table). Otherwise it is a
+/// local minimum.
 ///
 /// # Panics
 ///
@@ -21,11 +22,12 @@ pub fn cheapest_arch(space: &SearchSpace, cost: impl Fn(&Arch) -> f64) -> (Arch,
 }
 
 impl Problem<'_> {
-    /// An arch that meets every constraint, if one is found without asking the objective.
+    /// Looks for an arch that meets every constraint, without querying the objective. `None` if it finds none.
     ///
     /// # Errors
     ///
-    /// [`SearchError::Infeasible`] if one constraint alone cannot be met, as far as [`cheapest_arch`] can tell.
+    /// [`SearchError::Infeasible`] or [`SearchError::TooCheap`] if a single constraint cannot be met, as judged by
+    /// [`cheapest_arch`]; [`SearchError::InvalidSetting`] if a limit or lower bound makes no sense.
     pub(crate) fn feasible_arch(&self) -> Result<Option<Arch>, SearchError> {
         for &Constraint { limit, lower, .. } in &self.constraints {
             let refuse = |setting, value: f64, problem| {
@@ -55,7 +57,7 @@ impl Problem<'_> {
 }
 
 impl Constraint<'_> {
-    /// Refuses a limit below the cheapest arch and a lowest cost above the dearest.
+    /// Refuses a limit below the cheapest arch, and a lower bound above the most expensive one.
     fn check_ends(&self, space: &SearchSpace) -> Result<(), SearchError> {
         let Self { name, unit, limit, lower, cost } = self;
         let (arch, lowest) = cheapest_arch(space, cost);
@@ -96,7 +98,7 @@ fn descend(space: &SearchSpace, start: Arch, cost: &impl Fn(&Arch) -> f64) -> (A
     }
 }
 
-/// `arch` with other choices in one block, or with other depths and widths of a stage if `place` is behind its last
+/// `arch` with each alternative for one block, or for the depth and width of the stage if `place` is past its last
 /// block.
 fn changes(space: &SearchSpace, arch: &Arch, stage: usize, place: usize) -> Vec<Arch> {
     let choices = &space.stages[stage];
@@ -131,7 +133,7 @@ mod tests {
     }
 
     proptest! {
-        /// The guarantee: any non-negative sum over blocks, however odd, has its minimum found.
+        /// Guarantee: the minimum of any non-negative sum over blocks is found, however odd the sum.
         #[test]
         fn the_cheapest_arch_of_a_random_sum_is_found(seed: u64) {
             let space = tiny_space();
@@ -157,7 +159,7 @@ mod tests {
     #[test]
     fn a_feasible_arch_is_found_where_the_smallest_is_not_feasible() {
         let space = tiny_space();
-        // Larger kernels are cheaper here, and MACs are limited too.
+        // Larger kernels are cheaper here, and MACs are constrained too.
         let kernels = |arch: &Arch| 20.0 - arch.stages[0].blocks.iter().map(|b| b.kernel_size as f64).sum::<f64>();
         let constraints = vec![Constraint::at_most("odd", 15.0, "points", kernels), Constraint::macs(&space, 1e6)];
         let problem = problem(&space, constraints);

@@ -1,8 +1,8 @@
-//! [`Front`]: the best trade-offs that a search met.
+//! [`Front`]: the best trade-offs found by a search.
 
 use crate::{Trial, hypervolume};
 
-/// Trials that no other one beats in its score and in every cost; `observe` of any [`search()`](crate::search()) can fill it.
+/// Pareto front over the score and all costs. Fill it from the `observe` callback of any [`search()`](crate::search()).
 ///
 /// ```
 /// use ofa_model::{Arch, SearchSpace};
@@ -26,7 +26,7 @@ pub struct Front {
 }
 
 impl Front {
-    /// Takes a trial in unless one of the front beats it, and drops those it beats; of equal ones the first stays.
+    /// Adds `trial` unless a trial of the front beats it, and drops those it beats. Of equal trials the first stays.
     pub fn add(&mut self, trial: &Trial) {
         let equals = |other: &Trial| other.score == trial.score && other.costs == trial.costs;
         if self.trials.iter().any(|other| equals(other) || other.beats(trial)) {
@@ -38,12 +38,12 @@ impl Front {
         self.trials.insert(place, trial.clone());
     }
 
-    /// The trials, by ascending costs.
+    /// All trials, by ascending costs.
     pub fn trials(&self) -> &[Trial] {
         &self.trials
     }
 
-    /// [`hypervolume`] of the first cost and the score up to a reference.
+    /// The [`hypervolume`] of the first cost and the score, relative to a reference `(cost, score)`.
     ///
     /// # Panics
     ///

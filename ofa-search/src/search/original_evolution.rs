@@ -1,25 +1,29 @@
-//! [`original_evolution`]: the evolutionary search of the authors' code, to compare with.
+//! [`original_evolution`]: the evolutionary search of the authors' code, as a baseline.
 
 use crate::problem::finite;
 use crate::{Budget, EvolutionConfig, Improvement, Problem, Rejected, SearchError, SearchOutcome, Stop, Trial};
 use ofa_model::{Arch, BlockArch, SearchSpace, StageArch, StageSpace};
 use rand::{Rng, RngExt};
 
-/// Searches as `EvolutionFinder` of the authors' code does with the encoder of their mobile networks.
+/// Searches like `EvolutionFinder` of the authors' code, with the encoder of their mobile networks.
 ///
-/// It is no [`SearchStrategy`](crate::SearchStrategy), as it does what [`search()`](crate::search()) is there to refuse: it
-/// scores an arch again each time it is proposed, and pays for it; draws children of the same parents until one is feasible;
-/// carries genes of skipped blocks; and reports the best of the parents, so that the last generation counts for nothing.
-/// A block's kernel size and expand ratio mutate together, and parents are the best of any resolution. Its random numbers
-/// are others than the original's.
+/// It is not a [`SearchStrategy`](crate::SearchStrategy), because it does what [`search()`](crate::search()) rules out:
 ///
-/// The budget's queries make whole generations. Where the original would draw for ever this gives up after the budget's
-/// rejections in a row.
+/// - It scores an arch again, and pays for it, each time the arch is proposed.
+/// - It draws children of the same parents until one is feasible.
+/// - It carries genes of skipped blocks.
+/// - It reports the best parent, so the last generation counts for nothing.
+///
+/// A block's kernel size and expand ratio mutate together, and parents are the best of any resolution. Random numbers
+/// differ from the original's.
+///
+/// Only whole generations run, as many as the budget's queries allow. Where the original would draw forever, this gives
+/// up after the budget's rejections in a row.
 ///
 /// # Errors
 ///
-/// Those of [`search()`](crate::search()), and [`SearchError::InvalidSetting`] if a setting is impossible, if there are
-/// fewer queries than two generations take, or if the space has elastic widths, which the authors' mobile networks have not.
+/// Those of [`search()`](crate::search()), and [`SearchError::InvalidSetting`] if a setting is impossible, the budget
+/// has fewer queries than two generations, or the space has elastic widths, which the authors' mobile networks lack.
 pub fn original_evolution(
     problem: &Problem<'_>,
     config: EvolutionConfig,
@@ -29,7 +33,7 @@ pub fn original_evolution(
     config.validate()?;
     let refuse = |setting, value: String, problem| Err(SearchError::InvalidSetting { setting, value, problem });
     if budget.queries < 2 * config.population as u64 {
-        return refuse("queries", budget.queries.to_string(), "two generations need more");
+        return refuse("queries", budget.queries.to_string(), "it must cover two generations");
     }
     if problem.space.stages.iter().any(|stage| stage.widths.len() > 1) {
         return refuse("space", problem.space.name.clone(), "the original's mobile networks have no elastic widths");
@@ -77,7 +81,7 @@ impl Run<'_> {
             if self.queries + population as u64 > self.budget.queries {
                 break Stop::Budget;
             }
-            // Later ones first among equals, as a sorted list that is reversed.
+            // Of equal scores the later comes first, as in the original's sorted and reversed list.
             alive.reverse();
             alive.sort_by(|(a, _), (b, _)| b.score.total_cmp(&a.score));
             alive.truncate(parents);
@@ -92,7 +96,7 @@ impl Run<'_> {
         Ok(SearchOutcome { best: best.ok_or_else(nothing)?, queries, rejected, history, stop })
     }
 
-    /// The first feasible one of what `draw` gives, with its costs.
+    /// The first feasible arch from `draw`, with its costs. `None` after too many rejections in a row.
     fn feasible(
         &mut self,
         mut draw: impl FnMut(&SearchSpace) -> Genes,
@@ -121,7 +125,7 @@ impl Run<'_> {
 
 const NAME: &str = "original_evolution";
 
-/// An arch with choices for blocks that it skips.
+/// An arch, with genes for its skipped blocks too.
 #[derive(Clone)]
 struct Genes {
     resolution: usize,
@@ -131,7 +135,7 @@ struct Genes {
 #[derive(Clone)]
 struct StageGenes {
     depth: usize,
-    /// As many as the deepest network has.
+    /// All blocks, as many as the greatest depth.
     stage: StageArch,
 }
 
@@ -247,7 +251,7 @@ mod tests {
         assert!(message(&space, 3e6, 199).starts_with("queries is 199"));
         assert!(message(&two_stages(), 3e6, 200).starts_with("space is tiny"));
         assert!(message(&space, 1.0, 200).starts_with("no arch has MACs <= 1"));
-        // Feasible, but not by luck: the original would not come back.
+        // Feasible, but not found by chance: the original would draw forever.
         let cheapest = space.cost(&space.smallest()).macs as f64;
         let error = run(&space, cheapest, 200, 1).unwrap_err();
         assert!(error.to_string().contains("`original_evolution` found no arch"), "{error}");

@@ -1,37 +1,37 @@
-//! Search on predictions, then measure what looks best.
+//! Search on predictions, then measure the best candidates.
 
 use crate::problem::finite;
 use crate::{Budget, Problem, SearchError, SearchOutcome, SearchStrategy, Trial, search};
 use ofa_model::Arch;
 use rand::Rng;
 
-/// What a search on predictions found, and what measuring its best archs gave.
+/// Result of a search on predictions whose best archs were then measured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Remeasured {
-    /// The search.
+    /// Outcome of the search on predictions.
     pub outcome: SearchOutcome,
-    /// The archs of the highest scores as measured, the best measured first; of equals the better predicted.
+    /// The archs with the highest predicted scores, sorted by measurement, best first. Ties are sorted by prediction.
     pub measured: Vec<MeasuredTrial>,
 }
 
-/// An arch as predicted and as measured.
+/// An arch with its predicted and measured values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MeasuredTrial {
-    /// What the search knew.
+    /// The arch with its predicted score.
     pub trial: Trial,
-    /// What was measured.
+    /// The measured value.
     pub measured: f64,
 }
 
-/// Searches with many cheap queries of the problem's objective, then measures the `count` best archs for real.
+/// Searches with many cheap queries of the problem's objective, then measures the `count` best archs.
 ///
-/// The highest of many predictions is also the one most overrated; measuring some of the best finds the one to deploy. A
-/// search that meets fewer archs measures those.
+/// The maximum of many predictions is biased upwards. Measuring several of the best finds the arch to deploy. If the
+/// search tries fewer archs, all of them are measured.
 ///
 /// # Errors
 ///
-/// Those of [`search()`], [`SearchError::Measure`] if `measure` fails, [`SearchError::NotFinite`] if it gives no number, and
-/// [`SearchError::InvalidSetting`] if `count` is 0.
+/// Those of [`search()`]; [`SearchError::Measure`] if `measure` fails; [`SearchError::NotFinite`] if it returns a
+/// non-finite number; [`SearchError::InvalidSetting`] if `count` is 0.
 pub fn search_and_measure<E>(
     problem: &Problem<'_>,
     strategy: &mut dyn SearchStrategy,
@@ -44,7 +44,7 @@ where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     if count == 0 {
-        let problem = "there must be an arch to measure";
+        let problem = "at least one arch must be measured";
         return Err(SearchError::InvalidSetting { setting: "count", value: "0".into(), problem });
     }
     let mut best: Vec<Trial> = Vec::new();

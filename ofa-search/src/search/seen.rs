@@ -3,27 +3,27 @@
 use ofa_model::{Arch, Ratio};
 use rustc_hash::FxHashSet;
 
-/// A set of archs. Each is kept as one flat row of its choices, which takes a fraction of the time and memory of a set of
+/// A set of archs, each stored as one flat row of its choices. Takes a fraction of the time and memory of a set of
 /// [`Arch`].
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     rows: FxHashSet<Box<[u32]>>,
-    /// Memory of the row that is looked for.
+    /// Buffer for the row being looked up.
     row: Vec<u32>,
 }
 
 impl Seen {
-    /// An empty set with room for some archs.
+    /// An empty set with capacity for `archs` archs.
     pub fn with_capacity(archs: usize) -> Self {
         Self { rows: FxHashSet::with_capacity_and_hasher(archs, Default::default()), row: Vec::new() }
     }
 
-    /// Adds an arch; whether it is new.
+    /// Adds an arch. Returns whether it is new.
     pub fn insert(&mut self, arch: &Arch) -> bool {
         self.row.clear();
-        self.row.push(u32::try_from(arch.resolution).expect("pixels of a side"));
+        self.row.push(u32::try_from(arch.resolution).expect("the resolution fits u32"));
         for stage in &arch.stages {
-            // The number of blocks keeps rows of different archs apart.
+            // The number of blocks keeps rows of different archs distinct.
             self.row.push(packed(stage.blocks.len(), stage.width));
             self.row.extend(stage.blocks.iter().map(|block| packed(block.kernel_size, block.expand_ratio)));
         }
@@ -35,10 +35,10 @@ impl Seen {
     }
 }
 
-/// A number of blocks or of pixels of a kernel's side, and a ratio, as one number.
+/// Packs a number (blocks, or pixels of a kernel's side) and a ratio into one integer.
 fn packed(number: usize, ratio: Ratio) -> u32 {
-    // Ratios are at most a million thousandths, of 20 bits.
-    assert!(number < 1 << 12, "{number} blocks or pixels of a kernel");
+    // A ratio is at most one million thousandths, which fits 20 bits.
+    assert!(number < 1 << 12, "{number} (blocks, or the side of a kernel) does not fit 12 bits");
     (number as u32) << 20 | ratio.thousandths()
 }
 

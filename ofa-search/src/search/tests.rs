@@ -26,7 +26,7 @@ fn strategies() -> Vec<Box<dyn SearchStrategy>> {
     ]
 }
 
-/// A search for the additive optimum under a MACs limit, and every trial it made.
+/// Searches for the additive optimum under a MACs limit. Also returns every trial.
 fn run(
     space: &SearchSpace,
     limit: f64,
@@ -81,7 +81,7 @@ proptest! {
         }
     }
 
-    /// In a space that can be counted, under a band of costs.
+    /// In an enumerable space, under a band of costs.
     #[test]
     fn every_kind_keeps_to_space_band_budget_and_seed(
         seed: u64, queries in 1u64..200, low in 0.0..0.6f64, width in 0.1..1.0f64
@@ -108,8 +108,8 @@ proptest! {
             match outcome.stop {
                 Stop::Budget => prop_assert_eq!(outcome.queries, queries),
                 Stop::Finished => prop_assert!(finishes && outcome.queries < queries, "{:?}", kind),
-                // Neighbours of what is known run out before all archs are; at 378 archs and 185 queries one search in
-                // thousands did.
+                // Neighbours of known archs can run out before all archs do. One search in thousands did so, at 378
+                // archs and 185 queries.
                 Stop::Rejections => prop_assert!(!finishes && inside < 3 * queries, "{:?}: {} {}", kind, inside, queries),
             }
             if kind == StrategyKind::Exhaustive {
@@ -207,7 +207,7 @@ fn nsga2_finds_a_wider_front_than_evolution_and_random_search() {
 #[test]
 fn an_infeasible_budget_is_an_error_at_once() {
     let space = SearchSpace::small_mobilenet_v3(1, 10);
-    let never = |_: &Arch| -> f64 { panic!("the objective was asked") };
+    let never = |_: &Arch| -> f64 { panic!("the objective was queried") };
     let problem = Problem { space: &space, objective: &never, constraints: vec![Constraint::macs(&space, 1.0)] };
     let rng = &mut ChaCha8Rng::seed_from_u64(1);
     let error = search(&problem, &mut RandomSearch, Budget::new(10), rng, |_| ()).unwrap_err().to_string();

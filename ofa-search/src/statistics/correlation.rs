@@ -1,24 +1,24 @@
-//! How well predicted values agree with measured ones.
+//! Agreement between predicted and measured values.
 
-/// Root mean squared difference.
+/// Root mean squared error. NaN if the slices are empty.
 ///
 /// # Panics
 ///
 /// If the slices differ in length.
 pub fn rmse(predicted: &[f64], measured: &[f64]) -> f64 {
-    assert_eq!(predicted.len(), measured.len(), "predicted and measured values");
+    assert_eq!(predicted.len(), measured.len(), "predicted and measured values differ in number");
     let squares: f64 = predicted.iter().zip(measured).map(|(p, m)| (p - m).powi(2)).sum();
     (squares / predicted.len() as f64).sqrt()
 }
 
-/// Kendall's tau-b: how much more often a pair is in the same order in both than in opposite orders, with ties in one
-/// of them discounted. 1 is the same ranking, 0 none, NaN if one of them is constant.
+/// Kendall's tau-b: concordant minus discordant pairs, normalised with ties discounted. 1 for the same ranking, -1 for
+/// the reverse, about 0 for unrelated rankings, NaN if either slice is constant.
 ///
 /// # Panics
 ///
 /// If the slices differ in length.
 pub fn kendall_tau(a: &[f64], b: &[f64]) -> f64 {
-    assert_eq!(a.len(), b.len(), "values to compare");
+    assert_eq!(a.len(), b.len(), "slices to compare differ in length");
     let (mut agreement, mut untied_a, mut untied_b) = (0i64, 0i64, 0i64);
     for i in 0..a.len() {
         for j in 0..i {
@@ -35,15 +35,16 @@ fn order(x: f64, y: f64) -> i64 {
     i64::from(x > y) - i64::from(x < y)
 }
 
-/// Spearman's rho: the correlation of the ranks, ties getting their mean rank. NaN if one of them is constant.
+/// Spearman's rho: the Pearson correlation of the ranks, where ties get their mean rank. NaN if either slice is
+/// constant.
 ///
 /// # Panics
 ///
 /// If the slices differ in length.
 pub fn spearman(a: &[f64], b: &[f64]) -> f64 {
-    assert_eq!(a.len(), b.len(), "values to compare");
+    assert_eq!(a.len(), b.len(), "slices to compare differ in length");
     let (a, b) = (ranks(a), ranks(b));
-    // Ranks, tied or not, have the mean (n - 1) / 2.
+    // The mean rank is (n - 1) / 2, with or without ties.
     let mean = (a.len() as f64 - 1.0) / 2.0;
     let covariance = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| (x - mean) * (y - mean)).sum::<f64>();
     covariance(&a, &b) / (covariance(&a, &a) * covariance(&b, &b)).sqrt()
@@ -86,7 +87,7 @@ mod tests {
     fn ties_worked_out_by_hand() {
         let a = [1.0, 2.0, 2.0, 3.0, 4.0];
         let b = [2.0, 1.0, 3.0, 3.0, 5.0];
-        // 7 pairs agree, 1 disagrees, one is tied in each.
+        // 7 pairs agree, 1 disagrees, and each slice has one tie.
         close(kendall_tau(&a, &b), (7.0 - 1.0) / 9.0);
         // Ranks 0, 1.5, 1.5, 3, 4 and 1, 0, 2.5, 2.5, 4.
         close(spearman(&a, &b), 7.25 / 9.5);

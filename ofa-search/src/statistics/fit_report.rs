@@ -1,4 +1,4 @@
-//! [`FitReport`]: how good a predictor is on archs it has not seen.
+//! [`FitReport`]: how well a predictor does on unseen archs.
 
 use crate::{Predictor, SearchError, kendall_tau, rmse, spearman};
 use ofa_model::Arch;
@@ -9,29 +9,29 @@ use serde::{Deserialize, Serialize};
 pub struct FitReport {
     /// Number of samples the predictor was fitted on.
     pub training_rows: usize,
-    /// The samples it is judged by.
+    /// The held-out samples, with their predictions.
     pub held_out: Vec<HeldOut>,
     /// Root mean squared error, in the unit of the targets.
     pub rmse: f64,
-    /// Kendall's tau-b.
+    /// Kendall's tau-b between predicted and measured values.
     pub kendall_tau: f64,
-    /// Spearman's rho.
+    /// Spearman's rho between predicted and measured values.
     pub spearman: f64,
 }
 
-/// A sample that a predictor has not seen.
+/// A sample the predictor has not seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HeldOut {
     /// The arch.
     pub arch: Arch,
-    /// What the predictor says.
+    /// The predicted value.
     pub predicted: f64,
-    /// What was measured.
+    /// The measured value.
     pub measured: f64,
 }
 
 impl FitReport {
-    /// Compares `predictor`, fitted on `training_rows` samples, with `held_out` ones.
+    /// Compares `predictor`, fitted on `training_rows` samples, with the `held_out` (arch, measured) samples.
     ///
     /// # Errors
     ///
@@ -47,7 +47,7 @@ impl FitReport {
     }
 }
 
-/// Fails if there are fewer than `needed` samples or a target is not finite.
+/// Fails if there are fewer than `needed` samples or if a target is not finite.
 pub(crate) fn require_samples(
     purpose: &'static str,
     samples: &[(Arch, f64)],

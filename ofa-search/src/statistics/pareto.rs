@@ -1,9 +1,9 @@
-//! The best trade-offs between a cost and a score.
+//! Pareto fronts of cost against score, and their hypervolume.
 
-/// Indices of the points `(cost, score)` that no other point beats in both, by ascending cost.
+/// Indices of the Pareto-optimal `(cost, score)` points, by ascending cost.
 ///
-/// A point beats another if it is not more costly and not worse, and differs in one of them; of equal points the first
-/// stands for all. Points with a NaN are left out.
+/// A point beats another if it costs no more, scores no less, and differs in at least one. Only the first of equal
+/// points is kept. Points with a NaN are skipped.
 ///
 /// ```
 /// let front = ofa_search::pareto_front(&[(3.0, 0.9), (1.0, 0.5), (2.0, 0.4), (4.0, 0.9)]);
@@ -23,8 +23,8 @@ pub fn pareto_front(points: &[(f64, f64)]) -> Vec<usize> {
     order
 }
 
-/// The area of costs and scores that points `(cost, score)` reach or beat, up to a reference of higher cost and lower score
-/// (Zitzler and Thiele, 1998): larger is better, for a whole front at once.
+/// Area of the (cost, score) region that the points dominate, bounded by a reference point `(cost, score)` with higher
+/// cost and lower score (Zitzler and Thiele, 1998). Larger is better. Compares whole fronts by one number.
 ///
 /// ```
 /// assert_eq!(ofa_search::hypervolume(&[(1.0, 0.5), (3.0, 0.75)], (4.0, 0.25)), 2.0 * 0.25 + 1.0 * 0.5);

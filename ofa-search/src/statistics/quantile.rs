@@ -1,24 +1,24 @@
-//! Medians and other quantiles of samples.
+//! Median and other quantiles.
 
-/// The middle of `values`, or the mean of the two in the middle.
+/// The median of `values`: the middle one, or the mean of the two middle ones.
 ///
 /// # Panics
 ///
-/// If there is none.
+/// If `values` is empty.
 pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut ascending: Vec<f64> = values.into_iter().collect();
     ascending.sort_by(f64::total_cmp);
     quantile(&ascending, 0.5)
 }
 
-/// The value that a share `q` of the values, which ascend, is below; between two values it lies on the line between them.
+/// The `q`-quantile of ascending values, linearly interpolated.
 ///
 /// # Panics
 ///
-/// If there is none, or `q` is not between 0 and 1.
+/// If `ascending` is empty or `q` is outside `[0, 1]`.
 pub fn quantile(ascending: &[f64], q: f64) -> f64 {
-    assert!(!ascending.is_empty(), "a quantile of no values");
-    assert!((0.0..=1.0).contains(&q), "a quantile at {q}");
+    assert!(!ascending.is_empty(), "no values to take a quantile of");
+    assert!((0.0..=1.0).contains(&q), "quantile {q} is not in [0, 1]");
     let position = q * (ascending.len() - 1) as f64;
     let (below, above) = (ascending[position.floor() as usize], ascending[position.ceil() as usize]);
     below + (above - below) * position.fract()

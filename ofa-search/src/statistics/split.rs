@@ -5,11 +5,11 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-/// Samples to fit on, and a share of the samples held out, chosen by seed.
+/// Splits `samples` at random by `seed` into (training, held out), where `share` of them are held out.
 pub(crate) fn split<T: Clone>(samples: &[T], share: f64, seed: u64) -> Result<(Vec<T>, Vec<T>), SearchError> {
     if !(0.0..1.0).contains(&share) {
         let (setting, value) = ("share held out", share.to_string());
-        return Err(SearchError::InvalidSetting { setting, value, problem: "it must be below 1 and not negative" });
+        return Err(SearchError::InvalidSetting { setting, value, problem: "it must be at least 0 and below 1" });
     }
     let mut shuffled = samples.to_vec();
     shuffled.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));

@@ -12,9 +12,9 @@ use std::collections::VecDeque;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AgeingConfig {
-    /// Archs alive.
+    /// Number of archs alive.
     pub population: usize,
-    /// Archs drawn for a tournament; the best of them is the parent.
+    /// Archs drawn per tournament, with replacement. The best becomes the parent.
     pub tournament: usize,
 }
 
@@ -25,11 +25,12 @@ impl Default for AgeingConfig {
     }
 }
 
-/// Replaces the oldest arch of a population by a mutant of the winner of a tournament (Real et al., arXiv:1802.01548).
+/// Regularised evolution: replaces the oldest arch of a population with a mutant of the tournament winner (Real et al.,
+/// arXiv:1802.01548).
 ///
-/// A mutant differs from its parent in one choice. As every arch dies of age, one whose score was luck is forgotten;
-/// what [`search()`](crate::search()) returns is the best of all that ever lived. As no arch is tried twice, a search of a
-/// small or tightly limited space may end by rejections, once all neighbours of the population are known.
+/// A mutant differs from its parent in one choice. Every arch dies of age, so an arch with a lucky score is forgotten;
+/// [`search()`](crate::search()) still returns the best arch ever seen. No arch is tried twice, so in a small or
+/// tightly constrained space the search may end with only rejections, once all neighbours of the population are known.
 #[derive(Clone, Debug, Default)]
 pub struct AgeingEvolution {
     config: AgeingConfig,
@@ -39,7 +40,7 @@ pub struct AgeingEvolution {
 }
 
 impl AgeingEvolution {
-    /// Evolution from a random population.
+    /// Starts from a random population.
     ///
     /// # Errors
     ///
@@ -47,8 +48,8 @@ impl AgeingEvolution {
     pub fn new(config: AgeingConfig) -> Result<Self, SearchError> {
         let refuse = |setting, problem| Err(SearchError::InvalidSetting { setting, value: "0".into(), problem });
         match config {
-            AgeingConfig { population: 0, .. } => refuse("population", "there must be an arch to mutate"),
-            AgeingConfig { tournament: 0, .. } => refuse("tournament", "there must be an arch to win it"),
+            AgeingConfig { population: 0, .. } => refuse("population", "it needs at least one arch"),
+            AgeingConfig { tournament: 0, .. } => refuse("tournament", "it needs at least one arch"),
             _ => Ok(Self { config, ..Self::default() }),
         }
     }

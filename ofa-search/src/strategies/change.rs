@@ -1,8 +1,8 @@
-//! [`Change`]: one choice of an arch made otherwise.
+//! [`Change`]: a single changed choice of an arch.
 
 use ofa_model::{Arch, Ratio, SearchSpace};
 
-/// One choice of an arch made otherwise.
+/// A single changed choice of an arch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Change {
     Resolution(usize),
@@ -10,7 +10,7 @@ pub(crate) enum Change {
         stage: usize,
         width: Ratio,
     },
-    /// Blocks that a greater depth brings in are copies of the last one.
+    /// Added blocks are copies of the last one.
     Depth {
         stage: usize,
         depth: usize,
@@ -28,7 +28,7 @@ pub(crate) enum Change {
 }
 
 impl Change {
-    /// Every change of one choice of `arch` within `space`.
+    /// Every single change of `arch` within `space`.
     pub fn all(space: &SearchSpace, arch: &Arch) -> Vec<Self> {
         let mut changes: Vec<Self> = others(&space.resolutions, arch.resolution).map(Self::Resolution).collect();
         for (stage, (choices, made)) in space.stages.iter().zip(&arch.stages).enumerate() {
@@ -80,7 +80,8 @@ mod tests {
         let space = SearchSpace::mobilenet_v3(1.0, 1000);
         let arch = space.largest();
         let changed: HashSet<Arch> = Change::all(&space, &arch).into_iter().map(|change| change.of(&arch)).collect();
-        // Other resolutions, 2 other depths in 5 stages, 2 other kernel sizes and expand ratios in 20 blocks.
+        // All other resolutions, 2 other depths in 5 stages, 2 other kernel sizes and 2 other expand ratios in 20
+        // blocks.
         assert_eq!(changed.len(), space.resolutions.len() - 1 + 5 * 2 + 20 * 4);
         assert!(changed.iter().all(|other| space.contains(other) && *other != arch));
         let deeper = Change::Depth { stage: 0, depth: 4 }.of(&space.smallest());

@@ -7,24 +7,24 @@ use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Settings of [`Evolution`]; the defaults are the original's, but for the resolutions of parents.
+/// Settings of [`Evolution`]. The defaults are the original's, except `resolution_share`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvolutionConfig {
-    /// Archs in a generation.
+    /// Number of archs per generation.
     pub population: usize,
-    /// Share of a generation's size that survives as parents.
+    /// Number of parents kept, as a share of `population`.
     pub parent_ratio: f64,
-    /// Share of children that are mutants of one parent; the rest are crossovers of two.
+    /// Share of children that mutate one parent; the rest cross two.
     pub mutation_ratio: f64,
-    /// Probability that a mutation draws a depth, a kernel size or an expand ratio anew.
+    /// Probability that a mutation redraws a depth, kernel size or expand ratio.
     pub mutation_probability: f64,
-    /// Probability that a mutation draws the resolution anew.
+    /// Probability that a mutation redraws the resolution.
     pub resolution_probability: f64,
-    /// Largest share of parents with the same resolution, as long as there are others; 1 as in the original.
+    /// Largest share of parents with the same resolution, as long as others are available. 1 reproduces the original.
     ///
-    /// Once all parents have the same resolution, another one is worse unless many choices change with it: of 20 searches
-    /// for sums over blocks of MobileNetV3 within 200 MMACs, 5 came to 99.5 % of the optimum with 1, and 19 with 0.2
+    /// Once all parents share a resolution, any other is worse unless many choices change with it. Of 20 searches for
+    /// block-additive scores of MobileNetV3 within 200 MMACs, 5 reached 99.5 % of the optimum with 1, and 19 with 0.2
     /// (`ablate_search`).
     pub resolution_share: f64,
 }
@@ -47,7 +47,7 @@ impl EvolutionConfig {
     pub(crate) fn validate(&self) -> Result<(), SearchError> {
         let refuse = |setting, value: String, problem| Err(SearchError::InvalidSetting { setting, value, problem });
         if self.population == 0 {
-            return refuse("population", "0".into(), "a generation needs an arch");
+            return refuse("population", "0".into(), "a generation needs at least one arch");
         }
         let shares = [
             ("parent_ratio", self.parent_ratio),
@@ -63,11 +63,12 @@ impl EvolutionConfig {
     }
 }
 
-/// Keeps the best archs of all generations as parents; the next generation are their mutants and crossovers.
+/// Evolutionary search: the best archs of all generations are parents, and the next generation is their mutants and
+/// crossovers.
 ///
-/// As the authors' code ([`original_evolution`](crate::original_evolution)), but every child counts, no arch is tried
-/// twice, parents have several resolutions, and the first generation does not wait for luck under a tight constraint: after
-/// some rejected draws in a row it crosses them with a known feasible arch.
+/// Follows the authors' code ([`original_evolution`](crate::original_evolution)) with four changes: every child counts,
+/// no arch is tried twice, parents keep several resolutions, and under a tight constraint the first generation is
+/// crossed with a known feasible arch after several rejected draws in a row.
 #[derive(Clone, Debug)]
 pub struct Evolution {
     config: EvolutionConfig,
@@ -84,11 +85,11 @@ impl Default for Evolution {
 }
 
 impl Evolution {
-    /// Evolution from a random first generation.
+    /// Starts from a random first generation.
     ///
     /// # Errors
     ///
-    /// If the population is empty or a ratio or probability is not between 0 and 1.
+    /// If the population is empty, or a ratio or probability is outside `[0, 1]`.
     pub fn new(config: EvolutionConfig) -> Result<Self, SearchError> {
         config.validate()?;
         Ok(Self::with(config))
@@ -111,7 +112,7 @@ impl Evolution {
         }
     }
 
-    /// The best of the parents, of each resolution no more than its share while there are others.
+    /// The best parents, with at most the allowed share of each resolution while others are available.
     fn survivors(&mut self) -> Vec<Trial> {
         let count = ((self.config.population as f64 * self.config.parent_ratio).round() as usize).max(1);
         let share = (count as f64 * self.config.resolution_share).ceil() as usize;
@@ -158,7 +159,7 @@ impl SearchStrategy for Evolution {
         self.generation.push(trial);
         if self.generation.len() == self.config.population {
             self.parents.append(&mut self.generation);
-            // A stable sort: of two equals the older one survives.
+            // The sort is stable: of two equal scores the older arch survives.
             self.parents.sort_by(|a, b| b.score.total_cmp(&a.score));
             self.parents = self.survivors();
         }
@@ -184,7 +185,7 @@ mod tests {
         let scored = [(8, 9.0), (8, 8.0), (8, 7.0), (8, 6.0), (12, 5.0), (12, 4.0), (12, 3.0), (16, 2.0)];
         assert_eq!(resolutions(1.0, &scored), scored[..4]);
         assert_eq!(resolutions(0.5, &scored), [(8, 9.0), (8, 8.0), (12, 5.0), (12, 4.0)]);
-        // One of each resolution, and then the best of the others.
+        // One of each resolution, then the best of the rest.
         assert_eq!(resolutions(0.0, &scored), [(8, 9.0), (12, 5.0), (16, 2.0), (8, 8.0)]);
     }
 

@@ -1,4 +1,4 @@
-//! [`Exhaustive`]: every arch.
+//! [`Exhaustive`]: tries every arch.
 
 use crate::{SearchStrategy, Trial};
 use ofa_model::{Arch, SearchSpace, StageArch, StageSpace};
@@ -6,8 +6,8 @@ use rand::Rng;
 
 /// Proposes every arch of a space once, at every resolution.
 ///
-/// The answer is the optimum if the search ended as [`Stop::Finished`](crate::Stop::Finished); in a space larger than the
-/// budget it ends by it, and where more archs in a row are infeasible than the budget allows, by that.
+/// The answer is the optimum if the search ends as [`Stop::Finished`](crate::Stop::Finished). Otherwise it stopped at
+/// the budget, or after too many infeasible archs in a row.
 #[derive(Clone, Debug, Default)]
 pub struct Exhaustive {
     last: Option<Arch>,
@@ -34,7 +34,7 @@ impl SearchStrategy for Exhaustive {
     fn tell(&mut self, _: Trial) {}
 }
 
-/// The arch after `arch`, counting resolutions first; none after the last one.
+/// The arch after `arch`, resolutions counting fastest. `None` after the last.
 fn following(space: &SearchSpace, arch: &Arch) -> Option<Arch> {
     let mut arch = arch.clone();
     let counted = advance(&mut arch.resolution, &space.resolutions)
@@ -42,7 +42,7 @@ fn following(space: &SearchSpace, arch: &Arch) -> Option<Arch> {
     counted.then_some(arch)
 }
 
-/// Counts the blocks' choices, then the width, then the depth; whether that was possible without starting over.
+/// Advances the blocks' choices, then the width, then the depth. Returns `false` if the stage wrapped around.
 fn advance_stage(stage: &mut StageArch, choices: &StageSpace) -> bool {
     let counted = stage.blocks.iter_mut().any(|block| {
         advance(&mut block.kernel_size, &choices.kernel_sizes)
@@ -51,14 +51,14 @@ fn advance_stage(stage: &mut StageArch, choices: &StageSpace) -> bool {
     if counted || advance(&mut stage.width, &choices.widths) {
         return true;
     }
-    // All blocks have started over: each is the first choice.
+    // All blocks have wrapped around to their first choice.
     let (mut depth, first) = (stage.blocks.len(), stage.blocks[0]);
     let counted = advance(&mut depth, &choices.depths);
     stage.blocks.resize(depth, first);
     counted
 }
 
-/// Moves on to the next choice, or starts over and says false.
+/// Advances to the next choice, or wraps around to the first and returns `false`.
 fn advance<T: Copy + PartialEq>(made: &mut T, choices: &[T]) -> bool {
     let next = choices.iter().skip_while(|choice| *choice != made).nth(1);
     *made = next.copied().unwrap_or(choices[0]);

@@ -1,4 +1,4 @@
-//! [`LocalSearch`]: uphill by one choice at a time.
+//! [`LocalSearch`]: hill climbing, one choice at a time.
 
 use super::change::Change;
 use super::draws::Draws;
@@ -8,36 +8,37 @@ use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
-/// Which better neighbour [`LocalSearch`] goes on from.
+/// The better neighbour from which [`LocalSearch`] continues.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ascent {
-    /// The first one found.
+    /// The first found.
     #[default]
     First,
-    /// The best of all.
+    /// The best of all neighbours.
     Steepest,
 }
 
-/// Tries the neighbours of an arch, which differ in one choice, in random order and goes on from a better one.
+/// Hill climbing: tries the neighbours of an arch, which differ in one choice, in random order and continues from a
+/// better one.
 ///
-/// Where no neighbour is better it starts again: from a random arch or, just as often, from a mutant of the best arch
+/// If no neighbour is better it restarts: with equal probability from a random arch or from a mutant of the best arch
 /// known.
 #[derive(Clone, Debug, Default)]
 pub struct LocalSearch {
     ascent: Ascent,
     best: Option<Trial>,
-    /// Where the climb is; none before its start was tried.
+    /// Current position. `None` until the start has been tried.
     place: Option<Trial>,
-    /// The best step up from there so far.
+    /// The best improvement on it so far.
     step: Option<Trial>,
-    /// Neighbours of the place that were not proposed yet.
+    /// Neighbours of the current position not yet proposed.
     untried: Vec<Change>,
     draws: Draws,
 }
 
 impl LocalSearch {
-    /// Local search from a random start.
+    /// Starts from a random arch.
     pub fn new(ascent: Ascent) -> Self {
         Self { ascent, ..Self::default() }
     }

@@ -1,4 +1,4 @@
-//! [`Nsga2`]: evolution towards a whole front.
+//! [`Nsga2`]: evolution towards a whole Pareto front.
 
 use crate::strategies::draws::Draws;
 use crate::{SearchError, SearchStrategy, Trial};
@@ -10,26 +10,26 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Nsga2Config {
-    /// Archs alive, and children of a generation.
+    /// Number of archs alive, and of children per generation.
     pub population: usize,
-    /// Share of children that are crossovers of two parents before they mutate; the others mutate alone.
+    /// Share of children that cross two parents before mutating; the rest only mutate.
     pub crossover_ratio: f64,
-    /// Probability that a mutation draws a choice anew, the resolution too.
+    /// Probability that a mutation redraws a choice, including the resolution.
     pub mutation_probability: f64,
 }
 
 impl Default for Nsga2Config {
-    /// The crossover ratio is that of Deb et al.; they mutate one choice on average, which here is about two.
+    /// The crossover ratio is from Deb et al. They mutate one choice on average; this probability mutates about two.
     fn default() -> Self {
         Self { population: 100, crossover_ratio: 0.9, mutation_probability: 0.05 }
     }
 }
 
-/// NSGA-II (Deb et al., 2002): looks for the front of score against all costs of the constraints.
+/// NSGA-II (Deb et al., 2002): searches for the Pareto front of the score against the costs of all constraints.
 ///
-/// Those survive that fewer others beat, and among equals those in the emptier part of the front; parents are the better of
-/// two. [`search()`](crate::search()) returns the best score; a [`Front`](crate::Front) that observes it keeps the front.
-/// The limits of the constraints bound the part of it that is of interest.
+/// Survivors are ordered by non-dominated rank, then by crowding distance. Each parent is the better of two drawn
+/// archs. [`search()`](crate::search()) returns the best score; observe it with a [`Front`](crate::Front) to keep the
+/// front. The limits of the constraints bound the part of interest.
 #[derive(Clone, Debug, Default)]
 pub struct Nsga2 {
     config: Nsga2Config,
@@ -40,15 +40,15 @@ pub struct Nsga2 {
 }
 
 impl Nsga2 {
-    /// NSGA-II from a random population.
+    /// Starts from a random population.
     ///
     /// # Errors
     ///
-    /// If the population is empty or a ratio or probability is not between 0 and 1.
+    /// If the population is empty, or a ratio or probability is outside `[0, 1]`.
     pub fn new(config: Nsga2Config) -> Result<Self, SearchError> {
         let refuse = |setting, value: String, problem| Err(SearchError::InvalidSetting { setting, value, problem });
         if config.population == 0 {
-            return refuse("population", "0".into(), "a generation needs an arch");
+            return refuse("population", "0".into(), "a generation needs at least one arch");
         }
         let shares =
             [("crossover_ratio", config.crossover_ratio), ("mutation_probability", config.mutation_probability)];
@@ -58,7 +58,7 @@ impl Nsga2 {
         }
     }
 
-    /// The better of two drawn ones.
+    /// The better of two drawn archs.
     fn parent(&self, rng: &mut dyn Rng) -> &Arch {
         let mut draw = || rng.random_range(0..self.alive.len());
         let (a, b) = (draw(), draw());
@@ -109,13 +109,13 @@ impl SearchStrategy for Nsga2 {
     }
 }
 
-/// Orders trials by rank, and those of a rank by how much room there is around them.
+/// Orders trials by non-dominated rank, then by crowding distance.
 fn best_first(trials: Vec<Trial>) -> Vec<Trial> {
     let mut ordered = Vec::with_capacity(trials.len());
     for rank in ranks(&trials) {
         let room = room(&trials, &rank);
         let mut rank: Vec<(usize, f64)> = rank.into_iter().zip(room).collect();
-        // A stable sort: of two equals the older one survives.
+        // The sort is stable: of two equal trials the older survives.
         rank.sort_by(|(_, a), (_, b)| b.total_cmp(a));
         ordered.extend(rank.into_iter().map(|(i, _)| i));
     }
@@ -123,7 +123,7 @@ fn best_first(trials: Vec<Trial>) -> Vec<Trial> {
     ordered.into_iter().map(|i| trials[i].take().expect("every trial has one rank")).collect()
 }
 
-/// Fronts within fronts: those that nothing beats, those that only the former beat, and so on.
+/// Non-dominated ranks: trials that nothing beats, then trials that only those beat, and so on.
 fn ranks(trials: &[Trial]) -> Vec<Vec<usize>> {
     let mut beaten_by = vec![0; trials.len()];
     let mut beaten: Vec<Vec<usize>> = vec![Vec::new(); trials.len()];
@@ -149,8 +149,8 @@ fn ranks(trials: &[Trial]) -> Vec<Vec<usize>> {
     ranks
 }
 
-/// The crowding distance of the trials of a rank: how far apart their neighbours are in score and in every cost, as shares of
-/// the whole; infinite at the ends.
+/// Crowding distance of each trial of a rank: the distance between its neighbours in score and in every cost, as a
+/// share of the range, summed. Infinite at the ends.
 fn room(trials: &[Trial], rank: &[usize]) -> Vec<f64> {
     let mut room = vec![0.0; rank.len()];
     for goal in 0..=trials[rank[0]].costs.len() {
@@ -198,7 +198,7 @@ mod tests {
     fn the_ends_survive_and_then_those_with_room() {
         let trials = [0.0, 1.0, 1.5, 9.0, 10.0].map(|x| trial(x, &[x]));
         let scores: Vec<f64> = best_first(trials.to_vec()).iter().map(|trial| trial.score).collect();
-        // Of their neighbours' distances in both goals: 1.5 has 2 x 0.8, 9 has 2 x 0.85, 1 has 2 x 0.15.
+        // Distances between neighbours, summed over both goals: 2 x 0.8 for 1.5, 2 x 0.85 for 9, 2 x 0.15 for 1.
         assert_eq!(scores, [0.0, 10.0, 9.0, 1.5, 1.0]);
     }
 

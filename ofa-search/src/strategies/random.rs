@@ -1,10 +1,10 @@
-//! [`RandomSearch`]: the baseline.
+//! [`RandomSearch`]: the random baseline.
 
 use crate::{SearchStrategy, Trial};
 use ofa_model::{Arch, SearchSpace};
 use rand::Rng;
 
-/// Proposes archs whose every choice is drawn uniformly, whatever it hears.
+/// Proposes archs with every choice drawn uniformly, whatever their scores.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RandomSearch;
 

@@ -1,21 +1,21 @@
-//! [`SearchStrategy`]: how the next arch to try is chosen.
+//! [`SearchStrategy`]: proposes the next arch to try.
 
 use crate::Trial;
 use ofa_model::{Arch, SearchSpace};
 use rand::Rng;
 
-/// Proposes archs and hears how good they are.
+/// Proposes archs and receives their scores.
 ///
-/// [`search`](crate::search()) owns feasibility, budget and counting, so that strategies differ in their proposals alone.
-/// A value serves one search.
+/// [`search`](crate::search()) checks feasibility, counts queries and enforces the budget, so strategies differ only in
+/// their proposals. Use a fresh value for every search.
 pub trait SearchStrategy {
-    /// Name in reports.
+    /// Name in reports and errors.
     fn name(&self) -> &str;
 
-    /// How many more proposals the strategy can make before it needs to hear how good the last ones are.
+    /// Number of further proposals the strategy can make before it needs the scores of the last ones.
     fn batch_size(&self) -> usize;
 
-    /// Hears of an arch that meets every constraint, before it is asked for the first time.
+    /// Receives an arch that meets every constraint, before the first call of `ask`, if one is known.
     fn start(&mut self, feasible: &Arch) {
         let _ = feasible;
     }
@@ -23,11 +23,11 @@ pub trait SearchStrategy {
     /// The next arch to try, or `None` if there is nothing left to propose.
     fn ask(&mut self, space: &SearchSpace, rng: &mut dyn Rng) -> Option<Arch>;
 
-    /// Hears that the last proposal was not tried: it violates a constraint or was proposed before.
+    /// Called if the last proposal was not evaluated: it violates a constraint or is a duplicate.
     fn reject(&mut self, arch: &Arch) {
         let _ = arch;
     }
 
-    /// Hears how good a proposal is.
+    /// Receives the score of a proposal.
     fn tell(&mut self, trial: Trial);
 }

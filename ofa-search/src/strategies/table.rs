@@ -1,21 +1,21 @@
-//! [`TableLookup`]: the search of the paper's first version.
+//! [`TableLookup`]: table look-up, the search of the paper's first version.
 
 use crate::{AccuracyTable, Predictor, SearchError, SearchStrategy, Trial};
 use ofa_model::{Arch, SearchSpace};
 use rand::Rng;
 
-/// Proposes the rows of an accuracy table, the most accurate first.
+/// Proposes the rows of an accuracy table, most accurate first.
 ///
-/// With [`TableAccuracy`] as the objective the first feasible row is the answer, as in the paper (preprint, section
-/// 3.4); with another objective the budget decides how many of the best rows are looked at.
+/// With [`TableAccuracy`] as the objective, the first feasible row is the answer, as in the paper (preprint, section
+/// 3.4). With another objective, the budget is the number of best rows to evaluate.
 #[derive(Clone, Debug)]
 pub struct TableLookup {
-    /// The next to propose is last.
+    /// In ascending accuracy: the next proposal is last.
     archs: Vec<Arch>,
 }
 
 impl TableLookup {
-    /// Looks up in `table`.
+    /// Proposes the rows of `table`.
     pub fn new(table: &AccuracyTable) -> Self {
         let mut rows: Vec<_> = table.rows().iter().collect();
         rows.sort_by(|a, b| a.top1.total_cmp(&b.top1));
@@ -32,7 +32,7 @@ impl SearchStrategy for TableLookup {
         256
     }
 
-    /// The best row that is left and lies inside the space, which may be narrower than the table's.
+    /// The best remaining row inside `space`, which may be narrower than the table's.
     fn ask(&mut self, space: &SearchSpace, _: &mut dyn Rng) -> Option<Arch> {
         std::iter::from_fn(|| self.archs.pop()).find(|arch| space.contains(arch))
     }

@@ -1,4 +1,4 @@
-//! [`AccuracyTable`]: measured accuracies of archs, built once and asked for ever.
+//! [`AccuracyTable`]: measured accuracies of archs, looked up instead of measured again.
 
 mod combine;
 
@@ -10,37 +10,37 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-/// The conditions under which a table was measured.
+/// The conditions under which a table was measured. A table resumes only under the same ones.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccuracyHeader {
     /// Name of the search space.
     pub space: String,
-    /// Seed of the sampled archs and of the data split.
+    /// Seed of the arch sample and of the data split.
     pub seed: u64,
-    /// Number of images the accuracy was measured on.
+    /// Number of images the accuracy is measured on.
     pub validation_images: usize,
-    /// Number of images the batch-norm statistics of each arch were re-estimated on.
+    /// Number of images used to re-estimate the batch-norm statistics of each arch.
     pub calibration_images: usize,
-    /// Fingerprint of the supernet's weights and of the data.
+    /// Fingerprint of the supernet weights and the data.
     pub source: String,
 }
 
-/// The measured accuracy of one arch.
+/// The measured accuracy and the static costs of one arch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AccuracyRow {
     /// The arch.
     #[serde(with = "arch_text")]
     pub arch: Arch,
-    /// Top-1 accuracy, a fraction between 0 and 1.
+    /// Top-1 accuracy, a fraction in `[0, 1]`.
     pub top1: f64,
     /// Multiply-accumulate operations.
     pub macs: u64,
-    /// Trainable numbers.
+    /// Number of trainable parameters.
     pub parameters: u64,
 }
 
-/// Measured accuracies of archs of one space: the first of the two tables that every scenario is answered from.
+/// Measured accuracies of archs of one space.
 #[derive(Clone, Debug)]
 pub struct AccuracyTable {
     header: AccuracyHeader,
@@ -59,16 +59,16 @@ impl Format for AccuracyFormat {
 }
 
 impl AccuracyTable {
-    /// Measures `archs` and writes each row to the CSV file `path` as soon as it is known.
+    /// Measures `archs` and appends each row to the CSV file `path` as soon as it is known.
     ///
-    /// An existing file is gone on with: its rows are kept and only archs that it lacks are measured, so a killed
-    /// builder loses the row in progress and nothing else. `measure` gives the top-1 accuracy of an arch as a fraction;
-    /// `progress` hears the number of archs done, their total and the row after each measurement.
+    /// If the file exists, its rows are kept and only the missing archs are measured; a killed run loses only the row
+    /// in progress. `measure` returns the top-1 accuracy of an arch as a fraction. After each measurement, `progress`
+    /// receives the number of archs done, their total and the row.
     ///
     /// # Errors
     ///
-    /// If the file was measured under other conditions than `header` (naming the field), is damaged (naming the line)
-    /// or cannot be written, if an arch is outside `space`, or if `measure` fails or gives no fraction.
+    /// If the file was measured under conditions other than `header` (naming the field), is damaged (naming the line)
+    /// or cannot be written; if an arch is outside `space`; or if `measure` fails or returns a value outside `[0, 1]`.
     pub fn measure<E>(
         path: &Path,
         header: &AccuracyHeader,
@@ -104,12 +104,12 @@ impl AccuracyTable {
         Ok(table)
     }
 
-    /// Reads a table of `space`.
+    /// Reads the table at `path`, measured on `space`.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, is about another space, or has a damaged, contradictory or impossible row (naming
-    /// the line).
+    /// If the file cannot be read, belongs to another space, or has a malformed, contradictory or impossible row
+    /// (naming the line).
     pub fn load(path: &Path, space: &SearchSpace) -> Result<Self, SearchError> {
         let content = table_file::read::<AccuracyFormat>(path)?;
         check_space(path, &content.header, space)?;
@@ -148,7 +148,7 @@ impl AccuracyTable {
         Self { header, rows: Vec::new(), index: HashMap::new(), dropped_line: None }
     }
 
-    /// Adds a row of an arch that has none.
+    /// Adds a row for an arch not yet in the table.
     fn push(&mut self, row: AccuracyRow) {
         self.index.insert(row.arch.clone(), self.rows.len());
         self.rows.push(row);
@@ -159,34 +159,34 @@ impl AccuracyTable {
         &self.header
     }
 
-    /// The rows in the order of measurement.
+    /// All rows, in the order of measurement.
     pub fn rows(&self) -> &[AccuracyRow] {
         &self.rows
     }
 
-    /// The unfinished last line that was dropped when the table was read: what a killed builder left behind.
+    /// The unfinished last line left by a killed run, dropped on reading. `None` if absent.
     pub fn dropped_line(&self) -> Option<&str> {
         self.dropped_line.as_deref()
     }
 
-    /// The measured top-1 accuracy of `arch`.
+    /// The measured top-1 accuracy of `arch`. `None` if it was not measured.
     pub fn get(&self, arch: &Arch) -> Option<f64> {
         self.index.get(arch).map(|&row| self.rows[row].top1)
     }
 
-    /// Archs and accuracies, to fit a predictor on.
+    /// All (arch, top-1) pairs, to fit a predictor on.
     pub fn samples(&self) -> Vec<(Arch, f64)> {
         self.rows.iter().map(|row| (row.arch.clone(), row.top1)).collect()
     }
 
-    /// The row whose arch differs from `arch` in the fewest choices (a block that only one of them has counts for two),
-    /// the first of several; `None` if there is no row.
+    /// The row whose arch differs from `arch` in the fewest choices; a block that only one of them has counts as two.
+    /// The first of equals. `None` if the table is empty.
     pub fn nearest(&self, arch: &Arch) -> Option<&AccuracyRow> {
         self.rows.iter().min_by_key(|row| differences(&row.arch, arch))
     }
 
-    /// The most accurate arch whose cost is at most `limit`, the cheaper one of two equals: the table look-up of the
-    /// paper's first version. `None` if no row is cheap enough.
+    /// The most accurate arch whose cost is at most `limit`; of two equally accurate ones, the cheaper. This is the
+    /// table look-up of the paper's first version. `None` if no row is cheap enough.
     pub fn best_under(&self, limit: f64, cost: impl Fn(&Arch) -> f64) -> Option<&AccuracyRow> {
         self.rows
             .iter()
@@ -221,7 +221,7 @@ fn check_space(path: &Path, header: &AccuracyHeader, space: &SearchSpace) -> Res
     })
 }
 
-/// Costs of the archs of a space, prepared for thousands of rows.
+/// MACs and parameters of the archs of a space, precomputed for thousands of rows.
 struct Costs {
     macs: AdditiveCost,
     parameters: AdditiveCost,
@@ -245,7 +245,7 @@ fn check_row(path: &Path, line: u64, row: &AccuracyRow, space: &SearchSpace, cos
     }
     let (macs, parameters) = (costs.macs.of(arch) as u64, costs.parameters.of(arch) as u64);
     if (row.macs, row.parameters) != (macs, parameters) {
-        // A space of the same name, but other widths: its accuracies are about other networks.
+        // The space has the same name but other widths, so the accuracies belong to other networks.
         let problem = format!(
             "`{arch}` has {} MACs and {} parameters here, but {} and {} in space `{}`",
             row.macs, row.parameters, macs, parameters, space.name
@@ -255,7 +255,7 @@ fn check_row(path: &Path, line: u64, row: &AccuracyRow, space: &SearchSpace, cos
     Ok(())
 }
 
-/// An arch as its text form.
+/// Serialises an arch in its text form.
 mod arch_text {
     use ofa_model::Arch;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};

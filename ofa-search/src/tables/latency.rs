@@ -1,4 +1,4 @@
-//! [`LatencyTable`]: measured latencies of units, which add up to the latency of any arch.
+//! [`LatencyTable`]: measured latencies of units, which sum to the latency of any arch.
 
 mod from_networks;
 mod measured;
@@ -23,50 +23,50 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-/// The conditions under which a table was measured, and what was fitted to it since.
+/// The conditions under which a table was measured, and the fitted overhead.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LatencyHeader {
     /// Name of the search space whose units were measured.
     pub space: String,
-    /// The device.
+    /// Name of the device, e.g. `Flex(Cpu)`.
     pub device: String,
-    /// Images a forward pass.
+    /// Images per forward pass.
     pub batch: usize,
-    /// Threads and processor.
+    /// Number of threads, and the processor if noted.
     pub threads: String,
-    /// What the numbers are if they are not milliseconds, with its unit (`energy_mj`): any cost that adds up over units
-    /// may have such a table, though its columns keep their names.
+    /// The quantity and its unit (`energy_mj`) if the numbers are not milliseconds. Any cost that is a sum over units
+    /// may have such a table, but the column names stay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantity: Option<String>,
-    /// Milliseconds of the space's [`Pacemaker`] at the pace of the machine that all rows are brought to; rows of a table
-    /// without it are as they were measured.
+    /// Time of the space's [`Pacemaker`] in milliseconds at the machine's usual pace, to which all rows are scaled.
+    /// `None`: rows are as measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pace_ms: Option<f64>,
-    /// What whole networks take beside their units.
+    /// Latency of whole networks relative to the sum of their units, if fitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overhead: Option<Overhead>,
 }
 
 impl LatencyHeader {
-    /// What makes the numbers of the header impossible, if anything.
+    /// Fails if a number of the header is impossible, with the reason.
     fn check(&self) -> Result<(), String> {
         let positive = |number: f64| number.is_finite() && number > 0.0;
         if let Some(pace_ms) = self.pace_ms.filter(|&pace_ms| !positive(pace_ms)) {
-            return Err(format!("pace_ms is {pace_ms}, it must be positive"));
+            return Err(format!("pace_ms is {pace_ms}: it must be positive"));
         }
         match self.overhead {
-            Some(Overhead { intercept_ms, slope }) if !(intercept_ms.is_finite() && positive(slope)) => {
-                Err(format!("the overhead is {intercept_ms} ms and a slope of {slope}, which must be positive"))
-            }
+            Some(Overhead { intercept_ms, slope }) if !(intercept_ms.is_finite() && positive(slope)) => Err(format!(
+                "the overhead is {intercept_ms} ms with slope {slope}: both must be finite and the slope positive"
+            )),
             _ => Ok(()),
         }
     }
 }
 
-/// Measured latencies of units on one device: the second of the two tables that every scenario is answered from.
+/// Measured latencies of the units of a space on one device.
 ///
-/// A network takes about as long as its units one after the other; [`LatencyTable::fit_overhead`] corrects the sum by
+/// A network takes about as long as its units in sequence. [`LatencyTable::fit_overhead`] corrects the sum using
 /// measurements of whole networks.
 #[derive(Clone, Debug)]
 pub struct LatencyTable {
@@ -96,21 +96,22 @@ impl Format for LatencyFormat {
 }
 
 impl LatencyTable {
-    /// [`LatencyHeader::quantity`] of energy in millijoules.
+    /// The [`LatencyHeader::quantity`] of energy in millijoules.
     pub const ENERGY: &'static str = "energy_mj";
 
-    /// Times every unit of `space` on `device` and writes the rows to the CSV file `path`.
+    /// Times every unit of `space` on `device` and appends the rows to the CSV file `path`.
     ///
-    /// Units are timed in random groups, in turns within a group and beside a [`Pacemaker`], so that a machine that others
-    /// use too does not make one stage look slow. A group is written as soon as it is known and an existing file is gone on with, so a killed
-    /// builder loses the group in progress (some seconds). `progress` hears the number of units done, their total and
-    /// the unit after each, and may end the measurement after the group.
+    /// Units are timed in random groups, interleaved within a group and alongside a [`Pacemaker`], so load from other
+    /// users of the machine does not make a single stage look slow. Each group is written when it is complete and an
+    /// existing file is resumed, so a killed run loses only the group in progress (a few seconds). After each unit,
+    /// `progress` receives the number of units done, their total, the unit and its latency; it can stop the measurement
+    /// at the end of the group.
     ///
     /// # Errors
     ///
-    /// If the file was measured for another space, device, batch or number of threads (naming which), is damaged
-    /// (naming the line) or cannot be written, if a setting is impossible, if the device fails, or
-    /// [`SearchError::Stopped`] if `progress` asked for it.
+    /// If the file was measured for another space, device, batch or thread count (naming which), is damaged (naming the
+    /// line) or cannot be written; if a setting is impossible or the device fails; or [`SearchError::Stopped`] if
+    /// `progress` asked to stop.
     pub fn measure(
         path: &Path,
         space: &SearchSpace,
@@ -119,7 +120,7 @@ impl LatencyTable {
         mut progress: impl FnMut(usize, usize, &Unit, &Latency) -> ControlFlow<()>,
     ) -> Result<Self, SearchError> {
         config.validate()?;
-        // A table that is there has a pace, or none, of its own.
+        // An existing table keeps its own pace, or its lack of one.
         let pacemaker = if path.exists() { None } else { Some(Pacemaker::new(space, device, config)?) };
         let header = LatencyHeader {
             space: space.name.clone(),
@@ -153,12 +154,12 @@ impl LatencyTable {
         Ok(table)
     }
 
-    /// Reads a table of `space`.
+    /// Reads the table at `path`, measured on `space`.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, is about another space, or has a damaged, contradictory or impossible row (naming
-    /// the line).
+    /// If the file cannot be read, belongs to another space, or has a malformed, contradictory or impossible row
+    /// (naming the line).
     pub fn load(path: &Path, space: &SearchSpace) -> Result<Self, SearchError> {
         let content = table_file::read::<LatencyFormat>(path)?;
         if content.header.space != space.name {
@@ -172,7 +173,7 @@ impl LatencyTable {
         Self::from_content(path, content)
     }
 
-    /// Writes the whole table, with the fitted overhead.
+    /// Writes the whole table, including the fitted overhead, to `path`.
     ///
     /// # Errors
     ///
@@ -206,23 +207,23 @@ impl LatencyTable {
         &self.header
     }
 
-    /// The measured units.
+    /// All measured units, in ascending order.
     pub fn units(&self) -> impl ExactSizeIterator<Item = (&Unit, &Latency)> {
         self.units.iter()
     }
 
-    /// The unfinished last line that was dropped when the table was read: what a killed builder left behind.
+    /// The unfinished last line left by a killed run, dropped on reading. `None` if absent.
     pub fn dropped_line(&self) -> Option<&str> {
         self.dropped_line.as_deref()
     }
 
-    /// Latency of `arch` in milliseconds: the sum over its units, corrected by the fitted overhead if there is one.
+    /// Latency of `arch` in milliseconds: the sum over its units, corrected by the overhead if fitted.
     ///
-    /// For many archs prepare an [`LatencyTable::cost`].
+    /// For many archs, use [`LatencyTable::cost`].
     ///
     /// # Errors
     ///
-    /// If `arch` is outside `space` or the table lacks units of it (naming them all).
+    /// If `arch` is outside `space`, or the table lacks some of its units (naming all of them).
     pub fn latency_ms(&self, space: &SearchSpace, arch: &Arch) -> Result<f64, SearchError> {
         let sum = self.sum_ms(space, arch)?;
         Ok(self.header.overhead.map_or(sum, |overhead| overhead.intercept_ms + overhead.slope * sum))
@@ -235,11 +236,11 @@ impl LatencyTable {
         Ok(units.iter().map(|unit| self.units[unit].median_ms).sum())
     }
 
-    /// Latency in milliseconds as a cost of archs, prepared for millions of look-ups.
+    /// Latency in milliseconds as an additive cost, precomputed for millions of look-ups.
     ///
     /// # Errors
     ///
-    /// If the table lacks units of `space` (naming them all).
+    /// If the table lacks units of `space` (naming all of them).
     pub fn cost(&self, space: &SearchSpace) -> Result<AdditiveCost, SearchError> {
         self.require(space, &distinct_units(space))?;
         let cost = AdditiveCost::new(space, |unit| self.units[unit].median_ms);
@@ -249,11 +250,11 @@ impl LatencyTable {
         })
     }
 
-    /// [`LatencyTable::cost`] of a table that must be of `quantity`, `None` being latency in milliseconds.
+    /// Like [`LatencyTable::cost`], but requires the table to hold `quantity`. `None` means latency in milliseconds.
     ///
     /// # Errors
     ///
-    /// If it is of another quantity, or lacks units of `space` (naming them all).
+    /// If the table holds another quantity, or lacks units of `space` (naming all of them).
     pub fn cost_of(&self, quantity: Option<&str>, space: &SearchSpace) -> Result<AdditiveCost, SearchError> {
         let found = self.header.quantity.as_deref();
         if found == quantity {
@@ -263,12 +264,12 @@ impl LatencyTable {
         Err(SearchError::OtherQuantity { found: name(found), expected: name(quantity) })
     }
 
-    /// Fits what whole networks take beside their units: `measured = intercept + slope * sum`, by least squares over
-    /// `(arch, measured milliseconds)`. It replaces an earlier fit; [`LatencyTable::save`] keeps it.
+    /// Fits the overhead of whole networks, `measured = intercept + slope * sum`, by least squares on `(arch, measured
+    /// milliseconds)`. Replaces any earlier fit. [`LatencyTable::save`] stores it.
     ///
     /// # Errors
     ///
-    /// If there are fewer than three archs of different sums, a measurement is not positive, the fitted slope is not
+    /// If there are fewer than three archs with different sums, a measurement is not positive, the fitted slope is not
     /// positive, or the table lacks units.
     pub fn fit_overhead(&mut self, space: &SearchSpace, measured: &[(Arch, f64)]) -> Result<Overhead, SearchError> {
         let mut points = Vec::with_capacity(measured.len());
@@ -293,7 +294,7 @@ impl LatencyTable {
     }
 }
 
-/// Units in memory at a time.
+/// Units timed together, all in memory at the same time.
 const GROUP: usize = 16;
 
 fn time_units(
@@ -337,7 +338,10 @@ impl LatencyRow {
         }
         let (median_ms, iqr_ms) = (self.median_ms, self.iqr_ms);
         if !(median_ms.is_finite() && median_ms >= 0.0 && iqr_ms.is_finite() && iqr_ms >= 0.0) {
-            return Err(format!("`{}` has a latency of {median_ms} ms with a range of {iqr_ms} ms", self.unit));
+            return Err(format!(
+                "`{}` has a latency of {median_ms} ms with an interquartile range of {iqr_ms} ms",
+                self.unit
+            ));
         }
         Ok((unit, Latency { median_ms, iqr_ms, samples: self.samples }))
     }

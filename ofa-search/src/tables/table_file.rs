@@ -1,7 +1,7 @@
-//! Append-only tables on disk: a JSON header in a comment line, column names, then one CSV row a line.
+//! Append-only tables on disk: a JSON header in a comment line, column names, then one CSV row per line.
 //!
 //! A table takes hours to measure, so it is written row by row: the header appears atomically, every row is synced, and
-//! a builder that is killed loses the row in progress. What a reader finds after the last newline is such a row.
+//! a killed run loses only the row in progress. Anything after the last newline is such an unfinished row.
 
 use crate::SearchError;
 use atomic_write_file::AtomicWriteFile;
@@ -11,31 +11,31 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
-/// What sort of table a file holds.
+/// The kind of table in a file.
 pub(crate) trait Format {
-    /// Sort and version, the first words of the file.
+    /// Kind and version, the first words of the file.
     const TITLE: &'static str;
     /// Names of the columns.
     const COLUMNS: &'static [&'static str];
-    /// Header fields that are results, not conditions of measurement.
+    /// Header fields that are results rather than conditions of measurement. They may differ on resuming.
     const RESULTS: &'static [&'static str] = &[];
     /// Conditions of measurement.
     type Header: Serialize + DeserializeOwned;
-    /// One row.
+    /// One row, its fields in the order of `COLUMNS`.
     type Row: Serialize + DeserializeOwned;
 }
 
-/// What a file holds.
+/// The contents of a file.
 pub(crate) struct Content<F: Format> {
     pub(crate) header: F::Header,
     /// Rows with their line numbers.
     pub(crate) rows: Vec<(u64, F::Row)>,
-    /// The unfinished last line, if there is one.
+    /// The unfinished last line. `None` if absent.
     pub(crate) dropped: Option<String>,
     complete_bytes: usize,
 }
 
-/// An existing or new table, open for more rows and locked against other builders.
+/// A table open for appending and locked against other writers.
 pub(crate) struct Appender<F: Format> {
     file: File,
     path: PathBuf,
@@ -47,7 +47,7 @@ pub(crate) fn read<F: Format>(path: &Path) -> Result<Content<F>, SearchError> {
     parse(path, std::fs::read(path).map_err(io_error(path))?)
 }
 
-/// Writes a whole table: to a temporary name, synced and renamed.
+/// Writes a whole table atomically: to a temporary file, synced, then renamed.
 pub(crate) fn write<'a, F>(
     path: &Path,
     header: &F::Header,
@@ -69,7 +69,7 @@ where
     save().map_err(io_error(path))
 }
 
-/// Opens the table at `path` for more rows, or starts it; an unfinished last line is cut off.
+/// Opens the table at `path` for appending, or creates it. Cuts off an unfinished last line.
 pub(crate) fn open<F: Format>(path: &Path, header: &F::Header) -> Result<(Content<F>, Appender<F>), SearchError> {
     let fail = io_error(path);
     if !path.exists() {
@@ -79,7 +79,7 @@ pub(crate) fn open<F: Format>(path: &Path, header: &F::Header) -> Result<(Conten
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(SearchError::TableInUse { path: path.to_owned() }),
-        // A file system without locks is no reason to refuse it.
+        // The file system has no locks: go on without one.
         Err(TryLockError::Error(_)) => {}
     }
     let mut bytes = Vec::new();
@@ -91,12 +91,12 @@ pub(crate) fn open<F: Format>(path: &Path, header: &F::Header) -> Result<(Conten
     Ok((content, Appender { file, path: path.to_owned(), format: PhantomData }))
 }
 
-/// Writes an empty table, unless another builder was faster: its rows must not be replaced.
+/// Creates an empty table, unless another process was faster: its rows must not be replaced.
 fn start<F: Format>(path: &Path, header: &F::Header) -> Result<(), SearchError> {
     let new = path.with_extension(format!("new-{}", std::process::id()));
     write::<F>(&new, header, [])?;
     let placed = match std::fs::hard_link(&new, path) {
-        // A file system without hard links.
+        // The file system has no hard links.
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => std::fs::rename(&new, path),
         _ => std::fs::remove_file(&new),
     };
@@ -104,18 +104,18 @@ fn start<F: Format>(path: &Path, header: &F::Header) -> Result<(), SearchError> 
 }
 
 impl<F: Format> Appender<F> {
-    /// Appends a row and waits until it is on disk.
+    /// Appends a row and syncs it to disk.
     pub(crate) fn append(&mut self, row: &F::Row) -> Result<(), SearchError> {
         let line = csv_line(row).map_err(io_error(&self.path))?;
         self.file.write_all(&line).and_then(|()| self.file.sync_data()).map_err(io_error(&self.path))
     }
 }
 
-/// Fails naming the first condition of measurement in which two headers differ.
+/// Fails if a condition of measurement differs, naming the first that does.
 pub(crate) fn check_header<F: Format>(path: &Path, found: &F::Header, expected: &F::Header) -> Result<(), SearchError> {
     let fields = |header: &F::Header| match serde_json::to_value(header) {
         Ok(serde_json::Value::Object(fields)) => fields,
-        other => panic!("a header is a JSON object, not {other:?}"),
+        other => panic!("a header must be a JSON object, not {other:?}"),
     };
     let (found, expected) = (fields(found), fields(expected));
     let differs = |field: &&String| {
@@ -147,14 +147,14 @@ fn parse_header<F: Format>(path: &Path, line: &[u8]) -> Result<F::Header, Search
     let line = String::from_utf8_lossy(line);
     let json = line.strip_prefix("# ").and_then(|rest| rest.strip_prefix(F::TITLE)).ok_or_else(|| {
         let start: String = line.chars().take(40).collect();
-        fail(format!("this is no table: it begins with `{}`, not `# {}`", start.trim_end(), F::TITLE))
+        fail(format!("not a table: the file begins with `{}`, expected `# {}`", start.trim_end(), F::TITLE))
     })?;
     serde_json::from_str(json).map_err(|error| fail(format!("damaged header: {error}")))
 }
 
 fn parse_rows<F: Format>(path: &Path, table: &[u8]) -> Result<Vec<(u64, F::Row)>, SearchError> {
     let mut reader = csv::Reader::from_reader(table);
-    // The reader does not see the header line.
+    // The reader starts after the header line, so its line numbers are one too low.
     let line = |position: Option<&csv::Position>| position.map_or(2, |position| position.line() + 1);
     let fail = |error: csv::Error| invalid(path, line(error.position()), problem(&error));
     let columns: Vec<String> = reader.headers().map_err(fail)?.iter().map(Into::into).collect();
@@ -172,7 +172,7 @@ fn parse_rows<F: Format>(path: &Path, table: &[u8]) -> Result<Vec<(u64, F::Row)>
     Ok(rows)
 }
 
-/// The reason of a CSV error without its position, which counts from the wrong line.
+/// The message of a CSV error without its position, whose line number is wrong.
 fn problem(error: &csv::Error) -> String {
     match error.kind() {
         csv::ErrorKind::Deserialize { err, .. } => err.to_string(),

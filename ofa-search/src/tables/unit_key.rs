@@ -1,12 +1,12 @@
-//! The text form of a [`Unit`], the key of a latency table: `mb_conv:in8:mid48:out8:k7:s2:relu:x1:se0:r0@28`.
+//! The text form of a [`Unit`], its key in a latency table: `mb_conv:in8:mid48:out8:k7:s2:relu:x1:se0:r0@28`.
 
 use ofa_model::{Activation, BottleneckShape, ConvShape, HeadShape, MbConvShape, Unit, UnitLayers};
 use std::str::FromStr;
 
-/// Text form of `unit`: its sort, its numbers each after its name, and its input size in pixels.
+/// Text form of `unit`: its kind, its named numbers, and its input size in pixels.
 ///
-/// `x` says whether a block has a 1x1 expansion, `se` whether it has squeeze-and-excitation, `r` whether its input is
-/// added, `d` whether that input is downsampled; `expand0` and `mix0` are a head without these layers.
+/// Flags: `x` is a 1x1 expansion, `se` squeeze-and-excitation, `r` a residual connection, `d` a shortcut averaged over
+/// the stride and projected by 1x1. `expand0` and `mix0` mean that a head lacks these layers.
 pub(crate) fn format_unit(unit: &Unit) -> String {
     let layers = match &unit.layers {
         UnitLayers::Conv(conv) => format!(
@@ -51,7 +51,7 @@ pub(crate) fn format_unit(unit: &Unit) -> String {
     format!("{layers}@{}", unit.input_size)
 }
 
-/// The unit that `text` stands for.
+/// Parses the text form of a unit.
 pub(crate) fn parse_unit(text: &str) -> Result<Unit, String> {
     let fail = || format!("`{text}` is not a unit (expected e.g. `mb_conv:in8:mid48:out8:k7:s2:relu:x1:se0:r0@28`)");
     let (layers, input_size) = text.split_once('@').ok_or_else(fail)?;
@@ -68,7 +68,7 @@ pub(crate) fn parse_unit(text: &str) -> Result<Unit, String> {
     unit.filter(|unit| fields.0.next().is_none() && is_possible(unit)).ok_or_else(fail)
 }
 
-/// Whether every size is positive and small enough to count what the unit costs.
+/// Whether every size is positive, and small enough that its costs do not overflow.
 fn is_possible(unit: &Unit) -> bool {
     let (channels, kernel_size, stride) = match unit.layers {
         UnitLayers::Conv(conv) => (vec![conv.in_channels, conv.out_channels], conv.kernel_size, conv.stride),
@@ -88,7 +88,7 @@ fn is_possible(unit: &Unit) -> bool {
         }
     };
     let widest = channels.iter().copied().max().unwrap_or_default();
-    // Its square bounds the MACs of any layer.
+    // The square of `size` bounds the MACs of any layer.
     let size = widest as f64 * kernel_size as f64 * unit.input_size as f64;
     channels.iter().all(|&channels| channels > 0)
         && kernel_size > 0
@@ -96,7 +96,7 @@ fn is_possible(unit: &Unit) -> bool {
         && (1.0..=f64::from(1 << 30)).contains(&size)
 }
 
-/// The fields of a text form, taken one by one; `None` if one is missing or is not what it should be.
+/// The fields of a text form, parsed in order. `None` if a field is missing or malformed.
 struct Fields<'a>(std::str::Split<'a, char>);
 
 impl Fields<'_> {
@@ -197,7 +197,7 @@ mod tests {
             let text = good.replacen(from, to, 1);
             assert!(parse_unit(&text).unwrap_err().contains(&text), "{text}");
         }
-        // Sizes that nothing has, or that overflow what they cost.
+        // Sizes that are impossible, or whose costs overflow.
         for (from, to) in [
             ("s2", "s0"),
             ("in8", "in0"),

@@ -1,4 +1,4 @@
-//! [`Pacemaker`]: latencies measured while the speed of a machine changes, brought to one pace.
+//! [`Pacemaker`]: scales latencies to one pace while the speed of the machine changes.
 
 use crate::SearchError;
 use crate::statistics::median;
@@ -6,24 +6,24 @@ use crate::timing::{LatencyConfig, TimedRun, time_interleaved, time_once};
 use burn::tensor::Device;
 use ofa_model::SearchSpace;
 
-/// A network that is timed again and again beside others.
+/// A reference network timed repeatedly alongside others.
 ///
-/// A virtual machine may become faster or slower by half within seconds, as its neighbours come and go. What is measured
-/// before and after such a change cannot be compared, unless both are told by how much: by the time of a network that
-/// does not change, taken close to every measurement. It consists of the units of a space's smallest arch.
+/// A virtual machine may speed up or slow down by half within seconds, as its neighbours come and go. Measurements
+/// before and after such a change are comparable only if each is scaled by the time of a fixed network, taken close to
+/// it. That network consists of the units of the space's smallest arch.
 pub struct Pacemaker<'a> {
     device: Device,
     run: TimedRun<'a>,
     usual_ms: f64,
-    /// Usual time over time taken, each time that it was asked for.
+    /// Usual time over measured time, one entry per measurement.
     factors: Vec<f64>,
 }
 
 impl Pacemaker<'_> {
-    /// Passes of the network each time that it is timed.
+    /// Passes per measurement.
     const PASSES: usize = 3;
 
-    /// The pacemaker of `space`, whose usual time is that of now.
+    /// Creates the pacemaker of `space`; its time now becomes the usual one.
     ///
     /// # Errors
     ///
@@ -34,23 +34,24 @@ impl Pacemaker<'_> {
         Ok(Self { usual_ms: timings[0].measured.median_ms, ..now })
     }
 
-    /// The pacemaker of `space` for `batch` images a pass, whose usual time in milliseconds is that of another day.
+    /// Creates the pacemaker of `space` for `batch` images per pass, with a usual time in milliseconds from an earlier
+    /// run.
     pub fn at(space: &SearchSpace, device: &Device, batch: usize, usual_ms: f64) -> Self {
         Self { device: device.clone(), run: smallest(space, device, batch), usual_ms, factors: Vec::new() }
     }
 
-    /// The time of the network in milliseconds at the pace that measurements are brought to.
+    /// Time of the network in milliseconds at the usual pace.
     pub fn usual_ms(&self) -> f64 {
         self.usual_ms
     }
 
-    /// The median of usual time over time taken so far: above 1 if the machine was faster than usual. 1 before the first
+    /// Median of usual time over measured time so far: above 1 if the machine was faster than usual. 1 before the first
     /// measurement.
     pub fn pace(&self) -> f64 {
         if self.factors.is_empty() { 1.0 } else { median(self.factors.iter().copied()) }
     }
 
-    /// What a time taken now is multiplied by.
+    /// The factor that scales a time taken now to the usual pace.
     pub(crate) fn factor(&mut self) -> Result<f64, SearchError> {
         let mut passes = Vec::with_capacity(Self::PASSES);
         for _ in 0..Self::PASSES {
@@ -62,7 +63,7 @@ impl Pacemaker<'_> {
     }
 }
 
-/// The units of the smallest arch of a space, one after the other.
+/// Runs the units of the smallest arch of a space, one after another.
 fn smallest<'a>(space: &SearchSpace, device: &Device, batch: usize) -> TimedRun<'a> {
     let network = |unit: &ofa_model::Unit| (unit.network(device), unit.input(batch, device));
     let networks: Vec<_> = space.units(&space.smallest()).iter().map(network).collect();

@@ -1,27 +1,27 @@
-//! [`PairRanks`]: where a block's choices stand among those offered, in one array read.
+//! [`PairRanks`]: the index of a block's choices among those offered, in one array read.
 
 use ofa_model::BlockArch;
 
-/// Ranks of a stage's pairs of a kernel size and an expand ratio, by a hash that no two of them share.
+/// Ranks of a stage's (kernel size, expand ratio) pairs, by a collision-free hash.
 ///
-/// The pairs are few and known, so that a multiplier that keeps them apart is found at once; finding a pair is then a
-/// multiplication, a read and a comparison, which is what a look-up of a cost spends its time on.
+/// The pairs are few and fixed, so a multiplier without collisions is found quickly. A look-up is then one
+/// multiplication, one read and one comparison; it dominates the time of [`AdditiveCost::of`](super::AdditiveCost::of).
 #[derive(Clone, Debug)]
 pub(super) struct PairRanks {
     multiplier: u64,
     shift: u32,
-    /// A power of two of slots, with the key and the rank of a pair, or [`EMPTY`].
+    /// (key, rank) of a pair, or [`EMPTY`]. The length is a power of two.
     slots: Vec<(u64, usize)>,
     len: usize,
 }
 
-/// No pair: a kernel is never that large.
+/// Marks a free slot: no kernel is that large.
 const EMPTY: (u64, usize) = (u64::MAX, 0);
 
 impl PairRanks {
-    /// Ranks of pairs, in their order; of equal ones the last.
+    /// Ranks `pairs` by position. Of equal pairs the last counts.
     pub fn new(pairs: &[BlockArch]) -> Self {
-        // With the square of their number of slots more than half of all multipliers keep all pairs apart.
+        // With the pair count squared as number of slots, more than half of all multipliers are free of collisions.
         let size = pairs.len().pow(2).next_power_of_two().max(2);
         let mut ranks = Self {
             multiplier: 0x9e37_79b9_7f4a_7c15,
@@ -30,25 +30,25 @@ impl PairRanks {
             len: pairs.len(),
         };
         while !ranks.fill(pairs, size) {
-            // An odd number, as all multipliers before it.
+            // Stays odd, like every multiplier before it.
             ranks.multiplier = ranks.multiplier.wrapping_mul(0xd134_2543_de82_ef95);
         }
         ranks
     }
 
-    /// How many pairs there are.
+    /// Number of pairs.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// The rank of a pair; `None` if it is not offered.
+    /// The rank of `pair`. `None` if it is not offered.
     pub fn rank(&self, pair: &BlockArch) -> Option<usize> {
         let key = key(pair);
         let (found, rank) = self.slots[self.slot(key)];
         (found == key).then_some(rank)
     }
 
-    /// Puts every pair into its slot; whether each has its own.
+    /// Puts every pair into its slot. Returns whether there was no collision.
     fn fill(&mut self, pairs: &[BlockArch], size: usize) -> bool {
         self.slots = vec![EMPTY; size];
         pairs.iter().enumerate().all(|(rank, pair)| {

@@ -1,26 +1,26 @@
-//! [`StageCosts`]: what every block that a stage can have adds to a cost.
+//! [`StageCosts`]: the cost of every block that a stage can have.
 
 use super::pair_ranks::PairRanks;
 use super::pairs;
 use ofa_model::{BlockArch, Ratio, StageSpace};
 use std::ops::Range;
 
-/// What every block that a stage can have adds to a cost.
+/// The cost of every block that a stage can have.
 #[derive(Clone, Debug)]
 pub(super) struct StageCosts {
-    /// Widths that the stage before can have.
+    /// Number of input widths: those of the previous stage.
     inputs: usize,
-    /// Places for blocks: the first behind each of these widths, then every later one.
+    /// Number of places for blocks: the first block once per input width, then every later block.
     places: usize,
     widths: Vec<Ratio>,
-    /// Where each pair of a kernel size and an expand ratio stands in a row of `shares`.
+    /// Index of each (kernel size, expand ratio) pair in a row of `shares`.
     pairs: PairRanks,
     /// `[resolution, place, width, pair]`, flattened.
     shares: Vec<f64>,
 }
 
 impl StageCosts {
-    /// Nothing, for a stage behind one of `inputs` widths at any of so many resolutions.
+    /// All zeros, for a stage with `inputs` input widths and this number of resolutions.
     pub fn zero(stage: &StageSpace, inputs: usize, resolutions: usize) -> Self {
         let places = inputs + stage.greatest_depth() - 1;
         let pairs = PairRanks::new(&pairs(stage).collect::<Vec<_>>());
@@ -28,7 +28,7 @@ impl StageCosts {
         Self { inputs, places, widths: stage.widths.clone(), pairs, shares }
     }
 
-    /// Places of the first block.
+    /// Places of the first block, one per input width.
     pub fn first_places(&self) -> Range<usize> {
         0..self.inputs
     }
@@ -38,17 +38,17 @@ impl StageCosts {
         self.inputs..self.places
     }
 
-    /// Place of block `block` (from 0) behind a stage with the `input`th of its widths.
+    /// Place of block `block` (from 0) after a stage with its `input`th width.
     pub fn place(&self, input: usize, block: usize) -> usize {
         if block == 0 { input } else { self.inputs + block - 1 }
     }
 
-    /// Where a width stands among those of the stage.
+    /// Index of `width` among those of the stage. `None` if it is not offered.
     pub fn width(&self, width: Ratio) -> Option<usize> {
         self.widths.iter().position(|&offered| offered == width)
     }
 
-    /// Adds the share of a block to each of `places`.
+    /// Adds `share` to a block at each of `places`.
     pub fn add(&mut self, resolution: usize, places: Range<usize>, width: Ratio, block: &BlockArch, share: f64) {
         let width = self.width(width).expect("the width is one of the stage's choices");
         for place in places {
@@ -57,17 +57,17 @@ impl StageCosts {
         }
     }
 
-    /// Multiplies every share.
+    /// Multiplies every share by `slope`.
     pub fn scale(&mut self, slope: f64) {
         self.shares.iter_mut().for_each(|share| *share *= slope);
     }
 
-    /// The share of a block; `None` if the stage cannot have it.
+    /// The share of a block. `None` if the stage cannot have it.
     pub fn of(&self, resolution: usize, place: usize, width: usize, block: &BlockArch) -> Option<f64> {
         Some(self.shares[self.index(resolution, place, width, block)?])
     }
 
-    /// Where the share of a block stands in `shares`.
+    /// Index of a block in `shares`.
     fn index(&self, resolution: usize, place: usize, width: usize, block: &BlockArch) -> Option<usize> {
         if place >= self.places {
             return None;

@@ -45,7 +45,7 @@ fn distinct_units_are_exactly_those_of_all_archs() {
 fn a_stage_of_single_blocks_has_no_later_block() {
     let mut space = tiny_space();
     space.stages[0].depths = vec![1];
-    // Two sizes of stem, first block, four first blocks and head.
+    // Two resolutions, each with stem, first block, four first blocks of the stage and head.
     assert_eq!(distinct_units(&space).len(), 2 * (1 + 1 + 4 + 1));
 }
 

@@ -1,11 +1,11 @@
-//! The networks of an ensemble, computed side by side.
+//! The networks of an ensemble, evaluated together.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData, activation::relu};
 use ofa_model::kernels::batched_matmul;
 use rand::{Rng, RngExt};
 
-/// Several perceptrons of the same shape: one batched matrix product serves all of them.
+/// Perceptrons of the same shape, evaluated by one batched matrix product per layer.
 #[derive(Module, Debug)]
 pub(super) struct Ensemble {
     layers: Vec<Layer>,
@@ -20,10 +20,10 @@ struct Layer {
 }
 
 impl Ensemble {
-    /// Networks of the given layer sizes, input to output.
+    /// Random networks with the given layer sizes, input to output.
     ///
-    /// Hidden layers have He's uniform distribution. The output layer starts at 0: an untrained network gives 0 for
-    /// everything, and on small tables less of the random start is left in the prediction.
+    /// Hidden layers use He's uniform initialisation. The output layer starts at 0, so an untrained network outputs 0
+    /// everywhere, and on small tables less of the random start remains in the prediction.
     pub(super) fn init(members: usize, sizes: &[usize], rng: &mut impl Rng, device: &Device) -> Self {
         let last = sizes.len() - 2;
         let layers = sizes.windows(2).enumerate().map(|(i, pair)| {
@@ -33,7 +33,7 @@ impl Ensemble {
         Self { layers: layers.collect() }
     }
 
-    /// One network of the given weights `[inputs, outputs]` and biases, input to output.
+    /// A single network with the given (weights `[inputs, outputs]`, biases) per layer, input to output.
     pub(super) fn from_layers(layers: Vec<(Vec<f32>, Vec<f32>)>, device: &Device) -> Self {
         let parameter = |values, shape| Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), device));
         let layers = layers.into_iter().map(|(weight, bias): (Vec<f32>, Vec<f32>)| {
@@ -43,7 +43,12 @@ impl Ensemble {
         Self { layers: layers.collect() }
     }
 
-    /// Outputs `[members, rows, outputs]` for `[members, rows, inputs]`, or `[1, rows, inputs]` for all members.
+    /// Evaluates all members.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[members, rows, inputs]`, or `[1, rows, inputs]` for all members
+    /// - output: `[members, rows, outputs]`
     pub(super) fn forward(&self, input: Tensor<3>) -> Tensor<3> {
         let (output, hidden) = self.layers.split_last().expect("a network has an output layer");
         output.forward(hidden.iter().fold(input, |x, layer| relu(layer.forward(x))))
@@ -51,7 +56,7 @@ impl Ensemble {
 }
 
 impl Layer {
-    /// Weights drawn uniformly between `-bound` and `bound`, biases of 0.
+    /// Weights drawn uniformly from `[-bound, bound]`, biases 0.
     fn init(shape: [usize; 3], bound: f32, rng: &mut impl Rng, device: &Device) -> Self {
         let weights: Vec<f32> = (0..shape.iter().product()).map(|_| rng.random_range(-bound..=bound)).collect();
         Self {
@@ -63,7 +68,7 @@ impl Layer {
     fn forward(&self, input: Tensor<3>) -> Tensor<3> {
         let (weight, [_, rows, inputs]) = (self.weight.val(), input.dims());
         let members = weight.dims()[0];
-        // A product with ones, since the gradient of a bias is a sum, which has an order then.
+        // Adding the bias as a product with ones turns its gradient into a matrix product, whose sum has a fixed order.
         let ones = Tensor::ones([members, rows, 1], (&input.device(), input.dtype()));
         batched_matmul(input.expand([members, rows, inputs]), weight) + batched_matmul(ones, self.bias.val())
     }

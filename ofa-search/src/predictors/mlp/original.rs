@@ -7,17 +7,17 @@ use ofa_model::{ModelError, SearchSpace};
 use std::collections::BTreeMap;
 
 impl MlpPredictor {
-    /// The predictor of a state dict of the original, by key, as
-    /// [`read_state_dict`](ofa_model::read_state_dict) gives it.
+    /// Loads a predictor of the original from its state dict, (key, tensor) pairs as returned by
+    /// [`read_state_dict`](ofa_model::read_state_dict).
     ///
-    /// Both of its predictors are understood: the library's `AccuracyPredictor` (keys `layers.*`, `base_acc`) and the
-    /// tutorial's (keys `0.weight`, `2.weight`, ...). Each has its own order of features; the resolutions of `space`
-    /// must be those it was trained for, 112 to 224 px in steps of 16 for the tutorial's.
+    /// Supports both of its predictors: the library's `AccuracyPredictor` (keys `layers.*`, `base_acc`) and the
+    /// tutorial's (keys `0.weight`, `2.weight`, ...). Each has its own feature order. The resolutions of `space` must
+    /// be those it was trained on: for the tutorial's, 112 to 224 px in steps of 16.
     ///
     /// # Errors
     ///
-    /// [`ModelError::InvalidTensor`], within [`SearchError`], if the tensors are no such network or have another number
-    /// of features than the space.
+    /// [`ModelError::InvalidTensor`], within [`SearchError`], if the tensors do not form such a network, or its number
+    /// of features differs from that of the space.
     pub fn from_original(
         space: &SearchSpace,
         tensors: impl IntoIterator<Item = (String, TensorData)>,
@@ -48,17 +48,17 @@ impl MlpPredictor {
             inputs = outputs;
         }
         if let Some((key, _)) = tensors.pop_first() {
-            return Err(invalid(key, "it has no place in a predictor of the original".into()));
+            return Err(invalid(key, "no predictor of the original has this tensor".into()));
         }
         if layers.is_empty() || inputs != 1 {
-            return Err(invalid("layers".into(), format!("the network ends in {inputs} numbers, expected 1")));
+            return Err(invalid("layers".into(), format!("the network ends in {inputs} outputs, expected 1")));
         }
         let networks = Ensemble::from_layers(layers, device);
         Ok(Self { encoder, networks, mean: f64::from(base), deviation: 1.0, device: device.clone() })
     }
 }
 
-/// Keys of layer `i` of the library's predictor; its output layer has no bias.
+/// Keys of layer `i` of the library's predictor. Its output layer has no bias.
 fn library_names(i: usize, tensors: &BTreeMap<String, TensorData>) -> (String, Option<String>) {
     let hidden = format!("layers.{i}.0.weight");
     if tensors.contains_key(&hidden) {
@@ -68,23 +68,26 @@ fn library_names(i: usize, tensors: &BTreeMap<String, TensorData>) -> (String, O
     }
 }
 
-/// Keys of layer `i` of the tutorial's predictor: every other module is a ReLU.
+/// Keys of layer `i` of the tutorial's predictor, in which every other module is a ReLU.
 fn tutorial_names(i: usize, _: &BTreeMap<String, TensorData>) -> (String, Option<String>) {
     (format!("{}.weight", 2 * i), Some(format!("{}.bias", 2 * i)))
 }
 
-/// The numbers of the tensor `key`, which must have this shape; it is removed.
+/// Removes the tensor `key`, which must have this shape, and returns its values.
 fn numbers(tensors: &mut BTreeMap<String, TensorData>, key: &str, shape: &[usize]) -> Result<Vec<f32>, SearchError> {
     let data = tensors.remove(key).ok_or_else(|| invalid(key.to_owned(), "it is missing".into()))?;
     let found = data.shape().to_vec();
     if found != shape || !data.dtype().is_float() {
-        let problem = format!("it is {:?} of {found:?}, expected floats of {shape:?}", data.dtype());
-        return Err(invalid(key.to_owned(), format!("{problem} (another space or other resolutions?)")));
+        let problem = format!("it is {:?} of {found:?}, expected floats of shape {shape:?}", data.dtype());
+        return Err(invalid(
+            key.to_owned(),
+            format!("{problem} (do the space and its resolutions match the predictor?)"),
+        ));
     }
     Ok(data.convert::<f32>().try_into_vec().expect("a tensor converted to f32 holds f32"))
 }
 
-/// `[rows, columns]` as `[columns, rows]`.
+/// Transposes a row-major matrix.
 fn transposed(matrix: &[f32], columns: usize) -> Vec<f32> {
     (0..columns).flat_map(|column| matrix.iter().skip(column).step_by(columns).copied()).collect()
 }

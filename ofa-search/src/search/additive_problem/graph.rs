@@ -1,4 +1,4 @@
-//! The archs of one resolution as paths through a graph whose steps are blocks.
+//! The archs of one resolution as paths through a graph, with one edge per block.
 
 mod labels;
 mod relaxation;
@@ -10,19 +10,19 @@ use crate::PlacedBlock;
 use crate::cost::choices;
 use ofa_model::{Arch, Ratio, SearchSpace, StageArch};
 
-/// Every arch of a resolution is a path from the first node to one with an end.
+/// Every arch of a resolution is a path from the first node to a node with an `end`.
 pub(super) struct Graph {
-    /// What comes before the first block.
+    /// Cost and score of everything before the first block.
     start: Sums,
     /// Every step leads to a later node.
     nodes: Vec<Node>,
 }
 
-/// A stage of a width with some blocks; the first node stands before all stages.
+/// State: a stage, its width and the number of blocks so far. The first node precedes all stages.
 #[derive(Default)]
 struct Node {
     steps: Vec<Step>,
-    /// What comes behind the last block, if it may be the last one.
+    /// Cost and score of everything after the last block, if a network may end here.
     end: Option<Sums>,
 }
 
@@ -48,13 +48,13 @@ impl std::ops::Add for Sums {
 }
 
 impl Sums {
-    /// The score less the price of the cost.
+    /// Score minus price times cost.
     fn worth(self, price: f64) -> f64 {
         self.score - price * self.cost
     }
 }
 
-/// An arch of the graph's resolution.
+/// An arch of the graph's resolution as a path.
 #[derive(Clone, Debug)]
 pub(super) struct Path {
     pub(super) sums: Sums,
@@ -71,11 +71,11 @@ impl Path {
     }
 }
 
-/// Where steps lead and what they add.
+/// Builds nodes and steps.
 struct Builder<'a> {
     problem: &'a AdditiveProblem<'a>,
     resolution: usize,
-    /// The first node of every stage.
+    /// Index of the first node of every stage.
     firsts: Vec<usize>,
 }
 
@@ -90,7 +90,7 @@ impl<'a> Builder<'a> {
         Self { problem, resolution, firsts: firsts.collect() }
     }
 
-    /// Steps to block `block` of a stage of the `w`th width, behind a stage of width `input`.
+    /// Steps to block `block` of a stage with its `w`th width, after a stage of width `input` (`None` inside a stage).
     fn steps(&self, stage: usize, block: usize, w: usize, input: Option<Ratio>) -> impl Iterator<Item = Step> {
         let offered = &self.problem.space.stages[stage];
         let of_width = choices(offered).filter(move |(width, _)| *width == offered.widths[w]);
@@ -102,12 +102,12 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// Steps to the first block of a stage, of any width.
+    /// Steps to the first block of a stage, at any width.
     fn enter(&self, stage: usize, input: Option<Ratio>) -> impl Iterator<Item = Step> {
         (0..self.problem.space.stages[stage].widths.len()).flat_map(move |w| self.steps(stage, 0, w, input))
     }
 
-    /// The node of a stage with `depth` blocks of the `w`th width.
+    /// The node of a stage with `depth` blocks at its `w`th width.
     fn node(&self, stage: usize, depth: usize, w: usize) -> Node {
         let AdditiveProblem { space, cost, score, .. } = self.problem;
         let (offered, width) = (&space.stages[stage], space.stages[stage].widths[w]);
@@ -140,7 +140,7 @@ impl Graph {
         Self { start: Sums { cost: before(problem.cost), score: before(problem.score) }, nodes }
     }
 
-    /// From every node to the end, the highest sum of `value`.
+    /// The highest sum of `value` from every node to the end.
     fn rests(&self, value: impl Fn(Sums) -> f64) -> Vec<f64> {
         let mut rests = vec![f64::NEG_INFINITY; self.nodes.len()];
         for (n, node) in self.nodes.iter().enumerate().rev() {
@@ -150,7 +150,7 @@ impl Graph {
         rests
     }
 
-    /// The path with the highest sum of `value`, that `rests` are of.
+    /// The path with the highest sum of `value`, where `rests` comes from the same `value`.
     fn follow(&self, rests: &[f64], value: impl Fn(Sums) -> f64) -> Path {
         let mut path = Path { sums: self.start, blocks: Vec::new() };
         let mut node = &self.nodes[0];

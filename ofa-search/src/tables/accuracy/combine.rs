@@ -1,4 +1,4 @@
-//! Tables from tables: merged, split, saved.
+//! Merging, splitting and saving accuracy tables.
 
 use super::{AccuracyFormat, AccuracyTable};
 use crate::SearchError;
@@ -8,14 +8,14 @@ use ofa_model::SearchSpace;
 use std::path::{Path, PathBuf};
 
 impl AccuracyTable {
-    /// One table of the rows of several files that were measured under the same conditions, e.g. by machines that share
-    /// no file system. Rows come in the order of the files; of equal rows there is one.
+    /// Merges files measured under the same conditions, e.g. by machines that share no file system. Rows keep the order
+    /// of the files. Duplicate rows are kept once.
     ///
     /// # Errors
     ///
     /// Those of [`AccuracyTable::load`]; [`SearchError::HeaderMismatch`] if a file was measured under other conditions
-    /// than the first (naming the condition), [`SearchError::ConflictingTables`] if two disagree about an arch (naming
-    /// both), [`SearchError::TooFewSamples`] without a file.
+    /// than the first (naming the condition); [`SearchError::ConflictingTables`] if two files disagree about an arch
+    /// (naming both); [`SearchError::TooFewSamples`] if `paths` is empty.
     pub fn merge(paths: &[PathBuf], space: &SearchSpace) -> Result<Self, SearchError> {
         let (first, others) = paths.split_first().ok_or(SearchError::TooFewSamples {
             purpose: "merging",
@@ -24,7 +24,7 @@ impl AccuracyTable {
             found: 0,
         })?;
         let mut merged = Self::load(first, space)?;
-        // Which file a row is from, to name it.
+        // The file each row came from, for error messages.
         let mut origins = vec![first; merged.rows.len()];
         for path in others {
             let table = Self::load(path, space)?;
@@ -50,11 +50,11 @@ impl AccuracyTable {
         Ok(merged)
     }
 
-    /// Two tables: the rows that are left and a share of the rows held out, chosen by seed.
+    /// Splits the table at random by `seed` into (remaining, held out), where `share` of the rows are held out.
     ///
     /// # Errors
     ///
-    /// If `share` is no share, or leaves fewer than two rows on either side.
+    /// If `share` is not in `[0, 1)`, or leaves fewer than two rows on either side.
     pub fn split(&self, share: f64, seed: u64) -> Result<(Self, Self), SearchError> {
         let (rest, held_out) = split(&self.rows, share, seed)?;
         let with_rows = |rows: Vec<_>| {
@@ -65,7 +65,7 @@ impl AccuracyTable {
         Ok((with_rows(rest), with_rows(held_out)))
     }
 
-    /// Writes the whole table.
+    /// Writes the whole table to `path`, atomically.
     ///
     /// # Errors
     ///

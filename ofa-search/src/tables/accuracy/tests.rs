@@ -19,7 +19,7 @@ impl Fixture {
         self.dir.path().join("accuracy.csv")
     }
 
-    /// Builds the table of the first `n` archs; the result says which were measured.
+    /// Builds the table of the first `n` archs. Also returns the archs that were measured.
     fn build(&self, n: usize) -> (AccuracyTable, Vec<Arch>) {
         let mut measured = Vec::new();
         let measure = |arch: &Arch| {
@@ -32,7 +32,7 @@ impl Fixture {
         (table, measured)
     }
 
-    /// The message of loading the file after `change`.
+    /// The error message from loading the file after `change`.
     fn error_after(&self, change: impl Fn(String) -> String) -> String {
         self.build(3);
         let text = std::fs::read_to_string(self.path()).unwrap();
@@ -120,7 +120,7 @@ fn damaged_rows_name_file_and_line() {
         ("k5e3,", "k9e3,", "csv:4: arch `r8-k9e3` is outside the space `tiny`: stage 1 block 1 kernel size is 9"),
         ("r12-k3e6", "r12_k3e6", "csv:5: "),
         ("parameters\n", "params\n", "csv:2: columns are `arch,top1,macs,params`"),
-        ("# accuracy", "# latency", "csv:1: this is no table"),
+        ("# accuracy", "# latency", "csv:1: not a table"),
     ];
     for (from, to, expected) in cases {
         let message = Fixture::new().error_after(|text| text.replacen(from, to, 1));
@@ -135,7 +135,7 @@ fn conflicting_rows_are_refused_and_equal_ones_are_not() {
         format!("{text}{row}\n")
     };
     let message = Fixture::new().error_after(|text| repeat_first(text, "0.6"));
-    assert!(message.contains("csv:6: `r8-k3e3` has 0.6 here and 0.58 before"), "{message}");
+    assert!(message.contains("csv:6: `r8-k3e3` has 0.6 here, but 0.58 in an earlier row"), "{message}");
 
     let fixture = Fixture::new();
     fixture.build(3);
@@ -194,7 +194,7 @@ fn look_up_takes_the_best_that_is_cheap_enough() {
     let (table, _) = Fixture::new().build(3);
     let resolution = |arch: &Arch| arch.resolution as f64;
     assert_eq!(table.best_under(12.0, resolution).unwrap().top1, 0.62);
-    // Two rows have the same accuracy at 8 px: the smaller kernel is cheaper.
+    // Two rows have the same accuracy at 8 px; the smaller kernel is cheaper.
     let kernel = |arch: &Arch| arch.stages[0].blocks[0].kernel_size as f64 + arch.resolution as f64;
     assert_eq!(table.best_under(14.0, kernel).unwrap().arch.to_string(), "r8-k3e3");
     assert_eq!(table.best_under(7.0, resolution), None);

@@ -1,4 +1,4 @@
-//! A table of units that nobody measured, from whole networks that somebody did.
+//! Estimates a table of units from measurements of whole networks.
 
 use super::{LatencyHeader, LatencyTable};
 use crate::statistics::split;
@@ -6,27 +6,27 @@ use crate::{FitReport, Latency, SearchError, distinct_units};
 use ofa_model::{Arch, SearchSpace, Unit};
 use std::collections::BTreeMap;
 
-/// Share of the networks that judges the estimate.
+/// Share of the networks held out for the report, and again of the rest to choose the pull.
 const HELD_OUT: f64 = 0.2;
-/// Weights of staying near the first guess, of which those networks choose one that judge nothing.
+/// Candidate regularisation weights towards the first guess. Networks outside the report choose one.
 const PULLS: [f64; 6] = [1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0];
 
-/// A latency table estimated from whole networks, and how far it can be trusted.
+/// A latency table estimated from whole networks, and its accuracy.
 #[derive(Clone, Debug)]
 pub struct NetworkFit {
-    /// The estimated table; its units have no samples.
+    /// The estimated table. Its units have `samples: 0`.
     pub table: LatencyTable,
-    /// Agreement with networks that a second table, estimated from the others, has not seen.
+    /// Agreement with held-out networks of a second table, estimated from the rest.
     pub report: FitReport,
 }
 
 impl LatencyTable {
-    /// Estimates the units of `space` from `(arch, milliseconds)` of whole networks: for a device on which networks can
-    /// be timed but not their parts. Any other cost that adds up over units (energy) is estimated in the same way.
+    /// Estimates the units of `space` from the `(arch, milliseconds)` of whole networks, for a device that can time
+    /// networks but not their parts. Works for any other cost that is a sum over units (energy).
     ///
-    /// Networks are far fewer than units, so a first guess gives every unit a part of fixed time and parts in
-    /// proportion to its MACs, parameters and activations, none negative; it is then corrected unit by unit as far as
-    /// the networks ask for it, again without negative times. Errors count relative to what was measured.
+    /// Networks are far fewer than units. So a first guess models every unit as a fixed time plus terms proportional to
+    /// its MACs, parameters and peak activation memory, all non-negative. It is then corrected unit by unit where the
+    /// networks require it, again without negative times. Errors are relative to the measurement.
     ///
     /// # Errors
     ///
@@ -48,7 +48,7 @@ impl LatencyTable {
                 return Err(SearchError::InvalidLatency { arch: arch.to_string(), latency_ms: *ms });
             }
         }
-        // What is estimated is of whole networks, whatever was fitted to the table that the header is from.
+        // The estimate already is for whole networks, so an overhead fitted to the header's table does not apply.
         let header = LatencyHeader { overhead: None, ..header };
         let units = distinct_units(space);
         let estimate = |networks: &[(Arch, f64)], pull: f64| {
@@ -73,10 +73,10 @@ impl LatencyTable {
     }
 }
 
-/// Milliseconds of each unit.
+/// Estimated milliseconds of each unit.
 fn estimate(space: &SearchSpace, units: &[Unit], networks: &[(Arch, f64)], pull: f64) -> Vec<f64> {
     let places: BTreeMap<Unit, usize> = units.iter().enumerate().map(|(i, unit)| (*unit, i)).collect();
-    // Occurrences of units in networks, in shares of what the network took: the columns of the system `x -> 1`.
+    // Occurrences of units in networks over the networks' measured times: the columns of the system `A x = 1`.
     let mut occurrences = vec![Vec::new(); units.len()];
     for (n, (arch, ms)) in networks.iter().enumerate() {
         for unit in space.units(arch) {
@@ -90,7 +90,7 @@ fn estimate(space: &SearchSpace, units: &[Unit], networks: &[(Arch, f64)], pull:
     guess.iter().zip(factors).map(|(guess, factor)| guess * factor).collect()
 }
 
-/// Milliseconds of each unit as a sum of what few properties of units take.
+/// Milliseconds of each unit, modelled as a non-negative combination of a few of its properties.
 fn first_guess(units: &[Unit], occurrences: &[Vec<(usize, f64)>], networks: usize) -> Vec<f64> {
     let properties = units.iter().map(|unit| {
         let cost = unit.cost();
@@ -103,7 +103,7 @@ fn first_guess(units: &[Unit], occurrences: &[Vec<(usize, f64)>], networks: usiz
             (0..4).for_each(|p| columns[p][n] += unit[p] * x);
         }
     }
-    // Properties are of very different sizes.
+    // Normalise: the properties differ by orders of magnitude.
     let norms: Vec<f64> = columns.iter().map(|c| c.iter().map(|x| x * x).sum::<f64>().sqrt().max(1e-300)).collect();
     let unit_columns: Vec<Vec<(usize, f64)>> = columns
         .iter()
@@ -115,9 +115,9 @@ fn first_guess(units: &[Unit], occurrences: &[Vec<(usize, f64)>], networks: usiz
     properties.iter().map(guess).collect()
 }
 
-/// The `x >= 0` that minimises `|A x - 1|^2 + pull |x - centre|^2`, where `columns` are those of `A`, sparse, over
-/// `rows` rows: one coordinate after the other takes its best value until none changes. It is strictly convex, so that
-/// ends at the minimum.
+/// Returns the `x >= 0` that minimises `|A x - 1|^2 + pull |x - centre|^2`, where `columns` are the sparse columns of
+/// `A`, which has `rows` rows. Coordinate descent until nothing changes; the problem is strictly convex, so this
+/// converges to the minimum.
 fn non_negative_least_squares(columns: &[Vec<(usize, f64)>], rows: usize, pull: f64, centre: f64) -> Vec<f64> {
     const SWEEPS: usize = 20_000;
     const TOLERANCE: f64 = 1e-10;
@@ -165,7 +165,7 @@ mod tests {
         }
     }
 
-    /// Networks timed on a device whose units take a fixed time and one by MACs, each off by up to 30 %.
+    /// Times of networks whose units take a fixed time plus a time proportional to MACs, each off by up to 30 %.
     fn measured(space: &SearchSpace, n: usize) -> Vec<(Arch, f64)> {
         let rng = &mut ChaCha8Rng::seed_from_u64(1);
         let cost = AdditiveCost::new(space, |unit| {
@@ -178,10 +178,10 @@ mod tests {
 
     #[test]
     fn a_small_system_has_its_constrained_minimum() {
-        // One row that two unknowns share: the pull makes them equal, (1 + 4 pull) / (0.5 + 4 pull).
+        // Two unknowns share one row: the pull makes them equal, (1 + 4 pull) / (0.5 + 4 pull).
         let x = non_negative_least_squares(&[vec![(0, 0.25)], vec![(0, 0.25)]], 1, 1e-3, 1.0);
         assert!(x.iter().all(|x| (x - 1.004 / 0.504).abs() < 1e-6), "{x:?}");
-        // Without the constraint (2, -1): what would have to be negative is 0.
+        // The unconstrained solution is (2, -1): the negative value becomes 0.
         let x = non_negative_least_squares(&[vec![(0, 1.0)], vec![(0, 1.0), (1, -1.0)]], 2, 1e-9, 0.0);
         assert!((x[0] - 1.0).abs() < 1e-6 && x[1].abs() < 1e-6, "{x:?}");
     }

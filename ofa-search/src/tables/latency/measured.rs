@@ -1,4 +1,4 @@
-//! Measurements of whole networks that users made elsewhere.
+//! User-supplied measurements of whole networks.
 
 use crate::SearchError;
 use crate::tables::table_file::invalid;
@@ -6,13 +6,14 @@ use ofa_model::{Arch, SearchSpace};
 use std::collections::HashMap;
 use std::path::Path;
 
-/// Reads a CSV file of archs of `space` and what was measured for each (milliseconds, or another cost): a line of
-/// column names, the first of which is `arch`, then an arch in its text form and a positive number a line.
+/// Reads a CSV file of archs of `space` and a measurement of each (milliseconds, or another cost). The first line has
+/// two column names, of which the first is `arch`. Each further line has an arch in its text form and a positive
+/// number.
 ///
 /// # Errors
 ///
-/// If the file cannot be read or has no such columns, an arch is outside the space, a number is not positive, or an
-/// arch is measured twice with different results (naming the line).
+/// If the file cannot be read or lacks these columns, an arch is outside the space, a number is not positive, or an
+/// arch has two different measurements (naming the line).
 pub fn read_measured(path: &Path, space: &SearchSpace) -> Result<Vec<(Arch, f64)>, SearchError> {
     let bytes = std::fs::read(path).map_err(|source| SearchError::Io { path: path.to_owned(), source })?;
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).comment(Some(b'#')).from_reader(bytes.as_slice());
@@ -23,7 +24,7 @@ pub fn read_measured(path: &Path, space: &SearchSpace) -> Result<Vec<(Arch, f64)
     let columns = reader.headers().map_err(fail)?;
     if columns.len() != 2 || &columns[0] != "arch" {
         let found = columns.iter().collect::<Vec<_>>().join(",");
-        return Err(invalid(path, 1, format!("columns are `{found}`, expected `arch` and a measurement")));
+        return Err(invalid(path, 1, format!("columns are `{found}`, expected `arch` and one measurement")));
     }
     let mut measured: Vec<(Arch, f64)> = Vec::new();
     let mut index: HashMap<Arch, usize> = HashMap::new();
@@ -77,12 +78,12 @@ mod tests {
     #[test]
     fn what_is_no_measurement_names_its_line() {
         let cases = [
-            ("net,ms\n", "csv:1: columns are `net,ms`, expected `arch` and a measurement"),
+            ("net,ms\n", "csv:1: columns are `net,ms`, expected `arch` and one measurement"),
             ("arch,ms\nr8-k3e3,1\nr8-k9e3,1\n", "csv:3: arch `r8-k9e3` is outside the space `tiny`"),
             ("arch,ms\nr8,k3e3\n", "csv:2: "),
             ("arch,ms\nr8-k3e3,-2\n", "csv:2: `r8-k3e3` was measured as `-2`"),
             ("arch,ms\nr8-k3e3,NaN\n", "csv:2: `r8-k3e3` was measured as `NaN`"),
-            ("arch,ms\nr8-k3e3,1\nr8-k3e3,2\n", "csv:3: `r8-k3e3` has 2 here and 1 before"),
+            ("arch,ms\nr8-k3e3,1\nr8-k3e3,2\n", "csv:3: `r8-k3e3` has 2 here, but 1 in an earlier row"),
             ("arch,ms\nr8-k3e3\n", "csv:2: "),
         ];
         for (text, expected) in cases {

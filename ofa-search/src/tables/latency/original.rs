@@ -1,4 +1,4 @@
-//! [`OriginalLatencyTable`]: the latency tables of the PyTorch original, as published for phones.
+//! [`OriginalLatencyTable`]: latency tables in the PyTorch original's format, as published for phones.
 
 mod grammar;
 
@@ -14,15 +14,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// End of the name of a file, after its resolution.
+/// File name after the resolution.
 const FILE_NAME: &str = "_lookup_table.yaml";
 
-/// Latency tables of the original for one device: a directory with a YAML file a resolution,
-/// `224_lookup_table.yaml`, of milliseconds by layer.
+/// Latency tables of the original for one device: a directory with one YAML file per resolution, e.g.
+/// `224_lookup_table.yaml`, with milliseconds by layer.
 ///
-/// The latency of an arch is the plain sum over its layers. Tables for MobileNetV3 spell blocks by their middle
-/// channels, those for ProxylessNAS by their expand ratio; the space decides which are looked for. Its resolutions must
-/// be among those of the files.
+/// The latency of an arch is the plain sum over its layers. Keys of MobileNetV3 tables spell blocks by their middle
+/// channels, those of ProxylessNAS tables by their expand ratio; the space decides which keys are used. Its resolutions
+/// must be among those of the files.
 ///
 /// ```no_run
 /// use ofa_model::SearchSpace;
@@ -37,7 +37,7 @@ const FILE_NAME: &str = "_lookup_table.yaml";
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct OriginalLatencyTable {
-    /// Where it is from, for messages.
+    /// Directory or device, for messages.
     source: String,
     /// Entries by resolution and key.
     entries: BTreeMap<usize, BTreeMap<String, Entry>>,
@@ -45,14 +45,14 @@ pub struct OriginalLatencyTable {
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 struct Entry {
-    /// Measurements.
+    /// Number of measurements.
     #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<u64>,
-    /// Milliseconds.
+    /// Mean latency, in milliseconds.
     mean: f64,
 }
 
-/// An [`Entry`] in a file; what else it may say is not needed.
+/// An [`Entry`] in a file. Other fields are ignored.
 #[derive(Deserialize)]
 struct EntryInFile {
     count: Option<u64>,
@@ -60,12 +60,12 @@ struct EntryInFile {
 }
 
 impl OriginalLatencyTable {
-    /// Reads every `{resolution}_lookup_table.yaml` of a directory.
+    /// Reads every `{resolution}_lookup_table.yaml` in `directory`.
     ///
     /// # Errors
     ///
-    /// If there is none, or one cannot be read, is no table, or has a latency that is negative or no finite number
-    /// (naming file, line and key).
+    /// If there is none, or a file cannot be read, is malformed, or has a negative or non-finite latency (naming file,
+    /// line and key).
     pub fn load(directory: &Path) -> Result<Self, SearchError> {
         let mut entries = BTreeMap::new();
         for file in std::fs::read_dir(directory).map_err(io_error(directory))? {
@@ -76,13 +76,13 @@ impl OriginalLatencyTable {
             }
         }
         if entries.is_empty() {
-            let problem = "no latency table of the original is here, i.e. no file like `224_lookup_table.yaml`";
+            let problem = "no latency table of the original found here: there is no file like `224_lookup_table.yaml`";
             return Err(io_error(directory)(io::Error::new(io::ErrorKind::NotFound, problem)));
         }
         Ok(Self { source: directory.display().to_string(), entries })
     }
 
-    /// Writes a file a resolution into `directory`, which is created if need be.
+    /// Writes one file per resolution to `directory`, which is created if missing.
     ///
     /// # Errors
     ///
@@ -102,19 +102,19 @@ impl OriginalLatencyTable {
         Ok(())
     }
 
-    /// Resolutions of the table in pixels, ascending.
+    /// Resolutions of the tables in pixels, ascending.
     pub fn resolutions(&self) -> impl ExactSizeIterator<Item = usize> {
         self.entries.keys().copied()
     }
 
-    /// Latency of `arch` in milliseconds, as the original sums it.
+    /// Latency of `arch` in milliseconds, summed as in the original.
     ///
-    /// For many archs prepare an [`OriginalLatencyTable::cost`].
+    /// For many archs, use [`OriginalLatencyTable::cost`].
     ///
     /// # Errors
     ///
-    /// If `arch` is outside `space`, the original has no tables for such a space, there is no file for the resolution,
-    /// or the file lacks layers of the arch (naming them all).
+    /// If `arch` is outside `space`, the original's format does not support the space, there is no file for the
+    /// resolution, or the file lacks layers of the arch (naming all of them).
     pub fn latency_ms(&self, space: &SearchSpace, arch: &Arch) -> Result<f64, SearchError> {
         space.check(arch)?;
         let grammar = Grammar::of(space)?;
@@ -125,12 +125,12 @@ impl OriginalLatencyTable {
         self.require_keys(space, missing).map(|()| latency_ms)
     }
 
-    /// Latency in milliseconds as a cost of archs, prepared for millions of look-ups.
+    /// Latency in milliseconds as an additive cost, precomputed for millions of look-ups.
     ///
     /// # Errors
     ///
-    /// If the original has no tables for such a space, there are no files for some of its resolutions (naming them
-    /// all), or the files lack layers of it (naming them all).
+    /// If the original's format does not support the space, some of its resolutions have no file (naming all of them),
+    /// or the files lack layers of it (naming all of them).
     pub fn cost(&self, space: &SearchSpace) -> Result<AdditiveCost, SearchError> {
         let grammar = Grammar::of(space)?;
         self.require_resolutions(space, &space.resolutions)?;
@@ -140,7 +140,7 @@ impl OriginalLatencyTable {
         self.require_keys(space, missing).map(|()| cost)
     }
 
-    /// Milliseconds of a unit; keys without an entry go to `missing`.
+    /// Milliseconds of a unit. Keys without an entry are added to `missing`.
     fn sum(&self, grammar: Grammar, resolution: usize, unit: &Unit, missing: &mut BTreeSet<(usize, String)>) -> f64 {
         let mut sum = 0.0;
         for key in grammar.keys(unit) {
@@ -174,14 +174,14 @@ impl OriginalLatencyTable {
 }
 
 impl LatencyTable {
-    /// This table of `space` in the original's format, without a fitted overhead, for which it has no place.
+    /// This table of `space` in the original's format, which cannot hold a fitted overhead: it is dropped.
     ///
-    /// Heads are measured as a whole here and by layer there: the first layer gets all, the others nothing, so that
-    /// sums are those of this table.
+    /// Heads are measured as a whole here but per layer in the original. The first layer gets all the time and the
+    /// others 0, so sums equal those of this table.
     ///
     /// # Errors
     ///
-    /// If the original has no tables for such a space, or this one lacks units of it (naming them all).
+    /// If the original's format does not support the space, or this table lacks units of it (naming all of them).
     pub fn to_original(&self, space: &SearchSpace) -> Result<OriginalLatencyTable, SearchError> {
         let grammar = Grammar::of(space)?;
         self.require(space, &distinct_units(space))?;
@@ -202,7 +202,7 @@ impl LatencyTable {
     }
 }
 
-/// The entries of a file.
+/// Reads the entries of a file.
 fn read(path: &Path) -> Result<BTreeMap<String, Entry>, SearchError> {
     let text = std::fs::read_to_string(path).map_err(io_error(path))?;
     let rows: BTreeMap<String, EntryInFile> = serde_saphyr::from_str(&text).map_err(|error| {

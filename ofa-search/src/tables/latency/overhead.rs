@@ -1,20 +1,20 @@
-//! [`Overhead`]: what whole networks take beside their units.
+//! [`Overhead`]: latency of whole networks beyond the sum of their units.
 
 use crate::SearchError;
 use serde::{Deserialize, Serialize};
 
-/// Latency of whole networks as a linear function of the sums over their units.
+/// Latency of whole networks as a linear function of the sum over their units.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Overhead {
-    /// Milliseconds a forward pass.
+    /// Milliseconds added per forward pass. May be negative.
     pub intercept_ms: f64,
-    /// Milliseconds a millisecond of the sum.
+    /// Factor on the sum.
     pub slope: f64,
 }
 
 impl Overhead {
-    /// Least squares over `(sum, measured)` points.
+    /// Fits `(sum, measured)` points by least squares.
     pub(super) fn fit(points: &[(f64, f64)]) -> Result<Self, SearchError> {
         let mut sums: Vec<f64> = points.iter().map(|(sum, _)| *sum).collect();
         sums.sort_by(f64::total_cmp);
@@ -22,7 +22,7 @@ impl Overhead {
         if sums.len() < 3 {
             return Err(SearchError::TooFewSamples {
                 purpose: "fitting the overhead of whole networks",
-                what: "archs of different latency",
+                what: "archs with different sums",
                 needed: 3,
                 found: sums.len(),
             });
@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn too_few_or_falling_points_are_refused() {
         let error = Overhead::fit(&[(1.0, 2.0), (1.0, 3.0), (2.0, 3.0)]).unwrap_err().to_string();
-        assert!(error.contains("at least 3 archs of different latency, found 2"), "{error}");
+        assert!(error.contains("at least 3 archs with different sums, found 2"), "{error}");
         let error = Overhead::fit(&[(1.0, 3.0), (2.0, 2.0), (3.0, 1.0)]).unwrap_err();
         assert!(matches!(error, SearchError::OverheadFit { slope } if slope == -1.0), "{error}");
     }

@@ -9,7 +9,7 @@ struct Fixture {
 }
 
 impl Fixture {
-    /// A space of few units, and few samples of each.
+    /// A space with few units, and few samples per unit.
     fn new() -> Self {
         let mut space = tiny_space();
         space.resolutions = vec![8];
@@ -38,7 +38,7 @@ impl Fixture {
         result.unwrap_err().to_string()
     }
 
-    /// The result of loading the file after `change` of its lines.
+    /// Loads the file after `change` of its lines.
     fn load_after(&self, change: impl Fn(&mut Vec<String>)) -> Result<LatencyTable, SearchError> {
         let text = std::fs::read_to_string(self.path()).unwrap();
         let mut lines: Vec<String> = text.lines().map(Into::into).collect();
@@ -145,7 +145,7 @@ fn impossible_rows_name_file_and_line() {
     let cases = [
         ("median_ms", "-0.5", "csv:3: "),
         ("median_ms", "NaN", "NaN ms"),
-        ("iqr_ms", "inf", "range of inf ms"),
+        ("iqr_ms", "inf", "interquartile range of inf ms"),
         ("samples", "few", "csv:3: "),
         ("macs", "1", "and 1 MACs here"),
         ("unit", "block:in8@8", "`block:in8@8` is not a unit"),
@@ -198,7 +198,7 @@ fn rows_are_brought_to_one_pace_which_a_resumed_builder_keeps() {
     let (whole, _) = fixture.build();
     let pace_ms = whole.header().pace_ms.unwrap();
     assert!(pace_ms > 0.0);
-    // As if the machine had been a million times slower when the table was begun: later rows are brought to that pace.
+    // As if the machine had been a million times slower when the table was started: later rows are scaled to that pace.
     let text = std::fs::read_to_string(fixture.path()).unwrap();
     let usual = pace_ms * 1e6;
     let begun: Vec<String> = text.lines().take(3).map(Into::into).collect();

@@ -2,18 +2,18 @@
 
 use super::{Graph, Node, Path, PlacedBlock, Relaxation, Sums};
 
-/// Sums that differ by a smaller share are the same but for rounding.
+/// Sums with a smaller relative difference are equal up to rounding.
 const ROUNDING: f64 = 1e-12;
 
-/// A path from the first node to another one.
+/// A path from the first node to some node.
 struct Label {
     sums: Sums,
-    /// The label before the last block, and that block; none at the first node.
+    /// The previous label and the block that follows it. `None` at the first node.
     last: Option<(usize, PlacedBlock)>,
 }
 
 impl Graph {
-    /// The feasible path of the highest score, if that is more than `score`.
+    /// The feasible path of the highest score, if that exceeds `score`.
     pub(in crate::search::additive_problem) fn better_than(
         &self,
         score: f64,
@@ -47,7 +47,7 @@ impl Graph {
 }
 
 impl Relaxation {
-    /// Whether a path with `sums` up to `node` may end within the limit and with more than `score`.
+    /// Whether a path with `sums` up to `node` may end within `limit` and above `score`.
     fn promises(&self, node: usize, sums: Sums, limit: f64, score: f64) -> bool {
         let affordable = sums.cost + self.least_cost[node] <= limit + ROUNDING * limit.abs();
         let bound = sums.worth(self.price) + self.worth[node] + self.price * limit;
@@ -55,7 +55,7 @@ impl Relaxation {
     }
 }
 
-/// Those labels whose score no cheaper one reaches.
+/// The labels whose score no cheaper label reaches.
 fn undominated(mut at_node: Vec<usize>, labels: &[Label]) -> Vec<usize> {
     at_node.sort_by(|&a, &b| {
         let (a, b) = (labels[a].sums, labels[b].sums);

@@ -1,29 +1,29 @@
-//! Lagrange's bound on the score within a limit of the cost.
+//! Lagrangian bound on the score under a cost limit.
 
 use super::{Graph, Path, Sums};
 
-/// What is known of a resolution before its paths are compared one by one.
+/// Bounds for one resolution, computed before its paths are compared.
 pub(in crate::search::additive_problem) struct Relaxation {
     /// A feasible path.
     pub(in crate::search::additive_problem) known: Path,
-    /// What the score of no feasible path exceeds.
+    /// Upper bound on the score of every feasible path.
     pub(in crate::search::additive_problem) bound: f64,
-    /// Score that a unit of cost is worth.
+    /// Price of one unit of cost, in score.
     pub(super) price: f64,
-    /// From every node to the end, the highest score less the price of the cost.
+    /// The highest score minus price times cost, from every node to the end.
     pub(super) worth: Vec<f64>,
-    /// From every node to the end, the lowest cost.
+    /// The lowest cost from every node to the end.
     pub(super) least_cost: Vec<f64>,
 }
 
 impl Graph {
-    /// Bounds the score within `limit`, or gives the cheapest path if even that exceeds the limit.
+    /// Bounds the score within `limit`. Returns the cheapest path as the error if even that exceeds the limit.
     ///
-    /// At any price of cost, no feasible path has a score above the highest worth of all paths plus the price of the limit.
-    /// The price with the lowest such bound is where a path over the limit and one within it are worth the same, and no
-    /// path is worth more.
+    /// At any price, no feasible path scores above the highest worth of all paths plus price times limit. The price
+    /// with the lowest such bound is the one at which a path over the limit and a path within it tie for the highest
+    /// worth.
     pub(in crate::search::additive_problem) fn relax(&self, limit: f64) -> Result<Relaxation, Path> {
-        /// Each round finds another corner of the paths' convex hull, of which there are tens.
+        /// Each round finds another vertex of the paths' convex hull, which has tens of them.
         const MOST_ROUNDS: usize = 200;
         let negative: Vec<f64> = self.rests(|sums| -sums.cost);
         let mut within = self.follow(&negative, |sums| -sums.cost);

@@ -3,20 +3,20 @@
 use crate::SearchError;
 use ofa_model::{Activation, BlockKind, HeadShape, MbConvShape, SearchSpace, StageSpace, Unit, UnitLayers};
 
-/// How the original spells the layers of one of its families.
+/// How the original spells the layers of a family of networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Grammar {
-    /// Blocks by their middle channels, with `se` and `hs`; a pooling and a mixing layer before the classifier.
+    /// Blocks by middle channels, with `se` and `hs`; separate pooling and mixing layers before the classifier.
     MobileNetV3,
-    /// Blocks by their expand ratio; the classifier includes the pooling.
+    /// Blocks by expand ratio; the classifier includes the pooling.
     ProxylessNas,
 }
 
 impl Grammar {
-    /// The grammar for `space`: MobileNetV3's if its head mixes features.
+    /// The grammar for `space`: MobileNetV3's if its head has a mixing layer.
     pub(super) fn of(space: &SearchSpace) -> Result<Self, SearchError> {
         let is_mobile_v3 = space.head.mix_channels.is_some();
-        // ProxylessNAS's keys have no place for what MobileNetV3 added to blocks.
+        // ProxylessNAS's keys cannot express what MobileNetV3 added to blocks.
         let has_words =
             |stage: &StageSpace| is_mobile_v3 || !(stage.squeeze_excite || stage.activation == Activation::HardSwish);
         let is_mobile = |stage: &StageSpace| stage.block == BlockKind::MbConv && !stage.max_pool && has_words(stage);
@@ -30,11 +30,11 @@ impl Grammar {
         }
     }
 
-    /// Keys of the entries that add up to the latency of a unit: one, for a head one a layer.
+    /// Keys of the entries that sum to the latency of a unit: one key, or one per layer for a head.
     ///
     /// # Panics
     ///
-    /// If no space with a grammar has such a unit.
+    /// If the unit occurs in no space that has a grammar.
     pub(super) fn keys(self, unit: &Unit) -> Vec<String> {
         let ends = |name: &str| {
             let input = square(unit.input_size, unit.in_channels());

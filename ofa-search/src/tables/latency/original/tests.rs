@@ -12,7 +12,7 @@ fn spaces() -> [SearchSpace; 3] {
     ]
 }
 
-/// A table in which every unit has a latency of its own.
+/// A table in which every unit has a different latency.
 fn measured(space: &SearchSpace) -> LatencyTable {
     let latency = |i| Latency { median_ms: 0.25 + i as f64 / 128.0, iqr_ms: 0.0, samples: 7 };
     let units = distinct_units(space).into_iter().enumerate().map(|(i, unit)| (unit, latency(i))).collect();
@@ -38,14 +38,14 @@ fn tables_taken_to_the_original_and_back_give_the_same_latencies() {
         for _ in 0..50 {
             let arch = space.sample(rng);
             let expected = table.latency_ms(&space, &arch).unwrap();
-            // Multiples of 1/128 add up exactly.
+            // Multiples of 1/128 sum exactly.
             assert_eq!(original.latency_ms(&space, &arch).unwrap(), expected, "{arch}");
             assert_eq!(cost.of(&arch), expected, "{arch}");
         }
     }
 }
 
-/// The message of loading a table whose only file is `text`.
+/// The error message from loading a table whose only file contains `text`.
 fn refused(text: &str) -> String {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("224_lookup_table.yaml"), text).unwrap();
