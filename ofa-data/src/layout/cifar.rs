@@ -260,7 +260,7 @@ mod tests {
             message()
         );
         fs::write(dir.path().join("batches.meta.txt"), names(9)).unwrap();
-        assert!(message().contains("batches.meta.txt: 9 names of classes, expected 10"), "{}", message());
+        assert!(message().contains("batches.meta.txt: 9 class names, expected 10"), "{}", message());
         assert_eq!(Cifar::in_directory(&dir.path().join("nothing")), None);
     }
 }

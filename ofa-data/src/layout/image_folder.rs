@@ -246,7 +246,7 @@ mod tests {
         assert!(message(&dir).contains("a/deep is a directory"), "{}", message(&dir));
         fs::remove_dir_all(dir.path().join("train/a/deep")).unwrap();
         write(&dir, "train/a/0.png", PNG);
-        assert!(message(&dir).starts_with("number of train images of every class is 1"), "{}", message(&dir));
+        assert!(message(&dir).starts_with("number of train images per class is 1"), "{}", message(&dir));
     }
 
     #[test]

@@ -247,7 +247,7 @@ mod tests {
             message(&dir)
         );
         replace(&[("x.png", PNG), ("y.cls", b"3")]);
-        assert!(message(&dir).ends_with("0.tar/x.png: it has no label: no .cls of its name"), "{}", message(&dir));
+        assert!(message(&dir).ends_with("0.tar/x.png: no label: there is no .cls file of the same name"), "{}", message(&dir));
         replace(&[("x.png", PNG), ("x.jpg", PNG), ("x.cls", b"1")]);
         assert!(message(&dir).ends_with("0.tar/x.jpg: it is the second image of its key"), "{}", message(&dir));
         replace(&[("x.png", PNG), ("x.cls", b"1"), ("x.CLS", b"2")]);
