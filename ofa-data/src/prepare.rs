@@ -134,7 +134,11 @@ fn refuse_nested(dir: &Path, out: &Path) -> Result<(), DataError> {
     let absolute = |path: &Path| absolute(path).map_err(|source| DataError::Read { path: path.to_owned(), source });
     let (from, to) = (absolute(dir)?, absolute(out)?);
     match to.starts_with(&from) || from.starts_with(&to) {
-        true => Err(DataError::invalid("output directory", to.display(), "one that neither contains nor lies in the image directory")),
+        true => Err(DataError::invalid(
+            "output directory",
+            to.display(),
+            "one that neither contains nor lies in the image directory",
+        )),
         false => Ok(()),
     }
 }

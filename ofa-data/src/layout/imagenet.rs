@@ -193,9 +193,7 @@ impl Labels {
         let stem = image.file_stem().unwrap_or_default().to_string_lossy();
         let wnid = self.wnids.get(&*stem).ok_or_else(|| problem(format!("it has no label for {}", image.display())))?;
         let class = classes.binary_search(wnid);
-        class
-            .map(|class| class as u32)
-            .map_err(|_| problem(format!("{stem} has class {wnid}, which train lacks")))
+        class.map(|class| class as u32).map_err(|_| problem(format!("{stem} has class {wnid}, which train lacks")))
     }
 }
 

@@ -104,9 +104,7 @@ fn part_of(dir: &Path, part: &str, classes: usize, channels: usize) -> Result<Im
         };
         let end = images.archives[number as usize].bytes;
         if label as usize >= classes || offset.checked_add(bytes).is_none_or(|last| last > end) {
-            return Err(problem(format!(
-                "{image} in {shard} has an invalid label or offset: prepare the set again"
-            )));
+            return Err(problem(format!("{image} in {shard} has an invalid label or offset: prepare the set again")));
         }
         images.members.push(ArchiveMember { name: PathBuf::from(image).into(), archive: number, label, offset, bytes });
     }

@@ -169,7 +169,8 @@ mod tests {
         assert_eq!(of(b"WNID", b"WNIP"), "meta.mat: no field named \"WNID\"");
         let of_wnid = "meta.mat: WNID of synset 3 is \"m02110185\", expected n followed by eight digits";
         assert_eq!(of(b"n02110185", b"m02110185"), of_wnid);
-        let of_id = "meta.mat: ILSVRC2012_ID of synset 4 is 4.5, expected an integer from 1 to 5 (the number of classes)";
+        let of_id =
+            "meta.mat: ILSVRC2012_ID of synset 4 is 4.5, expected an integer from 1 to 5 (the number of classes)";
         assert_eq!(of(&4f64.to_le_bytes(), &4.5f64.to_le_bytes()), of_id);
         let of_both = "meta.mat: n02100735 and n02110185 both have the ILSVRC2012_ID 2";
         assert_eq!(of(&3f64.to_le_bytes(), &two), of_both);
