@@ -74,7 +74,8 @@ pub struct PrepareReport {
 
 /// Decodes the images of `dir` (any layout of JPEG and PNG images), resizes their shorter side (Lanczos), and writes
 /// them as JPEG into tar shards in `out`: a WebDataset with an index, which [`Layout`] recognises. JPEG images that are
-/// already small enough are copied unchanged. Preparation changes pixels: results on `out` are not results on `dir`.
+/// already small enough are copied unchanged, unless they are CMYK or damaged. Preparation changes pixels: results on
+/// `out` are not results on `dir`.
 ///
 /// Shards are written atomically; after an interruption the same call resumes after the last complete one. Broken
 /// images that are skipped or partially decoded are listed in `broken_images.csv` (path within `dir`, problem). The
