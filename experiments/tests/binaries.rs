@@ -443,7 +443,7 @@ fn a_folder_of_colour_images_takes_the_place_of_the_embedded_ones() {
     let refused = text(&prepare(&[]).stderr);
     assert!(refused.contains("train/red/7.png: empty file") && refused.contains("the same command"), "{refused}");
     let refused = text(&prepare(&["--skip-broken", "0.02"]).stderr);
-    assert!(refused.contains("of other images or settings"), "{refused}");
+    assert!(refused.contains("from other images or settings"), "{refused}");
     fs::remove_dir_all(&prepared).unwrap();
     let output = prepare(&["--skip-broken", "0.02"]);
     assert!(output.status.success() && text(&output.stdout).contains("159 images in"), "{}", text(&output.stderr));

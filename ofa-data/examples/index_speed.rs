@@ -1,8 +1,8 @@
-//! Time and memory of listing a set of images.
+//! Measures time and memory for listing a set of images.
 //!
 //! `cargo build --release --workspace --examples && target/release/examples/index_speed DIR`
 
-#![allow(clippy::print_stdout, reason = "its output is what it is for")]
+#![allow(clippy::print_stdout, reason = "prints its results")]
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Resident memory of this process, where the system tells.
+/// Resident memory of this process in MiB, if the system reports it.
 fn resident_mib() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

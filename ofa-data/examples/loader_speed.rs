@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p ofa-data --example loader_speed`
 
-#![allow(clippy::print_stdout, reason = "its output is what it is for")]
+#![allow(clippy::print_stdout, reason = "prints its results")]
 
 use std::error::Error;
 use std::time::Instant;
@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The best of a few epochs: what the machine can do when nothing else runs.
+/// The best of `EPOCHS` epochs: the speed with the least interference from other processes.
 fn images_per_second(loader: &Loader, resolution: usize) -> Result<f64, Box<dyn Error>> {
     let mut best = 0.0f64;
     for epoch in 0..EPOCHS {

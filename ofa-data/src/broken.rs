@@ -1,4 +1,4 @@
-//! Broken images: what is done about them, and which were met.
+//! Broken images: the policy for them, and a record of those found.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,34 +8,34 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{DataError, ImageProblem};
 
-/// What is done about an image that cannot be read or decoded. No image ever takes the place of another.
+/// Policy for images that cannot be read or decoded. A broken image is never replaced by another.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum BrokenImages {
-    /// It is an error.
+    /// Return an error.
     #[default]
     Fail,
-    /// It is left out of its batch, which is smaller then, and counted; too many are an error.
+    /// Drop the image from its batch, which gets smaller, and count it; too many are an error.
     Skip {
-        /// Share of the images of a set that may be broken, 0 to 1.
+        /// Largest fraction of a set's images that may be broken, 0 to 1.
         max_fraction: f64,
     },
-    /// A damaged JPEG is shown as far as it can be decoded, with whatever the decoder makes of the rest, and counted; what
-    /// cannot be decoded at all is an error.
+    /// Show a damaged JPEG as far as it can be decoded, with whatever the decoder makes of the rest, and count it. An
+    /// image that cannot be decoded at all is an error.
     Lenient,
 }
 
-/// A broken image and what is wrong with it.
+/// A broken image found while reading a set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrokenImage {
-    /// The image.
+    /// Path of the image.
     pub path: PathBuf,
     /// What is wrong with it.
     pub problem: ImageProblem,
 }
 
 impl BrokenImages {
-    /// Checks the values.
+    /// Checks the fraction.
     ///
     /// # Errors
     /// [`DataError::Invalid`] for a fraction outside 0..=1.
@@ -49,13 +49,13 @@ impl BrokenImages {
     }
 }
 
-/// The broken images that were met in a set, by their place in its source.
+/// The broken images found in a set, by their position in the source.
 #[derive(Debug)]
 pub(crate) struct BrokenRecord {
     pub(crate) policy: BrokenImages,
-    /// Number of images of the set.
+    /// Number of images in the set.
     images: usize,
-    /// Broken images that were left out before, and are not met again.
+    /// Broken images skipped by earlier attempts; they are not read again.
     earlier: usize,
     met: Mutex<BTreeMap<usize, BrokenImage>>,
 }
@@ -65,23 +65,23 @@ impl BrokenRecord {
         Self { policy, images, earlier: 0, met: Mutex::default() }
     }
 
-    /// The same, where so many others were left out before.
+    /// Sets the number of images skipped earlier.
     pub(crate) fn after(self, earlier: usize) -> Self {
         Self { earlier, ..self }
     }
 
-    /// The broken images so far, in the order of their source.
+    /// Broken images so far, in source order.
     pub(crate) fn met(&self) -> Vec<BrokenImage> {
         self.lock().values().cloned().collect()
     }
 
-    /// Notes that `member` is shown or left out although it is broken.
+    /// Records that `member` is broken but shown in part or skipped.
     pub(crate) fn note(&self, member: usize, broken: BrokenImage) {
         self.lock().insert(member, broken);
     }
 
-    /// What the policy says about `member`, of which nothing can be shown: it is left out, or the error. Whether too many
-    /// are left out, [`BrokenRecord::check`] tells.
+    /// Applies the policy to `member`, which cannot be shown at all: skips it or returns the error. Whether too many
+    /// are skipped is up to [`BrokenRecord::check`].
     pub(crate) fn leave_out(&self, member: usize, broken: BrokenImage) -> Result<(), DataError> {
         if let BrokenImages::Skip { .. } = self.policy {
             self.note(member, broken);
@@ -91,13 +91,13 @@ impl BrokenRecord {
         Err(DataError::Image { path, problem })
     }
 
-    /// Checks that no more images are left out than may be. To be called where all threads are done with a batch: what
-    /// is reported must not depend on which of them was first.
+    /// Checks that no more images are skipped than allowed. Call it when all threads have finished a batch: the error
+    /// must not depend on thread timing.
     pub(crate) fn check(&self) -> Result<(), DataError> {
         let BrokenImages::Skip { max_fraction } = self.policy else { return Ok(()) };
         let (met, images) = (self.lock(), self.images);
         let broken = self.earlier + met.len();
-        // A fraction that is no number allows none.
+        // Comparing with NaN is false: a NaN fraction allows none.
         let is_allowed = broken as f64 <= max_fraction * images as f64;
         match met.last_key_value() {
             Some((_, BrokenImage { path, problem })) if !is_allowed => {
@@ -109,7 +109,7 @@ impl BrokenRecord {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<usize, BrokenImage>> {
-        // A map is whole even if a thread panicked beside it.
+        // Inserting cannot leave the map half-updated, so a poisoned lock is safe to use.
         self.met.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

@@ -1,20 +1,20 @@
-//! Decoded images kept in memory.
+//! In-memory cache of decoded images.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::decode::Image;
 
-/// Keeps decoded images, the first ones that are read, as far as they fit.
+/// Caches decoded images on first use until the budget is spent; nothing is evicted.
 #[derive(Debug)]
 pub(crate) struct Cache {
     slots: Vec<OnceLock<Arc<Image>>>,
-    /// Bytes that may still be kept.
+    /// Bytes left in the budget.
     room: AtomicUsize,
 }
 
 impl Cache {
-    /// A cache of at most `bytes` of pixels, for a source of `images`.
+    /// A cache of at most `bytes` bytes of pixels, for a source of `images` images.
     pub(crate) fn new(images: usize, bytes: usize) -> Self {
         Self { slots: (0..images).map(|_| OnceLock::new()).collect(), room: AtomicUsize::new(bytes) }
     }
@@ -23,12 +23,12 @@ impl Cache {
         self.slots[member].get().cloned()
     }
 
-    /// Keeps an image if there is room for it.
+    /// Caches an image if it fits.
     pub(crate) fn keep(&self, member: usize, image: &Arc<Image>) {
         let size = image.pixels.len();
         let taken = self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| room.checked_sub(size));
         if taken.is_ok() && self.slots[member].set(image.clone()).is_err() {
-            // Another thread was faster.
+            // Another thread cached it first: return the bytes to the budget.
             self.room.fetch_add(size, Ordering::Relaxed);
         }
     }

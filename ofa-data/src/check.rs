@@ -1,4 +1,4 @@
-//! Reading every image of a set once, to know what is broken before a training finds it.
+//! Reads every image of a set once, to find broken ones before training does.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -13,46 +13,46 @@ use crate::set::ImageSet;
 use crate::source::files::ImageFiles;
 use crate::split::Parts;
 
-/// What reading every image of a set found.
+/// Result of [`check_images`].
 #[derive(Debug, Clone, Default)]
 pub struct ImageCheck {
-    /// Images of every class of every part, in their order.
+    /// Image counts per class and split, in order.
     pub classes: Vec<CheckedClass>,
-    /// What is wrong, by path. Empty if the set is sound.
+    /// Problems, sorted by path. Empty if the set is sound.
     pub broken: Vec<BrokenPath>,
 }
 
-/// The images of a class in a part.
+/// Image counts of one class in one split.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckedClass {
-    /// `train`, `val` or `test`.
+    /// Split: `train`, `val` or `test`.
     pub part: String,
-    /// Name of the class.
+    /// Class name.
     pub class: String,
-    /// Images, broken ones included.
+    /// Number of images, including broken ones.
     pub images: usize,
-    /// Broken ones among them.
+    /// Number of broken images.
     pub broken: usize,
 }
 
-/// A file or a directory that cannot be used.
+/// An unusable file or directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrokenPath {
-    /// The file or directory.
+    /// Path of the file or directory.
     pub path: PathBuf,
-    /// Sort of problem, e.g. `truncated`: few words, the same for all files of this sort.
+    /// Category of the problem, e.g. `truncated`: short, the same for all files with this kind of problem.
     pub sort: &'static str,
-    /// The problem in full.
+    /// Full message.
     pub problem: String,
 }
 
 impl ImageCheck {
-    /// Number of images.
+    /// Total number of images, including broken ones.
     pub fn images(&self) -> usize {
         self.classes.iter().map(|class| class.images).sum()
     }
 
-    /// Number of paths of every sort of problem, most frequent first.
+    /// Number of paths per category of problem, most frequent first.
     pub fn sorts(&self) -> Vec<(&'static str, usize)> {
         let mut sorts: Vec<(&'static str, usize)> = Vec::new();
         for BrokenPath { sort, .. } in &self.broken {
@@ -66,14 +66,14 @@ impl ImageCheck {
     }
 }
 
-/// Reads and decodes every image of `dir`, a set of JPEG and PNG images in any layout, on all cores.
+/// Reads and decodes every image of `dir` (any layout of JPEG and PNG images) on all cores.
 ///
-/// `on_progress` is told how many of how many images are read, from any thread. A broken image or an empty class directory
-/// is part of the result, and so is what keeps [`Layout::load`] from using an ImageFolder.
+/// `on_progress` receives (images read, total) and may be called from any thread. Broken images and empty class
+/// directories are part of the result, as is anything that keeps [`Layout::load`] from using an ImageFolder.
 ///
 /// # Errors
 ///
-/// If there is no such set, or it cannot be listed.
+/// If `dir` holds no such set, or cannot be listed.
 pub fn check_images(dir: &Path, on_progress: impl Fn(usize, usize) + Sync) -> Result<ImageCheck, DataError> {
     let mut check = ImageCheck::default();
     let layout = Layout::detect(dir)?;
@@ -98,13 +98,13 @@ pub fn check_images(dir: &Path, on_progress: impl Fn(usize, usize) + Sync) -> Re
     Ok(check)
 }
 
-/// Images to be read; the class of label 0 is `first_class` among the checked ones.
+/// Images to read; label 0 is entry `first_class` of [`ImageCheck::classes`].
 struct Listed {
     images: ImageSet,
     first_class: usize,
 }
 
-/// The images of an ImageFolder that can be listed; what cannot be is noted.
+/// Lists the images of an ImageFolder; directories that cannot be listed are recorded as broken.
 fn list_folder(dir: &Path, check: &mut ImageCheck) -> Result<Vec<Listed>, DataError> {
     let mut sets = Vec::new();
     for part in PARTS {
@@ -134,7 +134,7 @@ fn list_folder(dir: &Path, check: &mut ImageCheck) -> Result<Vec<Listed>, DataEr
     Ok(sets)
 }
 
-/// The images of a set whose listing is whole.
+/// Lists the images of a set whose layout is already complete.
 fn list_parts(parts: Parts, check: &mut ImageCheck) -> Vec<Listed> {
     let (parts, classes) = parts.named();
     let mut sets = Vec::new();
@@ -166,13 +166,13 @@ fn broken_directory(path: PathBuf, error: &DataError) -> BrokenPath {
     let sort = match error {
         DataError::EmptyClass { .. } => "class without images",
         DataError::NestedDirectory { .. } => "directory in a class",
-        DataError::MissingClass { .. } | DataError::UnknownClass { .. } => "classes of the parts differ",
+        DataError::MissingClass { .. } | DataError::UnknownClass { .. } => "classes of the splits differ",
         _ => "unusable folder",
     };
     BrokenPath { path, sort, problem: in_full(error) }
 }
 
-/// The error and its causes: that of the operating system is one.
+/// The message of an error and of its causes, such as an I/O error.
 fn in_full(error: &DataError) -> String {
     let (mut text, mut cause) = (error.to_string(), error.source());
     while let Some(found) = cause {
@@ -241,7 +241,7 @@ mod tests {
         assert_eq!((check.images(), check.broken.len()), (6, 0));
         files.push(("val/bird/0", PNG));
         let check = check_images(folder(&files).path(), |_, _| ()).unwrap();
-        assert_eq!(check.sorts(), [("classes of the parts differ", 1)], "{:?}", check.broken);
+        assert_eq!(check.sorts(), [("classes of the splits differ", 1)], "{:?}", check.broken);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! From the bytes of an image file to pixels.
+//! Decodes image files to pixels.
 
 mod frame;
 pub(crate) mod jpeg;
@@ -13,12 +13,12 @@ use image::{DynamicImage, ImageDecoder, ImageResult, Limits};
 
 use crate::error::ImageProblem;
 
-/// Images with more pixels are refused before memory is set aside for them: a forged header must not
-/// bring the process down. The largest photograph of ImageNet has 61 million.
+/// Images with more pixels are rejected before memory is allocated: a forged header must not crash the process. The
+/// largest photograph of ImageNet has 61 million pixels.
 pub(crate) const MAX_PIXELS: usize = 1 << 27;
 
-/// Bytes that the decoder of PNG may take for all but the pixels, of which a row counts: a colour profile inflates out of
-/// all proportion to its file. It is the limit that the decoder has by default.
+/// Bytes the PNG decoder may allocate besides the pixels (one row of pixels counts, though): colour profiles can
+/// inflate enormously. Equals the decoder's default limit.
 const MAX_PNG_EXTRAS: u64 = 64 << 20;
 
 const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
@@ -32,20 +32,20 @@ pub struct Image {
     pub height: usize,
     /// 1 (gray) or 3 (RGB).
     pub channels: usize,
-    /// Values 0..=255, row by row, the channels of a pixel together: `[height, width, channels]`.
+    /// Values 0..=255 in row-major order with interleaved channels: `[height, width, channels]`.
     pub pixels: Vec<u8>,
 }
 
-/// Decodes a JPEG or PNG file, told apart by its first bytes, to gray (`channels` = 1) or RGB (3).
+/// Decodes a JPEG or PNG file, detected by its first bytes, to gray (`channels` = 1) or RGB (3).
 ///
-/// A truncated JPEG is an error, not a gray area, even if only its end-of-image marker is missing, or if that is there
-/// and data before it is not. Whole scans that a progressive one lacks go unnoticed.
+/// A truncated JPEG is an error rather than a partly gray image, even if only its end-of-image marker is missing, or if
+/// the marker is there but data before it is missing. If a progressive JPEG lacks whole scans, this goes unnoticed.
 ///
-/// Colour becomes gray by the luma weights of ITU-R BT.601, as Pillow's `convert("L")` does; gray
-/// becomes RGB by repetition. CMYK is converted to RGB, alpha is dropped, 16 bits are scaled to 8.
+/// Colour is converted to gray with the luma weights of ITU-R BT.601, as Pillow's `convert("L")` does; gray becomes RGB
+/// by repetition. CMYK is converted to RGB, alpha is dropped, and 16 bits are scaled to 8.
 ///
 /// # Errors
-/// Every way in which the bytes can fail to be such an image.
+/// An [`ImageProblem`] that says why the bytes are not such an image.
 ///
 /// # Panics
 /// If `channels` is neither 1 nor 3.
@@ -53,16 +53,16 @@ pub fn decode(bytes: &[u8], channels: usize) -> Result<Image, ImageProblem> {
     Ok(decode_as_stored(bytes, Damage::Refuse)?.with_channels(channels))
 }
 
-/// What to do about damage inside an image.
+/// Policy for damage inside an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Damage {
-    /// It is an error.
+    /// Return an error.
     Refuse,
-    /// A JPEG is decoded as far as it goes, and filled with something from there on.
+    /// Decode a JPEG as far as possible; the content of the rest is unspecified.
     Show,
 }
 
-/// Decodes to gray what is stored in gray, anything else to RGB.
+/// Decodes gray images to gray, all others to RGB.
 pub(crate) fn decode_as_stored(bytes: &[u8], damage: Damage) -> Result<Image, ImageProblem> {
     if bytes.starts_with(jpeg::SIGNATURE) {
         decode_jpeg(bytes, damage)
@@ -87,8 +87,8 @@ fn decode_jpeg(bytes: &[u8], damage: Damage) -> Result<Image, ImageProblem> {
     {
         return Ok(image);
     }
-    // What libjpeg-turbo cannot do or complains about is up to the other decoder: a set must not be sound with one and
-    // broken with the other.
+    // If libjpeg-turbo cannot decode a file or reports an error, the other decoder decides: whether a set is sound must
+    // not depend on the decoder.
     jpeg::decode(bytes, damage)
 }
 
@@ -118,10 +118,10 @@ pub(crate) fn check_size(width: usize, height: usize) -> Result<(), ImageProblem
 }
 
 impl Image {
-    /// The same image in 1 (gray) or 3 (RGB) channels.
+    /// Converts to 1 (gray) or 3 (RGB) channels.
     ///
     /// # Panics
-    /// If `channels` is neither.
+    /// If `channels` is neither 1 nor 3.
     pub(crate) fn with_channels(mut self, channels: usize) -> Self {
         assert!(matches!(channels, 1 | 3), "channels is {channels}, expected 1 or 3");
         self.pixels = match (self.channels, channels) {
@@ -134,12 +134,12 @@ impl Image {
     }
 }
 
-/// 0.299 R + 0.587 G + 0.114 B in the 16-bit fixed point of Pillow.
+/// 0.299 R + 0.587 G + 0.114 B in Pillow's 16-bit fixed point.
 pub(crate) fn luma(rgb: &[u8]) -> u8 {
     wide_luma([rgb[0], rgb[1], rgb[2]]) as u8
 }
 
-/// The same, for loops that compilers shall make vector instructions of.
+/// [`luma`] as `i32`, for loops that should vectorise.
 #[inline(always)]
 pub(crate) fn wide_luma([red, green, blue]: [u8; 3]) -> i32 {
     (19595 * i32::from(red) + 38470 * i32::from(green) + 7471 * i32::from(blue) + 0x8000) >> 16
@@ -166,7 +166,7 @@ mod tests {
         bytes.into_inner()
     }
 
-    /// Greatest difference from the picture that `fixtures/make.py` compressed.
+    /// Largest difference from the gradient that `fixtures/make.py` compressed.
     fn distance_to_gradient(image: &Image) -> i32 {
         assert_eq!((image.width, image.height), (24, 16));
         let expected = (0..16).flat_map(|y| (0..24).map(move |x| [40 + 5 * x, 30 + 8 * y, 120u8]));
@@ -205,7 +205,7 @@ mod tests {
         let rgb = ImageBuffer::<Rgb<u8>, _>::from_raw(2, 1, vec![255, 0, 0, 10, 200, 77]).unwrap();
         let bytes = png(rgb);
         assert_eq!(decode(&bytes, 3).unwrap().pixels, [255, 0, 0, 10, 200, 77]);
-        // Image.new("RGB", ...).convert("L") of these two pixels
+        // Image.new("RGB", ...).convert("L") gives these two values
         assert_eq!(decode(&bytes, 1).unwrap().pixels, [76, 129]);
     }
 
@@ -220,12 +220,12 @@ mod tests {
 
     #[test]
     fn palettes_become_colours() {
-        // Pixel (0, 0) is red, (1, 0) is (1, 2, 3): a PNG of two indices.
+        // A PNG with two palette indices: pixel (0, 0) is red, (1, 0) is (1, 2, 3).
         let palette = fixture!("palette.png");
         assert_eq!(decode(palette, 3).unwrap().pixels, [255, 0, 0, 1, 2, 3]);
     }
 
-    /// A PNG file with a colour profile of so many zeros behind its header.
+    /// A PNG file with a colour profile of `zeros` zeros inserted after its header.
     fn with_profile(file: &[u8], zeros: u64) -> Vec<u8> {
         let mut profile = ZlibEncoder::new(b"iCCPname\0\0".to_vec(), Compression::fast());
         io::copy(&mut io::repeat(0).take(zeros), &mut profile).unwrap();

@@ -1,4 +1,4 @@
-//! What can go wrong with image data, as data.
+//! Typed errors for image data.
 
 mod image;
 mod packed;
@@ -15,33 +15,33 @@ use crate::layout::imagenet::DevkitProblem;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// A file or directory that must be there is not.
+    /// A required file or directory does not exist.
     #[error("{path} not found: {remedy}")]
     Missing {
-        /// What was looked for.
+        /// The path that was expected.
         path: PathBuf,
         /// What to do about it.
         remedy: &'static str,
     },
-    /// The operating system refused to list or read something.
+    /// Listing or reading failed.
     #[error("cannot read {path}")]
     Read {
         /// What was being read.
         path: PathBuf,
-        /// Why the operating system refused.
+        /// The I/O error.
         source: io::Error,
     },
-    /// A data file is not the file it should be.
+    /// A data file does not have the expected checksum.
     #[error("{path}: sha-256 is {found}, expected {expected}: the file is damaged or another version, restore it")]
     Checksum {
-        /// The damaged file.
+        /// The file.
         path: PathBuf,
-        /// SHA-256 the file must have, in hexadecimal.
+        /// Expected SHA-256, in hexadecimal.
         expected: String,
-        /// SHA-256 the file has, in hexadecimal.
+        /// SHA-256 of the file, in hexadecimal.
         found: String,
     },
-    /// A file in the IDX format of MNIST does not follow that format.
+    /// A file violates the IDX format of MNIST.
     #[error("{path}: {problem}")]
     Idx {
         /// The file.
@@ -49,7 +49,7 @@ pub enum DataError {
         /// What is wrong with it.
         problem: IdxProblem,
     },
-    /// A file of CIFAR is not what it should be.
+    /// A CIFAR file is invalid.
     #[error("{path}: {problem}", path = .path.display())]
     Cifar {
         /// The file.
@@ -60,7 +60,7 @@ pub enum DataError {
     /// A directory holds no images in any known layout.
     #[error(
         "{directory}: no known layout of labelled images; expected train/<class>/<image> and val/<class>/<image>, ImageNet as \
-         Kaggle or its makers hand it out, train-*.tar and val-*.tar of a WebDataset, train-*.parquet, the binary files of \
+         distributed by Kaggle or its authors, train-*.tar and val-*.tar of a WebDataset, train-*.parquet, the binary files of \
          CIFAR-10 (data_batch_1.bin, ...) or CIFAR-100 (train.bin, ...), or the .gz files of Fashion-MNIST",
         directory = .directory.display()
     )]
@@ -82,40 +82,40 @@ pub enum DataError {
          {path}: {problem}"
     )]
     TooManyBroken {
-        /// Broken images so far, those of the last batch or shard included.
+        /// Broken images so far, including those of the last batch or shard.
         broken: usize,
-        /// Images of the set.
+        /// Number of images in the set.
         images: usize,
-        /// Share of them that may be broken.
+        /// Largest fraction that may be broken.
         max_fraction: f64,
-        /// The last broken one, in the order of the images.
+        /// The last broken image, in image order.
         path: PathBuf,
         /// What is wrong with it.
         problem: ImageProblem,
     },
     /// All images of a batch are broken.
-    #[error("all {images} images of batch {batch} are broken and skipped: use larger batches or mend the images")]
+    #[error("all {images} images of batch {batch} are broken and skipped: use larger batches or repair the images")]
     NothingLeft {
-        /// Index of the batch in its epoch.
+        /// Index of the batch within its epoch.
         batch: usize,
-        /// Number of its images.
+        /// Number of images in the batch.
         images: usize,
     },
-    /// A tar file that cannot be listed to its end, or does not hold what it should.
+    /// A tar file cannot be listed to its end, or does not hold what it should.
     #[error("{path}: {reason}", path = .path.display())]
     Archive {
-        /// The archive; inside another one, both names.
+        /// The archive; for a nested archive, the path followed by the inner name.
         path: PathBuf,
         /// What was found.
         reason: String,
     },
-    /// An image without a label.
-    #[error("{path}: it has no label: no .cls of its name", path = .path.display())]
+    /// An image has no label.
+    #[error("{path}: no label: there is no .cls file of the same name", path = .path.display())]
     Unlabelled {
         /// The image.
         path: PathBuf,
     },
-    /// What says the classes of images is not as it should be.
+    /// A file that assigns images to classes is invalid.
     #[error("{path}: {problem}", path = .path.display())]
     Labels {
         /// The file.
@@ -123,33 +123,33 @@ pub enum DataError {
         /// What is wrong with it, and where.
         problem: String,
     },
-    /// The operating system refused to write something.
+    /// Writing failed.
     #[error("cannot write {path}")]
     Write {
         /// What was being written.
         path: PathBuf,
-        /// Why the operating system refused.
+        /// The I/O error.
         source: io::Error,
     },
-    /// Images that are not all prepared.
-    #[error("the preparation in {path} is unfinished: give the same command again to go on with it")]
+    /// Not all images are prepared yet.
+    #[error("the preparation in {path} is unfinished: run the same command again to resume it")]
     UnfinishedPreparation {
         /// The directory.
         path: PathBuf,
     },
-    /// A directory that holds images that were prepared otherwise.
-    #[error("the preparation in {path} is of other images or settings: name another directory, or remove this one")]
+    /// A directory already holds images prepared from another source or with other settings.
+    #[error("{path} was prepared from other images or settings: choose another directory or remove this one")]
     OtherPreparation {
         /// The directory.
         path: PathBuf,
     },
-    /// A shard in the way of a preparation, and nothing beside it that says of which images it is.
-    #[error("{path} is a shard of unknown origin (no preparation.json): name another directory, or empty this one")]
+    /// A shard is in the way of a preparation, and no manifest says which images it holds.
+    #[error("{path} is a shard of unknown origin (no preparation.json): choose another directory or empty this one")]
     UnknownShard {
         /// The shard.
         path: PathBuf,
     },
-    /// A parquet file that cannot be used.
+    /// A parquet file cannot be used.
     #[cfg(feature = "parquet")]
     #[error("{path}: {problem}", path = .path.display())]
     Parquet {
@@ -158,35 +158,35 @@ pub enum DataError {
         /// What is wrong with it.
         problem: crate::ParquetProblem,
     },
-    /// Images in a layout that this build does not read.
+    /// The images are in a layout that this build cannot read.
     #[error("{path}: to read these images, build with `--features {feature}`", path = .path.display())]
     NeedsFeature {
         /// The directory.
         path: PathBuf,
-        /// The feature.
+        /// The cargo feature that adds support.
         feature: &'static str,
     },
-    /// The development kit of ImageNet is not as it should be.
+    /// The ImageNet development kit is invalid.
     #[error("{path}: {problem}", path = .path.display())]
     Devkit {
-        /// The kit.
+        /// Path of the kit.
         path: PathBuf,
         /// What is wrong with it.
         problem: DevkitProblem,
     },
-    /// A directory that should hold one directory a class holds none.
+    /// A directory that should hold one directory per class holds none.
     #[error("{directory}: no class directories, expected {directory}/<class>/<image>", directory = .directory.display())]
     NoClasses {
         /// The `train`, `val` or `test` directory.
         directory: PathBuf,
     },
-    /// A class directory without a single image.
+    /// A class directory holds no images.
     #[error("class directory {directory} holds no images")]
     EmptyClass {
         /// The class directory.
         directory: PathBuf,
     },
-    /// A class of `train` that another part of the set lacks.
+    /// A class of `train` is missing from another split.
     #[error("{directory} lacks the class {class:?} that train has")]
     MissingClass {
         /// The `val` or `test` directory.
@@ -194,7 +194,7 @@ pub enum DataError {
         /// The class directory it lacks.
         class: String,
     },
-    /// A class that `train` does not have.
+    /// A split has a class that `train` lacks.
     #[error("{directory} has the class {class:?} that train lacks")]
     UnknownClass {
         /// The `val` or `test` directory.
@@ -202,26 +202,26 @@ pub enum DataError {
         /// The class directory it should not have.
         class: String,
     },
-    /// A directory where images are expected.
+    /// A directory was found where an image was expected.
     #[error("{path} is a directory: images lie directly in their class directory")]
     NestedDirectory {
         /// The directory inside a class directory.
         path: PathBuf,
     },
-    /// A setting with a value that cannot work.
+    /// A setting has an invalid value.
     #[error("{name} is {value}, expected {expected}")]
     Invalid {
         /// The setting.
         name: &'static str,
         /// Its value.
         value: String,
-        /// What it may be.
+        /// Valid values.
         expected: String,
     },
-    /// The thread that prepares batches panicked; the rest of the epoch is lost.
+    /// The prefetch thread panicked; the rest of the epoch is lost.
     #[error("the batch loader panicked: {message}")]
     WorkerPanicked {
-        /// The message of the panic.
+        /// The panic message.
         message: String,
     },
 }
@@ -232,7 +232,7 @@ impl DataError {
         Self::Invalid { name, value, expected }
     }
 
-    /// The same error, of an archive of this name inside the one it was met in.
+    /// Appends `name`, an archive inside this one, to the path of a [`DataError::Archive`]; other errors are unchanged.
     pub(crate) fn within(self, name: &Path) -> Self {
         match self {
             Self::Archive { path, reason } => Self::Archive { path: path.join(name), reason },

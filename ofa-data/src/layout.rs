@@ -1,4 +1,4 @@
-//! Which layout a directory of labelled images has.
+//! Detects the layout of a directory of labelled images.
 
 pub(crate) mod cifar;
 pub(crate) mod fashion_mnist;
@@ -28,10 +28,10 @@ use crate::prepare::PrepareConfig;
 use crate::split::{Parts, Splits};
 use crate::view::augment::AugmentConfig;
 
-/// Labels are below this where no names of classes say otherwise: larger numbers are no classes but something else.
+/// Exclusive upper bound of labels where no class names give a tighter one: a larger number is not a class index.
 pub(crate) const MAX_CLASSES: u32 = 1 << 20;
 
-/// A layout of labelled images that can be read.
+/// A supported layout of labelled images.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Layout {
     /// The four gzipped IDX files of Fashion-MNIST.
@@ -40,25 +40,26 @@ pub enum Layout {
     Cifar(Cifar),
     /// `train/<class>/*`, `val/<class>/*` and, optionally, `test/<class>/*`.
     ImageFolder,
-    /// ImageNet as Kaggle or its makers hand it out.
+    /// ImageNet as distributed by Kaggle or its authors.
     ImageNet(ImageNet),
-    /// What [`prepare_images`](crate::prepare_images) wrote.
+    /// Output of [`prepare_images`](crate::prepare_images).
     Prepared,
     /// Tar files of images and labels.
     WebDataset,
-    /// Parquet shards of the Hugging Face hub; read with the feature `parquet`.
+    /// Parquet shards of the Hugging Face Hub; reading them needs the feature `parquet`.
     HuggingFace,
 }
 
 impl Layout {
-    /// The layout of `dir`, told by the files that are there.
+    /// Detects the layout of `dir` from the files in it.
     ///
     /// # Errors
     ///
-    /// [`DataError::Missing`] if there is no such directory, [`DataError::UnknownLayout`] if none is recognised.
+    /// [`DataError::Missing`] if `dir` does not exist, [`DataError::UnknownLayout`] if no layout is recognised. Also if
+    /// `dir` cannot be listed or holds only parts of ImageNet.
     pub fn detect(dir: &Path) -> Result<Self, DataError> {
         if !dir.is_dir() {
-            return Err(DataError::Missing { path: dir.to_owned(), remedy: "name a directory of labelled images" });
+            return Err(DataError::Missing { path: dir.to_owned(), remedy: "pass a directory of labelled images" });
         }
         if dir.join("train-images-idx3-ubyte.gz").is_file() {
             return Ok(Self::FashionMnist);
@@ -69,7 +70,7 @@ impl Layout {
         if PreparedSet::is_in(dir) {
             return Ok(Self::Prepared);
         }
-        // Class directories come first: archives they were unpacked from may lie beside them.
+        // Class directories take precedence: the archives they were unpacked from may lie next to them.
         let has_classes = has_class_directories(&dir.join("train"))?;
         if !has_classes && WebDataset::is_in(dir) {
             return Ok(Self::WebDataset);
@@ -79,14 +80,13 @@ impl Layout {
         }
         match ImageNet::in_directory(dir)? {
             Some(files) if !files.is_image_folder(dir) => Ok(Self::ImageNet(files)),
-            // An ImageFolder that lacks something says so when it is read.
+            // An incomplete ImageFolder is reported when it is read.
             _ if dir.join("train").is_dir() => Ok(Self::ImageFolder),
             _ => Err(DataError::UnknownLayout { directory: dir.to_owned() }),
         }
     }
 
-    /// How training images are changed at random unless told otherwise: small pictures of single objects and photographs of
-    /// any size want different things.
+    /// Default augmentation. Small pictures of single objects and photographs of any size need different ones.
     pub fn augmentation(&self) -> AugmentConfig {
         match self {
             Self::FashionMnist | Self::Cifar(_) => AugmentConfig::small_images(),
@@ -96,11 +96,11 @@ impl Layout {
         }
     }
 
-    /// How the images of `dir` were re-encoded by [`prepare_images`](crate::prepare_images), if they were.
+    /// How [`prepare_images`](crate::prepare_images) re-encoded the images of `dir`; `None` if they are not prepared.
     ///
     /// # Errors
     ///
-    /// If what says so cannot be read.
+    /// If the manifest of the preparation cannot be read.
     pub fn preparation(&self, dir: &Path) -> Result<Option<PrepareConfig>, DataError> {
         match self {
             Self::Prepared => Ok(Some(PreparedSet::read(dir)?.config)),
@@ -108,8 +108,8 @@ impl Layout {
         }
     }
 
-    /// Reads or lists the images of `dir`, to be given as 1 (gray) or 3 (RGB) `channels`, with validation images chosen by
-    /// `seed` where the layout has none.
+    /// Reads or lists the images of `dir`, with 1 (gray) or 3 (RGB) `channels`. Where the layout has no validation
+    /// split, `seed` chooses the validation images.
     ///
     /// # Errors
     ///
@@ -125,17 +125,17 @@ impl Layout {
         }
     }
 
-    /// The parts of the images of `dir` as they were published.
+    /// The splits of `dir` as published.
     ///
     /// # Errors
     ///
-    /// As the layouts' own `load`; [`DataError::Invalid`] for a layout that keeps its images in memory.
+    /// As the layouts' own `load`; [`DataError::Invalid`] for a layout whose images are kept in memory.
     pub(crate) fn parts(&self, dir: &Path, channels: usize) -> Result<Parts, DataError> {
         match self {
             Self::FashionMnist | Self::Cifar(_) => Err(DataError::invalid(
                 "layout",
                 self,
-                "one of JPEG and PNG images: these are few and small, and read at once",
+                "a layout of JPEG and PNG files: this set is small and loaded into memory",
             )),
             Self::ImageFolder => ImageFolder::parts(dir, channels),
             Self::ImageNet(files) => files.parts(channels),
@@ -164,12 +164,12 @@ impl fmt::Display for Layout {
     }
 }
 
-/// Whether there are parquet files of a train part in `dir` or its `data`.
+/// Whether `dir` or its `data` holds parquet files of a train split.
 fn holds_parquet(dir: &Path) -> bool {
     parquet_files(dir, "train").is_ok_and(|files| files.iter().any(|path| path.is_file()))
 }
 
-/// The parquet files of a part in `dir` and its `data`, by name.
+/// The parquet files of a split in `dir` and its `data`, sorted by path.
 fn parquet_files(dir: &Path, part: &str) -> Result<Vec<PathBuf>, DataError> {
     let is_of_part = |name: &OsStr| part_of(name) == Some(part) && name.to_string_lossy().ends_with(".parquet");
     let mut found = Vec::new();

@@ -1,12 +1,13 @@
 //! Labelled image sets for once-for-all training.
 //!
-//! - Sets: [`FashionMnist`], embedded in the source tree, [`Cifar`], and [`ImageFolder`] for images of one's own;
-//!   [`Layout`] tells which of them a directory holds. All give [`Splits`]: train, validation and test as [`ImageSet`]s, cheap lists of labelled images.
-//! - [`View`]s: what of an image a network is shown, augmented ([`AugmentConfig`]) or as for
-//!   evaluation ([`Framing`]).
-//! - [`Loader`]: batches, prepared ahead by a thread. Resolution is an argument of the batch, as an
-//!   elastic network wants it (arXiv:1908.09791, section 3.2); everything random is a function of
-//!   (seed, epoch, batch), so that runs can be repeated and resumed.
+//! - Sets: [`FashionMnist`] (embedded in the source tree), [`Cifar`], and [`ImageFolder`] for your own images.
+//!   [`Layout`] detects which one a directory holds. All give [`Splits`]: train, validation and test as [`ImageSet`]s,
+//!   cheap lists of labelled images.
+//! - [`View`]s: what a network sees of an image, either augmented ([`AugmentConfig`]) or framed for evaluation
+//!   ([`Framing`]).
+//! - [`Loader`]: batches, prefetched by a background thread. Each batch takes its own resolution, as elastic networks
+//!   require (arXiv:1908.09791, section 3.2). All randomness is a function of (seed, epoch, batch), so runs can be
+//!   repeated and resumed.
 //!
 //! ```
 //! use burn::tensor::Device;
@@ -23,7 +24,7 @@
 //! let loader = Loader::new(splits.train.clone(), config, splits.normalisation())?;
 //! assert_eq!(loader.batches_per_epoch(), 390);
 //!
-//! // Three resolutions in turn, from batch 388 on, as after an interruption.
+//! // Cycle through three resolutions, starting at batch 388 as if resuming.
 //! let resolution = |batch: usize| [28, 24, 20][batch % 3];
 //! for batch in loader.epoch(0, 388, resolution, &Device::flex()) {
 //!     let batch = batch?;

@@ -1,4 +1,4 @@
-//! Batches of an image set, epoch by epoch, prepared ahead by a thread.
+//! Batches of an image set, epoch by epoch, prefetched by a background thread.
 
 pub(crate) mod batch;
 pub(crate) mod plan;
@@ -17,29 +17,29 @@ use crate::set::ImageSet;
 use crate::view::augment::View;
 use crate::view::normalise::Normalisation;
 
-/// How a [`Loader`] serves its set.
+/// Settings of a [`Loader`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoaderConfig {
-    /// Images of a batch.
+    /// Images per batch.
     pub batch_size: usize,
-    /// What order and augmentation are drawn by.
+    /// Seed of the image order and the augmentation.
     pub seed: u64,
-    /// How the images are shown; a training view also shuffles them.
+    /// How the images are shown. A training view also shuffles them.
     pub view: View,
-    /// Whether a last, smaller batch is left out.
+    /// Whether to drop the last batch if it is incomplete.
     pub drop_last: bool,
-    /// Batches that may be ready ahead of their use, at least 1; fewer if they do not fit ([`Loader::with_memory`]).
+    /// Maximum number of batches to prefetch, at least 1. Fewer are prefetched if they do not fit in memory
+    /// ([`Loader::with_memory`]).
     pub prefetch: usize,
 }
 
-/// Bytes of the batches ahead of their use, unless [`Loader::with_memory`] says otherwise.
+/// Default memory for prefetched batches, in bytes; see [`Loader::with_memory`].
 const MEMORY: usize = 256 << 20;
 
 /// Serves an image set in batches.
 ///
-/// The content of a batch is a function of (seed, epoch, index of the batch, resolution) and of
-/// nothing else: not of the number of threads, and not of the batches before it, so that an epoch can
-/// be resumed in its middle.
+/// The content of a batch is a function of (seed, epoch, batch index, resolution) alone. It does not depend on the
+/// number of threads or on earlier batches, so an epoch can be resumed in the middle.
 #[derive(Debug, Clone)]
 pub struct Loader {
     plan: Arc<Plan>,
@@ -47,7 +47,7 @@ pub struct Loader {
     memory: usize,
 }
 
-/// The rest of an epoch, in batches; see [`Loader::epoch`].
+/// The remaining batches of an epoch; see [`Loader::epoch`].
 #[derive(Debug)]
 pub struct EpochBatches {
     prepared: Prefetch<HostBatch>,
@@ -58,16 +58,16 @@ impl Loader {
     /// A loader of `set`.
     ///
     /// # Errors
-    /// [`DataError::Invalid`] for an empty set, a batch size or prefetch of 0, `drop_last` with fewer
-    /// images than a batch, or an augmentation that [`AugmentConfig::validate`] refuses.
+    /// [`DataError::Invalid`] for an empty set, a batch size or prefetch of 0, `drop_last` with fewer images than one
+    /// batch, or an augmentation that [`AugmentConfig::validate`] rejects.
     ///
     /// [`AugmentConfig::validate`]: crate::AugmentConfig::validate
     ///
     /// # Panics
-    /// If `normalisation` has another number of channels than `set`.
+    /// If `normalisation` and `set` differ in the number of channels.
     pub fn new(set: ImageSet, config: LoaderConfig, normalisation: Normalisation) -> Result<Self, DataError> {
         let (of_set, of_norm) = (set.channels(), normalisation.channels());
-        assert_eq!(of_set, of_norm, "channels of the image set and of the normalisation");
+        assert_eq!(of_set, of_norm, "channels of the image set and the normalisation differ");
         for (name, value) in [("batch_size", config.batch_size), ("prefetch", config.prefetch)] {
             if value == 0 {
                 return Err(DataError::invalid(name, value, "at least 1"));
@@ -84,11 +84,11 @@ impl Loader {
         Ok(Self { plan: Arc::new(Plan::new(set, config, normalisation)), pool: None, memory: MEMORY })
     }
 
-    /// Prepares batches on `threads` threads of its own, instead of rayon's global ones which it shares
-    /// with everything else. The batches are the same.
+    /// Prepares batches on `threads` dedicated threads instead of rayon's shared global pool. The content of the
+    /// batches does not change.
     ///
     /// # Errors
-    /// [`DataError::Invalid`] if `threads` is 0 or that many cannot be started.
+    /// [`DataError::Invalid`] if `threads` is 0 or the threads cannot be started.
     pub fn with_threads(mut self, threads: usize) -> Result<Self, DataError> {
         if threads == 0 {
             return Err(DataError::invalid("threads", threads, "at least 1"));
@@ -99,52 +99,53 @@ impl Loader {
         Ok(self)
     }
 
-    /// Lets the batches that are ready ahead of their use take at most `bytes` together, in place of 256 MiB; one batch is
-    /// always allowed.
+    /// Limits the memory of prefetched batches to `bytes` (default: 256 MiB). One batch is always allowed.
     pub fn with_memory(mut self, bytes: usize) -> Self {
         self.memory = bytes;
         self
     }
 
-    /// Serves the part of `rank` among `ranks` loaders of equal configuration: together, batch by batch, they give what one
-    /// loader with batches `ranks` times as large gives, but that [`Mixup`](crate::Mixup) blends the images of a rank among
-    /// themselves. With `drop_last` all have the same number of batches.
+    /// Serves the share of `rank` among `ranks` loaders with equal configurations. Together, batch by batch, they give
+    /// what one loader with `ranks` times the batch size gives, except that [`Mixup`](crate::Mixup) blends only images
+    /// of the same rank. With `drop_last`, all ranks have the same number of batches.
     ///
     /// # Errors
-    /// [`DataError::Invalid`] if `rank` is not below `ranks`, or the set cannot fill a batch a rank with `drop_last`.
+    /// [`DataError::Invalid`] if `rank` is not below `ranks`, or if with `drop_last` the set cannot fill one batch per
+    /// rank.
     pub fn with_shard(mut self, rank: usize, ranks: usize) -> Result<Self, DataError> {
         if rank >= ranks {
             return Err(DataError::invalid("rank", rank, format!("below the number of ranks, {ranks}")));
         }
         let plan = Plan::clone(&self.plan).with_shard(Shard { rank, ranks });
         if plan.config.drop_last && plan.batches() == 0 {
-            let expected = format!("at least {} to fill a batch a rank", plan.config.batch_size * ranks);
+            let expected = format!("at least {} to fill a batch per rank", plan.config.batch_size * ranks);
             return Err(DataError::invalid("number of images", plan.set.len(), expected));
         }
         self.plan = Arc::new(plan);
         Ok(self)
     }
 
-    /// Number of batches of an epoch.
+    /// Number of batches per epoch on this rank.
     pub fn batches_per_epoch(&self) -> usize {
         self.plan.batches()
     }
 
-    /// Images of a full batch, of those of all ranks together.
+    /// Number of images in a full step: the batch size times the number of ranks.
     pub fn images_per_step(&self) -> usize {
         self.plan.images_per_round()
     }
 
-    /// Batch number `batch` of `epoch` at `resolution` pixels, made now: what [`Loader::epoch`] gives at this index.
+    /// Makes batch `batch` of `epoch` at `resolution` pixels immediately. Equal to what [`Loader::epoch`] gives at this
+    /// index.
     ///
     /// # Errors
-    /// If an image cannot be read and must not be left out.
+    /// If an image cannot be read and the policy does not allow skipping it.
     ///
     /// # Panics
-    /// If there is no such batch or `resolution` is 0.
+    /// If `batch` is not below [`Loader::batches_per_epoch`] or `resolution` is 0.
     pub fn batch(&self, epoch: u64, batch: usize, resolution: usize, device: &Device) -> Result<ImageBatch, DataError> {
         let batches = self.batches_per_epoch();
-        assert!(batch < batches, "batch {batch} of an epoch of {batches}");
+        assert!(batch < batches, "batch {batch} is out of range: the epoch has {batches} batches");
         let make = || self.plan.batch(&self.plan.order(epoch), epoch, batch, resolution, &Stop::default());
         let made = match &self.pool {
             Some(pool) => pool.install(make),
@@ -153,24 +154,23 @@ impl Loader {
         Ok(made?.into_device(device))
     }
 
-    /// The batches of `epoch` from index `start_batch` on, at the resolution, in pixels, that
-    /// `resolution` gives for the index of a batch.
+    /// The batches of `epoch`, starting at index `start_batch`. `resolution` maps the index of a batch to its
+    /// resolution in pixels.
     ///
-    /// A thread prepares them, up to `prefetch` batches ahead. An image that cannot be read, or a panic
-    /// in that thread, is an error, and the last item. Dropping the iterator ends the thread.
+    /// A background thread prepares up to `prefetch` batches ahead. An unreadable image or a panic in that thread is
+    /// returned as an error, which is then the last item. Dropping the iterator stops the thread.
     ///
-    /// Without [`Loader::with_threads`], do not wait for batches on a thread of rayon's global pool:
-    /// if it is the only one, the batches wait for it in turn.
+    /// Without [`Loader::with_threads`], do not wait for batches on a thread of rayon's global pool: if the pool has
+    /// only one thread, this deadlocks.
     ///
     /// # Panics
-    /// If `start_batch` is greater than [`Loader::batches_per_epoch`], or the operating system cannot
-    /// start a thread.
+    /// If `start_batch` is greater than [`Loader::batches_per_epoch`], or the operating system cannot start a thread.
     pub fn epoch<F>(&self, epoch: u64, start_batch: usize, resolution: F, device: &Device) -> EpochBatches
     where
         F: Fn(usize) -> usize + Send + Sync + 'static,
     {
         let batches = self.batches_per_epoch();
-        assert!(start_batch <= batches, "start at batch {start_batch} of an epoch of {batches}");
+        assert!(start_batch <= batches, "start batch {start_batch} is out of range: the epoch has {batches} batches");
         let Self { plan, pool, memory } = self.clone();
         let ahead = Ahead { items: plan.config.prefetch, bytes: memory };
         let resolution = Arc::new(resolution);
@@ -178,7 +178,7 @@ impl Loader {
             let (plan, resolution) = (plan.clone(), resolution.clone());
             move |batch| plan.batch_bytes(resolution(batch))
         };
-        // Kept beside the plan, which other epochs may be served by at the same time.
+        // Kept outside the plan, which may serve other epochs at the same time.
         let mut order = None;
         let make = move |batch: usize, stop: &Stop| {
             let order: &[u32] = order.get_or_insert_with(|| plan.order(epoch));
@@ -197,8 +197,7 @@ impl Iterator for EpochBatches {
     type Item = Result<ImageBatch, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        // The copy to the device is made by the thread that uses the batch: devices may order their
-        // work by thread.
+        // The consumer's thread copies the batch to the device: devices may order their work per thread.
         let device = &self.device;
         let filled = self.prepared.find(|batch| batch.as_ref().map_or(true, |batch| batch.size() > 0));
         Some(filled?.map(|batch| batch.into_device(device)))
@@ -209,14 +208,14 @@ impl Iterator for EpochBatches {
     }
 }
 
-/// The evaluation views of all images of `set`, in its order, on `device`: for example to calibrate or measure a subnet.
+/// The evaluation views of all images of `set`, in order, on `device`; for example to calibrate or measure a subnet.
 ///
 /// # Errors
-/// [`DataError::Invalid`] for an empty set or a batch size of 0. An image that cannot be read is an error instead of its
-/// batch, the last one.
+/// [`DataError::Invalid`] for an empty set or a batch size of 0. If an image cannot be read, the iterator yields an
+/// error instead of its batch and ends.
 ///
 /// # Panics
-/// If `resolution` is 0 or `normalisation` has another number of channels than `set`.
+/// If `resolution` is 0, or `normalisation` and `set` differ in the number of channels.
 pub fn evaluation_batches(
     set: &ImageSet,
     resolution: usize,

@@ -1,4 +1,4 @@
-//! Re-encoding a set once, so that training reads small images from few files.
+//! Re-encodes a set once, so training reads small images from few files.
 
 mod broken_list;
 
@@ -26,15 +26,15 @@ use crate::view::canvas::resized;
 pub use broken_list::BrokenLine;
 use broken_list::BrokenList;
 
-/// How [`prepare_images`] changes images.
+/// Settings of [`prepare_images`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PrepareConfig {
     /// Shorter side of a prepared image in pixels; smaller images keep their size.
     pub short_side: usize,
-    /// Quality of the JPEG files, 1 to 100.
+    /// JPEG quality, 1 to 100.
     pub quality: u8,
-    /// Images of a tar file, at most.
+    /// Maximum number of images per tar file.
     pub images_per_shard: usize,
 }
 
@@ -45,10 +45,10 @@ impl Default for PrepareConfig {
 }
 
 impl PrepareConfig {
-    /// Checks the values.
+    /// Checks that all values are in range.
     ///
     /// # Errors
-    /// [`DataError::Invalid`] for a side or a number of images of 0, or a quality outside 1 to 100.
+    /// [`DataError::Invalid`] if `short_side` or `images_per_shard` is 0, or `quality` is outside 1 to 100.
     pub fn validate(self) -> Result<(), DataError> {
         for (name, value) in [("short_side", self.short_side), ("images_per_shard", self.images_per_shard)] {
             if value == 0 {
@@ -62,23 +62,25 @@ impl PrepareConfig {
     }
 }
 
-/// What was prepared.
+/// Result of [`prepare_images`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrepareReport {
-    /// Images written, also by earlier attempts.
+    /// Number of images written, including those of earlier attempts.
     pub images: usize,
-    /// Broken images that were left out or taken in part, also by earlier attempts: the lines of `broken_images.csv`.
+    /// Broken images that were skipped or partially decoded, including those of earlier attempts: the rows of
+    /// `broken_images.csv`.
     pub broken: Vec<BrokenLine>,
 }
 
-/// Decodes the images of `dir`, in any layout of JPEG and PNG images, resizes them (Lanczos) to a short side, and writes
-/// them as JPEG into tar shards in `out`, a WebDataset with an index, which [`Layout`] recognises. JPEG images that are not
-/// larger are copied as they are. This changes pixels: a run on `out` is not a run on `dir`.
+/// Decodes the images of `dir` (any layout of JPEG and PNG images), resizes their shorter side (Lanczos), and writes
+/// them as JPEG into tar shards in `out`: a WebDataset with an index, which [`Layout`] recognises. JPEG images that are
+/// already small enough are copied unchanged, unless they are CMYK or damaged. Preparation changes pixels: results on
+/// `out` are not results on `dir`.
 ///
-/// Shards appear whole or not at all: after an interruption the same call goes on behind the last one. Broken images that are
-/// left out or taken in part are listed in `broken_images.csv` (path within `dir`, problem), which goes on too: the fraction
-/// that may be broken is one of all attempts together. `on_progress` is told how many of how many images are done, from any
-/// thread.
+/// Shards are written atomically; after an interruption the same call resumes after the last complete one. Broken
+/// images that are skipped or partially decoded are listed in `broken_images.csv` (path within `dir`, problem). The
+/// list survives interruptions too, so the allowed fraction of broken images covers all attempts together.
+/// `on_progress` receives (images done, total) and may be called from any thread.
 ///
 /// # Errors
 /// If `dir` cannot be listed, an image is broken and `broken` does not allow it, `out` holds another preparation or
@@ -127,18 +129,22 @@ pub fn prepare_images(
     Ok(PrepareReport { images, broken: list.into_lines() })
 }
 
-/// Shards among the images they are made from would be taken for images, or the other way round.
+/// Rejects nested directories, where shards would be taken for source images or vice versa.
 fn refuse_nested(dir: &Path, out: &Path) -> Result<(), DataError> {
     let absolute = |path: &Path| fs::canonicalize(path).or_else(|_| std::path::absolute(path));
     let absolute = |path: &Path| absolute(path).map_err(|source| DataError::Read { path: path.to_owned(), source });
     let (from, to) = (absolute(dir)?, absolute(out)?);
     match to.starts_with(&from) || from.starts_with(&to) {
-        true => Err(DataError::invalid("directory of the shards", to.display(), "one outside that of the images")),
+        true => Err(DataError::invalid(
+            "output directory",
+            to.display(),
+            "one that neither contains nor lies in the image directory",
+        )),
         false => Ok(()),
     }
 }
 
-/// Makes `out` the place of this preparation, or finds that it is.
+/// Writes the manifest to `out`, or checks that the one there belongs to this preparation.
 fn begin(out: &Path, wanted: PreparedSet) -> Result<PreparedSet, DataError> {
     fs::create_dir_all(out).map_err(|source| DataError::Write { path: out.to_owned(), source })?;
     let path = out.join(MANIFEST);
@@ -154,8 +160,8 @@ fn begin(out: &Path, wanted: PreparedSet) -> Result<PreparedSet, DataError> {
     Ok(wanted)
 }
 
-/// Shards that are there before the manifest are of other images or settings, for all that is known: they must not be
-/// taken for those of this preparation.
+/// Refuses shards without a manifest: they may come from other images or settings and must not be taken for shards of
+/// this preparation.
 fn refuse_shards(out: &Path, wanted: &PreparedSet) -> Result<(), DataError> {
     let is_shard = |name: &OsStr| wanted.fingerprints.keys().any(|part| is_shard_of(name, part));
     let shards = visible_entries(out)?.into_iter().filter(|(name, _)| is_shard(name)).map(|(_, path)| path);
@@ -165,7 +171,7 @@ fn refuse_shards(out: &Path, wanted: &PreparedSet) -> Result<(), DataError> {
     }
 }
 
-/// Whether `name` is `part`, a hyphen and a number.
+/// Whether `name` is `<part>-<number>.tar`.
 fn is_shard_of(name: &OsStr, part: &str) -> bool {
     let name = name.to_string_lossy();
     let stem = name.strip_suffix(".tar").and_then(|stem| stem.strip_prefix(part));
@@ -173,7 +179,7 @@ fn is_shard_of(name: &OsStr, part: &str) -> bool {
     number.is_some_and(|number| number.parse::<usize>().is_ok())
 }
 
-/// The shards of a part of so many images: their paths and the positions of their images in the part.
+/// The shards of a part with `images` images: their paths, and the positions of their images in the part.
 fn shards(
     out: &Path,
     part: &str,
@@ -187,7 +193,7 @@ fn shards(
     })
 }
 
-/// Writes the shards of a part that are not there yet, each after the list of what is broken in it.
+/// Writes the missing shards of a part. Before each shard, the list of broken images is written.
 fn write_part(
     out: &Path,
     part: &str,
@@ -208,7 +214,7 @@ fn write_part(
     Ok(())
 }
 
-/// A tar file of these images and their labels.
+/// A tar file of the images at `members` and their labels.
 fn shard(
     set: &ImageSet,
     members: Range<usize>,
@@ -220,7 +226,7 @@ fn shard(
         progress(1);
         prepared
     };
-    // All results before the first error: which error is reported must not depend on the threads.
+    // Collect all results before reporting an error: which error is reported must not depend on thread timing.
     let images: Vec<Result<Option<Vec<u8>>, DataError>> = members.clone().into_par_iter().map(prepare).collect();
     set.check_broken()?;
     let mut archive = tar::Builder::new(Vec::new());
@@ -239,12 +245,12 @@ fn append(archive: &mut tar::Builder<Vec<u8>>, name: &str, content: &[u8]) {
     archive.append_data(&mut header, name, content).expect("writing to memory");
 }
 
-/// The image in `bytes`, small, as JPEG.
+/// Decodes and shrinks the image in `bytes`; returns JPEG.
 fn prepared(bytes: &[u8], damage: Damage, config: PrepareConfig) -> Result<Vec<u8>, ImageProblem> {
     let image = decode_as_stored(bytes, damage)?;
     let short = image.width.min(image.height);
     let is_small = short <= config.short_side;
-    // CMYK and damaged images are decoded once and for all.
+    // Re-encode CMYK and damaged images even if small, so later readers need not handle them.
     if is_small && damage == Damage::Refuse && jpeg::is_plain(bytes) {
         return Ok(bytes.to_vec());
     }
@@ -264,14 +270,14 @@ fn encoded(image: &Image, quality: u8) -> Result<Vec<u8>, ImageProblem> {
     let (width, height) = (u16::try_from(image.width).map_err(unfit)?, u16::try_from(image.height).map_err(unfit)?);
     let mut bytes = Vec::new();
     let mut encoder = Encoder::new(&mut bytes, quality);
-    // As cameras and the images of ImageNet have it.
+    // 4:2:0 chroma subsampling, as in camera files and ImageNet.
     encoder.set_sampling_factor(SamplingFactor::F_2_2);
     let color = if image.channels == 1 { ColorType::Luma } else { ColorType::Rgb };
     encoder.encode(&image.pixels, width, height, color).expect("writing to memory");
     Ok(bytes)
 }
 
-/// Writes a file that is whole or not there.
+/// Writes a file atomically: it is complete or absent.
 pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<(), DataError> {
     let write = || -> io::Result<()> {
         let mut file = AtomicWriteFile::open(path)?;

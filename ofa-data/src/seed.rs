@@ -1,34 +1,34 @@
-//! Random generators as pure functions of what they are for.
+//! Random generators as pure functions of their purpose and key.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// What a generator is for: equal keys of different purposes give unrelated numbers.
+/// What a generator is for. Equal keys with different purposes give unrelated streams.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Purpose {
     /// Holding images out of train: `[seed, class]`.
     HoldOut = 1,
     /// Choosing a subset: `[seed]`.
     Subset = 2,
-    /// Order of the images of an epoch: `[seed, epoch]`.
+    /// Order of the images in an epoch: `[seed, epoch]`.
     Order = 3,
     /// Augmentation of one image: `[seed, epoch, position in the epoch]`.
     Augment = 4,
-    /// Weight of a batch's mixup: `[seed, epoch, batch]`.
+    /// Mixup weight of a batch: `[seed, epoch, batch]`.
     Mixup = 5,
 }
 
-/// The generator for `purpose` and `key`, independent of everything that was drawn before.
+/// The generator for `purpose` and `key`; earlier draws have no influence.
 pub(crate) fn rng(purpose: Purpose, key: &[u64]) -> ChaCha8Rng {
     let start = splitmix64(purpose as u64);
     ChaCha8Rng::seed_from_u64(key.iter().fold(start, |state, &part| {
-        // The state is mixed before `part` joins it, so that [1, 2] and [2, 1] differ.
+        // Mix the state before adding `part`, so [1, 2] and [2, 1] differ.
         splitmix64(splitmix64(state) ^ part)
     }))
 }
 
-/// Steele, Lea, Flood, "Fast splittable pseudorandom number generators" (2014): a bijection that
-/// spreads every input bit over the whole output.
+/// Steele, Lea, Flood, "Fast splittable pseudorandom number generators" (2014): a bijection that spreads every input
+/// bit over the whole output.
 fn splitmix64(value: u64) -> u64 {
     let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

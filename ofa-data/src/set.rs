@@ -20,11 +20,11 @@ use crate::source::{Encoded, EncodedImages, Source};
 use crate::view::augment::Framing;
 use crate::view::canvas::Interpolation;
 
-/// A list of labelled images, cheap to clone: the images, or the names of their files, are shared.
+/// A list of labelled images. Cheap to clone: images or file names are shared.
 #[derive(Debug, Clone)]
 pub struct ImageSet {
     source: Arc<Source>,
-    /// Positions in the source, so that the parts of a set share one source.
+    /// Positions in the source; the splits of a set share one source.
     members: Arc<[u32]>,
     framing: Framing,
     interpolation: Interpolation,
@@ -35,13 +35,13 @@ pub struct ImageSet {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReadConfig {
-    /// What is done about broken ones.
+    /// Policy for broken images.
     pub broken: BrokenImages,
-    /// Decoded images that are kept in memory, in MiB a set, as far as they fit; 0 keeps none.
+    /// Memory for caching decoded images, in MiB per set; 0 disables the cache.
     pub cache_mib: usize,
 }
 
-/// What is shared by all clones and subsets of a set.
+/// State shared by all clones and subsets of a set.
 #[derive(Debug)]
 struct Reading {
     broken: BrokenRecord,
@@ -66,7 +66,7 @@ impl ImageSet {
         self.members.len()
     }
 
-    /// Whether there are no images.
+    /// Whether the set has no images.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
@@ -81,7 +81,7 @@ impl ImageSet {
         self.framing
     }
 
-    /// The same images, framed in another way for evaluation.
+    /// The same images with another framing for evaluation.
     pub fn with_framing(self, framing: Framing) -> Self {
         Self { framing, ..self }
     }
@@ -91,13 +91,13 @@ impl ImageSet {
         self.interpolation
     }
 
-    /// The same images, resized in another way.
+    /// The same images with another interpolation for resizing.
     pub fn with_interpolation(self, interpolation: Interpolation) -> Self {
         Self { interpolation, ..self }
     }
 
-    /// The same images, read in another way; broken images are counted anew, for this set and all its clones and subsets
-    /// together.
+    /// The same images with another read configuration. The count of broken images restarts; this set and all its
+    /// clones and subsets share it.
     ///
     /// # Errors
     /// [`DataError::Invalid`] for a fraction outside 0..=1.
@@ -106,20 +106,21 @@ impl ImageSet {
         Ok(self.with_reading_after(config, 0))
     }
 
-    /// The same for a valid policy, where `earlier` broken images were left out before and are not met again.
+    /// [`ImageSet::with_reading`] for a valid policy; `earlier` broken images were already skipped and are not read
+    /// again.
     pub(crate) fn with_reading_after(self, config: ReadConfig, earlier: usize) -> Self {
         let cache = (config.cache_mib > 0).then(|| Cache::new(self.source.len(), config.cache_mib << 20));
         let broken = BrokenRecord::new(config.broken, self.len()).after(earlier);
         Self { reading: Arc::new(Reading { broken, cache }), ..self }
     }
 
-    /// The broken images that were met so far and skipped or shown in part; see [`BrokenImages`].
+    /// Broken images found so far and skipped or shown in part; see [`BrokenImages`].
     pub fn broken(&self) -> Vec<BrokenImage> {
         self.reading.broken.met()
     }
 
-    /// Checks that of the images looked at so far no more are left out than may be: to be called when a batch is done,
-    /// and not while one is made.
+    /// Checks that no more of the images read so far are skipped than allowed. Call it after a batch, not while one is
+    /// being made.
     ///
     /// # Errors
     /// [`DataError::TooManyBroken`].
@@ -130,15 +131,15 @@ impl ImageSet {
     /// Class index of image `i`.
     ///
     /// # Panics
-    /// If there is no image `i`.
+    /// If `i` is out of range.
     pub fn label(&self, i: usize) -> usize {
         self.source.label(self.members[i] as usize) as usize
     }
 
-    /// What messages call image `i`: its file, or its archive and its name there.
+    /// How messages refer to image `i`: its file, or its archive and its name there.
     ///
     /// # Panics
-    /// If there is no image `i`.
+    /// If `i` is out of range.
     pub fn path(&self, i: usize) -> PathBuf {
         self.source.path(self.members[i] as usize)
     }
@@ -146,10 +147,10 @@ impl ImageSet {
     /// Reads and decodes image `i`.
     ///
     /// # Errors
-    /// [`DataError::Image`], with the name of the file, if it is not a readable, whole image. Sets in memory do not fail.
+    /// [`DataError::Image`] with the file name if the image is unreadable or damaged. In-memory sets never fail.
     ///
     /// # Panics
-    /// If there is no image `i`.
+    /// If `i` is out of range.
     pub fn get(&self, i: usize) -> Result<Image, DataError> {
         let member = self.members[i] as usize;
         let image = match &*self.source {
@@ -159,7 +160,7 @@ impl ImageSet {
         image.map_err(|problem| DataError::Image { path: self.path(i), problem })
     }
 
-    /// The bytes of image `i` as they are stored; none for a set in memory.
+    /// The stored bytes of image `i`; `None` for an in-memory set.
     #[cfg(test)]
     pub(crate) fn bytes(&self, i: usize) -> Result<Option<Vec<u8>>, ImageProblem> {
         match &*self.source {
@@ -168,11 +169,11 @@ impl ImageSet {
         }
     }
 
-    /// Has `look` at the stored bytes of image `i`, of a set that is not in memory: what it gives, or none if the image is
-    /// broken and left out. Where the policy is lenient, a broken image is looked at a second time.
+    /// Applies `look` to the stored bytes of image `i`. Returns `None` if the image is broken and skipped. With the
+    /// lenient policy, `look` is called a second time on a broken image. Panics for an in-memory set.
     ///
     /// # Errors
-    /// If the image is broken and must not be.
+    /// If the image is broken and the policy does not allow it.
     pub(crate) fn show_bytes<T>(
         &self,
         i: usize,
@@ -184,10 +185,10 @@ impl ImageSet {
         self.accept(member, shown(Damage::Refuse), || shown(Damage::Show))
     }
 
-    /// Has `view` look at image `i`: what it gives, or none if the image is broken and left out.
+    /// Applies `view` to image `i`. Returns `None` if the image is broken and skipped.
     ///
     /// # Errors
-    /// If the image is broken and must not be.
+    /// If the image is broken and the policy does not allow it.
     pub(crate) fn show<T>(
         &self,
         i: usize,
@@ -198,7 +199,7 @@ impl ImageSet {
         self.accept(member, shown, || guarded(|| view(&Picture::Whole(self.remains(member)?))))
     }
 
-    /// What was seen of an image; if it is broken, what the policy makes of it, with `remains` to look at what is left.
+    /// Applies the policy if `shown` failed; `remains` is the lenient second attempt.
     fn accept<T>(
         &self,
         member: usize,
@@ -236,7 +237,7 @@ impl ImageSet {
         Ok(Picture::Whole(image))
     }
 
-    /// What can be decoded of a broken image.
+    /// The decodable part of a broken image.
     fn remains(&self, member: usize) -> Result<Arc<Image>, ImageProblem> {
         match &*self.source {
             Source::Packed(packed) => Ok(Arc::new(packed.image(member))),
@@ -247,8 +248,8 @@ impl ImageSet {
         }
     }
 
-    /// `n` images (all, if there are fewer) chosen by `seed`: the first `n` of a random order, so a
-    /// smaller subset by the same seed is part of a larger one.
+    /// `n` images (all, if there are fewer) chosen by `seed`: the first `n` of a random order, so a smaller subset with
+    /// the same seed is contained in a larger one.
     pub fn subset(&self, n: usize, seed: u64) -> Self {
         let mut members = self.members.to_vec();
         members.shuffle(&mut seed::rng(Purpose::Subset, &[seed]));
@@ -256,14 +257,14 @@ impl ImageSet {
         self.part(members.into())
     }
 
-    /// The images at these positions of the source, which must be a whole set.
+    /// The images at the given positions of the source; `self` must be a whole set.
     pub(crate) fn part(&self, members: Arc<[u32]>) -> Self {
         Self { members, ..self.clone() }
     }
 
-    /// SHA-256, in hexadecimal, over the labels and what identifies the images, in order: equal
-    /// fingerprints mean equal sets. Images in memory are identified by the checksums of their files,
-    /// others by path within the set and size (reading them all would take hours for ImageNet).
+    /// SHA-256, in hexadecimal, of the labels and image identities, in order: equal fingerprints mean equal sets.
+    /// In-memory images are identified by the checksums of their files, others by path within the set and size, because
+    /// reading all of ImageNet would take hours.
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
         match &*self.source {
@@ -285,9 +286,9 @@ impl ImageSet {
     }
 }
 
-/// Makes a panic of a decoder the problem of its image.
+/// Turns a decoder panic into a problem of the image.
 fn guarded<T>(look: impl FnOnce() -> Result<T, ImageProblem>) -> Result<T, ImageProblem> {
-    // What the panic leaves behind is a canvas or a decoder, set up anew for every image.
+    // Unwind safety: a panic leaves behind only a canvas or decoder, which is set up again for every image.
     catch_unwind(AssertUnwindSafe(look)).unwrap_or_else(|panic| Err(ImageProblem::Panicked(panic_message(&*panic))))
 }
 
@@ -303,7 +304,7 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     })
 }
 
-/// Sets for the tests of this crate.
+/// Sample sets for the tests of this crate.
 #[cfg(test)]
 pub(crate) mod samples {
     use std::path::Path;
@@ -312,7 +313,7 @@ pub(crate) mod samples {
     use crate::source::files::{ImageFile, ImageFiles};
     use crate::source::packed::PackedImages;
 
-    /// `count` gray images of 4 x 4: pixel `p` of image `i` is `16 i + p`, its label `i % classes`.
+    /// `count` gray 4 x 4 images: pixel `p` of image `i` is `16 i + p`, its label `i % classes`.
     pub(crate) fn tiny_set(count: usize, classes: u32) -> ImageSet {
         let pixels = (0..count).flat_map(|i| (0..16).map(move |p| (16 * i + p) as u8)).collect();
         let labels = (0..count as u32).map(|i| i % classes).collect();
@@ -321,7 +322,7 @@ pub(crate) mod samples {
         ImageSet::new(Source::Packed(packed), Framing::Whole)
     }
 
-    /// A set of image files in `root` of these contents, all of class 0.
+    /// Writes the given files (name, content) to `root` and lists them as a set; all are of class 0.
     pub(crate) fn file_set(root: &Path, files: &[(&str, &[u8])], channels: usize) -> ImageSet {
         let listed = |(name, bytes): &(&str, &[u8])| {
             std::fs::write(root.join(name), bytes).unwrap();

@@ -1,4 +1,4 @@
-//! Where the images of a set lie.
+//! Where the images of a set are stored.
 
 pub(crate) mod archive;
 pub(crate) mod files;
@@ -14,24 +14,24 @@ use sha2::{Digest, Sha256};
 use crate::error::ImageProblem;
 use packed::PackedImages;
 
-/// Where the images of a set come from.
+/// Storage of a set's images.
 #[derive(Debug)]
 pub(crate) enum Source {
-    /// Images of one size, decoded, in memory.
+    /// Decoded images of one size, in memory.
     Packed(PackedImages),
-    /// JPEG and PNG images, read and decoded whenever they are asked for.
+    /// JPEG and PNG images, read and decoded on every access.
     Encoded(EncodedImages),
 }
 
-/// Encoded images and what they are decoded to.
+/// Encoded images and the number of channels to decode them to.
 #[derive(Debug)]
 pub(crate) struct EncodedImages {
     pub(crate) images: Box<dyn Encoded>,
-    /// 1 or 3: what every image is converted to.
+    /// 1 (gray) or 3 (RGB): what every image is converted to.
     pub(crate) channels: usize,
 }
 
-/// Labelled JPEG and PNG images that are read one by one, from any thread.
+/// Labelled JPEG and PNG images, read one at a time, from any thread.
 pub(crate) trait Encoded: Debug + Send + Sync {
     /// Number of images.
     fn len(&self) -> usize;
@@ -39,20 +39,20 @@ pub(crate) trait Encoded: Debug + Send + Sync {
     /// Class index of image `i`.
     fn label(&self, i: usize) -> u32;
 
-    /// What messages call image `i`.
+    /// How messages refer to image `i`.
     fn path(&self, i: usize) -> PathBuf;
 
-    /// The bytes of image `i` as they are stored.
+    /// The stored bytes of image `i`.
     fn read(&self, i: usize) -> Result<Vec<u8>, ImageProblem>;
 
-    /// Feeds what identifies image `i` without reading it.
+    /// Hashes the identity of image `i` without reading its content.
     fn identify(&self, i: usize, hash: &mut Sha256);
 
-    /// Feeds what identifies all images together, where single ones do not say enough.
+    /// Hashes the identity of the whole source, for sources where [`Encoded::identify`] does not suffice.
     fn identify_source(&self, _hash: &mut Sha256) {}
 }
 
-/// Feeds what identifies a file of a set: its name there and its length.
+/// Hashes a file's name within the set and its length.
 fn identify_file(name: &Path, bytes: u64, hash: &mut Sha256) {
     let name = name.as_os_str().as_encoded_bytes();
     hash.update((name.len() as u64).to_le_bytes());
@@ -85,7 +85,7 @@ impl Source {
         }
     }
 
-    /// What messages call image `i`.
+    /// How messages refer to image `i`.
     pub(crate) fn path(&self, i: usize) -> PathBuf {
         match self {
             Self::Packed(_) => format!("image {i} in memory").into(),

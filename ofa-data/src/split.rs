@@ -1,4 +1,4 @@
-//! The parts of a labelled image set: train, validation, test.
+//! The splits of a labelled image set: train, validation and test.
 
 use std::sync::Arc;
 
@@ -11,26 +11,26 @@ use crate::view::augment::Framing;
 use crate::view::canvas::Interpolation;
 use crate::view::normalise::Normalisation;
 
-/// A labelled image set in three parts without common images.
+/// A labelled image set in three disjoint splits.
 #[derive(Debug, Clone)]
 pub struct Splits {
-    /// What weights are learned from.
+    /// For learning weights.
     pub train: ImageSet,
-    /// What archs, epochs and settings are chosen by.
+    /// For choosing architectures, epochs and settings.
     pub validation: ImageSet,
-    /// What the final numbers are measured on, once.
+    /// For the final numbers, measured once.
     pub test: ImageSet,
-    /// Names of the classes; a label is a position in this list.
+    /// Class names; a label is an index into this list.
     pub classes: Vec<String>,
     /// 1 (gray) or 3 (RGB).
     pub channels: usize,
-    /// Mean of every channel, for pixel values 0..=1.
+    /// Mean per channel, for pixel values scaled to 0..=1.
     pub mean: Vec<f32>,
-    /// Standard deviation of every channel, for pixel values 0..=1.
+    /// Standard deviation per channel, for pixel values scaled to 0..=1.
     pub std: Vec<f32>,
 }
 
-/// The parts of a set of photographs as they were published.
+/// The splits of a photograph set as published.
 #[derive(Debug, Clone)]
 pub(crate) struct Parts {
     pub(crate) train: ImageSet,
@@ -39,23 +39,23 @@ pub(crate) struct Parts {
     pub(crate) classes: Vec<String>,
 }
 
-/// Mean and deviation of ImageNet's train set, the custom for colour photographs.
+/// Mean and standard deviation of the ImageNet train set, customary for colour photographs.
 const RGB_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 const RGB_STD: [f32; 3] = [0.229, 0.224, 0.225];
-/// The same for luma: both weighted by 0.299, 0.587, 0.114. For the deviation this takes the channels
-/// to rise and fall together, which they nearly do in photographs.
+/// The same for luma, weighted by 0.299, 0.587, 0.114. The standard deviation assumes perfectly correlated channels,
+/// which nearly holds in photographs.
 const LUMA_MEAN: f32 = 0.4590;
 const LUMA_STD: f32 = 0.2256;
 
 impl Parts {
-    /// The parts that there are, by name, and the names of the classes.
+    /// The splits present, by name, and the class names.
     pub(crate) fn named(self) -> (Vec<(&'static str, ImageSet)>, Vec<String>) {
         let test = self.test.map(|test| ("test", test));
         ([("train", self.train), ("val", self.val)].into_iter().chain(test).collect(), self.classes)
     }
 
-    /// With a test part, val is for validation; without one, val is for the test, and a tenth of train, or about
-    /// [`Splits::MAX_HELD_OUT`] images if that is less, is held out by `seed` for validation, as [`hold_out`] does.
+    /// With a test split, val becomes validation. Without one, val becomes test, and [`hold_out`] takes a tenth of
+    /// train for validation, at most about [`Splits::MAX_HELD_OUT`] images, chosen by `seed`.
     pub(crate) fn split(self, channels: usize, seed: u64) -> Result<Splits, DataError> {
         let (mean, std) = match channels {
             1 => (vec![LUMA_MEAN], vec![LUMA_STD]),
@@ -72,37 +72,37 @@ impl Parts {
             }
         };
         if validation.is_empty() {
-            let expected = "2 or more, to hold one out for validation, or a `test` directory";
-            return Err(DataError::invalid("number of train images of every class", 1, expected));
+            let expected = "at least 2 (one is held out for validation), or a `test` directory";
+            return Err(DataError::invalid("number of train images per class", 1, expected));
         }
         Ok(Splits { train, validation, test, classes, channels, mean, std })
     }
 }
 
 impl Splits {
-    /// Images that are held out of a large train for validation where a set of photographs has no test part. They may be
-    /// some more or less, since every class gives its share, rounded, but at least one image: many small classes give more.
+    /// Images held out of a large train for validation if a photograph set has no test split. The actual number can
+    /// differ: every class gives its rounded share, but at least one image, so many small classes give more.
     pub const MAX_HELD_OUT: usize = 10_000;
 
     /// Normalisation by `mean` and `std`.
     ///
     /// # Panics
-    /// If `mean` and `std` differ in length or a deviation is not positive.
+    /// If `mean` and `std` differ in length or a standard deviation is not positive.
     pub fn normalisation(&self) -> Normalisation {
         Normalisation::new(&self.mean, &self.std)
     }
 
-    /// The same images, framed in another way for evaluation.
+    /// The same images with another framing for evaluation.
     pub fn with_framing(self, framing: Framing) -> Self {
         self.map(|set| set.with_framing(framing))
     }
 
-    /// The same images, resized in another way.
+    /// The same images with another interpolation for resizing.
     pub fn with_interpolation(self, interpolation: Interpolation) -> Self {
         self.map(|set| set.with_interpolation(interpolation))
     }
 
-    /// The same images, read in another way; every part counts its broken images for itself.
+    /// The same images with another read configuration; every split counts its own broken images.
     ///
     /// # Errors
     /// [`DataError::Invalid`] for a fraction outside 0..=1.
@@ -119,10 +119,10 @@ impl Splits {
     }
 }
 
-/// Splits `set`, a whole source, into (rest, held out), both in the order of `set`.
+/// Splits `set`, which must be a whole source, into (rest, held out), both in the order of `set`.
 ///
-/// Stratified: every class gives the share of `images` that it has of the set, rounded, but at least
-/// one image and never its last one, so they need not be `images` together. Which images is up to `seed` alone.
+/// Stratified: every class gives its rounded share of `images`, but at least one image and never its last one, so the
+/// total may differ from `images`. The choice depends on `seed` alone.
 pub(crate) fn hold_out(set: &ImageSet, images: usize, seed: u64) -> (ImageSet, ImageSet) {
     let mut classes: Vec<Vec<u32>> = Vec::new();
     for i in 0..set.len() {
@@ -172,10 +172,10 @@ mod tests {
 
     #[test]
     fn a_small_class_gives_one_image_and_keeps_one() {
-        // two images a class, 1 asked for: each class gives one
+        // two images per class, 1 asked for: each class gives one
         let (rest, held) = hold_out(&tiny_set(6, 3), 1, 0);
         assert_eq!((rest.len(), held.len()), (3, 3));
-        // one image a class: none can be spared
+        // one image per class: none can be spared
         let (rest, held) = hold_out(&tiny_set(3, 3), 2, 0);
         assert_eq!((rest.len(), held.len()), (3, 0));
     }

@@ -1,4 +1,4 @@
-//! What of an image a network is shown.
+//! What a network sees of an image.
 
 pub(crate) mod augment;
 pub(crate) mod canvas;

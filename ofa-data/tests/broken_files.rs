@@ -1,5 +1,5 @@
-//! An ImageFolder with everything that real ones have been seen to hold: each case is a picture, an error that names the
-//! file, or passed over; never a panic, a hang, or another picture.
+//! An ImageFolder with everything found in real ones. Every case is an image, an error that names the file, or ignored;
+//! never a panic, a hang or a different image.
 
 #![cfg(unix)]
 
@@ -23,7 +23,7 @@ const PALETTE: &[u8] = include_bytes!("../fixtures/palette.png");
 struct Folder(tempfile::TempDir);
 
 impl Folder {
-    /// Two classes of two sound images in train and in val.
+    /// Two classes with two sound images each, in train and in val.
     fn new() -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
         for class in ["train/a", "train/b", "val/a", "val/b"] {
@@ -43,7 +43,7 @@ impl Folder {
         fs::write(path, bytes).unwrap();
     }
 
-    /// The size of image `name` of val, or why there is none.
+    /// The size of val image `name`, or the reason why it has none.
     fn size(&self, name: impl AsRef<Path>) -> Result<(usize, usize), String> {
         let set = ImageFolder::load(self.0.path(), 3, 1).map_err(|error| error.to_string())?.test;
         let wanted = self.path(name);

@@ -1,4 +1,4 @@
-//! One small ImageNet in every way it is handed out: the images and labels are the same in all of them.
+//! One small ImageNet in every distributed form; images and labels must be the same in all of them.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -8,12 +8,12 @@ use ofa_data::{ImageSet, Layout, Splits};
 use tempfile::TempDir;
 
 const META: &[u8] = include_bytes!("../fixtures/devkit/meta-plain.mat");
-/// Classes of the kit by its ids; their order by name is another.
+/// Classes of the kit in the order of their ids, which differs from their order by name.
 const WNIDS: [&str; 5] = ["n02119789", "n02100735", "n02110185", "n02096294", "n02102040"];
 /// Ids of the validation images.
 const TRUTH: [usize; 6] = [3, 1, 5, 4, 2, 3];
 
-/// An image of one colour that tells its number.
+/// An image of one colour that encodes its number.
 fn png(number: usize) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     let colour = image::Rgb([number as u8, 7, 200]);
@@ -79,7 +79,7 @@ fn val_archive(root: &Path) {
 
 fn solution(root: &Path) {
     let mut csv = String::from("ImageId,PredictionString\n");
-    // Kaggle's lines are in no order.
+    // Kaggle's lines are unordered.
     for (name, wnid, _) in val().iter().rev() {
         csv += &format!("{},{wnid} 85 1 499 272 \n", name.trim_end_matches(".JPEG"));
     }
@@ -110,7 +110,7 @@ fn devkit_archive(root: &Path) {
     encoder.finish().unwrap();
 }
 
-/// The first value and the label of every image, sorted.
+/// First pixel value and label of every image, sorted.
 fn content(set: &ImageSet) -> Vec<(u8, usize)> {
     let mut content: Vec<_> = (0..set.len()).map(|i| (set.get(i).unwrap().pixels[0], set.label(i))).collect();
     content.sort_unstable();
@@ -133,7 +133,7 @@ fn check(name: &str, layout: &str, dir: &TempDir) {
     let label = |wnid: &str| sorted.binary_search(&wnid).unwrap();
     let expected: Vec<_> = val().iter().zip(100..).map(|((_, wnid, _), value)| (value, label(wnid))).collect();
     assert_eq!(content(&splits.test), expected, "{name}");
-    // One image of every class is held out.
+    // One image per class is held out.
     assert_eq!((splits.train.len(), splits.validation.len()), (10, 5), "{name}");
     let mut all = [content(&splits.train), content(&splits.validation)].concat();
     all.sort_unstable();
@@ -199,7 +199,7 @@ fn what_is_missing_or_wrong_is_named() {
     train_archive(dir.path());
     val_flat(dir.path(), "val");
     assert!(
-        message().contains("LOC_val_solution.csv not found: the validation images are in no class"),
+        message().contains("LOC_val_solution.csv not found: the validation images are not in class"),
         "{}",
         message()
     );
@@ -208,16 +208,16 @@ fn what_is_missing_or_wrong_is_named() {
     assert!(message().contains("LOC_val_solution.csv: it has no label for"), "{}", message());
     fs::remove_file(dir.path().join("val/extra.JPEG")).unwrap();
     write(dir.path(), "LOC_val_solution.csv", b"ImageId,PredictionString\nILSVRC2012_val_00000001,n09 1 2 3 4\n");
-    assert!(message().ends_with("ILSVRC2012_val_00000001 is of the class n09, which train lacks"), "{}", message());
+    assert!(message().ends_with("ILSVRC2012_val_00000001 has class n09, which train lacks"), "{}", message());
 
     fs::remove_file(dir.path().join("LOC_val_solution.csv")).unwrap();
     devkit(dir.path());
     let truth = "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt";
     write(dir.path(), truth, b"1\n6\n");
-    assert!(message().contains("ground truth line 2 is \"6\", expected an id 1 to 5"), "{}", message());
+    assert!(message().contains("ground truth line 2 is \"6\", expected an id from 1 to 5"), "{}", message());
     fs::remove_file(dir.path().join(truth)).unwrap();
     assert!(
-        message().contains("validation_ground_truth.txt not found: the development kit is not whole"),
+        message().contains("validation_ground_truth.txt not found: the development kit is incomplete"),
         "{}",
         message()
     );

@@ -1,4 +1,4 @@
-//! The evaluation view beside torchvision's: see `torchvision/README.md`.
+//! Compares evaluation views with torchvision's; see `torchvision/README.md`.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ fn fixture(name: &str) -> Vec<u8> {
     fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/torchvision").join(name)).unwrap()
 }
 
-/// What a network is shown of the photograph at `resolution`, as pixel values: `[channels, resolution, resolution]`.
+/// The evaluation view of the photograph at `resolution`, as pixel values: `[channels, resolution, resolution]`.
 fn shown(resolution: usize) -> Vec<f32> {
     let dir = tempfile::tempdir().unwrap();
     for name in ["train/a/0.png", "train/a/1.png", "val/a/0.png"] {
@@ -35,7 +35,7 @@ fn evaluation_views_are_torchvisions_within_four_of_255() {
         let off = |i: usize| (found[i % 3 * pixels + i / 3] - f32::from(expected[i])).abs();
         let (sum, most) = (0..3 * pixels).map(off).fold((0.0, 0.0f32), |(sum, most), off| (sum + off, most.max(off)));
         assert!(most <= 4.0, "at {resolution} pixels some value is off by {most} of 255");
-        // A crop that is off by one pixel would be at most four away in few photographs, and never on average.
+        // Few photographs would hide a crop that is off by one pixel within the limit of 4, and none within this mean.
         let mean = sum / (3 * pixels) as f32;
         assert!(mean <= 0.5, "at {resolution} pixels values are off by {mean} of 255 on average");
     }

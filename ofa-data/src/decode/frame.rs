@@ -1,4 +1,4 @@
-//! The headers of a JPEG file, as far as they say how it can be decoded.
+//! The parts of a JPEG header that determine how the file can be decoded.
 
 use std::iter;
 use std::ops::Range;
@@ -6,40 +6,39 @@ use std::ops::Range;
 use crate::decode::jpeg::{check_dimensions, has_end_of_image};
 use crate::error::ImageProblem;
 
-/// Rows below the wanted ones on which these depend: colour at half height is interpolated from the row above and the row
-/// below.
+/// Extra rows needed below the wanted ones: colour at half height is interpolated from the rows above and below.
 pub(super) const ROWS_BELOW: usize = 2;
 
 pub(super) const START_OF_SCAN: u8 = 0xda;
 pub(super) const RESTART_INTERVAL: u8 = 0xdd;
 
-/// What the start of a frame says about the picture.
+/// Contents of a start-of-frame segment.
 #[derive(Debug)]
 pub(super) struct Frame {
-    /// The marker: how the picture is coded.
+    /// The start-of-frame marker, which gives the coding process.
     pub(super) marker: u8,
-    /// Bits of a value.
+    /// Bits per sample.
     pub(super) precision: u8,
     pub(super) width: usize,
     pub(super) height: usize,
     pub(super) channels: usize,
-    /// Rows of the smallest unit of data.
+    /// Height of a minimum coded unit in rows.
     pub(super) unit_rows: usize,
-    /// Where in the file the height is.
+    /// File offset of the height field.
     height_at: usize,
 }
 
 impl Frame {
-    /// Finds and reads the start of the frame, refusing a picture that is too large.
+    /// Finds and parses the start of frame; rejects images that are too large.
     pub(super) fn find(bytes: &[u8]) -> Result<Self, ImageProblem> {
         let missing = || match has_end_of_image(bytes) {
-            true => ImageProblem::Jpeg { bytes: bytes.len(), reason: "no start of a frame".into() },
+            true => ImageProblem::Jpeg { bytes: bytes.len(), reason: "no start-of-frame marker".into() },
             false => ImageProblem::Truncated { bytes: bytes.len() },
         };
         let (marker, range) = segments(bytes).find(|&(marker, _)| starts_frame(marker)).ok_or_else(missing)?;
         let frame = Self::read(bytes, marker, range).ok_or_else(missing)?;
         if frame.width == 0 || frame.height == 0 {
-            let reason = format!("a picture of {} x {} pixels", frame.width, frame.height);
+            let reason = format!("the image has {} x {} pixels", frame.width, frame.height);
             return Err(ImageProblem::Jpeg { bytes: bytes.len(), reason });
         }
         check_dimensions(frame.width, frame.height, bytes.len())?;
@@ -61,8 +60,8 @@ impl Frame {
         })
     }
 
-    /// The file with a header that claims that there are no more than `rows`; none if nothing is saved by that, or if the data
-    /// is not that of one row after the other in one piece.
+    /// A copy of the file whose header claims only `rows` rows. `None` if that saves nothing, or if the data is not a
+    /// single baseline scan without restarts.
     pub(super) fn shortened(&self, bytes: &[u8], rows: usize) -> Option<Vec<u8>> {
         if !self.has_blocks_below(rows) || !self.is_one_plain_scan(bytes) {
             return None;
@@ -73,7 +72,7 @@ impl Frame {
         Some(shortened)
     }
 
-    /// Whether there is data that the first `rows` do not need.
+    /// Whether the file has data that the first `rows` rows do not need.
     fn has_blocks_below(&self, rows: usize) -> bool {
         rows.div_ceil(self.unit_rows) < self.height.div_ceil(self.unit_rows)
     }
@@ -88,12 +87,12 @@ impl Frame {
     }
 }
 
-/// Markers and payloads of the segments up to the start of a scan.
+/// Markers and payload ranges of the segments up to and including the first start of scan.
 pub(super) fn segments(bytes: &[u8]) -> impl Iterator<Item = (u8, Range<usize>)> {
     let mut at = 2;
     let mut over = false;
     iter::from_fn(move || {
-        // Any number of 0xff may precede a marker.
+        // Any number of 0xff bytes may precede a marker.
         let fill = bytes.get(at..)?.iter().take_while(|&&byte| byte == 0xff).count();
         let start = at + fill;
         let &[marker, l1, l0, ..] = bytes.get(start..)? else { return None };
@@ -106,7 +105,7 @@ pub(super) fn segments(bytes: &[u8]) -> impl Iterator<Item = (u8, Range<usize>)>
     })
 }
 
-/// Whether a marker starts a frame: all from 0xc0 to 0xcf but three.
+/// Whether a marker is a start of frame: 0xc0 to 0xcf, except three.
 fn starts_frame(marker: u8) -> bool {
     matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc)
 }

@@ -1,4 +1,4 @@
-//! JPEG files, decoded strictly.
+//! Strict decoding of JPEG files.
 
 use std::borrow::Cow;
 
@@ -18,20 +18,20 @@ const START_OF_IMAGE: u8 = 0xd8;
 const END_OF_IMAGE: u8 = 0xd9;
 const PROGRESSIVE: u8 = 0xc2;
 
-/// Decodes a JPEG file to gray if it is gray, else to RGB.
+/// Decodes a JPEG file to gray if it is stored in gray, else to RGB.
 ///
-/// Damage inside the picture that still decodes, a flipped bit for example, goes unnoticed: JPEG has
-/// no checksums. So does what a progressive file lacks of scans before the last, or of whole ones.
+/// Damage that still decodes, such as a flipped bit, goes unnoticed: JPEG has no checksums. So does missing data of a
+/// progressive file in scans before the last, or missing whole scans.
 pub(crate) fn decode(bytes: &[u8], damage: Damage) -> Result<Image, ImageProblem> {
     let broken =
         |reason: zune_jpeg::errors::DecodeErrors| ImageProblem::Jpeg { bytes: bytes.len(), reason: reason.to_string() };
-    // Even a strict decoder fills in what is missing before the end of the image.
+    // Even a strict decoder fills in data missing before the end-of-image marker.
     let is_strict = damage == Damage::Refuse;
     let data = match is_strict {
         true => with_stop(bytes, end_of_image(bytes).ok_or(ImageProblem::Truncated { bytes: bytes.len() })?),
         false => Cow::Borrowed(bytes),
     };
-    // Width and height are limited together below, not one by one.
+    // The size is limited by `check_dimensions` below, not per side.
     let options = DecoderOptions::default()
         .set_strict_mode(is_strict)
         .set_max_width(usize::from(u16::MAX))
@@ -48,15 +48,16 @@ pub(crate) fn decode(bytes: &[u8], damage: Damage) -> Result<Image, ImageProblem
     Ok(Image { width, height, channels, pixels })
 }
 
-/// Bytes of ones that surely make a decoder stop: a code has at most 16 bits, and so has the value that follows it.
+/// Number of 0xff bytes that is certain to stop a decoder: a code has at most 16 bits, and so does the value that
+/// follows it.
 const STOP: usize = 16;
 
-/// The picture, whose end-of-image marker is at `end`, with ones behind its data. No code of JPEG is all ones: a decoder
-/// that looks for more data than there is meets an error, not the zeros that it would make up; one that has all it needs
-/// does not look.
+/// The image up to its end-of-image marker at `end`, with all-ones bytes appended to its data. No JPEG code is all
+/// ones: a decoder that reads past the data gets an error instead of making up zeros. A decoder that has all it needs
+/// never reads them.
 ///
-/// In a progressive file this goes for the last scan. A file of a single one is left as it is, since the decoder has to
-/// meet the end of the first scan while it reads it.
+/// In a progressive file this covers only the last scan. A progressive file with a single scan is left unchanged,
+/// because the decoder must find the end of the first scan while reading it.
 fn with_stop(bytes: &[u8], end: usize) -> Cow<'_, [u8]> {
     let Some((_, scan)) = segments(bytes).find(|&(marker, _)| marker == START_OF_SCAN) else {
         return Cow::Borrowed(bytes);
@@ -70,24 +71,26 @@ fn with_stop(bytes: &[u8], end: usize) -> Cow<'_, [u8]> {
     Cow::Owned([&bytes[..end], &ones[..], &[0xff, END_OF_IMAGE]].concat())
 }
 
-/// Files with larger units (colour at a quarter of the height) are rare, and decoded whole.
+/// Largest unit height for partial decoding. Files with larger units (colour at a quarter of the height) are rare; they
+/// are decoded whole.
 const MAX_UNIT_ROWS: usize = 16;
 
-/// Decodes the rows of a JPEG file down to row `bottom` and some more; their pixels are those of [`decode`]. None where that has
-/// to be done whole: nothing would be saved, or something is wrong.
+/// Decodes a JPEG file down to row `bottom` and slightly further; the rows above `bottom` are identical to those of
+/// [`decode`]. `None` if the file must be decoded whole, because nothing would be saved or something is wrong.
 ///
-/// What lies below is not looked at, but for the end of the image: other damage there goes unnoticed.
+/// Data below is not checked, except for the end-of-image marker: damage there goes unnoticed.
 pub(crate) fn decode_top(bytes: &[u8], bottom: usize) -> Option<Image> {
     let frame = Frame::find(bytes).ok().filter(|frame| frame.unit_rows <= MAX_UNIT_ROWS)?;
     let shortened = frame.shortened(bytes, bottom + ROWS_BELOW)?;
     decode(&shortened, Damage::Refuse).ok()
 }
 
-/// A block of 8 x 8 takes at least a bit: so many pixels fit into a byte, and twice as many cannot be the truth.
+/// Upper bound on pixels per byte of file. An 8 x 8 block takes at least one bit, so 512 pixels fit in a byte; this is
+/// twice that.
 const MAX_PIXELS_A_BYTE: usize = 1024;
 
-/// Refuses what is too large, or larger than a file of `bytes` can be: a header of a few bytes must not make work for
-/// seconds.
+/// Rejects images that are too large, or larger than a file of `bytes` bytes can hold: a header of a few bytes must not
+/// cause seconds of work.
 pub(super) fn check_dimensions(width: usize, height: usize, bytes: usize) -> Result<(), ImageProblem> {
     check_size(width, height)?;
     match width * height > bytes.saturating_mul(MAX_PIXELS_A_BYTE) {
@@ -96,33 +99,33 @@ pub(super) fn check_dimensions(width: usize, height: usize, bytes: usize) -> Res
     }
 }
 
-/// Whether these are the bytes of a JPEG file of gray or colour as everything reads it, not of CMYK.
+/// Whether `bytes` is a gray or YCbCr JPEG, which every reader supports; CMYK is not.
 pub(crate) fn is_plain(bytes: &[u8]) -> bool {
     let mut decoder = JpegDecoder::new(ZCursor::new(bytes));
     let is_read = bytes.starts_with(SIGNATURE) && decoder.decode_headers().is_ok();
     is_read && matches!(decoder.input_colorspace(), Some(ColorSpace::Luma | ColorSpace::YCbCr))
 }
 
-/// Whether the end-of-image marker of the picture is there.
+/// Whether the image has an end-of-image marker.
 pub(super) fn has_end_of_image(bytes: &[u8]) -> bool {
     end_of_image(bytes).is_some()
 }
 
-/// Where the end-of-image marker of the picture is: not that of a thumbnail inside a segment.
+/// Offset of the image's end-of-image marker, ignoring those of thumbnails inside segments.
 fn end_of_image(bytes: &[u8]) -> Option<usize> {
     if bytes.ends_with(&[0xff, END_OF_IMAGE]) {
         return Some(bytes.len() - 2);
     }
-    // Something follows the picture, or the picture is cut off: go from marker to marker.
+    // Trailing bytes follow the image, or it is truncated: walk from marker to marker.
     let mut at = 0;
     while let Some(distance) = bytes.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xff)) {
         let marker = at + distance + 1;
         at = match bytes.get(marker) {
             None => return None,
             Some(&END_OF_IMAGE) => return Some(marker - 1),
-            // Any number of 0xff may precede a marker.
+            // Any number of 0xff bytes may precede a marker.
             Some(0xff) => marker,
-            // An 0xff of the picture, a restart or the start of the image: no segment follows.
+            // A stuffed 0xff in image data, a restart marker or the start of image: no segment follows.
             Some(0x00 | 0x01 | 0xd0..=START_OF_IMAGE) => marker + 1,
             Some(_) => match bytes.get(marker + 1..marker + 3) {
                 Some(length) => marker + 1 + usize::from(u16::from_be_bytes([length[0], length[1]])),
@@ -160,7 +163,7 @@ mod tests {
         let whole = decode(WHOLE).unwrap();
         let cut = super::decode(&WHOLE[..WHOLE.len() - 24], Damage::Show).unwrap();
         assert_eq!((cut.width, cut.height), (whole.width, whole.height));
-        // The first block of 16 x 16 is there, but for the interpolation of colours at its edge; the second one is not.
+        // The first 16 x 16 block is present, except for colour interpolation at its edge; the second one is missing.
         let (row, block) = (whole.width * whole.channels, 12 * whole.channels);
         for y in 0..whole.height {
             assert_eq!(cut.pixels[y * row..y * row + block], whole.pixels[y * row..y * row + block], "row {y}");
@@ -171,7 +174,7 @@ mod tests {
 
     #[test]
     fn data_that_ends_before_the_picture_is_an_error_although_the_end_marker_is_there() {
-        // The last 112 bytes but the marker are data.
+        // The last 112 bytes, except for the marker, are image data.
         for missing in 1..=100 {
             let cut = [&WHOLE[..WHOLE.len() - 2 - missing], &WHOLE[WHOLE.len() - 2..]].concat();
             for bytes in [cut.clone(), [&cut[..], b"what follows"].concat()] {
@@ -194,7 +197,7 @@ mod tests {
 
     #[test]
     fn the_end_marker_of_a_thumbnail_is_not_that_of_the_picture() {
-        // An APP1 segment of 4 + 2 bytes that ends like a picture.
+        // An APP1 segment of 4 + 2 bytes that ends like an image.
         let with_thumbnail = [&WHOLE[..2], &[0xff, 0xe1, 0, 6, 0, 0, 0xff, 0xd9], &WHOLE[2..]].concat();
         assert_eq!(decode(&with_thumbnail), decode(WHOLE));
         let cut_off = &with_thumbnail[..with_thumbnail.len() - 24];

@@ -1,4 +1,4 @@
-//! An image that is decoded as far as it is looked at.
+//! A lazily decoded image.
 
 use std::sync::Arc;
 
@@ -9,20 +9,20 @@ use super::{Image, decode, jpeg};
 use crate::error::ImageProblem;
 use crate::view::canvas::Rectangle;
 
-/// An image of which all or a part is wanted.
+/// An image of which all or a part will be used.
 #[derive(Debug)]
 pub(crate) enum Picture {
-    /// Decoded.
+    /// A decoded image.
     Whole(Arc<Image>),
-    /// A JPEG file that is decoded when it is known how much of it is wanted.
+    /// A JPEG file, decoded once it is known how much of it is needed.
     Jpeg(JpegPicture),
 }
 
-/// Pixels that hold the part of an image that was asked for.
+/// Pixels that contain the requested part of an image.
 #[derive(Debug)]
 pub(crate) struct Part {
     pub(crate) image: Arc<Image>,
-    /// Where in `image` the part lies.
+    /// Where the part lies within `image`.
     pub(crate) place: Rectangle,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct JpegPicture {
 }
 
 impl Picture {
-    /// The picture in an encoded image, in 1 (gray) or 3 (RGB) channels.
+    /// Opens an encoded image, to be decoded to 1 (gray) or 3 (RGB) channels.
     pub(crate) fn open(bytes: Vec<u8>, channels: usize) -> Result<Self, ImageProblem> {
         if bytes.starts_with(jpeg::SIGNATURE)
             && let Ok(Frame { width, height, .. }) = Frame::find(&bytes)
@@ -53,7 +53,7 @@ impl Picture {
         }
     }
 
-    /// All of it.
+    /// The whole image.
     pub(crate) fn whole(&self) -> Result<Arc<Image>, ImageProblem> {
         match self {
             Self::Whole(image) => Ok(image.clone()),
@@ -61,7 +61,7 @@ impl Picture {
         }
     }
 
-    /// The part at `place`.
+    /// The part at `place`; decodes more than that only if necessary.
     pub(crate) fn part(&self, place: Rectangle) -> Result<Part, ImageProblem> {
         if let Self::Jpeg(picture) = self
             && let Some(part) = picture.part(place)
@@ -73,7 +73,7 @@ impl Picture {
 }
 
 impl JpegPicture {
-    /// None if it has to be decoded whole.
+    /// `None` if the image has to be decoded whole.
     fn part(&self, place: Rectangle) -> Option<Part> {
         #[cfg(feature = "turbo")]
         if let Some(part) = self.turbo_part(place) {

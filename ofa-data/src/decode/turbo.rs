@@ -1,5 +1,5 @@
-//! JPEG files, decoded strictly by libjpeg-turbo: faster than the pure-Rust decoder, and no further down than
-//! the part of a picture that is needed.
+//! Strict JPEG decoding with libjpeg-turbo: faster than the pure-Rust decoder, and it can stop below the needed part of
+//! an image.
 
 use turbojpeg::{Decompressor, Error, PixelFormat};
 
@@ -8,31 +8,31 @@ use crate::decode::frame::{Frame, ROWS_BELOW};
 use crate::decode::jpeg::has_end_of_image;
 use crate::error::ImageProblem;
 
-/// What the library takes for the greatest width and height.
+/// Largest width and height the library supports.
 const MAX_SIDE: usize = 65_500;
 
-/// As many as the other decoder takes: every scan costs the work of a picture, however short it is.
+/// The same limit as the pure-Rust decoder: every scan, however short, costs the work of a whole image.
 const MAX_SCANS: u32 = 100;
 
-/// The complaint about a picture that is complete before its data is. Only the first complaint about
-/// a file is reported, so this one says that the picture was decoded without any.
+/// Warning for an image that is complete before its data ends. The library reports only the first warning of a file, so
+/// this one means that the image itself was decoded without any.
 const MORE_DATA: &str = "extraneous bytes before marker 0xd9";
 
 /// A decoded part of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Region {
-    /// The part.
+    /// Pixels of the part.
     pub(crate) image: Image,
-    /// Column of the whole image where the part begins.
+    /// Column of the full image where the part begins.
     pub(crate) left: usize,
-    /// Row of the whole image where the part begins.
+    /// Row of the full image where the part begins.
     pub(crate) top: usize,
 }
 
-/// Decodes a JPEG file to gray if it is gray, else to RGB; `None` if it is of a kind that is left to
-/// [`jpeg`](super::jpeg): CMYK, arithmetic coding, more than 8 bits.
+/// Decodes a JPEG file to gray if it is stored in gray, else to RGB. `None` for files left to [`jpeg`](super::jpeg):
+/// CMYK, arithmetic coding, or more than 8 bits.
 ///
-/// Warnings of the library are errors.
+/// Library warnings are treated as errors.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Option<Image>, ImageProblem> {
     let frame = Frame::find(bytes)?;
     if !is_supported(&frame) {
@@ -42,13 +42,13 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Option<Image>, ImageProblem> {
     decode_frame(bytes, frame.width, frame.height, frame.channels).map(Some).map_err(|reason| broken(bytes, reason))
 }
 
-/// Decodes a part of a JPEG file that contains the rectangle, whose pixels are those of [`decode`];
-/// `None` where that gives `None`.
+/// Decodes a part of a JPEG file that contains the rectangle; the rectangle's pixels are identical to those of
+/// [`decode`]. `None` where [`decode`] returns `None`.
 ///
-/// The part spans the full width and begins at the top: nothing can be decoded without the data before
-/// it. What lies below the rectangle is not looked at, so damage there goes unnoticed, and so does most
-/// damage above: it shows at the end of the data, when too much or too little is left. Progressive files
-/// and those with restart markers are decoded whole.
+/// The part spans the full width and starts at the top, because decoding needs all preceding data. Data below the
+/// rectangle is not checked, so damage there goes unnoticed. Most damage above goes unnoticed too: it shows only at the
+/// end of the data, when too much or too little is left. Progressive files and files with restart markers are decoded
+/// whole.
 ///
 /// # Panics
 /// If the rectangle is not inside the image.
@@ -75,19 +75,18 @@ pub(crate) fn decode_region(
             return Ok(Some(Region { image, left: 0, top: 0 }));
         }
     }
-    // Of broken files, too, the whole tells more.
+    // For broken files, too, decoding everything gives the better error.
     Ok(decode(bytes)?.map(|image| Region { image, left: 0, top: 0 }))
 }
 
-/// Whether the library decodes it to what is asked of it.
+/// Whether the library supports this kind of file.
 fn is_supported(frame: &Frame) -> bool {
     let huffman_coded = matches!(frame.marker, 0xc0..=0xc2);
     let small = frame.width.max(frame.height) <= MAX_SIDE;
     huffman_coded && small && frame.precision == 8 && matches!(frame.channels, 1 | 3)
 }
 
-/// Decodes a file whose header claims that there are no more than `rows`; `None` if the library finds anything wrong with
-/// these.
+/// Decodes a file whose header claims only `rows` rows. `None` if the library finds anything wrong with them.
 fn decode_top(shortened: &[u8], frame: &Frame, rows: usize) -> Option<Image> {
     let mut image = blank(frame.width, rows, frame.channels);
     match decompress(shortened, &mut image) {
@@ -107,7 +106,7 @@ fn blank(width: usize, height: usize, channels: usize) -> Image {
     Image { width, height, channels, pixels: vec![0; width * height * channels] }
 }
 
-/// Fills `image`, also if it returns a warning of the library as the error it is.
+/// Decodes into `image`. The image is filled even if a library warning is returned as an error.
 fn decompress(bytes: &[u8], image: &mut Image) -> Result<(), Error> {
     let target = turbojpeg::Image {
         width: image.width,
@@ -116,7 +115,7 @@ fn decompress(bytes: &[u8], image: &mut Image) -> Result<(), Error> {
         format: if image.channels == 1 { PixelFormat::GRAY } else { PixelFormat::RGB },
         pixels: image.pixels.as_mut_slice(),
     };
-    // A new one costs too little to keep one for every thread.
+    // Creating one is too cheap to keep one per thread.
     let mut decompressor = Decompressor::new()?;
     decompressor.set_scan_limit(MAX_SCANS)?;
     decompressor.decompress(bytes, target)

@@ -1,4 +1,4 @@
-//! What can be wrong with an image, as data.
+//! Typed errors for a single image.
 
 /// What is wrong with an image.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -10,62 +10,62 @@ pub enum ImageProblem {
     /// The file cannot be opened or read.
     #[error("cannot be read: {0}")]
     Unreadable(String),
-    /// The file is not the one that was listed.
-    #[error("changed since it was listed: {found} bytes, it had {listed}")]
+    /// The file's length changed after it was listed.
+    #[error("changed since it was listed: {found} bytes now, {listed} then")]
     Changed {
         /// Bytes when it was listed.
         listed: u64,
-        /// Bytes now, counted no further than one beyond `listed` if it grew while it was read.
+        /// Bytes now; if the file grew during reading, counting stops one byte beyond `listed`.
         found: u64,
     },
-    /// The archive of the image is not the one that was listed.
+    /// The archive that holds the image changed after it was listed.
     #[error("its archive changed since it was listed")]
     ArchiveChanged,
-    /// More bytes than any image; refused before memory is set aside.
-    #[error("{bytes} bytes are more than the {limit} of any image")]
+    /// The file is longer than any plausible image; refused before memory is allocated.
+    #[error("{bytes} bytes are more than the {limit} allowed for an image file")]
     TooManyBytes {
-        /// Length of the file.
+        /// Length of the file in bytes.
         bytes: u64,
-        /// Greatest length.
+        /// Largest allowed length in bytes.
         limit: u64,
     },
-    /// The decoder has a bug.
+    /// The decoder panicked: a bug in the decoder.
     #[error("the decoder panicked: {0}")]
     Panicked(String),
     /// The file has no bytes.
     #[error("empty file")]
     Empty,
-    /// The first bytes belong neither to a JPEG nor to a PNG.
+    /// The first bytes (at most 8, kept here) are the signature of neither JPEG nor PNG.
     #[error("neither JPEG nor PNG: the file starts with {0:02x?}")]
     UnknownFormat(Vec<u8>),
-    /// More pixels than any photograph; refused before memory is set aside.
+    /// More pixels than any plausible photograph; refused before memory is allocated.
     #[error("{width} x {height} pixels are more than the {limit} allowed")]
     TooLarge {
         /// Width in pixels.
         width: usize,
         /// Height in pixels.
         height: usize,
-        /// Greatest number of pixels.
+        /// Largest allowed number of pixels.
         limit: usize,
     },
-    /// The file ends before its picture does.
+    /// The file ends before its image data does.
     #[error("truncated after {bytes} bytes")]
     Truncated {
-        /// Length of the file.
+        /// Length of the file in bytes.
         bytes: usize,
     },
-    /// The JPEG decoder's complaint.
+    /// The JPEG decoder reported an error.
     #[error("broken jpeg ({bytes} bytes): {reason}")]
     Jpeg {
-        /// Length of the file.
+        /// Length of the file in bytes.
         bytes: usize,
         /// The decoder's message.
         reason: String,
     },
-    /// The PNG decoder's complaint.
+    /// The PNG decoder reported an error.
     #[error("broken png ({bytes} bytes): {reason}")]
     Png {
-        /// Length of the file.
+        /// Length of the file in bytes.
         bytes: usize,
         /// The decoder's message.
         reason: String,
@@ -73,7 +73,7 @@ pub enum ImageProblem {
 }
 
 impl ImageProblem {
-    /// The sort of problem in few words, the same for all files of this sort.
+    /// Short category name, the same for all files with this kind of problem. Used to group problems in reports.
     pub fn sort(&self) -> &'static str {
         match self {
             Self::NotAFile => "not a regular file",

@@ -1,4 +1,4 @@
-//! What can be wrong with files that hold a whole set, as data.
+//! Typed errors for files that hold a whole set.
 
 /// What is wrong with an IDX file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -7,33 +7,33 @@ pub enum IdxProblem {
     /// The gzip stream is broken or ends too early.
     #[error("broken gzip stream: {0}")]
     Gzip(String),
-    /// The first four bytes are not those of this kind of file.
+    /// The first four bytes are not the magic number of this kind of file.
     #[error("magic number is {found:#010x}, expected {expected:#010x}")]
     Magic {
         /// Magic number of this kind of file.
         expected: u32,
-        /// Magic number of the file.
+        /// Magic number found.
         found: u32,
     },
-    /// The header announces another amount of data than there is.
-    #[error("the header announces {announced} bytes of data, there are {found}")]
+    /// The header announces a different amount of data than the file holds.
+    #[error("the header announces {announced} bytes of data, the file has {found}")]
     Length {
         /// Bytes of data according to the header.
         announced: u64,
-        /// Bytes of data there are; counted no further than one beyond `announced`.
+        /// Bytes of data in the file; counting stops one byte beyond `announced`.
         found: u64,
     },
-    /// Images of another size, or another number of items, than the set has.
+    /// The image size or the number of items differs from the set's.
     #[error("{what} is {found}, expected {expected}")]
     Shape {
-        /// What is counted.
+        /// The quantity that differs.
         what: &'static str,
-        /// What the set has.
+        /// Its value in the set.
         expected: usize,
-        /// What the file has.
+        /// Its value in the file.
         found: usize,
     },
-    /// A label beyond the last class.
+    /// A label is not below the number of classes.
     #[error("label {label} of item {item} is beyond the {classes} classes")]
     Label {
         /// Position in the file.
@@ -45,19 +45,19 @@ pub enum IdxProblem {
     },
 }
 
-/// What is wrong with a file of CIFAR.
+/// What is wrong with a CIFAR file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CifarProblem {
-    /// The file is cut or another file.
+    /// The file is truncated or of another kind.
     #[error("{bytes} bytes are not a whole number of records of {record}")]
     Length {
-        /// Length of the file.
+        /// Length of the file in bytes.
         bytes: usize,
-        /// Bytes of a record.
+        /// Length of one record in bytes.
         record: usize,
     },
-    /// A label is none of the set.
+    /// A label is not below the number of classes.
     #[error("label {label} of record {item} is beyond the {classes} classes")]
     Label {
         /// Position of the record, from 0.
@@ -67,8 +67,8 @@ pub enum CifarProblem {
         /// Number of classes of the set.
         classes: usize,
     },
-    /// The file of names has too few or too many lines.
-    #[error("{found} names of classes, expected {expected}")]
+    /// The file of class names has too few or too many lines.
+    #[error("{found} class names, expected {expected}")]
     Names {
         /// Names in the file.
         found: usize,

@@ -1,4 +1,4 @@
-//! CIFAR-10 and CIFAR-100 from their public binary files.
+//! CIFAR-10 and CIFAR-100 from their published binary files.
 
 use std::fs;
 use std::io;
@@ -14,16 +14,16 @@ use crate::source::packed::PackedImages;
 use crate::split::{Splits, hold_out};
 use crate::view::augment::Framing;
 
-/// CIFAR-10 and CIFAR-100 (Krizhevsky 2009): 32 x 32 colour photographs of 10 or 100 classes, 50,000 to train on and
-/// 10,000 to test on.
+/// CIFAR-10 and CIFAR-100 (Krizhevsky 2009): 32 x 32 colour photographs of 10 or 100 classes, 50,000 for training and
+/// 10,000 for testing.
 ///
 /// Read from the directory that the published "binary version" archives unpack to, `cifar-10-batches-bin` or
-/// `cifar-100-binary`. A record is its labels, one byte each, then the red, green and blue plane.
+/// `cifar-100-binary`. A record is its labels, one byte each, followed by the red, green and blue planes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cifar {
-    /// Ten classes.
+    /// CIFAR-10: ten classes.
     Ten,
-    /// A hundred classes (the fine labels).
+    /// CIFAR-100: a hundred classes (the fine labels).
     Hundred,
 }
 
@@ -31,17 +31,17 @@ const SIZE: usize = 32;
 const PLANE: usize = SIZE * SIZE;
 
 impl Cifar {
-    /// The set whose files are in `dir`, if either is.
+    /// The set whose files are in `dir`; `None` if neither set is there.
     pub fn in_directory(dir: &Path) -> Option<Self> {
         [Self::Ten, Self::Hundred].into_iter().find(|set| dir.join(set.train_files()[0]).is_file())
     }
 
-    /// Reads the files in `dir` to 1 (gray) or 3 (RGB) `channels`: a tenth of the published train set, the same share of
-    /// every class, is held out by `seed` for validation.
+    /// Reads the files in `dir` to 1 (gray) or 3 (RGB) `channels`. A tenth of the published train set, the same
+    /// fraction of every class, is held out by `seed` for validation.
     ///
     /// # Errors
     ///
-    /// If a file is missing, unreadable, not a whole number of records, or has a label beyond the classes; or if
+    /// If a file is missing, unreadable, not a whole number of records, or has a label beyond the classes, or if
     /// `channels` is neither 1 nor 3.
     pub fn load(self, dir: impl AsRef<Path>, channels: usize, seed: u64) -> Result<Splits, DataError> {
         let dir = dir.as_ref();
@@ -80,7 +80,7 @@ impl Cifar {
         }
     }
 
-    /// Bytes before the pixels; the last of them is the label (CIFAR-100 has a coarse one before it).
+    /// Label bytes before the pixels. The last one is the label; CIFAR-100 has a coarse label before it.
     fn label_bytes(self) -> usize {
         match self {
             Self::Ten => 1,
@@ -88,7 +88,7 @@ impl Cifar {
         }
     }
 
-    /// Mean and deviation of the train set by channel.
+    /// Mean and standard deviation of the train set per channel.
     fn moments(self) -> (Vec<f32>, Vec<f32>) {
         match self {
             Self::Ten => (vec![0.4914, 0.4822, 0.4465], vec![0.2470, 0.2435, 0.2616]),
@@ -96,7 +96,8 @@ impl Cifar {
         }
     }
 
-    /// The same for luma, weighted by 0.299, 0.587, 0.114; for the deviation as if the channels rose and fell together.
+    /// The same for luma, weighted by 0.299, 0.587, 0.114. The standard deviation assumes perfectly correlated
+    /// channels.
     fn gray_moments(self) -> (Vec<f32>, Vec<f32>) {
         let luma =
             |rgb: Vec<f32>| vec![rgb.iter().zip([0.299, 0.587, 0.114]).map(|(value, weight)| value * weight).sum()];
@@ -104,7 +105,7 @@ impl Cifar {
         (luma(mean), luma(std))
     }
 
-    /// Names of the classes from the file beside the images.
+    /// Reads the class names from the file next to the images.
     pub(crate) fn class_names(self, dir: &Path) -> Result<Vec<String>, DataError> {
         let path = dir.join(match self {
             Self::Ten => "batches.meta.txt",
@@ -164,7 +165,7 @@ impl Cifar {
     }
 }
 
-/// The three planes of an image as one, the channels of a pixel together.
+/// Interleaves the three colour planes of an image.
 fn interleaved(planes: &[u8]) -> Image {
     let pixels = (0..PLANE).flat_map(|i| [planes[i], planes[PLANE + i], planes[2 * PLANE + i]]).collect();
     Image { width: SIZE, height: SIZE, channels: 3, pixels }
@@ -174,7 +175,7 @@ fn read(path: &Path) -> Result<Vec<u8>, DataError> {
     fs::read(path).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => DataError::Missing {
             path: path.to_owned(),
-            remedy: "it belongs to the binary version of CIFAR: unpack cifar-10-binary.tar.gz or cifar-100-binary.tar.gz of \
+            remedy: "it is part of the binary version of CIFAR: unpack cifar-10-binary.tar.gz or cifar-100-binary.tar.gz from \
                      https://www.cs.toronto.edu/~kriz/cifar.html",
         },
         _ => DataError::Read { path: path.to_owned(), source },
@@ -185,7 +186,7 @@ fn read(path: &Path) -> Result<Vec<u8>, DataError> {
 mod tests {
     use super::*;
 
-    /// A record whose red, green and blue planes are constant.
+    /// A record with constant red, green and blue planes.
     fn record(labels: &[u8], [red, green, blue]: [u8; 3]) -> Vec<u8> {
         [labels, &[red; PLANE], &[green; PLANE], &[blue; PLANE]].concat()
     }
@@ -200,7 +201,7 @@ mod tests {
         (0..count).map(|i| format!("class {i}\n")).collect::<String>().into_bytes()
     }
 
-    /// CIFAR-10 with 20 train images, 2 of every class, and 1 test image.
+    /// CIFAR-10 with 20 train images, 2 per class, and 1 test image.
     fn ten() -> tempfile::TempDir {
         let mut files = vec![("batches.meta.txt", names(10)), ("test_batch.bin", record(&[7], [1, 2, 3]))];
         for (b, name) in Cifar::Ten.train_files().iter().enumerate() {
@@ -215,7 +216,7 @@ mod tests {
         let dir = ten();
         assert_eq!(Cifar::in_directory(dir.path()), Some(Cifar::Ten));
         let splits = Cifar::Ten.load(dir.path(), 3, 1).unwrap();
-        // One of every class is the least that can be held out.
+        // One image per class is the minimum that can be held out.
         assert_eq!([&splits.train, &splits.validation, &splits.test].map(ImageSet::len), [10, 10, 1]);
         let image = splits.test.get(0).unwrap();
         assert_eq!((image.width, image.height, image.channels, splits.test.label(0)), (32, 32, 3, 7));
@@ -253,14 +254,14 @@ mod tests {
         fs::write(&batch, record(&[10], [0, 0, 0])).unwrap();
         assert!(message().contains("label 10 of record 0 is beyond the 10 classes"), "{}", message());
         fs::remove_file(&batch).unwrap();
-        assert!(message().contains("data_batch_3.bin not found: it belongs to"), "{}", message());
+        assert!(message().contains("data_batch_3.bin not found: it is part of"), "{}", message());
         assert!(
             message().contains("unpack cifar-10-binary.tar.gz") && message().contains("cs.toronto.edu"),
             "{}",
             message()
         );
         fs::write(dir.path().join("batches.meta.txt"), names(9)).unwrap();
-        assert!(message().contains("batches.meta.txt: 9 names of classes, expected 10"), "{}", message());
+        assert!(message().contains("batches.meta.txt: 9 class names, expected 10"), "{}", message());
         assert_eq!(Cifar::in_directory(&dir.path().join("nothing")), None);
     }
 }

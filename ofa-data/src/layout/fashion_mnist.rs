@@ -10,16 +10,15 @@ use crate::source::packed::PackedImages;
 use crate::split::{Splits, hold_out};
 use crate::view::augment::Framing;
 
-/// The whole of Fashion-MNIST (Xiao, Rasul, Vollgraf, arXiv:1708.07747): 28 x 28 gray images of
-/// articles of clothing in ten balanced classes.
+/// Fashion-MNIST (Xiao, Rasul, Vollgraf, arXiv:1708.07747): 28 x 28 gray images of articles of clothing in ten balanced
+/// classes.
 ///
-/// Its four files are part of the source tree and read from there at run time, with their checksums
-/// verified. They are not compiled in: that would add 31 MB to every binary and seconds to every
-/// build of this crate.
+/// Its four files are part of the source tree. They are read from there at run time and verified by checksum. They are
+/// not compiled in: that would add 31 MB to every binary and seconds to every build of this crate.
 #[derive(Debug, Clone, Copy)]
 pub struct FashionMnist;
 
-/// A file of images, a file of labels, and how many of either they hold.
+/// Image file and label file of a split, and the number of items in each.
 struct Part {
     images: File,
     labels: File,
@@ -59,17 +58,17 @@ impl FashionMnist {
     /// Width and height of the images in pixels.
     pub const SIZE: usize = 28;
 
-    /// Names of the classes, by label.
+    /// Class names, indexed by label.
     pub const CLASSES: [&str; 10] =
         ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"];
 
-    /// Images held out of the 60,000 of train for validation.
+    /// Number of the 60,000 train images held out for validation.
     pub const VALIDATION: usize = 10_000;
 
     const MEAN: f32 = 0.2860;
     const STD: f32 = 0.3530;
 
-    /// Where the files are in the source tree this crate was built from.
+    /// Directory of the files in the source tree this crate was built from.
     pub fn directory() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("fashion-mnist")
     }
@@ -82,11 +81,11 @@ impl FashionMnist {
         Self::load(Self::directory(), seed)
     }
 
-    /// Reads the four files from `dir`: train 50,000, validation 10,000 (1,000 of every class,
-    /// chosen by `seed`, held out of the published train set), test 10,000.
+    /// Reads the four files from `dir`: 50,000 train, 10,000 validation (1,000 per class, chosen by `seed` and held out
+    /// of the published train set) and 10,000 test images.
     ///
     /// # Errors
-    /// If a file is missing, unreadable, or not the published one.
+    /// If a file is missing, unreadable, or differs from the published one.
     pub fn load(dir: impl AsRef<Path>, seed: u64) -> Result<Splits, DataError> {
         let dir = dir.as_ref();
         let (train, test) = rayon::join(|| TRAIN.read(dir), || TEST.read(dir));
@@ -146,7 +145,8 @@ mod tests {
         assert_eq!(per_class(&splits.test), [1000; 10]);
         assert_eq!((splits.classes.len(), splits.channels), (10, 1));
 
-        // Together, train and validation are the 60,000: their mean and deviation are the published.
+        // Train and validation together are the 60,000 images: their mean and standard deviation are the published
+        // ones.
         let mut histogram = [0u64; 256];
         for image in pixels(&splits.train).chain(pixels(&splits.validation)) {
             image.iter().for_each(|&value| histogram[usize::from(value)] += 1);
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(one.train.fingerprint(), same.train.fingerprint());
         assert_ne!(one.validation.fingerprint(), other.validation.fingerprint());
         assert_eq!(one.test.fingerprint(), other.test.fingerprint());
-        // No image of validation is left in train, but for the few that Fashion-MNIST holds twice.
+        // No validation image is left in train, except the few that Fashion-MNIST contains twice.
         let mut in_train = HashMap::new();
         pixels(&one.train).for_each(|image| *in_train.entry(image).or_insert(0) += 1);
         let both = pixels(&one.validation).filter(|image| in_train.contains_key(image)).count();

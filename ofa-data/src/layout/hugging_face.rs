@@ -1,4 +1,4 @@
-//! Sets of the Hugging Face hub: parquet shards of images and labels.
+//! Data sets of the Hugging Face Hub: parquet shards of images and labels.
 
 use std::path::{Path, PathBuf};
 
@@ -11,11 +11,11 @@ use crate::source::Encoded;
 use crate::source::parquet::{ParquetProblem, ParquetShards};
 use crate::split::{Parts, Splits};
 
-/// Parquet files as the Hugging Face hub has them, in the directory itself or in `data`: `train-00000-of-00294.parquet` and
-/// so on, with columns `image` (or `img`) and `label` (or `labels`, `fine_label`). Images are read where they lie.
+/// Parquet files as on the Hugging Face Hub, in the directory itself or in `data`: `train-00000-of-00294.parquet` and
+/// so on, with columns `image` (or `img`) and `label` (or `labels`, `fine_label`). Images are read in place.
 ///
-/// `validation` and `test` are used as those of an [`ImageFolder`](crate::ImageFolder); a set without `validation` is
-/// tested on `test`, and a `test` part whose labels are withheld is left out.
+/// `validation` and `test` are used as in an [`ImageFolder`](crate::ImageFolder). A set without `validation` uses
+/// `test` as its test split. A `test` split with withheld labels is ignored.
 #[derive(Debug, Clone, Copy)]
 pub struct HuggingFace;
 
@@ -23,7 +23,7 @@ impl HuggingFace {
     /// Lists the images, to be decoded to 1 (gray) or 3 (RGB) `channels`.
     ///
     /// # Errors
-    /// If a part is missing, a file is damaged or lacks a column, or a label is none of the classes.
+    /// If a split is missing, a file is damaged or lacks a column, or a label is not a class.
     pub fn load(dir: impl AsRef<Path>, channels: usize, seed: u64) -> Result<Splits, DataError> {
         Self::parts(dir.as_ref(), channels)?.split(channels, seed)
     }
@@ -70,7 +70,7 @@ fn open(dir: &Path, part: &str) -> Result<Option<ParquetShards>, DataError> {
 }
 
 fn missing(dir: &Path, part: &str) -> DataError {
-    let remedy = "a set of the Hugging Face hub has parquet files of this name here or in `data`";
+    let remedy = "a Hugging Face data set needs parquet files of this name in the directory or in its `data`";
     DataError::Missing { path: dir.join(format!("{part}-*.parquet")), remedy }
 }
 
@@ -96,7 +96,7 @@ impl Encoded for ParquetShards {
     }
 
     fn identify_source(&self, hash: &mut Sha256) {
-        // The lengths of the files stand for those of their images, which are not known.
+        // File lengths stand in for image lengths, which are not known without reading.
         self.shards().for_each(|(_, bytes)| hash.update(bytes.to_le_bytes()));
     }
 }

@@ -13,13 +13,13 @@ use crate::set::hexadecimal;
 const IMAGES_MAGIC: u32 = 0x803;
 const LABELS_MAGIC: u32 = 0x801;
 
-/// Reads a file and checks that it is the one with this SHA-256.
+/// Reads a file and verifies its SHA-256.
 pub(crate) fn read_verified(path: &Path, sha256: &str) -> Result<Vec<u8>, DataError> {
     let bytes = fs::read(path).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => DataError::Missing {
             path: path.to_owned(),
-            remedy: "the four .gz files of Fashion-MNIST belong to the source tree (ofa-data/fashion-mnist); \
-                     restore them or name the directory that holds them",
+            remedy: "the four .gz files of Fashion-MNIST are part of the source tree (ofa-data/fashion-mnist); \
+                     restore them or pass the directory that holds them",
         },
         _ => DataError::Read { path: path.to_owned(), source },
     })?;
@@ -30,13 +30,13 @@ pub(crate) fn read_verified(path: &Path, sha256: &str) -> Result<Vec<u8>, DataEr
     Ok(bytes)
 }
 
-/// Images `[count, rows, columns]` of an images file, which must have this shape.
+/// Reads an image file, `[count, rows, columns]`, which must have this `shape`.
 pub(crate) fn images(gzipped: &[u8], shape: [usize; 3]) -> Result<Vec<u8>, IdxProblem> {
     let names = ["number of images", "height of the images", "width of the images"];
     parse(gzipped, IMAGES_MAGIC, std::array::from_fn::<_, 3, _>(|i| (names[i], shape[i])))
 }
 
-/// Labels `[count]` of a labels file, all below `classes`.
+/// Reads a label file, `[count]`; all labels must be below `classes`.
 pub(crate) fn labels(gzipped: &[u8], count: usize, classes: usize) -> Result<Vec<u32>, IdxProblem> {
     let data = parse(gzipped, LABELS_MAGIC, [("number of labels", count)])?;
     match data.iter().position(|&label| usize::from(label) >= classes) {
@@ -45,7 +45,7 @@ pub(crate) fn labels(gzipped: &[u8], count: usize, classes: usize) -> Result<Vec
     }
 }
 
-/// The data behind a header: a magic number, then one big-endian u32 a dimension, each as expected.
+/// Reads the data after the header: a magic number, then one big-endian u32 per dimension, each checked.
 fn parse<const RANK: usize>(
     gzipped: &[u8],
     magic: u32,
@@ -61,7 +61,7 @@ fn parse<const RANK: usize>(
     if found != magic {
         return Err(IdxProblem::Magic { expected: magic, found });
     }
-    // All of the shape before any of the data: a forged header must not make room for itself.
+    // Check the shape before reading data: a forged header must not control allocation.
     for (what, expected) in shape {
         let found = next_u32().map_err(broken)? as usize;
         if found != expected {
@@ -70,8 +70,8 @@ fn parse<const RANK: usize>(
     }
     let announced = shape.iter().map(|&(_, size)| size as u64).product::<u64>();
     let mut data = Vec::new();
-    // One byte more than announced is enough to know that there are too many, and reads the gzip
-    // trailer, with its checksum, when there are not.
+    // One byte more than announced suffices to detect excess data. If there is none, this read reaches the gzip trailer
+    // and verifies its checksum.
     stream.take(announced + 1).read_to_end(&mut data).map_err(broken)?;
     let found = data.len() as u64;
     if found == announced { Ok(data) } else { Err(IdxProblem::Length { announced, found }) }

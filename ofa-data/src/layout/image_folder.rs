@@ -1,4 +1,4 @@
-//! The ImageFolder layout: one directory a class.
+//! The ImageFolder layout: one directory per class.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -12,36 +12,36 @@ use crate::set::ImageSet;
 use crate::source::files::{ImageFile, ImageFiles};
 use crate::split::{Parts, Splits};
 
-/// Directories of the parts; the last one may be missing.
+/// Directories of the splits; `test` is optional.
 pub(crate) const PARTS: [&str; 3] = ["train", "val", "test"];
 
-/// JPEG and PNG files, told apart by content, in `DIR/train/<class>/*`, `DIR/val/<class>/*` and,
-/// optionally, `DIR/test/<class>/*`.
+/// JPEG and PNG files, distinguished by content, in `DIR/train/<class>/*`, `DIR/val/<class>/*` and, optionally,
+/// `DIR/test/<class>/*`.
 ///
-/// Classes are numbered by the order of their names in `train`. Hidden files, `Thumbs.db` and what is
-/// not a regular file (or a link to one) are passed over. Images are read when they are asked for; a
-/// broken one is an error then.
+/// Classes are numbered in the order of their names in `train`. Hidden files, `Thumbs.db` and anything that is not a
+/// regular file (or a link to one) are ignored. Images are read on demand, so a broken image is reported only when it
+/// is read.
 #[derive(Debug, Clone, Copy)]
 pub struct ImageFolder;
 
 impl ImageFolder {
-    /// Lists the images below `dir`, to be decoded to 1 (gray) or 3 (RGB) `channels`.
+    /// Lists the images under `dir`, to be decoded to 1 (gray) or 3 (RGB) `channels`.
     ///
-    /// With a `test` directory of classes, `val` is the validation set. Without one, `val` is the test set and a
-    /// tenth of train, or about [`Splits::MAX_HELD_OUT`] images if that is less, is held out of train by `seed` for
-    /// validation: of every class the same share, rounded, but at least one image.
+    /// If `test` has class directories, `val` is the validation set. Otherwise `val` is the test set, and a tenth of
+    /// train, at most about [`Splits::MAX_HELD_OUT`] images, is held out by `seed` for validation: the same fraction of
+    /// every class, rounded, but at least one image.
     ///
     /// Evaluation views are framed as photographs ([`Framing::CenterCrop`](crate::Framing::CenterCrop)); see
     /// [`Splits::with_framing`] for small pictures of single objects.
     ///
     /// # Errors
-    /// If `train` or `val` is missing, a class directory is empty or holds a directory, the parts
-    /// differ in their classes, something cannot be listed, or `channels` is neither 1 nor 3.
+    /// If `train` or `val` is missing, a class directory is empty or holds a directory, the splits differ in their
+    /// classes, something cannot be listed, or `channels` is neither 1 nor 3.
     pub fn load(dir: impl AsRef<Path>, channels: usize, seed: u64) -> Result<Splits, DataError> {
         Self::parts(dir.as_ref(), channels)?.split(channels, seed)
     }
 
-    /// The parts as they are in `dir`.
+    /// The splits as they are in `dir`.
     pub(crate) fn parts(dir: &Path, channels: usize) -> Result<Parts, DataError> {
         let classes = class_names(&dir.join("train"))?;
         let train = class_directories(dir, "train", &classes, channels)?;
@@ -52,7 +52,7 @@ impl ImageFolder {
     }
 }
 
-/// Whether `directory` exists and holds a directory. Kaggle's ImageNet has a flat `test`, whose classes are withheld.
+/// Whether `directory` exists and holds a directory. Kaggle's ImageNet has a flat `test` whose classes are withheld.
 pub(crate) fn has_class_directories(directory: &Path) -> Result<bool, DataError> {
     if !directory.is_dir() {
         return Ok(false);
@@ -60,12 +60,12 @@ pub(crate) fn has_class_directories(directory: &Path) -> Result<bool, DataError>
     Ok(visible_entries(directory)?.iter().any(|(_, path)| path.is_dir()))
 }
 
-/// Names as text.
+/// Class names as text.
 pub(crate) fn texts(classes: &[OsString]) -> Vec<String> {
     classes.iter().map(|class| class.to_string_lossy().into_owned()).collect()
 }
 
-/// Names of the class directories in `directory`, sorted.
+/// Sorted names of the class directories in `directory`.
 pub(crate) fn class_names(directory: &Path) -> Result<Vec<OsString>, DataError> {
     let mut classes = Vec::new();
     for (name, path) in visible_entries(directory)? {
@@ -80,7 +80,7 @@ pub(crate) fn class_names(directory: &Path) -> Result<Vec<OsString>, DataError> 
     Ok(classes)
 }
 
-/// The images of `dir/part`, which must have exactly these classes.
+/// Lists the images of `dir/part`, which must have exactly these classes.
 pub(crate) fn class_directories(
     dir: &Path,
     part: &str,
@@ -96,7 +96,7 @@ pub(crate) fn class_directories(
     if let Some(class) = found.iter().find(|class| classes.binary_search(class).is_err()) {
         return Err(DataError::UnknownClass { directory, class: text(class) });
     }
-    // All results before the first error: which error is reported must not depend on the threads.
+    // Collect all results before reporting an error: which error is reported must not depend on thread timing.
     let of_class = |(label, class): (usize, &OsString)| images_of(dir, &Path::new(part).join(class), label as u32);
     let listings: Vec<Result<Vec<ImageFile>, DataError>> = classes.par_iter().enumerate().map(of_class).collect();
     let mut files = Vec::new();
@@ -108,7 +108,7 @@ pub(crate) fn class_directories(
     Ok(ImageSet::encoded(files, channels))
 }
 
-/// The image files of a class directory, by name.
+/// The image files of a class directory, sorted by path.
 pub(crate) fn images_of(root: &Path, class: &Path, label: u32) -> Result<Vec<ImageFile>, DataError> {
     let directory = root.join(class);
     let mut files = Vec::new();
@@ -128,12 +128,12 @@ pub(crate) fn images_of(root: &Path, class: &Path, label: u32) -> Result<Vec<Ima
     Ok(files)
 }
 
-/// Everything in `directory` but what operating systems leave there.
+/// All entries of `directory`, except files that operating systems leave there.
 pub(crate) fn visible_entries(directory: &Path) -> Result<Vec<(OsString, PathBuf)>, DataError> {
     let unreadable = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => DataError::Missing {
             path: directory.to_owned(),
-            remedy: "an image folder has train/<class>/<image> and val/<class>/<image>",
+            remedy: "an image folder needs train/<class>/<image> and val/<class>/<image>",
         },
         _ => DataError::Read { path: directory.to_owned(), source },
     };
@@ -147,12 +147,12 @@ pub(crate) fn visible_entries(directory: &Path) -> Result<Vec<(OsString, PathBuf
     Ok(entries)
 }
 
-/// Hidden files, `.DS_Store` and the `._*` of macOS among them, and the `Thumbs.db` of Windows.
+/// Hidden files (including macOS's `.DS_Store` and `._*`) and Windows' `Thumbs.db`.
 pub(crate) fn is_litter(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b".") || name.eq_ignore_ascii_case("Thumbs.db")
 }
 
-/// Of what a link points to; nothing is opened.
+/// Metadata of the link target; nothing is opened.
 pub(crate) fn metadata(path: &Path) -> Result<fs::Metadata, DataError> {
     fs::metadata(path).map_err(|source| DataError::Read { path: path.to_owned(), source })
 }
@@ -173,7 +173,7 @@ mod tests {
         fs::write(path, bytes).unwrap();
     }
 
-    /// Two classes; 20 train and 2 val images each, a PNG named .JPEG and a JPEG without extension.
+    /// Two classes with 20 train and 2 val images each: PNGs named .JPEG and JPEGs without extension among them.
     fn folder() -> TempDir {
         let dir = tempfile::tempdir().unwrap();
         for (class, bytes) in [("n02", JPEG), ("n01", PNG)] {
@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn other_layouts_are_errors() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(message(&dir).contains("train not found: an image folder has "), "{}", message(&dir));
+        assert!(message(&dir).contains("train not found: an image folder needs "), "{}", message(&dir));
         write(&dir, "train/0.png", PNG);
         assert!(message(&dir).contains("train: no class directories, expected "), "{}", message(&dir));
         write(&dir, "train/a/deep/0.png", PNG);
@@ -246,7 +246,7 @@ mod tests {
         assert!(message(&dir).contains("a/deep is a directory"), "{}", message(&dir));
         fs::remove_dir_all(dir.path().join("train/a/deep")).unwrap();
         write(&dir, "train/a/0.png", PNG);
-        assert!(message(&dir).starts_with("number of train images of every class is 1"), "{}", message(&dir));
+        assert!(message(&dir).starts_with("number of train images per class is 1"), "{}", message(&dir));
     }
 
     #[test]

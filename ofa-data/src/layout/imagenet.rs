@@ -1,4 +1,4 @@
-//! ImageNet (ILSVRC2012) as it is handed out: by Kaggle, or as the original's files.
+//! ImageNet (ILSVRC2012) as distributed by Kaggle, or as the original archives.
 
 pub(crate) mod devkit;
 pub(crate) mod solution;
@@ -18,28 +18,28 @@ use crate::source::archive::{Archive, ArchiveImages, ArchiveMember, Entry};
 use crate::source::files::ImageFiles;
 use crate::split::{Parts, Splits};
 
-/// ImageNet's images of the classification task of 2012, whichever way they were obtained.
+/// The images of ImageNet's 2012 classification task, in any of the forms they are distributed in.
 ///
-/// - Train: the directory `train` or `ILSVRC2012_img_train` of class directories, or `ILSVRC2012_img_train.tar`, a tar of
+/// - Train: directory `train` or `ILSVRC2012_img_train` with class directories, or `ILSVRC2012_img_train.tar`, a tar of
 ///   1,000 tars, which is not unpacked.
-/// - Validation, which serves as the test set: the directory `val` or `ILSVRC2012_img_val`, flat or of class directories, or
-///   `ILSVRC2012_img_val.tar`. Flat images have their labels from Kaggle's `LOC_val_solution.csv` or from the development
-///   kit, `ILSVRC2012_devkit_t12` or `ILSVRC2012_devkit_t12.tar.gz`.
+/// - Validation, which serves as the test set: directory `val` or `ILSVRC2012_img_val`, flat or with class directories,
+///   or `ILSVRC2012_img_val.tar`. Flat images take their labels from Kaggle's `LOC_val_solution.csv` or from the
+///   development kit, `ILSVRC2012_devkit_t12` or `ILSVRC2012_devkit_t12.tar.gz`.
 ///
-/// All are looked for in the directory itself and in `ILSVRC/Data/CLS-LOC` below it, where Kaggle's archive has them. A
-/// class is its WordNet id; classes are numbered by the order of the ids.
+/// All are searched for in the directory itself, in `ILSVRC/Data/CLS-LOC` (as in Kaggle's archive) and in
+/// `Data/CLS-LOC`. Classes are named by their WordNet ids and numbered in the order of these ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageNet {
     train: PathBuf,
     val: PathBuf,
-    /// None if `val` has class directories.
+    /// `None` if `val` has class directories.
     labels: Option<ValidationLabels>,
 }
 
-/// What tells the classes of flat validation images.
+/// Source of the labels of flat validation images.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum ValidationLabels {
-    /// Kaggle's solution.
+    /// Kaggle's solution file.
     Solution(PathBuf),
     /// The development kit, a directory or an archive.
     Devkit(PathBuf),
@@ -48,10 +48,11 @@ enum ValidationLabels {
 const BELOW: [&str; 3] = ["", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC"];
 
 impl ImageNet {
-    /// ImageNet's files in `dir`, if it holds train and validation images in one of these ways.
+    /// The ImageNet files in `dir`; `None` if it does not hold train and validation images in one of these forms.
     ///
     /// # Errors
-    /// [`DataError::Missing`] if there are no validation images beside the archive of train, or nothing tells their classes.
+    /// [`DataError::Missing`] if the train archive has no validation images next to it, or nothing gives the classes of
+    /// flat ones.
     pub fn in_directory(dir: &Path) -> Result<Option<Self>, DataError> {
         let find = |names: &[&str]| {
             let below =
@@ -62,7 +63,7 @@ impl ImageNet {
         let val = find(&["val", "ILSVRC2012_img_val", "ILSVRC2012_img_val.tar"]);
         let Some(train) = train else { return Ok(None) };
         let Some(val) = val else {
-            let remedy = "the validation images of ImageNet are missing: this archive, or a directory `val`";
+            let remedy = "ImageNet's validation images are missing: provide this archive or a directory `val`";
             let path = dir.join("ILSVRC2012_img_val.tar");
             return if train.is_dir() { Ok(None) } else { Err(DataError::Missing { path, remedy }) };
         };
@@ -72,8 +73,8 @@ impl ImageNet {
         let solution = find(&["LOC_val_solution.csv"]).map(ValidationLabels::Solution);
         let devkit = || find(&["ILSVRC2012_devkit_t12", "ILSVRC2012_devkit_t12.tar.gz"]).map(ValidationLabels::Devkit);
         let Some(labels) = solution.or_else(devkit) else {
-            let remedy = "the validation images are in no class directories, and this file, or ILSVRC2012_devkit_t12.tar.gz, \
-                          tells their classes";
+            let remedy = "the validation images are not in class directories: provide this file or \
+                          ILSVRC2012_devkit_t12.tar.gz for their classes";
             return Err(DataError::Missing { path: dir.join("LOC_val_solution.csv"), remedy });
         };
         Ok(Some(Self { train, val, labels: Some(labels) }))
@@ -84,12 +85,13 @@ impl ImageNet {
         self.labels.is_none() && self.train == dir.join("train") && self.train.is_dir() && self.val == dir.join("val")
     }
 
-    /// Lists the images, to be decoded to 1 (gray) or 3 (RGB) `channels`; a tenth of train, or about
-    /// [`Splits::MAX_HELD_OUT`] images if that is less, is held out of train by `seed` for validation: of every
-    /// class the same share, rounded, but at least one image.
+    /// Lists the images, to be decoded to 1 (gray) or 3 (RGB) `channels`. A tenth of train, at most about
+    /// [`Splits::MAX_HELD_OUT`] images, is held out by `seed` for validation: the same fraction of every class,
+    /// rounded, but at least one image.
     ///
     /// # Errors
-    /// If something cannot be read or listed, an archive is truncated, or an image has no label or one that train lacks.
+    /// If something cannot be read or listed, an archive is truncated, or an image has no label or one that train
+    /// lacks.
     pub fn load(&self, channels: usize, seed: u64) -> Result<Splits, DataError> {
         self.parts(channels)?.split(channels, seed)
     }
@@ -120,7 +122,7 @@ impl ImageNet {
         Ok((texts(&classes), directories(&self.train, &classes, channels)?))
     }
 
-    /// From a tar of a tar a class.
+    /// From a tar with one tar per class.
     fn train_archive(&self, channels: usize) -> Result<(Vec<String>, ImageSet), DataError> {
         let archive = Archive::at(&self.train)?;
         let classes = class_archives(&archive)?;
@@ -136,7 +138,7 @@ impl ImageNet {
             let member = |entry: Entry| member(Path::new(class).join(&entry.name), label as u32, &entry);
             Ok(sorted(entries.into_iter().map(member).collect()))
         };
-        // All results before the first error: which error is reported must not depend on the threads.
+        // Collect all results before reporting an error: which error is reported must not depend on thread timing.
         let listings: Vec<Result<Vec<ArchiveMember>, DataError>> =
             classes.par_iter().enumerate().map(members).collect();
         let members = listings.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
@@ -169,7 +171,7 @@ impl ImageNet {
     }
 }
 
-/// The WordNet ids of images, by their names without extension.
+/// WordNet ids of images, by file name without extension.
 struct Labels {
     source: PathBuf,
     wnids: HashMap<String, String>,
@@ -191,20 +193,18 @@ impl Labels {
         let stem = image.file_stem().unwrap_or_default().to_string_lossy();
         let wnid = self.wnids.get(&*stem).ok_or_else(|| problem(format!("it has no label for {}", image.display())))?;
         let class = classes.binary_search(wnid);
-        class
-            .map(|class| class as u32)
-            .map_err(|_| problem(format!("{stem} is of the class {wnid}, which train lacks")))
+        class.map(|class| class as u32).map_err(|_| problem(format!("{stem} has class {wnid}, which train lacks")))
     }
 }
 
-/// The class directories of `directory`, named by it.
+/// The class directories in `directory`; image paths start with its name.
 fn directories(directory: &Path, classes: &[OsString], channels: usize) -> Result<ImageSet, DataError> {
     let root = directory.parent().unwrap_or(Path::new(""));
     let part = directory.file_name().unwrap_or_default().to_string_lossy();
     class_directories(root, &part, classes, channels)
 }
 
-/// The archives of the classes in `archive`, by class.
+/// The class archives in `archive`, sorted by class.
 fn class_archives(archive: &Archive) -> Result<Vec<(String, Entry)>, DataError> {
     let class = |entry: Entry| {
         let is_archive = entry.name.extension() == Some(OsStr::new("tar"));
@@ -225,7 +225,7 @@ fn member(name: PathBuf, label: u32, entry: &Entry) -> ArchiveMember {
     ArchiveMember { name: name.into(), archive: 0, label, offset: entry.offset, bytes: entry.bytes }
 }
 
-/// By name, so that the order does not depend on how the archive was written.
+/// Sorts by name, so the order does not depend on how the archive was written.
 fn sorted(mut members: Vec<ArchiveMember>) -> Vec<ArchiveMember> {
     members.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     members

@@ -1,10 +1,10 @@
-//! Which part of a set a file is of, told by its name.
+//! Detects the split of a file from its name.
 
 use std::ffi::OsStr;
 
-/// `train`, `val` or `test`, if exactly one of them is a word of `name`: `imagenet1k-train-0000.tar` is of train,
-/// `retrieval-train-0.tar` too, `trainval.tar` and `train-val.tar` of none. `valid` and `validation` are `val`; digits at
-/// the end of a word do not count.
+/// `train`, `val` or `test` if exactly one of them is a word of `name`. `imagenet1k-train-0000.tar` and
+/// `retrieval-train-0.tar` belong to train; `trainval.tar` and `train-val.tar` belong to no split. `valid` and
+/// `validation` mean `val`; digits at the end of a word are ignored.
 pub(crate) fn part_of(name: &OsStr) -> Option<&'static str> {
     let name = name.to_string_lossy().to_lowercase();
     let part = |word: &str| match word.trim_end_matches(|c: char| c.is_ascii_digit()) {

@@ -1,4 +1,4 @@
-//! Sets that `prepare_images` wrote: tar shards and an index of them.
+//! Sets written by `prepare_images`: tar shards and an index of them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
@@ -15,36 +15,36 @@ use crate::set::ImageSet;
 use crate::source::archive::{Archive, ArchiveImages, ArchiveMember};
 use crate::split::Parts;
 
-/// What says how a set was prepared.
+/// The manifest: how a set was prepared.
 pub(crate) const MANIFEST: &str = "preparation.json";
 
-/// How a set was prepared, and from what.
+/// How a set was prepared, and from what. Stored as `preparation.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PreparedSet {
-    /// What was done to the images.
+    /// Settings of the re-encoding.
     pub config: PrepareConfig,
-    /// What was done about broken images.
+    /// Policy for broken images.
     pub broken: BrokenImages,
-    /// Layout of the images it was made from.
+    /// Layout of the source images.
     pub layout: String,
-    /// Fingerprints of the parts it was made from.
+    /// Fingerprints of the source sets, by split.
     pub fingerprints: BTreeMap<String, String>,
-    /// Names of the classes.
+    /// Class names; a label is an index into this list.
     pub classes: Vec<String>,
-    /// Whether all shards are there.
+    /// Whether all shards are written.
     pub is_complete: bool,
 }
 
-/// A line of an index.
+/// A row of an index.
 #[derive(Debug, Serialize, Deserialize)]
 struct Line {
     /// File name of the shard.
     shard: String,
-    /// File name of the image in it.
+    /// File name of the image within the shard.
     image: String,
     label: u32,
-    /// Of the first byte of the image in the shard.
+    /// Offset of the image's first byte in the shard.
     offset: u64,
     bytes: u64,
 }
@@ -55,10 +55,10 @@ impl PreparedSet {
         dir.join(MANIFEST).is_file()
     }
 
-    /// How the set in `dir` was prepared.
+    /// Reads the manifest of the set in `dir`.
     ///
     /// # Errors
-    /// If its `preparation.json` cannot be read.
+    /// If `preparation.json` cannot be read or parsed.
     pub fn read(dir: &Path) -> Result<Self, DataError> {
         let path = dir.join(MANIFEST);
         let text = fs::read_to_string(&path).map_err(|source| DataError::Read { path: path.clone(), source })?;
@@ -80,7 +80,7 @@ impl PreparedSet {
     }
 }
 
-/// Name of the index of a part.
+/// File name of the index of a split.
 pub(crate) fn index_file(part: &str) -> String {
     format!("{part}.csv")
 }
@@ -104,9 +104,7 @@ fn part_of(dir: &Path, part: &str, classes: usize, channels: usize) -> Result<Im
         };
         let end = images.archives[number as usize].bytes;
         if label as usize >= classes || offset.checked_add(bytes).is_none_or(|last| last > end) {
-            return Err(problem(format!(
-                "{image} of {shard} has a label or a place that cannot be: prepare the set anew"
-            )));
+            return Err(problem(format!("{image} in {shard} has an invalid label or offset: prepare the set again")));
         }
         images.members.push(ArchiveMember { name: PathBuf::from(image).into(), archive: number, label, offset, bytes });
     }
@@ -117,7 +115,7 @@ fn part_of(dir: &Path, part: &str, classes: usize, channels: usize) -> Result<Im
     Ok(ImageSet::encoded(images, channels))
 }
 
-/// Writes the index of some shards; the number of images.
+/// Writes the index of `shards` and returns the number of images.
 pub(crate) fn write_index(path: &Path, shards: &[PathBuf]) -> Result<usize, DataError> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let text = |name: &OsStr| name.to_string_lossy().into_owned();

@@ -14,28 +14,28 @@ use crate::set::ImageSet;
 use crate::source::archive::{Archive, ArchiveImages, ArchiveMember, Entry};
 use crate::split::{Parts, Splits};
 
-/// Images in tar files, `<key>.jpg` (or `.jpeg`, `.png`) beside `<key>.cls`, the number of its class; the images are read
-/// where they lie, nothing is unpacked. Other files of a key, `<key>.json` or `<key>.mask.png`, are passed over.
+/// Images in tar files: `<key>.jpg` (or `.jpeg`, `.png`) next to `<key>.cls`, which holds the class index. Images are
+/// read in place; nothing is unpacked. Other files of a key, such as `<key>.json` or `<key>.mask.png`, are ignored.
 ///
-/// The shards of a part lie in the directory itself, with the word `train`, `val` (or `validation`) or `test` in their
-/// names, or in directories of these names. `classes.txt`, if there is one, names the classes, one a line. A test part
-/// without labels is left out.
+/// The shards of a split lie in the directory itself, with the word `train`, `val` (or `validation`) or `test` in their
+/// names, or in subdirectories with these names. An optional `classes.txt` names the classes, one per line. A test
+/// split without labels is ignored.
 #[derive(Debug, Clone, Copy)]
 pub struct WebDataset;
 
 const EXTENSIONS: [&str; 3] = ["jpg", "jpeg", "png"];
 
 impl WebDataset {
-    /// Whether `dir` holds shards of a train part.
+    /// Whether `dir` holds shards of a train split.
     pub fn is_in(dir: &Path) -> bool {
         shards(dir, "train").is_ok_and(|shards| !shards.is_empty())
     }
 
-    /// Lists the images, to be decoded to 1 (gray) or 3 (RGB) `channels`. Val and test are used as those of an
+    /// Lists the images, to be decoded to 1 (gray) or 3 (RGB) `channels`. Val and test are used as in an
     /// [`ImageFolder`](crate::ImageFolder).
     ///
     /// # Errors
-    /// If a part has no shards, a shard is truncated, or an image has no label or one beyond the classes.
+    /// If a split has no shards, a shard is truncated, or an image has no label or one beyond the classes.
     pub fn load(dir: impl AsRef<Path>, channels: usize, seed: u64) -> Result<Splits, DataError> {
         Self::parts(dir.as_ref(), channels)?.split(channels, seed)
     }
@@ -52,7 +52,7 @@ impl WebDataset {
         let classes = class_names(dir, of_train)?;
         for set in [Some(&val), test.as_ref()].into_iter().flatten() {
             if let Some(i) = (0..set.len()).find(|&i| set.label(i) >= classes.len()) {
-                let problem = format!("it is of class {}, beyond the {} classes of train", set.label(i), classes.len());
+                let problem = format!("class {} is beyond the {} classes of train", set.label(i), classes.len());
                 return Err(DataError::Labels { path: set.path(i), problem });
             }
         }
@@ -60,7 +60,7 @@ impl WebDataset {
     }
 }
 
-/// The names in `classes.txt`, or numbers.
+/// Class names from `classes.txt`, or numbers if the file does not exist.
 fn class_names(dir: &Path, classes: usize) -> Result<Vec<String>, DataError> {
     let path = dir.join("classes.txt");
     if !path.is_file() {
@@ -71,7 +71,7 @@ fn class_names(dir: &Path, classes: usize) -> Result<Vec<String>, DataError> {
     match names.len() >= classes {
         true => Ok(names),
         false => {
-            let problem = format!("it names {} classes, train has images of class {}", names.len(), classes - 1);
+            let problem = format!("it names {} classes, but train has images of class {}", names.len(), classes - 1);
             Err(DataError::Labels { path, problem })
         }
     }
@@ -80,14 +80,14 @@ fn class_names(dir: &Path, classes: usize) -> Result<Vec<String>, DataError> {
 fn missing(dir: &Path, name: &str) -> DataError {
     DataError::Missing {
         path: dir.join(name),
-        remedy: "a WebDataset has tar files with `train` and with `val` in their names, or directories of these names",
+        remedy: "a WebDataset needs tar files with `train` and `val` in their names, or directories with these names",
     }
 }
 
-/// The shards of a part, by name.
+/// The shards of a split, sorted by path.
 fn shards(dir: &Path, part: &str) -> Result<Vec<PathBuf>, DataError> {
     let is_shard = |name: &OsStr, path: &Path| {
-        // The archives of ImageNet's makers are no shards.
+        // The original ImageNet archives are not shards.
         let is_of_makers = name.to_string_lossy().starts_with("ILSVRC2012_img_");
         path.extension() == Some(OsStr::new("tar")) && !is_of_makers && path.is_file()
     };
@@ -114,7 +114,7 @@ fn part(dir: &Path, part: &str, channels: usize) -> Result<Option<ImageSet>, Dat
         let members = members(&archive, number as u32)?;
         Ok((archive, members))
     };
-    // All results before the first error: which error is reported must not depend on the threads.
+    // Collect all results before reporting an error: which error is reported must not depend on thread timing.
     let listings: Vec<Result<(Archive, Vec<ArchiveMember>), DataError>> =
         shards.par_iter().enumerate().map(list).collect();
     let mut images = ArchiveImages::default();
@@ -128,7 +128,7 @@ fn part(dir: &Path, part: &str, channels: usize) -> Result<Option<ImageSet>, Dat
     Ok((!is_empty).then(|| ImageSet::encoded(images, channels)))
 }
 
-/// The labelled images of a shard.
+/// Lists the labelled images of a shard.
 pub(crate) fn members(archive: &Archive, number: u32) -> Result<Vec<ArchiveMember>, DataError> {
     let entries = archive.entries_with(|name| field(name) == "cls")?;
     let (mut labels, mut images) = (HashMap::new(), HashSet::new());
@@ -136,7 +136,7 @@ pub(crate) fn members(archive: &Archive, number: u32) -> Result<Vec<ArchiveMembe
         let content = entry.content.as_deref().unwrap_or_default();
         let label = label(content).map_err(|problem| problem_of(archive, entry, problem))?;
         if labels.insert(key(&entry.name), label).is_some() {
-            return Err(problem_of(archive, entry, "it is the second label of its key".into()));
+            return Err(problem_of(archive, entry, "second label for the same key".into()));
         }
     }
     let mut members = Vec::new();
@@ -145,7 +145,7 @@ pub(crate) fn members(archive: &Archive, number: u32) -> Result<Vec<ArchiveMembe
             return Err(DataError::Unlabelled { path: archive.path.join(&entry.name) });
         };
         if !images.insert(key(&entry.name)) {
-            return Err(problem_of(archive, entry, "it is the second image of its key".into()));
+            return Err(problem_of(archive, entry, "second image for the same key".into()));
         }
         let (name, offset, bytes) = (entry.name.clone().into(), entry.offset, entry.bytes);
         members.push(ArchiveMember { name, archive: number, label, offset, bytes });
@@ -157,13 +157,13 @@ fn problem_of(archive: &Archive, entry: &Entry, problem: String) -> DataError {
     DataError::Labels { path: archive.path.join(&entry.name), problem }
 }
 
-/// What the files of a sample share: the path up to the first point of the file's name.
+/// What the files of a sample share: the path up to the first dot of the file name.
 pub(crate) fn key(name: &Path) -> PathBuf {
     let file = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
     name.with_file_name(file.split('.').next().unwrap_or_default())
 }
 
-/// What a file of a sample is: what follows the first point of its name.
+/// The field of a sample that a file holds: the part of its name after the first dot, in lower case.
 pub(crate) fn field(name: &Path) -> String {
     let file = name.file_name().unwrap_or_default().to_string_lossy();
     file.split_once('.').map_or(String::new(), |(_, field)| field.to_lowercase())
@@ -172,7 +172,7 @@ pub(crate) fn field(name: &Path) -> String {
 pub(crate) fn label(content: &[u8]) -> Result<u32, String> {
     let text = String::from_utf8_lossy(content);
     let label = text.trim().parse().ok().filter(|&label| label < MAX_CLASSES);
-    label.ok_or_else(|| format!("{:?} is not the number of a class", text.trim()))
+    label.ok_or_else(|| format!("{:?} is not a class index", text.trim()))
 }
 
 #[cfg(test)]
@@ -234,26 +234,26 @@ mod tests {
         let dir = directory();
         fs::write(dir.path().join("classes.txt"), "cat\n").unwrap();
         assert!(
-            message(&dir).ends_with("classes.txt: it names 1 classes, train has images of class 2"),
+            message(&dir).ends_with("classes.txt: it names 1 classes, but train has images of class 2"),
             "{}",
             message(&dir)
         );
         fs::remove_file(dir.path().join("classes.txt")).unwrap();
         let replace = |files: &[(&str, &[u8])]| fs::write(dir.path().join("validation/0.tar"), tar_of(files)).unwrap();
         replace(&[("x.png", PNG), ("x.cls", b"3")]);
+        assert!(message(&dir).ends_with("0.tar/x.png: class 3 is beyond the 3 classes of train"), "{}", message(&dir));
+        replace(&[("x.png", PNG), ("y.cls", b"3")]);
         assert!(
-            message(&dir).ends_with("0.tar/x.png: it is of class 3, beyond the 3 classes of train"),
+            message(&dir).ends_with("0.tar/x.png: no label: there is no .cls file of the same name"),
             "{}",
             message(&dir)
         );
-        replace(&[("x.png", PNG), ("y.cls", b"3")]);
-        assert!(message(&dir).ends_with("0.tar/x.png: it has no label: no .cls of its name"), "{}", message(&dir));
         replace(&[("x.png", PNG), ("x.jpg", PNG), ("x.cls", b"1")]);
-        assert!(message(&dir).ends_with("0.tar/x.jpg: it is the second image of its key"), "{}", message(&dir));
+        assert!(message(&dir).ends_with("0.tar/x.jpg: second image for the same key"), "{}", message(&dir));
         replace(&[("x.png", PNG), ("x.cls", b"1"), ("x.CLS", b"2")]);
-        assert!(message(&dir).ends_with("0.tar/x.CLS: it is the second label of its key"), "{}", message(&dir));
+        assert!(message(&dir).ends_with("0.tar/x.CLS: second label for the same key"), "{}", message(&dir));
         replace(&[("x.png", PNG), ("x.cls", b"-1")]);
-        assert!(message(&dir).ends_with("0.tar/x.cls: \"-1\" is not the number of a class"), "{}", message(&dir));
+        assert!(message(&dir).ends_with("0.tar/x.cls: \"-1\" is not a class index"), "{}", message(&dir));
         replace(&[("note.txt", b"")]);
         assert!(message(&dir).contains("val-*.tar not found"), "{}", message(&dir));
     }

@@ -15,13 +15,13 @@ pub struct ImageBatch {
     pub images: Tensor<4>,
     /// Class indices, `[batch]`.
     pub labels: Tensor<1, Int>,
-    /// If the images are blended ([`Mixup`](crate::Mixup)): the share of its own that every image has; the rest is of the
-    /// image as far from the end of the batch as it is from the beginning.
+    /// Weight of each image in its blend, if the batch is blended ([`Mixup`](crate::Mixup)). The rest comes from the
+    /// image at the mirrored position: image `i` of `n` is blended with image `n - 1 - i`.
     pub mixup: Option<f32>,
 }
 
 impl ImageBatch {
-    /// Images as they are, `[batch, channels, r, r]`, with their labels, `[batch]`.
+    /// An unblended batch of `images`, `[batch, channels, r, r]`, and `labels`, `[batch]`.
     pub fn new(images: Tensor<4>, labels: Tensor<1, Int>) -> Self {
         Self { images, labels, mixup: None }
     }
@@ -32,22 +32,22 @@ impl ImageBatch {
     }
 }
 
-/// The same in host memory.
+/// An [`ImageBatch`] in host memory.
 #[derive(Debug)]
 pub(crate) struct HostBatch {
     images: Vec<f32>,
     labels: Vec<i64>,
     mixup: Option<f32>,
-    /// Channels and resolution.
+    /// `[channels, resolution]`
     shape: [usize; 2],
 }
 
 impl HostBatch {
-    /// A batch of one image a label, the images drawn by `draw(position, canvas, image)` into
-    /// `[channels, resolution, resolution]`, on all threads of the current pool. Images that are not drawn are left out.
+    /// Builds a batch with one image per label on all threads of the current pool. `draw(position, canvas, image)`
+    /// writes the image, `[channels, resolution, resolution]`, or returns `false` to leave it out.
     ///
     /// # Errors
-    /// The error of the first image, by position, that has one.
+    /// The error of the first failing image, by position.
     pub(crate) fn build(
         labels: Vec<i64>,
         shape: [usize; 2],
@@ -57,8 +57,7 @@ impl HostBatch {
         assert!(shape[1] > 0, "resolution of a batch is 0");
         let size = shape[0] * shape[1] * shape[1];
         let mut images = vec![0.0; labels.len() * size];
-        // The canvas belongs to the job, not to the thread: a thread that waits inside the resizer may
-        // take up another image.
+        // One canvas per job, not per thread: a thread waiting inside the resizer may start on another image.
         let drawn: Vec<Result<bool, DataError>> = images
             .par_chunks_exact_mut(size)
             .enumerate()
@@ -77,14 +76,14 @@ impl HostBatch {
         self.labels.len()
     }
 
-    /// Blends the images in pairs.
+    /// Blends the images in pairs; see [`mix`].
     pub(crate) fn mix(&mut self, share: f32) {
         let size = self.image_size();
         mix(&mut self.images, size, share);
         self.mixup = Some(share);
     }
 
-    /// Moves the images that were drawn together and drops the others.
+    /// Compacts the batch to the images that were drawn.
     fn keep(&mut self, drawn: &[bool]) {
         let size = self.image_size();
         let mut kept = 0;

@@ -1,4 +1,4 @@
-//! What is in a batch: a function of seed, epoch, index of the batch and resolution.
+//! The content of a batch: a function of seed, epoch, batch index and resolution.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,7 +14,7 @@ use crate::view::augment::{AugmentConfig, View};
 use crate::view::canvas::Canvas;
 use crate::view::normalise::Normalisation;
 
-/// Everything the content of a batch depends on but its place in the run.
+/// Everything that determines the content of batches, except their epoch, index and resolution.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) set: ImageSet,
@@ -25,15 +25,14 @@ pub(crate) struct Plan {
     last_order: Arc<Mutex<Option<EpochOrder>>>,
 }
 
-/// The order of the epoch that was asked for last: drawn anew for every batch, that of a million images costs more than the
-/// batch.
+/// The order of the last requested epoch. Cached: shuffling a million images for every batch costs more than the batch.
 #[derive(Debug)]
 struct EpochOrder {
     epoch: u64,
     order: Arc<[u32]>,
 }
 
-/// One of several loaders that serve a set together.
+/// The share of one of several loaders that serve a set together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shard {
     pub(crate) rank: usize,
@@ -47,27 +46,27 @@ impl Plan {
         Self { set, config, shard, normalisation, mean_colour, last_order: Arc::default() }
     }
 
-    /// The same, for one of several loaders.
+    /// The same plan for one of several loaders.
     pub(crate) fn with_shard(self, shard: Shard) -> Self {
         Self { shard, ..self }
     }
 
-    /// Number of batches of an epoch.
+    /// Number of batches per epoch.
     pub(crate) fn batches(&self) -> usize {
         let (images, size, Shard { rank, ranks }) = (self.set.len(), self.config.batch_size, self.shard);
         let (of_all, rest) = (images / (size * ranks), images % (size * ranks));
-        // The ranks share an incomplete round: the first ones get images, the last ones may get none.
+        // The ranks share an incomplete round: the first ranks get images, the last ones may get none.
         if self.config.drop_last || rest <= rank * size { of_all } else { of_all + 1 }
     }
 
-    /// Images of one batch of every rank.
+    /// Images in one batch of every rank together.
     pub(crate) fn images_per_round(&self) -> usize {
         self.config.batch_size * self.shard.ranks
     }
 
     /// Positions in the set, in the order in which `epoch` shows them.
     pub(crate) fn order(&self, epoch: u64) -> Arc<[u32]> {
-        // What is kept is a whole order or none, even if a thread panicked beside it.
+        // The value is replaced as a whole, so it is valid even if a thread panicked while holding the lock.
         let mut last = self.last_order.lock().unwrap_or_else(PoisonError::into_inner);
         match &*last {
             Some(last) if last.epoch == epoch => last.order.clone(),
@@ -87,12 +86,12 @@ impl Plan {
         order.into()
     }
 
-    /// Bytes of a batch at `resolution`.
+    /// Size in bytes of a batch at `resolution`.
     pub(crate) fn batch_bytes(&self, resolution: usize) -> usize {
         self.config.batch_size * self.set.channels() * resolution * resolution * size_of::<f32>()
     }
 
-    /// Batch number `batch` of `epoch`, which shows the images in this `order`.
+    /// Makes batch `batch` of `epoch`, whose images are in this `order`.
     pub(crate) fn batch(
         &self,
         order: &[u32],
@@ -108,7 +107,7 @@ impl Plan {
         let shape = [self.set.channels(), resolution];
         let canvas = || Canvas::new(self.set.interpolation());
         let mut built = HostBatch::build(labels, shape, canvas, |position, canvas, planes| {
-            // Whoever asked to stop does not look at this batch: it need not be finished.
+            // After a stop request the batch is discarded, so it need not be complete.
             if stop.is_requested() {
                 return Ok(true);
             }
@@ -126,7 +125,7 @@ impl Plan {
             Ok(shown.is_some())
         })?;
         self.set.check_broken()?;
-        // In evaluation nothing depends on the number of batches: an empty one is passed over.
+        // Evaluation does not depend on the number of batches, so the iterator skips empty ones.
         if built.size() == 0 && self.config.view != View::Evaluate {
             return Err(DataError::NothingLeft { batch, images: members.len() });
         }

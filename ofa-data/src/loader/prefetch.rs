@@ -1,4 +1,4 @@
-//! A thread that prepares items ahead of their use.
+//! A thread that prepares items before they are needed.
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use crate::error::DataError;
 use crate::set::panic_message;
 
-/// Tells a producer that nobody waits for its work any more.
+/// Tells a producer that its work is no longer needed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Stop(Arc<AtomicBool>);
 
@@ -20,21 +20,21 @@ impl Stop {
     }
 }
 
-/// How far ahead of their use items may be made. One item is always allowed.
+/// How far ahead items may be made. One item is always allowed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ahead {
     /// Number of items.
     pub(crate) items: usize,
-    /// Bytes of all of them.
+    /// Total bytes of the items.
     pub(crate) bytes: usize,
 }
 
-/// The items of a range of indices, in order, made by a thread ahead of their use.
+/// Items of an index range, in order, made ahead by a thread.
 ///
-/// It ends after the first error. Dropping it ends the thread, and waits until it has.
+/// Ends after the first error. Dropping it stops the thread and waits for it.
 #[derive(Debug)]
 pub(crate) struct Prefetch<T> {
-    /// With their bytes. None when there is nothing more to come.
+    /// Items with their sizes in bytes. `None` once the end is reached.
     items: Option<Receiver<(usize, Result<T, DataError>)>>,
     remaining: usize,
     stop: Stop,
@@ -42,7 +42,7 @@ pub(crate) struct Prefetch<T> {
     worker: Option<JoinHandle<()>>,
 }
 
-/// Lets the thread go on while there is room ahead.
+/// Blocks the producer until there is room ahead.
 #[derive(Debug)]
 struct Gate {
     limit: Ahead,
@@ -51,7 +51,7 @@ struct Gate {
 }
 
 impl Gate {
-    /// Waits until there is room for an item of `bytes`, and takes it; not if the stop is requested first.
+    /// Waits until an item of `bytes` fits, or a stop is requested, and takes the room.
     fn enter(&self, bytes: usize, stop: &Stop) {
         let is_full = |held: &mut Ahead| {
             let fits = held.items < self.limit.items && held.bytes.saturating_add(bytes) <= self.limit.bytes;
@@ -75,8 +75,8 @@ impl Gate {
 }
 
 impl<T: Send + 'static> Prefetch<T> {
-    /// `make` gives the item of an index and `weigh` its bytes beforehand; when a stop is requested, what `make` returns is
-    /// dropped.
+    /// `make` produces the item of an index; `weigh` gives its size in bytes before it is made. After a stop request
+    /// the result of `make` is dropped.
     ///
     /// # Panics
     /// If the operating system cannot start a thread.
@@ -106,7 +106,7 @@ fn produce<T>(
     weigh: &impl Fn(usize) -> usize,
     make: &mut impl FnMut(usize, &Stop) -> Result<T, DataError>,
 ) {
-    // The state a panic leaves behind is not used again: the loop ends.
+    // Unwind safety: the loop ends after a panic, so its state is not used again.
     let guarded = |work: &mut dyn FnMut() -> Result<T, DataError>| {
         catch_unwind(AssertUnwindSafe(work))
             .unwrap_or_else(|panic| Err(DataError::WorkerPanicked { message: panic_message(&*panic) }))
@@ -129,10 +129,10 @@ impl<T> Iterator for Prefetch<T> {
     type Item = Result<T, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        // The thread sends every item or an error before it ends, so a closed channel is the end.
+        // The thread sends every item, or an error, before it ends: a closed channel is the end.
         let item = self.items.as_ref()?.recv().ok();
         let item = item.map(|(bytes, item)| {
-            // An item whose weight could not be told has not entered.
+            // An item whose `weigh` panicked never entered the gate.
             if item.is_ok() {
                 self.gate.leave(bytes);
             }
@@ -146,7 +146,7 @@ impl<T> Iterator for Prefetch<T> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        // Fewer come if one of them fails.
+        // An error ends the sequence early.
         (0, Some(self.remaining))
     }
 }
@@ -154,7 +154,7 @@ impl<T> Iterator for Prefetch<T> {
 impl<T> Drop for Prefetch<T> {
     fn drop(&mut self) {
         {
-            // Under the lock, so that a thread about to wait for room sees it.
+            // Set under the lock, so a thread about to wait for room sees it.
             let _held = self.gate.held();
             self.stop.0.store(true, Ordering::Relaxed);
             self.gate.changed.notify_all();
@@ -215,7 +215,7 @@ mod tests {
             count.fetch_add(1, Ordering::SeqCst);
             Ok(index)
         };
-        // Items 0 to 3 of 10, 20, 30 and 400 bytes.
+        // Items 0 to 3 have 10, 20, 30 and 400 bytes.
         let weigh = |index| [10, 20, 30, 400][index];
         let mut items = Prefetch::start(0..4, Ahead { items: 100, bytes: 55 }, weigh, make);
         let mut settle = |take: bool| {
@@ -249,7 +249,7 @@ mod tests {
             let begin = Instant::now();
             let mut items = start(0..1000, 2, move |index, stop| {
                 let _in_use = &holder;
-                // A long piece of work that looks up now and then.
+                // A long task that polls for the stop request.
                 for _ in 0..if index == 4 { 10_000 } else { 0 } {
                     if stop.is_requested() {
                         break;

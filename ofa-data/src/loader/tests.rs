@@ -17,7 +17,7 @@ fn train() -> LoaderConfig {
     config(View::Train(AugmentConfig::small_images()))
 }
 
-/// Normalises value v to v / 255.
+/// Maps pixel value v to v / 255.
 fn plain() -> Normalisation {
     Normalisation::new(&[0.0], &[1.0])
 }
@@ -35,7 +35,7 @@ fn content(batch: ImageBatch) -> Content {
     (values.as_slice().unwrap().to_vec(), labels.as_slice().unwrap().to_vec(), shape)
 }
 
-/// Batches from `start` on, at 3 px in even and 6 px in odd batches.
+/// The content of all batches from `start` on, at 3 px in even and 6 px in odd batches.
 fn epoch(loader: &Loader, epoch: u64, start: usize) -> Vec<Content> {
     let batches = loader.epoch(epoch, start, |batch| 3 + 3 * (batch % 2), &Device::flex());
     batches.map(|batch| content(batch.unwrap())).collect()
@@ -137,7 +137,7 @@ fn ranks_together_show_what_one_loader_shows() {
     let refusal =
         |rank, ranks| loader(LoaderConfig { drop_last: true, ..train() }).with_shard(rank, ranks).unwrap_err();
     assert_eq!(refusal(2, 2).to_string(), "rank is 2, expected below the number of ranks, 2");
-    assert!(refusal(0, 3).to_string().contains("at least 12 to fill a batch a rank"));
+    assert!(refusal(0, 3).to_string().contains("at least 12 to fill a batch per rank"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The list of the broken images that a preparation left out or took in part.
+//! The list of broken images that a preparation skipped or partially decoded.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -10,34 +10,34 @@ use crate::broken::BrokenImage;
 use crate::error::DataError;
 use crate::set::ImageSet;
 
-/// The file beside the shards.
+/// Name of the file, next to the shards.
 pub(super) const FILE: &str = "broken_images.csv";
 
-/// A line of a list of broken images, `broken_images.csv`.
+/// A row of `broken_images.csv`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrokenLine {
-    /// The image: in the list of a preparation, within the directory of the set.
+    /// The image; in the list of a preparation, relative to the directory of the set.
     pub path: String,
     /// What is wrong with it.
     pub problem: String,
 }
 
-/// The lines so far, on disk before the shards they are about: a shard that is there has its lines.
+/// Rows so far. They are on disk before the shards they describe, so an existing shard always has its rows.
 #[derive(Debug)]
 pub(super) struct BrokenList<'a> {
-    /// Where the images are.
+    /// Root directory of the images.
     dir: &'a Path,
     file: PathBuf,
-    /// Those of earlier attempts by path, until [`BrokenList::keep`] takes them over.
+    /// Problems from earlier attempts by path, until [`BrokenList::keep`] moves them to `lines`.
     earlier: HashMap<String, String>,
     lines: Vec<BrokenLine>,
 }
 
 impl<'a> BrokenList<'a> {
-    /// What earlier attempts to prepare the images of `dir` left in `out`.
+    /// Reads the list that earlier attempts to prepare the images of `dir` left in `out`.
     ///
     /// # Errors
-    /// [`DataError::Labels`] if the file there is not such a list.
+    /// [`DataError::Labels`] if the file is not a valid list.
     pub(super) fn open(dir: &'a Path, out: &Path) -> Result<Self, DataError> {
         let file = out.join(FILE);
         let mut earlier = HashMap::new();
@@ -51,11 +51,11 @@ impl<'a> BrokenList<'a> {
         Ok(Self { dir, file, earlier, lines: Vec::new() })
     }
 
-    /// Takes over the earlier lines about the images at these positions of `set`; how many there are.
+    /// Keeps the earlier rows about the images at `positions` of `set`; returns how many were kept.
     pub(super) fn keep(&mut self, set: &ImageSet, positions: impl Iterator<Item = usize>) -> usize {
         let before = self.lines.len();
         for i in positions {
-            // Names of a million images are not made for nothing.
+            // Stop early: building the names of a million images is not free.
             if self.earlier.is_empty() {
                 break;
             }
@@ -65,13 +65,14 @@ impl<'a> BrokenList<'a> {
         self.lines.len() - before
     }
 
-    /// Adds the broken images that were met in a set.
+    /// Adds broken images found in a set.
     pub(super) fn add(&mut self, met: &[BrokenImage]) {
         let lines: Vec<BrokenLine> = met.iter().map(|image| self.line(image)).collect();
         self.lines.extend(lines);
     }
 
-    /// Writes the list with what was `met` so far in a set that is not added yet; nothing if there is nothing.
+    /// Writes the list, including `met`, the broken images found so far in a set that is not added yet. An empty list
+    /// is not written.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -86,7 +87,7 @@ impl<'a> BrokenList<'a> {
         write_whole(&self.file, &writer.into_inner().expect("writing to memory"))
     }
 
-    /// All lines.
+    /// All rows.
     pub(super) fn into_lines(self) -> Vec<BrokenLine> {
         self.lines
     }

@@ -6,7 +6,7 @@ use crate::source::archive::samples::tar_of;
 const PNG: &[u8] = include_bytes!("../../fixtures/photo.png");
 const JPEG: &[u8] = include_bytes!("../../fixtures/gradient_rgb.jpg");
 
-/// Two classes of three images, one of them a JPEG of 24 x 16.
+/// Two classes of three images each, one of them a 24 x 16 JPEG.
 fn set() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for part in ["train", "val"] {
@@ -43,12 +43,12 @@ fn images_are_small_jpegs_with_their_labels() {
     let parts = layout.parts(out.path(), 3).unwrap();
     assert_eq!(parts.classes, ["cat", "dog"]);
     assert_eq!((0..6).map(|i| parts.train.label(i)).collect::<Vec<_>>(), [0, 0, 0, 1, 1, 1]);
-    // 60 x 45 becomes 27 x 20; the small JPEG is the file it was.
+    // 60 x 45 becomes 27 x 20; the small JPEG is copied unchanged.
     let photo = parts.train.get(0).unwrap();
     assert_eq!((photo.width, photo.height), (27, 20));
     assert_eq!(parts.train.bytes(4).unwrap().unwrap(), JPEG);
     assert!(parts.train.path(4).ends_with("train-00001.tar/00000004.jpg"), "{:?}", parts.train.path(4));
-    // Other readers of WebDatasets find the same.
+    // A plain WebDataset reader finds the same images.
     fs::remove_file(out.path().join(MANIFEST)).unwrap();
     let plain = Layout::detect(out.path()).unwrap().parts(out.path(), 3).unwrap();
     assert_eq!(plain.train.fingerprint(), parts.train.fingerprint());
@@ -65,7 +65,7 @@ fn an_interrupted_preparation_is_refused_until_it_is_finished() {
     };
     prepare(dir.path(), out.path(), config()).unwrap();
     let whole = files();
-    // As after a kill while the second shard was written.
+    // Simulates a kill during the second shard.
     for name in ["train-00001.tar", "val-00000.tar", "val-00001.tar", "train.csv", "val.csv"] {
         fs::remove_file(out.path().join(name)).unwrap();
     }
@@ -73,7 +73,7 @@ fn an_interrupted_preparation_is_refused_until_it_is_finished() {
     let manifest = PreparedSet { is_complete: false, ..PreparedSet::read(out.path()).unwrap() };
     fs::write(out.path().join(MANIFEST), manifest.to_json()).unwrap();
     let error = Layout::detect(out.path()).and_then(|layout| layout.parts(out.path(), 3)).unwrap_err().to_string();
-    assert!(error.contains("is unfinished: give the same command again"), "{error}");
+    assert!(error.contains("is unfinished: run the same command again"), "{error}");
 
     let modified = |name: &str| fs::metadata(out.path().join(name)).unwrap().modified().unwrap();
     let first_shard = modified("train-00000.tar");
@@ -82,7 +82,7 @@ fn an_interrupted_preparation_is_refused_until_it_is_finished() {
     assert_eq!(modified("train-00000.tar"), first_shard, "a whole shard was written again");
     for nested in [dir.path().to_owned(), dir.path().join("out")] {
         let error = prepare(dir.path(), &nested, config()).unwrap_err().to_string();
-        assert!(error.contains("expected one outside that of the images"), "{error}");
+        assert!(error.contains("expected one that neither contains nor lies in the image directory"), "{error}");
     }
 }
 
@@ -91,7 +91,7 @@ fn another_preparation_is_not_mixed_in() {
     let (dir, out) = (set(), tempfile::tempdir().unwrap());
     prepare(dir.path(), out.path(), config()).unwrap();
     let error = prepare(dir.path(), out.path(), PrepareConfig { quality: 80, ..config() }).unwrap_err().to_string();
-    let expected = format!("the preparation in {} is of other images or settings", out.path().display());
+    let expected = format!("{} was prepared from other images or settings", out.path().display());
     assert!(error.starts_with(&expected), "{error}");
     fs::write(dir.path().join("val/dog/3.png"), PNG).unwrap();
     assert!(prepare(dir.path(), out.path(), config()).is_err());
@@ -114,7 +114,7 @@ fn shards_of_unknown_origin_are_not_taken_for_those_of_the_preparation() {
         let error = refusal(&out, changed);
         assert!(error.contains("train-00000.tar is a shard"), "{error}");
     }
-    // A WebDataset of others.
+    // Someone else's WebDataset.
     let out = tempfile::tempdir().unwrap();
     let shard = out.path().join("val-000007.tar");
     fs::write(&shard, tar_of(&[("x.png", PNG), ("x.cls", b"1")])).unwrap();
@@ -135,7 +135,7 @@ fn broken_images_are_errors_or_left_out() {
     assert!(error.contains("train.tar/b.jpg: truncated after"), "{error}");
     let skip = BrokenImages::Skip { max_fraction: 0.5 };
     let error = prepare_images(dir.path(), out.path(), config(), skip, |_, _| ()).unwrap_err().to_string();
-    assert!(error.contains("is of other images or settings"), "{error}");
+    assert!(error.contains("was prepared from other images or settings"), "{error}");
     let out = tempfile::tempdir().unwrap();
     let report = prepare_images(dir.path(), out.path(), config(), skip, |_, _| ()).unwrap();
     assert_eq!((report.images, report.broken.len()), (3, 1));
@@ -163,7 +163,7 @@ fn the_list_and_the_count_of_broken_images_go_on_after_an_interruption() {
     let report = attempt(0.4).unwrap();
     assert_eq!((report.images, report.broken.len(), lines().as_str()), (9, 3, whole));
 
-    // As after a kill between the list and the second shard of train.
+    // Simulates a kill after writing the list, before the second shard of train.
     for name in ["train-00001.tar", "val-00000.tar", "val-00001.tar"] {
         fs::remove_file(out.path().join(name)).unwrap();
     }
@@ -171,8 +171,9 @@ fn the_list_and_the_count_of_broken_images_go_on_after_an_interruption() {
     // Nothing is left to do.
     assert_eq!((attempt(0.4).unwrap(), lines().as_str()), (report, whole));
 
-    // One more breaks before the second shard of train is made again: with the one of the first shard, which no attempt reads
-    // any more, 3 of 6 are more than 0.4. The set is told by names and sizes, which stay.
+    // One more image breaks before the second shard of train is rebuilt. With the one in the first shard, which no
+    // attempt reads again, 3 of 6 exceed 0.4. The set still counts as the same: its fingerprint uses names and sizes,
+    // which do not change.
     fs::remove_file(out.path().join("train-00001.tar")).unwrap();
     write("train/dog/1.jpg", &vec![0; JPEG.len()]);
     let error = attempt(0.4).unwrap_err().to_string();

@@ -53,12 +53,12 @@ fn a_broken_file_is_named_with_the_reason() {
     let message = || set.get(0).unwrap_err().to_string();
     assert!(message().contains("broken.jpg: truncated after 400 bytes"), "{}", message());
     fs::write(dir.path().join("broken.jpg"), WHOLE).unwrap();
-    assert!(message().contains("broken.jpg: changed since it was listed: 735 bytes, it had 400"), "{}", message());
+    assert!(message().contains("broken.jpg: changed since it was listed: 735 bytes now, 400 then"), "{}", message());
     fs::remove_file(dir.path().join("broken.jpg")).unwrap();
     assert!(message().contains("broken.jpg: cannot be read: No such file"), "{}", message());
 }
 
-/// What is shown of a whole, a truncated and an empty file.
+/// Results for a whole, a truncated and an empty file.
 fn shown(set: &ImageSet) -> Vec<Result<Option<(usize, usize)>, String>> {
     let size = |picture: &Picture| picture.whole().map(|image| (image.width, image.height));
     let show = |i| set.show(i, size).map_err(|error| error.to_string());

@@ -1,4 +1,4 @@
-//! Images inside tar archives, read where they lie: nothing is unpacked.
+//! Images inside tar archives, read in place; nothing is unpacked.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -13,19 +13,19 @@ use super::{Encoded, identify_file};
 use crate::error::{DataError, ImageProblem};
 use crate::layout::image_folder::is_litter;
 
-/// Images in archives, by the offsets of their bytes.
+/// Images in archives, located by byte offset.
 #[derive(Debug, Default)]
 pub(crate) struct ArchiveImages {
     pub(crate) archives: Vec<Archive>,
     pub(crate) members: Vec<ArchiveMember>,
 }
 
-/// A tar file, as it was when it was listed.
+/// A tar file and its state when it was listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Archive {
     pub(crate) path: PathBuf,
     pub(crate) bytes: u64,
-    /// Absent where the file system keeps no times.
+    /// `None` where the file system stores no modification times.
     modified: Option<SystemTime>,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct ArchiveMember {
     /// Position in `archives`.
     pub(crate) archive: u32,
     pub(crate) label: u32,
-    /// Of the first byte in the archive.
+    /// Offset of the first byte in the archive.
     pub(crate) offset: u64,
     pub(crate) bytes: u64,
 }
@@ -48,11 +48,11 @@ pub(crate) struct Entry {
     pub(crate) name: PathBuf,
     pub(crate) offset: u64,
     pub(crate) bytes: u64,
-    /// What is in it, if that was asked for.
+    /// The file's content, if requested.
     pub(crate) content: Option<Vec<u8>>,
 }
 
-/// Longest file whose content is read while an archive is listed.
+/// Longest file, in bytes, whose content can be read during listing.
 const MAX_CONTENT: u64 = 64;
 
 impl Encoded for ArchiveImages {
@@ -84,13 +84,13 @@ impl Encoded for ArchiveImages {
     }
 
     fn identify(&self, i: usize, hash: &mut Sha256) {
-        // Not by the archive: the same images in other shards are the same set.
+        // The archive is left out: the same images in other shards are the same set.
         identify_file(&self.members[i].name, self.members[i].bytes, hash);
     }
 }
 
 impl Archive {
-    /// The archive at `path`, which is not read.
+    /// The archive at `path`; its content is not read.
     ///
     /// # Errors
     /// If it is not a regular file.
@@ -103,26 +103,27 @@ impl Archive {
         Ok(Self { path: path.to_owned(), bytes: metadata.len(), modified: metadata.modified().ok() })
     }
 
-    /// The regular files in the archive, in its order.
+    /// The regular files in the archive, in archive order.
     ///
     /// # Errors
-    /// If it cannot be read or is not a whole tar file.
+    /// If the archive cannot be read or is not a complete tar file.
     pub(crate) fn entries(&self) -> Result<Vec<Entry>, DataError> {
         self.entries_in(0, self.bytes, |_| false)
     }
 
-    /// The same, with the content of short files whose names `is_wanted`.
+    /// Like [`Archive::entries`], with the content of files up to [`MAX_CONTENT`] bytes whose names satisfy
+    /// `is_wanted`.
     ///
     /// # Errors
-    /// If it cannot be read or is not a whole tar file.
+    /// If the archive cannot be read or is not a complete tar file.
     pub(crate) fn entries_with(&self, is_wanted: impl Fn(&Path) -> bool) -> Result<Vec<Entry>, DataError> {
         self.entries_in(0, self.bytes, is_wanted)
     }
 
-    /// The regular files in the archive inside this archive that `entry` is.
+    /// The regular files in `entry`, an archive nested in this one.
     ///
     /// # Errors
-    /// If it cannot be read or is not a whole tar file.
+    /// If it cannot be read or is not a complete tar file.
     pub(crate) fn entries_of(&self, entry: &Entry) -> Result<Vec<Entry>, DataError> {
         self.entries_in(entry.offset, entry.bytes, |_| false).map_err(|error| error.within(&entry.name))
     }
@@ -136,7 +137,8 @@ impl Archive {
     }
 }
 
-/// The regular files in a tar archive, hard links to them included, with offsets in the file that it is a section of.
+/// The regular files of a tar archive, and hard links to them. Offsets are relative to the file that contains
+/// `section`.
 pub(crate) fn entries<F: Read + Seek>(
     section: Section<F>,
     is_wanted: impl Fn(&Path) -> bool,
@@ -148,11 +150,11 @@ pub(crate) fn entries<F: Read + Seek>(
     for entry in archive.entries_with_seek()? {
         let mut entry = entry?;
         let name = entry.path()?.into_owned();
-        // Litter may be what a link is to.
+        // A hard link may point to a litter file.
         let is_litter = is_litter_path(&name);
         match entry.header().entry_type() {
             tar::EntryType::Regular | tar::EntryType::Continuous if !is_sparse(&name) => (),
-            // Another name of a file before it.
+            // Another name for an earlier file.
             tar::EntryType::Link => {
                 let target = entry.link_name()?.unwrap_or_default().into_owned();
                 match positions.find(&target, &entries) {
@@ -167,7 +169,7 @@ pub(crate) fn entries<F: Read + Seek>(
             _ => {
                 let name = name.display();
                 return Err(io::Error::other(format!(
-                    "{name} is no plain file: write the archive without tar's --sparse"
+                    "{name} is not a regular file: write the archive without tar's --sparse"
                 )));
             }
         }
@@ -182,7 +184,7 @@ pub(crate) fn entries<F: Read + Seek>(
     Ok(entries)
 }
 
-/// Where the entries of an archive are by name, up to those there when one was last asked for: without links, none is.
+/// Entries by name, up to the last lookup. Indexing is lazy: an archive without links builds no index.
 #[derive(Default)]
 struct Positions {
     by_name: HashMap<PathBuf, usize>,
@@ -190,7 +192,7 @@ struct Positions {
 }
 
 impl Positions {
-    /// The last of the entries of this name. They must be those of the call before, and more.
+    /// The last entry of this name. `entries` must extend the slice of the previous call.
     fn find<'a>(&mut self, name: &Path, entries: &'a [Entry]) -> Option<&'a Entry> {
         let new = entries.iter().enumerate().skip(self.indexed);
         self.by_name.extend(new.map(|(position, entry)| (entry.name.clone(), position)));
@@ -202,7 +204,7 @@ impl Positions {
 fn dangling(link: &Path, target: &Path) -> io::Error {
     let (link, target) = (link.display(), target.display());
     io::Error::other(format!(
-        "{link} is a hard link to {target}, which is no file before it: write the archive with tar's --hard-dereference"
+        "hard link {link}: {target} is not an earlier file; write the archive with tar's --hard-dereference"
     ))
 }
 
@@ -210,7 +212,7 @@ fn is_litter_path(name: &Path) -> bool {
     is_litter(name.file_name().unwrap_or_default())
 }
 
-/// Whether a name is one that GNU tar gives to files with holes in them.
+/// Whether the name is one that GNU tar gives to sparse files.
 fn is_sparse(name: &Path) -> bool {
     name.components().any(|part| part.as_os_str().to_string_lossy().starts_with("GNUSparseFile."))
 }
@@ -221,12 +223,12 @@ fn read_all(entry: &mut impl Read) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// A part of a file, as if it were a file.
+/// A range of a file, presented as a file.
 pub(crate) struct Section<F> {
     pub(crate) file: F,
     pub(crate) start: u64,
     pub(crate) length: u64,
-    /// Position in the section.
+    /// Current position within the section.
     pub(crate) at: u64,
 }
 
@@ -255,10 +257,10 @@ impl<F> Seek for Section<F> {
     }
 }
 
-/// Archives for the tests of this crate.
+/// Sample archives for the tests of this crate.
 #[cfg(test)]
 pub(crate) mod samples {
-    /// A tar file of these files.
+    /// Builds a tar file from (name, content) pairs.
     pub(crate) fn tar_of(files: &[(&str, &[u8])]) -> Vec<u8> {
         let mut builder = tar::Builder::new(Vec::new());
         for (name, bytes) in files {

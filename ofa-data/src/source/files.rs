@@ -1,4 +1,4 @@
-//! One file an image.
+//! Images stored as one file each.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -9,10 +9,10 @@ use sha2::Sha256;
 use super::{Encoded, identify_file};
 use crate::error::ImageProblem;
 
-/// No image file has more bytes.
+/// Largest accepted image file, in bytes.
 const MAX_BYTES: u64 = 256 << 20;
 
-/// Image files below a directory.
+/// Image files under a directory.
 #[derive(Debug)]
 pub(crate) struct ImageFiles {
     pub(crate) root: PathBuf,
@@ -20,7 +20,7 @@ pub(crate) struct ImageFiles {
     pub(crate) files: Vec<ImageFile>,
 }
 
-/// A file, as it was when it was listed.
+/// A file and its state when it was listed.
 #[derive(Debug)]
 pub(crate) struct ImageFile {
     /// Boxed: an index of a million files should not carry spare capacity.
@@ -53,7 +53,7 @@ impl Encoded for ImageFiles {
 
 /// Reads a file that had `listed` bytes when it was listed.
 fn read_file(path: &Path, listed: u64) -> Result<Vec<u8>, ImageProblem> {
-    // Opening a FIFO for reading would block for ever.
+    // Check the type first: opening a FIFO for reading would block forever.
     let metadata = fs::metadata(path).map_err(unreadable)?;
     if !metadata.is_file() {
         return Err(ImageProblem::NotAFile);
@@ -63,7 +63,7 @@ fn read_file(path: &Path, listed: u64) -> Result<Vec<u8>, ImageProblem> {
     }
     check_bytes(listed)?;
     let mut bytes = Vec::with_capacity(listed as usize);
-    // One byte further, to notice a file that grows while it is read, and no more of it.
+    // Read one extra byte to detect a file that grew, but no more than that.
     File::open(path).and_then(|file| file.take(listed + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
     match bytes.len() as u64 {
         found if found == listed => Ok(bytes),
@@ -71,7 +71,7 @@ fn read_file(path: &Path, listed: u64) -> Result<Vec<u8>, ImageProblem> {
     }
 }
 
-/// Refuses what is no image before memory is set aside for it.
+/// Refuses files too large to be images before memory is allocated for them.
 pub(super) fn check_bytes(bytes: u64) -> Result<(), ImageProblem> {
     match bytes {
         0..=MAX_BYTES => Ok(()),
@@ -100,7 +100,7 @@ mod tests {
         fs::write(dir.path().join("x"), "abc").unwrap();
         assert_eq!((files.read(0).unwrap(), files.label(0), files.len()), (b"abc".to_vec(), 2, 1));
         fs::write(dir.path().join("x"), "abcd").unwrap();
-        assert_eq!(message(), "changed since it was listed: 4 bytes, it had 3");
+        assert_eq!(message(), "changed since it was listed: 4 bytes now, 3 then");
         let huge = one_file(dir.path(), 1 << 42);
         fs::File::options().write(true).open(dir.path().join("x")).unwrap().set_len(1 << 42).unwrap();
         assert_eq!(huge.read(0), Err(ImageProblem::TooManyBytes { bytes: 1 << 42, limit: 256 << 20 }));

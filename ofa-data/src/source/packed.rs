@@ -1,4 +1,4 @@
-//! Images of one size, decoded, in memory.
+//! Decoded images of one size, in memory.
 
 use crate::decode::Image;
 
@@ -11,7 +11,7 @@ pub(crate) struct PackedImages {
     /// `[image, height, width, channels]`
     pub(crate) pixels: Vec<u8>,
     pub(crate) labels: Vec<u32>,
-    /// Names the content: the checksums of the files it came from.
+    /// Identifies the content: checksums of the source files.
     pub(crate) checksum: String,
 }
 

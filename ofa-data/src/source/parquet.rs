@@ -1,4 +1,4 @@
-//! Labelled images in the parquet shards of the Hugging Face hub.
+//! Labelled images in parquet shards of the Hugging Face Hub.
 
 mod map;
 mod problem;
@@ -16,16 +16,16 @@ use shard::Shard;
 
 use crate::layout::MAX_CLASSES;
 
-/// The images of parquet files, in the order of the files and of their rows, for random access.
+/// Random access to the images of parquet files, in file and row order.
 ///
-/// The labels and the files' tables of contents are in memory. An image is read when it is asked for: its file is opened
-/// anew, so that threads do not share a position, the pages before the image are stepped over, and its page is decoded.
-/// Where pages hold many images, the first read of a row group notes where in its pages they are, and later reads decode
-/// that part only.
+/// Labels and file metadata stay in memory; images are read on demand. Every read opens the file again, so threads
+/// share no file position. It skips the pages before the image and decodes the image's page. Where pages hold many
+/// images, the first read of a row group maps where each image lies in its pages, and later reads decode only that
+/// part.
 #[derive(Debug, Default)]
 pub(crate) struct ParquetShards {
     shards: Vec<Shard>,
-    /// The row groups of all files.
+    /// Row groups of all files, in order.
     groups: Vec<Group>,
     labels: Vec<u32>,
     names: Option<Vec<String>>,
@@ -34,20 +34,21 @@ pub(crate) struct ParquetShards {
 #[derive(Debug)]
 struct Group {
     shard: usize,
-    /// Position in the shard.
+    /// Index within the shard.
     group: usize,
-    /// Number of its first row, within the shard and within the set.
+    /// Index of the group's first row: `row` within the shard, `image` within the set.
     row: usize,
     image: usize,
-    /// Where its images are, once one of them was read; none where that does not help.
+    /// Where the images of the group are, filled by the first read; `None` inside if a map does not help.
     map: OnceLock<Option<ImageMap>>,
 }
 
 impl ParquetShards {
-    /// Reads the labels of these files and where their images are.
+    /// Reads the labels and the locations of the images.
     ///
     /// # Errors
-    /// The first file that is unreadable, lacks a column, or has a label that is none, with what is wrong with it.
+    /// The path of the first file that is unreadable, lacks a column or has an invalid label, and what is wrong with
+    /// it.
     pub(crate) fn open(files: Vec<PathBuf>) -> Result<Self, (PathBuf, ParquetProblem)> {
         let mut set = Self::default();
         for path in files {
@@ -61,30 +62,30 @@ impl ParquetShards {
         self.labels.len()
     }
 
-    /// Class of image `i`. Panics if there is no such image.
+    /// Class index of image `i`. Panics if `i` is out of range.
     pub(crate) fn label(&self, i: usize) -> u32 {
         self.labels[i]
     }
 
-    /// Names of the classes, if the files give them.
+    /// Class names, if the files contain them.
     pub(crate) fn class_names(&self) -> Option<&[String]> {
         self.names.as_deref()
     }
 
-    /// What messages call image `i`: its file and its row there, counted from 0. Panics if there is no such image.
+    /// How messages refer to image `i`: its file and its row there, from 0. Panics if `i` is out of range.
     pub(crate) fn place(&self, i: usize) -> PathBuf {
         let group = self.group(i);
         self.shards[group.shard].path.join(format!("row {}", group.row + i - group.image))
     }
 
-    /// Reads image `i`, encoded as it is in the file. Panics if there is no such image.
+    /// Reads the encoded bytes of image `i`. Panics if `i` is out of range.
     pub(crate) fn read(&self, i: usize) -> Result<Vec<u8>, String> {
         let group = self.group(i);
         let shard = &self.shards[group.shard];
         guarded(|| shard.image(group.group, i - group.image, &group.map)).map_err(|problem| problem.to_string())
     }
 
-    /// The files and their lengths, which identify the set short of reading it.
+    /// Paths and lengths of the files, which identify the set without reading it.
     pub(crate) fn shards(&self) -> impl Iterator<Item = (&Path, u64)> {
         self.shards.iter().map(|shard| (shard.path.as_path(), shard.bytes))
     }
@@ -124,7 +125,7 @@ impl ParquetShards {
     }
 }
 
-/// Damaged files can make the parser panic, which is one more way for it to refuse them.
+/// Turns parser panics, which damaged files can cause, into errors.
 fn guarded<T>(work: impl FnOnce() -> Result<T, ParquetProblem>) -> Result<T, ParquetProblem> {
     let panicked = |_| Err(ParquetProblem::Format { reason: "the parser panicked".into() });
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(panicked)

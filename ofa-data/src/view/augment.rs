@@ -1,4 +1,4 @@
-//! Views of an image: what of it a network is shown, in training and in evaluation.
+//! Views of an image: what a network sees of it in training and in evaluation.
 
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
@@ -12,9 +12,9 @@ use crate::view::mixup::Mixup;
 /// How images are shown.
 #[derive(Debug, Clone, PartialEq)]
 pub enum View {
-    /// Always the same way, in the order of the set, framed as the set asks ([`Framing`]).
+    /// Deterministically, in the order of the set, with the set's [`Framing`].
     Evaluate,
-    /// Randomly changed, in an order that is random in every epoch.
+    /// Randomly augmented, in a new random order each epoch.
     Train(AugmentConfig),
 }
 
@@ -22,28 +22,28 @@ pub enum View {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Framing {
-    /// All of it, resized straight to `r` x `r`: for small, centred pictures such as Fashion-MNIST.
+    /// The whole image, resized directly to `r` x `r`: for small, centred pictures such as Fashion-MNIST.
     Whole,
-    /// Shorter side resized to `ceil(r / 0.875)`, then the `r` x `r` in the middle: for photographs,
-    /// as everybody does for ImageNet.
+    /// Shorter side resized to `ceil(r / 0.875)`, then the central `r` x `r`: for photographs, the convention for
+    /// ImageNet.
     CenterCrop,
 }
 
-/// How training images are changed at random.
+/// Random augmentation of training images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AugmentConfig {
     /// Which part of the image is shown.
     pub geometry: Geometry,
-    /// Whether half of the images are mirrored left to right.
+    /// Whether to mirror images left to right with probability 1/2.
     pub horizontal_flip: bool,
-    /// Whether colours change.
+    /// Colour jitter; `None` leaves colours unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub color_jitter: Option<ColorJitter>,
-    /// Whether a rectangle is painted over.
+    /// Random erasing; `None` erases nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub random_erasing: Option<RandomErasing>,
-    /// Whether the images of a batch are blended in pairs.
+    /// Mixup; `None` blends nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mixup: Option<Mixup>,
 }
@@ -52,53 +52,53 @@ pub struct AugmentConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Geometry {
-    /// All of it, moved by up to `pixels` of its own size in each direction, zeros moving in: for
-    /// small, centred pictures.
+    /// The whole image, shifted by up to `pixels` source pixels in each direction and filled with zeros: for small,
+    /// centred pictures.
     Shift {
-        /// Greatest distance, horizontally and vertically.
+        /// Largest shift, horizontally and vertically.
         pixels: u32,
     },
-    /// A random rectangle (Szegedy et al., arXiv:1409.4842; torchvision's `RandomResizedCrop`): for
-    /// photographs.
+    /// A random rectangle (Szegedy et al., arXiv:1409.4842; torchvision's `RandomResizedCrop`): for photographs.
     RandomResizedCrop {
-        /// Least and greatest share of the image's area.
+        /// Smallest and largest fraction of the image's area.
         scale: [f64; 2],
-        /// Least and greatest width / height.
+        /// Smallest and largest aspect ratio (width / height).
         ratio: [f64; 2],
     },
 }
 
-/// A rectangle painted over with the mean colour (Zhong et al., arXiv:1708.04896).
+/// Fills a random rectangle with the mean colour (Zhong et al., arXiv:1708.04896).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RandomErasing {
-    /// Share of the images this happens to.
+    /// Probability of erasing, per image.
     pub probability: f64,
-    /// Least and greatest share of the view's area.
+    /// Smallest and largest fraction of the view's area.
     pub scale: [f64; 2],
-    /// Least and greatest width / height.
+    /// Smallest and largest aspect ratio (width / height).
     pub ratio: [f64; 2],
 }
 
 impl AugmentConfig {
-    /// For small, centred pictures of things that may face either way: shift by up to 2 pixels, flip.
+    /// For small, centred pictures whose mirror image is equally plausible: shift by up to 2 pixels, flip.
     pub fn small_images() -> Self {
         let geometry = Geometry::Shift { pixels: 2 };
         Self { geometry, horizontal_flip: true, color_jitter: None, random_erasing: None, mixup: None }
     }
 
-    /// For photographs, as the original does for ImageNet: RandomResizedCrop of 0.08..1 of the area, flip, weak jitter of
-    /// colours (paper, appendix B).
+    /// For photographs, as the original OFA code does for ImageNet: RandomResizedCrop of 0.08..1 of the area, flip,
+    /// weak colour jitter (paper, appendix B).
     pub fn photographs() -> Self {
         let geometry = Geometry::RandomResizedCrop { scale: [0.08, 1.0], ratio: [3.0 / 4.0, 4.0 / 3.0] };
         let color_jitter = Some(ColorJitter::weak());
         Self { geometry, horizontal_flip: true, color_jitter, random_erasing: None, mixup: None }
     }
 
-    /// Checks the values.
+    /// Checks that all values are in range.
     ///
     /// # Errors
-    /// [`DataError::Invalid`] for a share outside 0..=1, a ratio that is not positive, or an empty range.
+    /// [`DataError::Invalid`] for a strength, fraction or probability out of range, a ratio that is not positive, an
+    /// empty range, or an invalid mixup `alpha`.
     pub fn validate(&self) -> Result<(), DataError> {
         if let Geometry::RandomResizedCrop { scale, ratio } = &self.geometry {
             check_range("random_resized_crop.scale", *scale, 1.0)?;
@@ -118,7 +118,7 @@ impl AugmentConfig {
         check_range("random_erasing.ratio", erasing.ratio, f64::MAX)
     }
 
-    /// Draws a random view of `picture`; `mean_colour`, a value a channel, is what erased rectangles are filled with.
+    /// Draws a random view of `picture`. Erased rectangles are filled with `mean_colour`, one value per channel.
     pub(crate) fn draw(
         &self,
         picture: &Picture,
@@ -179,8 +179,8 @@ fn check_range(name: &'static str, [least, greatest]: [f64; 2], limit: f64) -> R
     Err(DataError::invalid(name, value, format!("[least, greatest], 0 < least <= greatest{above}")))
 }
 
-/// A rectangle of a random share of the area and a random shape, log-uniform, at a random place; none
-/// if ten tries do not fit, as in torchvision.
+/// A rectangle of random area and log-uniform aspect ratio at a random place. `None` if ten attempts do not fit, as in
+/// torchvision.
 fn random_rectangle(
     width: usize,
     height: usize,
@@ -200,7 +200,7 @@ fn random_rectangle(
     None
 }
 
-/// The largest rectangle in the middle whose shape is within `ratio`: torchvision's last resort.
+/// The largest central rectangle with an aspect ratio within `ratio`: torchvision's fallback.
 fn widest_rectangle(width: usize, height: usize, ratio: [f64; 2]) -> Rectangle {
     let shape = (width as f64 / height as f64).clamp(ratio[0], ratio[1]);
     let w = ((height as f64 * shape).round() as usize).clamp(1, width);
@@ -220,7 +220,7 @@ mod tests {
         Image { width, height, channels: 1, pixels: (1..=(width * height) as u8).collect() }
     }
 
-    /// The views of `image` by 200 seeds.
+    /// Views of `image` for 200 seeds.
     fn views(config: &AugmentConfig, image: &Image, resolution: usize) -> Vec<Vec<u8>> {
         let mut canvas = Canvas::default();
         let picture = Picture::Whole(Arc::new(image.clone()));
@@ -286,7 +286,7 @@ mod tests {
             (least, greatest) = (least.min(share), greatest.max(share));
         }
         assert!(least < 0.12 && greatest > 0.9, "shares from {least} to {greatest}");
-        // nothing fits into a strip: the middle is taken, as torchvision does
+        // nothing fits into a strip: use the centre, as torchvision does
         assert_eq!(random_rectangle(400, 2, [0.9, 1.0], ratio, &mut rng), None);
         assert_eq!(widest_rectangle(400, 2, ratio), Rectangle { left: 198, top: 0, width: 3, height: 2 });
         assert_eq!(widest_rectangle(30, 400, ratio), Rectangle { left: 0, top: 180, width: 30, height: 40 });

@@ -1,4 +1,4 @@
-//! Drawing a square view of an image: crop, resize, flip, erase, on buffers that are used again.
+//! Draws a square view of an image (crop, resize, flip, erase) into reusable buffers.
 
 use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{U8, U8x3};
@@ -8,19 +8,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::decode::Image;
 
-/// How images are resized. Both filters grow with the scale, so that small pictures of large images are not jagged; both are
-/// Pillow's.
+/// Resampling filter. Both filters widen with the scale (antialiasing), as in Pillow.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Interpolation {
     /// Torchvision's default.
     #[default]
     Bilinear,
-    /// A sharper one, for a third more time.
+    /// Sharper, but a third slower.
     Bicubic,
 }
 
-/// Resize(ceil(resolution / 0.875)) before CenterCrop(resolution): 256 for 224.
+/// Evaluation uses Resize(ceil(resolution / 0.875)) before CenterCrop(resolution): 256 for 224.
 const CENTER_CROP_SHARE: f64 = 0.875;
 
 /// A square view, drawn into `pixels`.
@@ -35,7 +34,7 @@ pub(crate) struct Canvas {
     resizer: Resizer,
 }
 
-/// A rectangle of pixels.
+/// A rectangle in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rectangle {
     pub(crate) left: usize,
@@ -45,25 +44,25 @@ pub(crate) struct Rectangle {
 }
 
 impl Canvas {
-    /// A canvas that resizes in this way.
+    /// A canvas that resizes with `interpolation`.
     pub(crate) fn new(interpolation: Interpolation) -> Self {
         Self { interpolation, ..Self::default() }
     }
 
-    /// The whole image, whatever its shape.
+    /// Draws the whole image, stretched to a square.
     pub(crate) fn draw_whole(&mut self, image: &Image, resolution: usize) {
         self.draw_crop(image, Rectangle::of(image), resolution);
     }
 
-    /// The middle of the image, as torchvision's Resize and CenterCrop show it.
+    /// Draws the centre of the image, equivalent to torchvision's Resize and CenterCrop.
     ///
-    /// In one step: only the pixels that stay are computed. The filter sees beyond the crop, as it
-    /// does when the whole image is resized first.
+    /// Done in one step, so only the visible pixels are computed. The filter reads beyond the crop, as it does when the
+    /// whole image is resized first.
     pub(crate) fn draw_center_crop(&mut self, image: &Image, resolution: usize) {
         let short = (resolution as f64 / CENTER_CROP_SHARE).ceil();
         let (width, height) = (image.width as f64, image.height as f64);
         let shortest = width.min(height);
-        // (offset, extent) of the crop along a side, in pixels of the image
+        // (offset, extent) of the crop along a side, in source pixels
         let along = |side: f64| {
             let resized = (short * side / shortest).floor();
             let offset = ((resized - resolution as f64) / 2.0).round_ties_even() * side / resized;
@@ -74,12 +73,12 @@ impl Canvas {
         self.draw(image, &image.pixels, Rectangle::of(image), resolution, options);
     }
 
-    /// The pixels of `crop` and no others.
+    /// Draws the pixels of `crop` only.
     pub(crate) fn draw_crop(&mut self, image: &Image, crop: Rectangle, resolution: usize) {
         self.draw(image, &image.pixels, crop, resolution, self.options());
     }
 
-    /// The whole image, moved `right` and `down` by pixels of its own size, zeros moving in.
+    /// Draws the whole image, shifted `right` and `down` by source pixels and filled with zeros.
     pub(crate) fn draw_shifted(&mut self, image: &Image, right: i64, down: i64, resolution: usize) {
         let mut shifted = std::mem::take(&mut self.shifted);
         shift(image, right, down, &mut shifted);
@@ -87,12 +86,12 @@ impl Canvas {
         self.shifted = shifted;
     }
 
-    /// Draws the part `crop` of `pixels`, which are in the shape of `image`.
+    /// Draws `crop` of `pixels`, which have the shape of `image`.
     fn draw(&mut self, image: &Image, pixels: &[u8], crop: Rectangle, resolution: usize, options: ResizeOptions) {
         (self.resolution, self.channels) = (resolution, image.channels);
         self.pixels.resize(resolution * resolution * image.channels, 0);
         let source = Source { width: image.width, height: image.height, pixels, crop };
-        // Through the typed interface: the untyped one compiles the resizer for all its pixel types.
+        // Use the typed interface: the untyped one compiles the resizer for every pixel type.
         match image.channels {
             1 => source.resize::<U8>(&mut self.resizer, &mut self.pixels, [resolution; 2], &options),
             3 => source.resize::<U8x3>(&mut self.resizer, &mut self.pixels, [resolution; 2], &options),
@@ -109,16 +108,16 @@ impl Canvas {
         ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).use_alpha(false)
     }
 
-    /// Mirrors what was drawn, left to right.
+    /// Mirrors the drawn pixels left to right.
     pub(crate) fn flip(&mut self) {
         for row in self.pixels.chunks_exact_mut(self.resolution * self.channels) {
             row.reverse();
-            // The channels were reversed with the pixels.
+            // Reversing the row also reversed the channels of each pixel.
             row.chunks_exact_mut(self.channels).for_each(<[u8]>::reverse);
         }
     }
 
-    /// Fills a rectangle of what was drawn with one colour.
+    /// Fills a rectangle of the drawn pixels with one colour.
     pub(crate) fn erase(&mut self, area: Rectangle, colour: &[u8]) {
         let rows = self.pixels.chunks_exact_mut(self.resolution * self.channels);
         for row in rows.skip(area.top).take(area.height) {
@@ -128,7 +127,7 @@ impl Canvas {
     }
 }
 
-/// All of `image` in another size.
+/// Resizes the whole of `image`.
 pub(crate) fn resized(image: &Image, width: usize, height: usize, algorithm: ResizeAlg) -> Image {
     let mut pixels = vec![0; width * height * image.channels];
     let source = Source { width: image.width, height: image.height, pixels: &image.pixels, crop: Rectangle::of(image) };
@@ -148,7 +147,7 @@ impl Rectangle {
     }
 }
 
-/// What is resized.
+/// Pixels to resize, and the part of them to use.
 #[derive(Debug)]
 struct Source<'a> {
     width: usize,
@@ -193,7 +192,7 @@ fn shift(image: &Image, right: i64, down: i64, shifted: &mut Vec<u8>) {
     }
 }
 
-/// What is left of a side when it moves: `length` pixels, from where to where.
+/// The visible part of a side after a shift: `length` pixels, moved from `from` to `to`.
 struct Overlap {
     from: usize,
     to: usize,

@@ -8,24 +8,25 @@ use crate::decode::luma;
 use crate::error::DataError;
 use crate::view::pixels::{blend_all, saturate_all};
 
-/// Random brightness, contrast, saturation and hue in random order, as torchvision's `ColorJitter` does on Pillow images.
+/// Random brightness, contrast, saturation and hue changes in random order, as torchvision's `ColorJitter` on Pillow
+/// images.
 ///
-/// A strength `s` multiplies by a factor drawn from `1 - s` (at least 0) to `1 + s`; hue is moved by up to its strength,
-/// in turns of the colour circle. Gray images have neither saturation nor hue.
+/// A strength `s` multiplies by a factor drawn from `1 - s` (at least 0) to `1 + s`. Hue is shifted by up to its
+/// strength, in turns of the colour circle. Gray images have neither saturation nor hue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ColorJitter {
-    /// Strength of the change of brightness.
+    /// Strength of the brightness change, at least 0.
     pub brightness: f64,
-    /// Strength of the change of contrast.
+    /// Strength of the contrast change, at least 0.
     pub contrast: f64,
-    /// Strength of the change of saturation.
+    /// Strength of the saturation change, at least 0.
     pub saturation: f64,
-    /// Greatest change of hue, 0 to 0.5.
+    /// Largest hue shift in turns, 0 to 0.5.
     pub hue: f64,
 }
 
-/// A change of colour by a given amount.
+/// A colour change of a fixed amount.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Change {
     Brightness(f32),
@@ -35,17 +36,17 @@ enum Change {
 }
 
 impl ColorJitter {
-    /// The weak one (`tf`) of the original's recipe for ImageNet: brightness 32/255, saturation 0.5.
+    /// The weak jitter (`tf`) of the original OFA ImageNet recipe: brightness 32/255, saturation 0.5.
     pub fn weak() -> Self {
         Self { brightness: 32.0 / 255.0, saturation: 0.5, ..Self::default() }
     }
 
-    /// The strong one (`torch`) of the original: brightness, contrast and saturation 0.4, hue 0.1.
+    /// The strong jitter (`torch`) of the original OFA code: brightness, contrast and saturation 0.4, hue 0.1.
     pub fn strong() -> Self {
         Self { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 }
     }
 
-    /// Checks the values.
+    /// Checks that all strengths are in range.
     pub(crate) fn validate(&self) -> Result<(), DataError> {
         let strengths = [
             ("color_jitter.brightness", self.brightness, f64::MAX),
@@ -60,7 +61,7 @@ impl ColorJitter {
         }
     }
 
-    /// Changes `pixels`, `[pixel, channels]`, at random.
+    /// Randomly changes `pixels`, `[pixel, channels]`.
     pub(crate) fn apply(&self, pixels: &mut [u8], channels: usize, rng: &mut impl Rng) {
         let mut changes = Vec::with_capacity(4);
         let factor = |strength: f64, rng: &mut _| -> f32 {
@@ -84,14 +85,14 @@ impl ColorJitter {
 }
 
 impl Change {
-    /// Pillow's `ImageEnhance` and torchvision's `adjust_hue`, to the last bit.
+    /// Bit-exact with Pillow's `ImageEnhance` and torchvision's `adjust_hue`.
     fn apply(self, pixels: &mut [u8], channels: usize) {
         match self {
             Self::Brightness(factor) => blend_all(pixels, 0, factor),
             Self::Contrast(factor) => blend_all(pixels, mean_luma(pixels, channels), factor),
             Self::Saturation(factor) if channels == 3 => saturate_all(pixels, factor),
             Self::Hue(turns) if channels == 3 => {
-                // Whole steps of an 8-bit circle, cut towards zero.
+                // Whole steps of the 8-bit hue circle, truncated towards zero.
                 let steps = (turns * 255.0) as i32 as u8;
                 for pixel in pixels.chunks_exact_mut(3) {
                     let [hue, saturation, value] = hsv([pixel[0], pixel[1], pixel[2]]);
@@ -113,16 +114,16 @@ fn mean_luma(pixels: &[u8], channels: usize) -> u8 {
     (sum as f64 / count as f64 + 0.5) as u8
 }
 
-/// Hue, saturation and value in 8 bits each. Pillow computes in double and keeps single.
+/// Hue, saturation and value in 8 bits each. Pillow computes in double precision and stores single precision.
 ///
-/// Here and in [`rgb`], whole parts are taken by casts and comparisons: the remainder, `floor` and `round` are calls where
-/// the build knows no processor that has them as instructions.
+/// Here and in [`rgb`], integer parts are taken by casts and comparisons: `%`, `floor` and `round` are function calls
+/// unless the target CPU is known to have instructions for them.
 fn hsv(pixel: [u8; 3]) -> [u8; 3] {
-    // From 5/6 to 11/6.
+    // `turns` lies between 5/6 and 11/6.
     hsv_by(pixel, |turns| if turns >= 1.0 { turns - 1.0 } else { turns })
 }
 
-/// [`hsv`] by a way to take whole turns away.
+/// [`hsv`] with a given reduction of turns to 0..1.
 fn hsv_by([red, green, blue]: [u8; 3], within_a_turn: impl Fn(f64) -> f64) -> [u8; 3] {
     let (most, least) = (red.max(green).max(blue), red.min(green).min(blue));
     if most == least {
@@ -142,12 +143,12 @@ fn hsv_by([red, green, blue]: [u8; 3], within_a_turn: impl Fn(f64) -> f64) -> [u
     [(f64::from(hue) * 255.0) as u8, (f64::from(saturation) * 255.0) as u8, most]
 }
 
-/// Red, green and blue of an 8-bit hue, saturation and value.
+/// Red, green and blue from 8-bit hue, saturation and value.
 fn rgb(pixel: [u8; 3]) -> [u8; 3] {
     rgb_by(pixel, |sixths| sixths as u8, rounded)
 }
 
-/// [`rgb`] by a way to take the whole part and one to round, of numbers from 0 to 255.
+/// [`rgb`] with given functions for truncation and rounding of numbers from 0 to 255.
 fn rgb_by([hue, saturation, value]: [u8; 3], whole: impl Fn(f64) -> u8, rounded: impl Fn(f64) -> u8) -> [u8; 3] {
     if saturation == 0 {
         return [value; 3];
@@ -169,8 +170,8 @@ fn rgb_by([hue, saturation, value]: [u8; 3], whole: impl Fn(f64) -> u8, rounded:
     }
 }
 
-/// The nearest whole number, halves upwards, for 0 to 255. A cast of `value + 0.5` gets the number
-/// next below one half wrong.
+/// Rounds 0..=255 to the nearest integer, halves up. Casting `value + 0.5` is wrong for the largest number below one
+/// half.
 fn rounded(value: f64) -> u8 {
     let whole = value as u8;
     whole + u8::from(value - f64::from(whole) >= 0.5)
@@ -182,7 +183,7 @@ mod tests {
     use crate::decode::decode;
     use crate::seed::{self, Purpose};
 
-    /// `fixtures/make.py` made these of `photo.png` with Pillow.
+    /// Made from `photo.png` by `fixtures/make.py` with Pillow and torchvision.
     #[test]
     fn every_change_is_pillows() {
         let photo = decode(include_bytes!("../../fixtures/photo.png"), 3).unwrap();
@@ -203,12 +204,12 @@ mod tests {
         }
     }
 
-    /// [`hsv`] by the remainder, as Pillow has it.
+    /// [`hsv`] with the remainder operator, as in Pillow.
     fn hsv_by_functions(pixel: [u8; 3]) -> [u8; 3] {
         hsv_by(pixel, |turns| turns % 1.0)
     }
 
-    /// [`rgb`] by the functions of `f64`, as Pillow has it.
+    /// [`rgb`] with the functions of `f64`, as in Pillow.
     fn rgb_by_functions(pixel: [u8; 3]) -> [u8; 3] {
         rgb_by(pixel, |sixths| sixths.floor() as u8, |value| value.round() as u8)
     }

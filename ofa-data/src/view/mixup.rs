@@ -1,4 +1,4 @@
-//! Mixing the images of a batch in pairs.
+//! Blending the images of a batch in pairs.
 
 use rand::Rng;
 use rand_distr::{Beta, Distribution};
@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
 
-/// Mixup (Zhang et al., arXiv:1710.09412) as the original does it: the batch is blended with itself in reverse order, by one
-/// weight drawn for the batch.
+/// Mixup (Zhang et al., arXiv:1710.09412) as in the original OFA code: the batch is blended with itself in reverse
+/// order, with one weight drawn per batch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mixup {
-    /// The weight of an image's own pixels and label is drawn from Beta(alpha, alpha).
+    /// An image's own weight (for pixels and label) is drawn from Beta(alpha, alpha).
     pub alpha: f64,
 }
 
 impl Mixup {
-    /// Checks the value.
+    /// Checks `alpha`.
     ///
     /// # Errors
     /// [`DataError::Invalid`] for an `alpha` that is not positive.
@@ -28,16 +28,16 @@ impl Mixup {
         }
     }
 
-    /// The weight of the images' own part in a batch.
+    /// Draws the own weight of the images of one batch.
     pub(crate) fn draw(self, rng: &mut impl Rng) -> f32 {
         Beta::new(self.alpha, self.alpha).expect("validated").sample(rng) as f32
     }
 }
 
-/// Blends images of `size` values each with the image at the same distance from the end, `share` being their own.
+/// Blends images of `size` values each with the image at the mirrored position; `share` is an image's own weight.
 pub(crate) fn mix(images: &mut [f32], size: usize, share: f32) {
     let count = images.len() / size;
-    // An odd batch has an image in the middle: blended with itself, it stays.
+    // An odd batch has a middle image: blended with itself, it stays the same.
     let (front, back) = images.split_at_mut(count.div_ceil(2) * size);
     let pairs = front.par_chunks_exact_mut(size).take(count / 2).zip(back.par_chunks_exact_mut(size).rev());
     pairs.for_each(|(one, other)| {

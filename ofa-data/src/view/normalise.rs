@@ -1,8 +1,8 @@
-//! From pixel values to what a network is fed.
+//! Converts pixel values to network inputs.
 
 use crate::view::pixels::{normalise_gray, normalise_rgb};
 
-/// `(value / 255 - mean) / std` a channel.
+/// `(value / 255 - mean) / std` per channel.
 #[derive(Debug, Clone)]
 pub struct Normalisation {
     mean: Vec<f32>,
@@ -10,10 +10,10 @@ pub struct Normalisation {
 }
 
 impl Normalisation {
-    /// From the mean and standard deviation of every channel, for pixel values 0..=1.
+    /// From the mean and standard deviation of each channel, for pixel values scaled to 0..=1.
     ///
     /// # Panics
-    /// If the two differ in length or a deviation is not positive.
+    /// If `mean` and `std` differ in length or a standard deviation is not positive.
     pub fn new(mean: &[f32], std: &[f32]) -> Self {
         assert_eq!(mean.len(), std.len(), "mean {mean:?} and std {std:?} differ in length");
         assert!(std.iter().all(|&std| std > 0.0), "std {std:?} must be positive");
@@ -25,7 +25,7 @@ impl Normalisation {
         self.mean.len()
     }
 
-    /// The pixel value nearest to the mean of each channel, so nearest to 0 when normalised.
+    /// The pixel value nearest to the mean of each channel, which normalises to about 0.
     pub(crate) fn mean_pixel(&self) -> Vec<u8> {
         self.mean.iter().map(|mean| (mean * 255.0).round() as u8).collect()
     }

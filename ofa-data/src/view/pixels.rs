@@ -1,20 +1,22 @@
-//! Arithmetic on all pixels of an image, by vector instructions that are chosen at run time.
+//! SIMD arithmetic on all pixels of an image; the instruction set is chosen at run time.
 
-#![allow(clippy::needless_range_loop, reason = "of loops over arrays by index compilers make vector instructions")]
+#![allow(clippy::needless_range_loop, reason = "compilers vectorise indexed loops over arrays")]
 
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::decode::wide_luma;
 
-/// Pixels that are worked on together: whole vectors of any width.
+/// Pixels processed together: a whole number of vectors of any width.
 const GROUP: usize = 32;
 
-/// Moves all `pixels` from `from` towards, or by a factor above 1 beyond, their values; cut to 0..=255.
+/// Interpolates all `pixels` between `from` (factor 0) and their own values (factor 1), or extrapolates for a factor
+/// above 1; clamped to 0..=255.
 pub(crate) fn blend_all(pixels: &mut [u8], from: u8, factor: f32) {
     Arch::new().dispatch(BlendAll { pixels, from: from.into(), factor });
 }
 
-/// Moves all RGB `pixels` from their luma towards, or by a factor above 1 beyond, their values; cut to 0..=255.
+/// Interpolates all RGB `pixels` between their luma (factor 0) and their own values (factor 1), or extrapolates for a
+/// factor above 1; clamped to 0..=255.
 pub(crate) fn saturate_all(pixels: &mut [u8], factor: f32) {
     Arch::new().dispatch(SaturateAll { pixels, factor });
 }
@@ -25,7 +27,7 @@ pub(crate) fn normalise_gray(pixels: &[u8], plane: &mut [f32], mean: f32, std: f
     Arch::new().dispatch(NormaliseGray { pixels, plane, mean, std });
 }
 
-/// Writes `(value / 255 - mean) / std` of RGB pixels, `[pixel, channel]`, as `[channel, pixel]`.
+/// Writes `(value / 255 - mean) / std` of RGB pixels, transposed from `[pixel, channel]` to `[channel, pixel]`.
 pub(crate) fn normalise_rgb(pixels: &[u8], planes: &mut [f32], mean: [f32; 3], std: [f32; 3]) {
     assert_eq!(pixels.len(), planes.len(), "values of one image, before and after");
     Arch::new().dispatch(NormaliseRgb { pixels, planes, mean, std });
@@ -56,7 +58,7 @@ struct NormaliseRgb<'a> {
     std: [f32; 3],
 }
 
-// Everything below is inlined into `with_simd`, which is what is compiled for each set of vector instructions.
+// Everything below is inlined into `with_simd`, which is compiled once per instruction set.
 
 impl WithSimd for BlendAll<'_> {
     type Output = ();
@@ -119,7 +121,7 @@ impl WithSimd for NormaliseRgb<'_> {
     }
 }
 
-// Loops over flat arrays throughout: of closures in `from_fn` and of nested arrays compilers make no vector instructions.
+// Loops over flat arrays throughout: compilers do not vectorise closures in `from_fn` or nested arrays.
 
 #[inline(always)]
 fn channels(pixels: &[u8; 3 * GROUP]) -> ([u8; GROUP], [u8; GROUP], [u8; GROUP]) {
@@ -166,25 +168,25 @@ fn normalise_group(pixels: &[u8; 3 * GROUP], planes: [&mut [f32; GROUP]; 3], mea
     }
 }
 
-/// In single precision and in this order, as torchvision's ToTensor and Normalize do it.
+/// In single precision and in this order, as in torchvision's ToTensor and Normalize.
 #[inline(always)]
 fn normalise(value: u8, mean: f32, std: f32) -> f32 {
     (f32::from(value) / 255.0 - mean) / std
 }
 
-/// Pillow's: in single precision, cut towards zero and to 0..=255.
+/// Pillow's blend: single precision, truncated towards zero and clamped to 0..=255.
 #[inline(always)]
 fn blend(from: f32, to: f32, factor: f32) -> u8 {
     cut(from + factor * (to - from))
 }
 
-/// `value as u8`, for which compilers find no vector instructions.
+/// Equals `value as u8`, which compilers do not vectorise.
 #[inline(always)]
 fn cut(value: f32) -> u8 {
-    // Numbers from here on have no fraction, so that the sum is rounded, and a byte is the last eight bits of its sum.
+    // Floats from 2^23 on have no fraction: adding it rounds the value and leaves the byte in the lowest eight bits.
     const WHOLE: f32 = (1u32 << 23) as f32;
-    // Not `clamp`, which keeps what is not a number.
-    #[allow(clippy::manual_clamp, reason = "what is not a number becomes 0")]
+    // Not `clamp`, which propagates NaN.
+    #[allow(clippy::manual_clamp, reason = "NaN becomes 0")]
     let value = value.max(0.0).min(255.0);
     let rounded = value + WHOLE;
     let is_up = rounded - WHOLE > value;

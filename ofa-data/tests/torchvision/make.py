@@ -1,4 +1,4 @@
-"""Makes the evaluation views of photo.png: `python make.py`, in this folder (torchvision 0.24.0, Pillow 13.0.0)."""
+"""Make the evaluation views of photo.png: run `python make.py` in this folder (torchvision 0.24.0, Pillow 13.0.0)."""
 import math
 from PIL import Image
 from torchvision import transforms

@@ -6,7 +6,7 @@ use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 const SAMPLINGS: [SamplingFactor; 4] =
     [SamplingFactor::F_1_1, SamplingFactor::F_2_1, SamplingFactor::F_1_2, SamplingFactor::F_2_2];
 
-/// A picture of noise over a gradient, compressed.
+/// Compresses noise over a gradient.
 fn compressed(size: [usize; 2], color: ColorType, set_up: impl Fn(&mut Encoder<&mut Vec<u8>>)) -> Vec<u8> {
     let [width, height] = size;
     let mut state = 7u32;
@@ -28,7 +28,7 @@ fn strict(bytes: &[u8]) -> Image {
     decode(bytes, Damage::Refuse).unwrap()
 }
 
-/// Whether `top` is what `whole` begins with, and goes down to `bottom`.
+/// Asserts that `top` equals the beginning of `whole` and reaches down to `bottom`.
 fn assert_top(top: &Image, whole: &Image, bottom: usize) {
     assert_eq!((top.width, top.channels), (whole.width, whole.channels));
     assert!(top.height >= bottom && top.height < whole.height);
@@ -45,7 +45,7 @@ fn rows_are_those_of_the_whole_at_every_height() {
             let whole = strict(&bytes);
             let tops = (1..=height).filter_map(|bottom| decode_top(&bytes, bottom).map(|top| (bottom, top)));
             let count = tops.inspect(|(bottom, top)| assert_top(top, &whole, *bottom)).count();
-            // All but those that reach into the last unit of 16 rows, the largest there is.
+            // All except those that reach into the last unit of 16 rows, the largest unit here.
             assert!(count >= (height - 1) / 16 * 16 - ROWS_BELOW, "{sampling:?}: {count} of {height}");
         }
     }
@@ -54,7 +54,7 @@ fn rows_are_those_of_the_whole_at_every_height() {
 #[test]
 fn files_with_scans_or_restarts_are_decoded_whole() {
     let in_scans = compressed([53, 90], ColorType::Rgb, |encoder| encoder.set_progressive(true));
-    // Colour at a quarter: this encoder puts every channel into a scan of its own.
+    // Colour at a quarter of the height: this encoder writes one scan per channel.
     let by_channel = compressed([53, 90], ColorType::Rgb, |encoder| encoder.set_sampling_factor(SamplingFactor::F_1_4));
     let with_restarts = compressed([53, 90], ColorType::Rgb, |encoder| encoder.set_restart_interval(2));
     for bytes in [in_scans, by_channel, with_restarts] {

@@ -13,7 +13,7 @@ const PROGRESSIVE: &[u8] = include_bytes!("../../../fixtures/gradient_progressiv
 const SAMPLINGS: [Subsamp; 7] =
     [Subsamp::None, Subsamp::Sub2x1, Subsamp::Sub2x2, Subsamp::Sub1x2, Subsamp::Sub4x1, Subsamp::Sub1x4, Subsamp::Gray];
 
-/// Numbers that look random.
+/// Pseudorandom numbers.
 fn noise(seed: u32) -> impl FnMut(usize) -> usize {
     let mut state = seed;
     move |below| {
@@ -22,7 +22,7 @@ fn noise(seed: u32) -> impl FnMut(usize) -> usize {
     }
 }
 
-/// A picture of noise over a gradient, compressed.
+/// Compresses noise over a gradient.
 fn compressed(width: usize, height: usize, sampling: Subsamp, progressive: bool) -> Vec<u8> {
     let mut draw = noise(7);
     let pixels: Vec<u8> =
@@ -43,7 +43,7 @@ fn insert(bytes: &[u8], at: usize, inserted: &[u8]) -> Vec<u8> {
     [&bytes[..at], inserted, &bytes[at..]].concat()
 }
 
-/// Where the first segment with a marker starts.
+/// Offset of the first segment with this marker.
 fn segment(bytes: &[u8], marker: u8) -> usize {
     segments(bytes).find(|&(found, _)| found == marker).unwrap().1.start - 4
 }
@@ -228,10 +228,10 @@ fn a_forged_size_is_refused_before_memory_is_taken() {
     assert_eq!(size(&forged), Err(problem.clone()));
     assert_eq!(decode(&forged), Err(problem.clone()));
     assert_eq!(decode_region(&forged, 0, 0, 1, 1), Err(problem));
-    // Beyond what the library takes.
+    // Larger than the library supports.
     assert_eq!(decode(&with_size(RGB, 65_535, 1)), Ok(None));
     let problem = size(&with_size(RGB, 0, 10)).unwrap_err();
-    assert_eq!(problem.to_string(), "broken jpeg (735 bytes): a picture of 0 x 10 pixels");
+    assert_eq!(problem.to_string(), "broken jpeg (735 bytes): the image has 0 x 10 pixels");
 }
 
 #[test]
@@ -241,13 +241,13 @@ fn a_header_that_makes_no_sense_is_an_error() {
             for value in [0, 1, 0x7f, 0xff] {
                 let mut odd = RGB.to_vec();
                 odd[segment(RGB, marker) + at] = value;
-                // Anything but a panic.
+                // Any result is fine, except a panic.
                 let _ = (size(&odd), decode(&odd));
                 let _ = size(&odd).is_ok_and(|(w, h)| decode_region(&odd, 0, 0, w, h / 2).is_ok());
             }
         }
     }
-    let reason = "no start of a frame".to_owned();
+    let reason = "no start-of-frame marker".to_owned();
     let empty = [0xff, 0xd8, 0xff, 0xd9];
     assert_eq!(size(&empty), Err(ImageProblem::Jpeg { bytes: 4, reason }));
 }

@@ -1,4 +1,4 @@
-//! The development kit of ILSVRC2012, unpacked or as it is handed out.
+//! The ILSVRC2012 development kit, unpacked or as the distributed archive.
 
 pub(crate) mod ground_truth;
 mod mat;
@@ -17,17 +17,17 @@ use crate::error::DataError;
 
 const META: &str = "data/meta.mat";
 const GROUND_TRUTH: &str = "data/ILSVRC2012_validation_ground_truth.txt";
-/// No file of the kit that is read here has more bytes.
+/// Limit on the bytes read per file; no kit comes near it.
 const MAX_BYTES: u64 = 64 << 20;
-/// No kit has more bytes, unpacked: a forged one must not take all memory for a name.
+/// Limit on the unpacked archive: a forged one must not fill memory with a single name.
 const MAX_UNPACKED: u64 = 256 << 20;
 
-/// The WordNet ids of the validation images, by their names without extension: `ILSVRC2012_val_00000001` and so on.
+/// WordNet ids of the validation images, by file name without extension (`ILSVRC2012_val_00000001` and so on).
 pub(super) fn read(path: &Path) -> Result<HashMap<String, String>, DataError> {
     let unreadable = |source| DataError::Read { path: path.to_owned(), source };
     let (meta, truth) = if path.is_dir() { from_directory(path)? } else { from_archive(path).map_err(unreadable)? };
     let find = |content: Option<Vec<u8>>, name: &str| {
-        let remedy = "the development kit is not whole: get ILSVRC2012_devkit_t12.tar.gz again";
+        let remedy = "the development kit is incomplete: download ILSVRC2012_devkit_t12.tar.gz again";
         content.ok_or_else(|| DataError::Missing { path: path.join(name), remedy })
     };
     let (meta, truth) = (find(meta, META)?, find(truth, GROUND_TRUTH)?);
@@ -36,7 +36,7 @@ pub(super) fn read(path: &Path) -> Result<HashMap<String, String>, DataError> {
     Ok(wnids.into_iter().zip(1..).map(|(wnid, image)| (format!("ILSVRC2012_val_{image:08}"), wnid)).collect())
 }
 
-/// The contents of the two files, as far as they are there.
+/// Contents of `META` and `GROUND_TRUTH`; `None` for a missing file.
 type Files = (Option<Vec<u8>>, Option<Vec<u8>>);
 
 fn from_directory(path: &Path) -> Result<Files, DataError> {

@@ -1,12 +1,12 @@
-//! Kaggle's solution of the validation set.
+//! Kaggle's solution file for the validation set.
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use crate::error::DataError;
 
-/// The WordNet ids of the images in a `LOC_val_solution.csv`, by image: a line is the image's id and, a box after the other,
-/// a WordNet id and four numbers. All boxes of an image have the same WordNet id.
+/// Reads a `LOC_val_solution.csv`: WordNet ids by image. A line holds the image id and, for each box, a WordNet id and
+/// four numbers. All boxes of an image have the same WordNet id.
 pub(super) fn read(path: &Path) -> Result<HashMap<String, String>, DataError> {
     let bytes = std::fs::read(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
     parse(&bytes).map_err(|problem| DataError::Labels { path: path.to_owned(), problem })
@@ -23,7 +23,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<HashMap<String, String>, String> {
         let record = record.map_err(|error| error.to_string())?;
         let wnid = record[1].split_whitespace().next().ok_or_else(|| format!("line {line} has no class"))?;
         if wnids.insert(record[0].to_owned(), wnid.to_owned()).is_some() {
-            return Err(format!("line {line} is the second one of {}", &record[0]));
+            return Err(format!("line {line} repeats the image {}", &record[0]));
         }
     }
     Ok(wnids)
@@ -45,7 +45,7 @@ mod tests {
         let problem = |text: &str| parse(text.as_bytes()).unwrap_err();
         assert!(problem("a,b\n").contains("expected ImageId,PredictionString"));
         assert_eq!(problem("ImageId,PredictionString\nx,n1 1\ny, \n"), "line 3 has no class");
-        assert_eq!(problem("ImageId,PredictionString\nx,n1\nx,n2\n"), "line 3 is the second one of x");
+        assert_eq!(problem("ImageId,PredictionString\nx,n1\nx,n2\n"), "line 3 repeats the image x");
         assert!(problem("ImageId,PredictionString\nx\n").contains("1 fields"));
     }
 }

@@ -51,10 +51,10 @@ fn links_to_files_before_them_are_files_and_sparse_files_errors() {
     assert!(images.path(1).ends_with("x.tar/second"));
     let sparse = write(dir.path(), &tar_of(&[("GNUSparseFile.0/b.jpg", b"1")]));
     let error = sparse.entries().unwrap_err().to_string();
-    assert!(error.contains("b.jpg is no plain file: write the archive without"), "{error}");
+    assert!(error.contains("b.jpg is not a regular file: write the archive without"), "{error}");
 }
 
-/// A tar file of files and, behind them, hard links (name, target).
+/// A tar file of `files`, followed by hard links (name, target).
 fn tar_with_links(files: &[(&str, &[u8])], links: &[(&str, &str)]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (name, bytes) in files {
@@ -90,7 +90,7 @@ fn a_link_to_nothing_before_it_is_an_error_with_both_names() {
     for target in ["nowhere", "later"] {
         let archive = tar_with_links(&[("a", b"1")], &[("link", target), ("later", "a")]);
         let error = write(dir.path(), &archive).entries().unwrap_err().to_string();
-        let expected = format!("link is a hard link to {target}, which is no file before it: write the archive with");
+        let expected = format!("hard link link: {target} is not an earlier file; write the archive with");
         assert!(error.contains(&expected), "{error}");
     }
 }
@@ -112,12 +112,12 @@ fn directories_and_symbolic_links_are_passed_over() {
 fn a_cut_archive_is_an_error_wherever_it_is_cut() {
     let dir = tempfile::tempdir().unwrap();
     let whole = tar_of(&[("first", &[7; 700]), ("second", &[8; 300])]);
-    // With both files whole, only the end marker is missing.
+    // With both files complete, only the end marker is missing.
     let (end_of_first, end_of_second) = (512 + 700, 512 + 1024 + 512 + 300);
     for length in 1..end_of_second {
         let archive = write(dir.path(), &whole[..length]);
         let result = archive.entries();
-        // Cut between two files, an archive is whole: tar has no count of its files.
+        // Cut between two files, an archive looks complete: tar stores no file count.
         let is_between = (end_of_first..=512 + 1024).contains(&length);
         assert_eq!(result.is_ok(), is_between, "{length} bytes: {result:?}");
     }

@@ -1,8 +1,8 @@
-//! Where the images of a row group are within its pages.
+//! Where the images of a row group lie within its pages.
 //!
-//! A page is compressed as a whole, and writers that count the values of a page rather than its bytes put a hundred
-//! images or more into one. Most of a snappy stream can be stepped over, though: it is made of blocks of 64 KB that do
-//! not refer to one another. Once a row group has been decoded it is known in which of them an image lies.
+//! Pages are compressed as a whole, and writers that limit pages by value count rather than bytes put a hundred images
+//! or more into one. Most of a snappy stream can be skipped, though: it consists of 64 KB blocks that do not refer to
+//! one another. Decoding a row group once shows which blocks hold each image.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -20,18 +20,18 @@ use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::problem::ParquetProblem;
 
-/// Places to start at are about this far apart, in decompressed bytes: compressors reset themselves that often.
+/// Approximate distance between cuts, in decompressed bytes: snappy compressors reset their state that often.
 const BLOCK: usize = 1 << 16;
 
-/// Where the images of a row group are.
+/// Locations of the images of a row group.
 #[derive(Debug)]
 pub(super) struct ImageMap {
     pages: Vec<MappedPage>,
-    /// The image of every row that has one.
+    /// One entry per row; `None` if the row has no image.
     images: Vec<Option<Spot>>,
 }
 
-/// A range of bytes of a decompressed page.
+/// A byte range of a decompressed page.
 #[derive(Debug, Clone, Copy)]
 struct Spot {
     page: u32,
@@ -41,28 +41,28 @@ struct Spot {
 
 #[derive(Debug)]
 struct MappedPage {
-    /// Position in the file of what `cuts` count from.
+    /// File position that the `input` of `cuts` counts from.
     offset: u64,
-    /// Ascending, the last one at the end; none if the page is not compressed.
+    /// Ascending, with the last one at the end of the page; `None` if the page is not compressed.
     cuts: Option<Vec<Cut>>,
 }
 
-/// A place in a snappy stream from which on it does not refer to what was before.
+/// A position in a snappy stream after which nothing refers back beyond it.
 #[derive(Debug, Clone, Copy)]
 struct Cut {
-    /// Position in the stream.
+    /// Offset in the compressed stream.
     input: u32,
-    /// Position in the decompressed page.
+    /// Offset in the decompressed page.
     output: u32,
 }
 
 impl ImageMap {
-    /// Whether pages compressed like this can be mapped.
+    /// Whether pages with this compression can be mapped.
     pub(super) fn supports(compression: Compression) -> bool {
         matches!(compression, Compression::UNCOMPRESSED | Compression::SNAPPY)
     }
 
-    /// Decodes the images of a column chunk, one after the other, and notes where they were.
+    /// Decodes the images of a column chunk one by one and records where they were.
     pub(super) fn new(file: &Arc<File>, chunk: &ColumnChunkMetaData, rows: usize) -> Result<Self, ParquetProblem> {
         let file = Arc::new(Recorder { file: Arc::clone(file), last: Mutex::default() });
         let pages = SerializedPageReader::new(Arc::clone(&file), chunk, rows, None)?;
@@ -82,7 +82,7 @@ impl ImageMap {
         Ok(Self { pages, images })
     }
 
-    /// Reads the image of a row.
+    /// Reads the image in `row`.
     pub(super) fn read(&self, file: &File, row: usize) -> Result<Vec<u8>, ParquetProblem> {
         let Spot { page, start, length } = self.images[row].ok_or(ParquetProblem::Null)?;
         let page = &self.pages[page as usize];
@@ -101,7 +101,7 @@ impl ImageMap {
     }
 }
 
-/// What a snappy stream starts with: its decompressed length, seven bits a byte, the lowest first.
+/// The header of a snappy stream: its decompressed length, seven bits per byte, lowest first.
 fn length_prefix(mut length: u32) -> Vec<u8> {
     let mut prefix = Vec::new();
     while length >= 128 {
@@ -112,7 +112,7 @@ fn length_prefix(mut length: u32) -> Vec<u8> {
     prefix
 }
 
-/// The cuts of a snappy stream, if it is one. `output` is where its bytes go in the decompressed page.
+/// The cuts of `stream`; `None` if it is not valid snappy. `output` is where its bytes start in the decompressed page.
 fn cuts(stream: &[u8], output: usize) -> Option<Vec<Cut>> {
     let cut = |input: usize, output: usize| Cut { input: input as u32, output: output as u32 };
     let (mut input, mut output) = (stream.iter().position(|byte| *byte < 128)? + 1, output);
@@ -126,7 +126,7 @@ fn cuts(stream: &[u8], output: usize) -> Option<Vec<Cut>> {
             let bytes = stream.get(input + 1..input + 1 + bytes)?;
             Some(bytes.iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte)))
         };
-        // Length of the element in the stream and of what it stands for, and how far back that is copied from.
+        // Length of the element in the stream, length of its output, and how far back the output is copied from.
         let (length, produced, back) = match (tag & 3, tag >> 2) {
             (0, short @ 0..60) => (2 + short, short + 1, 0),
             (0, wide) => (wide - 58 + number(wide - 59)? + 1, number(wide - 59)? + 1, 0),
@@ -143,17 +143,17 @@ fn cuts(stream: &[u8], output: usize) -> Option<Vec<Cut>> {
     Some(cuts)
 }
 
-/// The pages of a column chunk, as far as they have been read.
+/// The pages of a column chunk read so far.
 #[derive(Default)]
 struct Seen {
     mapped: Vec<MappedPage>,
-    /// Decompressed, with the number in `mapped`: the dictionary and the latest page of data.
+    /// Decompressed dictionary page and latest data page, each with its index in `mapped`.
     dictionary: Option<(usize, Bytes)>,
     latest: Option<(usize, Bytes)>,
 }
 
 impl Seen {
-    /// Where an image is: the reader hands out parts of the decompressed pages, which their addresses tell.
+    /// Locates an image. The reader returns slices of decompressed pages, so addresses identify the page.
     fn spot(&self, image: &ByteArray) -> Result<Spot, ParquetProblem> {
         let image = image.data();
         let within = |(page, bytes): &(usize, Bytes)| {
@@ -166,7 +166,7 @@ impl Seen {
     }
 }
 
-/// Passes pages on, and notes what they were decoded from.
+/// Forwards pages and records the bytes they were decoded from.
 struct Witness {
     pages: SerializedPageReader<Recorder>,
     file: Arc<Recorder>,
@@ -177,7 +177,7 @@ struct Witness {
 impl Witness {
     fn note(&self, page: &Page) {
         let (offset, stream) = lock(&self.file.last).clone();
-        // The levels at the front of such pages are not compressed.
+        // In v2 data pages, the levels at the front are not compressed.
         let (levels, compressed) = match page {
             Page::DataPageV2 { def_levels_byte_len, rep_levels_byte_len, is_compressed, .. } => {
                 ((def_levels_byte_len + rep_levels_byte_len) as usize, *is_compressed)
@@ -225,7 +225,7 @@ impl PageReader for Witness {
     }
 }
 
-/// A file that remembers which bytes were last asked of it: without an offset index, the body of a page.
+/// A file that remembers the last bytes read from it: without an offset index, these are the body of a page.
 struct Recorder {
     file: Arc<File>,
     last: Mutex<(u64, Bytes)>,
@@ -259,7 +259,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    /// Length, 70,000 bytes as they are, 5 copied from `back` before, and 70,000 more.
+    /// Length prefix, a literal of 70,000 bytes, a copy of 5 bytes from `back` bytes earlier, another literal of
+    /// 70,000.
     fn stream(back: u32) -> Vec<u8> {
         let literal = |value| [&[62 << 2], &69_999_u32.to_le_bytes()[..3], &[value; 70_000][..]].concat();
         let copy = [&[4 << 2 | 3], &back.to_le_bytes()[..]].concat();

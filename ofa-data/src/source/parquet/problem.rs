@@ -1,4 +1,4 @@
-//! What can be wrong with parquet files of images.
+//! Typed errors for parquet files of images.
 
 use std::path::PathBuf;
 
@@ -14,54 +14,54 @@ pub enum ParquetProblem {
     /// The file cannot be opened or read.
     #[error("cannot be read: {0}")]
     Unreadable(String),
-    /// The file is damaged, no parquet at all, or compressed in a way that is not supported.
+    /// The file is damaged, not parquet, or uses unsupported compression.
     #[error("damaged, or not a parquet file that can be read: {reason}")]
     Format {
-        /// What the parser ran into.
+        /// What the parser reported.
         reason: String,
     },
-    /// None of the columns that could hold the images, or the labels.
+    /// None of the columns that could hold the images or the labels exists.
     #[error("no column {expected}; the columns are {found}")]
     Column {
-        /// Names the column may have.
+        /// Accepted names for the column.
         expected: String,
-        /// Names of the columns there are.
+        /// Names of the columns in the file.
         found: String,
     },
-    /// A column with another kind of data.
-    #[error("column {name} does not hold {expected}, one a row")]
+    /// A column has the wrong type.
+    #[error("column {name} does not hold {expected}, one per row")]
     ColumnType {
         /// The column.
         name: &'static str,
         /// What it should hold.
         expected: &'static str,
     },
-    /// A row without the number of a class; the hub writes -1 where labels are withheld.
+    /// A row has no valid class index; the Hub writes -1 where labels are withheld.
     #[error("label of row {row} is {found}, expected 0 to {last}{note}", found = label_text(*label), last = end - 1,
-        note = if *label == Some(-1) { " (-1 stands for no label: this part of the set has none)" } else { "" })]
+        note = if *label == Some(-1) { " (-1 means unlabelled: this split has no labels)" } else { "" })]
     Label {
-        /// Position in the file, from 0.
+        /// Row in the file, from 0.
         row: usize,
-        /// The label there, if there is one.
+        /// The label, or `None` if it is null.
         label: Option<i64>,
-        /// Labels are less: the number of names, or what 32 bits hold where there are no names.
+        /// Exclusive upper bound of labels: the number of class names, or 2^20 if the files name none.
         end: i64,
     },
-    /// The class names are not those of the first file.
+    /// The class names differ from those of the first file.
     #[error("the class names are not those of {other}", other = .other.display())]
     Names {
         /// The first file.
         other: PathBuf,
     },
-    /// The file has another length than when it was opened first.
+    /// The file's length changed after it was opened.
     #[error("changed since it was opened: {then} bytes then, {now} now")]
     Changed {
-        /// Its length when it was opened first, in bytes.
+        /// Length in bytes when it was first opened.
         then: u64,
-        /// Its length now.
+        /// Length in bytes now.
         now: u64,
     },
-    /// A row without an image.
+    /// A row has no image.
     #[error("no image in this row: its bytes are null")]
     Null,
 }

@@ -16,22 +16,22 @@ use super::guarded;
 use super::map::ImageMap;
 use super::problem::ParquetProblem;
 
-/// Where the encoded images may be: the `bytes` of the hub's image structure.
+/// Accepted columns of encoded images: the `bytes` field of the Hub's image struct.
 const IMAGES: [&str; 2] = ["image.bytes", "img.bytes"];
-/// Where the labels may be; the first of them that a file has counts.
+/// Accepted label columns; the first one present is used.
 const LABELS: [&str; 3] = ["label", "labels", "fine_label"];
-/// Labels that are decoded at a time.
+/// Labels decoded per batch.
 const BATCH: usize = 8192;
-/// Most images of a page that is decoded for one of them, on the average.
+/// Pages with at most this many images on average are decoded whole for a single image.
 const IMAGES_A_PAGE: usize = 16;
 
-/// A file, and its table of contents.
+/// A parquet file and its metadata.
 #[derive(Debug)]
 pub(super) struct Shard {
     pub(super) path: PathBuf,
     pub(super) bytes: u64,
     metadata: ParquetMetaData,
-    /// The columns of images and of labels, and the name of the latter.
+    /// Index of the image column; `label` and `label_name` are index and name of the label column.
     image: usize,
     label: usize,
     label_name: &'static str,
@@ -53,7 +53,7 @@ impl Shard {
         Ok((Self { path: path.to_owned(), bytes, metadata, image, label, label_name }, file))
     }
 
-    /// Names of the classes in what the hub's library notes in its files.
+    /// Class names from the metadata that the Hub's `datasets` library writes.
     pub(super) fn class_names(&self) -> Option<Vec<String>> {
         let notes = self.metadata.file_metadata().key_value_metadata()?;
         let note = notes.iter().find(|note| note.key == "huggingface")?;
@@ -67,12 +67,13 @@ impl Shard {
         self.metadata.num_row_groups()
     }
 
-    /// Finds what reading images of this group would stumble over whatever the row, an unknown compression for one.
+    /// Detects problems that affect every image of a group, such as unsupported compression.
     pub(super) fn check_images(&self, file: &Arc<File>, group: usize) -> Result<(), ParquetProblem> {
         self.column::<ByteArrayType>(file, group, self.image).map(|_| ())
     }
 
-    /// Rows of a group. There are fewer than bytes in the file, which limits what damaged files make us set aside.
+    /// Number of rows in a group. Checked to be at most the file's length in bytes, which bounds the memory a damaged
+    /// file can make us allocate.
     fn rows(&self, group: usize) -> Result<usize, ParquetProblem> {
         let rows = self.metadata.row_group(group).num_rows();
         let valid = u64::try_from(rows).ok().filter(|rows| *rows <= self.bytes);
@@ -90,7 +91,7 @@ impl Shard {
         let chunk = self.metadata.row_group(group).column(column);
         let (start, length) = chunk.byte_range();
         if start.checked_add(length).is_none_or(|end| end > self.bytes) {
-            let reason = format!("row group {group} goes on to byte {start} + {length} of {}", self.bytes);
+            let reason = format!("row group {group} ends at byte {start} + {length}, the file at {}", self.bytes);
             return Err(ParquetProblem::Format { reason });
         }
         let locations = self.metadata.page_index_for_row_group(group).page_locations(column).cloned();
@@ -128,7 +129,7 @@ impl Shard {
         Ok(labels)
     }
 
-    /// Reads the image of a row. `map` is the group's, and is made if that spares work later.
+    /// Reads the image in `row`. `map` belongs to the group and is filled if that speeds up later reads.
     pub(super) fn image(
         &self,
         group: usize,
@@ -143,21 +144,21 @@ impl Shard {
         if self.has_small_pages(group)? || !ImageMap::supports(chunk.compression()) {
             return self.decode(&file, group, row);
         }
-        // Where a page is damaged there is no map, but the images of the other pages can be had.
+        // A damaged page makes mapping fail, but the images of the other pages are still readable.
         match map.get_or_init(|| guarded(|| ImageMap::new(&file, chunk, self.rows(group)?)).ok()) {
             Some(map) => map.read(&file, row),
             None => self.decode(&file, group, row),
         }
     }
 
-    /// Whether a page is known to hold few images, so that it can as well be decoded every time.
+    /// Whether pages are known to hold few images, so decoding a whole page per read is cheap.
     fn has_small_pages(&self, group: usize) -> Result<bool, ParquetProblem> {
         let index = self.metadata.page_index_for_row_group(group);
         let pages = index.page_locations(self.image).map_or(0, Vec::len);
         Ok(IMAGES_A_PAGE * pages >= self.rows(group)?)
     }
 
-    /// Steps over the pages before a row and decodes its page.
+    /// Skips the pages before `row` and decodes its page.
     fn decode(&self, file: &Arc<File>, group: usize, row: usize) -> Result<Vec<u8>, ParquetProblem> {
         let mut column = self.column::<ByteArrayType>(file, group, self.image)?;
         let (mut levels, mut values) = (Vec::new(), Vec::new());
@@ -171,7 +172,7 @@ impl Shard {
     }
 }
 
-/// Opens a regular file, and says how long it is. Opening a FIFO would block for ever.
+/// Opens a regular file and returns it with its length. Rejects FIFOs, where opening would block forever.
 fn open(path: &Path) -> Result<(Arc<File>, u64), ParquetProblem> {
     let unreadable = |error: std::io::Error| ParquetProblem::Unreadable(error.to_string());
     if !fs::metadata(path).map_err(unreadable)?.is_file() {
@@ -182,7 +183,7 @@ fn open(path: &Path) -> Result<(Arc<File>, u64), ParquetProblem> {
     Ok((Arc::new(file), bytes))
 }
 
-/// The first of the columns `names` that there is, which must be of one of these types and no list.
+/// The first of `names` that exists as a column. It must have one of `types` and must not be a list.
 fn find(
     metadata: &ParquetMetaData,
     names: &[&'static str],

@@ -16,7 +16,7 @@ const HUB_SNAPPY: &[u8] = include_bytes!("../../../fixtures/parquet/hub_snappy.p
 const SCHEMA: &str =
     "message set { optional group img { optional binary bytes; } optional int64 label; required double weight; }";
 
-/// Up to 40 KB, in part noise and in part such that a compressor finds it repeats itself.
+/// Up to 40 KB, part noise, part repetitive enough for a compressor to find matches.
 fn picture(i: usize) -> Vec<u8> {
     let noise = |j: usize| (j as u32 + 7919 * i as u32).wrapping_mul(2_654_435_761).rotate_left(9) as u8;
     (0..1000 + i * 7717 % 39_000).map(|j| if j / 500 % 3 == 0 { (j % 50) as u8 } else { noise(j * j) }).collect()
@@ -36,7 +36,7 @@ fn write(path: &Path, properties: Builder, rows: &[Row]) {
     write_as(SCHEMA, path, properties, rows);
 }
 
-/// Row groups of 20.
+/// Writes row groups of 20.
 fn write_as(schema: &str, path: &Path, properties: Builder, rows: &[Row]) {
     let names = r#"{"info": {"features": {"label": {"names": ["ant", "bee"], "_type": "ClassLabel"}}}}"#;
     let note = KeyValue::new("huggingface".into(), names.to_owned());
@@ -54,7 +54,7 @@ fn write_as(schema: &str, path: &Path, properties: Builder, rows: &[Row]) {
     file.close().unwrap();
 }
 
-/// Pages of 2 images, with or without an index of them.
+/// Pages of 2 images, with or without an offset index.
 fn small_pages(index: bool) -> Builder {
     let small = WriterProperties::builder().set_write_batch_size(1).set_data_page_row_count_limit(2);
     let small = small.set_dictionary_enabled(false).set_compression(Compression::SNAPPY);
@@ -84,7 +84,7 @@ fn images_of_all_layouts_are_read_in_any_order_and_by_many_threads() {
     let images = ColumnPath::from(vec!["img".to_owned(), "bytes".to_owned()]);
     let plain = || snappy().set_dictionary_enabled(false).set_column_encoding(images.clone(), Encoding::PLAIN);
     let plain_second = || plain().set_writer_version(second);
-    // And whether their row groups are mapped.
+    // Each layout, and whether its row groups get mapped.
     let layouts = [
         (small_pages(true), false),
         (small_pages(false), true),
@@ -92,9 +92,9 @@ fn images_of_all_layouts_are_read_in_any_order_and_by_many_threads() {
         (snappy().set_dictionary_enabled(false), true),
         (snappy().set_dictionary_page_size_limit(100_000), true),
         (plain_second(), true),
-        // Pages that are stored as they are, for snappy would not make them as small as that.
+        // Pages stored uncompressed, because snappy cannot reach that ratio.
         (plain_second().set_data_page_v2_compression_ratio_threshold(0.01), true),
-        // Images without the beginnings that they share with the ones before.
+        // Images that omit the prefix shared with the previous one.
         (snappy().set_dictionary_enabled(false).set_column_encoding(images.clone(), Encoding::DELTA_BYTE_ARRAY), false),
         (whole().set_writer_version(second), true),
         (whole().set_compression(Compression::ZSTD(Default::default())), false),
@@ -157,7 +157,7 @@ fn what_is_wrong_is_said() {
         write(&path, WriterProperties::builder(), &[rows(0..30), vec![(None, label)], rows(31..33)].concat());
         problem(&path)
     };
-    let minus = "label of row 30 is -1, expected 0 to 1 (-1 stands for no label: this part of the set has none)";
+    let minus = "label of row 30 is -1, expected 0 to 1 (-1 means unlabelled: this split has no labels)";
     assert_eq!(labelled(Some(-1)), minus);
     assert_eq!(labelled(Some(2)), "label of row 30 is 2, expected 0 to 1");
     assert_eq!(labelled(None), "label of row 30 is missing, expected 0 to 1");
@@ -183,7 +183,7 @@ fn other_columns_are_named() {
     assert_eq!(message("img", "pic"), format!("no column image.bytes or img.bytes; {columns}"));
     let columns = "the columns are img.bytes, class, weight";
     assert_eq!(message("label", "class"), format!("no column label or labels or fine_label; {columns}"));
-    let wrong = "column labels does not hold integers, one a row";
+    let wrong = "column labels does not hold integers, one per row";
     assert_eq!(message("label; required double weight", "class; required double labels"), wrong);
 }
 

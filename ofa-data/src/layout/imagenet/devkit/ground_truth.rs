@@ -1,9 +1,10 @@
-//! Labels of the validation images of ImageNet, from the development kit of ILSVRC2012.
+//! Labels of ImageNet's validation images, from the ILSVRC2012 development kit.
 //!
-//! The format is that of the kit's `readme.txt`. `data/ILSVRC2012_validation_ground_truth.txt` has a line an image, in
-//! the alphabetical order of their file names: the `ILSVRC2012_ID` of the image's class. `data/meta.mat` holds a struct
-//! array `synsets`, with the `WNID` (WordNet id, the name of the class's training images) of every id. The classes are
-//! the low-level synsets, whose `num_children` is 0; their ids are 1 to their number (1000), not in the order of WNIDs.
+//! The format follows the kit's `readme.txt`. `data/ILSVRC2012_validation_ground_truth.txt` has one line per image, in
+//! alphabetical order of file names: the `ILSVRC2012_ID` of the image's class. `data/meta.mat` holds a struct array
+//! `synsets`, which gives the `WNID` (WordNet id, the name used for the class's training images) of every id. The
+//! classes are the low-level synsets, those with `num_children` 0. Their ids run from 1 to their number (1000), not in
+//! the order of WNIDs.
 
 use super::mat::{self, Value};
 use super::problem::DevkitProblem;
@@ -12,10 +13,11 @@ const ID: &str = "ILSVRC2012_ID";
 const WNID: &str = "WNID";
 const CHILDREN: &str = "num_children";
 
-/// WordNet id of the class of validation image 1, 2 and so on, from the contents of `data/meta.mat` and of
+/// WordNet ids of the classes of validation images 1, 2 and so on, from the contents of `data/meta.mat` and
 /// `data/ILSVRC2012_validation_ground_truth.txt`.
 ///
-/// There are as many classes as `meta` has and as many images as `ground_truth` has lines: 1000 and 50,000 in the kit.
+/// The number of classes comes from `meta`, the number of images from the lines of `ground_truth`: 1000 and 50,000 in
+/// the kit.
 pub(crate) fn validation_wnids(meta: &[u8], ground_truth: &str) -> Result<Vec<String>, DevkitProblem> {
     let classes = class_wnids(meta)?;
     let lines = ground_truth.trim_end();
@@ -34,7 +36,7 @@ pub(crate) fn validation_wnids(meta: &[u8], ground_truth: &str) -> Result<Vec<St
     lines.lines().enumerate().map(wnid).collect()
 }
 
-/// WordNet id of the class of id 1, 2 and so on, all different.
+/// WordNet ids of the classes with ids 1, 2 and so on, all distinct.
 fn class_wnids(meta: &[u8]) -> Result<Vec<String>, DevkitProblem> {
     let synsets = mat::struct_array(meta, "synsets", [ID, WNID, CHILDREN])?;
     let mut classes = Vec::new();
@@ -42,7 +44,7 @@ fn class_wnids(meta: &[u8]) -> Result<Vec<String>, DevkitProblem> {
         match children {
             Value::Number(children) if *children > 0.0 => {}
             Value::Number(0.0) => classes.push((index + 1, id, wnid)),
-            other => return Err(field(index + 1, CHILDREN, other, "a number from 0".into())),
+            other => return Err(field(index + 1, CHILDREN, other, "0 or more".into())),
         }
     }
     if classes.is_empty() {
@@ -55,7 +57,7 @@ fn class_wnids(meta: &[u8]) -> Result<Vec<String>, DevkitProblem> {
             return Err(DevkitProblem::RepeatedId { id, first, second: wnid });
         }
     }
-    // As many different ids as there are places: every place is taken.
+    // As many distinct ids as slots: every slot is filled.
     let wnids: Vec<String> = wnids.into_iter().flatten().collect();
     different(&wnids)?;
     Ok(wnids)
@@ -64,14 +66,14 @@ fn class_wnids(meta: &[u8]) -> Result<Vec<String>, DevkitProblem> {
 fn class_id(synset: usize, id: &Value, classes: usize) -> Result<usize, DevkitProblem> {
     match id {
         Value::Number(id) if id.fract() == 0.0 && *id >= 1.0 && *id <= classes as f64 => Ok(*id as usize),
-        other => Err(field(synset, ID, other, format!("a whole number 1 to {classes}, the number of classes"))),
+        other => Err(field(synset, ID, other, format!("an integer from 1 to {classes} (the number of classes)"))),
     }
 }
 
 fn class_wnid(synset: usize, wnid: &Value) -> Result<String, DevkitProblem> {
     match wnid {
         Value::Text(wnid) if is_wnid(wnid) => Ok(wnid.clone()),
-        other => Err(field(synset, WNID, other, "n and eight digits".into())),
+        other => Err(field(synset, WNID, other, "n followed by eight digits".into())),
     }
 }
 
@@ -98,7 +100,7 @@ fn field(synset: usize, field: &'static str, found: &Value, expected: String) ->
     DevkitProblem::Field { synset, field, found, expected }
 }
 
-/// A text as far as it belongs into a message.
+/// The first 40 characters of a text, for messages.
 fn beginning(text: &str) -> String {
     const LONGEST: usize = 40;
     match text.char_indices().nth(LONGEST) {
@@ -116,7 +118,7 @@ mod tests {
     const COMPRESSED: &[u8] = include_bytes!("../../../../fixtures/devkit/meta-compressed.mat");
     const BIG_ENDIAN: &[u8] = include_bytes!("../../../../fixtures/devkit/meta-big-endian.mat");
 
-    /// The plain file with every occurrence of some bytes replaced.
+    /// The plain file with every occurrence of `from` replaced by `to`.
     fn replaced(from: &[u8], to: &[u8]) -> Vec<u8> {
         let mut meta = PLAIN.to_vec();
         let places: Vec<usize> = (0..=meta.len() - from.len()).filter(|&at| meta[at..].starts_with(from)).collect();
@@ -150,12 +152,12 @@ mod tests {
             ("1 2", 1, "1 2"),
             ("-1", 1, "-1"),
         ] {
-            let expected = format!("ground truth line {line} is {found:?}, expected an id 1 to 5");
+            let expected = format!("ground truth line {line} is {found:?}, expected an id from 1 to 5");
             assert_eq!(problem(PLAIN, lines), expected);
         }
         assert_eq!(problem(PLAIN, " \n\n"), "ground truth is empty");
         let long = problem(PLAIN, &"ä".repeat(1000));
-        assert_eq!(long, format!("ground truth line 1 is \"{}...\", expected an id 1 to 5", "ä".repeat(40)));
+        assert_eq!(long, format!("ground truth line 1 is \"{}...\", expected an id from 1 to 5", "ä".repeat(40)));
     }
 
     #[test]
@@ -165,15 +167,16 @@ mod tests {
         let missing = of(b"synsets\0", b"symsets\0");
         assert_eq!(missing, "meta.mat: no struct array named \"synsets\"");
         assert_eq!(of(b"WNID", b"WNIP"), "meta.mat: no field named \"WNID\"");
-        let of_wnid = "meta.mat: WNID of synset 3 is \"m02110185\", expected n and eight digits";
+        let of_wnid = "meta.mat: WNID of synset 3 is \"m02110185\", expected n followed by eight digits";
         assert_eq!(of(b"n02110185", b"m02110185"), of_wnid);
-        let of_id = "meta.mat: ILSVRC2012_ID of synset 4 is 4.5, expected a whole number 1 to 5, the number of classes";
+        let of_id =
+            "meta.mat: ILSVRC2012_ID of synset 4 is 4.5, expected an integer from 1 to 5 (the number of classes)";
         assert_eq!(of(&4f64.to_le_bytes(), &4.5f64.to_le_bytes()), of_id);
         let of_both = "meta.mat: n02100735 and n02110185 both have the ILSVRC2012_ID 2";
         assert_eq!(of(&3f64.to_le_bytes(), &two), of_both);
         let of_all = "meta.mat: the classes 2 and 5 both have the WNID n02100735";
         assert_eq!(of(b"n02102040", b"n02100735"), of_all);
-        let of_children = "meta.mat: num_children of synset 6 is -2, expected a number from 0";
+        let of_children = "meta.mat: num_children of synset 6 is -2, expected 0 or more";
         assert_eq!(of(&two, &(-2f64).to_le_bytes()), of_children);
         let zero = [9, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         let one = [&zero[..8], &1f64.to_le_bytes()].concat();

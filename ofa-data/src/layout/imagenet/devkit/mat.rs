@@ -1,13 +1,14 @@
-//! Reader of struct arrays in MAT-files of MATLAB 5.0 to 7 (level 5), as far as numbers and text in their fields.
+//! Reads struct arrays from MATLAB 5.0 to 7 MAT-files (level 5), limited to numbers and text in their fields.
 //!
-//! The format is that of MathWorks' document "MAT-File Level 5". A header of 128 bytes (text, then 2 bytes of version and
-//! 2 of endian indicator) precedes data elements. A data element is a tag (type and length, 4 bytes each; or, for up to 4
-//! bytes of data, 2 bytes each with the data after them) and its data, padded to 8 bytes. A variable is an element of type
-//! miMATRIX, or one of type miCOMPRESSED that inflates to it. A miMATRIX holds elements again: array flags with the class,
-//! dimensions, name, then by class the values; of a struct array the greatest length of a field name, the field names,
-//! and a miMATRIX for every field of every struct.
+//! The format is that of MathWorks' document "MAT-File Level 5". A header of 128 bytes (text, 2 bytes of version, 2
+//! bytes of endian indicator) precedes data elements. A data element is a tag (type and length, 4 bytes each) and its
+//! data, padded to 8 bytes; for up to 4 bytes of data, type and length may take 2 bytes each, with the data after them.
+//! A variable is an element of type miMATRIX, or one of type miCOMPRESSED that inflates to it. A miMATRIX contains
+//! elements itself: array flags with the class, dimensions, name, then the values, which depend on the class. The
+//! values of a struct array are the maximum length of a field name, the field names, and a miMATRIX for every field of
+//! every struct.
 //!
-//! Nothing is recursive here, and memory follows from the bytes there are, not from what they announce.
+//! Nothing here is recursive, and memory use is bounded by the bytes in the file, not by the sizes it announces.
 
 use std::io::Read;
 
@@ -16,33 +17,33 @@ use flate2::read::ZlibDecoder;
 use super::problem::MatProblem;
 
 const HEADER: usize = 128;
-/// Most bytes that a compressed variable may inflate to.
+/// Maximum size of an inflated variable in bytes.
 const INFLATED_LIMIT: usize = 64 << 20;
 
-/// Types of data elements.
+/// Data element types.
 const MATRIX: u32 = 14;
 const COMPRESSED: u32 = 15;
 
-/// Classes of arrays.
+/// Array classes and flags.
 const STRUCT_CLASS: u32 = 2;
 const CHAR_CLASS: u32 = 4;
 const CLASS_MASK: u32 = 0xff;
 const COMPLEX_FLAG: u32 = 0x800;
 
-/// Value of a field of a struct.
+/// Value of a struct field.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value {
     /// A real 1x1 array of any numeric class; integers beyond 2^53 are rounded.
     Number(f64),
-    /// A char array of one row, or an empty one.
+    /// A char array with one row, or an empty one.
     Text(String),
-    /// Anything else: it is not read.
+    /// Anything else; not read.
     Other,
 }
 
 type Result<T> = std::result::Result<T, MatProblem>;
 
-/// The structs of the array `name` in the order stored (column by column), each as the values of these `fields`.
+/// The structs of the array `name` in storage order (column by column), each as the values of `fields`.
 pub(crate) fn struct_array<const N: usize>(file: &[u8], name: &str, fields: [&str; N]) -> Result<Vec<[Value; N]>> {
     const { assert!(N > 0, "structs without a field would take no bytes, however many") };
     let mut variables = open(file)?;
@@ -83,13 +84,13 @@ fn inflate(compressed: &Reader<'_>) -> Result<Vec<u8>> {
     if inflated.len() <= limit { Ok(inflated) } else { Err(MatProblem::TooLarge { offset, limit }) }
 }
 
-/// Values of these fields of the next `count` structs.
+/// Values of `fields` for the next `count` structs.
 fn structs<const N: usize>(count: u64, mut body: Reader<'_>, fields: [&str; N]) -> Result<Vec<[Value; N]>> {
-    let longest = body.element()?.1.u32("greatest length of a field name")?;
+    let longest = body.element()?.1.u32("maximum field name length")?;
     let names = body.element()?.1.bytes.chunks_exact(longest.max(1) as usize);
     let mut places = [0; N];
     for (place, field) in places.iter_mut().zip(fields) {
-        // Names are filled up with zeros.
+        // Names are padded with zeros.
         let is_field = |name: &[u8]| name.split(|&byte| byte == 0).next() == Some(field.as_bytes());
         *place = names.clone().position(is_field).ok_or_else(|| MatProblem::MissingField(field.to_owned()))?;
     }
@@ -116,13 +117,13 @@ fn value((kind, mut body): (u32, Reader<'_>)) -> Result<Value> {
     body.element()?; // name
     match flags & CLASS_MASK {
         CHAR_CLASS if rows == 1 || count == 0 => text(body.element()?).map(Value::Text),
-        // double, single, and the integers of 8 to 64 bits
+        // double, single, and integers of 8 to 64 bits
         6..=15 if count == 1 && flags & COMPLEX_FLAG == 0 => number(body.element()?).map(Value::Number),
         _ => Ok(Value::Other),
     }
 }
 
-/// The first number, of any numeric type (miINT8 is 1, miUINT8 2 and so on) whatever its class.
+/// The first number. Its storage type (miINT8 is 1, miUINT8 is 2 and so on) may differ from the array class.
 fn number((kind, mut data): (u32, Reader<'_>)) -> Result<f64> {
     Ok(match kind {
         1 => i8::from_le_bytes(data.array("number")?).into(),
@@ -139,7 +140,7 @@ fn number((kind, mut data): (u32, Reader<'_>)) -> Result<f64> {
     })
 }
 
-/// UTF-16 as miUINT16 or miUTF16, or as miINT8 or miUINT8 where all its units fit; or UTF-8.
+/// UTF-16 as miUINT16 or miUTF16, or as miINT8 or miUINT8 if all units fit; or UTF-8.
 fn text((kind, mut data): (u32, Reader<'_>)) -> Result<String> {
     let broken = MatProblem::Text { offset: data.offset };
     let mut units = Vec::new();
@@ -156,7 +157,7 @@ fn text((kind, mut data): (u32, Reader<'_>)) -> Result<String> {
     String::from_utf16(&units).map_err(|_| broken)
 }
 
-/// Bytes yet to be read.
+/// The unread bytes of a file or element.
 #[derive(Clone, Copy)]
 struct Reader<'a> {
     bytes: &'a [u8],
@@ -175,12 +176,12 @@ impl<'a> Reader<'a> {
         };
         let length = length as usize;
         let data = self.take("data element", length)?;
-        // The padding after the last element may be missing.
+        // The last element may lack its padding.
         self.take("padding", (length.wrapping_neg() % alignment).min(self.bytes.len()))?;
         Ok((kind, data))
     }
 
-    /// Number of rows, and of values altogether (2^64 - 1 if that is not enough).
+    /// Number of rows, and total number of values (saturating at 2^64 - 1).
     fn dimensions(&mut self) -> Result<(u32, u64)> {
         let (_, mut data) = self.element()?;
         let rows = data.u32("dimension")?;
@@ -195,7 +196,7 @@ impl<'a> Reader<'a> {
         self.array(what).map(u32::from_le_bytes)
     }
 
-    /// The next bytes, the least significant first.
+    /// The next `N` bytes, least significant first.
     fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N]> {
         let mut bytes = [0; N];
         bytes.copy_from_slice(self.take(what, N)?.bytes);
@@ -232,7 +233,7 @@ mod tests {
         struct_array(file, "synsets", ["words", "num_train_images", "children"])
     }
 
-    /// A file of one compressed variable.
+    /// A file with one compressed variable.
     fn compressed(data: &[u8]) -> Vec<u8> {
         let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
         encoder.write_all(data).unwrap();
