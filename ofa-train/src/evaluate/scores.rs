@@ -39,7 +39,11 @@ impl Scores {
     /// If the logits have another number of classes, or a label is out of range.
     pub fn add(&mut self, logits: Tensor<2>, labels: Tensor<1, Int>) {
         let [batch, classes] = logits.dims();
-        assert_eq!((classes, labels.dims()), (self.classes, [batch]), "logits must have the expected classes and one label per row");
+        assert_eq!(
+            (classes, labels.dims()),
+            (self.classes, [batch]),
+            "logits must have the expected classes and one label per row"
+        );
         let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
         for (row, label) in logits.chunks_exact(classes).zip(labels.into_data().iter::<i64>()) {
             let label = usize::try_from(label).ok().filter(|&label| label < classes);

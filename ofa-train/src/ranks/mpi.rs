@@ -27,8 +27,9 @@ impl MpiRanks {
     /// [`TrainError::Mpi`] if this process has already joined.
     pub fn join() -> Result<Self, TrainError> {
         let joined = mpi::initialize_with_threading(Threading::Funneled);
-        let (universe, _) =
-            joined.ok_or_else(|| TrainError::Mpi { problem: "this process has already joined; call MpiRanks::join only once".into() })?;
+        let (universe, _) = joined.ok_or_else(|| TrainError::Mpi {
+            problem: "this process has already joined; call MpiRanks::join only once".into(),
+        })?;
         Ok(Self { world: universe.world(), _universe: universe })
     }
 

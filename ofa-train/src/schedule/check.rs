@@ -72,7 +72,7 @@ impl ShrinkStage {
         match &self.distillation {
             Distillation::None => None,
             Distillation::Teacher(_) if !has_teacher => {
-                Some("it distils, but no earlier stage becomes the teacher and no external teacher is given".into())
+                Some("it distils, but no earlier stage becomes the teacher and none is given".into())
             }
             Distillation::InPlace(_) if self.subnets_per_step < 2 => Some(
                 "in-place distillation needs a teacher and a student in every step: subnets_per_step must be at least 2".into(),
