@@ -14,10 +14,10 @@ pub enum TrainError {
         /// What is wrong, with the values.
         problem: String,
     },
-    /// A recipe value is out of range.
+    /// A value of the recipe or of fine-tuning is out of range.
     #[error("{key} is {value}, but must be {expected}")]
     InvalidRecipe {
-        /// Key in the recipe.
+        /// Key in the configuration.
         key: &'static str,
         /// Value of the key.
         value: f64,
@@ -43,8 +43,8 @@ pub enum TrainError {
     /// The loss, or a weight after a step, is not finite.
     #[error(
         "{broken} in stage `{stage}`, epoch {epoch}, step {step}, archs {archs}, learning rate {learning_rate}; \
-         resuming would fail again: start a new run with a lower learning rate or clip_norm, and set training.start to \
-         this run to keep its weights (newest checkpoint: {checkpoint})",
+         resuming would fail again: start a new run with a lower learning rate or with clip_norm, and set \
+         training.start to this run to keep its weights (newest checkpoint: {checkpoint})",
         broken = broken(*loss)
     )]
     NonFiniteLoss {
@@ -92,15 +92,18 @@ pub enum TrainError {
         step: usize,
     },
     /// The checkpoint belongs to a run with another schedule or recipe.
-    #[error("{path}: checkpoint belongs to another schedule or recipe; restore the old configuration or start a new run", path = path.display())]
+    #[error(
+        "{path}: checkpoint belongs to another schedule or recipe; restore the old configuration or start a new run",
+        path = path.display()
+    )]
     OtherSchedule {
         /// Path of the checkpoint.
         path: PathBuf,
     },
     /// The checkpoint belongs to a run with another seed or other batches.
     #[error(
-        "{path}: checkpoint was written with {what} = {saved}, but this run has {given}; restore the old value or start \
-         a new run",
+        "{path}: checkpoint was written with {what} = {saved}, but this run has {given}; restore the old value or \
+         start a new run",
         path = path.display()
     )]
     OtherRun {
@@ -131,8 +134,8 @@ pub enum TrainError {
     },
     /// Data that must be identical on all ranks is not.
     #[error(
-        "{what} of rank {rank} differ from those of rank 0: all ranks need the same program, the same processor type and \
-         a shared file system"
+        "{what} of rank {rank} differ from those of rank 0: all ranks need the same program, the same processor type \
+         and a shared file system"
     )]
     RanksDiffer {
         /// What differs, as a plural noun.
@@ -140,7 +143,7 @@ pub enum TrainError {
         /// First rank that differs from rank 0.
         rank: usize,
     },
-    /// MPI is unavailable.
+    /// MPI could not be initialised.
     #[error("MPI: {problem}")]
     Mpi {
         /// Reason.

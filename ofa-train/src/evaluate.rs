@@ -13,7 +13,7 @@ use images::Images;
 use ofa_data::{ImageSet, Normalisation};
 use ofa_model::{Arch, Subnet, Supernet};
 
-/// Evaluates subnets on fixed images: top-1 accuracy, which tables need, or full [`Scores`].
+/// Evaluates subnets on fixed images: top-1 accuracy, which is all that accuracy tables need, or full [`Scores`].
 ///
 /// Batches are decoded once per resolution and reused for every arch while they fit into 1 GiB per image set.
 /// Resolutions that do not fit are decoded again for every arch. Memory use is bounded regardless of the number of

@@ -65,8 +65,9 @@ impl FineTune {
 ///
 /// # Errors
 ///
-/// If the configuration or the recipe is invalid, the teacher does not fit the images, or an image cannot be read;
-/// [`TrainError::NonFiniteFineTuning`] if the loss or the weights become non-finite.
+/// If the configuration or the recipe is invalid, the device does not support its precision, the teacher does not fit
+/// the images, or an image cannot be read; [`TrainError::NonFiniteFineTuning`] if the loss or the weights become
+/// non-finite.
 pub fn fine_tune(
     subnet: Subnet,
     teacher: Option<&Supernet>,

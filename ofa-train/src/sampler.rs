@@ -38,16 +38,16 @@ pub trait ArchSampler {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sampler {
-    /// [`UniformSampler`].
+    /// Every choice uniform and independent ([`UniformSampler`]).
     #[default]
     Uniform,
-    /// [`NetworkSampler`].
+    /// Every network equally likely ([`NetworkSampler`]).
     Networks,
-    /// [`SandwichSampler`].
+    /// The largest, the smallest and random subnets ([`SandwichSampler`]).
     Sandwich,
-    /// [`CoupledSampler`].
+    /// Depth and expand ratio coupled ([`CoupledSampler`]).
     Coupled,
-    /// [`FixedSampler`] over these archs.
+    /// These archs in turn ([`FixedSampler`]).
     Fixed(Vec<Arch>),
 }
 

@@ -22,7 +22,7 @@ pub struct ShrinkRun<'a> {
     pub schedule: &'a ShrinkSchedule,
     /// Loss, regularisation and optimizer.
     pub recipe: &'a Recipe,
-    /// Overrides the samplers of the stages. Not saved in checkpoints.
+    /// Overrides the samplers of the stages, if given. Not saved in checkpoints.
     pub sampler: Option<&'a dyn ArchSampler>,
     /// External teacher, on the plain device, used until a stage of the schedule becomes the teacher. Not saved in
     /// checkpoints. If a stage learns from it, it must have the supernet's classes, image channels and resolutions.
@@ -96,10 +96,11 @@ pub struct ShrinkOutcome {
 ///
 /// # Errors
 ///
-/// An invalid schedule, a teacher that does not fit the images, a checkpoint of another run, unreadable images, or
-/// files that cannot be written; [`TrainError::NonFiniteLoss`] if the loss or the weights become non-finite, in which
-/// case nothing is saved; [`TrainError::Interrupted`] after the observer asked to stop and a checkpoint was saved. The
-/// last two occur on all ranks; after any other error the ranks must be [aborted](Ranks::abort).
+/// An invalid schedule or recipe, a precision that the device lacks, a teacher that does not fit the images, a
+/// checkpoint of another run, unreadable images, or files that cannot be written; [`TrainError::NonFiniteLoss`] if the
+/// loss or the weights become non-finite, in which case nothing is saved; [`TrainError::Interrupted`] after the observer
+/// asked to stop and a checkpoint was saved. The last two occur on all ranks; after any other error the ranks must be
+/// [aborted](Ranks::abort).
 pub fn shrink(
     supernet: Supernet,
     run: &ShrinkRun,

@@ -27,7 +27,7 @@ fn the_process_to_be_killed() {
     std::fs::rename(root.join("result.part"), root.join("result")).unwrap();
 }
 
-/// Writes a checkpoint after every step, so most kills fall into or near a write.
+/// A bench with a checkpoint after every step, so most kills fall into or near a write.
 fn bench() -> Bench {
     Bench { checkpoint_steps: Some(1), ..Bench::new() }
 }

@@ -123,7 +123,7 @@ fn a_gradient_that_one_rank_has_reaches_all() {
     }
 }
 
-/// Trains the whole schedule, with one epoch per stage.
+/// A bench with the whole schedule and one epoch per stage.
 fn bench() -> Bench {
     let mut bench = Bench::new();
     for (stage, subnets) in bench.schedule.stages.iter_mut().zip([1, 1, 1, 2, 2, 2]) {

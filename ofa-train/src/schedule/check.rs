@@ -75,7 +75,7 @@ impl ShrinkStage {
                 Some("it distils, but no earlier stage becomes the teacher and none is given".into())
             }
             Distillation::InPlace(_) if self.subnets_per_step < 2 => Some(
-                "in-place distillation needs a teacher and a student in every step: subnets_per_step must be at least 2".into(),
+                "in-place distillation needs teacher and student in a step: subnets_per_step must be at least 2".into(),
             ),
             Distillation::Teacher(teacher) => teacher.soft.problem(),
             Distillation::InPlace(soft) => soft.problem(),
@@ -90,8 +90,8 @@ impl ShrinkStage {
         let (opened, teacher) = (self.opened.of(whole).largest(), whole.largest());
         (opened.stages != teacher.stages).then(|| {
             format!(
-                "it becomes the teacher, but the largest network it opens is {opened}, not {teacher}, which would teach: \
-                 open the largest choices or remove becomes_teacher"
+                "it becomes the teacher, but the largest network it opens is {opened}, not {teacher}, which would \
+                 teach: open the largest choices or remove becomes_teacher"
             )
         })
     }

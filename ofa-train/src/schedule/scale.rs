@@ -19,8 +19,8 @@ impl ShrinkSchedule {
         scaled
     }
 
-    /// Adds or removes single epochs, where rounding took or gave the most, while that brings the total closer to
-    /// `wanted`.
+    /// Adds or removes one epoch at a time, at the stage furthest below or above its ideal length, while that brings
+    /// the total closer to `wanted`.
     fn mend_rounding(&mut self, whole: &Self, factor: f64, wanted: usize) {
         loop {
             let now = self.subnet_epochs();
