@@ -98,9 +98,9 @@ pub struct ShrinkOutcome {
 ///
 /// An invalid schedule or recipe, a precision that the device lacks, a teacher that does not fit the images, a
 /// checkpoint of another run, unreadable images, or files that cannot be written; [`TrainError::NonFiniteLoss`] if the
-/// loss or the weights become non-finite, in which case nothing is saved; [`TrainError::Interrupted`] after the observer
-/// asked to stop and a checkpoint was saved. The last two occur on all ranks; after any other error the ranks must be
-/// [aborted](Ranks::abort).
+/// loss or the weights become non-finite, in which case nothing is saved; [`TrainError::Interrupted`] after the
+/// observer asked to stop and a checkpoint was saved. The last two occur on all ranks; after any other error the ranks
+/// must be [aborted](Ranks::abort).
 pub fn shrink(
     supernet: Supernet,
     run: &ShrinkRun,
