@@ -5,14 +5,14 @@ use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use ofa_model::Supernet;
 
-/// `decay * average + (1 - decay) * current`, parameter by parameter; the average is on the plain device.
+/// `decay * average + (1 - decay) * current` for every trained parameter; `average` is on the plain device.
 pub(crate) fn moved(average: Supernet, current: &Supernet, decay: f64) -> Supernet {
     let mut values = Values(GradientsParams::new());
     current.visit(&mut values);
     average.map(&mut Blend { current: values.0, decay })
 }
 
-/// Values of parameters by their id, in the container that burn has for tensors of any rank.
+/// Parameter values by id. `GradientsParams` is burn's container for tensors of mixed rank.
 struct Values(GradientsParams);
 
 impl ModuleVisitor for Values {
@@ -49,7 +49,7 @@ mod tests {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
         let init = |seed| SupernetConfig::new(space.clone()).unwrap().with_seed(seed).init(&device);
         let start = init(1);
-        // The same parameters with other values, as after a step.
+        // The same parameters with shifted values, as after a step.
         let target = start.clone().map(&mut Shift);
         let average = moved(start.valid(), &target, 0.9);
         let (from, to, found) = (start.to_original(), target.to_original(), average.to_original());

@@ -1,4 +1,4 @@
-//! Checkpoints that survive a kill: complete, checked, and never the only copy while another is written.
+//! Crash-safe checkpoints: written atomically, verified by checksum, and never replaced before the new one is complete.
 
 use crate::TrainError;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -9,16 +9,16 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 const MANIFEST: &str = "manifest.json";
-/// Ends the name of a checkpoint that is being written.
+/// Suffix of a checkpoint that is still being written.
 const UNFINISHED: &str = ".unfinished";
-/// Ends the name of a checkpoint in whose place another one is about to be put.
+/// Suffix of a checkpoint that is about to be replaced.
 const REPLACED: &str = ".replaced";
 
-/// A directory of checkpoints, each a directory of its own whose name sorts by progress.
+/// A directory of checkpoints, each a subdirectory whose name sorts by progress.
 ///
-/// A checkpoint is written under another name, synced and renamed, so it is complete or absent; its manifest carries
-/// the SHA-256 of every file, so damage is noticed. The newest `keep` stay, and the best by the mean accuracy of the watched
-/// archs, under the name `best`.
+/// A checkpoint is written under a temporary name, synced and renamed, so it is either complete or absent. Its manifest
+/// holds the SHA-256 of every file, so damage is detected. The newest `keep` checkpoints are kept, plus the one with
+/// the best mean accuracy of the watched archs, under the name `best`.
 #[derive(Clone, Debug)]
 pub struct CheckpointDir {
     root: PathBuf,
@@ -26,23 +26,23 @@ pub struct CheckpointDir {
     every: Option<usize>,
 }
 
-/// The files of one checkpoint by name.
+/// Files of one checkpoint, by name.
 pub(crate) type Files = BTreeMap<&'static str, Vec<u8>>;
 
-/// The newest sound checkpoint.
+/// The newest intact checkpoint.
 pub(crate) struct Found {
-    /// Where it is.
+    /// Directory of the checkpoint.
     pub(crate) path: PathBuf,
-    /// Contents by file name.
+    /// File contents, by name.
     pub(crate) files: BTreeMap<String, Vec<u8>>,
-    /// Newer checkpoints that were passed over, and why.
+    /// Newer checkpoints that were skipped, and why.
     pub(crate) damaged: Vec<DamagedCheckpoint>,
 }
 
 impl Found {
-    /// Takes the contents of the file `name`, which every checkpoint has.
+    /// Takes the contents of `name`, a file that every checkpoint has.
     pub(crate) fn take(&mut self, name: &'static str) -> Result<Vec<u8>, TrainError> {
-        let missing = || TrainError::Record { what: name, problem: "it is missing from the checkpoint".into() };
+        let missing = || TrainError::Record { what: name, problem: "missing from the checkpoint".into() };
         self.files.remove(name).ok_or_else(missing)
     }
 }
@@ -50,7 +50,7 @@ impl Found {
 /// A checkpoint that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DamagedCheckpoint {
-    /// Where it is.
+    /// Directory of the checkpoint.
     pub path: PathBuf,
     /// What is wrong with it.
     pub problem: String,
@@ -63,26 +63,26 @@ struct Manifest {
 }
 
 impl CheckpointDir {
-    /// Name of the best checkpoint. It is an account of the past: training goes on from the newest.
+    /// Name of the best checkpoint. Training never resumes from it, only from the newest.
     pub(crate) const BEST: &str = "best";
 
-    /// Checkpoints in `root` (made when the first is written), of which the newest `keep` stay.
+    /// Manages checkpoints in `root`, keeping the newest `keep`. The directory is created with the first checkpoint.
     ///
     /// # Panics
     ///
-    /// If `keep` is 0: the last sound checkpoint must never be deleted.
+    /// If `keep` is 0: the last intact checkpoint must never be deleted.
     pub fn new(root: impl Into<PathBuf>, keep: usize) -> Self {
         assert!(keep > 0, "at least one checkpoint must be kept");
         Self { root: root.into(), keep, every: None }
     }
 
-    /// Writes checkpoints also within epochs, after every `steps` steps.
+    /// Also writes checkpoints within epochs, every `steps` steps.
     ///
     /// # Panics
     ///
     /// If `steps` is 0.
     pub fn every_steps(self, steps: usize) -> Self {
-        assert!(steps > 0, "a checkpoint is written after at least one step");
+        assert!(steps > 0, "the checkpoint interval must be at least one step");
         Self { every: Some(steps), ..self }
     }
 
@@ -91,13 +91,12 @@ impl CheckpointDir {
         self.every.is_some_and(|every| step.is_multiple_of(every))
     }
 
-    /// Where the checkpoint called `name` is, or will be.
+    /// Path of the checkpoint `name`, whether or not it exists.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
 
-    /// Writes a checkpoint, in the place of an earlier one of its name if there is one, and deletes those that are no longer
-    /// kept.
+    /// Writes a checkpoint, replacing any of the same name, and deletes those no longer kept.
     pub(crate) fn save(&self, name: &str, files: &Files) -> Result<PathBuf, TrainError> {
         let unfinished = self.path(&format!("{name}{UNFINISHED}"));
         remove(&unfinished)?;
@@ -114,7 +113,7 @@ impl CheckpointDir {
         Ok(finished)
     }
 
-    /// Renames what is written. An earlier checkpoint of the name is there, if under another name, until the new one is.
+    /// Renames the finished checkpoint into place. An old one of the same name stays, under another name, until then.
     fn put_in_place(&self, unfinished: &Path, name: &str) -> Result<PathBuf, TrainError> {
         let (finished, replaced) = (self.path(name), self.path(&format!("{name}{REPLACED}")));
         if finished.exists() {
@@ -127,7 +126,7 @@ impl CheckpointDir {
         Ok(finished)
     }
 
-    /// Where the newest checkpoint is, sound or not; the best does not count.
+    /// Path of the newest checkpoint, intact or not; the best one is ignored.
     ///
     /// # Errors
     ///
@@ -136,7 +135,7 @@ impl CheckpointDir {
         Ok(self.list()?.finished.pop())
     }
 
-    /// The newest checkpoint whose files are as they were written.
+    /// The newest checkpoint whose files match its manifest.
     pub(crate) fn newest(&self) -> Result<Option<Found>, TrainError> {
         let mut damaged = Vec::new();
         for path in self.list()?.finished.into_iter().rev() {
@@ -148,13 +147,15 @@ impl CheckpointDir {
         match damaged.into_iter().next() {
             Some(DamagedCheckpoint { path, problem }) => Err(TrainError::Io {
                 path,
-                source: std::io::Error::other(format!("no sound checkpoint is left ({problem})")),
+                source: std::io::Error::other(format!(
+                    "no intact checkpoint is left ({problem}); restore one from a backup or start a new run"
+                )),
             }),
             None => Ok(None),
         }
     }
 
-    /// What is in the directory, but for the best checkpoint.
+    /// Lists the directory, without the best checkpoint.
     fn list(&self) -> Result<Listed, TrainError> {
         let mut listed = Listed::default();
         let entries = match fs::read_dir(&self.root) {
@@ -179,17 +180,17 @@ impl CheckpointDir {
     }
 }
 
-/// Directories of checkpoints.
+/// Checkpoint directories.
 #[derive(Default)]
 struct Listed {
     /// Complete ones, oldest first.
     finished: Vec<PathBuf>,
-    /// What a kill left of the writing of others.
+    /// Remains of writes that a kill cut short.
     left_over: Vec<PathBuf>,
 }
 
 impl Listed {
-    /// Adds a directory by its name. One that was about to be replaced counts as long as nothing is in its place.
+    /// Classifies a directory by name. One marked as replaced counts as finished until its replacement exists.
     fn add(&mut self, path: PathBuf) {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let replaced = name.strip_suffix(REPLACED);
@@ -209,14 +210,14 @@ fn read(dir: &Path) -> Result<BTreeMap<String, Vec<u8>>, String> {
         let bytes = fs::read(dir.join(&file)).map_err(|error| format!("{file}: {error}"))?;
         let found = digest(&bytes);
         if found != expected {
-            return Err(format!("{file}: sha256 is {found}, written was {expected} ({} bytes are there)", bytes.len()));
+            return Err(format!("{file}: sha256 is {found}, expected {expected} (file has {} bytes)", bytes.len()));
         }
         files.insert(file, bytes);
     }
     Ok(files)
 }
 
-/// Reads the JSON file `name` of a checkpoint.
+/// Parses the JSON file `name` of a checkpoint.
 pub(crate) fn parse<T: DeserializeOwned>(found: &Found, name: &'static str) -> Result<T, TrainError> {
     let bytes = found.files.get(name).map(Vec::as_slice).unwrap_or_default();
     serde_json::from_slice(bytes).map_err(|error| TrainError::Record { what: name, problem: error.to_string() })
@@ -301,7 +302,7 @@ mod tests {
         dir.save("01", &files("one")).unwrap();
         fs::remove_file(root.path().join("01/weights.bpk")).unwrap();
         let message = dir.newest().err().unwrap().to_string();
-        assert!(message.contains("no sound checkpoint"), "{message}");
+        assert!(message.contains("no intact checkpoint"), "{message}");
     }
 
     #[test]
@@ -309,7 +310,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let dir = CheckpointDir::new(root.path(), 2);
         dir.save("01", &files("one")).unwrap();
-        // A file stands where the next checkpoint's directory must go, as on a file system that refuses writes.
+        // A file blocks the directory of the next checkpoint, as on a file system that refuses writes.
         fs::write(root.path().join("02.unfinished"), "").unwrap();
         let message = dir.save("02", &files("two")).unwrap_err().to_string();
         assert!(message.contains("02.unfinished"), "{message}");

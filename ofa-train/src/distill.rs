@@ -1,55 +1,55 @@
-//! What subnets learn from besides labels.
+//! Distillation: what subnets learn from besides labels.
 
 use burn::tensor::{Int, Tensor};
 use ofa_model::kernels::{cross_entropy, softmax};
 use serde::{Deserialize, Serialize};
 
-/// Who teaches the subnets of a stage.
+/// Which teacher the subnets of a stage learn from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Distillation {
-    /// Nobody: labels alone.
+    /// No teacher: labels only.
     #[default]
     None,
-    /// The largest network at the end of an earlier stage, which no longer changes (paper, section 3.3).
+    /// The frozen largest network from the end of an earlier stage (paper, section 3.3).
     Teacher(TeacherConfig),
-    /// The first subnet of the step, which itself learns from labels alone (BigNAS, section 3.1).
+    /// The first subnet of the step, which itself learns from labels only (BigNAS, section 3.1).
     InPlace(SoftTargets),
 }
 
-/// A teacher that no longer changes.
+/// How a frozen teacher is used.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TeacherConfig {
-    /// How its opinion counts.
+    /// Weights and temperature of its soft targets.
     pub soft: SoftTargets,
-    /// Which batch-norm statistics it uses.
+    /// Batch-norm statistics it uses.
     #[serde(default)]
     pub statistics: TeacherStatistics,
 }
 
-/// Batch-norm statistics of a teacher.
+/// Batch-norm statistics of a frozen teacher.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TeacherStatistics {
-    /// Those of the batch, as in the original, whose teacher is in training mode.
+    /// Statistics of the batch, as in the original, whose teacher stays in training mode.
     #[default]
     Batch,
-    /// Those of the calibration images, measured once a resolution, as in deployment.
+    /// Statistics of the calibration images, measured once per resolution, as in deployment.
     Calibrated,
 }
 
-/// How a teacher's opinion counts: `label_weight * CE(labels) + weight * temperature^2 * CE(teacher)`, where the second
-/// compares probabilities of logits divided by the temperature (Hinton et al., 2015).
+/// Loss with a teacher: `label_weight * CE(labels) + weight * temperature^2 * CE(teacher)`. The second term compares
+/// the probabilities of logits divided by the temperature (Hinton et al., 2015).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SoftTargets {
-    /// Weight of the teacher.
+    /// Weight of the teacher term; finite and not negative.
     pub weight: f64,
-    /// Temperature of both.
+    /// Temperature of teacher and student; finite and positive.
     #[serde(default = "one")]
     pub temperature: f64,
-    /// Weight of the labels where there is a teacher.
+    /// Weight of the label term; finite and not negative. Not both weights may be 0.
     #[serde(default = "one")]
     pub label_weight: f64,
 }
@@ -59,44 +59,46 @@ fn one() -> f64 {
 }
 
 impl Default for SoftTargets {
-    /// The paper's: labels and teacher with weight 1 at temperature 1.
+    /// The paper's values: labels and teacher with weight 1 at temperature 1.
     fn default() -> Self {
         Self { weight: 1.0, temperature: 1.0, label_weight: 1.0 }
     }
 }
 
 impl SoftTargets {
-    /// What is wrong with the numbers, if anything is.
+    /// Describes the first invalid value, if any.
     pub(crate) fn problem(&self) -> Option<String> {
         let Self { weight, temperature, label_weight } = *self;
         if let Some((name, value)) = [("weight", weight), ("label_weight", label_weight)]
             .into_iter()
             .find(|(_, value)| !(*value >= 0.0 && value.is_finite()))
         {
-            return Some(format!("distillation {name} {value} must not be negative"));
+            return Some(format!("distillation {name} {value} must be finite and not negative"));
         }
         if weight + label_weight == 0.0 {
-            return Some("distillation weight and label_weight are both 0: nothing would be learnt".into());
+            return Some("distillation weight and label_weight are both 0; at least one must be positive".into());
         }
         (!(temperature > 0.0 && temperature.is_finite()))
-            .then(|| format!("distillation temperature {temperature} must be positive"))
+            .then(|| format!("distillation temperature {temperature} must be finite and positive"))
     }
 }
 
 impl Distillation {
-    /// From a teacher of an earlier stage, with the paper's other values.
+    /// Distillation from the teacher of an earlier stage with this weight and the paper's other values.
     pub fn teacher(weight: f64) -> Self {
         let soft = SoftTargets { weight, ..SoftTargets::default() };
         Self::Teacher(TeacherConfig { soft, statistics: TeacherStatistics::Batch })
     }
 }
 
-/// Labels as probabilities `[batch, classes]`: `1 - smoothing` more on the label, `smoothing` spread over all classes.
+/// Label-smoothed targets `[batch, classes]`: `1 - smoothing` on the label plus `smoothing` spread evenly over all
+/// classes.
 pub(crate) fn smoothed(labels: Tensor<1, Int>, classes: usize, smoothing: f64) -> Tensor<2> {
     labels.one_hot::<2>(classes).float() * (1.0 - smoothing) + smoothing / classes as f64
 }
 
-/// Cross-entropy against a teacher's logits, times the squared temperature, which keeps gradients of the same size.
+/// Cross-entropy against the teacher's soft targets; both logits are `[batch, classes]`. The factor `temperature^2`
+/// keeps the gradient scale independent of the temperature.
 pub(crate) fn distance_to_teacher(logits: Tensor<2>, teacher: Tensor<2>, temperature: f64) -> Tensor<1> {
     let targets = softmax(teacher / temperature);
     cross_entropy(logits / temperature, targets) * (temperature * temperature)

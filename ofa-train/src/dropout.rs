@@ -5,19 +5,19 @@ use crate::random::{Purpose, stream};
 use burn::tensor::{Tensor, TensorData};
 use rand::RngExt;
 
-/// Which features are dropped in a step.
+/// Dropout of one training step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dropout {
-    /// Probability that a feature is dropped; those that stay are scaled by its complement's inverse.
+    /// Probability of dropping a feature; kept features are scaled by `1 / (1 - probability)`.
     pub probability: f64,
-    /// Seed of the draws.
+    /// Seed of the masks.
     pub seed: u64,
-    /// The step.
+    /// The step that the masks are drawn for.
     pub key: StepKey,
 }
 
 impl Dropout {
-    /// Drops features `[batch, features]` of the `pass`-th pass of the step.
+    /// Applies dropout to features `[batch, features]` of the `pass`-th pass of the step.
     pub(crate) fn apply(&self, features: Tensor<2>, pass: usize) -> Tensor<2> {
         if self.probability == 0.0 {
             return features;

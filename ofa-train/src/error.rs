@@ -1,12 +1,12 @@
-//! What can go wrong in training.
+//! Errors of training.
 
 use std::path::PathBuf;
 
-/// Errors of this crate.
+/// Error of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
-    /// A schedule contradicts itself or the supernet.
+    /// A schedule is inconsistent or does not fit the supernet.
     #[error("schedule `{schedule}`: {problem}")]
     InvalidSchedule {
         /// Name of the schedule.
@@ -14,26 +14,25 @@ pub enum TrainError {
         /// What is wrong, with the values.
         problem: String,
     },
-    /// A recipe asks for something impossible.
-    #[error("{key} is {value}, it must be {expected}")]
+    /// A value of the recipe or of fine-tuning is out of range.
+    #[error("{key} is {value}, but must be {expected}")]
     InvalidRecipe {
-        /// The key.
+        /// Key in the configuration.
         key: &'static str,
-        /// Its value.
+        /// Value of the key.
         value: f64,
-        /// What it must be.
+        /// Allowed values.
         expected: &'static str,
     },
-    /// A device cannot compute in the format that the recipe asks for.
-    #[error("precision is bf16, which {device} cannot compute in: take f32 or another device")]
+    /// The device does not support the precision of the recipe.
+    #[error("precision is bf16, which {device} does not support; use f32 or another device")]
     NoSuchPrecision {
-        /// The device.
+        /// Device that was asked for.
         device: String,
     },
-    /// A teacher from elsewhere cannot judge the images that are trained on.
+    /// An external teacher does not fit the training images.
     #[error(
-        "the teacher, of space `{space}`, {problem}: give one with the classes, image channels and resolutions of what \
-         it teaches"
+        "teacher of space `{space}` {problem}; use a teacher with the learner's classes, image channels and resolutions"
     )]
     UnfitTeacher {
         /// Name of the teacher's space.
@@ -41,15 +40,15 @@ pub enum TrainError {
         /// What does not fit, with the values.
         problem: String,
     },
-    /// The loss, or what a step made of the weights, is no longer a number.
+    /// The loss, or a weight after a step, is not finite.
     #[error(
-        "{broken} in stage `{stage}`, epoch {epoch}, step {step}, archs {archs}, learning rate {learning_rate}; this \
-         run would end so again: begin another with a lower learning rate or with clip_norm, and with training.start \
-         naming this run to keep what it has learnt (newest checkpoint: {checkpoint})",
+        "{broken} in stage `{stage}`, epoch {epoch}, step {step}, archs {archs}, learning rate {learning_rate}; \
+         resuming would fail again: start a new run with a lower learning rate or with clip_norm, and set \
+         training.start to this run to keep its weights (newest checkpoint: {checkpoint})",
         broken = broken(*loss)
     )]
     NonFiniteLoss {
-        /// The loss; where it is a number, it is the weights after the step that are none.
+        /// The loss. If it is finite, the weights after the step are not.
         loss: f64,
         /// Name of the stage.
         stage: String,
@@ -57,23 +56,23 @@ pub enum TrainError {
         epoch: usize,
         /// Step of the epoch, from 1.
         step: usize,
-        /// The sampled archs.
+        /// Archs of the step, separated by spaces.
         archs: String,
         /// Learning rate of the step.
         learning_rate: f64,
-        /// Where the last checkpoint is, or `none`.
+        /// Path of the last checkpoint, or `none`.
         checkpoint: String,
     },
-    /// The loss of fine-tuning, or what a step made of the weights, is no longer a number.
+    /// In fine-tuning, the loss, or a weight after a step, is not finite.
     #[error(
         "{broken} in epoch {epoch}, step {step} of fine-tuning {arch}, learning rate {learning_rate}: lower \
          fine_tune.learning_rate or set clip_norm in the recipe",
         broken = broken(*loss)
     )]
     NonFiniteFineTuning {
-        /// The loss; where it is a number, it is the weights after the step that are none.
+        /// The loss. If it is finite, the weights after the step are not.
         loss: f64,
-        /// The subnet.
+        /// The fine-tuned subnet.
         arch: String,
         /// Epoch, from 1.
         epoch: usize,
@@ -82,76 +81,80 @@ pub enum TrainError {
         /// Learning rate of the step.
         learning_rate: f64,
     },
-    /// Training was asked to stop; everything done so far is in the checkpoint, if there is one.
+    /// Training was asked to stop. All progress is in the checkpoint, if checkpoints are enabled.
     #[error("interrupted in stage `{stage}`, epoch {epoch}, after step {step}")]
     Interrupted {
         /// Name of the stage.
         stage: String,
         /// Epoch of the stage, from 1.
         epoch: usize,
-        /// Steps of the epoch that were done; 0 after the end of the epoch or stage before.
+        /// Completed steps of the epoch; 0 after the end of the previous epoch or stage.
         step: usize,
     },
-    /// A checkpoint belongs to a training of another schedule or recipe.
-    #[error("{path}: this checkpoint is of another schedule or recipe; start a new run or restore the old configuration", path = path.display())]
+    /// The checkpoint belongs to a run with another schedule or recipe.
+    #[error(
+        "{path}: checkpoint belongs to another schedule or recipe; restore the old configuration or start a new run",
+        path = path.display()
+    )]
     OtherSchedule {
-        /// The checkpoint.
+        /// Path of the checkpoint.
         path: PathBuf,
     },
-    /// A checkpoint belongs to a training of another seed or other batches.
+    /// The checkpoint belongs to a run with another seed or other batches.
     #[error(
-        "{path}: this checkpoint was made with {saved} as {what}, now it is {given}; restore that or start a new run",
+        "{path}: checkpoint was written with {what} = {saved}, but this run has {given}; restore the old value or \
+         start a new run",
         path = path.display()
     )]
     OtherRun {
-        /// The checkpoint.
+        /// Path of the checkpoint.
         path: PathBuf,
         /// What differs.
         what: &'static str,
-        /// Its value in the checkpoint.
+        /// Value in the checkpoint.
         saved: u64,
-        /// Its value now.
+        /// Value in this run.
         given: u64,
     },
     /// A file could not be read or written.
     #[error("{path}: {source}", path = path.display())]
     Io {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The reason.
+        /// Underlying I/O error.
         source: std::io::Error,
     },
-    /// Weights or optimizer state could not be turned into bytes or back.
+    /// Weights or optimizer state could not be serialised or deserialised.
     #[error("{what}: {problem}")]
     Record {
-        /// Which record.
+        /// File of the checkpoint that failed.
         what: &'static str,
-        /// The reason.
+        /// Reason.
         problem: String,
     },
-    /// What must be the same on all ranks is not.
+    /// Data that must be identical on all ranks is not.
     #[error(
-        "rank {rank} has {what} other than those of rank 0: all ranks need the same program, processors of one kind and a \
-         file system in common"
+        "{what} of rank {rank} differ from those of rank 0: all ranks need the same program, the same processor type \
+         and a shared file system"
     )]
     RanksDiffer {
-        /// What differs, in the plural.
+        /// What differs, as a plural noun.
         what: &'static str,
-        /// The first rank that has others.
+        /// First rank that differs from rank 0.
         rank: usize,
     },
-    /// MPI cannot be used.
+    /// MPI could not be initialised.
     #[error("MPI: {problem}")]
     Mpi {
-        /// The reason.
+        /// Reason.
         problem: String,
     },
-    /// The images could not be read.
+    /// An image could not be read.
     #[error(transparent)]
     Data(#[from] ofa_data::DataError),
 }
 
-/// What is no number after a step of this loss.
+/// Describes what is not finite after a step with this loss.
 fn broken(loss: f64) -> String {
     if loss.is_finite() { format!("weights are not finite after a loss of {loss}") } else { format!("loss is {loss}") }
 }

@@ -1,4 +1,4 @@
-//! Accuracy of one arch: calibrated, then measured.
+//! Accuracy of single archs: calibrate, then measure.
 
 mod images;
 mod scores;
@@ -13,20 +13,22 @@ use images::Images;
 use ofa_data::{ImageSet, Normalisation};
 use ofa_model::{Arch, Subnet, Supernet};
 
-/// Measures subnets on fixed images: top-1 accuracies, which is all that tables need, or whole [`Scores`].
+/// Evaluates subnets on fixed images: top-1 accuracy, which is all that accuracy tables need, or full [`Scores`].
 ///
-/// Batches are decoded once a resolution and reused for every arch as far as they fit into a gibibyte a set; what does not
-/// fit is decoded again for every arch. Memory does not grow with the number of archs or of images.
+/// Batches are decoded once per resolution and reused for every arch while they fit into 1 GiB per image set.
+/// Resolutions that do not fit are decoded again for every arch. Memory use is bounded regardless of the number of
+/// archs and images.
 pub struct Evaluator {
     calibration: Images,
     evaluation: Images,
 }
 
 impl Evaluator {
-    /// Calibrates on `calibration` (training images), measures on `evaluation`; both on the plain `device`.
+    /// Calibrates on `calibration` (training images) and measures on `evaluation`, both on the plain `device`.
     ///
-    /// A departure: images of both sets are shown as in evaluation, the same for every arch. The original calibrates on
-    /// training views (`build_sub_train_loader`: randomly cropped, mirrored and recoloured), drawn once a resolution.
+    /// Departure from the original: both sets are preprocessed as in evaluation, identically for every arch. The
+    /// original calibrates on training views (`build_sub_train_loader`: randomly cropped, mirrored and recoloured),
+    /// drawn once per resolution.
     pub fn new(
         calibration: ImageSet,
         evaluation: ImageSet,
@@ -52,7 +54,7 @@ impl Evaluator {
         self.subnet_top1(&subnet)
     }
 
-    /// Accuracies, loss and confusions of subnet `arch` after calibration.
+    /// Accuracies, loss and confusion matrix of subnet `arch` after calibration.
     ///
     /// # Errors
     ///
@@ -60,13 +62,13 @@ impl Evaluator {
     ///
     /// # Panics
     ///
-    /// If `arch` is outside the supernet's space, or the images have classes that the supernet does not know.
+    /// If `arch` is outside the supernet's space, or a label is not one of the supernet's classes.
     pub fn scores(&mut self, supernet: &Supernet, arch: &Arch) -> Result<Scores, TrainError> {
         let subnet = self.calibrated(supernet, arch)?;
         self.subnet_scores(&subnet)
     }
 
-    /// Subnet `arch` with batch-norm statistics of its own.
+    /// Extracts subnet `arch` and calibrates its batch-norm statistics.
     ///
     /// # Errors
     ///
@@ -75,7 +77,7 @@ impl Evaluator {
         self.recalibrated(supernet.subnet(arch))
     }
 
-    /// `subnet` with its batch-norm statistics measured anew.
+    /// Measures the batch-norm statistics of `subnet` again.
     ///
     /// # Errors
     ///
@@ -90,7 +92,7 @@ impl Evaluator {
             }
         });
         let mut images = images.peekable();
-        // Without a first batch there is nothing to calibrate on, but there is a reason.
+        // Calibration needs a first batch; if there is none, `failure` says why.
         let calibrated = images.peek().is_some().then(|| subnet.valid().calibrate(images));
         match (failure, calibrated) {
             (None, Some(calibrated)) => Ok(calibrated),
@@ -99,7 +101,7 @@ impl Evaluator {
         }
     }
 
-    /// Top-1 accuracy, between 0 and 1, of a subnet with the statistics it has.
+    /// Top-1 accuracy, between 0 and 1, of a subnet with its current batch-norm statistics.
     ///
     /// # Errors
     ///
@@ -109,7 +111,7 @@ impl Evaluator {
         Ok(right.iter().filter(|right| **right).count() as f64 / right.len().max(1) as f64)
     }
 
-    /// For each image, first to last, whether a subnet with the statistics it has classifies it correctly.
+    /// For each image in order, whether a subnet with its current batch-norm statistics classifies it correctly.
     ///
     /// # Errors
     ///
@@ -120,7 +122,8 @@ impl Evaluator {
         Ok(right)
     }
 
-    /// Accuracies, loss and confusions of a subnet with the statistics it has, in one pass over the images.
+    /// Accuracies, loss and confusion matrix of a subnet with its current batch-norm statistics, in one pass over the
+    /// images.
     ///
     /// # Errors
     ///
@@ -128,14 +131,14 @@ impl Evaluator {
     ///
     /// # Panics
     ///
-    /// If the images have classes that the subnet does not know.
+    /// If a label is not one of the subnet's classes.
     pub fn subnet_scores(&mut self, subnet: &Subnet) -> Result<Scores, TrainError> {
         let mut scores = Scores::new(subnet.space().classes);
         self.classify(subnet, |logits, labels| scores.add(logits, labels))?;
         Ok(scores)
     }
 
-    /// Passes on logits `[batch, classes]` and labels of every batch.
+    /// Calls `judge` with the logits `[batch, classes]` and labels `[batch]` of every evaluation batch.
     fn classify(
         &mut self,
         subnet: &Subnet,
@@ -148,12 +151,12 @@ impl Evaluator {
         Ok(())
     }
 
-    /// Number of images an accuracy is measured on.
+    /// Number of images that accuracies are measured on.
     pub fn evaluation_images(&self) -> usize {
         self.evaluation.len()
     }
 
-    /// Number of images statistics are measured on.
+    /// Number of images that batch-norm statistics are measured on.
     pub fn calibration_images(&self) -> usize {
         self.calibration.len()
     }

@@ -1,4 +1,4 @@
-//! Training one extracted subnet a little further.
+//! Fine-tuning of one extracted subnet.
 
 use crate::step::step;
 use crate::teacher::check_teacher;
@@ -10,28 +10,28 @@ use ofa_data::{ImageBatch, Loader};
 use ofa_model::{Statistics, Subnet, Supernet, in_pool};
 use serde::{Deserialize, Serialize};
 
-/// In place of a stage of a schedule, where masks of dropout are drawn.
+/// Stage index for the dropout masks of fine-tuning, which has no stage.
 const STAGE: usize = usize::MAX;
 
 /// How long and how fast a subnet is fine-tuned.
 ///
-/// The papers give 25 and 75 epochs without a recipe; this one is our own: the training recipe at a small learning
-/// rate that falls to zero by a cosine, with the full network as the teacher. Two things of the recipe are left out: the
-/// moving average of the weights, since steps of hardly any length average at the end anyway, and `zero_last_gamma`, since
-/// the weights are there already.
+/// The papers fine-tune for 25 and 75 epochs but give no recipe. Ours is the training recipe with a small learning rate
+/// that decays to zero along a cosine, and with the full network as the teacher. Two settings of the training recipe
+/// are ignored: the moving average of the weights, because the last steps, at a learning rate near zero, already act as
+/// an average, and `zero_last_gamma`, because the weights already exist.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FineTune {
-    /// Passes over the training images; 0 leaves the subnet as it is.
+    /// Passes over the training images; 0 leaves the subnet unchanged.
     pub epochs: usize,
-    /// Learning rate of the first step.
+    /// Learning rate of the first step; finite and not negative.
     pub learning_rate: f64,
-    /// Weight of the distillation from the teacher.
+    /// Weight of the distillation term; finite and not negative.
     pub distillation_weight: f64,
 }
 
 impl FineTune {
-    /// Checks values that the types allow but that make no sense.
+    /// Checks the values.
     ///
     /// # Errors
     ///
@@ -47,12 +47,12 @@ impl FineTune {
         }
     }
 
-    /// Learning rate of step `step` (from 0) of `steps`.
+    /// Learning rate of step `step` (from 0) out of `steps`.
     fn learning_rate_at(&self, step: usize, steps: usize) -> f64 {
         0.5 * self.learning_rate * (1.0 + libm::cos(std::f64::consts::PI * step as f64 / steps as f64))
     }
 
-    /// How step `step` (from 0) learns.
+    /// Rules of step `step` (from 0).
     fn rules(&self, recipe: &Recipe, teacher: Option<Tensor<2>>, seed: u64, step: usize) -> StepRules {
         let soft = SoftTargets { weight: self.distillation_weight, ..SoftTargets::default() };
         let teaching = teacher.map_or(Teaching::None, |logits| Teaching::Logits(logits, soft));
@@ -60,12 +60,14 @@ impl FineTune {
     }
 }
 
-/// Trains `subnet` at its own resolution; `seed` is that of dropout. Its statistics must be calibrated again afterwards.
+/// Fine-tunes `subnet` at its own resolution; `seed` seeds dropout. Calibrate its batch-norm statistics again
+/// afterwards.
 ///
 /// # Errors
 ///
-/// If the configuration or the recipe makes no sense, the teacher cannot judge the images, or an image cannot be read;
-/// [`TrainError::NonFiniteFineTuning`] if the loss or the weights are no longer finite.
+/// If the configuration or the recipe is invalid, the device does not support its precision, the teacher does not fit
+/// the images, or an image cannot be read; [`TrainError::NonFiniteFineTuning`] if the loss or the weights become
+/// non-finite.
 pub fn fine_tune(
     subnet: Subnet,
     teacher: Option<&Supernet>,
@@ -129,7 +131,7 @@ mod tests {
         let good = FineTune { epochs: 1, learning_rate: 0.01, distillation_weight: 0.0 };
         good.validate().unwrap();
         let cases = [
-            (FineTune { learning_rate: -0.1, ..good }, "fine_tune.learning_rate is -0.1, it must be finite"),
+            (FineTune { learning_rate: -0.1, ..good }, "fine_tune.learning_rate is -0.1, but must be finite"),
             (FineTune { learning_rate: f64::INFINITY, ..good }, "fine_tune.learning_rate is inf"),
             (FineTune { distillation_weight: f64::NAN, ..good }, "fine_tune.distillation_weight is NaN"),
         ];

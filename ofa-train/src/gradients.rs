@@ -1,11 +1,11 @@
-//! Gradients of a module as one vector.
+//! Operations on all gradients of a module as one vector.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use ofa_model::Supernet;
 
-/// Gradients but for those of a supernet's kernel transforms, which the optimizer then leaves as they are.
+/// Drops the gradients of a supernet's kernel transforms, so the optimizer leaves these unchanged.
 pub(crate) fn without_kernel_transforms(mut gradients: GradientsParams, supernet: &Supernet) -> GradientsParams {
     for id in supernet.kernel_transforms() {
         gradients.remove::<2>(id);
@@ -13,15 +13,15 @@ pub(crate) fn without_kernel_transforms(mut gradients: GradientsParams, supernet
     gradients
 }
 
-/// Scales gradients of `module` down so that their norm, over all parameters together, is at most `most`, if that is given.
+/// Scales the gradients of `module` down so that their global norm is at most `most`; unchanged if `None`.
 pub(crate) fn clipped<M: Module>(gradients: GradientsParams, module: &M, most: Option<f64>) -> GradientsParams {
     let Some(most) = most else { return gradients };
     let norm = norm(&gradients, module);
-    // A norm that is not finite is left for the check of the loss, which names the step.
+    // Non-finite norms are left to the loss check, whose error names the step.
     if norm > most && norm.is_finite() { scaled(gradients, module, most / norm) } else { gradients }
 }
 
-/// Euclidean norm of all gradients together, summed in order and as `f64`.
+/// Global Euclidean norm of the gradients, summed in a fixed order in `f64`.
 pub(crate) fn norm<M: Module>(gradients: &GradientsParams, module: &M) -> f64 {
     struct Squares<'a>(&'a GradientsParams, f64);
     impl ModuleVisitor for Squares<'_> {
@@ -38,7 +38,7 @@ pub(crate) fn norm<M: Module>(gradients: &GradientsParams, module: &M) -> f64 {
     squares.1.sqrt()
 }
 
-/// All gradients times `factor`.
+/// Multiplies all gradients by `factor`.
 pub(crate) fn scaled<M: Module>(gradients: GradientsParams, module: &M, factor: f64) -> GradientsParams {
     struct Scale {
         from: GradientsParams,
@@ -94,6 +94,6 @@ mod tests {
         assert!((norm(&smaller, &pair) - 0.5).abs() < 1e-6);
         let values = smaller.get::<1>(first).unwrap().into_data();
         values.assert_approx_eq::<f32>(&burn::tensor::TensorData::from([0.3f32, 0.0]), Default::default());
-        assert!(smaller.get::<1>(unused).is_none(), "what has no gradient gets none");
+        assert!(smaller.get::<1>(unused).is_none(), "a parameter without a gradient stays without one");
     }
 }

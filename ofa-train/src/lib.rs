@@ -1,8 +1,8 @@
-//! The learner: progressive shrinking of a once-for-all network (paper, section 3.3), and anything that is the same
-//! loop over other data.
+//! The learner: progressive shrinking of a once-for-all network (paper, section 3.3), and every other schedule that
+//! runs through the same loop.
 //!
-//! A [`ShrinkSchedule`] is plain data, an [`ArchSampler`] decides which subnets a step trains, [`shrink_step`] turns a
-//! batch into summed gradients, and [`shrink`] is the only loop. An ablation changes a value, not code.
+//! A [`ShrinkSchedule`] is plain data, an [`ArchSampler`] picks the subnets of each step, [`shrink_step`] turns a batch
+//! into summed gradients, and [`shrink`] is the only training loop. An ablation changes values, not code.
 
 mod average;
 mod checkpoint;

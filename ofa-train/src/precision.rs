@@ -1,31 +1,31 @@
-//! Number formats of a step's passes.
+//! Number formats for the passes of a training step.
 
 use crate::TrainError;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, FloatDType, Tensor};
 use serde::{Deserialize, Serialize};
 
-/// In which format the passes of a training step compute. Weights, their gradients, the optimizer, losses and evaluation are
-/// `f32` always.
+/// Number format for the passes of a training step. Weights, their gradients, the optimizer, losses and evaluation
+/// always use `f32`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// `f32` throughout.
     #[default]
     F32,
-    /// bfloat16, but for batch norm, which sums over many pixels: half the memory for activations, and what matrix units
-    /// of GPUs are fast at. It reaches as far as `f32`, so gradients are not scaled (Micikevicius et al., 2018,
+    /// bfloat16, except in batch norm, which sums over many pixels. Halves the memory for activations and is fast on
+    /// GPU matrix units. Its range is that of `f32`, so gradients are not scaled (Micikevicius et al., 2018,
     /// arXiv:1710.03740, section 3.1 for the weights; Kalamkar et al., 2019, arXiv:1905.12322 for the format).
     Bf16,
 }
 
 impl Precision {
-    /// Whether this is what is meant where nothing is said.
+    /// Whether this is the default, which is not serialised.
     pub(crate) fn is_default(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Makes sure that a device can compute so.
+    /// Checks that `device` supports this format.
     ///
     /// # Errors
     ///
@@ -39,8 +39,9 @@ impl Precision {
         }
     }
 
-    /// Logits `[batch, classes]`, as `f32`, that `forward` computes with weights and images in this precision; gradients flow
-    /// on to the weights of `module`. A backward pass takes the graph of the casts with it, so every pass has its own.
+    /// Runs `forward` with weights and images in this format and returns the logits `[batch, classes]` as `f32`.
+    /// Gradients flow back to the weights of `module`. A backward pass consumes the graph of the casts, so every pass
+    /// makes its own.
     pub(crate) fn pass<M: Module>(
         self,
         module: &M,
@@ -56,7 +57,7 @@ impl Precision {
         }
     }
 
-    /// What is computed with in place of `f32`.
+    /// Format to cast to; `None` for `f32`.
     fn format(self) -> Option<FloatDType> {
         match self {
             Self::F32 => None,
@@ -65,13 +66,13 @@ impl Precision {
     }
 }
 
-/// Casts all weights but those of batch norms.
+/// Casts all weights except those of batch norms.
 struct Cast {
     format: FloatDType,
     is_norm: bool,
 }
 
-/// How burn calls the batch norm of the elastic layers.
+/// burn's container name for the batch norm of the elastic layers.
 const NORM: &str = "Struct:Norm";
 
 impl ModuleMapper for Cast {
@@ -125,6 +126,6 @@ mod tests {
         assert!(text.contains(r#""precision":"bf16""#), "{text}");
         assert_eq!(serde_json::from_str::<crate::Recipe>(&text).unwrap(), recipe);
         let text = serde_json::to_string(&crate::Recipe::default()).unwrap();
-        assert!(!text.contains("precision"), "records made before must stay the same: {text}");
+        assert!(!text.contains("precision"), "earlier records must stay the same: {text}");
     }
 }

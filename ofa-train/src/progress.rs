@@ -1,48 +1,48 @@
-//! What a training has done so far, in numbers.
+//! Statistics of a training run so far.
 
 use crate::step::StepNumbers;
 use ofa_model::Arch;
 use serde::{Deserialize, Serialize};
 
-/// Everything measured so far; part of every checkpoint, so that a resumed run reports as an unbroken one.
+/// All statistics so far. Part of every checkpoint, so a resumed run reports the same as an uninterrupted one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Progress {
     pub(crate) epochs: Vec<EpochRecord>,
     pub(crate) watched: Vec<WatchedRecord>,
-    /// Greatest mean accuracy of the watched archs so far.
+    /// Highest mean accuracy of the watched archs so far.
     pub(crate) best: Option<f64>,
-    /// Of the epoch in progress.
+    /// Totals of the current epoch.
     pub(crate) totals: EpochTotals,
 }
 
-/// Means over one epoch.
+/// Statistics of one epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EpochRecord {
     /// Name of the stage.
     pub stage: String,
-    /// Epoch of the stage, from 1.
+    /// Epoch within the stage, from 1.
     pub epoch: usize,
     /// Learning rate of the last step.
     pub learning_rate: f64,
-    /// Mean over steps and subnets of what was minimised.
+    /// Mean of the minimised loss over steps and subnets.
     pub loss: f64,
     /// Mean cross-entropy against the smoothed labels.
     pub label_loss: f64,
-    /// Mean cross-entropy against the teacher, unweighted; 0 without one.
+    /// Mean cross-entropy against the teacher, unweighted; 0 without a teacher.
     pub teacher_loss: f64,
-    /// Share of augmented training images that the sampled subnets classified correctly.
+    /// Top-1 accuracy of the sampled subnets on the augmented training images, between 0 and 1.
     pub train_top1: f64,
-    /// Training images seen (once each, however many subnets saw them).
+    /// Training images seen, each counted once regardless of the number of subnets.
     pub images: usize,
-    /// Mean MACs of the sampled subnets at the resolutions of their batches.
+    /// Mean MACs of the sampled subnets, at the resolution of each batch.
     pub mean_macs: f64,
-    /// Fewest MACs of a sampled subnet.
+    /// Minimum MACs over the sampled subnets.
     pub least_macs: u64,
-    /// Most MACs of a sampled subnet.
+    /// Maximum MACs over the sampled subnets.
     pub most_macs: u64,
-    /// Wall time.
+    /// Wall time in seconds.
     pub seconds: f64,
 }
 
@@ -52,15 +52,15 @@ pub struct EpochRecord {
 pub struct WatchedRecord {
     /// Name of the stage.
     pub stage: String,
-    /// Epoch of the stage, from 1.
+    /// Epoch within the stage, from 1.
     pub epoch: usize,
-    /// The arch.
+    /// The watched arch.
     pub arch: Arch,
-    /// Top-1 accuracy, between 0 and 1, calibrated, on validation images.
+    /// Top-1 accuracy on validation images after calibration, between 0 and 1.
     pub top1: f64,
 }
 
-/// Sums over the steps of an epoch so far.
+/// Running sums over the steps of an epoch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EpochTotals {
@@ -108,7 +108,7 @@ impl EpochTotals {
     }
 }
 
-/// Sum and extremes of numbers.
+/// Count, sum and extremes of a series.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Spread {

@@ -1,14 +1,14 @@
-//! Random streams as pure functions of what they are for.
+//! Random streams as pure functions of seed, purpose and step.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// What a stream decides; streams of different purposes are independent.
+/// What a stream decides. Streams of different purposes are independent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Purpose {
     Resolution,
     Archs,
-    /// Of one pass of a step.
+    /// Masks of one pass of a step, given by its index.
     Dropout(u32),
 }
 
@@ -22,7 +22,8 @@ impl Purpose {
     }
 }
 
-/// The stream of `purpose` in step `step` of stage `stage`: the same in every run and after every resume.
+/// The stream of `purpose` for step `step` of stage `stage`: the same in every run with this seed, including resumed
+/// ones.
 pub(crate) fn stream(seed: u64, purpose: Purpose, stage: usize, step: u64) -> ChaCha8Rng {
     let mut key = [0; 32];
     for (part, value) in key.chunks_exact_mut(8).zip([seed, purpose.number(), stage as u64, step]) {

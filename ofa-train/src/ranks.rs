@@ -1,4 +1,4 @@
-//! The processes that train one network together, each on a device of its own (data parallelism).
+//! Data parallelism: the processes that train one network together, each on its own device.
 
 mod average;
 #[cfg(feature = "mpi")]
@@ -11,48 +11,48 @@ use crate::TrainError;
 use crate::weights::weights_sha256;
 use burn::module::Module;
 
-/// This process and the others that train with it.
+/// This process and its peers in data-parallel training.
 ///
-/// Ranks call the same methods in the same order, and a method returns when all have called it. What a method gives is
-/// the same on all ranks, to the last bit.
+/// Communication is collective: all ranks call the same methods in the same order, and a call returns once all ranks
+/// have made it. The result is identical on all ranks, bit for bit.
 pub trait Ranks {
-    /// Which one this is, from 0.
+    /// Index of this rank, from 0.
     fn rank(&self) -> usize;
 
-    /// How many there are.
+    /// Number of ranks.
     fn size(&self) -> usize;
 
-    /// Puts in place of every number its sum over all ranks.
+    /// Replaces each value by its sum over all ranks.
     fn sum_f32(&self, values: &mut [f32]);
 
-    /// Puts in place of every number its sum over all ranks.
+    /// Replaces each value by its sum over all ranks.
     fn sum_f64(&self, values: &mut [f64]);
 
-    /// What rank `from` gave; what the others give is not looked at.
+    /// Returns the bytes that rank `from` passed. Those of other ranks are ignored.
     fn broadcast(&self, from: usize, bytes: Vec<u8>) -> Vec<u8>;
 
-    /// Ends all ranks at once with an exit code, whatever they wait for.
+    /// Terminates all ranks immediately with an exit code, even while they wait.
     fn abort(&self, code: i32) -> !;
 
-    /// Whether this is the rank that writes and prints.
+    /// Whether this is rank 0, which writes files and prints.
     fn is_first(&self) -> bool {
         self.rank() == 0
     }
 
-    /// Whether it is so on any rank.
+    /// Whether `here` is true on any rank.
     fn any(&self, here: bool) -> bool {
         let mut count = [f64::from(u8::from(here))];
         self.sum_f64(&mut count);
         count[0] > 0.0
     }
 
-    /// What every rank gave, by rank.
+    /// Returns the bytes that each rank passed, by rank.
     fn gather(&self, bytes: Vec<u8>) -> Vec<Vec<u8>> {
         (0..self.size()).map(|from| self.broadcast(from, bytes.clone())).collect()
     }
 }
 
-/// One process alone; every method is free.
+/// A single process; collective methods cost nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OneRank;
 
@@ -78,15 +78,15 @@ impl Ranks for OneRank {
     }
 }
 
-/// Shares out `count` measurements among the ranks, rank r of n taking every n-th from its r-th on, and gives all of them
-/// to all ranks.
+/// Distributes `count` measurements over the ranks and returns all results on all ranks. Rank r of n takes every n-th,
+/// starting with the r-th.
 ///
-/// A measurement is one rank's alone, so its number does not depend on how many ranks there are: a subnet is calibrated on
-/// all images by the rank that measures it, and no statistics need to be reduced.
+/// Each measurement runs on one rank only, so its result does not depend on the number of ranks: the rank that measures
+/// a subnet calibrates it on all images, and no statistics need to be reduced.
 ///
 /// # Errors
 ///
-/// Those of a measurement on this rank. The others wait then, until this one [aborts](Ranks::abort).
+/// The error of a measurement on this rank. The other ranks then wait until this one [aborts](Ranks::abort).
 pub fn spread<E>(
     ranks: &dyn Ranks,
     count: usize,
@@ -100,11 +100,12 @@ pub fn spread<E>(
     Ok(values)
 }
 
-/// Makes sure that `bytes`, which are `what`, are the same on all ranks. No rank goes on before all have come here.
+/// Checks that `bytes` are identical on all ranks; `what` names them, as a plural noun. No rank continues before all
+/// have reached this call.
 ///
 /// # Errors
 ///
-/// [`TrainError::RanksDiffer`] on all ranks, naming the first that has others than rank 0.
+/// [`TrainError::RanksDiffer`] on all ranks, naming the first that differs from rank 0.
 pub fn same_on_all(ranks: &dyn Ranks, what: &'static str, bytes: &[u8]) -> Result<(), TrainError> {
     if ranks.size() == 1 {
         return Ok(());
@@ -119,12 +120,12 @@ pub fn same_on_all(ranks: &dyn Ranks, what: &'static str, bytes: &[u8]) -> Resul
     }
 }
 
-/// Makes sure that the weights of `module` are the same on all ranks, to the last bit.
+/// Checks that the weights of `module` are identical on all ranks, bit for bit.
 ///
 /// # Errors
 ///
 /// [`TrainError::RanksDiffer`], on all ranks.
 pub(crate) fn same_weights<M: Module>(ranks: &dyn Ranks, module: &M) -> Result<(), TrainError> {
-    // One rank alone hashes nothing.
+    // A single rank need not hash its weights.
     if ranks.size() == 1 { Ok(()) } else { same_on_all(ranks, "weights", weights_sha256(module).as_bytes()) }
 }

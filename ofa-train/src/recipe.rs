@@ -1,4 +1,4 @@
-//! What every stage has in common: loss, regularisation and optimizer.
+//! The [`Recipe`] that all stages share: loss, regularisation and optimizer.
 
 use crate::{Dropout, Precision, StepKey, StepRules, Teaching, TrainError};
 use burn::module::ParamGroup;
@@ -7,43 +7,44 @@ use burn::optim::momentum::MomentumConfig;
 use burn::optim::{ModuleOptimizer, SgdConfig};
 use serde::{Deserialize, Serialize};
 
-/// SGD with Nesterov momentum and label smoothing (paper, appendix B), and what else one may want.
+/// SGD with Nesterov momentum and label smoothing (paper, appendix B), plus optional extras.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// Weight that a label loses to all classes.
+    /// Probability mass that label smoothing moves from the label to all classes evenly; at least 0 and below 1.
     pub label_smoothing: f64,
-    /// Nesterov momentum.
+    /// Nesterov momentum; at least 0 and below 1.
     pub momentum: f64,
-    /// L2 decay of weights; batch norm and biases have none.
+    /// L2 weight decay, at least 0; batch norm and biases are exempt.
     pub weight_decay: f32,
-    /// Probability with which a feature before the classifier is dropped in training.
+    /// Dropout probability of the features before the classifier; at least 0 and below 1.
     #[serde(default)]
     pub dropout: f64,
-    /// Greatest norm of a step's gradient, over all parameters together; greater ones are scaled down.
+    /// Maximum global gradient norm of a step; larger gradients are scaled down. `None` disables clipping.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
-    /// Share of the old average that stays at each step in the moving average of the weights, which is what is measured and
-    /// handed on at the end of a stage if there is one; begins anew in every stage.
+    /// Decay per step of the moving average of the weights; at least 0 and below 1. If set, the average is what is
+    /// evaluated and passed on at the end of a stage. It restarts in every stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub average_decay: Option<f64>,
-    /// Images that go through a subnet at once; a step's batch is cut into parts of at most this many, whose gradients are
-    /// averaged. Each part has its own batch-norm statistics.
+    /// Maximum number of images that go through a subnet at once. Larger batches are split into parts of at most this
+    /// size, whose gradients are averaged. Each part has its own batch-norm statistics.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub micro_batch: Option<usize>,
-    /// Format of the numbers in the passes of a step, and of its teacher where that takes the statistics of the batch.
+    /// Number format for the passes of a step, and for its teacher if that uses batch statistics.
     #[serde(default, skip_serializing_if = "Precision::is_default")]
     pub precision: Precision,
-    /// Whether the last batch norm of every residual block begins with a scale of 0, so that the block adds nothing to its
-    /// shortcut. It concerns initial weights, so [`shrink`](crate::shrink) does not look at it: who makes the supernet hands
-    /// it to [`SupernetConfig::with_zero_last_gamma`](ofa_model::SupernetConfig::with_zero_last_gamma), as the experiments
-    /// do.
+    /// Whether the last batch norm of every residual block starts with scale 0, so the block initially adds nothing to
+    /// its shortcut. This affects initial weights only, so [`shrink`](crate::shrink) ignores it: pass it to
+    /// [`SupernetConfig::with_zero_last_gamma`](ofa_model::SupernetConfig::with_zero_last_gamma) when creating the
+    /// supernet, as the experiments do.
     #[serde(default)]
     pub zero_last_gamma: bool,
 }
 
 impl Default for Recipe {
-    /// Smoothing 0.1, momentum 0.9, decay 3e-5 as in the paper; its dropout of 0.1 is for ImageNet and left out.
+    /// Label smoothing 0.1, momentum 0.9 and weight decay 3e-5, as in the paper. Its dropout of 0.1 is for ImageNet and
+    /// not included.
     fn default() -> Self {
         Self {
             label_smoothing: 0.1,
@@ -60,7 +61,7 @@ impl Default for Recipe {
 }
 
 impl Recipe {
-    /// An optimizer without history.
+    /// A fresh optimizer, without momentum history.
     pub fn optimizer(&self) -> ModuleOptimizer {
         let momentum = MomentumConfig::new().with_momentum(self.momentum).with_dampening(0.0).with_nesterov(true);
         let sgd = SgdConfig::new().with_momentum(Some(momentum));
@@ -69,7 +70,7 @@ impl Recipe {
         decayed.init().with_group(undecayed, sgd.build(), None)
     }
 
-    /// How the step of this key learns; `seed` is that of dropout.
+    /// Rules of the step `key`; `seed` seeds dropout.
     pub(crate) fn rules(&self, teaching: Teaching, seed: u64, key: StepKey) -> StepRules {
         let probability = self.dropout;
         StepRules {
@@ -81,7 +82,7 @@ impl Recipe {
         }
     }
 
-    /// Checks values that the types allow but that make no sense.
+    /// Checks the values.
     ///
     /// # Errors
     ///
@@ -113,7 +114,7 @@ mod tests {
     fn impossible_values_are_named() {
         Recipe::default().validate().unwrap();
         let message = Recipe { dropout: 1.0, ..Recipe::default() }.validate().unwrap_err().to_string();
-        assert_eq!(message, "dropout is 1, it must be at least 0 and below 1");
+        assert_eq!(message, "dropout is 1, but must be at least 0 and below 1");
         assert!(Recipe { clip_norm: Some(f64::NAN), ..Recipe::default() }.validate().is_err());
         assert!(Recipe { micro_batch: Some(0), ..Recipe::default() }.validate().is_err());
         assert!(Recipe { average_decay: Some(1.0), ..Recipe::default() }.validate().is_err());

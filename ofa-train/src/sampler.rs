@@ -1,4 +1,4 @@
-//! Which subnets a step trains.
+//! Samplers: which subnets a step trains.
 
 mod coupled;
 mod fixed;
@@ -17,42 +17,42 @@ pub use uniform::UniformSampler;
 use ofa_model::{Arch, SearchSpace};
 use serde::{Deserialize, Serialize};
 
-/// A step of a stage, counted over all epochs of the stage.
+/// Identifies a step, counted over all epochs of its stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepKey {
     /// Index of the stage.
     pub stage: usize,
-    /// Step of the stage, from 0.
+    /// Step within the stage, from 0.
     pub step: u64,
 }
 
-/// Chooses the subnets of a step.
+/// Picks the subnets of a step.
 pub trait ArchSampler {
-    /// `count` archs of `space` for step `key`, a pure function of its arguments and the sampler's own seed.
+    /// Draws `count` archs of `space` for step `key`; a pure function of its arguments and the sampler's own seed.
     ///
-    /// Their resolution does not matter: a batch has one resolution, and the learner sets it.
+    /// Their resolution is ignored: a batch has one resolution, which the learner sets.
     fn sample(&self, space: &SearchSpace, key: StepKey, count: usize) -> Vec<Arch>;
 }
 
-/// The samplers that a schedule can name.
+/// Samplers that a schedule can select.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sampler {
-    /// [`UniformSampler`].
+    /// Every choice uniform and independent ([`UniformSampler`]).
     #[default]
     Uniform,
-    /// [`NetworkSampler`].
+    /// Every network equally likely ([`NetworkSampler`]).
     Networks,
-    /// [`SandwichSampler`].
+    /// The largest, the smallest and random subnets ([`SandwichSampler`]).
     Sandwich,
-    /// [`CoupledSampler`].
+    /// Depth and expand ratio coupled ([`CoupledSampler`]).
     Coupled,
-    /// [`FixedSampler`] of these archs.
+    /// These archs in turn ([`FixedSampler`]).
     Fixed(Vec<Arch>),
 }
 
 impl Sampler {
-    /// The sampler, drawing from `seed`.
+    /// Builds the sampler; random ones are seeded with `seed`.
     pub fn init(&self, seed: u64) -> Box<dyn ArchSampler> {
         match self {
             Self::Uniform => Box::new(UniformSampler { seed }),
@@ -63,15 +63,15 @@ impl Sampler {
         }
     }
 
-    /// Why it cannot serve `space`, if so.
+    /// Why this sampler cannot be used with `space`; `None` if it can.
     pub(crate) fn problem(&self, space: &SearchSpace) -> Option<String> {
         let Self::Fixed(archs) = self else { return None };
         if archs.is_empty() {
-            return Some("a fixed sampler has no archs".into());
+            return Some("the fixed sampler has no archs".into());
         }
         archs.iter().find_map(|arch| {
             let error = space.check(&arch.at_resolution(space.resolutions[0])).err()?;
-            Some(format!("a fixed arch is outside the choices it opens: {error}"))
+            Some(format!("an arch of the fixed sampler is outside the choices that the stage opens: {error}"))
         })
     }
 }
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
     use std::collections::HashSet;
 
-    /// Every sampler keeps the contract of the trait.
+    /// Every sampler obeys the contract of the trait.
     #[test]
     fn samples_are_inside_and_depend_on_seed_and_key_alone() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);

@@ -1,4 +1,4 @@
-//! [`SavedSupernet`]: the weights of a checkpoint, for others than the training loop.
+//! [`SavedSupernet`]: the weights of a checkpoint, for use outside the training loop.
 
 use crate::state::{AVERAGE, WEIGHTS};
 use crate::weights::filled;
@@ -6,26 +6,26 @@ use crate::{CheckpointDir, DamagedCheckpoint, TrainError};
 use ofa_model::Supernet;
 use std::path::PathBuf;
 
-/// A supernet as a checkpoint holds it.
+/// A supernet loaded from a checkpoint.
 #[derive(Debug)]
 pub struct SavedSupernet {
-    /// The checkpoint.
+    /// Directory of the checkpoint.
     pub path: PathBuf,
-    /// Its weights, or their moving average if the recipe keeps one: what training measures. On the device that was asked
-    /// for.
+    /// Its weights, or their moving average if the recipe keeps one: what training evaluates. On the device of the
+    /// blank supernet.
     pub supernet: Supernet,
-    /// Newer checkpoints that were passed over, and why.
+    /// Newer checkpoints that were skipped, and why.
     pub damaged: Vec<DamagedCheckpoint>,
 }
 
 impl CheckpointDir {
-    /// `blank`, a supernet of the same space, with the weights of the newest sound checkpoint, or with their moving average
-    /// if it holds one; `None` if there is no checkpoint.
+    /// Loads the newest intact checkpoint into `blank`, a supernet of the same space. Uses the moving average of the
+    /// weights if the checkpoint has one. `None` if there is no checkpoint.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Io`] if checkpoints cannot be read or all are damaged; [`TrainError::Record`] if the weights are of
-    /// another space.
+    /// [`TrainError::Io`] if checkpoints cannot be read or all are damaged; [`TrainError::Record`] if the weights
+    /// belong to another space.
     pub fn supernet(&self, blank: Supernet) -> Result<Option<SavedSupernet>, TrainError> {
         let Some(mut found) = self.newest()? else { return Ok(None) };
         let weights = if found.files.contains_key(AVERAGE) { AVERAGE } else { WEIGHTS };

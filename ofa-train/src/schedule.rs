@@ -1,4 +1,4 @@
-//! [`ShrinkSchedule`]: training as a list of stages, as plain data.
+//! [`ShrinkSchedule`]: training as plain data, a list of stages.
 
 mod check;
 mod kind;
@@ -17,31 +17,32 @@ use serde::{Deserialize, Serialize};
 
 /// Stages trained one after another on the same weights.
 ///
-/// Nothing in it is tied to one search space: a stage says how much of the supernet's space is [`Opened`].
+/// A schedule is not tied to a search space: each stage says how much of the supernet's space is [`Opened`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShrinkSchedule {
-    /// Name used in messages and files.
+    /// Name for messages and files.
     pub name: String,
-    /// Images a step, over all ranks, that the learning rates are for; they grow in proportion to the real number.
+    /// Images per step, over all ranks, that the learning rates are tuned for; they scale linearly with the actual
+    /// number.
     pub reference_batch_size: usize,
-    /// What the learning rate falls to zero over.
+    /// Span over which the learning rate decays to zero.
     #[serde(default, skip_serializing_if = "Annealing::is_default")]
     pub annealing: Annealing,
-    /// The stages, first to last.
+    /// Stages in training order.
     pub stages: Vec<ShrinkStage>,
 }
 
-/// What the cosine of the learning rate spans.
+/// Span of the learning-rate cosine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Annealing {
-    /// Every stage by itself, as in the paper.
+    /// One cosine per stage, as in the paper.
     #[default]
     Stage,
-    /// All stages behind the last that becomes the teacher together (all stages, if none does): warm-up of the first of
-    /// them, then one cosine to the end of the schedule, times the learning rate of each stage. Stages up to the teacher
-    /// have their own.
+    /// One cosine for all stages after the last one that becomes the teacher (all stages if none does), scaled by the
+    /// learning rate of each stage. It starts with the warm-up of the first of them and runs to the end of the
+    /// schedule. Stages up to the teacher have their own cosines.
     Schedule,
 }
 
@@ -51,35 +52,35 @@ impl Annealing {
     }
 }
 
-/// One stage: the space it samples from and how long and how fast it learns.
+/// One stage: the space it samples from, and how long and how fast it learns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShrinkStage {
-    /// Name used in messages and files.
+    /// Name for messages and files.
     pub name: String,
     /// Passes over the training images.
     pub epochs: usize,
     /// Learning rate after warm-up, at the reference batch size of the schedule.
     pub learning_rate: f64,
-    /// Epochs of linear warm-up; a cosine to zero follows.
+    /// Epochs of linear warm-up, followed by a cosine to zero.
     pub warmup_epochs: f64,
-    /// Subnets whose gradients are summed in every step.
+    /// Subnets per step; their gradients are summed.
     pub subnets_per_step: usize,
-    /// Whether channels are sorted before the stage, and by what importance. They stay within the widths that the stages
-    /// before it opened, whose subnets are trained; before the first stage of a schedule these are taken for all that it
-    /// opens but the narrowest expand ratio.
+    /// Importance by which channels are sorted before the stage; `None` leaves their order. Channels stay within the
+    /// widths that earlier stages opened, whose subnets are trained. For the first stage, these default to all it opens
+    /// except the narrowest expand ratio.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sort_channels: Option<Importance>,
-    /// Whether the matrices between kernel sizes stay what they are: the identity, where nothing has trained them, so that
-    /// a smaller kernel is the centre of the larger one.
+    /// Whether the matrices between kernel sizes are frozen. If never trained, they are the identity, so a smaller
+    /// kernel is the centre of the larger one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fixed_kernel_transforms: bool,
-    /// Whether the largest subnet at the end of the stage becomes the teacher of later stages; the stage must open it.
+    /// Whether the largest subnet becomes the teacher of later stages at the end of this one. The stage must open it.
     #[serde(default)]
     pub becomes_teacher: bool,
-    /// The choices that are open.
+    /// Choices that are open.
     pub opened: Opened,
-    /// Which of the open subnets a step trains.
+    /// Which of the open subnets each step trains.
     #[serde(default)]
     pub sampler: Sampler,
     /// What they learn from besides labels.
@@ -88,22 +89,23 @@ pub struct ShrinkStage {
 }
 
 impl ShrinkSchedule {
-    /// Sum of epochs over all stages.
+    /// Total epochs over all stages.
     pub fn epochs(&self) -> usize {
         self.epochs_before(self.stages.len())
     }
 
-    /// Epochs before stage `stage`.
+    /// Total epochs of the stages before `stage` (from 0).
     pub fn epochs_before(&self, stage: usize) -> usize {
         self.stages[..stage].iter().map(|stage| stage.epochs).sum()
     }
 
-    /// Epochs times subnets a step, over all stages: what training costs, in passes of a subnet over the images.
+    /// Total training cost, in passes of one subnet over the training images: epochs times subnets per step, summed
+    /// over stages.
     pub fn subnet_epochs(&self) -> usize {
         self.stages.iter().map(ShrinkStage::subnet_epochs).sum()
     }
 
-    /// Learning rate of step `step` (from 0) of stage `stage`, at `batch_size` images a step over all ranks.
+    /// Learning rate of step `step` (from 0) of stage `stage` (from 0), at `batch_size` images per step over all ranks.
     pub fn learning_rate_at(&self, stage: usize, step: usize, steps_per_epoch: usize, batch_size: usize) -> f64 {
         let scale = batch_size as f64 / self.reference_batch_size as f64;
         scale * self.rate_at_reference(stage, step, steps_per_epoch)
@@ -126,7 +128,7 @@ impl ShrinkSchedule {
 }
 
 impl ShrinkStage {
-    /// A stage that trains uniformly drawn subnets of what is opened on labels alone.
+    /// A stage that trains uniformly sampled subnets of the opened space, on labels only.
     pub fn new(name: impl Into<String>, phase: &Phase, opened: Opened) -> Self {
         Self {
             name: name.into(),
@@ -143,16 +145,16 @@ impl ShrinkStage {
         }
     }
 
-    /// Epochs times subnets a step.
+    /// Epochs times subnets per step.
     pub fn subnet_epochs(&self) -> usize {
         self.epochs * self.subnets_per_step
     }
 
-    /// Learning rate of step `step` (from 0) of `steps_per_epoch * epochs` at the reference batch size: linear warm-up from
-    /// zero, then a cosine to zero.
+    /// Learning rate of step `step` (from 0) of `steps_per_epoch * epochs`, at the reference batch size: linear warm-up
+    /// from zero, then a cosine to zero.
     ///
-    /// A departure: the original's code warms up from a `warmup_lr`, which its script sets to the rate of one GPU, 1/32 of
-    /// the one that is reached there.
+    /// Departure from the original: its code warms up from `warmup_lr`, which its script sets to the rate for one GPU,
+    /// 1/32 of the rate that warm-up reaches there.
     pub fn learning_rate_at(&self, step: usize, steps_per_epoch: usize) -> f64 {
         let total = (steps_per_epoch * self.epochs) as f64;
         let warmup = (self.warmup_epochs * steps_per_epoch as f64).round();
@@ -180,7 +182,7 @@ mod tests {
         assert_eq!(rate(0), 0.03 / 500.0);
         assert_eq!(rate(499), 0.03);
         assert_eq!(rate(500), 0.03);
-        assert!((rate(6500) - 0.015).abs() < 1e-12, "half-way of the cosine");
+        assert!((rate(6500) - 0.015).abs() < 1e-12, "halfway along the cosine");
         assert!(rate(12_499) < 1e-8 && rate(12_499) > 0.0);
     }
 
@@ -195,14 +197,14 @@ mod tests {
         }
         let rate = |stage, step| schedule.learning_rate_at(stage, step, 100, 64);
         assert_eq!(rate(0, 500), teacher);
-        // 425 epochs behind the teacher, five of them warm-up, which later stages have no more of.
+        // 425 epochs after the teacher, of which the first five are warm-up; later stages have none.
         assert_eq!((rate(1, 0), rate(1, 500)), (0.1 / 500.0, 0.1));
-        assert!((rate(3, 6_000) - 0.05).abs() < 1e-3, "half-way, without a jump: {}", rate(3, 6_000));
+        assert!((rate(3, 6_000) - 0.05).abs() < 1e-3, "halfway, without a jump: {}", rate(3, 6_000));
         assert!((rate(2, 0) - rate(1, 12_499)).abs() < 1e-4 && rate(5, 12_499) < 1e-8);
-        // Where no stage becomes the teacher, all share it.
+        // If no stage becomes the teacher, all share one cosine.
         schedule.stages.remove(0);
         assert_eq!(schedule.learning_rate_at(0, 500, 100, 64), 0.1);
-        // A schedule of the paper is written as it always was: checkpoints hash it.
+        // The paper's schedule must serialise as before, because checkpoints hash it.
         let paper = ShrinkSchedule::progressive_shrinking(&space, &ShrinkRecipe::iclr2020());
         assert!(!serde_json::to_string(&paper).unwrap().contains("annealing"));
     }

@@ -1,4 +1,4 @@
-//! [`shrink`]: the only training loop. For every stage, for every epoch, for every batch.
+//! [`shrink`]: the only training loop, over stages, epochs and batches.
 
 use crate::checkpoint::{CheckpointDir, DamagedCheckpoint};
 use crate::progress::{EpochRecord, WatchedRecord};
@@ -16,87 +16,91 @@ use ofa_model::{Arch, SearchSpace, Supernet};
 use rand::RngExt;
 use std::time::Instant;
 
-/// Everything a training needs besides weights.
+/// All inputs of a training run except the weights.
 pub struct ShrinkRun<'a> {
-    /// The stages.
+    /// Stages to train.
     pub schedule: &'a ShrinkSchedule,
-    /// Loss and optimizer.
+    /// Loss, regularisation and optimizer.
     pub recipe: &'a Recipe,
-    /// Which subnets a step trains, in place of what the stages say; not part of checkpoints.
+    /// Overrides the samplers of the stages, if given. Not saved in checkpoints.
     pub sampler: Option<&'a dyn ArchSampler>,
-    /// Teaches until a stage of the schedule becomes the teacher; on the plain device. Not part of checkpoints. If a stage
-    /// learns from it, it must have the supernet's classes, image channels and resolutions.
+    /// External teacher, on the plain device, used until a stage of the schedule becomes the teacher. Not saved in
+    /// checkpoints. If a stage learns from it, it must have the supernet's classes, image channels and resolutions.
     pub teacher: Option<&'a Supernet>,
-    /// Training images; of several ranks, this one's part of every batch ([`Loader::with_shard`]). Ranks must have as many
-    /// batches as each other (`drop_last` sees to it), and a checkpoint asks for as many, of as many images of all ranks.
+    /// Training images; with several ranks, this rank's part of every batch ([`Loader::with_shard`]). All ranks must
+    /// have the same number of batches, which `drop_last` ensures. A checkpoint resumes only with the same number of
+    /// batches per epoch and of images per step over all ranks.
     pub loader: &'a Loader,
-    /// Seed of archs, resolutions and dropout; a checkpoint asks for the same.
+    /// Seed of archs, resolutions and dropout. A checkpoint resumes only with the same seed.
     pub seed: u64,
     /// Archs whose accuracy is measured after every stage.
     pub watched: &'a [Arch],
-    /// Epochs after which they are measured within a stage too, if at all.
+    /// Interval in epochs at which they are also measured within a stage; `None` for never.
     pub watch_epochs: Option<usize>,
-    /// Where checkpoints go, if anywhere; training goes on from the newest. Rank 0 writes, all ranks read.
+    /// Where checkpoints are written; training resumes from the newest. Rank 0 writes, all ranks read.
     pub checkpoints: Option<&'a CheckpointDir>,
-    /// The plain (not autodiff) device that batches live on.
+    /// The plain (non-autodiff) device of the batches.
     pub device: &'a Device,
-    /// The processes that train this network together; [`OneRank`](crate::OneRank) alone.
+    /// Processes that train this network together; [`OneRank`](crate::OneRank) for a single one.
     pub ranks: &'a dyn Ranks,
 }
 
-/// Told what happens, and asked whether to go on. Every method may be left out.
+/// Receives progress and can stop training. Every method has a default.
 pub trait ShrinkObserver {
-    /// Training goes on from a checkpoint; newer ones that were damaged are listed.
+    /// Training resumes from a checkpoint; `_damaged` lists newer ones that were skipped.
     fn resumed(&mut self, _stage: &str, _epoch: usize, _step: usize, _damaged: &[DamagedCheckpoint]) {}
-    /// An epoch (from 1) of a stage begins.
+    /// An epoch (from 1) of a stage starts.
     fn epoch_started(&mut self, _stage: &ShrinkStage, _epoch: usize, _steps: usize) {}
     /// A step (from 1) is done.
     fn step_done(&mut self, _step: usize, _numbers: &StepNumbers, _learning_rate: f64) {}
-    /// An epoch is done; all epochs so far are given, oldest first.
+    /// An epoch is done. The slice holds all epochs so far, oldest first.
     fn epoch_done(&mut self, _epochs: &[EpochRecord]) -> Result<(), TrainError> {
         Ok(())
     }
-    /// Watched archs were measured, after a stage or within it; all accuracies so far are given, oldest first.
+    /// Watched archs were measured, at the end of a stage or within it. The slice holds all measurements so far, oldest
+    /// first.
     fn watched(&mut self, _watched: &[WatchedRecord]) -> Result<(), TrainError> {
         Ok(())
     }
-    /// Whether to save and stop after the current step, or, after the last of an epoch, when its watched archs are measured.
+    /// Whether to save a checkpoint and stop after the current step. After the last step of an epoch, watched archs are
+    /// measured first.
     fn should_stop(&self) -> bool {
         false
     }
 }
 
-/// Observes nothing.
+/// Ignores all progress.
 impl ShrinkObserver for () {}
 
-/// A trained supernet and how it got there.
+/// A trained supernet and its training history.
 pub struct ShrinkOutcome {
-    /// The weights, on the autodiff device.
+    /// Final weights, on the autodiff device.
     pub supernet: Supernet,
-    /// The largest network of the stage that became the teacher, on the plain device.
+    /// Supernet of the stage that became the teacher, else the external teacher; on the plain device.
     pub teacher: Option<Supernet>,
-    /// One record an epoch.
+    /// One record per epoch.
     pub epochs: Vec<EpochRecord>,
-    /// One record a watched arch and measurement.
+    /// One record per watched arch and measurement.
     pub watched: Vec<WatchedRecord>,
 }
 
 /// Trains `supernet` (on an autodiff device) through all stages of the schedule.
 ///
-/// With checkpoints, the newest sound one decides where to begin; a run that was killed and started again ends with
-/// the weights of a run that was not.
+/// With checkpoints, training resumes from the newest intact one. A run that is killed and restarted ends with the same
+/// weights as an uninterrupted run.
 ///
-/// Several ranks call this together with the same arguments but for loader, device and observer. They train on the same
-/// archs, so they stay equal, and end with the weights of one process on the whole batches, but for batch norm, which
-/// normalises the part of a batch that a rank has, and for dropout, which every rank draws for itself. A run may go on with
-/// another number of ranks.
+/// With several ranks, all call this together, with the same arguments except loader, device and observer. They train
+/// the same archs, so their weights stay equal. They end with the weights of one process on the whole batches, with two
+/// exceptions: batch norm normalises over each rank's part of a batch, and each rank draws its own dropout. A run may
+/// resume with another number of ranks.
 ///
 /// # Errors
 ///
-/// An impossible schedule, a teacher that cannot judge the images, a checkpoint of another training, unreadable images,
-/// files that cannot be written; [`TrainError::NonFiniteLoss`] if the loss or the weights are no longer finite, and then
-/// nothing is saved; [`TrainError::Interrupted`] after the observer asked to stop and a checkpoint was saved. The last two
-/// are errors on all ranks; after any other the ranks must be [aborted](Ranks::abort).
+/// An invalid schedule or recipe, a precision that the device lacks, a teacher that does not fit the images, a
+/// checkpoint of another run, unreadable images, or files that cannot be written; [`TrainError::NonFiniteLoss`] if the
+/// loss or the weights become non-finite, in which case nothing is saved; [`TrainError::Interrupted`] after the
+/// observer asked to stop and a checkpoint was saved. The last two occur on all ranks; after any other error the ranks
+/// must be [aborted](Ranks::abort).
 pub fn shrink(
     supernet: Supernet,
     run: &ShrinkRun,
@@ -166,7 +170,7 @@ fn train_epoch(
         let is_last = step == steps;
         let stop = !is_last && run.ranks.any(observer.should_stop());
         let due = !is_last && run.checkpoints.is_some_and(|dir| dir.is_due(step));
-        // Broken weights must not take the place of the last good checkpoint.
+        // Non-finite weights must not replace the last good checkpoint.
         if (is_last || due || stop) && !state.has_finite_weights(run.ranks) {
             return Err(state.non_finite(stage, step, &trained));
         }
@@ -181,14 +185,14 @@ fn train_epoch(
     Ok(())
 }
 
-/// What a step did.
+/// Results of a step.
 pub(crate) struct TrainedStep {
     pub(crate) numbers: StepNumbers,
     pub(crate) archs: Vec<Arch>,
     pub(crate) learning_rate: f64,
 }
 
-/// Trains the subnets of one step on one batch.
+/// Trains the sampled subnets of one step on one batch.
 fn train_step(
     state: &mut ShrinkState,
     stage: &ShrinkStage,
@@ -219,7 +223,7 @@ fn train_step(
     Ok(trained)
 }
 
-/// Which subnets the steps of a stage train.
+/// Draws the subnets of the steps of a stage.
 struct Sampling<'a> {
     space: SearchSpace,
     own: Box<dyn ArchSampler>,
@@ -258,7 +262,7 @@ fn rules(
             Teaching::Logits(teacher.logits(images, config.statistics, precision, evaluator)?, config.soft)
         }
         (Distillation::InPlace(soft), _) => Teaching::InPlace(*soft),
-        // A schedule whose stages distil from a teacher that there is not is refused.
+        // Validation rejects schedules that distil without a teacher.
         (Distillation::None | Distillation::Teacher(_), _) => Teaching::None,
     };
     let seed = run.seed ^ (run.ranks.rank() as u64) << 32;

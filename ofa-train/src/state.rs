@@ -1,4 +1,4 @@
-//! The state of a training, and its way into and out of a checkpoint.
+//! The state of a training run, and how it is saved to and restored from a checkpoint.
 
 use crate::checkpoint::{CheckpointDir, DamagedCheckpoint, Files, Found, digest, parse};
 use crate::progress::{EpochTotals, Progress, WatchedRecord};
@@ -20,28 +20,28 @@ const TEACHER: &str = "teacher.bpk";
 pub(crate) const AVERAGE: &str = "average.bpk";
 const STATE: &str = "state.json";
 
-/// Where a training is: everything before it is done.
+/// Position in the schedule: everything before it is done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Position {
     pub(crate) stage: usize,
-    /// Epochs of the stage that are done.
+    /// Completed epochs of the stage.
     pub(crate) epoch: usize,
-    /// Steps of the epoch that are done.
+    /// Completed steps of the epoch.
     pub(crate) step: usize,
 }
 
-/// The part of a checkpoint that is not tensors. Checkpoints of earlier versions say nothing of seed and batches.
+/// Non-tensor part of a checkpoint. Earlier versions did not save the seed and batch counts.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Saved {
     training_sha256: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     seed: Option<u64>,
-    /// Batches of an epoch, the same on every rank.
+    /// Batches per epoch, the same on every rank.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     batches_per_epoch: Option<u64>,
-    /// Images of a step, of all ranks together.
+    /// Images per step, summed over ranks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     images_per_step: Option<u64>,
     position: Position,
@@ -60,7 +60,7 @@ impl Saved {
         }
     }
 
-    /// Makes sure that `run` may go on from here, the checkpoint at `path`.
+    /// Checks that `run` may resume from this checkpoint, which is at `path`.
     fn check(&self, run: &ShrinkRun, path: &Path) -> Result<(), TrainError> {
         if self.training_sha256 != training_digest(run) {
             return Err(TrainError::OtherSchedule { path: path.to_owned() });
@@ -68,8 +68,8 @@ impl Saved {
         let (batches, images) = (run.loader.batches_per_epoch() as u64, run.loader.images_per_step() as u64);
         let values = [
             ("seed", self.seed, run.seed),
-            ("steps an epoch", self.batches_per_epoch, batches),
-            ("images a step", self.images_per_step, images),
+            ("steps per epoch", self.batches_per_epoch, batches),
+            ("images per step", self.images_per_step, images),
         ];
         let mut known = values.into_iter().filter_map(|(what, saved, given)| Some((what, saved?, given)));
         match known.find(|(_, saved, given)| saved != given) {
@@ -82,7 +82,7 @@ impl Saved {
 pub(crate) struct ShrinkState {
     pub(crate) supernet: Supernet,
     pub(crate) teacher: Option<Teacher>,
-    /// Moving average of the weights, on the plain device, if the recipe wants one.
+    /// Moving average of the weights, on the plain device, if the recipe enables it.
     average: Option<Supernet>,
     pub(crate) position: Position,
     pub(crate) progress: Progress,
@@ -93,7 +93,7 @@ pub(crate) struct ShrinkState {
 }
 
 impl ShrinkState {
-    /// The state of the newest checkpoint, or of a training that begins with `supernet`.
+    /// Restores the newest checkpoint, or starts from `supernet` if there is none.
     pub(crate) fn begin(supernet: Supernet, run: &ShrinkRun) -> Result<Self, TrainError> {
         let state = Self {
             supernet,
@@ -110,7 +110,7 @@ impl ShrinkState {
             Some(found) => state.restored(found, run)?,
             None => state,
         };
-        // Rank 0 writes no checkpoint before all have read this one.
+        // Rank 0 must not write a checkpoint before all ranks have read this one.
         state.check_ranks(run)?;
         Ok(state)
     }
@@ -135,17 +135,17 @@ impl ShrinkState {
         })
     }
 
-    /// If training goes on from a checkpoint: the newer ones that were damaged.
+    /// Newer checkpoints that were damaged; `None` if training did not resume from a checkpoint.
     pub(crate) fn take_resumed(&mut self) -> Option<Vec<DamagedCheckpoint>> {
         self.resumed.take()
     }
 
-    /// Prepares the first step of a stage; does nothing later in it.
+    /// Prepares the first step of a stage; a no-op later in the stage.
     pub(crate) fn enter(&mut self, stage: &ShrinkStage, run: &ShrinkRun) {
         if self.position.epoch > 0 || self.position.step > 0 {
             return;
         }
-        // Momentum belongs to the old stage's loss, and to the old order of channels.
+        // Momentum belongs to the loss of the previous stage and to its channel order.
         self.optimizer = run.recipe.optimizer();
         if let Some(importance) = stage.sort_channels {
             let trained = run.schedule.trained_before(self.position.stage, self.supernet.space());
@@ -154,7 +154,7 @@ impl ShrinkState {
         self.average = run.recipe.average_decay.map(|_| self.supernet.valid());
     }
 
-    /// One step of the optimizer.
+    /// Applies one optimizer step.
     pub(crate) fn update(&mut self, gradients: GradientsParams, learning_rate: f64, recipe: &Recipe) {
         let gradients = gradients::clipped(gradients, &self.supernet, recipe.clip_norm);
         self.supernet = in_pool(|| self.optimizer.step(learning_rate, self.supernet.clone(), gradients));
@@ -163,12 +163,12 @@ impl ShrinkState {
         }
     }
 
-    /// What is measured: the moving average of the weights if there is one, else the weights; on the plain device.
+    /// Weights to evaluate: the moving average if enabled, else the current weights; on the plain device.
     pub(crate) fn measured(&self) -> Supernet {
         self.average.clone().unwrap_or_else(|| self.supernet.valid())
     }
 
-    /// What is measured becomes what is trained on, and the teacher if the stage says so.
+    /// Ends a stage: the evaluated weights become the trained ones, and the teacher if the stage says so.
     pub(crate) fn leave(&mut self, stage: &ShrinkStage) {
         let measured = self.measured();
         if self.average.take().is_some() {
@@ -181,19 +181,19 @@ impl ShrinkState {
         self.progress.totals = EpochTotals::default();
     }
 
-    /// Makes sure that all ranks are at the same place with the same weights.
+    /// Checks that all ranks have the same position and weights.
     fn check_ranks(&self, run: &ShrinkRun) -> Result<(), TrainError> {
         let place = serde_json::to_vec(&self.position).expect("a position is plain data");
         same_on_all(run.ranks, "checkpoints", &place)?;
         same_weights(run.ranks, &self.supernet)
     }
 
-    /// Whether the weights are finite on all ranks.
+    /// Whether all weights are finite on all ranks.
     pub(crate) fn has_finite_weights(&self, ranks: &dyn Ranks) -> bool {
         !ranks.any(!are_finite(&self.supernet))
     }
 
-    /// Writes a checkpoint of this state, if checkpoints are wanted and this is rank 0.
+    /// Writes a checkpoint if checkpoints are enabled and this is rank 0.
     pub(crate) fn save(&mut self, run: &ShrinkRun) -> Result<(), TrainError> {
         self.check_ranks(run)?;
         let is_best = std::mem::take(&mut self.is_best);
@@ -205,7 +205,7 @@ impl ShrinkState {
             return Ok(());
         }
         let files = self.files(run)?;
-        // The best goes first: a training killed after the newest would not know that the best is still to be written.
+        // The best goes first: a run killed after writing the newest would not know that the best is still missing.
         if is_best {
             dir.save(CheckpointDir::BEST, &files)?;
         }
@@ -213,7 +213,7 @@ impl ShrinkState {
         Ok(())
     }
 
-    /// The files of a checkpoint.
+    /// Serialises this state to the files of a checkpoint.
     fn files(&self, run: &ShrinkRun) -> Result<Files, TrainError> {
         let saved = Saved::new(run, self.position, self.progress.clone());
         let optimizer = self.optimizer.into_bytes().map_err(record_error(OPTIMIZER))?;
@@ -231,7 +231,8 @@ impl ShrinkState {
         Ok(files)
     }
 
-    /// Notes what the watched archs reached; the next checkpoint is kept as the best if no earlier one reached more.
+    /// Records accuracies of the watched archs; if their mean is a new maximum, the next checkpoint is saved as the
+    /// best.
     pub(crate) fn watched(&mut self, records: Vec<WatchedRecord>) {
         if records.is_empty() {
             return;
@@ -242,7 +243,7 @@ impl ShrinkState {
         self.progress.watched.extend(records);
     }
 
-    /// Closes the records of an epoch.
+    /// Turns the totals of the epoch into its record and moves to the next epoch.
     pub(crate) fn finish_epoch(&mut self, stage: &ShrinkStage) {
         let epoch = self.position.epoch + 1;
         let totals = std::mem::take(&mut self.progress.totals);
@@ -255,7 +256,7 @@ impl ShrinkState {
         TrainError::Interrupted { stage: stage.name.clone(), epoch: epoch + 1, step }
     }
 
-    /// The error of step `step` (from 1) of the epoch, which ended with a loss or weights that are not finite.
+    /// The error for step `step` (from 1) of the epoch, which gave a non-finite loss or weights.
     pub(crate) fn non_finite(&self, stage: &ShrinkStage, step: usize, trained: &TrainedStep) -> TrainError {
         TrainError::NonFiniteLoss {
             loss: trained.numbers.loss,
@@ -278,7 +279,7 @@ impl ShrinkState {
     }
 }
 
-/// Identifies what a checkpoint must not be gone on without: schedule and recipe.
+/// Digest of schedule and recipe; a checkpoint resumes only under the same.
 fn training_digest(run: &ShrinkRun) -> String {
     digest(&serde_json::to_vec(&(run.schedule, run.recipe)).expect("a schedule is plain data"))
 }

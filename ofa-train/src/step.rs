@@ -1,4 +1,4 @@
-//! One training step: a batch and some subnets to gradients and numbers.
+//! One training step: from a batch and some subnets to gradients and statistics.
 
 use crate::distill::{distance_to_teacher, smoothed};
 use crate::{Dropout, Precision, SoftTargets};
@@ -13,60 +13,66 @@ use std::ops::Range;
 /// How the subnets of a step learn.
 #[derive(Clone, Debug, Default)]
 pub struct StepRules {
-    /// Weight that the labels lose to all classes (label smoothing).
+    /// Probability mass that label smoothing moves from the label to all classes evenly.
     pub label_smoothing: f64,
     /// What they learn from besides labels.
     pub teaching: Teaching,
-    /// Which features are dropped, if any.
+    /// Dropout of the features before the classifier, if any.
     pub dropout: Option<Dropout>,
-    /// Images that go through a subnet at once; all if `None`.
+    /// Maximum number of images that go through a subnet at once; `None` for the whole batch.
     pub micro_batch: Option<usize>,
-    /// What the passes compute in.
+    /// Number format of the passes.
     pub precision: Precision,
 }
 
-/// A teacher's opinion of a batch.
+/// Teacher logits for a batch, and how they count.
 #[derive(Clone, Debug, Default)]
-#[allow(clippy::large_enum_variant, reason = "there is one a step")]
+#[allow(clippy::large_enum_variant, reason = "one per step")]
 pub enum Teaching {
-    /// None.
+    /// No teacher.
     #[default]
     None,
-    /// Logits `[batch, classes]` on the plain device, for example of [`teacher_logits`](crate::teacher_logits) or kept from
-    /// an earlier time.
+    /// Logits `[batch, classes]` on the plain device, e.g. computed by [`teacher_logits`](crate::teacher_logits) or
+    /// stored earlier.
     Logits(Tensor<2>, SoftTargets),
-    /// Those of the first subnet of the step, which itself learns from labels alone.
+    /// Logits of the first subnet of the step, which itself learns from labels only.
     InPlace(SoftTargets),
 }
 
-/// What a step yields.
+/// Result of a step.
 pub struct StepOutput {
     /// Sum of the subnets' gradients.
     pub gradients: GradientsParams,
-    /// What happened, in numbers.
+    /// Losses and counts.
     pub numbers: StepNumbers,
 }
 
-/// Sums over the subnets of a step; divide by `subnets` for a mean subnet.
+/// Losses and counts of a step, summed over its subnets; divide by `subnets` for the mean per subnet.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct StepNumbers {
-    /// Subnets trained.
+    /// Number of trained subnets.
     pub subnets: usize,
-    /// Images in the batch.
+    /// Number of images in the batch.
     pub images: usize,
-    /// Sum of the mean cross-entropies against the labels, unweighted.
+    /// Sum of the mean cross-entropies against the smoothed labels, unweighted.
     pub label_loss: f64,
-    /// Sum of the mean cross-entropies against the teacher (times the squared temperature), unweighted; 0 without one.
+    /// Sum of the mean cross-entropies against the teacher (times the squared temperature), unweighted; 0 without a
+    /// teacher.
     pub teacher_loss: f64,
-    /// Sum of what was minimised.
+    /// Sum of the minimised losses.
     pub loss: f64,
     /// Correctly classified images, summed over subnets.
     pub correct: usize,
 }
 
-/// Sums the gradients of `archs` on one batch (paper, section 3.3: the loss of every sampled subnet counts fully).
+/// Sums the gradients of `archs` on one batch (paper, section 3.3: the loss of every sampled subnet has full weight).
 ///
-/// The supernet is on an autodiff device, the batch on the plain one. Pure: nothing changes.
+/// The supernet must be on an autodiff device, the batch on the plain one. Pure: changes nothing.
+///
+/// # Shapes
+///
+/// - `batch.images`: `[batch, channels, height, width]`
+/// - `batch.labels`: `[batch]`
 ///
 /// # Panics
 ///
@@ -81,10 +87,10 @@ pub fn shrink_step(supernet: &Supernet, batch: &ImageBatch, archs: &[Arch], rule
     })
 }
 
-/// What is done to the features before the classifier.
+/// Transforms the features before the classifier (dropout).
 pub(crate) type Features<'a> = &'a dyn Fn(Tensor<2>) -> Tensor<2>;
 
-/// Gradients of any network whose forward pass is given, for `subnets` subnets on the same batch, summed.
+/// Gradients of any network, given its forward pass, summed over `subnets` subnets on the same batch.
 pub(crate) fn step<M: Module>(
     module: &M,
     subnets: usize,
@@ -116,13 +122,13 @@ pub(crate) fn step<M: Module>(
     StepOutput { gradients: accumulator.grads(), numbers }
 }
 
-/// Ranges of at most `most` images.
+/// Splits the batch into ranges of at most `most` images.
 fn parts(images: usize, most: Option<usize>) -> Vec<Range<usize>> {
     let most = most.unwrap_or(images).max(1);
     (0..images).step_by(most).map(|start| start..(start + most).min(images)).collect()
 }
 
-/// What some images should be classified as, for all subnets of a step.
+/// Targets of some images, shared by all subnets of a step.
 struct Targets {
     labels: Tensor<1, Int>,
     smoothed: Tensor<2>,
@@ -139,7 +145,7 @@ impl Targets {
         Self { labels: batch.labels.clone(), smoothed, teaching: rules.teaching.clone() }
     }
 
-    /// Those of a part of the images.
+    /// Targets of a range of the images.
     fn of(&self, range: Range<usize>) -> Self {
         let teaching = match &self.teaching {
             Teaching::Logits(logits, soft) => Teaching::Logits(logits.clone().slice([range.clone()]), *soft),
@@ -149,7 +155,8 @@ impl Targets {
         Self { labels: labels.slice([range.clone()]), smoothed: smoothed.slice([range]), teaching }
     }
 
-    /// The loss of the `subnet`-th subnet of a step; the first may become the teacher of the others.
+    /// Loss of the `subnet`-th subnet of a step. With in-place distillation, the first becomes the teacher of the
+    /// others.
     fn loss(&mut self, logits: Tensor<2>, subnet: usize, share: f64, numbers: &mut StepNumbers) -> Tensor<1> {
         numbers.correct += correct(logits.clone().inner(), self.labels.clone());
         let labels = cross_entropy(logits.clone(), Tensor::from_inner(self.smoothed.clone()));
@@ -170,12 +177,12 @@ impl Targets {
     }
 }
 
-/// Number of rows of logits `[batch, classes]` whose greatest entry is at the label.
+/// Number of rows of logits `[batch, classes]` whose maximum is at the label.
 fn correct(logits: Tensor<2>, labels: Tensor<1, Int>) -> usize {
     hits(logits, labels).into_iter().filter(|hit| *hit).count()
 }
 
-/// For every row of logits `[batch, classes]`, whether its greatest entry is at the label.
+/// Whether the maximum of each row of logits `[batch, classes]` is at the label.
 pub(crate) fn hits(logits: Tensor<2>, labels: Tensor<1, Int>) -> Vec<bool> {
     let [batch, _] = logits.dims();
     logits.argmax(1).reshape([batch]).equal(labels).to_data().iter::<bool>().collect()

@@ -1,26 +1,27 @@
-//! [`Teacher`]: a network that no longer changes and whose opinion subnets learn.
+//! [`Teacher`]: a frozen network whose logits subnets learn from.
 
 use crate::{Evaluator, Precision, TeacherStatistics, TrainError};
 use burn::tensor::Tensor;
 use ofa_model::{Arch, SearchSpace, Statistics, Subnet, Supernet, in_pool};
 use std::collections::HashMap;
 
-/// The largest network of a supernet at the end of a stage, on the plain device.
+/// The largest network of a supernet, frozen, on the plain device.
 pub(crate) struct Teacher {
     pub(crate) supernet: Supernet,
-    /// Whether it was trained by the schedule that it teaches in, and must be part of checkpoints.
+    /// Whether it was trained by the schedule it teaches in, so checkpoints must include it.
     pub(crate) is_own: bool,
-    /// By resolution; a function of weights and calibration images, so that a resumed run finds the same.
+    /// Calibrated subnets by resolution. A function of weights and calibration images, so a resumed run computes the
+    /// same.
     calibrated: HashMap<usize, Subnet>,
 }
 
 impl Teacher {
-    /// The network of an earlier stage.
+    /// A teacher from an earlier stage.
     pub(crate) fn own(supernet: Supernet) -> Self {
         Self { supernet, is_own: true, calibrated: HashMap::new() }
     }
 
-    /// A network from elsewhere.
+    /// An external teacher.
     pub(crate) fn given(supernet: Supernet) -> Self {
         Self { is_own: false, ..Self::own(supernet) }
     }
@@ -47,8 +48,13 @@ impl Teacher {
     }
 }
 
-/// Logits `[batch, classes]` of the largest subnet of `teacher` for `images`, at their resolution and with the statistics of
-/// the batch, as in the original; both are on the plain device.
+/// Logits of the largest subnet of `teacher` at the resolution of `images`, with batch statistics as in the original.
+/// Both arguments and the result are on the plain device.
+///
+/// # Shapes
+///
+/// - images: `[batch, channels, resolution, resolution]`
+/// - output: `[batch, classes]`
 pub fn teacher_logits(teacher: &Supernet, images: Tensor<4>, precision: Precision) -> Tensor<2> {
     let arch = largest(teacher, &images);
     in_pool(|| {
@@ -61,11 +67,11 @@ fn largest(supernet: &Supernet, images: &Tensor<4>) -> Arch {
     supernet.space().largest().at_resolution(resolution)
 }
 
-/// Makes sure that a teacher of space `teacher` can judge the images of `learner` at `resolutions`.
+/// Checks that a teacher of space `teacher` can teach `learner` on images at `resolutions`.
 ///
 /// # Errors
 ///
-/// [`TrainError::UnfitTeacher`] says what it lacks.
+/// [`TrainError::UnfitTeacher`] says what does not fit.
 pub(crate) fn check_teacher(
     teacher: &SearchSpace,
     learner: &SearchSpace,
@@ -78,8 +84,8 @@ pub(crate) fn check_teacher(
     let differing = counts.into_iter().find(|(_, theirs, ours)| theirs != ours);
     let missing = resolutions.iter().find(|resolution| !teacher.resolutions.contains(resolution));
     let problem = match (differing, missing) {
-        (Some((what, theirs, ours)), _) => format!("has {theirs} {what}, what it teaches has {ours}"),
-        (None, Some(missing)) => format!("has no resolution {missing}, its own are {:?}", teacher.resolutions),
+        (Some((what, theirs, ours)), _) => format!("has {theirs} {what}, the learner has {ours}"),
+        (None, Some(missing)) => format!("lacks resolution {missing} (it has {:?})", teacher.resolutions),
         (None, None) => return Ok(()),
     };
     Err(TrainError::UnfitTeacher { space: teacher.name.clone(), problem })
@@ -93,13 +99,13 @@ mod tests {
     fn a_teacher_that_cannot_judge_the_images_is_named_with_what_it_lacks() {
         let learner = SearchSpace::small_mobilenet_v3(1, 10);
         let check = |teacher: &SearchSpace| check_teacher(teacher, &learner, &learner.resolutions);
-        // Another network of the same images is one, whatever else it offers.
+        // Any space with the same classes, channels and resolutions fits.
         let other = SearchSpace { resolutions: vec![16, 20, 24, 28], ..SearchSpace::mobilenet_v3_at_28(0.5, 1, 10) };
         check(&other).unwrap();
         let cases = [
-            (SearchSpace::small_mobilenet_v3(1, 5), "has 5 classes, what it teaches has 10"),
-            (SearchSpace::small_mobilenet_v3(3, 10), "has 3 image channels, what it teaches has 1"),
-            (SearchSpace { resolutions: vec![20, 28], ..other }, "has no resolution 24, its own are [20, 28]"),
+            (SearchSpace::small_mobilenet_v3(1, 5), "has 5 classes, the learner has 10"),
+            (SearchSpace::small_mobilenet_v3(3, 10), "has 3 image channels, the learner has 1"),
+            (SearchSpace { resolutions: vec![20, 28], ..other }, "lacks resolution 24 (it has [20, 28])"),
         ];
         for (teacher, expected) in cases {
             let message = check(&teacher).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! Weights by their bytes: what identifies them, and how they come out of a checkpoint.
+//! Weights as bytes: their digest, and their storage in checkpoints.
 
 use crate::TrainError;
 use crate::checkpoint::hexadecimal;
@@ -8,7 +8,7 @@ use burn::tensor::{Bytes, Tensor};
 use ofa_model::Supernet;
 use sha2::{Digest, Sha256};
 
-/// SHA-256, in hexadecimal, of all parameters of `module`, to the last bit.
+/// SHA-256 of all parameters of `module`, bit for bit, in hexadecimal.
 pub fn weights_sha256<M: Module>(module: &M) -> String {
     struct Fingerprint(Sha256);
     impl ModuleVisitor for Fingerprint {
@@ -21,7 +21,7 @@ pub fn weights_sha256<M: Module>(module: &M) -> String {
     hexadecimal(&weights.0.finalize())
 }
 
-/// Whether every parameter of `module` is a finite number.
+/// Whether all parameters of `module` are finite.
 pub(crate) fn are_finite<M: Module>(module: &M) -> bool {
     struct Finite(bool);
     impl ModuleVisitor for Finite {
@@ -34,13 +34,13 @@ pub(crate) fn are_finite<M: Module>(module: &M) -> bool {
     finite.0
 }
 
-/// `blank`, a supernet of the same space, with the weights that `bytes`, the file `name` of a checkpoint, hold.
+/// Loads `bytes`, the file `name` of a checkpoint, into `blank`, a supernet of the same space.
 pub(crate) fn filled(blank: Supernet, name: &'static str, bytes: Vec<u8>) -> Result<Supernet, TrainError> {
     let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes)).map_err(record_error(name))?;
     blank.try_load_record(record).map_err(record_error(name))
 }
 
-/// The bytes of a supernet's weights for the file `name` of a checkpoint.
+/// Serialises a supernet's weights for the file `name` of a checkpoint.
 pub(crate) fn bytes(supernet: &Supernet, name: &'static str) -> Result<Vec<u8>, TrainError> {
     let bytes = supernet.clone().into_record().into_bytes().map_err(record_error(name))?;
     Ok(bytes.to_vec())
@@ -57,7 +57,7 @@ mod tests {
     use burn::tensor::Device;
     use ofa_model::{SearchSpace, SupernetConfig};
 
-    /// Puts a value in the place of every parameter `[10]`, here the bias of the classifier.
+    /// Sets every parameter of shape `[10]`, here the classifier bias, to a value.
     struct Broken(f32);
     impl ModuleMapper for Broken {
         fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {

@@ -1,4 +1,4 @@
-//! Fine-tuning changes one subnet, by the recipe, and says when it fails.
+//! Fine-tuning changes a single subnet, follows the recipe and reports failures.
 
 mod common;
 
@@ -14,7 +14,7 @@ fn supernet(bench: &Bench) -> Supernet {
     SupernetConfig::new(bench.space.clone()).unwrap().init(&Device::flex())
 }
 
-/// The smallest subnet, fine-tuned with the full network of its supernet as the teacher.
+/// Fine-tunes the smallest subnet, taught by the full network of its supernet.
 fn tune(bench: &Bench, config: &FineTune, recipe: &Recipe, seed: u64) -> Result<Subnet, TrainError> {
     let supernet = supernet(bench);
     let (subnet, loader) = (supernet.subnet(&bench.space.smallest()), bench.loader(&OneRank));
@@ -41,7 +41,7 @@ fn dropout_clipping_and_micro_batches_are_those_of_the_recipe() {
     let bench = Bench::new();
     let weights = |recipe: Recipe, seed| weights_sha256(&tune(&bench, &CONFIG, &recipe, seed).unwrap());
     let plain = weights(Recipe::default(), 1);
-    assert_eq!(plain, weights(Recipe::default(), 2), "without dropout nothing is drawn");
+    assert_eq!(plain, weights(Recipe::default(), 2), "without dropout, the seed has no effect");
     let dropout = Recipe { dropout: 0.2, ..Recipe::default() };
     let others = [
         weights(dropout, 1),

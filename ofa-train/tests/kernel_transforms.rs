@@ -1,4 +1,4 @@
-//! Kernel transforms that are fixed stay the identity, whatever else is trained.
+//! Fixed kernel transforms stay the identity while everything else is trained.
 
 mod common;
 
@@ -35,7 +35,7 @@ fn fixed_transforms_stay_the_identity_and_learned_ones_do_not() {
 
     bench.schedule.stages.truncate(1);
     let (_, earlier) = kernels(&bench.train(None, &mut ()).unwrap().supernet);
-    assert!(trained != earlier, "everything else goes on to be trained");
+    assert!(trained != earlier, "everything else is still trained");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! A training process killed at any moment and started again ends with the weights of one that was not, bit for bit.
+//! A training process that is killed at any moment and restarted ends with the same weights as an uninterrupted one,
+//! bit for bit.
 
 mod common;
 
@@ -10,23 +11,23 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Set for the process that is killed: its directory.
+/// Environment variable with the working directory of the process to be killed; only set there.
 const ROOT: &str = "KILLED_TRAINING";
-/// Moments at which it is killed.
+/// Number of kills.
 const KILLS: u32 = 24;
 
-/// The training itself, when this test is started as the process to be killed.
+/// The training run itself, when this binary is started as the process to be killed.
 #[test]
 fn the_process_to_be_killed() {
     let Some(root) = std::env::var_os(ROOT) else { return };
     let root = Path::new(&root);
     let outcome = bench().train(Some(&root.join("checkpoints")), &mut ()).unwrap();
-    // Renamed into place: a kill may fall between the creation of a file and the writing of what it says.
+    // Renamed into place, because a kill may fall between creating a file and writing its contents.
     std::fs::write(root.join("result.part"), fingerprint(&bits(&outcome.supernet))).unwrap();
     std::fs::rename(root.join("result.part"), root.join("result")).unwrap();
 }
 
-/// With a checkpoint after every step, so that most kills fall into the writing of one or near it.
+/// A bench with a checkpoint after every step, so most kills fall into or near a write.
 fn bench() -> Bench {
     Bench { checkpoint_steps: Some(1), ..Bench::new() }
 }
@@ -51,7 +52,7 @@ fn killed_at_random_moments() {
     }
     let expected = fingerprint(&bits(&bench().train(None, &mut ()).unwrap().supernet));
 
-    // How long the process takes undisturbed: moments are drawn from all of it, its start and its end too.
+    // Run time without a kill. Kill times are drawn from all of it, including start and end.
     let root = tempfile::tempdir().unwrap();
     let began = Instant::now();
     assert!(start(root.path()).wait().unwrap().success());
@@ -67,7 +68,7 @@ fn killed_at_random_moments() {
             child.kill().unwrap();
             kills += 1;
         }
-        // A kill may come too late.
+        // The process may finish before the kill.
         let succeeded = child.wait().unwrap().success();
         let result = std::fs::read_to_string(root.path().join("result"));
         assert!(kills == KILLS || !succeeded || result.is_ok());

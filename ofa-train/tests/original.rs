@@ -1,4 +1,4 @@
-//! Parity with the PyTorch original: three training steps from the same weights. `golden/README.md` says what made them.
+//! Parity with the PyTorch original: three training steps from the same weights. `golden/README.md` describes the data.
 
 #[path = "../../ofa-model/tests/original/formula.rs"]
 mod formula;
@@ -26,9 +26,9 @@ struct Golden {
     weight_decay: f32,
     label_smoothing: f64,
     distillation_weight: f64,
-    /// Shapes of the supernet's parameters by key.
+    /// Shapes of the supernet's parameters, by key.
     shapes: BTreeMap<String, Vec<usize>>,
-    /// Shapes of the teacher's parameters by key.
+    /// Shapes of the teacher's parameters, by key.
     teacher_shapes: BTreeMap<String, Vec<usize>>,
     steps: Vec<GoldenStep>,
 }
@@ -37,18 +37,18 @@ struct Golden {
 struct GoldenStep {
     labels: Vec<i32>,
     archs: Vec<OriginalArch>,
-    /// One a subnet.
+    /// One per subnet.
     label_losses: Vec<f64>,
-    /// One a subnet.
+    /// One per subnet.
     teacher_losses: Vec<f64>,
-    /// Sums of each parameter's gradient, computed in f64; none for a parameter that no subnet uses.
+    /// Sums of each parameter's gradient, computed in f64; `None` if no subnet uses the parameter.
     #[serde(default)]
     gradients: BTreeMap<String, Option<Sums>>,
     /// Sums of each parameter after the step.
     weights: BTreeMap<String, Sums>,
 }
 
-/// A supernet with weights by the formula. Batches have their own statistics in training, so running ones are left out.
+/// A supernet with weights from the formula. Running statistics are omitted, since training uses batch statistics.
 fn supernet(space: &SearchSpace, shapes: &BTreeMap<String, Vec<usize>>, seed: u64, device: &Device) -> Supernet {
     let value = |(key, shape): (&String, &Vec<usize>)| {
         (key.clone(), TensorData::new(formula::parameter(key, shape, seed), shape.clone()))
@@ -60,13 +60,13 @@ fn supernet(space: &SearchSpace, shapes: &BTreeMap<String, Vec<usize>>, seed: u6
     supernet
 }
 
-/// The parameters of a supernet by key, without running statistics.
+/// Parameters of a supernet by key, without running statistics.
 fn parameters(supernet: &Supernet) -> BTreeMap<String, TensorData> {
     let parameters = supernet.to_original().into_iter();
     parameters.filter(|(key, _)| !key.contains(".running_") && !key.ends_with("num_batches_tracked")).collect()
 }
 
-/// Gradients in the place of the parameters; NaN where there are none.
+/// Replaces parameters by their gradients, NaN if absent.
 struct Gradients<'a>(&'a GradientsParams);
 
 impl ModuleMapper for Gradients<'_> {
@@ -76,7 +76,7 @@ impl ModuleMapper for Gradients<'_> {
     }
 }
 
-/// How far the gradients of half of the parameters, and those of all, are from the original's.
+/// Median and maximum distance of the parameters' gradients from the original's.
 fn gradient_distances(step: &GoldenStep, output: &StepOutput, supernet: &Supernet) -> (f64, f64) {
     let gradients = parameters(&supernet.clone().map(&mut Gradients(&output.gradients)));
     let largest = step.gradients.values().flatten().fold(0.0, |largest: f64, sums| largest.max(sums[1]));
@@ -87,7 +87,7 @@ fn gradient_distances(step: &GoldenStep, output: &StepOutput, supernet: &Superne
             assert!(found[0].is_nan(), "{key} has a gradient");
             continue;
         };
-        // The bias before another batch norm has no influence: its gradient is rounding noise.
+        // A bias before another batch norm has no effect, so its gradient is rounding noise.
         if expected[1] > 1e-5 * largest {
             distances.push(distance(&found, expected));
         }
@@ -96,10 +96,11 @@ fn gradient_distances(step: &GoldenStep, output: &StepOutput, supernet: &Superne
     (distances[distances.len() / 2], distances[distances.len() - 1])
 }
 
-/// The batch, and four that differ from it in the last bits of some pixels.
+/// The batch, and four copies that differ from it in the last bit of each pixel.
 ///
-/// Where an activation's input is so near to the kink that rounding decides its side, all gradients behind it change: in
-/// ResNet half of them are 2e-4 off or 6e-4, from one of these batches to the next. So the middle one of five must be near.
+/// If an activation's input is so close to the kink that rounding decides its side, all gradients behind it change: in
+/// ResNet, the median distance varies between 2e-4 and 6e-4 among these batches. The test therefore checks the median
+/// over the five.
 fn rounded(batch: &ImageBatch) -> Vec<ImageBatch> {
     let moved = |every: usize| {
         let pixels: Vec<f32> = batch.images.to_data().try_into_vec().unwrap();
@@ -119,7 +120,7 @@ fn check_gradients(step: &GoldenStep, supernet: &Supernet, batch: &ImageBatch, a
     let (mut half, mut all): (Vec<f64>, Vec<f64>) = distances.unzip();
     half.sort_by(f64::total_cmp);
     all.sort_by(f64::total_cmp);
-    // The original's own f32 is up to 7e-3 away from its f64, in half of the parameters less than 3e-4.
+    // The original's own f32 gradients are up to 7e-3 from its f64 ones, and less than 3e-4 for half of the parameters.
     assert!(half[2] < 3e-4, "half of the gradients are off by {half:?}");
     assert!(all[2] < 1e-2, "a gradient is off by {all:?}");
 }
@@ -133,7 +134,7 @@ fn steps_are_those_of_the_original(kind: &str, space: SearchSpace, teacher: Sear
     let recipe =
         Recipe { label_smoothing: golden.label_smoothing, weight_decay: golden.weight_decay, ..Recipe::default() };
     let mut optimizer = recipe.optimizer();
-    // Rounding grows from step to step: in the original the losses in f32 and f64 are 1e-7, 2e-5 and 6e-4 apart.
+    // Rounding errors grow from step to step: the original's f32 and f64 losses differ by 1e-7, 2e-5 and 6e-4.
     let tolerances = [(1e-6, 2e-5), (2e-4, 4e-4), (4e-3, 4e-3)];
     for (s, (step, (loss_tolerance, weight_tolerance))) in golden.steps.iter().zip(tolerances).enumerate() {
         let archs: Vec<Arch> = step.archs.iter().map(|arch| Arch::from_original(arch, &space).unwrap()).collect();
@@ -168,7 +169,7 @@ fn steps_are_those_of_the_original(kind: &str, space: SearchSpace, teacher: Sear
     }
 }
 
-/// `space` at a resolution the published one does not have.
+/// `space` at a resolution that the published one does not have.
 fn at_96(space: SearchSpace) -> SearchSpace {
     SearchSpace { resolutions: vec![96], ..space }
 }

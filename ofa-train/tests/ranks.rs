@@ -1,4 +1,4 @@
-//! Several ranks, here threads, train as one process with the whole batches does.
+//! Several ranks, simulated by threads, train like one process with the whole batches.
 
 mod common;
 mod plain;
@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use threads::{ThreadRank, on_threads};
 
-/// Ten epochs of the plain network; the loader is of `shard`, gradients are averaged over `ranks`.
+/// Ten epochs of the plain network. `shard` selects the part of each batch; gradients are averaged over `ranks`.
 fn train_plain(bench: &Bench, start: &Plain, shard: &dyn Ranks, ranks: &dyn Ranks) -> (Vec<f32>, Vec<f64>) {
     let loader = bench.loader(shard);
     let mut plain = start.clone();
@@ -37,7 +37,7 @@ fn without_batch_norm_ranks_end_with_the_weights_of_one_process() {
     let bench = Bench::new();
     let start = Plain::new(SEED, 4, 12);
     let (alone, alone_losses) = train_plain(&bench, &start, &OneRank, &OneRank);
-    assert!(largest_difference(&alone, &weights(&start)) > 1e-2, "the training moves weights");
+    assert!(largest_difference(&alone, &weights(&start)) > 1e-2, "training moves the weights");
     for size in [2, 4] {
         let ranks = on_threads(size, |rank| train_plain(&bench, &start, rank, rank));
         for (together, losses) in &ranks {
@@ -47,7 +47,7 @@ fn without_batch_norm_ranks_end_with_the_weights_of_one_process() {
             assert!(losses.iter().zip(&alone_losses).all(|(a, b)| (a - b).abs() < 1e-5), "{losses:?}");
         }
     }
-    // What is compared would show it if the ranks did not hear of each other.
+    // Control: ranks that do not communicate end with clearly different weights.
     let deaf = on_threads(2, |rank| train_plain(&bench, &start, rank, &OneRank));
     assert!(largest_difference(&deaf[0].0, &alone) > 1e-3);
 }
@@ -76,7 +76,7 @@ fn parts_of_different_length_count_by_their_images() {
             match (together, expected) {
                 (Some(together), Some(expected)) => assert!(largest_difference(together, expected) < 1e-6),
                 (None, None) => (),
-                _ => panic!("a gradient is there on one side alone"),
+                _ => panic!("only one side has a gradient"),
             }
         }
         assert!(expected.iter().any(Option::is_none), "the unused layer has none");
@@ -85,7 +85,7 @@ fn parts_of_different_length_count_by_their_images() {
     }
 }
 
-/// The gradient of every parameter, if there is one.
+/// The gradient of each parameter, `None` if absent.
 fn gradients(plain: &Plain, output: &StepOutput) -> Vec<Option<Vec<f32>>> {
     struct Collect<'a>(&'a GradientsParams, Vec<Option<Vec<f32>>>);
     impl ModuleVisitor for Collect<'_> {
@@ -123,7 +123,7 @@ fn a_gradient_that_one_rank_has_reaches_all() {
     }
 }
 
-/// A training of the whole schedule, an epoch a stage.
+/// A bench with the whole schedule and one epoch per stage.
 fn bench() -> Bench {
     let mut bench = Bench::new();
     for (stage, subnets) in bench.schedule.stages.iter_mut().zip([1, 1, 1, 2, 2, 2]) {
@@ -143,18 +143,18 @@ fn train(
     bench.train_on(bench.supernet(seed), ranks, None, root, observer)
 }
 
-/// Trains until the observer of a rank stops it, over and over, `sizes` in turns, and gives the last outcome of rank 0
-/// with the number of interruptions.
+/// Trains in pieces, each stopped by one rank's observer, cycling through the rank counts `sizes`. Returns the final
+/// outcome of rank 0 and the number of interruptions.
 fn train_in_pieces(bench: &Bench, sizes: &[usize], root: &Path) -> (ShrinkOutcome, usize) {
     for interruptions in 0..100 {
         let outcomes = on_threads(sizes[interruptions % sizes.len()], |rank| {
-            // The last rank alone is asked to stop.
+            // Only the last rank is asked to stop.
             let steps = if rank.rank() + 1 == rank.size() { 1 } else { usize::MAX };
             train(bench, SEED, rank, Some(root), &mut StopAfter { steps, damaged: 0 })
         });
         let all = outcomes.len();
         let mut finished: Vec<_> = outcomes.into_iter().filter_map(finished_or_interrupted).collect();
-        assert!(finished.is_empty() || finished.len() == all, "all ranks stop or none");
+        assert!(finished.is_empty() || finished.len() == all, "either all ranks stop or none");
         if !finished.is_empty() {
             return (finished.swap_remove(0), interruptions);
         }
@@ -201,7 +201,7 @@ fn ranks_that_begin_with_different_weights_are_told() {
         train(&bench, SEED + (rank.rank() / 2) as u64, rank, None, &mut ()).err().unwrap().to_string()
     });
     for error in errors {
-        assert!(error.contains("rank 2 has weights other than those of rank 0"), "{error}");
+        assert!(error.contains("weights of rank 2 differ from those of rank 0"), "{error}");
     }
 }
 
@@ -215,7 +215,7 @@ fn ranks_that_see_different_checkpoints_are_told() {
     let errors =
         on_threads(2, |rank| train(&bench, SEED, rank, Some(roots[rank.rank()]), &mut ()).err().unwrap().to_string());
     for error in errors {
-        assert!(error.contains("rank 1 has checkpoints other than"), "{error}");
+        assert!(error.contains("checkpoints of rank 1 differ"), "{error}");
     }
 }
 
@@ -239,7 +239,7 @@ fn measurements_are_shared_out_and_each_is_made_once() {
     let made = Mutex::new(BTreeSet::new());
     let measure = |rank: &ThreadRank| {
         spread(rank, 8, |i| {
-            assert!(made.lock().unwrap().insert(i), "{i} again");
+            assert!(made.lock().unwrap().insert(i), "{i} measured twice");
             Ok::<_, TrainError>(i as f64 / 7.0)
         })
     };

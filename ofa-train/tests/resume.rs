@@ -1,4 +1,4 @@
-//! A training that is interrupted and resumed ends with the weights of one that is not, bit for bit.
+//! A training run that is interrupted and resumed ends with the same weights as an uninterrupted one, bit for bit.
 
 mod common;
 
@@ -23,7 +23,7 @@ fn interrupted_in_every_stage_and_resumed() {
     let root = tempfile::tempdir().unwrap();
     let mut interruptions = 0;
     let resumed = loop {
-        // One step at a time: stops in the middle and at the end of every epoch of every stage.
+        // One step at a time: stops within and at the end of every epoch of every stage.
         match bench.train(Some(root.path()), &mut StopAfter { steps: 1, damaged: 0 }) {
             Ok(outcome) => break outcome,
             Err(TrainError::Interrupted { .. }) => interruptions += 1,
@@ -36,7 +36,7 @@ fn interrupted_in_every_stage_and_resumed() {
     assert_eq!(timeless(&resumed), timeless(&unbroken));
 }
 
-/// Trains with everything that has a state, stopped after every third step: within epochs and at their ends in turns.
+/// Enables every stateful feature and stops after every third step, alternately within and at the end of epochs.
 #[test]
 fn every_kind_of_schedule_resumes_with_all_that_the_recipe_offers() {
     for kind in ScheduleKind::ALL {
@@ -109,7 +109,7 @@ fn a_teacher_from_elsewhere_teaches_and_is_not_in_checkpoints() {
     let mut bench = Bench::new();
     bench.schedule.stages = vec![bench.schedule.stages.remove(1)];
     assert!(matches!(bench.train(None, &mut ()), Err(TrainError::InvalidSchedule { .. })));
-    // Of another space, even.
+    // The teacher may even be of another space.
     let space = SearchSpace { resolutions: vec![8, 12, 16], ..SearchSpace::mobilenet_v3(0.5, 10) };
     let space = SearchSpace { image_channels: 1, ..space };
     let teacher = |seed| SupernetConfig::new(space.clone()).unwrap().with_seed(seed).init(&Device::flex());
@@ -135,14 +135,14 @@ fn a_sampler_of_ones_own_takes_the_place_of_the_stages() {
     let own = UniformSampler { seed: SEED };
     let by_stage = bench.train(None, &mut ()).unwrap();
     let by_own = bench.train_by(Some(&own), None, &mut ()).unwrap();
-    assert_eq!(bits(&by_stage.supernet), bits(&by_own.supernet), "the same draws in another way");
+    assert_eq!(bits(&by_stage.supernet), bits(&by_own.supernet), "the same draws from another source");
     let fixed = FixedSampler { archs: vec![bench.space.smallest()] };
     let smallest = bench.train_by(Some(&fixed), None, &mut ()).unwrap();
     let macs = [8, 12].map(|resolution| bench.space.cost(&fixed.archs[0].at_resolution(resolution)).macs);
     for epoch in &smallest.epochs {
         assert!(
             macs.contains(&epoch.least_macs) && macs.contains(&epoch.most_macs),
-            "resolutions alone vary: {epoch:?}"
+            "only resolutions vary: {epoch:?}"
         );
     }
     assert_ne!(bits(&smallest.supernet), bits(&by_own.supernet));
@@ -212,7 +212,7 @@ fn scores_do_not_depend_on_the_size_of_batches() {
     assert_eq!((many.images(), many.top1(), many.top5()), (30, one.top1(), one.top5()));
     assert!((many.loss() - one.loss()).abs() < 1e-6, "{} and {}", many.loss(), one.loss());
     assert_eq!(many.top1(), evaluator(7).subnet_top1(&subnet).unwrap());
-    // As many images of each label as the set has.
+    // The confusion matrix counts as many images per label as the set has.
     let mut expected = [0u32; 10];
     for batch in evaluation_batches(&images, 8, 30, &splits.normalisation(), &device).unwrap() {
         batch.unwrap().labels.into_data().iter::<i64>().for_each(|label| expected[label as usize] += 1);
@@ -270,9 +270,12 @@ fn a_checkpoint_of_another_seed_or_other_batches_is_refused() {
     let root = tempfile::tempdir().unwrap();
     assert!(Bench::new().train(Some(root.path()), &mut StopAfter { steps: 1, damaged: 0 }).is_err());
     let others = [
-        (Bench { seed: SEED + 1, ..Bench::new() }, "made with 3 as seed, now it is 4"),
-        (Bench { images: IMAGES + BATCH, ..Bench::new() }, "made with 2 as steps an epoch, now it is 3"),
-        (Bench { images: IMAGES / 2, batch: BATCH / 2, ..Bench::new() }, "made with 16 as images a step, now it is 8"),
+        (Bench { seed: SEED + 1, ..Bench::new() }, "written with seed = 3, but this run has 4"),
+        (Bench { images: IMAGES + BATCH, ..Bench::new() }, "written with steps per epoch = 2, but this run has 3"),
+        (
+            Bench { images: IMAGES / 2, batch: BATCH / 2, ..Bench::new() },
+            "written with images per step = 16, but this run has 8",
+        ),
     ];
     for (other, expected) in others {
         let message = other.train(Some(root.path()), &mut ()).err().unwrap().to_string();
@@ -294,7 +297,7 @@ fn a_checkpoint_that_says_nothing_of_seed_and_batches_is_gone_on_from() {
     assert_eq!(bits(&resumed.supernet), bits(&unbroken.supernet));
 }
 
-/// Takes out of a checkpoint what earlier versions did not write.
+/// Removes from a checkpoint the fields that earlier versions did not write.
 fn make_older(checkpoint: &Path) {
     let read = |name: &str| std::fs::read(checkpoint.join(name)).unwrap();
     let json = |name: &str| serde_json::from_slice::<Value>(&read(name)).unwrap();
@@ -331,7 +334,7 @@ fn the_best_is_written_before_the_newest() {
     let mut bench = Bench::new();
     bench.watch_epochs = Some(1);
     let root = tempfile::tempdir().unwrap();
-    // A file stands in the way of the newest, so that the training ends where a kill might have ended it.
+    // A file blocks the newest checkpoint, so training ends where a kill might have ended it.
     std::fs::write(root.path().join("stage00-epoch0001-step000000.unfinished"), "").unwrap();
     let error = bench.train(Some(root.path()), &mut ()).err().unwrap();
     assert!(matches!(error, TrainError::Io { .. }), "{error}");

@@ -1,25 +1,25 @@
-//! The images an [`Evaluator`](super::Evaluator) goes over again and again.
+//! The images that an [`Evaluator`](super::Evaluator) reads repeatedly.
 
 use crate::TrainError;
 use burn::tensor::Device;
 use ofa_data::{DataError, ImageBatch, ImageSet, Normalisation, evaluation_batches};
 use std::collections::HashMap;
 
-/// Bytes of the images of one set that are kept for the next arch.
+/// Limit of decoded images kept per set, in bytes.
 const KEPT: usize = 1 << 30;
 
-/// Images of one set at every resolution asked for so far.
+/// An image set and its decoded batches, by resolution.
 pub(super) struct Images {
     set: ImageSet,
     batch_size: usize,
     normalisation: Normalisation,
     device: Device,
     kept: HashMap<usize, Vec<ImageBatch>>,
-    /// Bytes that may still be kept.
+    /// Bytes left for further batches.
     room: usize,
 }
 
-/// Batches from memory or from a loader.
+/// Batches from memory or a loader.
 type Batches<'a> = Box<dyn Iterator<Item = Result<ImageBatch, DataError>> + 'a>;
 
 impl Images {
@@ -28,7 +28,7 @@ impl Images {
         Self { set, batch_size, normalisation, device, kept: HashMap::new(), room: KEPT }
     }
 
-    /// All batches at a resolution.
+    /// All batches at `resolution`.
     pub(super) fn at(&mut self, resolution: usize) -> Result<Batches<'_>, TrainError> {
         let bytes = self.set.len() * self.set.channels() * resolution * resolution * size_of::<f32>();
         if !self.kept.contains_key(&resolution) && bytes <= self.room {

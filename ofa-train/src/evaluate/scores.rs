@@ -1,44 +1,53 @@
-//! [`Scores`]: how well a classifier does on a set of images.
+//! [`Scores`]: accuracy, loss and confusion matrix of a classifier on a set of images.
 
 use burn::tensor::{Int, Tensor};
 
-/// Ranks that count as right in [`Scores::top5`].
+/// Highest rank of the label that counts as correct in [`Scores::top5`].
 const TOP: usize = 5;
 
-/// Counts over a set of images, from which accuracies and the mean loss follow.
+/// Counts over a set of images, from which accuracies and the mean loss are computed.
 ///
-/// Batches are added one after the other; memory is `classes * classes` counts however many images there are.
+/// Batches are added one at a time. Memory is `classes * classes` counts, regardless of the number of images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scores {
     classes: usize,
     images: u64,
     in_top5: u64,
-    /// Sum of the cross-entropies.
+    /// Sum of the cross-entropies, in nats.
     loss: f64,
-    /// Images of label `l` that were taken for class `p`, at `l * classes + p`.
+    /// Images with label `l` that were classified as `p`, at `l * classes + p`.
     confusion: Vec<u64>,
 }
 
 impl Scores {
-    /// No images yet.
+    /// Scores of no images.
     pub fn new(classes: usize) -> Self {
         Self { classes, images: 0, in_top5: 0, loss: 0.0, confusion: vec![0; classes * classes] }
     }
 
-    /// Adds a batch: logits `[batch, classes]` and labels `[batch]`.
+    /// Adds a batch.
     ///
-    /// Of equal logits the first ranks before the others. Logits that are no numbers make the loss none, too.
+    /// Ties in the logits go to the lower class index. A NaN logit makes the loss NaN.
+    ///
+    /// # Shapes
+    ///
+    /// - logits: `[batch, classes]`
+    /// - labels: `[batch]`
     ///
     /// # Panics
     ///
-    /// If the logits have another number of classes, or a label is none of them.
+    /// If the logits have another number of classes, or a label is out of range.
     pub fn add(&mut self, logits: Tensor<2>, labels: Tensor<1, Int>) {
         let [batch, classes] = logits.dims();
-        assert_eq!((classes, labels.dims()), (self.classes, [batch]), "classes and labels of a batch of logits");
+        assert_eq!(
+            (classes, labels.dims()),
+            (self.classes, [batch]),
+            "logits must have the expected classes and one label per row"
+        );
         let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
         for (row, label) in logits.chunks_exact(classes).zip(labels.into_data().iter::<i64>()) {
             let label = usize::try_from(label).ok().filter(|&label| label < classes);
-            self.add_image(row, label.expect("a label is a class"));
+            self.add_image(row, label.expect("a label must be below the number of classes"));
         }
     }
 
@@ -54,7 +63,7 @@ impl Scores {
         self.confusion[label * self.classes + greatest] += 1;
     }
 
-    /// Number of images; those that were left out as broken are not among them.
+    /// Number of scored images; images skipped as broken are not counted.
     pub fn images(&self) -> u64 {
         self.images
     }
@@ -64,37 +73,37 @@ impl Scores {
         self.classes
     }
 
-    /// Share of images whose label has the greatest logit.
+    /// Share of images whose label has the highest logit.
     pub fn top1(&self) -> f64 {
         let right: u64 = (0..self.classes).map(|label| self.confusion(label)[label]).sum();
         share(right, self.images)
     }
 
-    /// Share of images whose label is among the five greatest logits: all, where there are no more than five classes.
+    /// Share of images whose label is among the five highest logits; 1 if there are at most five classes.
     pub fn top5(&self) -> f64 {
         share(self.in_top5, self.images)
     }
 
-    /// Mean cross-entropy against the labels, without smoothing, in nats.
+    /// Mean cross-entropy against the labels, in nats, without label smoothing.
     pub fn loss(&self) -> f64 {
         self.loss / self.images.max(1) as f64
     }
 
-    /// How many images of a label were taken for each class.
+    /// Number of images with this label, by predicted class.
     ///
     /// # Panics
     ///
-    /// If there is no such class.
+    /// If `label` is out of range.
     pub fn confusion(&self, label: usize) -> &[u64] {
-        assert!(label < self.classes, "label {label} of {} classes", self.classes);
+        assert!(label < self.classes, "label {label} is out of range for {} classes", self.classes);
         &self.confusion[label * self.classes..][..self.classes]
     }
 
-    /// Share of the images of a label that were recognised; none without such an image.
+    /// Share of the images with this label that are classified correctly; `None` if there are none.
     ///
     /// # Panics
     ///
-    /// If there is no such class.
+    /// If `label` is out of range.
     pub fn class_top1(&self, label: usize) -> Option<f64> {
         let row = self.confusion(label);
         let images: u64 = row.iter().sum();
@@ -159,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "a label is a class")]
+    #[should_panic(expected = "a label must be below the number of classes")]
     fn labels_that_are_no_class_are_refused() {
         scores(&[(&[[0.0, 1.0]], &[2])]);
     }

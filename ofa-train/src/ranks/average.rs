@@ -1,4 +1,4 @@
-//! What a step yields on all ranks together: the gradients and numbers of one process with the whole batch.
+//! Averaging of steps over ranks: the result has the gradients and statistics of one process with the whole batch.
 
 use super::Ranks;
 use crate::step::{StepNumbers, StepOutput};
@@ -7,16 +7,16 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 
 impl StepOutput {
-    /// The step of all ranks, where this is that of one on its part of the batch: losses are means over the images of all
-    /// ranks, counts are sums, and gradients are those of the mean loss. Parts may differ in length.
+    /// Combines the outputs of all ranks, each from its part of the batch, into one. Losses are means over the images
+    /// of all ranks, counts are sums, and gradients are those of the mean loss. Parts may differ in size.
     ///
-    /// Gradients travel in one flat buffer, in the order in which `module` shows its parameters, with a count of the ranks
-    /// that have each: a parameter that no rank used stays without a gradient, so the optimizer leaves it alone, and one
-    /// that a rank lacks counts as zero there. Ids of parameters are not looked at, as they differ between processes. One
-    /// rank alone copies nothing.
+    /// Gradients travel in one flat buffer, in the order in which `module` visits its parameters, together with the
+    /// number of ranks that have each. A parameter without a gradient on any rank stays without one, so the optimizer
+    /// leaves it alone; where only some ranks lack a gradient, it counts as zero there. Parameter ids are ignored,
+    /// since they differ between processes. A single rank copies nothing.
     ///
-    /// Loaders prepare the next batches meanwhile. The backward pass cannot overlap with it, since burn gives no gradient
-    /// before all are there.
+    /// Loaders prefetch the next batches meanwhile. Communication cannot overlap with the backward pass, because burn
+    /// returns no gradient before all are computed.
     pub fn over_ranks<M: Module>(self, module: &M, ranks: &dyn Ranks) -> Self {
         if ranks.size() == 1 {
             return self;
@@ -36,7 +36,7 @@ impl StepOutput {
     }
 }
 
-/// Losses weighted by images, counts summed.
+/// Averages losses weighted by images, and sums counts.
 fn summed(numbers: &StepNumbers, ranks: &dyn Ranks) -> StepNumbers {
     let StepNumbers { subnets, images, label_loss, teacher_loss, loss, correct } = *numbers;
     let own = images as f64;
@@ -53,7 +53,7 @@ fn summed(numbers: &StepNumbers, ranks: &dyn Ranks) -> StepNumbers {
     }
 }
 
-/// Takes gradients apart, weighted.
+/// Collects weighted gradients into a flat buffer.
 struct Flat {
     gradients: GradientsParams,
     weight: f64,
@@ -87,7 +87,7 @@ impl ModuleVisitor for Flat {
     }
 }
 
-/// Puts gradients together again.
+/// Restores gradients from the flat buffer.
 struct Unpacked<'a> {
     values: &'a [f32],
     present: &'a [f32],

@@ -1,4 +1,4 @@
-//! [`MpiRanks`]: the processes that `mpirun` or `srun` started.
+//! [`MpiRanks`]: the processes started by `mpirun` or `srun`.
 
 use super::Ranks;
 use crate::TrainError;
@@ -8,26 +8,28 @@ use mpi::environment::Universe;
 use mpi::topology::{Communicator, SimpleCommunicator};
 use mpi::traits::{CommunicatorCollectives, Equivalence, Root};
 
-/// The processes of an MPI job; a process that no launcher started is alone.
+/// The processes of an MPI job; a process started without a launcher is a job of one.
 ///
-/// Dropping it waits for the other ranks, unless the thread panics: a rank that unwinds ends the job, since the others
-/// would wait for it for ever. A panic that is caught further in, as a decoder's is, ends nothing.
+/// Dropping it waits for the other ranks, unless the thread is panicking: a rank that unwinds aborts the job, since the
+/// others would wait for it forever. A panic that is caught before it reaches this value, such as a decoder's, aborts
+/// nothing.
 pub struct MpiRanks {
     world: SimpleCommunicator,
-    // Ends MPI when it is dropped.
+    // Finalises MPI when dropped.
     _universe: Universe,
 }
 
 impl MpiRanks {
-    /// Joins the job. To be called once, on the thread that will call the methods.
+    /// Joins the job. Call once, on the thread that will call the methods.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Mpi`] if this process has joined before.
+    /// [`TrainError::Mpi`] if this process has already joined.
     pub fn join() -> Result<Self, TrainError> {
         let joined = mpi::initialize_with_threading(Threading::Funneled);
-        let (universe, _) =
-            joined.ok_or_else(|| TrainError::Mpi { problem: "this process joined it before".into() })?;
+        let (universe, _) = joined.ok_or_else(|| TrainError::Mpi {
+            problem: "this process has already joined; call MpiRanks::join only once".into(),
+        })?;
         Ok(Self { world: universe.world(), _universe: universe })
     }
 
@@ -71,7 +73,7 @@ impl Ranks for MpiRanks {
 impl Drop for MpiRanks {
     fn drop(&mut self) {
         if std::thread::panicking() && self.size() > 1 {
-            // 101 is what a panic gives a process alone.
+            // 101 is the exit code of a panicking Rust process.
             self.abort(101);
         }
     }

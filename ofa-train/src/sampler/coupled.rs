@@ -1,15 +1,15 @@
-//! Depth and expand ratio coupled.
+//! [`CoupledSampler`]: depth and expand ratio coupled.
 
 use super::{ArchSampler, StepKey};
 use crate::random::{Purpose, stream};
 use ofa_model::{Arch, SearchSpace};
 use rand::RngExt;
 
-/// The coupling of CompOFA (Sahni et al., ICLR 2021, "simple heuristic"): in a stage of the i-th depth all blocks have the
-/// i-th expand ratio, so that deep stages are wide. Kernel sizes and widths are uniform and independent.
+/// The coupling of CompOFA (Sahni et al., ICLR 2021, "simple heuristic"): in a stage with the i-th depth, all blocks
+/// have the i-th expand ratio, so deep stages are wide. Kernel sizes and widths are uniform and independent.
 ///
-/// Where a stage offers more or fewer ratios than depths, the ratio at the nearest share of the list is taken. Only coupled
-/// networks are trained: search among those.
+/// If a stage has different numbers of ratios and depths, the ratio at the nearest relative position is used. Only
+/// coupled networks are trained, so search only among those.
 #[derive(Clone, Copy, Debug)]
 pub struct CoupledSampler {
     /// Seed of the draws.
@@ -33,7 +33,7 @@ impl ArchSampler for CoupledSampler {
     }
 }
 
-/// The index among `others` choices at the same share of the list as `index` among `all`.
+/// Index into `others` choices at the same relative position as `index` among `all` choices.
 fn partner(index: usize, all: usize, others: usize) -> usize {
     let share = if all > 1 { index as f64 / (all - 1) as f64 } else { 1.0 };
     (share * (others - 1) as f64).round() as usize

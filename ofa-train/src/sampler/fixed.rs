@@ -1,9 +1,9 @@
-//! A fixed list.
+//! [`FixedSampler`]: a fixed list of archs.
 
 use super::{ArchSampler, StepKey};
 use ofa_model::{Arch, SearchSpace};
 
-/// The archs of a list in turn, step after step; one arch is independent training.
+/// Cycles through a list of archs, step after step. A single arch is independent training.
 #[derive(Clone, Debug)]
 pub struct FixedSampler {
     /// At least one arch, all within the space of the stage.

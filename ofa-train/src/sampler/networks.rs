@@ -1,10 +1,10 @@
-//! Uniform over networks.
+//! [`NetworkSampler`]: uniform over networks.
 
 use super::{ArchSampler, StepKey};
 use crate::random::{Purpose, stream};
 use ofa_model::{Arch, SearchSpace};
 
-/// Every network equally likely: deep networks, of which there are many more, come far more often than by
+/// Every network is equally likely. Deep networks, which are far more numerous, are drawn much more often than by
 /// [`UniformSampler`](super::UniformSampler).
 #[derive(Clone, Copy, Debug)]
 pub struct NetworkSampler {

@@ -1,34 +1,34 @@
-//! Sampling near the Pareto front.
+//! [`ParetoSampler`]: sampling near the Pareto front.
 
 use super::{ArchSampler, StepKey};
 use crate::random::{Purpose, stream};
 use ofa_model::{Arch, SearchSpace};
 use rand::Rng;
 
-/// Attentive sampling, written from the paper of AttentiveNAS (Wang et al., CVPR 2021, section 4): draw a target of MACs as
-/// often as random networks have it, draw `candidates` networks near it, train the one of best (or worst) score. The first
-/// subnet is the largest and the last the smallest, as in that paper.
+/// Attentive sampling, written from the AttentiveNAS paper (Wang et al., CVPR 2021, section 4). Draws target MACs from
+/// their distribution over random networks, draws `candidates` networks near the target, and trains the one with the
+/// best (or worst) score. The first subnet is the largest and the last the smallest, as in that paper.
 ///
-/// A candidate is the nearest to the target of `pool` uniform draws.
+/// Each candidate is the network closest to the target among `pool` uniform draws.
 pub struct ParetoSampler<F> {
     /// Seed of the draws.
     pub seed: u64,
-    /// Networks of about the same MACs that are compared; 1 compares none, 50 is the paper's.
+    /// Networks of similar MACs to compare; 1 compares none, the paper uses 50.
     pub candidates: usize,
-    /// Uniform draws per candidate, at least 1: more of them come nearer to the target.
+    /// Uniform draws per candidate, at least 1; more draws come closer to the target.
     pub pool: usize,
-    /// Which of the candidates is trained.
+    /// Which candidate is trained.
     pub pick: Pick,
-    /// Predicted accuracy of an arch, or anything that ranks as it does; must not change during training.
+    /// Predicted accuracy of an arch, or anything that ranks archs the same way. Must not change during training.
     pub score: F,
 }
 
 /// Which candidate is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pick {
-    /// The best: training follows the front that will be deployed.
+    /// The best, so training follows the front that will be deployed.
     Best,
-    /// The worst: training mends what is weakest.
+    /// The worst, so training improves the weakest networks.
     Worst,
 }
 
@@ -56,7 +56,7 @@ impl<F: Fn(&Arch) -> f64> ParetoSampler<F> {
     }
 }
 
-/// Resolution is the batch's own: networks are compared at the same one.
+/// Batches set the resolution, so networks are compared at the same one.
 fn at_largest(space: &SearchSpace, arch: Arch) -> Arch {
     arch.at_resolution(space.resolutions[space.resolutions.len() - 1])
 }

@@ -1,11 +1,13 @@
-//! The sandwich rule.
+//! [`SandwichSampler`]: the sandwich rule.
 
 use super::{ArchSampler, StepKey, UniformSampler};
 use ofa_model::{Arch, SearchSpace};
 
-/// The largest and the smallest subnet in every step, random ones between (the sandwich rule of US-Net and BigNAS).
+/// The largest and the smallest subnet in every step, with random ones in between (the sandwich rule of US-Net and
+/// BigNAS).
 ///
-/// The largest comes first: in in-place distillation it is the teacher. A step of one subnet trains the largest.
+/// The largest comes first, as it is the teacher in in-place distillation. With one subnet per step, only the largest
+/// is trained.
 #[derive(Clone, Copy, Debug)]
 pub struct SandwichSampler {
     /// Seed of the draws.

@@ -1,10 +1,10 @@
-//! Uniform over choices.
+//! [`UniformSampler`]: uniform over choices.
 
 use super::{ArchSampler, StepKey};
 use crate::random::{Purpose, stream};
 use ofa_model::{Arch, SearchSpace};
 
-/// Every choice uniform and independent, as in the paper.
+/// Draws every choice uniformly and independently, as in the paper.
 #[derive(Clone, Copy, Debug)]
 pub struct UniformSampler {
     /// Seed of the draws.

@@ -1,12 +1,12 @@
-//! What makes a schedule impossible.
+//! Validation of schedules.
 
 use super::{ShrinkSchedule, ShrinkStage};
 use crate::{Distillation, TrainError};
 use ofa_model::SearchSpace;
 
 impl ShrinkSchedule {
-    /// Checks the schedule against the space of the supernet it is to train; `has_teacher` if there is a teacher from
-    /// elsewhere.
+    /// Checks the schedule against `space`, the space of the supernet it is to train. `has_teacher` says whether there
+    /// is an external teacher.
     ///
     /// # Errors
     ///
@@ -21,7 +21,7 @@ impl ShrinkSchedule {
             return Some("it has no stages with epochs".into());
         }
         if self.reference_batch_size == 0 {
-            return Some("reference_batch_size is 0, it must be positive".into());
+            return Some("reference_batch_size is 0, but must be positive".into());
         }
         self.stages.iter().find_map(|stage| {
             let problem = stage.problem_with_space(space).or_else(|| stage.problem_with_numbers());
@@ -32,7 +32,7 @@ impl ShrinkSchedule {
         })
     }
 
-    /// Whether a stage learns from a teacher from elsewhere: it distils from one, and no stage before it became it.
+    /// Whether a stage learns from an external teacher: it distils from a teacher, and no earlier stage becomes one.
     pub(crate) fn learns_from_elsewhere(&self) -> bool {
         let mut has_own = false;
         self.stages.iter().any(|stage| {
@@ -47,10 +47,10 @@ impl ShrinkStage {
     fn problem_with_space(&self, whole: &SearchSpace) -> Option<String> {
         let open = self.opened.of(whole);
         if let Err(error) = open.validate() {
-            return Some(format!("of the choices it opens, {error}"));
+            return Some(format!("invalid opened choices: {error}"));
         }
         if !open.is_within(whole) {
-            return Some(format!("its space is not within `{}`", whole.name));
+            return Some(format!("its space is not within that of the supernet, `{}`", whole.name));
         }
         self.sampler.problem(&open)
     }
@@ -58,14 +58,14 @@ impl ShrinkStage {
     fn problem_with_numbers(&self) -> Option<String> {
         let rate = self.learning_rate;
         if !(rate > 0.0 && rate.is_finite()) {
-            return Some(format!("learning_rate {rate} must be positive"));
+            return Some(format!("learning_rate {rate} must be finite and positive"));
         }
         if self.epochs == 0 || self.subnets_per_step == 0 {
             return Some("epochs and subnets_per_step must be positive".into());
         }
         let (warmup, epochs) = (self.warmup_epochs, self.epochs);
         (!(0.0..=epochs as f64).contains(&warmup))
-            .then(|| format!("warmup_epochs {warmup} is not between 0 and {epochs} epochs"))
+            .then(|| format!("warmup_epochs {warmup} must be between 0 and epochs ({epochs})"))
     }
 
     fn problem_with_teacher(&self, has_teacher: bool) -> Option<String> {
@@ -75,14 +75,14 @@ impl ShrinkStage {
                 Some("it distils, but no earlier stage becomes the teacher and none is given".into())
             }
             Distillation::InPlace(_) if self.subnets_per_step < 2 => Some(
-                "in place, the first subnet of a step teaches the others: subnets_per_step must be at least 2".into(),
+                "in-place distillation needs teacher and student in a step: subnets_per_step must be at least 2".into(),
             ),
             Distillation::Teacher(teacher) => teacher.soft.problem(),
             Distillation::InPlace(soft) => soft.problem(),
         }
     }
 
-    /// The supernet's largest network is what teaches, so a stage that becomes the teacher must open it.
+    /// The supernet's largest network is the one that teaches, so a stage that becomes the teacher must open it.
     fn problem_as_teacher(&self, whole: &SearchSpace) -> Option<String> {
         if !self.becomes_teacher {
             return None;
@@ -90,8 +90,8 @@ impl ShrinkStage {
         let (opened, teacher) = (self.opened.of(whole).largest(), whole.largest());
         (opened.stages != teacher.stages).then(|| {
             format!(
-                "it becomes the teacher, but the largest network it opens is {opened} and {teacher} would teach: open \
-                 the largest choices or leave becomes_teacher out"
+                "it becomes the teacher, but the largest network it opens is {opened}, not {teacher}, which would \
+                 teach: open the largest choices or remove becomes_teacher"
             )
         })
     }
@@ -164,7 +164,7 @@ mod tests {
         let mut schedule = ShrinkSchedule::progressive_shrinking(&space, &ShrinkRecipe::iclr2020());
         assert!(!schedule.learns_from_elsewhere());
         schedule.stages[0].distillation = Distillation::teacher(1.0);
-        assert!(schedule.learns_from_elsewhere(), "it becomes the teacher at its end");
+        assert!(schedule.learns_from_elsewhere(), "it becomes the teacher only at its end");
         schedule.stages[0].distillation = Distillation::None;
         schedule.stages[0].becomes_teacher = false;
         assert!(schedule.learns_from_elsewhere());

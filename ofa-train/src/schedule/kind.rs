@@ -1,4 +1,4 @@
-//! [`ScheduleKind`]: the ways of training a supernet that are compared in the field, made from one recipe.
+//! [`ScheduleKind`]: the supernet training methods compared in the literature, built from one recipe.
 
 use super::{Annealing, ChoiceCounts, Opened, Phase, ShrinkRecipe, ShrinkSchedule, ShrinkStage};
 use crate::{Distillation, Sampler, SoftTargets};
@@ -7,38 +7,39 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// A way of training a supernet.
+/// A method of training a supernet.
 ///
-/// All are made from the same [`ShrinkRecipe`], so that they differ in what they do and not in how well they were tuned. What
-/// they cost differs too: by [`ShrinkRecipe::iclr2020`] in MobileNetV3's space, progressive shrinking and
-/// [`Grow`](Self::Grow) have 1,205 subnet-epochs, [`Sandwich`](Self::Sandwich) and [`RandomOnly`](Self::RandomOnly) as many to
-/// within a step's subnets, [`Compofa`](Self::Compofa) 780 and [`FullOnly`](Self::FullOnly) 180.
-/// [`ShrinkSchedule::scale_to`] makes them equal.
+/// All kinds are built from the same [`ShrinkRecipe`], so they differ in method, not in tuning. Their costs also
+/// differ: with [`ShrinkRecipe::iclr2020`] in MobileNetV3's space, progressive shrinking and [`Grow`](Self::Grow) take
+/// 1,205 subnet-epochs, [`Sandwich`](Self::Sandwich) and [`RandomOnly`](Self::RandomOnly) the same to within the
+/// subnets of one step, [`Compofa`](Self::Compofa) 780 and [`FullOnly`](Self::FullOnly) 180.
+/// [`ShrinkSchedule::scale_to`] equalises them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ScheduleKind {
-    /// The paper's: the full network, then kernel size, depth and expand ratio open from large to small (section 3.3).
+    /// The paper's method: the full network, then kernel size, depth and expand ratio open from large to small (section
+    /// 3.3).
     ProgressiveShrinking,
-    /// CompOFA (Sahni et al., ICLR 2021): the full network, then depth and expand ratio coupled, in two phases.
+    /// CompOFA (Sahni et al., ICLR 2021): the full network, then coupled depth and expand ratio, in two phases.
     Compofa,
-    /// BigNAS (Yu et al., ECCV 2020): largest, smallest and random subnets in every step, the largest teaches the others.
-    /// Optimizer and regularisation stay those of the recipe.
+    /// BigNAS (Yu et al., ECCV 2020): largest, smallest and random subnets in every step; the largest teaches the
+    /// others. Optimizer and regularisation are those of the recipe.
     Sandwich,
-    /// The whole space at once, from the first step, on labels alone: no shrinking.
+    /// No shrinking: the whole space from the first step, on labels only.
     RandomOnly,
-    /// The reverse of shrinking: the smallest network first, then expand ratio, depth and kernel size open from small to
-    /// large, on labels alone.
+    /// Shrinking in reverse: the smallest network first, then expand ratio, depth and kernel size open from small to
+    /// large, on labels only.
     Grow,
-    /// The full network alone: a teacher, or a baseline.
+    /// Only the full network, as a teacher or a baseline.
     FullOnly,
 }
 
 impl ScheduleKind {
-    /// All kinds.
+    /// All kinds, in declaration order.
     pub const ALL: [Self; 6] =
         [Self::ProgressiveShrinking, Self::Compofa, Self::Sandwich, Self::RandomOnly, Self::Grow, Self::FullOnly];
 
-    /// The schedule of this kind for `space`.
+    /// Builds the schedule of this kind for `space`.
     pub fn schedule(self, space: &SearchSpace, recipe: &ShrinkRecipe) -> ShrinkSchedule {
         let stages = match self {
             Self::ProgressiveShrinking => return ShrinkSchedule::progressive_shrinking(space, recipe),
@@ -71,14 +72,14 @@ impl FromStr for ScheduleKind {
     fn from_str(name: &str) -> Result<Self, String> {
         Self::ALL.into_iter().find(|kind| kind.to_string() == name).ok_or_else(|| {
             let names: Vec<_> = Self::ALL.iter().map(Self::to_string).collect();
-            format!("there is no kind of schedule `{name}`; choose one of: {}", names.join(", "))
+            format!("unknown schedule kind `{name}`; choose one of: {}", names.join(", "))
         })
     }
 }
 
 impl ShrinkSchedule {
-    /// Progressive shrinking (paper, section 3.3): the full network, then kernel size, then depth, then expand ratio
-    /// open step by step, from large to small, always with elastic resolution. Elastic widths (ResNets) open with the
+    /// Progressive shrinking (paper, section 3.3): the full network, then kernel size, depth and expand ratio open step
+    /// by step from large to small. Resolution is elastic throughout. Elastic widths (ResNets) open together with the
     /// expand ratios.
     pub fn progressive_shrinking(space: &SearchSpace, recipe: &ShrinkRecipe) -> Self {
         let mut stages = vec![full(recipe)];
@@ -128,7 +129,7 @@ fn compofa(recipe: &ShrinkRecipe) -> Vec<ShrinkStage> {
     ]
 }
 
-/// One stage of about as many subnet-epochs as progressive shrinking has, at the learning rate of the full network.
+/// One stage of about as many subnet-epochs as progressive shrinking, at the learning rate of the full network.
 fn single(name: &str, space: &SearchSpace, recipe: &ShrinkRecipe, subnets_per_step: usize) -> ShrinkStage {
     let total = ShrinkSchedule::progressive_shrinking(space, recipe).subnet_epochs();
     let epochs = (total as f64 / subnets_per_step as f64).round().max(1.0);
@@ -142,7 +143,7 @@ fn sandwich(space: &SearchSpace, recipe: &ShrinkRecipe) -> ShrinkStage {
     ShrinkStage {
         sampler: Sampler::Sandwich,
         distillation: Distillation::InPlace(soft),
-        // Two random subnets between the largest and the smallest.
+        // Two random subnets, plus the largest and the smallest.
         ..single("sandwich", space, recipe, 4)
     }
 }
@@ -165,16 +166,16 @@ enum Order {
     Grow,
 }
 
-/// One more choice of one kind.
+/// One step of opening choices of one kind.
 struct Step {
     name: String,
     counts: ChoiceCounts,
     phase: Phase,
-    /// Whether narrower blocks become open (or wider ones, when growing).
+    /// Whether it opens narrower blocks (wider ones when growing).
     narrows: bool,
 }
 
-/// How the choices open, one kind after another.
+/// The steps that open all choices, one kind after another.
 fn opening(space: &SearchSpace, recipe: &ShrinkRecipe, order: Order) -> Vec<Step> {
     let mut counts = ChoiceCounts::ONE;
     let mut steps = Vec::new();

@@ -3,32 +3,32 @@
 use ofa_model::{Choice, SearchSpace};
 use serde::{Deserialize, Serialize};
 
-/// The part of the supernet's space that a stage samples from. Resolutions are always all open.
+/// The part of the supernet's space that a stage samples from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Opened {
-    /// Everything.
+    /// The whole space.
     #[default]
     All,
-    /// The largest choices of each kind.
+    /// The largest choices of each kind, at all resolutions.
     Largest(ChoiceCounts),
-    /// The smallest choices of each kind.
+    /// The smallest choices of each kind, at all resolutions.
     Smallest(ChoiceCounts),
-    /// A space of one's own, within the supernet's.
+    /// An explicit space within the supernet's, including its resolutions.
     Space(Box<SearchSpace>),
 }
 
-/// How many choices of each kind are open in every stage of the network; more than there are mean all.
+/// Number of open choices of each kind in every stage of the network. Counts beyond the available choices open all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChoiceCounts {
-    /// Kernel sizes.
+    /// Open kernel sizes.
     pub kernel_sizes: usize,
-    /// Depths.
+    /// Open depths.
     pub depths: usize,
-    /// Expand ratios.
+    /// Open expand ratios.
     pub expand_ratios: usize,
-    /// Widths of the blocks' outputs (ResNets).
+    /// Open widths of block outputs (ResNets).
     #[serde(default = "one")]
     pub widths: usize,
 }
@@ -38,10 +38,10 @@ fn one() -> usize {
 }
 
 impl ChoiceCounts {
-    /// One choice of everything: a single network, but for its resolution.
+    /// One choice of each kind: a single network, at any resolution.
     pub const ONE: Self = Self { kernel_sizes: 1, depths: 1, expand_ratios: 1, widths: 1 };
 
-    /// How many are open of the kind of `choice`.
+    /// Number of open choices of the kind of `choice`.
     fn of(&self, choice: Choice) -> usize {
         match choice {
             Choice::Resolution(_) => usize::MAX,

@@ -1,26 +1,26 @@
-//! [`ShrinkRecipe`]: epochs and learning rates, from which schedules of every kind are made.
+//! [`ShrinkRecipe`]: epochs and learning rates from which schedules of every kind are built.
 
 use serde::{Deserialize, Serialize};
 
-/// Epochs and learning rate of each phase of progressive shrinking; other kinds of schedule take theirs from it too.
+/// Epochs and learning rate of each phase of progressive shrinking. Other schedule kinds take theirs from it too.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShrinkRecipe {
-    /// Images a step that the learning rates are for.
+    /// Images per step that the learning rates are tuned for.
     pub reference_batch_size: usize,
-    /// The largest network alone.
+    /// Phase of the largest network alone.
     pub full: Phase,
-    /// Kernel sizes open.
+    /// Phase that opens the kernel sizes.
     pub kernel: Phase,
-    /// Depths open one after another; the last of them is `depth_last`.
+    /// Phases that open the depths one after another, except the last.
     pub depth_first: Phase,
-    /// All depths open.
+    /// Last depth phase, with all depths open.
     pub depth_last: Phase,
-    /// Expand ratios open one after another; the last of them is `expand_last`.
+    /// Phases that open the expand ratios one after another, except the last.
     pub expand_first: Phase,
-    /// All expand ratios open.
+    /// Last expand phase, with all expand ratios open.
     pub expand_last: Phase,
-    /// Weight of the distillation from the full network in all phases after the first; 0 for none.
+    /// Weight of the distillation from the full network in all phases after the first; 0 disables it.
     pub distillation_weight: f64,
 }
 
@@ -28,19 +28,19 @@ pub struct ShrinkRecipe {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Phase {
-    /// Passes over the training images; a phase of 0 epochs is left out.
+    /// Passes over the training images; a phase of 0 epochs is skipped.
     pub epochs: usize,
     /// Learning rate after warm-up, at the reference batch size.
     pub learning_rate: f64,
     /// Epochs of linear warm-up.
     pub warmup_epochs: f64,
-    /// Subnets whose gradients are summed in every step.
+    /// Subnets per step; their gradients are summed.
     pub subnets_per_step: usize,
 }
 
 impl ShrinkRecipe {
-    /// The recipe of the paper for ImageNet (appendix B and the authors' code): 605 epochs, 1,205 subnet-epochs, learning
-    /// rates for 64 images a step (the authors had 32 times as many).
+    /// The paper's recipe for ImageNet (appendix B and the authors' code): 605 epochs, 1,205 subnet-epochs, learning
+    /// rates for 64 images per step (the authors used 32 times as many).
     pub fn iclr2020() -> Self {
         let phase = |epochs, warmup_epochs, learning_rate, subnets_per_step| Phase {
             epochs,

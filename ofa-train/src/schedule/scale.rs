@@ -1,11 +1,11 @@
-//! Schedules of the same proportions and another length.
+//! Scaling of schedules to another length.
 
 use super::ShrinkSchedule;
 
 impl ShrinkSchedule {
-    /// The same stages with their epochs in about the same proportions, such that subnet-epochs come as near to
-    /// `subnet_epochs` as whole epochs allow; no stage vanishes. Warm-up keeps its share of each stage. Learning rates stay:
-    /// few epochs may ask for others.
+    /// Scales the schedule to `subnet_epochs`, as closely as whole epochs allow. Stages keep approximately their
+    /// proportions and at least one epoch each. Warm-up keeps its share of each stage. Learning rates are unchanged:
+    /// short schedules may need other values.
     pub fn scale_to(&self, subnet_epochs: usize) -> Self {
         let factor = subnet_epochs as f64 / self.subnet_epochs() as f64;
         let mut scaled = self.clone();
@@ -19,7 +19,8 @@ impl ShrinkSchedule {
         scaled
     }
 
-    /// Adds or takes single epochs, where they are most missed or least, while that brings the sum nearer to `wanted`.
+    /// Adds or removes one epoch at a time, at the stage furthest below or above its ideal length, while that brings
+    /// the total closer to `wanted`.
     fn mend_rounding(&mut self, whole: &Self, factor: f64, wanted: usize) {
         loop {
             let now = self.subnet_epochs();

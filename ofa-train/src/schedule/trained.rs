@@ -1,13 +1,13 @@
-//! What was trained before a stage.
+//! The choices trained before a stage.
 
 use super::ShrinkSchedule;
 use ofa_model::{SearchSpace, StageSpace};
 
 impl ShrinkSchedule {
-    /// The choices of `whole` that the stages before stage `stage` (from 0) open, all together, at all its resolutions.
+    /// The union of the choices of `whole` that the stages before `stage` (from 0) open, at all its resolutions.
     ///
-    /// What was trained before the first stage is not known. It is taken for what that stage opens, but for the narrowest
-    /// expand ratio where there are several: what progressive shrinking has trained when it opens that ratio.
+    /// What was trained before the first stage is unknown. It is assumed to be what that stage opens, except the
+    /// narrowest expand ratio if there are several: what progressive shrinking has trained when it opens that ratio.
     pub(crate) fn trained_before(&self, stage: usize, whole: &SearchSpace) -> SearchSpace {
         if stage == 0 {
             return without_narrowest(self.stages[0].opened.of(whole));
@@ -25,7 +25,7 @@ impl ShrinkSchedule {
     }
 }
 
-/// Keeps those of `choices` that any of the stages offers.
+/// Keeps the `choices` that at least one of the stages offers.
 fn keep<T: PartialEq>(choices: &mut Vec<T>, stages: &[&StageSpace], offered: fn(&StageSpace) -> &Vec<T>) {
     choices.retain(|choice| stages.iter().any(|stage| offered(stage).contains(choice)));
 }
@@ -48,7 +48,7 @@ mod tests {
         kind.schedule(space, &ShrinkRecipe::iclr2020())
     }
 
-    /// Index of the stage called `name`.
+    /// Index of the stage `name`.
     fn index(schedule: &ShrinkSchedule, name: &str) -> usize {
         schedule.stages.iter().position(|stage| stage.name == name).unwrap()
     }
@@ -66,7 +66,7 @@ mod tests {
                 let trained = schedule.trained_before(stage, &space);
                 assert!(trained.is_within(&space));
                 assert!(trained.stages.iter().all(|stage| stage.expand_ratios == ratios(expected)), "{name}");
-                // What was guessed before the schedule was asked, so that trainings stay what they were.
+                // Equal to the guess made before schedules were consulted, so training results do not change.
                 assert_eq!(trained, without_narrowest(schedule.stages[stage].opened.of(&space)), "{name}");
             }
         }

@@ -1,4 +1,4 @@
-//! Values and gradients of steps.
+//! Tests of the values and gradients of steps.
 
 use super::*;
 use crate::{StepKey, teacher_logits};
@@ -59,7 +59,7 @@ fn the_gradient_is_the_slope_of_the_loss() {
         ..StepRules::default()
     };
     let output = shrink_step(&supernet, &batch, std::slice::from_ref(&arch), &rules);
-    // Along its own gradient g the loss changes by |g|^2 per unit, to first order.
+    // Along its own gradient g, the loss changes by |g|^2 per unit, to first order.
     let g = gradient(&supernet, &output);
     let squared: f64 = g.iter().map(|v| f64::from(*v).powi(2)).sum();
     let moved = |scale: f32| {
@@ -124,7 +124,7 @@ fn parts_of_a_batch_have_the_gradient_of_their_mean() {
     let archs = [supernet.space().smallest(), supernet.space().largest().at_resolution(20)];
     let rules = StepRules { label_smoothing: 0.1, micro_batch: Some(4), ..StepRules::default() };
     let whole = shrink_step(&supernet, &batch, &archs, &rules);
-    // Six images: four and two.
+    // Six images: parts of four and two.
     let part = |range: Range<usize>| {
         let images = batch.images.clone().slice([range.clone()]);
         let part = ImageBatch::new(images, batch.labels.clone().slice([range]));
@@ -162,7 +162,7 @@ fn in_place_the_first_subnet_teaches_the_others() {
     let expected: Vec<f32> = expected.iter().zip(gradient(&supernet, &taught)).map(|(a, b)| a + b).collect();
     let most = expected.iter().fold(0f32, |m, g| m.max(g.abs()));
     for (a, b) in gradient(&supernet, &both).iter().zip(expected) {
-        assert!((a - b).abs() <= 1e-5 * most, "{a} {b}: the teacher gets no gradient from its pupils");
+        assert!((a - b).abs() <= 1e-5 * most, "{a} {b}: the teacher gets no gradient from its students");
     }
 }
 
@@ -194,14 +194,14 @@ fn in_16_bits_the_gradient_keeps_its_direction_and_weights_their_format() {
         shrink_step(&supernet, &batch, &archs, &StepRules { precision, teaching, dropout, ..StepRules::default() })
     };
     let (exact, rounded) = (run(Precision::F32), run(Precision::Bf16));
-    assert_ne!(exact.numbers.loss, rounded.numbers.loss, "16 bits must show");
+    assert_ne!(exact.numbers.loss, rounded.numbers.loss, "16 bits must make a difference");
     assert!(
         (exact.numbers.loss / rounded.numbers.loss - 1.0).abs() < 0.02,
         "{:?} {:?}",
         exact.numbers,
         rounded.numbers
     );
-    // `gradient` reads `f32`, and fails where a weight's gradient has another format.
+    // `gradient` reads `f32` and panics if a gradient has another format.
     let (a, b) = (gradient(&supernet, &exact), gradient(&supernet, &rounded));
     let product = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(x, y)| f64::from(x * y)).sum::<f64>();
     let cosine = product(&a, &b) / (product(&a, &a) * product(&b, &b)).sqrt();

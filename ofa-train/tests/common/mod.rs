@@ -1,6 +1,6 @@
-//! A training small enough for tests.
+//! A training run small enough for tests.
 
-#![allow(dead_code, reason = "not every test needs all of it")]
+#![allow(dead_code, reason = "not every test uses all of it")]
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
@@ -10,9 +10,9 @@ use ofa_train::*;
 use std::path::Path;
 
 pub const SEED: u64 = 3;
-/// Images a step, of all ranks together, unless a bench has others.
+/// Default images per step, summed over ranks.
 pub const BATCH: usize = 16;
-/// Images an epoch, likewise.
+/// Default images per epoch, summed over ranks.
 pub const IMAGES: usize = 32;
 
 pub struct Bench {
@@ -20,9 +20,9 @@ pub struct Bench {
     pub splits: Splits,
     /// Seed of archs, resolutions and dropout.
     pub seed: u64,
-    /// Images a step, of all ranks together.
+    /// Images per step, summed over ranks.
     pub batch: usize,
-    /// Images an epoch.
+    /// Images per epoch, summed over ranks.
     pub images: usize,
     pub schedule: ShrinkSchedule,
     pub recipe: Recipe,
@@ -34,7 +34,7 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// Two steps an epoch, two epochs in the first stage and one in each of the others, on small images.
+    /// Two steps per epoch; two epochs in the first stage and one in each of the others; small images.
     pub fn new() -> Self {
         let mut space = SearchSpace::small_mobilenet_v3(1, 10);
         space.resolutions = vec![8, 12];
@@ -124,7 +124,7 @@ impl Bench {
         SupernetConfig::new(self.space.clone()).unwrap().with_seed(seed).init(&Device::flex().autodiff())
     }
 
-    /// Batches of which a rank has its part.
+    /// A loader of this rank's part of every batch.
     pub fn loader(&self, ranks: &dyn Ranks) -> Loader {
         let view = View::Train(AugmentConfig::small_images());
         let batch_size = self.batch / ranks.size();
@@ -135,10 +135,10 @@ impl Bench {
     }
 }
 
-/// Stops after a number of steps, counted over all epochs.
+/// Stops training after `steps` steps, counted over all epochs.
 pub struct StopAfter {
     pub steps: usize,
-    /// Damaged checkpoints that were passed over.
+    /// Number of damaged checkpoints that were skipped.
     pub damaged: usize,
 }
 
@@ -156,7 +156,7 @@ impl ShrinkObserver for StopAfter {
     }
 }
 
-/// Everything but the wall time.
+/// The records of an outcome without wall times.
 pub fn timeless(outcome: &ShrinkOutcome) -> (Vec<EpochRecord>, Vec<WatchedRecord>) {
     let epochs = outcome.epochs.iter().cloned().map(|epoch| EpochRecord { seconds: 0.0, ..epoch });
     (epochs.collect(), outcome.watched.clone())

@@ -1,5 +1,5 @@
-//! A network without batch norm, whose gradient is the mean of its parts' exactly, and how far weights are apart. Shared with
-//! the experiments' example `ranks`.
+//! A network without batch norm, so a batch's gradient is exactly the mean over its parts, and a distance between
+//! weights. Shared with the experiments' example `ranks`.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -42,7 +42,7 @@ impl Plain {
     }
 }
 
-/// All parameters.
+/// All parameter values, flattened.
 pub fn weights<M: Module>(module: &M) -> Vec<f32> {
     struct Collect(Vec<f32>);
     impl ModuleVisitor for Collect {

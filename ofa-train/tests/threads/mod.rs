@@ -1,13 +1,13 @@
-//! Ranks that are threads of one process, for tests of what ranks do together.
+//! Ranks that are threads of one process, for tests of collective operations.
 
 use ofa_train::Ranks;
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
-/// Longer than any rank works between two meetings.
+/// Longer than any rank works between two exchanges.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Where ranks lay down what they have and take what the others have.
+/// Where ranks deposit their data and collect that of the others.
 struct Table {
     laid: Vec<Option<Vec<u8>>>,
     taken: usize,
@@ -18,14 +18,14 @@ struct Meeting {
     moved: Condvar,
 }
 
-/// One of the threads.
+/// A rank that is one of the threads.
 pub struct ThreadRank<'a> {
     rank: usize,
     size: usize,
     meeting: &'a Meeting,
 }
 
-/// Runs `rank` on `size` threads, each with a rank of its own, and gives what they return, by rank.
+/// Runs `rank` on `size` threads, one per rank, and returns their results by rank.
 pub fn on_threads<T: Send>(size: usize, rank: impl Fn(&ThreadRank) -> T + Sync) -> Vec<T> {
     let table = Mutex::new(Table { laid: vec![None; size], taken: 0 });
     let meeting = Meeting { table, moved: Condvar::new() };
@@ -38,12 +38,12 @@ pub fn on_threads<T: Send>(size: usize, rank: impl Fn(&ThreadRank) -> T + Sync) 
 }
 
 impl ThreadRank<'_> {
-    /// Lays down `own` and gives what all have laid down.
+    /// Deposits `own` and returns what all ranks deposited, by rank.
     fn exchange(&self, own: Vec<u8>) -> Vec<Vec<u8>> {
         let wait = |table, until: fn(&Table) -> bool| {
             let (table, timeout) =
                 self.meeting.moved.wait_timeout_while(table, PATIENCE, |table| !until(table)).unwrap();
-            assert!(!timeout.timed_out(), "rank {} waited in vain for the others", self.rank);
+            assert!(!timeout.timed_out(), "rank {} timed out waiting for the others", self.rank);
             table
         };
         let mut table = self.meeting.table.lock().unwrap();
@@ -51,7 +51,7 @@ impl ThreadRank<'_> {
         self.meeting.moved.notify_all();
         let mut table = wait(table, |table| table.laid.iter().all(Option::is_some));
         let all = table.laid.iter().flatten().cloned().collect();
-        // Nobody leaves before all have taken and the table is bare again.
+        // No rank leaves before all have collected and the table is cleared.
         table.taken += 1;
         if table.taken == self.size {
             *table = Table { laid: vec![None; self.size], taken: 0 };
