@@ -84,7 +84,7 @@ pub enum ModelError {
     InvalidOriginalConfig {
         /// Name of the space.
         space: String,
-        /// What is wrong, and in which layer.
+        /// What is wrong.
         problem: String,
     },
     /// A tensor of a checkpoint cannot be imported.

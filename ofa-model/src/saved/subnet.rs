@@ -39,8 +39,8 @@ impl Subnet {
     ///
     /// # Errors
     ///
-    /// [`ModelError::Io`] or [`ModelError::InvalidFile`] if a file is missing or damaged; the error names the file. The
-    /// errors of the space and the arch if they are invalid or do not fit each other.
+    /// [`ModelError::Io`] or [`ModelError::InvalidFile`] if a file is missing or damaged; the error names the file. An
+    /// invalid space, or an arch that does not parse or is outside the space, gives its own error.
     pub fn load(dir: &Path, device: &Device) -> Result<(Self, SubnetCard), ModelError> {
         let card: SubnetCard = description(dir, CARD)?;
         card.space.validate()?;

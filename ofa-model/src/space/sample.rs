@@ -164,8 +164,7 @@ impl StageSpace {
         StageArch { width: self.sample_width(rng), blocks }
     }
 
-    /// Draws a width only if there are several, so a space without elastic width gives the same archs as before for a
-    /// seed.
+    /// Draws a width only if there are several, so a space with a single width uses no random number for it.
     fn sample_width(&self, rng: &mut (impl Rng + ?Sized)) -> Ratio {
         if let [only] = self.widths[..] { only } else { choose(&self.widths, rng) }
     }
