@@ -1,17 +1,18 @@
-//! Question: at how many multiply-adds a second do the kernels run, layer by layer?
+//! Question: how many multiply-adds per second do the kernels reach, layer by layer?
 //!
-//! Command: `cargo bench --workspace --bench ops` (`-- pointwise` for some of them; `RAYON_NUM_THREADS=1` for one thread)
+//! Command: `cargo bench --workspace --bench ops` (`-- pointwise` for some of them; `RAYON_NUM_THREADS=1` for one
+//! thread)
 //!
-//! Layers of MobileNetV3 at 224 px (one image) and at 128 px (16 images). Items are multiply-adds of the forward pass, so
-//! 1 Gitem/s is 2 GFLOP/s; `gradients` times the backward pass too, about three times the work. `matmul` is burn's product of
-//! two large matrices: what the machine can do.
+//! The layers are those of MobileNetV3 at 224 px (one image) and at 128 px (16 images). Items are multiply-adds of the
+//! forward pass, so 1 Gitem/s is 2 GFLOP/s. `gradients` also times the backward pass, about three times the work in
+//! total. `matmul` is burn's product of two large matrices: what the machine can do.
 
 use burn::tensor::{Device, Distribution, Tensor};
 use divan::{Bencher, counter::ItemsCount};
 use ofa_model::Activation;
 use ofa_model::kernels::{batch_norm_train, dense_conv2d, depthwise_conv2d, pointwise_conv2d, pointwise_conv2d_affine};
 
-/// Images, input and output channels, side: expansions and projections, early and late.
+/// Images, input and output channels, side: early and late expansions and projections.
 const POINTWISE: [[usize; 4]; 6] =
     [[1, 16, 96, 112], [1, 144, 24, 56], [1, 960, 160, 7], [16, 24, 144, 32], [16, 672, 112, 8], [16, 960, 160, 4]];
 /// Images, channels, side, kernel size, stride.
@@ -41,7 +42,7 @@ fn forward<const N: usize>(
     bencher.counter(ItemsCount::new(items)).bench_local(|| op(inputs.clone()));
 }
 
-/// The same with the backward pass.
+/// Times the forward and the backward pass.
 fn gradients<const N: usize>(
     bencher: Bencher,
     items: usize,
@@ -116,7 +117,7 @@ mod dense {
     }
 }
 
-/// Items are numbers of the input here.
+/// Items are input values here.
 mod batch_norm_and_hard_swish {
     use super::*;
 

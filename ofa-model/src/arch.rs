@@ -1,15 +1,16 @@
-//! [`Arch`]: one choice of everything a search space leaves open.
+//! [`Arch`]: one network of a search space, every choice made.
 
 use crate::ModelError;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// One network out of a [`SearchSpace`](crate::SearchSpace), with the resolution it runs at.
+/// One network of a [`SearchSpace`](crate::SearchSpace), with the resolution it runs at.
 ///
-/// Only live choices are stored, so equal archs are equal networks: depth is the number of blocks of a stage. (The
-/// original's flat dictionary also names choices of skipped blocks, so that many codes mean one network.) The text form
-/// is the key of every table: `r28-k7e6.k5e4-w0_8:k3e3.k3e3` is resolution 28, a stage of two blocks (kernel size 7,
-/// expand ratio 6; kernel size 5, expand ratio 4) at its full width and another stage of two blocks at 0.8 of its width.
+/// Only live choices are stored, so equal archs are equal networks: a stage's depth is its number of blocks. (The
+/// original's flat dictionary also holds choices of skipped blocks, so many dictionaries describe one network.) The
+/// text form is the key of every table. In `r28-k7e6.k5e4-w0_8:k3e3.k3e3`, the resolution is 28, the first stage has
+/// two blocks (kernel size 7, expand ratio 6; kernel size 5, expand ratio 4) at full width, and the second has two
+/// blocks at 0.8 of its width.
 ///
 /// ```
 /// use ofa_model::Arch;
@@ -29,24 +30,24 @@ pub struct Arch {
     pub stages: Vec<StageArch>,
 }
 
-/// The blocks of one stage; depth is their number.
+/// The blocks of one stage; their number is the stage's depth.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StageArch {
-    /// Output channels of the blocks as a multiple of the stage's.
+    /// Output channels of the blocks as a multiple of [`StageSpace::channels`](crate::StageSpace::channels).
     #[serde(default, skip_serializing_if = "Ratio::is_one")]
     pub width: Ratio,
     /// The blocks, first to last.
     pub blocks: Vec<BlockArch>,
 }
 
-/// The choices of one block.
+/// Kernel size and expand ratio of one block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BlockArch {
-    /// Side of the block's kernel that is not 1x1.
+    /// Size of the block's one spatial kernel; its other convolutions are 1x1.
     pub kernel_size: usize,
-    /// Width of the block's middle as a multiple of its input channels, or of its output channels in a bottleneck.
+    /// Middle channels as a multiple of the block's input channels, or of its output channels in a ResNet bottleneck.
     pub expand_ratio: Ratio,
 }
 
@@ -62,13 +63,13 @@ impl Arch {
     }
 }
 
-/// A ratio of numbers of channels, exact to a thousandth so that archs can be compared and hashed.
+/// A channel ratio, exact to a thousandth so that archs can be compared and hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
 pub struct Ratio(u32);
 
 impl Ratio {
-    /// As many channels.
+    /// Ratio 1: the number of channels stays the same.
     pub const ONE: Self = Self(1000);
 
     /// Whether this is [`Ratio::ONE`].
@@ -76,12 +77,12 @@ impl Ratio {
         *self == Self::ONE
     }
 
-    /// The ratio in thousandths, which is exact.
+    /// The ratio in thousandths, exact.
     pub fn thousandths(self) -> u32 {
         self.0
     }
 
-    /// The ratio as a number.
+    /// The ratio as a floating-point number.
     pub fn value(self) -> f64 {
         f64::from(self.0) / 1000.0
     }
@@ -152,7 +153,7 @@ impl FromStr for Arch {
             .next()
             .and_then(|part| part.strip_prefix('r'))
             .and_then(|digits| digits.parse().ok())
-            .ok_or_else(|| fail("it does not begin with a resolution".into()))?;
+            .ok_or_else(|| fail("it does not start with a resolution".into()))?;
         let stages: Vec<StageArch> = parts.map(parse_stage).collect::<Result<_, _>>().map_err(fail)?;
         if stages.is_empty() {
             return Err(fail("it has no stages".into()));
@@ -161,7 +162,7 @@ impl FromStr for Arch {
     }
 }
 
-/// A ratio in the text form of an arch, where dots separate the blocks of a stage.
+/// Text form of a ratio inside an arch: `_` as the decimal point, because dots separate blocks.
 fn without_dot(ratio: Ratio) -> String {
     ratio.to_string().replace('.', "_")
 }

@@ -1,4 +1,4 @@
-//! Batch-norm statistics of one network, measured anew.
+//! Measures the batch-norm statistics of one network.
 
 use crate::elastic::{Moments, Statistics};
 use crate::{Subnet, in_pool};
@@ -6,12 +6,13 @@ use burn::tensor::Tensor;
 use std::borrow::Borrow;
 
 impl Subnet {
-    /// This network with batch-norm statistics measured on `batches` of images `[batch, channels, height, width]`.
+    /// Returns this network with batch-norm statistics measured on `batches` of images
+    /// `[batch, channels, height, width]`.
     ///
-    /// Statistics are reset, never added to: each layer's mean and biased variance is averaged over the batches,
-    /// weighted by batch size, while the passes normalise by each batch's own (the original's
-    /// `set_running_statistics`; its distributed version scales the means wrongly and is not followed). Subnets share
-    /// weights but not statistics, so an accuracy without this step is meaningless (paper, section 3.3).
+    /// Old statistics are discarded. Each layer's mean and biased variance are averaged over the batches, weighted by
+    /// batch size, while the forward passes normalise by each batch's own statistics. This is the original's
+    /// `set_running_statistics`; its distributed version scales the means wrongly and is not followed. Subnets share
+    /// weights but not statistics, so an accuracy measured without this step is meaningless (paper, section 3.3).
     ///
     /// # Panics
     ///
@@ -24,7 +25,7 @@ impl Subnet {
             let weight = batch.dims()[0] as f64;
             images += weight;
             let mut measured = Vec::with_capacity(sums.len());
-            // Batch statistics exist on a plain device too: nothing here needs gradients.
+            // Batch statistics work on a plain device: nothing here needs gradients.
             in_pool(|| self.forward(batch.clone(), &mut Statistics::Record(&mut measured)));
             let weighted =
                 measured.into_iter().map(|m| Moments { mean: m.mean * weight, variance: m.variance * weight });

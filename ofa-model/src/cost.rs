@@ -1,21 +1,21 @@
-//! Exact costs of an arch, computed from shapes alone: no weights needed.
+//! Exact costs of an arch, computed from shapes alone; no weights needed.
 
 use crate::{Arch, BottleneckShape, ConvShape, HeadShape, MbConvShape, SearchSpace, Unit, UnitLayers};
 use serde::{Deserialize, Serialize};
 
-/// What one forward pass of one image costs.
+/// Cost of one forward pass on one image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {
-    /// Multiply-accumulate operations of convolutions and linear layers (the papers' "FLOPs").
+    /// Multiply-accumulate operations of convolutions and linear layers (what the papers call "FLOPs").
     pub macs: u64,
-    /// Trainable numbers of the extracted subnet.
+    /// Number of trainable scalars of the extracted subnet.
     pub parameters: u64,
-    /// The largest sum of activations that are alive at once, in f32, when activations work in place.
+    /// Largest total size of the f32 activations alive at once, with activation functions applied in place.
     pub peak_activation_bytes: u64,
 }
 
 impl SearchSpace {
-    /// Costs of `arch`.
+    /// Exact cost of `arch` on one image at its own resolution.
     ///
     /// # Panics
     ///
@@ -30,7 +30,7 @@ impl SearchSpace {
 }
 
 impl Unit {
-    /// Costs of this unit alone.
+    /// Exact cost of this unit alone on one image.
     pub fn cost(&self) -> Cost {
         let (input, output) = (square(self.input_size), square(self.output_size()));
         let (macs, parameters, peak) = match &self.layers {
@@ -101,7 +101,7 @@ impl BottleneckShape {
         (macs, parameters, self.peak_activations(input, output))
     }
 
-    /// The input stays until the end: it is added there, or turned into what is added.
+    /// The input stays alive to the end: it is either added there or turned into the shortcut.
     fn peak_activations(&self, input: usize, output: usize) -> usize {
         let entering = self.in_channels * input;
         let (reduced, filtered) = (self.mid_channels * input, self.mid_channels * output);
@@ -128,7 +128,7 @@ impl HeadShape {
 mod tests {
     use super::*;
 
-    /// MACs and parameters at 224 px printed by the original implementation.
+    /// MACs and parameters at 224 px as printed by the original implementation.
     #[test]
     fn costs_of_the_published_spaces() {
         let cases = [

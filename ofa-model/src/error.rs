@@ -1,9 +1,9 @@
-//! What can go wrong with spaces, archs and weights.
+//! [`ModelError`]: errors in spaces, archs and weights.
 
 use crate::ImportReport;
 use std::path::PathBuf;
 
-/// Errors of this crate: bad input, never a bug.
+/// Errors of this crate. They report bad input, never a bug.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
@@ -15,7 +15,7 @@ pub enum ModelError {
         /// What is wrong, with the values.
         problem: String,
     },
-    /// A mask names what its space does not offer, or leaves nothing to choose.
+    /// A mask names a value its space does not offer, or leaves a choice without values.
     #[error("mask of search space `{space}`: {problem}")]
     InvalidMask {
         /// Name of the space.
@@ -30,14 +30,14 @@ pub enum ModelError {
         arch: String,
         /// Name of the space.
         space: String,
-        /// Which choice, e.g. `stage 2 block 1 kernel size`.
+        /// The choice, e.g. `stage 2 block 1 kernel size`.
         choice: String,
         /// The value found.
         found: String,
         /// The values the space offers.
         allowed: String,
     },
-    /// A text is not an arch.
+    /// A text does not parse as an arch.
     #[error("`{text}` is not an arch: {problem} (expected e.g. `r28-k7e6.k5e4-k3e3.k3e3`)")]
     ParseArch {
         /// The text.
@@ -45,7 +45,7 @@ pub enum ModelError {
         /// What is wrong with it.
         problem: String,
     },
-    /// A number is not a ratio of channels.
+    /// A number is not a valid channel ratio.
     #[error("ratio {value} is not a number between 0.001 and 1000")]
     InvalidRatio {
         /// The value.
@@ -56,10 +56,10 @@ pub enum ModelError {
     Io {
         /// The file.
         path: PathBuf,
-        /// The reason.
+        /// The reason the operating system gave.
         source: std::io::Error,
     },
-    /// A file's content is not what it should be.
+    /// A file's content is invalid.
     #[error("{path}: {problem}", path = path.display())]
     InvalidFile {
         /// The file.
@@ -67,20 +67,20 @@ pub enum ModelError {
         /// What is wrong with it.
         problem: String,
     },
-    /// An arch of the original has a list of a wrong length.
-    #[error("`{list}` of an arch of the original has {found} entries, `{space}` needs {expected}")]
+    /// A list in one of the original's arch dictionaries has the wrong length.
+    #[error("`{list}` of the original's arch has {found} entries, `{space}` needs {expected}")]
     InvalidOriginalArch {
         /// The list: `ks`, `e`, `d` or `w`.
         list: &'static str,
-        /// Its length.
+        /// Number of entries found.
         found: usize,
-        /// The length it must have: one entry for every block of the greatest depth, or for every stage.
+        /// Number of entries required: one per block at the greatest depth, or one per stage.
         expected: usize,
         /// Name of the space.
         space: String,
     },
-    /// A configuration of a static net of the original describes no network of a space.
-    #[error("the configuration of the original describes no network of `{space}`: {problem}")]
+    /// A static-net configuration of the original does not describe a network of the space.
+    #[error("the original's configuration does not describe a network of `{space}`: {problem}")]
     InvalidOriginalConfig {
         /// Name of the space.
         space: String,
@@ -90,23 +90,23 @@ pub enum ModelError {
     /// A tensor of a checkpoint cannot be imported.
     #[error("tensor `{key}`: {problem}")]
     InvalidTensor {
-        /// Key of the tensor.
+        /// Key of the tensor in the state dict.
         key: String,
         /// What is wrong with it.
         problem: String,
     },
-    /// A subnet cannot be written as ONNX.
-    #[error("subnet `{arch}` as ONNX: {problem}")]
+    /// A subnet cannot be exported as ONNX.
+    #[error("cannot export subnet `{arch}` as ONNX: {problem}")]
     Onnx {
         /// The arch in its text form.
         arch: String,
-        /// What is wrong.
+        /// What the exporter could not do.
         problem: String,
     },
-    /// Tensors and parameters do not fit each other.
-    #[error("the weights do not fit this supernet (another space, width or number of classes?): {report}")]
+    /// The tensors do not match the parameters.
+    #[error("the weights do not fit this supernet (wrong space, width or number of classes?): {report}")]
     IncompleteImport {
-        /// Everything that does not fit.
+        /// Everything that does not match.
         report: ImportReport,
     },
 }

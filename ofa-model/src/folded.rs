@@ -1,4 +1,4 @@
-//! [`FoldedSubnet`]: a subnet for inference alone, in the plainest operations.
+//! [`FoldedSubnet`]: an inference-only subnet built from the plainest operations.
 
 mod activation;
 mod block;
@@ -12,10 +12,10 @@ use burn::tensor::Tensor;
 use conv::FoldedConv;
 use head::FoldedHead;
 
-/// A subnet whose batch norms are part of its convolutions.
+/// An inference-only subnet with its batch norms folded into its convolutions.
 ///
-/// Its forward pass uses only operations that other tools have too (convolution with bias, ReLU, sums, products,
-/// pooling, matrix product), so that its graph can be exported.
+/// Its forward pass uses only operations that other tools also have (convolution with bias, ReLU, sums, products,
+/// pooling, matrix product), so its graph can be exported.
 #[derive(Module, Debug)]
 pub struct FoldedSubnet {
     blocks: Vec<FoldedBlock>,
@@ -27,7 +27,7 @@ pub struct FoldedSubnet {
 }
 
 impl Subnet {
-    /// This subnet with its batch norms, at their running statistics, folded into the convolutions before them.
+    /// Folds each batch norm, at its running statistics, into the convolution before it.
     pub fn fold(&self) -> FoldedSubnet {
         FoldedSubnet {
             blocks: self.blocks.iter().map(FoldedBlock::new).collect(),
@@ -44,12 +44,12 @@ impl FoldedSubnet {
         self.head.forward(self.blocks.iter().fold(images, |x, block| block.forward(x)))
     }
 
-    /// The choices this network is made of.
+    /// The choices that define this network.
     pub fn arch(&self) -> &Arch {
         &self.arch
     }
 
-    /// The space it comes from.
+    /// The search space this network comes from.
     pub fn space(&self) -> &SearchSpace {
         &self.space
     }

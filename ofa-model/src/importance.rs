@@ -1,30 +1,31 @@
-//! Ordering channels by importance, so that narrower subnets inherit the channels that matter.
+//! Sorts channels by importance so narrower subnets inherit the channels that matter.
 
 use crate::elastic::{Bottleneck, ElasticBlock, ElasticMbConv};
 use crate::{BlockArch, SearchSpace, Supernet, UnitLayers};
 use burn::tensor::{Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-/// What makes a channel important.
+/// How the importance of a channel is measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Importance {
-    /// L1 norm of its weights in the convolution that reads it (paper, section 3.3, "elastic width").
+    /// L1 norm of the weights that read the channel in the next convolution (paper, section 3.3, "elastic width").
     #[default]
     L1,
     /// L2 norm of the same weights.
     L2,
-    /// Absolute scale of the batch norm that makes it (Network Slimming, Liu et al. 2017).
+    /// Absolute scale of the batch norm that outputs the channel (Network Slimming, Liu et al. 2017).
     NormScale,
 }
 
 impl Supernet {
-    /// Sorts the middle channels of every block by importance before narrower expand ratios open.
+    /// Sorts the middle channels of every block by importance. Call it before opening narrower expand ratios.
     ///
-    /// `trained` is the space trained so far: channels stay within the widths it already offers, whose subnets would
-    /// otherwise change. (The bottleneck of squeeze-and-excitation has no batch norm and is sorted by its weights; as in the
-    /// original it is sorted as a whole, so that trained subnets that use part of it do change.) The largest subnet computes
-    /// the same function as before. Optimizer state belongs to the old order and must be dropped.
+    /// `trained` is the space trained so far. Channels move only between the widths it already offers, so its subnets
+    /// keep their function. The exception is the bottleneck of squeeze-and-excitation: it has no batch norm, so it is
+    /// sorted by its weights, and as in the original it is sorted as a whole, so trained subnets that use part of it do
+    /// change. The largest subnet computes the same function as before. Optimizer state refers to the old order and
+    /// must be dropped.
     ///
     /// # Panics
     ///
@@ -43,7 +44,7 @@ impl Supernet {
     }
 }
 
-/// Middle channels that block `b` of stage `s` has in the networks of a space, ascending.
+/// The numbers of middle channels that block `b` of stage `s` has in the networks of a space, ascending.
 fn middles(space: &SearchSpace, s: usize, b: usize) -> Vec<usize> {
     let stage = &space.stages[s];
     let mut middles = Vec::new();
@@ -88,8 +89,8 @@ fn sort_bottleneck(block: Bottleneck, widths: &[usize], importance: Importance) 
 }
 
 impl Importance {
-    /// Importance of each input channel of a convolution of weights `[out, in, k, k]`, whose inputs come from a batch norm of
-    /// scale `[in]`, if there is one.
+    /// Importance of each input channel of a convolution with weights `[out, in, k, k]`. `norm_scale`, `[in]`, is the
+    /// scale of the batch norm that produces those inputs, if there is one.
     fn of(self, readers: Tensor<4>, norm_scale: Option<Tensor<1>>) -> Vec<f32> {
         let scores: Vec<f64> = match (self, norm_scale) {
             (Self::NormScale, Some(scale)) => numbers(scale).into_iter().map(f64::abs).collect(),
@@ -100,7 +101,7 @@ impl Importance {
     }
 }
 
-/// Sums over each input channel of weights `[out, in, k, k]`, in order.
+/// Sums over each input channel of weights `[out, in, k, k]`, in channel order.
 fn channel_sums(weights: Tensor<4>, term: impl Fn(f64) -> f64) -> Vec<f64> {
     let [_, channels, height, width] = weights.dims();
     let mut sums = vec![0.0; channels];
@@ -114,13 +115,13 @@ fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
     tensor.into_data().convert::<f64>().try_into_vec().expect("a tensor converted to f64 holds f64")
 }
 
-/// The order of channels by importance, on the device of `like`.
+/// Channel order by importance, on the device of `like`.
 fn order(importance: &[f32], widths: &[usize], like: &Tensor<4>) -> Tensor<1, Int> {
     let order: Vec<i32> = order_within(importance, widths).iter().map(|&index| index as i32).collect();
     Tensor::from_data(TensorData::from(order.as_slice()), &like.device())
 }
 
-/// Indices by falling importance, sorted separately between each width and the next; ties keep their order.
+/// Indices by decreasing importance, sorted separately between consecutive widths; ties keep their order.
 fn order_within(importance: &[f32], widths: &[usize]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..importance.len()).collect();
     let mut start = 0;
@@ -161,7 +162,7 @@ mod tests {
         let after = logits(&sorted, &largest);
         after.into_data().assert_approx_eq::<f32>(&before.into_data(), Tolerance::absolute(1e-4));
         let moved = (logits(&sorted, &smallest) - narrow).abs().max().into_scalar::<f32>();
-        assert!(moved > 1e-2, "a narrow subnet has other channels now");
+        assert!(moved > 1e-2, "a narrow subnet now uses other channels");
 
         sorted.map_blocks(|_, _, block| {
             let ElasticBlock::MbConv(block) = &block else { panic!("{block:?}") };
@@ -187,7 +188,7 @@ mod tests {
         }
         let smallest = space.smallest();
         let moved = (logits(&sorted, &smallest) - logits(&supernet, &smallest)).abs().max().into_scalar::<f32>();
-        assert!(moved > 1e-2, "a subnet not trained so far has other channels now: {moved}");
+        assert!(moved > 1e-2, "a subnet not trained so far now uses other channels: {moved}");
     }
 
     #[test]

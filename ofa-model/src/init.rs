@@ -1,4 +1,4 @@
-//! Initial values of parameters, a pure function of a seed.
+//! Initial parameter values, a pure function of the seed.
 
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -19,7 +19,7 @@ impl Initializer {
 
     /// He's normal distribution with standard deviation sqrt(2 / fan_out).
     ///
-    /// As in the original, the fan-out of a depthwise kernel counts all its channels.
+    /// As in the original, the fan-out of a depthwise kernel counts all of its channels.
     pub(crate) fn he_fan_out<const D: usize>(&mut self, shape: [usize; D], fan_out: usize) -> Param<Tensor<D>> {
         let deviation = (2.0 / fan_out as f32).sqrt();
         let rng = &mut self.rng;
@@ -40,7 +40,7 @@ impl Initializer {
         self.parameter(shape, vec![value; shape.iter().product()])
     }
 
-    /// The identity matrix of the given size.
+    /// The identity matrix, `[size, size]`.
     pub(crate) fn identity(&self, size: usize) -> Param<Tensor<2>> {
         let entry = |i| if i % (size + 1) == 0 { 1.0 } else { 0.0 };
         self.parameter([size, size], (0..size * size).map(entry).collect())

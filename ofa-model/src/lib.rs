@@ -1,8 +1,8 @@
 //! Once-for-all networks (OFA, Cai et al., ICLR 2020, arXiv:1908.09791): one set of weights for many networks.
 //!
-//! - [`SearchSpace`] says what may vary, [`Arch`] is one choice of it; both are plain data.
-//! - [`Supernet`] holds the weights of every network of a space; the arch is an argument of its forward pass.
-//! - [`Subnet`] is one network extracted from it, with batch-norm statistics of its own.
+//! - [`SearchSpace`] describes what may vary; an [`Arch`] is one choice from it. Both are plain data.
+//! - [`Supernet`] holds the weights of every network of a space. Its forward pass takes the arch as an argument.
+//! - [`Subnet`] is one extracted network with its own batch-norm statistics.
 //! - [`SearchSpace::cost`] gives exact MACs, parameters and activation memory without any weights.
 //!
 //! ```

@@ -1,4 +1,4 @@
-//! A subnet as an ONNX model, for every runtime that reads one.
+//! Exports a subnet as an ONNX model.
 
 mod fuse;
 
@@ -14,21 +14,24 @@ pub const ONNX_INPUT: &str = "image";
 pub const ONNX_OUTPUT: &str = "logits";
 
 impl FoldedSubnet {
-    /// This network as an ONNX model (operator set 18): images `image` `[batch, channels, resolution, resolution]` in,
-    /// logits `logits` `[batch, classes]` out, for any number of images.
+    /// Exports this network as an ONNX model (operator set 18).
     ///
-    /// Hard sigmoid, hard swish and ReLU6 are single operators of it. The arch and the space's name stand in its
-    /// metadata.
+    /// Hard sigmoid, hard swish and ReLU6 become single operators. The metadata holds the arch and the space's name.
+    ///
+    /// # Shapes
+    ///
+    /// - input `image`: `[batch, channels, resolution, resolution]`, for any batch size
+    /// - output `logits`: `[batch, classes]`
     ///
     /// # Errors
     ///
-    /// [`ModelError::Onnx`] if the exporter does not know an operation of this network.
+    /// [`ModelError::Onnx`] if the exporter does not support an operation of this network.
     pub fn to_onnx(&self) -> Result<Vec<u8>, ModelError> {
         let fail = |problem: String| ModelError::Onnx { arch: self.arch().to_string(), problem };
         let dynamic = [AxisSpec::dynamic("batch"), AxisSpec::Static, AxisSpec::Static, AxisSpec::Static];
         let size = self.arch().resolution;
         let device = self.devices().remove(0);
-        // The exporter compares two traces to see where the number of images matters.
+        // The exporter compares two traces to find out which dimensions depend on the batch size.
         let images = |n| Tensor::<4>::zeros([n, self.space().image_channels, size, size], &device);
         let traced = OnnxExporter::new().export_dynamic(
             self,
@@ -59,12 +62,12 @@ mod tests {
     use burn::tensor::Device;
     use std::collections::BTreeMap;
 
-    /// How often each operator stands in the ONNX model of a space's smallest subnet, and the model.
+    /// Number of uses of each operator in the ONNX model of a space's smallest subnet, and the model.
     fn operators(space: &SearchSpace) -> (BTreeMap<String, usize>, ModelProto) {
         let supernet = SupernetConfig::new(space.clone()).unwrap().init(&Device::flex());
         let folded = supernet.subnet(&space.smallest()).fold();
         let bytes = folded.to_onnx().unwrap();
-        assert_eq!(folded.to_onnx().unwrap(), bytes, "the same network twice");
+        assert_eq!(folded.to_onnx().unwrap(), bytes, "exporting twice gives the same bytes");
         let model = ModelProto::parse_from_bytes(&bytes).unwrap();
         let mut counts = BTreeMap::new();
         for node in &model.graph.node {
@@ -76,9 +79,9 @@ mod tests {
     #[test]
     fn activations_are_single_operators() {
         let (counts, model) = operators(&SearchSpace::small_mobilenet_v3(1, 10));
-        // Stem, then 3 convolutions a block with 2 more for the gates of two stages, and the expansion of the head.
+        // Stem, then 3 convolutions per block, 2 more per gate in two stages, and the expansion of the head.
         assert_eq!(counts["Conv"], 1 + 2 + 6 * 3 + 4 * 2 + 1);
-        // Stem, two a block in two stages, expansion and mixing; the gates of these stages.
+        // Stem, two per block in two stages, expansion and mixing; then the gates of these stages.
         assert_eq!((counts["HardSwish"], counts["HardSigmoid"]), (1 + 4 * 2 + 2, 4));
         assert!(!counts.contains_key("Neg") && !counts.contains_key("BatchNormalization"), "{counts:?}");
         let graph = &model.graph;

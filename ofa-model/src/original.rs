@@ -1,9 +1,9 @@
-//! The PyTorch original of the paper: its weights, its names and its archs, brought here and taken back.
+//! Imports weights, names and archs from the paper's PyTorch original, and exports them back.
 //!
-//! A state dict of the original's `OFAMobileNetV3` becomes a [`Supernet`](crate::Supernet) of
-//! [`SearchSpace::mobilenet_v3`](crate::SearchSpace::mobilenet_v3) with the running statistics that came with it, one of
-//! `OFAProxylessNASNets` that of [`SearchSpace::proxyless_nas`](crate::SearchSpace::proxyless_nas), one of `OFAResNets`
-//! that of [`SearchSpace::resnet50d`](crate::SearchSpace::resnet50d):
+//! A state dict of the original becomes a [`Supernet`](crate::Supernet) with the running statistics that came with it.
+//! `OFAMobileNetV3` maps to [`SearchSpace::mobilenet_v3`](crate::SearchSpace::mobilenet_v3), `OFAProxylessNASNets` to
+//! [`SearchSpace::proxyless_nas`](crate::SearchSpace::proxyless_nas) and `OFAResNets` to
+//! [`SearchSpace::resnet50d`](crate::SearchSpace::resnet50d):
 //!
 //! ```no_run
 //! use burn::tensor::Device;

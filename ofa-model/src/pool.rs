@@ -1,9 +1,9 @@
-//! Work inside rayon's pool.
+//! Runs work inside rayon's thread pool.
 
-/// Does `work` on a thread of rayon's pool: on this one if it is one of them.
+/// Runs `work` on a thread of rayon's pool, or on the current thread if it belongs to the pool.
 ///
-/// Every parallel operation that begins outside the pool wakes a thread of it and sleeps until it is done. A training step has
-/// hundreds of them, so it enters the pool once.
+/// Every parallel operation started outside the pool wakes one of its threads and sleeps until the work is done. A
+/// training step has hundreds of these, so it enters the pool once.
 pub fn in_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     if rayon::current_thread_index().is_some() { work() } else { rayon::join(work, || ()).0 }
 }

@@ -1,4 +1,4 @@
-//! Networks as directories of their own, written whole or not at all.
+//! Saves each network as its own directory, written completely or not at all.
 
 mod subnet;
 mod supernet;
@@ -14,13 +14,13 @@ use std::path::{Path, PathBuf};
 
 const WEIGHTS: &str = "weights.safetensors";
 
-/// Makes a new directory that appears complete or not at all: `fill` is given one of another name beside it.
+/// Creates a new directory that appears complete or not at all. `fill` writes to a temporary directory beside it.
 ///
 /// # Errors
 ///
-/// [`ModelError::Io`] if `dir` exists or cannot be made, and the errors of `fill`; then nothing is left behind.
+/// [`ModelError::Io`] if `dir` exists or cannot be created, and any error of `fill`. On error nothing is left behind.
 pub fn write_directory<E: From<ModelError>>(dir: &Path, fill: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
-    // Without a separator at its end, behind which the other name would be inside.
+    // Drops a trailing separator: with it, the temporary directory would be inside `dir`.
     let dir: &Path = &dir.components().collect::<PathBuf>();
     if dir.exists() {
         return Err(at(dir)(io::ErrorKind::AlreadyExists.into()).into());
@@ -34,13 +34,13 @@ pub fn write_directory<E: From<ModelError>>(dir: &Path, fill: impl FnOnce(&Path)
     std::fs::create_dir_all(unfinished).map_err(at(unfinished))?;
     let filled = fill(unfinished).and_then(|()| Ok(std::fs::rename(unfinished, dir).map_err(at(dir))?));
     if filled.is_err() {
-        // That it cannot be removed either is not the error to report.
+        // The first error is the one to report, not a failure to clean up.
         drop(std::fs::remove_dir_all(unfinished));
     }
     filled
 }
 
-/// Writes a new directory of a JSON file called `name` and the weights of `network`.
+/// Writes a new directory with a JSON file called `name` and the weights of `network`.
 fn save(dir: &Path, name: &str, description: &impl Serialize, network: &impl Module) -> Result<(), ModelError> {
     write_directory(dir, |unfinished| {
         let json = serde_json::to_string_pretty(description).expect("a description is plain data");
@@ -52,14 +52,14 @@ fn save(dir: &Path, name: &str, description: &impl Serialize, network: &impl Mod
     })
 }
 
-/// The JSON file called `name` of a directory.
+/// Reads the JSON file called `name` from a directory.
 fn description<T: DeserializeOwned>(dir: &Path, name: &str) -> Result<T, ModelError> {
     let path = dir.join(name);
     let text = std::fs::read_to_string(&path).map_err(at(&path))?;
     serde_json::from_str(&text).map_err(|error| invalid(path, error))
 }
 
-/// Fills `network` with the weights of a directory.
+/// Loads the weights of a directory into `network`.
 fn load_weights(dir: &Path, network: &mut impl Module) -> Result<(), ModelError> {
     let path = dir.join(WEIGHTS);
     std::fs::metadata(&path).map_err(at(&path))?;
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn a_directory_appears_whole_or_not_at_all() {
         let root = tempfile::tempdir().unwrap();
-        // As shells complete it.
+        // With a trailing slash, as shells complete it.
         let dir = PathBuf::from(format!("{}/", root.path().join("net").display()));
         let fail = |unfinished: &Path| -> Result<(), ModelError> {
             std::fs::write(unfinished.join("half"), "").unwrap();

@@ -17,47 +17,47 @@ use std::fmt::Display;
 
 /// A family of networks that share one set of weights.
 ///
-/// A network is a row of stages and a head. Width and depth vary by stage, kernel size and expand ratio by block,
-/// resolution by network. A narrower space over the same weights (a stage of progressive shrinking) is a value of this
+/// A network is a sequence of stages and a head. Width and depth vary per stage, kernel size and expand ratio per
+/// block, resolution per network. A narrower space over the same weights (a stage of progressive shrinking) has this
 /// type too: see [`SearchSpace::is_within`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SearchSpace {
-    /// Name used in messages and files.
+    /// Name, used in messages and files.
     pub name: String,
-    /// Channels of an input image.
+    /// Channels of the input images.
     pub image_channels: usize,
     /// Number of classes.
     pub classes: usize,
     /// Input heights and widths in pixels, ascending.
     pub resolutions: Vec<usize>,
-    /// Added to the variance in every batch norm.
+    /// Constant added to the variance in every batch norm.
     pub norm_epsilon: f64,
-    /// Stages before the elastic ones: they do not vary, and archs do not mention them.
+    /// Stages before the elastic ones. They do not vary, and archs do not mention them.
     #[serde(default)]
     pub stem: Vec<StageSpace>,
-    /// The elastic stages.
+    /// The elastic stages, first to last.
     pub stages: Vec<StageSpace>,
-    /// The layers after the last stage, which do not vary.
+    /// The layers after the last stage; they do not vary.
     pub head: Head,
 }
 
-/// Optional expansion, pooling, optional feature mixing, classifier.
+/// Head of a network: optional expansion, pooling, optional feature mixing, classifier.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Head {
-    /// Output channels of the 1x1 convolution before pooling, if there is one (mobile networks).
+    /// Output channels of the 1x1 convolution before pooling (mobile networks); `None` if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expand_channels: Option<usize>,
-    /// Output channels of the 1x1 convolution after pooling, if there is one (MobileNetV3).
+    /// Output channels of the 1x1 convolution after pooling (MobileNetV3); `None` if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mix_channels: Option<usize>,
-    /// Activation of both.
+    /// Activation after both 1x1 convolutions.
     pub activation: Activation,
 }
 
 impl SearchSpace {
-    /// Checks that the space describes at least one network and nothing contradictory.
+    /// Checks that the space describes at least one network and does not contradict itself.
     ///
     /// # Errors
     ///
@@ -93,23 +93,23 @@ impl SearchSpace {
         let elastic = self.stem.iter().position(|stage| !stage.is_fixed());
         not_ascending("resolutions", &self.resolutions)
             .or_else(|| in_stages("stem stage", &self.stem))
-            .or_else(|| elastic.map(|i| format!("stem stage {}: it must offer one choice of everything", i + 1)))
+            .or_else(|| elastic.map(|i| format!("stem stage {}: it must offer exactly one choice of each kind", i + 1)))
             .or_else(|| in_stages("stage", &self.stages))
     }
 
-    /// Exact number of networks, the resolution not counted: 2.18e19 for MobileNetV3 (paper, section 3.2).
+    /// Exact number of networks, not counting resolutions: 2.18e19 for MobileNetV3 (paper, section 3.2).
     #[allow(clippy::len_without_is_empty, reason = "a valid space is never empty")]
     pub fn len(&self) -> BigUint {
         self.stages.iter().map(StageSpace::len).product()
     }
 
-    /// The network of all smallest choices, at the lowest resolution.
+    /// The network with the smallest value of every choice, at the lowest resolution.
     pub fn smallest(&self) -> Arch {
         let stages = self.stages.iter().map(StageSpace::smallest);
         Arch { resolution: self.resolutions[0], stages: stages.collect() }
     }
 
-    /// The network of all largest choices, at the highest resolution.
+    /// The network with the largest value of every choice, at the highest resolution.
     pub fn largest(&self) -> Arch {
         let stages = self.stages.iter().map(|stage| stage.pick(|choices| choices - 1));
         Arch { resolution: self.resolutions[self.resolutions.len() - 1], stages: stages.collect() }
@@ -117,12 +117,12 @@ impl SearchSpace {
 }
 
 impl StageSpace {
-    /// The stage of all smallest choices.
+    /// The stage with the smallest value of every choice.
     pub(crate) fn smallest(&self) -> StageArch {
         self.pick(|_| 0)
     }
 
-    /// The stage of those choices whose index `index` gives for their number.
+    /// The stage whose choices are at the index that `index` returns for the number of choices.
     fn pick(&self, index: impl Fn(usize) -> usize) -> StageArch {
         let block = BlockArch {
             kernel_size: self.kernel_sizes[index(self.kernel_sizes.len())],
@@ -133,11 +133,11 @@ impl StageSpace {
     }
 }
 
-/// More than any network has: a slip in a file must not bring the process down.
+/// Sanity limit on channels and classes: a slip in a file must not exhaust memory.
 const MOST_CHANNELS: usize = 1_000_000;
-/// Likewise.
+/// Sanity limit on blocks per stage.
 const MOST_BLOCKS: usize = 1_000;
-/// Likewise.
+/// Sanity limit on the kernel size.
 const LARGEST_KERNEL: usize = 63;
 
 fn not_ascending<T: PartialOrd + Display + Default>(name: &str, values: &[T]) -> Option<String> {
@@ -179,7 +179,7 @@ mod tests {
             ("stage 1: depth 2000000 is more than 1000", |s| s.stages[0].depths = vec![2, 2_000_000]),
             ("classes is 2000000, more than", |s| s.classes = 2_000_000),
             ("resolutions", |s| s.resolutions = vec![28, 24]),
-            ("stem stage 2: it must offer one choice", |s| s.stem[1].depths = vec![1, 2]),
+            ("stem stage 2: it must offer exactly one choice", |s| s.stem[1].depths = vec![1, 2]),
             ("only mb_conv blocks have an elastic kernel size", |s| s.stages[0].block = BlockKind::Conv),
             ("stage 2: only mb_conv blocks have squeeze", |s| s.stages[1].block = BlockKind::Bottleneck),
             ("stage 1: widths", |s| s.stages[0].widths = vec![1.into(), 1.into()]),

@@ -1,4 +1,4 @@
-//! [`Subnet`]: one network out of a supernet, in ordinary layers.
+//! [`Subnet`]: one network extracted from a supernet, built from ordinary layers.
 
 use crate::elastic::{Block, Head, Moments, Statistics};
 use crate::{Arch, SearchSpace, SupernetConfig, in_pool};
@@ -21,7 +21,7 @@ impl Subnet {
         Self { blocks, head, space, arch }
     }
 
-    /// A network of the right shapes with arbitrary weights, to be filled from a file.
+    /// A network with the right shapes and arbitrary weights, to be loaded from a file.
     ///
     /// # Panics
     ///
@@ -31,23 +31,23 @@ impl Subnet {
         config.init(device).subnet(arch)
     }
 
-    /// The choices this network is made of.
+    /// The choices that define this network.
     pub fn arch(&self) -> &Arch {
         &self.arch
     }
 
-    /// The space it comes from.
+    /// The search space this network comes from.
     pub fn space(&self) -> &SearchSpace {
         &self.space
     }
 
-    /// Logits `[batch, classes]` for images `[batch, channels, height, width]`.
+    /// Computes logits `[batch, classes]` for images `[batch, channels, height, width]`.
     pub fn forward(&self, images: Tensor<4>, statistics: &mut Statistics) -> Tensor<2> {
         self.forward_with(images, statistics, |features| features)
     }
 
-    /// Like [`Subnet::forward`], with a change of the features `[batch, features]` that the classifier reads, for example
-    /// dropout.
+    /// Like [`Subnet::forward`], but applies `change` (dropout, for example) to the features `[batch, features]` before
+    /// the classifier.
     pub fn forward_with(
         &self,
         images: Tensor<4>,
@@ -58,34 +58,35 @@ impl Subnet {
         self.head.classify(change(self.head.features(maps, statistics)))
     }
 
-    /// Logits `[batch, classes]` with the network's own running statistics: inference.
+    /// Computes logits `[batch, classes]` for images `[batch, channels, height, width]` with the network's running
+    /// statistics.
     pub fn infer(&self, images: Tensor<4>) -> Tensor<2> {
         in_pool(|| self.forward(images, &mut Statistics::Running))
     }
 
-    /// Number of trainable numbers: weights, biases, batch-norm scales and shifts.
+    /// Number of trainable scalars: weights, biases, batch-norm scales and shifts.
     pub fn num_trainable(&self) -> usize {
         trainable_numbers(self)
     }
 
-    /// This network with the running statistics of `larger`, whose leading channels and first blocks it has: what a subnet
-    /// would be without a calibration of its own.
+    /// Returns this network with the running statistics of `larger`, taken from its leading channels and first blocks.
+    /// This shows what a subnet is worth without its own calibration.
     ///
     /// # Panics
     ///
-    /// If `larger` is not of the same space, shallower or narrower.
+    /// If `larger` comes from another space, or is shallower or narrower than this network.
     pub fn with_statistics_of(mut self, larger: &Self) -> Self {
-        assert_eq!(self.space, larger.space, "a network of another space");
+        assert_eq!(self.space, larger.space, "the two networks come from different spaces");
         let mut larger = larger.clone();
         let depths = |arch: &Arch| -> Vec<usize> { arch.stages.iter().map(|stage| stage.blocks.len()).collect() };
         let theirs = depths(&larger.arch);
-        // Poolings stand between stages and have no statistics.
+        // Pooling layers sit between stages and have no statistics.
         larger.blocks.retain(|block| !matches!(block, Block::MaxPool(_)));
         let stem = larger.blocks.len() - theirs.iter().sum::<usize>();
         let mut first = stem;
         let mut kept: Vec<usize> = (0..stem).collect();
         for (ours, theirs) in depths(&self.arch).into_iter().zip(theirs) {
-            assert!(ours <= theirs, "a stage of {ours} blocks has more than one of {theirs}");
+            assert!(ours <= theirs, "a stage has {ours} blocks here but only {theirs} in the larger network");
             kept.extend(first..first + ours);
             first += theirs;
         }
@@ -98,11 +99,11 @@ impl Subnet {
         self
     }
 
-    /// Replaces the running statistics of every batch norm, given in the order of the forward pass.
+    /// Replaces the running statistics of every batch norm. `moments` are in forward-pass order.
     ///
     /// # Panics
     ///
-    /// If there are more or fewer moments than batch norms.
+    /// If the number of moments is not the number of batch norms.
     pub(crate) fn set_statistics(&mut self, moments: Vec<Moments>) {
         let mut moments = moments.into_iter();
         let convolutions = self.blocks.iter_mut().flat_map(Block::convolutions_mut);
@@ -113,7 +114,7 @@ impl Subnet {
     }
 }
 
-/// Numbers of `module` that training may change.
+/// Number of scalars in `module` that training may change.
 pub(crate) fn trainable_numbers<M: Module>(module: &M) -> usize {
     #[derive(Default)]
     struct Count {

@@ -1,9 +1,9 @@
-//! Tables of spaces and archs for people.
+//! Human-readable tables of spaces and archs.
 
 use crate::{Arch, BlockKind, SearchSpace, StageSpace, Unit, UnitLayers, space::list};
 use std::fmt;
 
-/// An arch block by block, as text: see [`SearchSpace::summary`].
+/// A block-by-block table of an arch: see [`SearchSpace::summary`].
 #[derive(Clone, Debug)]
 pub struct ArchSummary {
     arch: Arch,
@@ -11,7 +11,7 @@ pub struct ArchSummary {
 }
 
 impl SearchSpace {
-    /// A table of the units of `arch`: what they are, their inputs and outputs, MACs and parameters.
+    /// A table of the units of `arch`: layers, input and output shapes, MACs and parameters.
     ///
     /// ```
     /// use ofa_model::SearchSpace;
@@ -52,7 +52,7 @@ impl fmt::Display for ArchSummary {
     }
 }
 
-/// A unit's layers in a few words.
+/// Short description of a unit's layers.
 fn layers(layers: &UnitLayers) -> String {
     let with = |there: bool, what: &str| if there { format!(" {what}") } else { String::new() };
     match layers {
@@ -92,7 +92,7 @@ fn layers(layers: &UnitLayers) -> String {
 }
 
 impl fmt::Display for SearchSpace {
-    /// The space stage by stage, with its number of networks.
+    /// One line per stage, with the number of networks.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {} networks at each of {} resolutions", self.name, self.len(), self.resolutions.len())?;
         let ends = [self.resolutions[0], self.resolutions[self.resolutions.len() - 1]];

@@ -1,11 +1,11 @@
-//! [`Supernet`]: the weights of every network of a space at once.
+//! [`Supernet`]: the shared weights of every network of a space.
 
 use crate::elastic::{Block, ElasticBlock, Head, MaxPool, Statistics};
 use crate::{Arch, ModelError, SearchSpace, Subnet, Unit, UnitLayers, init::Initializer};
 use burn::module::{Module, ParamId};
 use burn::tensor::{Device, Tensor};
 
-/// All weights of a [`SearchSpace`]; any subnet is a slice of them.
+/// All weights of a [`SearchSpace`]; every subnet is a slice of them.
 #[derive(Module, Debug)]
 pub struct Supernet {
     stem: Vec<ElasticBlock>,
@@ -21,7 +21,7 @@ struct ElasticStage {
     blocks: Vec<ElasticBlock>,
 }
 
-/// What a supernet is made of.
+/// Space, seed and initialisation of a [`Supernet`].
 #[derive(Clone, Debug)]
 pub struct SupernetConfig {
     space: SearchSpace,
@@ -30,7 +30,7 @@ pub struct SupernetConfig {
 }
 
 impl SupernetConfig {
-    /// A supernet for every network of `space`, with initial weights drawn from seed 0.
+    /// A supernet for every network of `space`. The seed of its initial weights defaults to 0.
     ///
     /// # Errors
     ///
@@ -40,15 +40,15 @@ impl SupernetConfig {
         Ok(Self { space, seed: 0, zero_last_gamma: false })
     }
 
-    /// Draws the initial weights from `seed`.
+    /// Sets the seed of the initial weights; the default is 0.
     pub fn with_seed(self, seed: u64) -> Self {
         Self { seed, ..self }
     }
 
-    /// Whether the last batch norm of every residual block, in the stem too, begins with a scale of 0, so that the block adds
-    /// nothing to its shortcut at first (Goyal et al. 2017, section 5.1).
+    /// If `true`, the last batch norm of every residual block, including those in the stem, starts with scale 0, so the
+    /// block initially adds nothing to its shortcut (Goyal et al. 2017, section 5.1). The default is `false`.
     ///
-    /// Of ResNets the original leaves the bottlenecks whose shortcut is a convolution, and the stem, as they are.
+    /// In ResNets, the original skips the stem and the bottlenecks whose shortcut is a convolution.
     pub fn with_zero_last_gamma(self, zero_last_gamma: bool) -> Self {
         Self { zero_last_gamma, ..self }
     }
@@ -73,14 +73,14 @@ impl SupernetConfig {
 }
 
 impl Supernet {
-    /// The space whose networks this supernet holds.
+    /// The search space whose networks share these weights.
     pub fn space(&self) -> &SearchSpace {
         &self.space
     }
 
-    /// Logits `[batch, classes]` of subnet `arch` for images `[batch, channels, height, width]`.
+    /// Computes logits `[batch, classes]` of subnet `arch` for images `[batch, channels, height, width]`.
     ///
-    /// In training `statistics` is [`Statistics::Batch`]: gradients reach exactly the weights that `arch` uses.
+    /// For training, pass [`Statistics::Batch`]. Gradients reach exactly the weights that `arch` uses.
     ///
     /// # Panics
     ///
@@ -89,8 +89,8 @@ impl Supernet {
         self.view(arch).forward(images, statistics)
     }
 
-    /// Like [`Supernet::forward`], with a change of the features `[batch, features]` that the classifier reads, for example
-    /// dropout.
+    /// Like [`Supernet::forward`], but applies `change` (dropout, for example) to the features `[batch, features]`
+    /// before the classifier.
     ///
     /// # Panics
     ///
@@ -105,10 +105,10 @@ impl Supernet {
         self.view(arch).forward_with(images, statistics, change)
     }
 
-    /// The subnet `arch` as an independent network without gradients.
+    /// Extracts subnet `arch` as an independent network without gradients.
     ///
-    /// Its batch-norm statistics are slices of the supernet's, which mean nothing before an import or a calibration:
-    /// see [`Subnet::calibrate`].
+    /// Its batch-norm statistics are slices of the supernet's. They mean nothing before an import or a calibration: see
+    /// [`Subnet::calibrate`].
     ///
     /// # Panics
     ///
@@ -117,7 +117,7 @@ impl Supernet {
         self.view(arch).valid()
     }
 
-    /// The subnet `arch` whose weights are slices of this supernet's, linked to them for gradients.
+    /// The subnet `arch` as slices of this supernet's weights, linked to them for gradients.
     fn view(&self, arch: &Arch) -> Subnet {
         let elastic = self.stages.iter().zip(&arch.stages).flat_map(|(all, some)| &all.blocks[..some.blocks.len()]);
         let mut elastic = self.stem.iter().chain(elastic);
@@ -133,8 +133,8 @@ impl Supernet {
         Subnet::new(blocks, head, self.space.clone(), arch.clone())
     }
 
-    /// The parameters that make smaller depthwise kernels of larger ones: the matrices of all blocks, `[k * k, k * k]` of
-    /// the smaller kernel.
+    /// Ids of the kernel transforms of all blocks: matrices `[k * k, k * k]` that map a larger depthwise kernel to the
+    /// next smaller size `k`.
     pub fn kernel_transforms(&self) -> Vec<ParamId> {
         let blocks = self.stem.iter().chain(self.stages.iter().flat_map(|stage| &stage.blocks));
         let transforms = blocks.filter_map(|block| match block {
@@ -144,7 +144,7 @@ impl Supernet {
         transforms.flatten().map(|matrix| matrix.id).collect()
     }
 
-    /// With the scale of the last batch norm of every residual block at 0.
+    /// Sets the scale of the last batch norm of every residual block to 0.
     fn zeroed_last_gamma(mut self) -> Self {
         let space = self.space.clone();
         let stem = std::mem::take(&mut self.stem).into_iter().zip(stem_blocks(&space));
@@ -152,7 +152,7 @@ impl Supernet {
         self.map_blocks(|s, b, block| block.zeroed_last_gamma(&space.largest_layers(s, b)))
     }
 
-    /// Replaces every elastic block, stage by stage.
+    /// Replaces every elastic block, stage by stage; `change` gets the stage index, the block index and the block.
     pub(crate) fn map_blocks(mut self, mut change: impl FnMut(usize, usize, ElasticBlock) -> ElasticBlock) -> Self {
         for (s, stage) in self.stages.iter_mut().enumerate() {
             let blocks = std::mem::take(&mut stage.blocks).into_iter().enumerate();
@@ -162,7 +162,7 @@ impl Supernet {
     }
 }
 
-/// The units of the stem that have weights, at the lowest resolution.
+/// The stem's units that have weights, at the lowest resolution.
 fn stem_blocks(space: &SearchSpace) -> Vec<Unit> {
     let mut units = space.stem_units(space.resolutions[0]);
     units.retain(|unit| !matches!(unit.layers, UnitLayers::MaxPool { .. }));
@@ -247,7 +247,7 @@ mod tests {
         let norm = |range: std::ops::Range<usize>| gradient.clone().slice([range]).abs().sum().into_scalar::<f32>();
         assert!(norm(0..used) > 0.0);
         assert_eq!(norm(used..all), 0.0);
-        // The kernel of size 3 comes through both transforms; the third block of a stage of depth 2 is not used.
+        // The 3x3 kernel goes through both transforms; the third block of a stage of depth 2 is unused.
         assert!(block.depthwise.transforms.iter().all(|matrix| gradients.get::<2>(matrix.id).is_some()));
         assert!(gradients.get::<4>(skipped.project.weight.id).is_none());
     }
@@ -296,7 +296,8 @@ mod tests {
                 let (deep, shallow) = (logits(net, &space.largest()), logits(net, &shallow(space.largest())));
                 (deep - shallow).abs().max().into_scalar::<f32>()
             };
-            // Deeper blocks add nothing: activations after the sum see what they have already cut.
+            // Deeper blocks add nothing: the activation after the sum sees values that an earlier one has already
+            // clipped.
             assert!(difference(&config.clone().with_zero_last_gamma(true).init(&device)) < 1e-5, "{}", space.name);
             assert!(difference(&config.init(&device)) > 1e-3, "{}", space.name);
         }

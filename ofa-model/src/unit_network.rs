@@ -1,11 +1,11 @@
-//! The layers of a single unit, to be timed on their own.
+//! The layers of a single unit, for timing it alone.
 
 use crate::elastic::{Block, Head, Statistics};
 use crate::{Unit, UnitLayers, init::Initializer};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-/// One unit as a network of its own, with random weights: what a latency table measures.
+/// One unit as a standalone network with random weights: what a latency table measures.
 #[derive(Module, Debug)]
 pub struct UnitNetwork {
     block: Option<Block>,
@@ -13,7 +13,7 @@ pub struct UnitNetwork {
 }
 
 impl Unit {
-    /// The layers of this unit with random weights and the statistics of a fresh batch norm.
+    /// Builds the layers of this unit with random weights and freshly initialised batch-norm statistics.
     pub fn network(&self, device: &Device) -> UnitNetwork {
         const EPSILON: f64 = 1e-5;
         let init = &mut Initializer::new(0, device);
@@ -25,14 +25,14 @@ impl Unit {
         UnitNetwork { block, head }
     }
 
-    /// An input of this unit, `[batch, channels, size, size]`.
+    /// An input of ones for this unit, `[batch, channels, size, size]`.
     pub fn input(&self, batch: usize, device: &Device) -> Tensor<4> {
         Tensor::ones([batch, self.in_channels(), self.input_size, self.input_size], device)
     }
 }
 
 impl UnitNetwork {
-    /// Inference on `[batch, channels, size, size]`; the output is flattened to `[batch, numbers]`.
+    /// Runs inference on `[batch, channels, size, size]`; the output is flattened to `[batch, numbers]`.
     pub fn infer(&self, input: Tensor<4>) -> Tensor<2> {
         let statistics = &mut Statistics::Running;
         match (&self.block, &self.head) {

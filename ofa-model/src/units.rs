@@ -1,4 +1,4 @@
-//! [`Unit`]: the sequential pieces of a network, each with everything that its layers and its cost depend on.
+//! [`Unit`]: one sequential piece of a network, with everything its layers and its cost depend on.
 
 mod shapes;
 
@@ -7,30 +7,30 @@ pub use shapes::{BottleneckShape, ConvShape, HeadShape, MbConvShape, make_divisi
 use crate::{Arch, BlockArch, BlockKind, Ratio, SearchSpace, StageArch, StageSpace};
 use serde::{Deserialize, Serialize};
 
-/// A piece of a network at the size it runs at. Equal units have equal shapes and therefore equal costs, so a unit is
-/// the key of a latency table.
+/// A piece of a network at the input size it runs at. Equal units have equal shapes and therefore equal costs, so a
+/// unit is the key of a latency table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Unit {
     /// Height and width of the input in pixels.
     pub input_size: usize,
-    /// What the unit consists of.
+    /// The layers and their shapes.
     pub layers: UnitLayers,
 }
 
-/// What a unit consists of.
+/// The layers of a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnitLayers {
     /// A dense convolution.
     Conv(ConvShape),
-    /// A max pooling of 3x3 and stride 2.
+    /// 3x3 max pooling with stride 2.
     MaxPool {
-        /// Channels of input and output.
+        /// Channels of both input and output.
         channels: usize,
     },
-    /// An inverted bottleneck.
+    /// An inverted-bottleneck block.
     MbConv(MbConvShape),
-    /// A bottleneck.
+    /// A ResNet bottleneck block.
     Bottleneck(BottleneckShape),
     /// Everything after the last block.
     Head(HeadShape),
@@ -60,7 +60,7 @@ impl Unit {
         }
     }
 
-    /// Side of the kernel that is not 1x1; 1 if all are.
+    /// Size of the unit's one spatial kernel; 1 if all kernels are 1x1.
     pub fn kernel_size(&self) -> usize {
         match self.layers {
             UnitLayers::Conv(conv) => conv.kernel_size,
@@ -84,7 +84,7 @@ impl Unit {
 }
 
 impl SearchSpace {
-    /// The units that `arch` runs through, input to output.
+    /// The units that `arch` runs through, from input to output.
     ///
     /// # Panics
     ///
@@ -101,7 +101,7 @@ impl SearchSpace {
         chain.units
     }
 
-    /// The units of the stem at a resolution: every network begins with them.
+    /// The units of the stem at a resolution; every network begins with them.
     pub fn stem_units(&self, resolution: usize) -> Vec<Unit> {
         self.stem_chain(resolution).units
     }
@@ -115,12 +115,13 @@ impl SearchSpace {
         chain
     }
 
-    /// Input channels that stage `stage` (from 0; the head follows the last) can have: one a width of the stage before.
+    /// Possible input channels of stage `stage` (from 0; the index after the last stage is the head): one entry per
+    /// width of the stage before.
     pub fn stage_inputs(&self, stage: usize) -> Vec<usize> {
         self.before(stage).map_or(vec![self.image_channels], StageSpace::channel_choices)
     }
 
-    /// Layers of block `block` (from 0) of stage `stage` (from 0) for the given choices.
+    /// Layers of block `block` of stage `stage` (both from 0) for the given choices.
     pub fn block_layers(
         &self,
         stage: usize,
@@ -134,7 +135,7 @@ impl SearchSpace {
         space.layers(place, [in_channels, space.channels_at(width)], choices)
     }
 
-    /// Layers of a block at the largest of every choice.
+    /// Layers of a block with the largest value of every choice.
     pub(crate) fn largest_layers(&self, stage: usize, block: usize) -> UnitLayers {
         let space = &self.stages[stage];
         let (width, expand_ratio) = (last(&space.widths), last(&space.expand_ratios));
@@ -148,12 +149,12 @@ impl SearchSpace {
         last(&self.stage_inputs(self.stages.len()))
     }
 
-    /// The stage before an elastic one.
+    /// The stage before elastic stage `stage`; `None` if the network starts there.
     fn before(&self, stage: usize) -> Option<&StageSpace> {
         stage.checked_sub(1).map_or(self.stem.last(), |before| self.stages.get(before))
     }
 
-    /// Shape of the head behind `in_channels`.
+    /// Shape of the head for `in_channels` input channels.
     pub fn head_shape(&self, in_channels: usize) -> HeadShape {
         HeadShape {
             in_channels,
@@ -165,12 +166,12 @@ impl SearchSpace {
     }
 }
 
-/// Units one after another.
+/// A growing sequence of units.
 struct Chain {
     units: Vec<Unit>,
-    /// Height and width after the units.
+    /// Height and width after the last unit.
     size: usize,
-    /// Channels after the units.
+    /// Channels after the last unit.
     channels: usize,
 }
 
@@ -197,16 +198,16 @@ fn last<T: Copy>(choices: &[T]) -> T {
     *choices.last().expect("a valid space offers at least one choice")
 }
 
-/// What a block's place in its stage decides.
+/// What a block's position in its stage determines.
 #[derive(Clone, Copy)]
 struct Place {
     stride: usize,
-    /// Whether input and output have the same shape in every network, so that the input can be added to the output.
+    /// Whether input and output have the same shape in every network, so the input can be added to the output.
     keeps_shape: bool,
 }
 
 impl StageSpace {
-    /// The place of block `block` (from 0) behind the stage `before`.
+    /// The position of block `block` (from 0) in a stage that follows `before`.
     fn place(&self, block: usize, before: Option<&Self>) -> Place {
         if block > 0 {
             return Place { stride: 1, keeps_shape: true };
@@ -216,7 +217,7 @@ impl StageSpace {
         Place { stride, keeps_shape: stride == 1 && !self.max_pool && same_channels }
     }
 
-    /// Layers of a block from and to the given channels.
+    /// Layers of a block with the given input and output channels.
     fn layers(&self, place: Place, [in_channels, out_channels]: [usize; 2], block: BlockArch) -> UnitLayers {
         let Place { stride, keeps_shape } = place;
         let (activation, BlockArch { kernel_size, expand_ratio }) = (self.activation, block);

@@ -80,7 +80,7 @@ mod tests {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
         let message = |text: &str| format!("{:#}", read_arch(text, &space, None).unwrap_err());
         std::fs::write(&path, r#"{"e": [], "d": []}"#).unwrap();
-        assert!(message(path.to_str().unwrap()).contains("arch.json is not an arch: `ks` of an arch of the original"));
+        assert!(message(path.to_str().unwrap()).contains("arch.json is not an arch: `ks` of the original's arch"));
         assert!(message("r28-k3e3").contains("number of stages is 1, allowed: 3"));
         assert!(message("x").contains("`x` is not an arch"));
     }

@@ -1,25 +1,25 @@
-//! A block of any kind, ordinary and elastic.
+//! A block of any kind, in ordinary and elastic form.
 
 use super::{Bottleneck, ConvBlock, ConvNorm, ElasticMbConv, MaxPool, MbConv, Statistics};
 use crate::{UnitLayers, init::Initializer};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
-/// The layers of one unit that maps images to images.
+/// The layers of one unit that maps feature maps to feature maps.
 #[derive(Module, Debug)]
 pub enum Block {
     /// A dense convolution.
     Conv(ConvBlock),
-    /// A max pooling.
+    /// 3x3 max pooling with stride 2.
     MaxPool(MaxPool),
-    /// An inverted bottleneck.
+    /// An inverted-bottleneck block.
     MbConv(MbConv),
-    /// A bottleneck.
+    /// A ResNet bottleneck block.
     Bottleneck(Bottleneck),
 }
 
 impl Block {
-    /// Layers of the given shape; `None` for a head.
+    /// Builds the layers for a shape; `None` for a head.
     pub(crate) fn init(layers: &UnitLayers, epsilon: f64, init: &mut Initializer) -> Option<Self> {
         Some(match layers {
             UnitLayers::Conv(shape) => Self::Conv(ConvBlock::init(shape, epsilon, init)),
@@ -30,7 +30,7 @@ impl Block {
         })
     }
 
-    /// `[batch, in, height, width]` to `[batch, out, height / stride, width / stride]`, rounded up.
+    /// Maps `[batch, in, height, width]` to `[batch, out, height / stride, width / stride]`, rounded up.
     pub fn forward(&self, input: Tensor<4>, statistics: &mut Statistics) -> Tensor<4> {
         match self {
             Self::Conv(block) => block.forward(input, statistics),
@@ -40,7 +40,7 @@ impl Block {
         }
     }
 
-    /// The convolutions in the order of the forward pass.
+    /// The convolutions in forward-pass order.
     pub(crate) fn convolutions_mut(&mut self) -> Vec<&mut ConvNorm> {
         match self {
             Self::Conv(block) => vec![&mut block.conv],
@@ -56,18 +56,18 @@ impl Block {
 pub enum ElasticBlock {
     /// A dense convolution.
     Conv(ConvBlock),
-    /// An inverted bottleneck.
+    /// An inverted-bottleneck block.
     MbConv(ElasticMbConv),
-    /// A bottleneck.
+    /// A ResNet bottleneck block.
     Bottleneck(Bottleneck),
 }
 
 impl ElasticBlock {
-    /// A block whose largest form is `layers`.
+    /// Builds a block whose largest form is `layers`.
     ///
     /// # Panics
     ///
-    /// If `layers` are not those of a block.
+    /// If `layers` is not a block with weights.
     pub(crate) fn init(layers: &UnitLayers, kernel_sizes: &[usize], epsilon: f64, init: &mut Initializer) -> Self {
         match layers {
             UnitLayers::Conv(shape) => Self::Conv(ConvBlock::init(shape, epsilon, init)),
@@ -77,11 +77,11 @@ impl ElasticBlock {
         }
     }
 
-    /// The block of the given shape.
+    /// The block sliced to the given shape.
     ///
     /// # Panics
     ///
-    /// If `layers` are those of another kind of block.
+    /// If `layers` is another kind of block.
     pub fn at(&self, layers: &UnitLayers) -> Block {
         match (self, layers) {
             (Self::Conv(block), UnitLayers::Conv(shape)) => Block::Conv(block.at(shape)),
@@ -91,7 +91,7 @@ impl ElasticBlock {
         }
     }
 
-    /// The block with the scale of its last batch norm at 0, if its largest form `layers` adds its input.
+    /// Sets the scale of the last batch norm to 0 if the block's largest form, `layers`, adds its input.
     pub(crate) fn zeroed_last_gamma(mut self, layers: &UnitLayers) -> Self {
         let last = match (&mut self, layers) {
             (Self::Conv(block), UnitLayers::Conv(shape)) if shape.residual => &mut block.conv,

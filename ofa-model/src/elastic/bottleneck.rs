@@ -1,4 +1,4 @@
-//! The bottleneck block of ResNet-D, ordinary and elastic.
+//! The bottleneck block of ResNet-D, in ordinary and elastic form.
 
 use super::{ConvNorm, Statistics};
 use crate::{Activation, BottleneckShape, ConvShape, init::Initializer};
@@ -7,9 +7,9 @@ use burn::tensor::module::avg_pool2d;
 use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Int, Tensor};
 
-/// A bottleneck block: reduce, filter, expand, add the input or what is made of it, activate.
+/// A bottleneck block: reduce, filter, expand, add the shortcut, activate.
 ///
-/// Source: ResNet-D (He et al. 2019, arXiv:1812.01187, figure 2): the stride is in the middle convolution, and the
+/// Source: ResNet-D (He et al. 2019, arXiv:1812.01187, figure 2): the middle convolution has the stride, and the
 /// shortcut averages before its 1x1 convolution.
 #[derive(Module, Debug)]
 pub struct Bottleneck {
@@ -19,7 +19,7 @@ pub struct Bottleneck {
     pub filter: ConvNorm,
     /// 1x1 convolution to the output channels, without activation.
     pub expand: ConvNorm,
-    /// 1x1 convolution, without activation, of the input averaged over the stride; without it the input itself is added.
+    /// 1x1 convolution, without activation, of the input averaged over the stride; `None` if the input itself is added.
     pub downsample: Option<ConvNorm>,
     stride: usize,
     #[module(skip)]
@@ -27,7 +27,7 @@ pub struct Bottleneck {
 }
 
 impl Bottleneck {
-    /// A block of the given shape.
+    /// Builds a block of the given shape.
     pub(crate) fn init(shape: &BottleneckShape, epsilon: f64, init: &mut Initializer) -> Self {
         let BottleneckShape { in_channels, mid_channels, out_channels, kernel_size, stride, activation, downsample } =
             *shape;
@@ -50,7 +50,7 @@ impl Bottleneck {
         }
     }
 
-    /// `[batch, in, height, width]` to `[batch, out, height / stride, width / stride]`, rounded up.
+    /// Maps `[batch, in, height, width]` to `[batch, out, height / stride, width / stride]`, rounded up.
     pub fn forward(&self, input: Tensor<4>, statistics: &mut Statistics) -> Tensor<4> {
         let mut x = self.reduce.forward(input.clone(), statistics);
         x = self.filter.forward(x, statistics);
@@ -62,7 +62,7 @@ impl Bottleneck {
         self.activation.apply(x + shortcut)
     }
 
-    /// Stride of the dense convolution and of the means that enter `downsample`.
+    /// Stride of the dense convolution and of the average pooling before `downsample`.
     pub(crate) fn stride(&self) -> usize {
         self.stride
     }
@@ -72,12 +72,12 @@ impl Bottleneck {
         self.activation
     }
 
-    /// The convolutions in the order of the forward pass.
+    /// The convolutions in forward-pass order.
     pub(crate) fn convolutions_mut(&mut self) -> impl Iterator<Item = &mut ConvNorm> {
         [&mut self.reduce, &mut self.filter, &mut self.expand].into_iter().chain(&mut self.downsample)
     }
 
-    /// The block of the given shape, from, through and to the leading channels.
+    /// The block sliced to the leading input, middle and output channels of `shape`.
     pub fn at(&self, shape: &BottleneckShape) -> Self {
         let &BottleneckShape { in_channels, mid_channels, out_channels, .. } = shape;
         Self {
@@ -90,18 +90,19 @@ impl Bottleneck {
         }
     }
 
-    /// The same block with the channels between `filter` and `expand` in another order.
+    /// Reorders the channels between `filter` and `expand`.
     pub(crate) fn reordered_filtered(self, order: &Tensor<1, Int>) -> Self {
         Self { filter: self.filter.reordered_outputs(order), expand: self.expand.reordered_inputs(order), ..self }
     }
 
-    /// The same block with the channels between `reduce` and `filter` in another order.
+    /// Reorders the channels between `reduce` and `filter`.
     pub(crate) fn reordered_reduced(self, order: &Tensor<1, Int>) -> Self {
         Self { reduce: self.reduce.reordered_outputs(order), filter: self.filter.reordered_inputs(order), ..self }
     }
 }
 
-/// Means of the squares of side `stride`; at the lower and right border of what is left of them.
+/// Average pooling with window and stride `stride`. At the lower and right border, a cut window averages the pixels it
+/// still covers.
 pub(crate) fn averaged(input: Tensor<4>, stride: usize) -> Tensor<4> {
     if stride == 1 {
         return input;

@@ -1,4 +1,4 @@
-//! Convolution, batch norm, activation: the brick of every block.
+//! Convolution, batch norm, activation: the building block of every block.
 
 use super::{Moments, Norm, Statistics, leading, reordered};
 use crate::kernels::{
@@ -25,14 +25,14 @@ pub struct ConvNorm {
 /// How a convolution connects channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Filter {
-    /// Every output sees every input.
+    /// Every output channel sees every input channel.
     Dense {
         /// Stride.
         stride: usize,
     },
     /// A 1x1 convolution of stride 1.
     Pointwise,
-    /// Every output sees one input.
+    /// Every output channel sees one input channel.
     Depthwise {
         /// Stride.
         stride: usize,
@@ -40,13 +40,13 @@ enum Filter {
 }
 
 impl ConvNorm {
-    /// A dense convolution of the given shape.
+    /// Builds a dense convolution of the given shape.
     pub(crate) fn dense(shape: &ConvShape, epsilon: f64, init: &mut Initializer) -> Self {
         let ConvShape { in_channels, out_channels, kernel_size: k, stride, activation, .. } = *shape;
         Self::init([out_channels, in_channels, k, k], Filter::Dense { stride }, activation, epsilon, init)
     }
 
-    /// A 1x1 convolution.
+    /// Builds a 1x1 convolution of stride 1.
     pub(crate) fn pointwise(
         in_channels: usize,
         out_channels: usize,
@@ -57,7 +57,7 @@ impl ConvNorm {
         Self::init([out_channels, in_channels, 1, 1], Filter::Pointwise, activation, epsilon, init)
     }
 
-    /// A depthwise convolution.
+    /// Builds a depthwise convolution.
     pub(crate) fn depthwise(
         channels: usize,
         kernel_size: usize,
@@ -79,7 +79,7 @@ impl ConvNorm {
         }
     }
 
-    /// `[batch, in, height, width]` to `[batch, out, height / stride, width / stride]`, rounded up.
+    /// Maps `[batch, in, height, width]` to `[batch, out, height / stride, width / stride]`, rounded up.
     pub fn forward(&self, input: Tensor<4>, statistics: &mut Statistics) -> Tensor<4> {
         if let Statistics::Running = statistics {
             return self.infer(input);
@@ -91,7 +91,7 @@ impl ConvNorm {
         normalised.output
     }
 
-    /// The same with the running statistics.
+    /// Forward pass with the running statistics, fused into one op.
     fn infer(&self, input: Tensor<4>) -> Tensor<4> {
         let (weight, (scale, shift)) = (self.weight.val(), self.norm.scale_and_shift());
         match self.filter {
@@ -112,12 +112,12 @@ impl ConvNorm {
         }
     }
 
-    /// The convolution's weight, and the scale and shift of the norm.
+    /// The convolution's weight and the scale and shift of its norm.
     pub(super) fn weights(&self) -> ConvWeights {
         (self.weight.val(), self.norm.gamma.val(), self.norm.beta.val())
     }
 
-    /// Stride.
+    /// Stride of the convolution.
     pub(crate) fn stride(&self) -> usize {
         match self.filter {
             Filter::Pointwise => 1,
@@ -125,7 +125,7 @@ impl ConvNorm {
         }
     }
 
-    /// Groups of channels that do not see each other.
+    /// Number of channel groups that do not see each other.
     pub(crate) fn groups(&self) -> usize {
         match self.filter {
             Filter::Depthwise { .. } => self.weight.dims()[0],
@@ -133,7 +133,7 @@ impl ConvNorm {
         }
     }
 
-    /// Activation.
+    /// Activation after the batch norm.
     pub(crate) fn activation(&self) -> Activation {
         self.activation
     }
@@ -143,17 +143,17 @@ impl ConvNorm {
         self.with_weight(leading(&self.weight, &[out_channels, in_channels]), out_channels)
     }
 
-    /// The same convolution with another filter over its first `out_channels` channels.
+    /// The same convolution with another kernel over its first `out_channels` channels.
     pub(super) fn with_weight(&self, weight: Param<Tensor<4>>, out_channels: usize) -> Self {
         Self { weight, norm: self.norm.leading(out_channels), filter: self.filter, activation: self.activation }
     }
 
-    /// The same convolution with its output channels in another order.
+    /// Reorders the output channels.
     pub(super) fn reordered_outputs(self, order: &Tensor<1, Int>) -> Self {
         Self { weight: reordered(self.weight, 0, order), norm: self.norm.reordered(order), ..self }
     }
 
-    /// The same convolution with its input channels in another order.
+    /// Reorders the input channels.
     pub(super) fn reordered_inputs(self, order: &Tensor<1, Int>) -> Self {
         Self { weight: reordered(self.weight, 1, order), ..self }
     }

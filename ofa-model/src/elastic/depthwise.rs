@@ -6,21 +6,22 @@ use crate::{MbConvShape, init::Initializer};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
-/// A depthwise convolution of elastic kernel size (paper, section 3.3, "elastic kernel size").
+/// A depthwise convolution with elastic kernel size (paper, section 3.3, "elastic kernel size").
 ///
-/// A smaller kernel is the centre of the next larger one times a square matrix that all channels share: 7 to 5 by a
-/// 25x25, then 5 to 3 by a 9x9 matrix. The matrices begin as the identity, so that a kernel begins as a centre crop.
+/// A smaller kernel is the centre of the next larger one times a square matrix shared by all channels: a 25x25 matrix
+/// from 7 to 5, then a 9x9 matrix from 5 to 3. The matrices start as the identity, so a smaller kernel starts as a
+/// centre crop.
 #[derive(Module, Debug)]
 pub struct ElasticDepthwise {
-    /// The largest kernel over all channels.
+    /// The largest kernel, over all channels.
     pub conv: ConvNorm,
-    /// From each kernel size to the next smaller one, largest first, `[k * k, k * k]` of the smaller.
+    /// One matrix from each kernel size to the next smaller size `k`, largest first, `[k * k, k * k]`.
     pub transforms: Vec<Param<Tensor<2>>>,
     kernel_sizes: Vec<usize>,
 }
 
 impl ElasticDepthwise {
-    /// A depthwise convolution of `shape` (its kernel size is ignored) with the given kernel sizes, ascending.
+    /// Builds a depthwise convolution of `shape` (its kernel size is ignored) with the given kernel sizes, ascending.
     pub(crate) fn init(shape: &MbConvShape, kernel_sizes: &[usize], epsilon: f64, init: &mut Initializer) -> Self {
         let kernel_sizes: Vec<usize> = kernel_sizes.iter().rev().copied().collect();
         Self {
@@ -41,7 +42,7 @@ impl ElasticDepthwise {
     ///
     /// # Panics
     ///
-    /// If the kernel size is not one of this layer's.
+    /// If this layer does not offer the kernel size.
     pub fn at(&self, channels: usize, kernel_size: usize) -> ConvNorm {
         let full = self.conv.leading(channels, 1);
         let kernel = self.kernel(full.weight.val(), kernel_size);
@@ -61,7 +62,7 @@ impl ElasticDepthwise {
         })
     }
 
-    /// The same layer with its channels in another order; the transforms are shared by all channels and stay.
+    /// Reorders the channels; the transforms are shared by all channels and stay as they are.
     pub(super) fn reordered(self, order: &Tensor<1, burn::tensor::Int>) -> Self {
         Self { conv: self.conv.reordered_outputs(order), ..self }
     }

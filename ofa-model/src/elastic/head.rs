@@ -6,13 +6,13 @@ use crate::{Activation, HeadShape, init::Initializer};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
-/// Optional 1x1 expansion, global average pooling, optional feature mixing, classifier.
+/// Head of a network: optional 1x1 expansion, global average pooling, optional feature mixing, classifier.
 ///
-/// Source: MobileNetV3 (arXiv:1905.02244, section 5.1) pools before its last wide layer; ResNets have neither of the two
-/// 1x1 layers.
+/// Source: MobileNetV3 (arXiv:1905.02244, section 5.1) pools before its last wide layer. ResNets have neither of the
+/// two 1x1 layers.
 #[derive(Module, Debug)]
 pub struct Head {
-    /// 1x1 expansion.
+    /// 1x1 expansion before pooling.
     pub expand: Option<ConvNorm>,
     /// Feature mixing without bias or norm, `[mixed, pooled]`.
     pub mix_weight: Option<Param<Tensor<2>>>,
@@ -25,7 +25,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// A head of the given shape.
+    /// Builds a head of the given shape.
     pub(crate) fn init(shape: &HeadShape, epsilon: f64, init: &mut Initializer) -> Self {
         let HeadShape { in_channels, classes, activation, .. } = *shape;
         let expand = shape.expand_channels;
@@ -38,12 +38,12 @@ impl Head {
         }
     }
 
-    /// `[batch, in, height, width]` to logits `[batch, classes]`.
+    /// Maps `[batch, in, height, width]` to logits `[batch, classes]`.
     pub fn forward(&self, input: Tensor<4>, statistics: &mut Statistics) -> Tensor<2> {
         self.classify(self.features(input, statistics))
     }
 
-    /// `[batch, in, height, width]` to features `[batch, features]`, which the classifier reads.
+    /// Maps `[batch, in, height, width]` to the classifier's input features `[batch, features]`.
     pub fn features(&self, input: Tensor<4>, statistics: &mut Statistics) -> Tensor<2> {
         let expanded = match &self.expand {
             Some(expand) => expand.forward(input, statistics),
@@ -56,7 +56,7 @@ impl Head {
         features
     }
 
-    /// Features `[batch, features]` to logits `[batch, classes]`.
+    /// Maps features `[batch, features]` to logits `[batch, classes]`.
     pub fn classify(&self, features: Tensor<2>) -> Tensor<2> {
         linear(features, self.classifier_weight.val(), self.classifier_bias.val())
     }
@@ -66,7 +66,7 @@ impl Head {
         self.activation
     }
 
-    /// The head of the given shape: its first layer takes the leading input channels.
+    /// The head for the given shape: its first layer is sliced to the leading input channels.
     pub(crate) fn at(&self, shape: &HeadShape) -> Self {
         let mut head = self.clone();
         if let Some(expand) = &mut head.expand {

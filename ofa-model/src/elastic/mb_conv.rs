@@ -1,4 +1,4 @@
-//! The inverted-bottleneck block, ordinary and elastic.
+//! The inverted-bottleneck block, in ordinary and elastic form.
 
 use super::{ConvNorm, ElasticDepthwise, Moments, SqueezeExcite, Statistics};
 use crate::kernels::{MbConvKind, MbConvTrain, MbConvWeights, mb_conv_train};
@@ -23,7 +23,7 @@ pub struct MbConv {
 }
 
 impl MbConv {
-    /// A block of the given shape.
+    /// Builds a block of the given shape.
     pub(crate) fn init(shape: &MbConvShape, epsilon: f64, init: &mut Initializer) -> Self {
         let MbConvShape { mid_channels, kernel_size, stride, activation, .. } = *shape;
         Self {
@@ -35,7 +35,7 @@ impl MbConv {
         }
     }
 
-    /// `[batch, in, height, width]` to `[batch, out, height / stride, width / stride]`, rounded up.
+    /// Maps `[batch, in, height, width]` to `[batch, out, height / stride, width / stride]`, rounded up.
     pub fn forward(&self, input: Tensor<4>, statistics: &mut Statistics) -> Tensor<4> {
         if let Statistics::Running = statistics {
             return self.infer(input);
@@ -54,7 +54,7 @@ impl MbConv {
         output
     }
 
-    /// The same with the running statistics.
+    /// Forward pass with the running statistics.
     fn infer(&self, input: Tensor<4>) -> Tensor<4> {
         let kept = self.residual.then(|| input.clone());
         let running = &mut Statistics::Running;
@@ -91,7 +91,7 @@ impl MbConv {
         }
     }
 
-    /// Whether the input is added.
+    /// Whether the input is added to the output.
     pub(crate) fn has_residual(&self) -> bool {
         self.residual
     }
@@ -100,7 +100,7 @@ impl MbConv {
         self.expand.iter().chain([&self.depthwise, &self.project])
     }
 
-    /// The convolutions in the order of the forward pass.
+    /// The convolutions in forward-pass order.
     pub(crate) fn convolutions_mut(&mut self) -> impl Iterator<Item = &mut ConvNorm> {
         self.expand.iter_mut().chain([&mut self.depthwise, &mut self.project])
     }
@@ -120,7 +120,7 @@ pub struct ElasticMbConv {
 }
 
 impl ElasticMbConv {
-    /// A block whose largest form is `shape`.
+    /// Builds a block whose largest form is `shape`.
     pub(crate) fn init(shape: &MbConvShape, kernel_sizes: &[usize], epsilon: f64, init: &mut Initializer) -> Self {
         Self {
             expand: expansion(shape, epsilon, init),
@@ -130,7 +130,7 @@ impl ElasticMbConv {
         }
     }
 
-    /// The block of the given shape.
+    /// The block sliced to the given shape.
     pub fn at(&self, shape: &MbConvShape) -> MbConv {
         let mid = shape.mid_channels;
         MbConv {
@@ -142,7 +142,7 @@ impl ElasticMbConv {
         }
     }
 
-    /// The same block with its middle channels in another order: the largest form computes the same function.
+    /// Reorders the middle channels; the largest form still computes the same function.
     pub(crate) fn reordered_middle(self, order: &Tensor<1, Int>) -> Self {
         Self {
             expand: self.expand.map(|expand| expand.reordered_outputs(order)),
@@ -152,7 +152,7 @@ impl ElasticMbConv {
         }
     }
 
-    /// The same block with the bottleneck of its squeeze-and-excitation in another order.
+    /// Reorders the bottleneck channels of squeeze-and-excitation.
     pub(crate) fn reordered_squeeze(self, order: &Tensor<1, Int>) -> Self {
         Self { squeeze_excite: self.squeeze_excite.map(|gate| gate.reordered_bottleneck(order)), ..self }
     }

@@ -1,8 +1,8 @@
 //! The layers of a supernet and, sliced, of a subnet.
 //!
-//! An elastic layer *is* an ordinary layer at its largest, plus a way to take its leading channels. The taken layer
-//! keeps the gradient's way back to the full weights, so training a subnet trains the supernet; detached, it is the
-//! extracted subnet. Nothing is ever "set active": what runs can be read from the call.
+//! An elastic layer *is* an ordinary layer at its largest, plus a way to slice its leading channels. The slice stays
+//! linked to the full weights for gradients, so training a subnet trains the supernet; detached, it is the extracted
+//! subnet. There is no "active" state: the call alone determines what runs.
 
 mod block;
 mod bottleneck;
@@ -39,12 +39,12 @@ fn leading<const D: usize>(parameter: &Param<Tensor<D>>, counts: &[usize]) -> Pa
     linked(parameter, if whole { full } else { full.slice(ranges) })
 }
 
-/// `value` in the place of `parameter`: a view, not a new leaf of the autodiff graph.
+/// `value` as the value of `parameter`: a view, not a new leaf of the autodiff graph.
 fn linked<const D: usize>(parameter: &Param<Tensor<D>>, value: Tensor<D>) -> Param<Tensor<D>> {
     parameter.clone().map(|_| value)
 }
 
-/// The entries of a parameter along dimension `dim`, in the order of `order`, as a new value of the same parameter.
+/// Reorders a parameter along dimension `dim` and keeps its id and whether it is trainable.
 fn reordered<const D: usize>(
     parameter: Param<Tensor<D>>,
     dim: usize,

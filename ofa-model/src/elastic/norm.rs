@@ -6,40 +6,40 @@ use crate::{Activation, init::Initializer};
 use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor};
 
-/// Batch norm of `[batch, channels, height, width]` followed by an activation.
+/// Batch norm of `[batch, channels, height, width]`, followed by an activation.
 ///
-/// Its running statistics belong to *one* network: a subnet's are measured by calibration, never averaged over subnets
-/// during training (paper, appendix B). Training uses the batch's own.
+/// The running statistics belong to *one* network. A subnet's are measured by calibration, never averaged over subnets
+/// during training (paper, appendix B). Training uses the batch's own statistics.
 #[derive(Module, Debug)]
 pub struct Norm {
     /// Scale, `[channels]`.
     pub gamma: Param<Tensor<1>>,
     /// Shift, `[channels]`.
     pub beta: Param<Tensor<1>>,
-    /// Mean of the input, `[channels]`; not trained.
+    /// Running mean of the input, `[channels]`; not trained.
     pub running_mean: Param<Tensor<1>>,
-    /// Variance of the input, `[channels]`; not trained.
+    /// Running variance of the input, `[channels]`; not trained.
     pub running_variance: Param<Tensor<1>>,
     epsilon: f64,
 }
 
-/// Where a forward pass takes the statistics of batch norm from.
+/// Which batch-norm statistics a forward pass uses.
 #[derive(Debug)]
 pub enum Statistics<'a> {
-    /// The batch itself, as in training.
+    /// Those of the batch, as in training.
     Batch,
-    /// The batch itself, each layer's added to the list in the order of the forward pass.
+    /// Those of the batch; each layer also appends its own to the list, in forward-pass order.
     Record(&'a mut Vec<Moments>),
-    /// The running statistics of the layer, as in inference.
+    /// The layer's running statistics, as in inference.
     Running,
 }
 
 /// Mean and biased variance of one layer's input, each `[channels]`.
 #[derive(Clone, Debug)]
 pub struct Moments {
-    /// Mean.
+    /// Mean, `[channels]`.
     pub mean: Tensor<1>,
-    /// Biased variance.
+    /// Biased variance, `[channels]`.
     pub variance: Tensor<1>,
 }
 
@@ -55,17 +55,17 @@ impl Norm {
         }
     }
 
-    /// Normalises `[batch, channels, height, width]` by its own statistics, scales, shifts and activates it.
+    /// Normalises `[batch, channels, height, width]` by its own statistics, then scales, shifts and activates.
     pub fn normalise(&self, input: Tensor<4>, activation: Activation) -> BatchNormTrain {
         batch_norm_train(input, self.gamma.val(), self.beta.val(), self.epsilon, activation)
     }
 
-    /// Added to every variance.
+    /// Constant added to every variance.
     pub(super) fn epsilon(&self) -> f64 {
         self.epsilon
     }
 
-    /// Replaces the running statistics.
+    /// Replaces the running statistics; `moments` are `[channels]` each.
     pub fn set_running(&mut self, moments: Moments) {
         let replace = |parameter: &mut Param<Tensor<1>>, value: Tensor<1>| {
             *parameter = Param::initialized(parameter.id, value.detach().set_require_grad(false));
@@ -81,13 +81,13 @@ impl Norm {
         Moments { mean: first(&self.running_mean), variance: first(&self.running_variance) }
     }
 
-    /// What inference multiplies by and then adds, each `[channels]`.
+    /// Scale and shift that inference applies, `[channels]` each.
     pub(crate) fn scale_and_shift(&self) -> (Tensor<1>, Tensor<1>) {
         let (mean, variance) = (self.running_mean.val(), self.running_variance.val());
         scale_and_shift(self.gamma.val(), self.beta.val(), mean, variance, self.epsilon)
     }
 
-    /// The norm of the first `channels` channels.
+    /// The norm over the first `channels` channels.
     pub(super) fn leading(&self, channels: usize) -> Self {
         Self {
             gamma: leading(&self.gamma, &[channels]),
@@ -98,7 +98,7 @@ impl Norm {
         }
     }
 
-    /// The same norm with its channels in another order.
+    /// Reorders the channels.
     pub(super) fn reordered(self, order: &Tensor<1, Int>) -> Self {
         Self {
             gamma: reordered(self.gamma, 0, order),

@@ -22,7 +22,7 @@ pub struct SqueezeExcite {
 }
 
 impl SqueezeExcite {
-    /// A gate of `channels` through a bottleneck of `squeezed`.
+    /// Builds a gate for `channels` channels with a bottleneck of `squeezed`.
     pub(crate) fn init(channels: usize, squeezed: usize, init: &mut Initializer) -> Self {
         Self {
             reduce_weight: init.he_fan_out([squeezed, channels], squeezed),
@@ -32,12 +32,12 @@ impl SqueezeExcite {
         }
     }
 
-    /// Scales `[batch, channels, height, width]`.
+    /// Scales each channel of `[batch, channels, height, width]`.
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         squeeze_excite(input, self.weights())
     }
 
-    /// The two layers.
+    /// The weights and biases of the two layers.
     pub(super) fn weights(&self) -> GateWeights {
         GateWeights {
             reduce: self.reduce_weight.val(),
@@ -47,7 +47,7 @@ impl SqueezeExcite {
         }
     }
 
-    /// The gate of the first `channels` channels through the first `squeezed` of the bottleneck.
+    /// The gate for the first `channels` channels with the first `squeezed` of its bottleneck.
     pub(super) fn leading(&self, channels: usize, squeezed: usize) -> Self {
         Self {
             reduce_weight: leading(&self.reduce_weight, &[squeezed, channels]),
@@ -57,7 +57,7 @@ impl SqueezeExcite {
         }
     }
 
-    /// The same gate with its channels in another order.
+    /// Reorders the gated channels.
     pub(super) fn reordered_channels(self, order: &Tensor<1, Int>) -> Self {
         Self {
             reduce_weight: reordered(self.reduce_weight, 1, order),
@@ -67,7 +67,7 @@ impl SqueezeExcite {
         }
     }
 
-    /// The same gate with its bottleneck in another order.
+    /// Reorders the bottleneck channels.
     pub(super) fn reordered_bottleneck(self, order: &Tensor<1, Int>) -> Self {
         Self {
             reduce_weight: reordered(self.reduce_weight, 0, order),

@@ -1,9 +1,9 @@
-//! Activations in sums, products and ReLU alone: what every exchange format has.
+//! Activations built from sums, products and ReLU only, which every exchange format has.
 
 use crate::Activation;
 use burn::tensor::{Tensor, activation::relu};
 
-/// The activation of every element.
+/// Applies the activation elementwise.
 pub(super) fn plain<const D: usize>(activation: Activation, x: Tensor<D>) -> Tensor<D> {
     match activation {
         Activation::Identity => x,

@@ -1,4 +1,4 @@
-//! A block of any kind in convolutions with bias.
+//! A block of any kind, as convolutions with bias.
 
 use super::FoldedConv;
 use super::activation::{hard_sigmoid, plain};
@@ -8,17 +8,17 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::module::adaptive_avg_pool2d;
 
-/// Pooling, convolutions one after another with an optional gate before the last, and an optional sum with the input.
+/// Pooling, or a chain of convolutions with an optional gate before the last and an optional residual sum.
 #[derive(Module, Debug)]
 pub(super) struct FoldedBlock {
     pool: Option<MaxPool>,
     layers: Vec<FoldedConv>,
     gate: Option<FoldedGate>,
-    /// Whether the input is added.
+    /// Whether the input, or its downsampled form, is added to the output.
     residual: bool,
-    /// What makes the input fit where its shape differs from the output's.
+    /// Maps the input to the output's shape where the two differ.
     downsample: Option<FoldedConv>,
-    /// Side of the squares whose means enter `downsample`.
+    /// Window and stride of the average pooling before `downsample`.
     downsample_stride: usize,
     #[module(skip)]
     activation_after_sum: Activation,
@@ -58,7 +58,7 @@ impl FoldedBlock {
         folded
     }
 
-    /// `[batch, in, height, width]` to `[batch, out, height / stride, width / stride]`, rounded up.
+    /// Maps `[batch, in, height, width]` to `[batch, out, height / stride, width / stride]`, rounded up.
     pub(super) fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         if let Some(pool) = &self.pool {
             return pool.forward(input);
@@ -81,7 +81,7 @@ impl FoldedBlock {
     }
 }
 
-/// Squeeze-and-excitation in 1x1 convolutions.
+/// Squeeze-and-excitation as 1x1 convolutions.
 #[derive(Module, Debug)]
 struct FoldedGate {
     reduce: FoldedConv,
@@ -97,7 +97,7 @@ impl FoldedGate {
         }
     }
 
-    /// Scales `[batch, channels, height, width]`.
+    /// Scales each channel of `[batch, channels, height, width]`.
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let means = adaptive_avg_pool2d(input.clone(), [1, 1]);
         input * hard_sigmoid(self.expand.forward(self.reduce.forward(means)))

@@ -1,4 +1,4 @@
-//! A convolution that contains its batch norm.
+//! A convolution with its batch norm folded in.
 
 use super::activation::plain;
 use crate::Activation;
@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 
-/// A convolution with bias (padding: half the kernel size), and activation.
+/// A convolution with bias (padding: half the kernel size), then an activation.
 #[derive(Module, Debug)]
 pub(super) struct FoldedConv {
     /// `[out, in / groups, k, k]`.
@@ -22,7 +22,7 @@ pub(super) struct FoldedConv {
 }
 
 impl FoldedConv {
-    /// The convolution and its batch norm at the running statistics.
+    /// Folds the batch norm, at its running statistics, into the convolution.
     pub(super) fn new(conv: &ConvNorm) -> Self {
         let (scale, shift) = conv.norm.scale_and_shift();
         let weight = conv.weight.val();
@@ -36,13 +36,13 @@ impl FoldedConv {
         }
     }
 
-    /// A 1x1 convolution of weights `[out, in]`.
+    /// A 1x1 convolution with weights `[out, in]`.
     pub(super) fn from_matrix(weight: Tensor<2>, bias: Tensor<1>, activation: Activation) -> Self {
         let weight = weight.unsqueeze_dims(&[-1, -1]);
         Self { weight: fixed(weight), bias: fixed(bias), stride: 1, groups: 1, activation }
     }
 
-    /// `[batch, in, height, width]` to `[batch, out, height / stride, width / stride]`, rounded up.
+    /// Maps `[batch, in, height, width]` to `[batch, out, height / stride, width / stride]`, rounded up.
     pub(super) fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let weight = self.weight.val();
         let padding = weight.dims()[2] / 2;
@@ -51,7 +51,7 @@ impl FoldedConv {
     }
 }
 
-/// A parameter without gradients.
+/// A parameter that requires no gradient.
 pub(super) fn fixed<const D: usize>(value: Tensor<D>) -> Param<Tensor<D>> {
     Param::from_tensor(value.detach()).set_require_grad(false)
 }

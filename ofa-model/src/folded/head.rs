@@ -1,4 +1,4 @@
-//! The layers after the last block, in convolutions with bias and matrix products.
+//! The layers after the last block, as convolutions with bias and matrix products.
 
 use super::FoldedConv;
 use super::activation::plain;
@@ -34,7 +34,7 @@ impl FoldedHead {
         }
     }
 
-    /// `[batch, in, height, width]` to logits `[batch, classes]`.
+    /// Maps `[batch, in, height, width]` to logits `[batch, classes]`.
     pub(super) fn forward(&self, input: Tensor<4>) -> Tensor<2> {
         let expanded = match &self.expand {
             Some(expand) => expand.forward(input),

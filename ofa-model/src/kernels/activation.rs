@@ -1,11 +1,11 @@
-//! Activations of mobile networks.
+//! Activations of mobile networks and ResNets.
 
 use burn::tensor::{Tensor, activation::relu};
 #[cfg(feature = "flex")]
 use pulp::Simd;
 use serde::{Deserialize, Serialize};
 
-/// The function between two layers.
+/// An activation function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activation {
@@ -20,7 +20,7 @@ pub enum Activation {
 }
 
 impl std::fmt::Display for Activation {
-    /// The name it has in files.
+    /// The name used in files.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {
             Self::Identity => "identity",
@@ -32,7 +32,7 @@ impl std::fmt::Display for Activation {
 }
 
 impl Activation {
-    /// The activation of every element.
+    /// Applies the activation elementwise.
     pub fn apply<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         match self {
             Self::Identity => x,
@@ -48,14 +48,14 @@ pub fn hard_sigmoid<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     (x + 3.0).clamp(0.0, 6.0) / 6.0
 }
 
-/// An activation and its slope on SIMD vectors, for the fused kernels. Slopes at the kinks are PyTorch's.
+/// An activation and its slope on SIMD vectors, for the fused kernels. Slopes at the kinks follow PyTorch.
 #[cfg(feature = "flex")]
 pub(super) trait Lanes: Send + Sync {
     fn value<S: Simd>(simd: S, x: S::f32s) -> S::f32s;
     fn slope<S: Simd>(simd: S, x: S::f32s) -> S::f32s;
 }
 
-/// Calls `$body` with the type `$kind` that computes `$activation`, so that the choice is made outside the loops.
+/// Runs `$body` with the type `$kind` that computes `$activation`, so the choice is made outside the loops.
 #[cfg(feature = "flex")]
 macro_rules! with_lanes {
     ($activation:expr, $kind:ident => $body:expr) => {

@@ -1,6 +1,6 @@
-//! Batch norm fused with the activation behind it.
+//! Batch norm fused with the activation after it.
 
-#![allow(clippy::too_many_arguments, reason = "the backward pass needs all of the forward pass's")]
+#![allow(clippy::too_many_arguments, reason = "the backward pass needs all tensors of the forward pass")]
 
 use super::{Activation, composed};
 use burn::backend::autodiff::{
@@ -12,7 +12,7 @@ use burn::backend::autodiff::{
 use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension, tensor::FloatTensor};
 use burn::tensor::Tensor;
 
-/// What batch norm in training yields.
+/// Output and batch statistics of batch norm in training.
 pub struct BatchNormTrain {
     /// The normalised, scaled, shifted and activated input, `[batch, channels, height, width]`.
     pub output: Tensor<4>,
@@ -24,8 +24,13 @@ pub struct BatchNormTrain {
 
 /// Normalises `[batch, channels, height, width]` by the statistics of the batch, then scales, shifts and activates.
 ///
-/// Only the input and the statistics are kept for the backward pass, which computes the pre-activation again. An input of
-/// 16-bit floats gives an output of them; in between, and in scale, shift and statistics, there are `f32`.
+/// Only the input and the statistics are kept for the backward pass, which recomputes the pre-activation. A 16-bit
+/// float input gives an output of the same type; intermediate values, scale, shift and statistics are `f32`.
+///
+/// # Shapes
+///
+/// - input, output: `[batch, channels, height, width]`
+/// - gamma, beta: `[channels]`
 pub fn batch_norm_train(
     input: Tensor<4>,
     gamma: Tensor<1>,
@@ -42,7 +47,12 @@ pub fn batch_norm_train(
     }
 }
 
-/// Normalises `[batch, channels, height, width]` by given statistics, then scales, shifts and activates.
+/// Normalises `[batch, channels, height, width]` by the given statistics, then scales, shifts and activates.
+///
+/// # Shapes
+///
+/// - input, output: `[batch, channels, height, width]`
+/// - gamma, beta, mean, variance: `[channels]`
 pub fn batch_norm_inference(
     input: Tensor<4>,
     gamma: Tensor<1>,
@@ -57,7 +67,7 @@ pub fn batch_norm_inference(
     Tensor::from_dispatch(Dispatch::affine(input, scale, shift, activation))
 }
 
-/// What batch norm by given statistics multiplies by and then adds, each `[channels]`.
+/// Scale and shift of batch norm with the given statistics. All inputs and outputs are `[channels]`.
 pub fn scale_and_shift(
     gamma: Tensor<1>,
     beta: Tensor<1>,
@@ -72,7 +82,7 @@ pub fn scale_and_shift(
 
 type Triple<B> = (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>);
 
-/// The primitive ops behind the two functions, with a default for every backend.
+/// The primitive ops behind the two batch norms, with a default for every backend.
 #[backend_extension(
     Autodiff,
     Flex: cfg(feature = "flex"),
@@ -80,7 +90,7 @@ type Triple<B> = (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>);
     Cube: cfg(any(feature = "wgpu", feature = "cuda"))
 )]
 pub trait NormBackend: Backend {
-    /// Output, mean and biased variance.
+    /// Output `[batch, channels, height, width]`, mean and biased variance `[channels]`.
     fn norm_train(
         input: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
@@ -91,7 +101,7 @@ pub trait NormBackend: Backend {
         general::norm_train::<Self>(input, gamma, beta, epsilon, activation)
     }
 
-    /// Gradients of input, gamma and beta.
+    /// Gradients of input, gamma and beta, in the shapes of these.
     fn norm_train_backward(
         input: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
@@ -105,7 +115,7 @@ pub trait NormBackend: Backend {
         general::norm_train_backward::<Self>(input, gamma, beta, mean, variance, output_gradient, epsilon, activation)
     }
 
-    /// `activation(input * scale + shift)`, scale and shift by channel.
+    /// `activation(input * scale + shift)`, with scale and shift per channel, `[channels]`.
     fn affine(
         input: FloatTensor<Self>,
         scale: FloatTensor<Self>,
@@ -116,7 +126,7 @@ pub trait NormBackend: Backend {
     }
 }
 
-/// The ops as burn's own. 16-bit floats are normalised as `f32` and kept as they are.
+/// The ops in terms of burn's own. 16-bit floats are normalised in `f32` but stored in their own format.
 mod general {
     use super::composed::{activate, activation_gradient, by_channel, in_format, widened};
     use super::{Activation, Backend, FloatTensor, TensorMetadata, Triple};
@@ -212,7 +222,7 @@ impl<B: NormBackend, C: CheckpointStrategy> NormBackend for Autodiff<B, C> {
         (output, <FloatTensor<Self>>::new(mean), <FloatTensor<Self>>::new(variance))
     }
 
-    // `affine` needs no node of its own: its default body is made of differentiable ops.
+    // `affine` needs no node of its own: its default body consists of differentiable ops.
 }
 
 #[cfg(feature = "flex")]

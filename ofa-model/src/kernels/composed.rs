@@ -10,18 +10,18 @@ pub(super) fn sizes<B: Backend>(tensor: &FloatTensor<B>) -> [usize; 4] {
     std::array::from_fn(|dim| shape[dim])
 }
 
-/// Those of a convolution by `[out, in / groups, k, k]`, padded by half the kernel size.
+/// Options of a convolution with a kernel `[out, in / groups, k, k]`, padded by half the kernel size.
 pub(super) fn convolution<B: Backend>(weight: &FloatTensor<B>, stride: usize, groups: usize) -> ConvOptions<2> {
     ConvOptions::new([stride; 2], [weight.shape()[2] / 2; 2], [1; 2], groups)
 }
 
-/// A tensor of 16-bit floats as `f32`, in which sums over many pixels keep their digits; any other as it is.
+/// Converts 16-bit floats to `f32`, so sums over many pixels keep their precision; leaves other types as they are.
 pub(super) fn widened<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
     let is_half = matches!(tensor.dtype(), DType::F16 | DType::BF16);
     if is_half { in_format::<B>(tensor, DType::F32) } else { tensor }
 }
 
-/// A tensor of floats in another format of floats.
+/// Converts a float tensor to another float format.
 pub(super) fn in_format<B: Backend>(tensor: FloatTensor<B>, format: DType) -> FloatTensor<B> {
     if tensor.dtype() == format { tensor } else { B::float_cast(tensor, format.into()) }
 }

@@ -1,11 +1,18 @@
-//! A convolution with the batch norm of inference and the activation behind it: one pass over the output in place of two.
+//! A convolution fused with the inference batch norm and activation after it: one pass over the output instead of two.
 
 use super::{Activation, DenseBackend, DepthwiseBackend, NormBackend, PointwiseBackend};
 use burn::backend::autodiff::{Autodiff, checkpoint::strategy::CheckpointStrategy};
 use burn::backend::{Backend, Dispatch, backend_extension, tensor::FloatTensor};
 use burn::tensor::Tensor;
 
-/// `activation(pointwise_conv2d(input, weight) * scale + shift)`, scale and shift `[out]`.
+/// `activation(pointwise_conv2d(input, weight) * scale + shift)`.
+///
+/// # Shapes
+///
+/// - input: `[batch, in, height, width]`
+/// - weight: `[out, in, 1, 1]`
+/// - scale, shift: `[out]`
+/// - output: `[batch, out, height, width]`
 pub fn pointwise_conv2d_affine(
     input: Tensor<4>,
     weight: Tensor<4>,
@@ -18,7 +25,14 @@ pub fn pointwise_conv2d_affine(
     Tensor::from_dispatch(Dispatch::pointwise_affine(input, weight, scale, shift, activation))
 }
 
-/// `activation(depthwise_conv2d(input, weight, stride) * scale + shift)`, scale and shift `[channels]`.
+/// `activation(depthwise_conv2d(input, weight, stride) * scale + shift)`.
+///
+/// # Shapes
+///
+/// - input: `[batch, channels, height, width]`
+/// - weight: `[channels, 1, k, k]`
+/// - scale, shift: `[channels]`
+/// - output: `[batch, channels, height / stride, width / stride]`, rounded up
 pub fn depthwise_conv2d_affine(
     input: Tensor<4>,
     weight: Tensor<4>,
@@ -32,7 +46,14 @@ pub fn depthwise_conv2d_affine(
     Tensor::from_dispatch(Dispatch::depthwise_affine(input, weight, stride, scale, shift, activation))
 }
 
-/// `activation(dense_conv2d(input, weight, stride) * scale + shift)`, scale and shift `[out]`.
+/// `activation(dense_conv2d(input, weight, stride) * scale + shift)`.
+///
+/// # Shapes
+///
+/// - input: `[batch, in, height, width]`
+/// - weight: `[out, in, k, k]`
+/// - scale, shift: `[out]`
+/// - output: `[batch, out, height / stride, width / stride]`, rounded up
 pub fn dense_conv2d_affine(
     input: Tensor<4>,
     weight: Tensor<4>,
@@ -46,7 +67,7 @@ pub fn dense_conv2d_affine(
     Tensor::from_dispatch(Dispatch::dense_affine(input, weight, stride, scale, shift, activation))
 }
 
-/// The primitive ops behind the functions, with a default for every backend.
+/// The primitive ops behind the three functions, with a default for every backend.
 #[backend_extension(
     Autodiff,
     Flex: cfg(feature = "flex"),
@@ -54,7 +75,7 @@ pub fn dense_conv2d_affine(
     Cube: cfg(any(feature = "wgpu", feature = "cuda"))
 )]
 pub trait ConvAffineBackend: Backend + PointwiseBackend + DepthwiseBackend + DenseBackend + NormBackend {
-    /// 1x1 convolution, scale and shift, activation.
+    /// 1x1 convolution, then scale, shift and activation.
     fn pointwise_affine(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -65,7 +86,7 @@ pub trait ConvAffineBackend: Backend + PointwiseBackend + DepthwiseBackend + Den
         Self::affine(Self::pointwise(input, weight), scale, shift, activation)
     }
 
-    /// Depthwise convolution, scale and shift, activation.
+    /// Depthwise convolution, then scale, shift and activation.
     fn depthwise_affine(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -77,7 +98,7 @@ pub trait ConvAffineBackend: Backend + PointwiseBackend + DepthwiseBackend + Den
         Self::affine(Self::depthwise(input, weight, stride), scale, shift, activation)
     }
 
-    /// Dense convolution, scale and shift, activation.
+    /// Dense convolution, then scale, shift and activation.
     fn dense_affine(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -95,7 +116,7 @@ impl ConvAffineBackend for burn::backend::LibTorch {}
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 impl ConvAffineBackend for burn::backend::Cube {}
 
-// No nodes of their own are needed: the default bodies are made of differentiable ops.
+// No nodes of their own are needed: the default bodies consist of differentiable ops.
 impl<B: ConvAffineBackend, C: CheckpointStrategy> ConvAffineBackend for Autodiff<B, C> {}
 
 #[cfg(feature = "flex")]

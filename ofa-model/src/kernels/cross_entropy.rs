@@ -9,13 +9,13 @@ use burn::backend::autodiff::{
 use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension, tensor::FloatTensor};
 use burn::tensor::{Shape, Tensor};
 
-/// Probabilities `[batch, classes]` of logits. They get no gradient.
+/// Probabilities of logits, both `[batch, classes]`. No gradient flows through.
 pub fn softmax(logits: Tensor<2>) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::probabilities(logits.into_dispatch()))
 }
 
-/// Mean over the batch of the cross-entropy of logits against probabilities, both `[batch, classes]`; `[1]`. The
-/// probabilities get no gradient.
+/// Mean cross-entropy over the batch, `[1]`, of logits against target probabilities, both `[batch, classes]`. The
+/// targets get no gradient.
 pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
     Tensor::from_dispatch(Dispatch::mean_cross_entropy(logits.into_dispatch(), targets.into_dispatch()))
 }
@@ -28,17 +28,17 @@ pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
     Cube: cfg(any(feature = "wgpu", feature = "cuda"))
 )]
 pub trait CrossEntropyBackend: Backend {
-    /// The probabilities.
+    /// Probabilities of logits, both `[batch, classes]`.
     fn probabilities(logits: FloatTensor<Self>) -> FloatTensor<Self> {
         Self::softmax(logits, 1)
     }
 
-    /// The mean cross-entropy.
+    /// Mean cross-entropy, `[1]`, of logits against targets, both `[batch, classes]`.
     fn mean_cross_entropy(logits: FloatTensor<Self>, targets: FloatTensor<Self>) -> FloatTensor<Self> {
         general::mean::<Self>(logits, targets)
     }
 
-    /// Gradient of the logits, from that of the mean, `[1]`.
+    /// Gradient of the logits, given the gradient of the mean, `[1]`.
     fn cross_entropy_gradient(
         logits: FloatTensor<Self>,
         targets: FloatTensor<Self>,
@@ -48,7 +48,7 @@ pub trait CrossEntropyBackend: Backend {
     }
 }
 
-/// The ops as burn's own.
+/// The ops in terms of burn's own.
 mod general {
     use super::{Backend, FloatTensor, Shape, TensorMetadata};
 

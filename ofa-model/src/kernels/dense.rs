@@ -12,7 +12,8 @@ use burn::tensor::Tensor;
 
 /// Convolves `[batch, in, height, width]` with `[out, in, k, k]`.
 ///
-/// `k` is odd and the padding is half of it, so the output is `[batch, out, height / stride, width / stride]`, rounded up.
+/// `k` must be odd; the padding is half of it, so the output is `[batch, out, height / stride, width / stride]`,
+/// rounded up.
 pub fn dense_conv2d(input: Tensor<4>, weight: Tensor<4>, stride: usize) -> Tensor<4> {
     Tensor::from_dispatch(Dispatch::dense(input.into_dispatch(), weight.into_dispatch(), stride))
 }
@@ -25,7 +26,7 @@ pub fn dense_conv2d(input: Tensor<4>, weight: Tensor<4>, stride: usize) -> Tenso
     Cube: cfg(any(feature = "wgpu", feature = "cuda"))
 )]
 pub trait DenseBackend: Backend {
-    /// The convolution.
+    /// Output of the convolution.
     fn dense(input: FloatTensor<Self>, weight: FloatTensor<Self>, stride: usize) -> FloatTensor<Self> {
         general::forward::<Self>(input, weight, stride)
     }
@@ -51,7 +52,7 @@ pub trait DenseBackend: Backend {
     }
 }
 
-/// The ops as burn's general convolution.
+/// The ops in terms of burn's general convolution.
 mod general {
     use super::{Backend, FloatTensor, composed};
 

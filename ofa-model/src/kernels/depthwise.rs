@@ -10,9 +10,9 @@ use burn::backend::autodiff::{
 use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension, tensor::FloatTensor};
 use burn::tensor::{Tensor, ops::ConvOptions};
 
-/// Filters each channel of `[batch, channels, height, width]` with its own kernel of `[channels, 1, k, k]`.
+/// Filters each channel of `[batch, channels, height, width]` with its own kernel from `[channels, 1, k, k]`.
 ///
-/// `k` is odd and the padding is half of it, so the output is `[batch, channels, height / stride, width / stride]`,
+/// `k` must be odd; the padding is half of it, so the output is `[batch, channels, height / stride, width / stride]`,
 /// rounded up.
 pub fn depthwise_conv2d(input: Tensor<4>, weight: Tensor<4>, stride: usize) -> Tensor<4> {
     Tensor::from_dispatch(Dispatch::depthwise(input.into_dispatch(), weight.into_dispatch(), stride))
@@ -26,7 +26,7 @@ pub fn depthwise_conv2d(input: Tensor<4>, weight: Tensor<4>, stride: usize) -> T
     Cube: cfg(any(feature = "wgpu", feature = "cuda"))
 )]
 pub trait DepthwiseBackend: Backend {
-    /// The convolution.
+    /// Output of the convolution.
     fn depthwise(input: FloatTensor<Self>, weight: FloatTensor<Self>, stride: usize) -> FloatTensor<Self> {
         general::forward::<Self>(input, weight, stride)
     }
@@ -52,7 +52,7 @@ pub trait DepthwiseBackend: Backend {
     }
 }
 
-/// The ops as burn's general convolution.
+/// The ops in terms of burn's general convolution.
 mod general {
     use super::{Backend, ConvOptions, FloatTensor, TensorMetadata, composed};
 

@@ -1,15 +1,15 @@
-//! The order of every sum over a row of numbers: the same, and so the same bits, whatever the width of vectors.
+//! A fixed summation order for rows of values, so the bits are the same for every vector width.
 //!
-//! There are sixteen lanes. Lane `l` sums the numbers `l`, `l + 16`, `l + 32`, ... one after the other; a rest is filled up
-//! with zeros. Then lanes are added in pairs: `l` and `l + 8`, of these `l` and `l + 4`, then `+ 2`, then `+ 1`. The widest
-//! vector is the sixteen lanes; narrower ones stand for them together.
+//! There are sixteen lanes. Lane `l` sums the values `l`, `l + 16`, `l + 32`, ... in order; a short tail is padded with
+//! zeros. Then lanes are added in pairs: `l` and `l + 8`, then of these `l` and `l + 4`, then `+ 2`, then `+ 1`. The
+//! widest vector holds all sixteen lanes; several narrower ones hold them together.
 
 use pulp::Simd;
 
-/// Numbers that are summed side by side.
+/// Number of values summed side by side.
 pub(super) const LANES: usize = 16;
 
-/// Calls `$body` with the constant `$vectors`: how many vectors of `$simd` make up the lanes.
+/// Runs `$body` with the constant `$vectors`: how many vectors of `$simd` hold the lanes.
 macro_rules! with_vectors {
     ($simd:ident, $vectors:ident => $body:expr) => {
         match $simd::F32_LANES {
@@ -29,32 +29,32 @@ macro_rules! with_vectors {
                 const $vectors: usize = $crate::kernels::lanes::LANES;
                 $body
             }
-            width => unreachable!("vectors of {width} numbers"),
+            width => unreachable!("vectors of {width} lanes"),
         }
     };
 }
 pub(super) use with_vectors;
 
-/// The lanes as zeros.
+/// All lanes zero.
 #[inline(always)]
 pub(super) fn zeros<S: Simd, const N: usize>(simd: S) -> [S::f32s; N] {
     [simd.splat_f32s(0.0); N]
 }
 
-/// A number for every lane.
+/// Loads one value per lane.
 #[inline(always)]
 pub(super) fn load<S: Simd, const N: usize>(numbers: &[f32; LANES]) -> [S::f32s; N] {
     let (vectors, _) = S::as_simd_f32s(numbers);
     *vectors.first_chunk().expect("N vectors make up the lanes")
 }
 
-/// Fewer numbers than lanes, and zeros.
+/// Loads fewer values than lanes and fills up with zeros.
 #[inline(always)]
 pub(super) fn load_rest<S: Simd, const N: usize>(simd: S, rest: &[f32]) -> [S::f32s; N] {
     std::array::from_fn(|vector| simd.partial_load_f32s(part::<S>(rest, vector)))
 }
 
-/// Fewer numbers than lanes, and `others`.
+/// Loads fewer values than lanes and fills up with `others`.
 #[inline(always)]
 pub(super) fn load_rest_or<S: Simd, const N: usize>(simd: S, rest: &[f32], others: S::f32s) -> [S::f32s; N] {
     std::array::from_fn(|vector| {
@@ -64,7 +64,7 @@ pub(super) fn load_rest_or<S: Simd, const N: usize>(simd: S, rest: &[f32], other
     })
 }
 
-/// What of the rest is in a vector.
+/// The part of the tail that falls into a vector.
 #[inline(always)]
 fn part<S: Simd>(rest: &[f32], vector: usize) -> &[f32] {
     let start = rest.len().min(vector * S::F32_LANES);
@@ -84,14 +84,14 @@ pub(super) fn sum<S: Simd, const N: usize>(simd: S, mut lanes: [S::f32s; N]) -> 
     simd.reduce_sum_f32s(lanes[0])
 }
 
-/// What tests of kernels need. Two widths can be compared where a processor has both.
+/// Helpers for kernel tests. Two vector widths can be compared only where the processor has both.
 #[cfg(all(test, target_arch = "x86_64"))]
 pub(super) mod testing {
     use super::LANES;
     use pulp::x86::{V3, V4};
     use pulp::{Simd, WithSimd};
 
-    /// The instructions of a vector width.
+    /// A vector width and its instructions.
     #[derive(Clone, Copy, Debug)]
     pub(in crate::kernels) enum Width {
         Eight(V3),
@@ -99,7 +99,7 @@ pub(super) mod testing {
     }
 
     impl Width {
-        /// Those that this processor has.
+        /// The widths that this processor supports.
         pub(in crate::kernels) fn all() -> Vec<Self> {
             V3::try_new().map(Self::Eight).into_iter().chain(V4::try_new().map(Self::Sixteen)).collect()
         }
@@ -112,18 +112,18 @@ pub(super) mod testing {
         }
     }
 
-    /// Whether all vector widths that this processor has give `expected`, bit by bit. `run` returns the output of a width.
+    /// Asserts that all supported vector widths give `expected`, bit for bit. `run` returns the output of a width.
     #[track_caller]
     pub(in crate::kernels) fn assert_every_width_gives(expected: &[f32], run: impl Fn(Width) -> Vec<f32>) {
         let bits = |numbers: &[f32]| numbers.iter().map(|number| number.to_bits()).collect::<Vec<_>>();
         for width in Width::all() {
             let found = run(width);
-            assert_eq!(bits(&found), bits(expected), "{width:?}: {found:?} and not {expected:?}");
+            assert_eq!(bits(&found), bits(expected), "{width:?}: found {found:?}, expected {expected:?}");
         }
     }
 
-    /// The lanes, one number at a time: `add(lane, number)` for every number of the rows, each of which begins at lane 0 and
-    /// is filled up with zeros.
+    /// The lanes, computed one value at a time: `add(lane, value)` for every value of the rows. Each row starts at lane
+    /// 0 and is padded with zeros.
     pub(in crate::kernels) fn lanes<T: Copy + Default>(
         rows: impl IntoIterator<Item = impl IntoIterator<Item = T>>,
         add: impl Fn(f32, T) -> f32,
@@ -139,7 +139,7 @@ pub(super) mod testing {
         lanes
     }
 
-    /// Their sum, one addition at a time.
+    /// The sum of the lanes, one addition at a time.
     pub(in crate::kernels) fn sum(mut lanes: [f32; LANES]) -> f32 {
         for distance in [8, 4, 2, 1] {
             for lane in 0..distance {

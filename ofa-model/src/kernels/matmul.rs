@@ -1,4 +1,4 @@
-//! Products of matrices.
+//! Matrix products.
 
 use burn::backend::autodiff::{
     Autodiff, NodeId,
@@ -9,26 +9,28 @@ use burn::backend::autodiff::{
 use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension, tensor::FloatTensor};
 use burn::tensor::Tensor;
 
-/// `[rows, inner]` times `[inner, columns]`: every number is summed in order, by fused multiply-adds.
+/// `[rows, inner]` times `[inner, columns]`. Every element is summed in order, by fused multiply-adds.
 ///
-/// A transposed view costs no copy where one of the two is one.
+/// Transposed views are supported: the CPU implementation computes the product or its transpose, whichever copies fewer
+/// elements.
 pub fn matmul(left: Tensor<2>, right: Tensor<2>) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::matrix_product(left.into_dispatch(), right.into_dispatch()))
 }
 
-/// [`matmul`] for each of some pairs of matrices.
+/// [`matmul`] for each pair of matrices: `[batch, rows, inner]` times `[batch, inner, columns]`.
 pub fn batched_matmul(left: Tensor<3>, right: Tensor<3>) -> Tensor<3> {
     Tensor::from_dispatch(Dispatch::matrix_product(left.into_dispatch(), right.into_dispatch()))
 }
 
-/// `input * weight^T + bias`, from `[batch, inputs]`, `[outputs, inputs]` and `[outputs]`.
+/// `input * weight^T + bias`, for `[batch, inputs]`, `[outputs, inputs]` and `[outputs]`; the output is
+/// `[batch, outputs]`.
 pub fn linear(input: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
-    // A product with ones, since the gradient of a bias is a sum, which has an order then.
+    // The bias is a product with ones because its gradient is a sum, which then has a fixed order.
     let ones = Tensor::ones([input.dims()[0], 1], (&input.device(), input.dtype()));
     matmul(input, weight.transpose()) + matmul(ones, bias.unsqueeze())
 }
 
-/// The primitive op behind the functions, with a default for every backend.
+/// The primitive op behind the three functions, with a default for every backend.
 #[backend_extension(
     Autodiff,
     Flex: cfg(feature = "flex"),
@@ -36,7 +38,7 @@ pub fn linear(input: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2>
     Cube: cfg(any(feature = "wgpu", feature = "cuda"))
 )]
 pub trait MatmulBackend: Backend {
-    /// `[.., rows, inner]` times `[.., inner, columns]`, the same number of matrices on either side.
+    /// `[.., rows, inner]` times `[.., inner, columns]`, with the same number of matrices on both sides.
     fn matrix_product(left: FloatTensor<Self>, right: FloatTensor<Self>) -> FloatTensor<Self> {
         Self::float_matmul(left, right)
     }
@@ -47,7 +49,7 @@ impl MatmulBackend for burn::backend::LibTorch {}
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 impl MatmulBackend for burn::backend::Cube {}
 
-/// Every matrix transposed, as a view.
+/// Transposes every matrix, as a view.
 pub(super) fn transposed<B: Backend>(matrices: FloatTensor<B>) -> FloatTensor<B> {
     let rank = matrices.shape().num_dims();
     B::float_swap_dims(matrices, rank - 2, rank - 1)

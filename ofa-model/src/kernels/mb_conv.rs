@@ -1,7 +1,7 @@
 //! The inverted-bottleneck block in training, as one op.
 //!
-//! Op by op, every wide tensor would go through memory a dozen times. On the CPU what lies between the two 1x1 convolutions
-//! is computed channel by channel, and nothing but the outputs of convolutions is kept for the backward pass.
+//! Op by op, every wide tensor would go through memory a dozen times. On the CPU everything between the two 1x1
+//! convolutions is computed channel by channel, and only the outputs of convolutions are kept for the backward pass.
 
 use super::{Activation, DepthwiseBackend, GateWeights, NormBackend, PlaneBackend, PointwiseBackend};
 use burn::backend::autodiff::{
@@ -14,49 +14,49 @@ use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension, tensor
 use burn::tensor::{Shape, Tensor};
 use std::fmt::Debug;
 
-/// What a block is besides its weights.
+/// The settings of a block besides its weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MbConvKind {
     /// Stride of the depthwise convolution, 1 or 2.
     pub stride: usize,
-    /// After the expansion and after the depthwise convolution.
+    /// Activation after the expansion and after the depthwise convolution.
     pub activation: Activation,
-    /// Added to every variance.
+    /// Constant added to every variance.
     pub epsilon: f64,
     /// Whether the input is added to the output.
     pub residual: bool,
 }
 
-/// A convolution and the scale and shift of its batch norm, each `[out]`.
+/// A convolution's weight, and the scale and shift of its batch norm, `[out]` each.
 pub type ConvWeights = (Tensor<4>, Tensor<1>, Tensor<1>);
 
-/// The weights of a block.
+/// The weights of a block, with the shape of each convolution's weight.
 pub struct MbConvWeights {
-    /// `[middle, in, 1, 1]`.
+    /// Expansion, `[middle, in, 1, 1]`; `None` if absent.
     pub expand: Option<ConvWeights>,
-    /// `[middle, 1, k, k]`.
+    /// Depthwise convolution, `[middle, 1, k, k]`.
     pub depthwise: ConvWeights,
-    /// Over the middle channels.
+    /// Squeeze-and-excitation of the middle channels; `None` if absent.
     pub gate: Option<GateWeights>,
-    /// `[out, middle, 1, 1]`.
+    /// Projection, `[out, middle, 1, 1]`.
     pub project: ConvWeights,
 }
 
-/// What a block yields in training.
+/// Output and batch statistics of a block in training.
 pub struct MbConvTrain {
     /// `[batch, out, height / stride, width / stride]`, rounded up.
     pub output: Tensor<4>,
-    /// Means in the first row and biased variances in the second of what each norm was given, one norm after the other,
+    /// Means (first row) and biased variances (second row) of each norm's input, concatenated over the norms,
     /// `[2, channels of all norms]`; without gradient.
     pub moments: Tensor<2>,
 }
 
-/// Expands `[batch, in, height, width]`, filters each channel, gates, projects, and adds the input: every convolution is
-/// followed by batch norm by the statistics of the batch, the first two by an activation as well.
+/// Expands `[batch, in, height, width]`, filters each channel, gates, projects, and adds the input. Batch norm by the
+/// statistics of the batch follows every convolution, and an activation follows the first two.
 pub fn mb_conv_train(input: Tensor<4>, weights: MbConvWeights, kind: MbConvKind) -> MbConvTrain {
     let form = Form { kind, expands: weights.expand.is_some(), is_gated: weights.gate.is_some() };
     let (project, project_gamma, project_beta) = weights.project;
-    // Stand in for what is not there: not every backend has empty tensors.
+    // Placeholders for absent layers: not every backend has empty tensors.
     let no_weight = project.clone().detach().set_require_grad(false);
     let no_vector = project_gamma.clone().detach().set_require_grad(false);
     let no_matrix: Tensor<2> = no_weight.clone().flatten(1, 3);
@@ -89,7 +89,7 @@ pub fn mb_conv_train(input: Tensor<4>, weights: MbConvWeights, kind: MbConvKind)
     MbConvTrain { output: Tensor::from_dispatch(output), moments: Tensor::from_dispatch(moments) }
 }
 
-/// What a block is, and which layers it has.
+/// The settings of a block and which optional layers it has.
 #[derive(Clone, Copy, Debug)]
 pub struct Form {
     kind: MbConvKind,
@@ -97,16 +97,16 @@ pub struct Form {
     is_gated: bool,
 }
 
-/// Something for each weight of a block.
+/// One value for each weight of a block.
 #[derive(Clone, Debug)]
 pub struct Layers<T> {
     /// Weight, scale and shift of the expansion.
     pub expand: Option<[T; 3]>,
-    /// Of the depthwise convolution.
+    /// Weight, scale and shift of the depthwise convolution.
     pub depthwise: [T; 3],
-    /// Weight and bias of the reduction and of the expansion of the gate.
+    /// Weight and bias of the gate's reduction, then of its expansion.
     pub gate: Option<[T; 4]>,
-    /// Of the projection.
+    /// Weight, scale and shift of the projection.
     pub project: [T; 3],
 }
 
@@ -120,14 +120,14 @@ impl<T> Layers<T> {
         }
     }
 
-    /// From the arguments of [`MbConvBackend::mb_conv`] behind the input.
+    /// Groups the arguments of [`MbConvBackend::mb_conv`] after the input.
     fn from_arguments([a, b, c, d, e, f, g, h, i, j, k, l, m]: [T; 13], form: Form) -> Self {
         let expand = form.expands.then_some([a, b, c]);
         let gate = form.is_gated.then_some([g, h, i, j]);
         Self { expand, depthwise: [d, e, f], gate, project: [k, l, m] }
     }
 
-    /// One for each argument of [`MbConvBackend::mb_conv`] behind the input.
+    /// One value for each argument of [`MbConvBackend::mb_conv`] after the input; `None` for absent layers.
     fn into_arguments(self) -> [Option<T>; 13] {
         fn some<T, const N: usize>(layer: Option<[T; N]>) -> [Option<T>; N] {
             layer.map_or([const { None }; N], |layer| layer.map(Some))
@@ -140,17 +140,17 @@ impl<T> Layers<T> {
     }
 }
 
-/// Backends that compute a block in one go.
+/// Backends that can compute a whole block at once.
 pub trait FusedMbConv: Backend {
-    /// What the backward pass needs.
+    /// State that the backward pass needs.
     type Passed: Clone + Debug + Send + 'static;
 
-    /// Whether they can compute this one.
+    /// Whether the backend can compute this block.
     fn fuses(_input: &FloatTensor<Self>, _layers: &Layers<FloatTensor<Self>>, _kind: MbConvKind) -> bool {
         false
     }
 
-    /// Output and moments.
+    /// Output, moments and the state for the backward pass.
     fn fused(
         input: FloatTensor<Self>,
         layers: Layers<FloatTensor<Self>>,
@@ -164,7 +164,7 @@ pub trait FusedMbConv: Backend {
     ) -> (FloatTensor<Self>, Layers<FloatTensor<Self>>);
 }
 
-/// A backend that does not.
+/// Implements [`FusedMbConv`] for a backend that never fuses.
 macro_rules! never_fused {
     ($backend:ty $(, $($generics:tt)*)?) => {
         impl $(<$($generics)*>)? FusedMbConv for $backend {
@@ -175,11 +175,11 @@ macro_rules! never_fused {
                 _: Layers<FloatTensor<Self>>,
                 _: MbConvKind,
             ) -> (FloatTensor<Self>, FloatTensor<Self>, ()) {
-                unreachable!("it does not fuse")
+                unreachable!("this backend never fuses a block")
             }
 
             fn fused_backward(_: (), _: FloatTensor<Self>) -> (FloatTensor<Self>, Layers<FloatTensor<Self>>) {
-                unreachable!("it does not fuse")
+                unreachable!("this backend never fuses a block")
             }
         }
     };
@@ -191,7 +191,8 @@ never_fused!(burn::backend::LibTorch);
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 never_fused!(burn::backend::Cube);
 
-/// The primitive op behind [`mb_conv_train`], with a default for every backend. Other tensors stand in for layers that a block lacks.
+/// The primitive op behind [`mb_conv_train`], with a default for every backend. Absent layers are passed as placeholder
+/// tensors.
 #[backend_extension(
     Autodiff,
     Flex: cfg(feature = "flex"),
@@ -201,8 +202,8 @@ never_fused!(burn::backend::Cube);
 pub trait MbConvBackend:
     Backend + FusedMbConv + PointwiseBackend + DepthwiseBackend + NormBackend + PlaneBackend
 {
-    /// Output and moments.
-    #[allow(clippy::too_many_arguments, reason = "burn routes tensors that are arguments of their own")]
+    /// Output and moments, as in [`MbConvTrain`].
+    #[allow(clippy::too_many_arguments, reason = "burn dispatches only tensors passed as separate arguments")]
     fn mb_conv(
         input: FloatTensor<Self>,
         expand: FloatTensor<Self>,
@@ -245,7 +246,7 @@ pub trait MbConvBackend:
     }
 }
 
-/// The block as the ops that it is made of.
+/// The block composed of its individual ops.
 fn composed<B: MbConvBackend>(
     input: FloatTensor<B>,
     layers: Layers<FloatTensor<B>>,

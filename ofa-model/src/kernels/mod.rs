@@ -1,10 +1,11 @@
-//! Differentiable ops for the hot path, one op a file.
+//! Differentiable ops for the hot path, one op per file.
 //!
-//! Each op is a backend extension of burn: a default in terms of burn's own ops that any backend takes, and a CPU
-//! implementation for flex with SIMD (by `pulp`, chosen at run time) and rayon, whose results do not depend on the number
-//! of threads nor on the width of vectors. Where the default is slow in libtorch, `libtorch.rs` has the op in its terms.
+//! Each op is a backend extension of burn: a default in terms of burn's own ops for any backend, and a CPU
+//! implementation for flex with SIMD (by `pulp`, chosen at run time) and rayon. The CPU results depend neither on the
+//! number of threads nor on the vector width. Where the default is slow in libtorch, `libtorch.rs` implements the op
+//! with libtorch's own functions.
 
-#![cfg_attr(feature = "tch", allow(deprecated, reason = "this burn is the last one with libtorch: see DESIGN.md"))]
+#![cfg_attr(feature = "tch", allow(deprecated, reason = "this is the last burn release with libtorch: see DESIGN.md"))]
 
 mod activation;
 mod batch_norm;

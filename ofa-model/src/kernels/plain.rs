@@ -7,23 +7,23 @@ use rayon::prelude::*;
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
 
-/// Numbers that a task should at least compute: threads cost time too.
+/// Minimum number of values per task: threads have a cost too.
 const LEAST_NUMBERS: usize = 4096;
-/// Multiply-adds that are worth a task of their own.
+/// Number of multiply-adds that justify a separate task.
 const LEAST_WORK: usize = 1 << 16;
 
-/// Whether the SIMD kernels can take the tensors: they know `f32` only.
+/// Whether the SIMD kernels support the tensors: they handle only `f32`.
 pub(super) fn all_f32(tensors: &[&FlexTensor]) -> bool {
     tensors.iter().all(|tensor| tensor.dtype() == DType::F32)
 }
 
-/// The numbers of a contiguous tensor. Call [`FlexTensor::to_contiguous`] first.
+/// The values of a contiguous tensor. Call [`FlexTensor::to_contiguous`] first.
 pub(super) fn numbers(tensor: &FlexTensor) -> &[f32] {
     tensor.storage::<f32>()
 }
 
-/// The tensor with its numbers in order. It is taken by value: a handle kept beside it would make it shared, and nothing
-/// could be changed in place.
+/// Makes the tensor contiguous. It takes the tensor by value: a second handle would make it shared, and nothing could
+/// be changed in place.
 pub(super) fn contiguous(tensor: FlexTensor) -> FlexTensor {
     tensor.to_contiguous()
 }
@@ -39,10 +39,10 @@ pub(super) fn tensor<const D: usize>(numbers: Vec<f32>, sizes: [usize; D]) -> Fl
     FlexTensor::new(Bytes::from_elems(numbers), Layout::contiguous(Shape::from(sizes.to_vec())), DType::F32)
 }
 
-/// A buffer of `chunks` chunks of `length` numbers, each computed by `fill(scratch, index, chunk)` from zeros.
+/// A buffer of `chunks` chunks of `length` values, each computed from zeros by `fill(scratch, index, chunk)`.
 ///
-/// The thread that fills a chunk also zeroes it: it is in the cache then, and fresh memory is mapped by all threads.
-/// Zeroing the whole buffer beforehand took a fifth of a training step.
+/// The thread that fills a chunk also zeroes it, so the chunk is in its cache and all threads share the work of mapping
+/// fresh memory. Zeroing the whole buffer first took a fifth of a training step.
 pub(super) fn parallel_chunks<T>(
     chunks: usize,
     length: usize,
@@ -53,8 +53,9 @@ pub(super) fn parallel_chunks<T>(
     written_parts(chunks * length, [length; 2], None, scratch, fill)
 }
 
-/// A buffer of `total` numbers in chunks of at most `length`, and these in parts of at most `part`, each computed from zeros
-/// by `fill(index of the chunk, offset in it, part)`. For chunks that are too few to keep all threads busy.
+/// A buffer of `total` values in chunks of at most `length`, split further into parts of at most `part`. Each part is
+/// computed from zeros by `fill(index of the chunk, offset in it, part)`. Use it where there are too few chunks to keep
+/// all threads busy.
 pub(super) fn parallel_parts(
     total: usize,
     length: usize,
@@ -65,7 +66,7 @@ pub(super) fn parallel_parts(
     written_parts(total, [length, part], None, || (), fill)
 }
 
-/// Calls `work` with a buffer of `length` numbers, whatever they are, that the thread keeps from one call to the next.
+/// Calls `work` with a buffer of `length` arbitrary values, which the thread keeps between calls.
 pub(super) fn with_scratch<R>(length: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
     thread_local! {
         static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
@@ -78,8 +79,8 @@ pub(super) fn with_scratch<R>(length: usize, work: impl FnOnce(&mut [f32]) -> R)
     })
 }
 
-/// The tensor with its planes of `pixels` numbers changed by `change(index of the first, planes)`, some at a time: in place
-/// if nobody else holds it.
+/// Changes the tensor's planes of `pixels` values by `change(index of the first, planes)`, several planes at a time.
+/// Works in place if the tensor is not shared.
 pub(super) fn changed_planes(
     tensor: FlexTensor,
     pixels: usize,
@@ -99,13 +100,13 @@ pub(super) fn changed_planes(
     FlexTensor::new(Bytes::from_elems(changed), Layout::contiguous(tensor.shape()), DType::F32)
 }
 
-/// Planes of `pixels` numbers that are worth a task.
+/// Number of planes of `pixels` values that make a worthwhile task.
 pub(super) fn planes_of_a_task(pixels: usize) -> usize {
     LEAST_NUMBERS.div_ceil(pixels)
 }
 
-/// Planes of an image's output that a task computes, in multiples of `step`: all of them, unless that leaves threads without
-/// work. `work` is that of a plane in multiply-adds. What a plane holds must not depend on it.
+/// Number of an image's output planes per task, a multiple of `step`: all of them, unless that leaves threads idle.
+/// `work` is the number of multiply-adds per plane. Results must not depend on the returned number.
 pub(super) fn planes_of_an_image(batch: usize, planes: usize, work: usize, step: usize) -> usize {
     let threads = rayon::current_num_threads();
     let worth = (planes * work / LEAST_WORK).clamp(1, threads);
@@ -114,9 +115,9 @@ pub(super) fn planes_of_an_image(batch: usize, planes: usize, work: usize, step:
     planes.div_ceil(parts).next_multiple_of(step)
 }
 
-/// `total` numbers in chunks, and these in parts, of the given lengths or what is left. A part begins as zeros or as that of
-/// `source`, and is written and then worked on by the same thread.
-#[allow(unsafe_code, reason = "a vector cannot be filled by several threads otherwise, unless it is zeroed by one")]
+/// Fills `total` values in chunks and parts of the given lengths (the last ones may be shorter). A part starts as zeros
+/// or as a copy of `source`; the same thread initialises it and works on it.
+#[allow(unsafe_code, reason = "several threads can fill a vector only this way, unless one thread zeroes it first")]
 fn written_parts<T>(
     total: usize,
     [length, part]: [usize; 2],
@@ -135,11 +136,11 @@ fn written_parts<T>(
             Some(source) => _ = numbers.write_copy_of_slice(&source[index * length + offset..][..numbers.len()]),
             None => numbers.fill(MaybeUninit::new(0.0)),
         }
-        // SAFETY: either arm has written every number of the part.
+        // SAFETY: both arms have written every value of the part.
         fill(scratch, index, offset, unsafe { numbers.assume_init_mut() });
     });
-    // SAFETY: the chunks cover all `total` numbers, which fit the capacity, their parts cover the chunks, and all have been
-    // written.
+    // SAFETY: the chunks cover all `total` values, which fit the capacity; their parts cover the chunks, and all have
+    // been written.
     unsafe { buffer.set_len(total) };
     buffer
 }

@@ -10,7 +10,8 @@ use burn::backend::autodiff::{
 use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension, tensor::FloatTensor};
 use burn::tensor::{Shape, Tensor};
 
-/// Mixes the channels of `[batch, in, height, width]` by a weight `[out, in, 1, 1]`, pixel by pixel.
+/// Mixes the channels of `[batch, in, height, width]` with a weight `[out, in, 1, 1]`, pixel by pixel. The output is
+/// `[batch, out, height, width]`.
 pub fn pointwise_conv2d(input: Tensor<4>, weight: Tensor<4>) -> Tensor<4> {
     Tensor::from_dispatch(Dispatch::pointwise(input.into_dispatch(), weight.into_dispatch()))
 }
@@ -23,7 +24,7 @@ pub fn pointwise_conv2d(input: Tensor<4>, weight: Tensor<4>) -> Tensor<4> {
     Cube: cfg(any(feature = "wgpu", feature = "cuda"))
 )]
 pub trait PointwiseBackend: Backend {
-    /// The convolution.
+    /// Output of the convolution.
     fn pointwise(input: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
         general::forward::<Self>(input, weight)
     }
@@ -39,7 +40,7 @@ pub trait PointwiseBackend: Backend {
     }
 }
 
-/// The ops as burn's products of matrices.
+/// The ops in terms of burn's matrix products.
 mod general {
     use super::{Backend, FloatTensor, Shape, TensorMetadata, sizes};
 
@@ -68,7 +69,8 @@ mod general {
         let [_, channels, height, width] = sizes::<B>(&input);
         let [_, out, _, _] = sizes::<B>(&output_gradient);
         let (gradient, input) = (columns::<B>(output_gradient), columns::<B>(input));
-        // A weight for every image, or one product over all pixels of transposed copies: whichever is less to write.
+        // Either one weight gradient per image, or one product over all pixels from transposed copies: whichever writes
+        // less.
         let product = if out * channels > (out + channels) * height * width {
             B::float_matmul(rows::<B>(gradient), B::float_swap_dims(rows::<B>(input), 0, 1))
         } else {

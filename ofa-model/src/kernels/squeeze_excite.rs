@@ -1,4 +1,4 @@
-//! Squeeze-and-excitation as one op, and the global average pooling it begins with.
+//! Squeeze-and-excitation as one op, and the global average pooling it starts with.
 
 use super::composed;
 use super::matmul::{MatmulBackend, transposed};
@@ -11,12 +11,12 @@ use burn::backend::autodiff::{
 use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension, tensor::FloatTensor};
 use burn::tensor::{Shape, Tensor};
 
-/// Mean over the pixels of `[batch, channels, height, width]`, `[batch, channels]`.
+/// Mean over the pixels: `[batch, channels, height, width]` to `[batch, channels]`.
 pub fn global_average_pool(input: Tensor<4>) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::plane_means(input.into_dispatch()))
 }
 
-/// The two layers between the means of the channels and their gates.
+/// Weights of the two layers that turn channel means into gates.
 pub struct GateWeights {
     /// `[squeezed, channels]`.
     pub reduce: Tensor<2>,
@@ -49,27 +49,27 @@ pub fn squeeze_excite(input: Tensor<4>, weights: GateWeights) -> Tensor<4> {
     Cube: cfg(any(feature = "wgpu", feature = "cuda"))
 )]
 pub trait PlaneBackend: Backend + MatmulBackend {
-    /// Means over the pixels, `[batch, channels]`.
+    /// Mean over the pixels, `[batch, channels]`.
     fn plane_means(input: FloatTensor<Self>) -> FloatTensor<Self> {
         general::means::<Self>(input)
     }
 
-    /// Sums over the pixels of the product of two tensors, `[batch, channels]`.
+    /// Sum over the pixels of the product of two tensors, `[batch, channels]`.
     fn plane_dots(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
         general::dots::<Self>(a, b)
     }
 
-    /// `input * scale`, scale `[batch, channels]`.
+    /// `input * scale`, with scale `[batch, channels]`.
     fn plane_scale(input: FloatTensor<Self>, scale: FloatTensor<Self>) -> FloatTensor<Self> {
         general::scale::<Self>(input, scale)
     }
 
-    /// `input * scale + shift`, scale and shift `[batch, channels]`.
+    /// `input * scale + shift`, with scale and shift `[batch, channels]`.
     fn plane_affine(input: FloatTensor<Self>, scale: FloatTensor<Self>, shift: FloatTensor<Self>) -> FloatTensor<Self> {
         general::affine::<Self>(input, scale, shift)
     }
 
-    /// The gated input.
+    /// The gated input, in the shape of the input.
     fn gated(
         input: FloatTensor<Self>,
         reduce: FloatTensor<Self>,
@@ -87,7 +87,7 @@ impl PlaneBackend for burn::backend::LibTorch {}
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 impl PlaneBackend for burn::backend::Cube {}
 
-/// The ops as burn's own.
+/// The ops in terms of burn's own.
 mod general {
     use super::{Backend, FloatTensor, Shape, TensorMetadata, composed};
 
@@ -122,7 +122,7 @@ mod general {
     }
 }
 
-/// The gate and what its gradient needs, each a row by image.
+/// The gate and what its gradient needs, one row per image.
 #[derive(Clone, Debug)]
 struct Gate<B: Backend> {
     /// `[batch, channels]`.
@@ -176,7 +176,7 @@ fn linear<B: MatmulBackend>(x: FloatTensor<B>, weight: &FloatTensor<B>, bias: Fl
     B::float_add(B::matrix_product(x, transposed::<B>(weight.clone())), B::float_reshape(bias, bias_row))
 }
 
-/// Sums over the images, one after the other: burn's order depends on how the numbers lie in memory.
+/// Sums over the images, in order: burn's own order depends on the memory layout.
 fn column_sums<B: MatmulBackend>(matrix: FloatTensor<B>) -> FloatTensor<B> {
     let (images, columns) = (matrix.shape()[0], matrix.shape()[1]);
     let ones = B::float_ones(Shape::from([1, images]), &matrix.device(), matrix.dtype().into());
@@ -256,7 +256,7 @@ impl<B: PlaneBackend, C: CheckpointStrategy> PlaneBackend for Autodiff<B, C> {
         }
     }
 
-    // The other ops need no nodes of their own: their default bodies are made of differentiable ops.
+    // The other ops need no nodes of their own: their default bodies consist of differentiable ops.
 }
 
 #[cfg(feature = "flex")]

@@ -1,10 +1,10 @@
-//! The ops on numbers that the SIMD kernels do not know: the composed defaults, as on every other backend.
+//! The ops on float types the SIMD kernels do not support: the composed defaults, as on every other backend.
 
 use super::*;
 use crate::testing::Draw;
 use burn::tensor::{FloatDType, Tensor, TensorData, Tolerance};
 
-/// The output of an op and the gradients of its input and first weight, in numbers of the given type.
+/// The output of an op and the gradients of its input and first weight, in the given float type.
 fn run(
     op: impl Fn(Tensor<4>, Tensor<4>, &mut Typed) -> Tensor<4>,
     weight: [usize; 4],
@@ -20,7 +20,7 @@ fn run(
     outputs.map(|tensor| tensor.cast(FloatDType::F32).into_data()).collect()
 }
 
-/// Draws of one float type.
+/// Draws tensors of one float type.
 struct Typed(Draw, FloatDType);
 
 impl Typed {

@@ -1,9 +1,9 @@
-//! Rewriting of exported graphs: what was spelled out in plain operations becomes single operators again.
+//! Rewrites exported graphs: chains of plain operations become single operators again.
 
 use onnx_ir::{AttributeProto, AttributeType, GraphProto, NodeProto, TensorProto};
 use std::collections::{HashMap, HashSet};
 
-/// Gives the only input and the only output of `graph` these names.
+/// Renames the only input and the only output of `graph`.
 pub(super) fn rename_ends(graph: &mut GraphProto, input: &str, output: &str) {
     for (ends, name) in [(&mut graph.input, input), (&mut graph.output, output)] {
         let [end] = &mut ends[..] else { panic!("a network has one input and one output, found {}", ends.len()) };
@@ -15,8 +15,8 @@ pub(super) fn rename_ends(graph: &mut GraphProto, input: &str, output: &str) {
     }
 }
 
-/// Replaces the chains that stand for ReLU6, hard sigmoid and hard swish by `Clip`, `HardSigmoid` and `HardSwish`, and
-/// drops what nothing uses any more.
+/// Replaces the chains that compute ReLU6, hard sigmoid and hard swish with `Clip`, `HardSigmoid` and `HardSwish`, and
+/// removes what is no longer used.
 pub(super) fn fuse_activations(graph: &mut GraphProto) {
     for replace in [clip, hard_sigmoid, hard_swish] {
         let known = Known::of(graph);
@@ -32,8 +32,8 @@ pub(super) fn fuse_activations(graph: &mut GraphProto) {
     }
 }
 
-/// Numbers the values between the operators in the order of their computation. The exporter's names depend on what the
-/// process did before; with these, equal networks are equal files.
+/// Numbers the intermediate values in the order of their computation. The exporter's own names depend on what the
+/// process did before; with these, equal networks give equal files.
 pub(super) fn number_values(graph: &mut GraphProto) {
     let ends: HashSet<&String> = graph.output.iter().map(|end| &end.name).collect();
     let values = graph.node.iter().flat_map(|node| &node.output).filter(|name| !ends.contains(name));
@@ -52,7 +52,7 @@ pub(super) fn number_values(graph: &mut GraphProto) {
 const ZERO: &str = "zero";
 const SIX: &str = "six";
 
-/// What a graph computes and what it holds, by name.
+/// The nodes and scalar constants of a graph, by name.
 struct Known<'a> {
     nodes: HashMap<&'a str, &'a NodeProto>,
     scalars: HashMap<&'a str, f32>,
@@ -65,13 +65,14 @@ impl<'a> Known<'a> {
         Self { nodes: nodes.collect(), scalars: scalars.collect() }
     }
 
-    /// The input of the node `name` if it is an `operation` of one input.
+    /// The input of the node that outputs `name`, if that node is a one-input `operation`.
     fn unary(&self, name: &str, operation: &str) -> Option<&'a str> {
         let node = self.nodes.get(name).filter(|node| node.op_type == operation)?;
         node.input.first().map(String::as_str)
     }
 
-    /// The input and the number of the node `name` if it is an `operation` with a number.
+    /// The input and the constant of the node that outputs `name`, if that node is an `operation` with a scalar
+    /// constant.
     fn with_number(&self, name: &str, operation: &str) -> Option<(&'a str, f32)> {
         let node = self.nodes.get(name).filter(|node| node.op_type == operation)?;
         let [a, b] = &node.input[..] else { return None };
@@ -79,7 +80,7 @@ impl<'a> Known<'a> {
         number(b).map(|n| (a.as_str(), n)).or_else(|| number(a).map(|n| (b.as_str(), n)))
     }
 
-    /// `x` and `top` if the node `name` is `relu(6 - relu(top - x))`.
+    /// `x` and `top` if `name` is computed as `relu(6 - relu(top - x))`.
     fn clamped(&self, name: &str) -> Option<(&'a str, f32)> {
         let (negated, six) = self.with_number(self.unary(name, "Relu")?, "Add")?;
         let (minus_x, top) = self.with_number(self.unary(self.unary(negated, "Neg")?, "Relu")?, "Add")?;
@@ -87,13 +88,13 @@ impl<'a> Known<'a> {
     }
 }
 
-/// `relu(6 - relu(6 - x))` is `Clip(x, 0, 6)`.
+/// Rewrites `relu(6 - relu(6 - x))` as `Clip(x, 0, 6)`.
 fn clip(known: &Known, node: &NodeProto) -> Option<NodeProto> {
     let (x, top) = known.clamped(node.output.first()?)?;
     (top == 6.0).then(|| operator("Clip", &[x, ZERO, SIX], node))
 }
 
-/// `relu(6 - relu(3 - x)) / 6` is `HardSigmoid(x)` of slope 1/6.
+/// Rewrites `relu(6 - relu(3 - x)) / 6` as `HardSigmoid(x)` with slope 1/6.
 fn hard_sigmoid(known: &Known, node: &NodeProto) -> Option<NodeProto> {
     let (clamped, factor) = known.with_number(node.output.first()?, "Mul")?;
     let (x, top) = known.clamped(clamped)?;
@@ -111,7 +112,7 @@ fn hard_sigmoid(known: &Known, node: &NodeProto) -> Option<NodeProto> {
     Some(fused)
 }
 
-/// `x * HardSigmoid(x)` is `HardSwish(x)`.
+/// Rewrites `x * HardSigmoid(x)` as `HardSwish(x)`.
 fn hard_swish(known: &Known, node: &NodeProto) -> Option<NodeProto> {
     let [a, b] = &node.input[..] else { return None };
     let gates = |x: &str, gate: &str| known.unary(gate, "HardSigmoid") == Some(x);
@@ -119,7 +120,7 @@ fn hard_swish(known: &Known, node: &NodeProto) -> Option<NodeProto> {
     (node.op_type == "Mul" && (gates(a, b) || gates(b, a))).then(|| operator("HardSwish", &[x], node))
 }
 
-/// An operator in the place of `node`.
+/// An operator that replaces `node`.
 fn operator(operation: &str, inputs: &[&str], node: &NodeProto) -> NodeProto {
     NodeProto {
         op_type: operation.to_owned(),
@@ -130,7 +131,7 @@ fn operator(operation: &str, inputs: &[&str], node: &NodeProto) -> NodeProto {
     }
 }
 
-/// Removes nodes and tensors that no output depends on. Nodes stand in the order of their computation.
+/// Removes nodes and tensors that no output depends on. Nodes are in computation order.
 fn drop_unused(graph: &mut GraphProto) {
     let mut used: HashSet<String> = graph.output.iter().map(|end| end.name.clone()).collect();
     let mut kept = Vec::with_capacity(graph.node.len());
@@ -148,7 +149,7 @@ fn drop_unused(graph: &mut GraphProto) {
 
 const FLOAT: i32 = 1;
 
-/// The number a tensor of one f32 holds.
+/// The value of a tensor that holds a single f32.
 fn number(tensor: &TensorProto) -> Option<f32> {
     if tensor.data_type != FLOAT || tensor.dims.iter().product::<i64>() != 1 {
         return None;

@@ -9,9 +9,8 @@ use serde::{Deserialize, Serialize};
 
 /// An arch as the original's dictionary of settings (`ks`, `e`, `d`, `w`, `image_size`).
 ///
-/// Mobile networks have `ks`, `e` and `d`; ResNets `e`, `d` and `w`. `ks` and `e` always have an entry for every block of
-/// the greatest depth; those of blocks that `d` leaves out mean nothing and are ignored, so many dictionaries are one
-/// [`Arch`].
+/// Mobile networks have `ks`, `e` and `d`; ResNets have `e`, `d` and `w`. `ks` and `e` always have one entry per block
+/// at the greatest depth. Entries of blocks that `d` skips are ignored, so many dictionaries describe one [`Arch`].
 ///
 /// ```
 /// use ofa_model::{Arch, OriginalArch, SearchSpace};
@@ -32,24 +31,25 @@ pub struct OriginalArch {
     pub ks: Vec<usize>,
     /// Expand ratio of every block.
     pub e: Vec<f64>,
-    /// Depth of every stage. For ResNets: of the stem (the greatest or less), then blocks that every stage has beyond
-    /// its smallest depth.
+    /// Depth of every stage. For ResNets, the first entry is the stem (the greatest value or less), and the others
+    /// count the blocks of a stage beyond its smallest depth.
     pub d: Vec<usize>,
-    /// Place in the list of widths: of the stem's two parts, then of every stage.
+    /// Index into the list of widths: one for each of the stem's two parts, then one per stage.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub w: Vec<usize>,
-    /// Height and width of the input in pixels; not among the settings of a network, only of its predictor and search.
+    /// Height and width of the input in pixels. The original's networks do not have this setting; only its predictor
+    /// and search do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_size: Option<usize>,
 }
 
 impl Arch {
-    /// The arch of `space` that the original's dictionary means, at the highest resolution if it names none.
+    /// Reads an arch of `space` from the original's dictionary. Without `image_size`, the resolution is the highest.
     ///
     /// # Errors
     ///
-    /// [`ModelError::InvalidOriginalArch`] if a list has a wrong length; [`ModelError::OutsideSpace`] and
-    /// [`ModelError::InvalidRatio`] if a live choice is none of the space.
+    /// [`ModelError::InvalidOriginalArch`] if a list has the wrong length; [`ModelError::OutsideSpace`] or
+    /// [`ModelError::InvalidRatio`] if the space does not offer a live choice.
     pub fn from_original(original: &OriginalArch, space: &SearchSpace) -> Result<Self, ModelError> {
         let stages = match Family::of(space) {
             Family::MobileNetV3 | Family::ProxylessNas => mobile::stages(original, space),
@@ -61,10 +61,11 @@ impl Arch {
         Ok(arch)
     }
 
-    /// This arch of `space` as the original's dictionary; blocks that are left out get 0, as its own decoder writes.
+    /// Writes this arch of `space` as the original's dictionary. Skipped blocks get 0, as the original's own decoder
+    /// writes them.
     ///
-    /// Choices that the original's supernet of this family does not offer (widths of mobile networks, say) have no place in
-    /// it and are lost.
+    /// Choices that the original's supernet of this family does not offer (widths of mobile networks, for example)
+    /// cannot be represented and are lost.
     ///
     /// # Panics
     ///
@@ -82,7 +83,7 @@ impl Arch {
 }
 
 impl OriginalArch {
-    /// Refuses lists that do not have the given lengths of `ks`, `e`, `d` and `w`.
+    /// Refuses lists whose lengths differ from the given ones of `ks`, `e`, `d` and `w`.
     fn check_lengths(&self, space: &SearchSpace, [ks, e, d, w]: [usize; 4]) -> Result<(), ModelError> {
         let lengths =
             [("ks", self.ks.len(), ks), ("e", self.e.len(), e), ("d", self.d.len(), d), ("w", self.w.len(), w)];
@@ -94,14 +95,14 @@ impl OriginalArch {
         }
     }
 
-    /// The error of a choice that is not offered.
+    /// The error for a choice that the space does not offer.
     fn outside(&self, space: &SearchSpace, choice: String, found: usize, allowed: String) -> ModelError {
         let arch = serde_json::to_string(self).expect("an arch of the original is plain data");
         ModelError::OutsideSpace { arch, space: space.name.clone(), choice, found: found.to_string(), allowed }
     }
 }
 
-/// `values` and zeros in the place of the blocks that are left out.
+/// `values`, padded with zeros for the skipped blocks.
 fn padded<T: Default + Clone>(values: impl Iterator<Item = T>, length: usize) -> impl Iterator<Item = T> {
     values.chain(std::iter::repeat(T::default())).take(length)
 }
@@ -143,12 +144,9 @@ mod tests {
             Arch::from_original(&original, &space).unwrap_err().to_string()
         };
         let cases = [
-            (
-                message(|a| a.ks.truncate(6)),
-                "`ks` of an arch of the original has 6 entries, `small_mobilenet_v3` needs 12",
-            ),
-            (message(|a| a.d.push(2)), "`d` of an arch of the original has 4 entries"),
-            (message(|a| a.w.push(2)), "`w` of an arch of the original has 1 entries, `small_mobilenet_v3` needs 0"),
+            (message(|a| a.ks.truncate(6)), "`ks` of the original's arch has 6 entries, `small_mobilenet_v3` needs 12"),
+            (message(|a| a.d.push(2)), "`d` of the original's arch has 4 entries"),
+            (message(|a| a.w.push(2)), "`w` of the original's arch has 1 entries, `small_mobilenet_v3` needs 0"),
             (message(|a| a.d[1] = usize::MAX), "stage 2 depth is 18446744073709551615, allowed: 2, 3, 4"),
             (message(|a| a.d[1] = 1), "stage 2 depth is 1, allowed: 2, 3, 4"),
             (message(|a| a.ks[4] = 9), "stage 2 block 1 kernel size is 9, allowed: 3, 5, 7"),
@@ -172,7 +170,7 @@ mod tests {
             Arch::from_original(&original, &space).unwrap_err().to_string()
         };
         let cases = [
-            (message(|a| a.ks.push(3)), "`ks` of an arch of the original has 1 entries, `resnet50d` needs 0"),
+            (message(|a| a.ks.push(3)), "`ks` of the original's arch has 1 entries, `resnet50d` needs 0"),
             (message(|a| a.d[1] = 3), "d of stage 1 is 3, allowed: 0, 1, 2"),
             (message(|a| a.w[5] = 3), "w of part 6 is 3, allowed: 0, 1, 2"),
             (message(|a| a.e[4] = 0.3), "stage 4 block 1 expand ratio is 0.3, allowed: 0.2, 0.25, 0.35"),

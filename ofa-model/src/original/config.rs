@@ -1,17 +1,18 @@
-//! Configurations of the original's static nets (`net.config` of its specialised networks) as archs.
+//! Reads archs from configurations of the original's static nets (`net.config` of its specialised networks).
 
 use crate::{Activation, Arch, BlockArch, ModelError, Ratio, SearchSpace, StageArch, StageSpace, UnitLayers};
 use serde::Deserialize;
 
 impl Arch {
-    /// The arch of `space` whose subnet is the static net that a configuration of the original describes, at the highest
-    /// resolution: a configuration does not say which one the net was made for.
+    /// Reads the arch of `space` that a static-net configuration of the original describes. The resolution is the
+    /// highest, because a configuration does not say which one the net was made for.
     ///
-    /// `config` is the JSON of its `MobileNetV3`, `ProxylessNASNets` or `ResNets`.
+    /// `config` is the JSON of a `MobileNetV3`, `ProxylessNASNets` or `ResNets`.
     ///
     /// # Errors
     ///
-    /// [`ModelError::InvalidOriginalConfig`] if it is no such configuration or describes no network of the space.
+    /// [`ModelError::InvalidOriginalConfig`] if it is not such a configuration or does not describe a network of the
+    /// space.
     pub fn from_original_config(config: &str, space: &SearchSpace) -> Result<Self, ModelError> {
         let refuse = |problem: String| ModelError::InvalidOriginalConfig { space: space.name.clone(), problem };
         let config: Config = serde_json::from_str(config).map_err(|error| refuse(error.to_string()))?;
@@ -31,7 +32,7 @@ impl Arch {
             rest = others;
         }
         if !rest.is_empty() {
-            return Err(refuse(format!("{} layers are left behind the last stage", rest.len())));
+            return Err(refuse(format!("{} layers remain after the last stage", rest.len())));
         }
         let arch = Self { resolution: *space.resolutions.last().expect("a valid space has a resolution"), stages };
         space.check(&arch)?;
@@ -43,7 +44,7 @@ impl Arch {
     }
 }
 
-/// A static net.
+/// Configuration of a static net.
 #[derive(Deserialize)]
 struct Config {
     #[serde(default)]
@@ -64,7 +65,7 @@ enum Wrapped {
     Plain(Layer),
 }
 
-/// What identifies a layer.
+/// The settings that identify a layer.
 #[derive(Clone, Debug, Deserialize)]
 struct Layer {
     in_channels: usize,
@@ -97,7 +98,7 @@ impl Config {
 }
 
 impl Layer {
-    /// The layer of a unit that has one.
+    /// The layer of a unit; `None` if it has none.
     fn of(unit: &UnitLayers) -> Option<Self> {
         let (in_channels, mid_channels, out_channels, kernel_size, stride) = match *unit {
             UnitLayers::Conv(shape) => (shape.in_channels, None, shape.out_channels, shape.kernel_size, shape.stride),
@@ -128,7 +129,7 @@ impl Layer {
         })
     }
 
-    /// Whether both are the same layer, as far as the configuration says.
+    /// Whether both are the same layer, judged by the settings the configuration gives.
     fn is_same(&self, config: &Self) -> bool {
         let shape = |layer: &Self| (layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride);
         let same_middle = config.mid_channels.is_none() || config.mid_channels == self.mid_channels;
@@ -138,7 +139,7 @@ impl Layer {
     }
 }
 
-/// What the original calls an activation.
+/// The original's name for an activation.
 fn original_name(activation: Activation) -> Option<&'static str> {
     match activation {
         Activation::Identity => None,
@@ -148,7 +149,7 @@ fn original_name(activation: Activation) -> Option<&'static str> {
     }
 }
 
-/// How many layers belong to a stage: a first one, and those behind it that keep the shape.
+/// Number of layers that belong to a stage: the first one, and those after it that keep the shape.
 fn depth(layers: &[Layer], stage: &StageSpace) -> usize {
     let Some(first) = layers.first() else { return 0 };
     let keeps =
@@ -156,7 +157,7 @@ fn depth(layers: &[Layer], stage: &StageSpace) -> usize {
     (1 + layers[1..].iter().take_while(keeps).count()).min(stage.greatest_depth())
 }
 
-/// The stage that `layers` are; else which of them is not.
+/// Reads a stage from `layers`. On error, returns the index of the layer that does not fit, and the problem.
 fn read_stage(layers: &[Layer], space: &SearchSpace, s: usize) -> Result<StageArch, (usize, String)> {
     let stage = &space.stages[s];
     let out_channels = layers.first().map(|layer| layer.out_channels).ok_or((0, "a stage is missing".to_owned()))?;
@@ -170,7 +171,7 @@ fn read_stage(layers: &[Layer], space: &SearchSpace, s: usize) -> Result<StageAr
             None => ratio.value() == layer.expand_ratio.unwrap_or(1.0),
         };
         let ratio = stage.expand_ratios.iter().copied().find(fits);
-        ratio.map(block).ok_or_else(|| (b, format!("no expand ratio of stage {} gives its middle", s + 1)))
+        ratio.map(block).ok_or_else(|| (b, format!("no expand ratio of stage {} gives its middle channels", s + 1)))
     };
     Ok(StageArch { width, blocks: layers.iter().enumerate().map(read).collect::<Result<_, _>>()? })
 }

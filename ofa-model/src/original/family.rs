@@ -1,15 +1,15 @@
-//! [`Family`]: which of the original's supernets a space is.
+//! [`Family`]: which of the original's supernet classes a space matches.
 
 use crate::{BlockKind, SearchSpace};
 
-/// One of the original's supernet classes: they differ in the names of their layers and in their dictionaries.
+/// One of the original's supernet classes. They differ in layer names and in their dictionaries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Family {
-    /// `OFAMobileNetV3`: inverted bottlenecks, feature mixing after the pooling.
+    /// `OFAMobileNetV3`: inverted bottlenecks, feature mixing after pooling.
     MobileNetV3,
-    /// `OFAProxylessNASNets`: inverted bottlenecks, feature mixing before the pooling.
+    /// `OFAProxylessNASNets`: inverted bottlenecks, feature mixing before pooling.
     ProxylessNas,
-    /// `OFAResNets`: bottlenecks behind a stem of convolutions.
+    /// `OFAResNets`: bottlenecks after a stem of convolutions.
     ResNet,
 }
 

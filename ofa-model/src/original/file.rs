@@ -1,4 +1,4 @@
-//! State dicts in files.
+//! Reads and writes state dicts as files.
 
 use crate::ModelError;
 use atomic_write_file::AtomicWriteFile;
@@ -10,14 +10,15 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
 
-/// The tensors of a checkpoint by key, in the order of the keys.
+/// Reads the tensors of a checkpoint, sorted by key.
 ///
-/// A file whose name ends in `.safetensors` is read as such, any other as one that `torch.save` wrote: a state dict, or
-/// a dictionary that holds it as `state_dict` (the published checkpoints). Pickled code is never run.
+/// A file whose name ends in `.safetensors` is read as safetensors. Any other file is read as one written by
+/// `torch.save`: a state dict, or a dictionary that holds it as `state_dict` (the published checkpoints). Pickled code
+/// is never run.
 ///
 /// # Errors
 ///
-/// [`ModelError::Io`] if there is no such file; [`ModelError::InvalidFile`] if it is not a checkpoint or is damaged.
+/// [`ModelError::Io`] if the file does not exist; [`ModelError::InvalidFile`] if it is not a checkpoint or is damaged.
 pub fn read_state_dict(path: &Path) -> Result<Vec<(String, TensorData)>, ModelError> {
     std::fs::metadata(path).map_err(|source| ModelError::Io { path: path.to_owned(), source })?;
     let tensors = if path.extension().is_some_and(|extension| extension == "safetensors") {
@@ -28,12 +29,11 @@ pub fn read_state_dict(path: &Path) -> Result<Vec<(String, TensorData)>, ModelEr
     tensors.map_err(|problem| ModelError::InvalidFile { path: path.to_owned(), problem })
 }
 
-/// Writes tensors by key as a safetensors file that PyTorch reads, whole or not at all.
+/// Writes tensors by key as a safetensors file that PyTorch can read. The file is written completely or not at all.
 ///
 /// # Errors
 ///
-/// [`ModelError::InvalidTensor`] if a tensor holds neither f32 nor i64; [`ModelError::Io`] if the file cannot be
-/// written.
+/// [`ModelError::InvalidTensor`] if a tensor is neither f32 nor i64; [`ModelError::Io`] if the file cannot be written.
 pub fn write_state_dict(path: &Path, tensors: &[(String, TensorData)]) -> Result<(), ModelError> {
     let mut views = Vec::with_capacity(tensors.len());
     for (key, data) in tensors {
@@ -41,7 +41,7 @@ pub fn write_state_dict(path: &Path, tensors: &[(String, TensorData)]) -> Result
             DType::F32 => Dtype::F32,
             DType::I64 => Dtype::I64,
             other => {
-                let problem = format!("its numbers are {other:?}, expected F32 or I64");
+                let problem = format!("its dtype is {other:?}, expected F32 or I64");
                 return Err(ModelError::InvalidTensor { key: key.clone(), problem });
             }
         };

@@ -1,4 +1,4 @@
-//! A state dict of the original as the weights of a supernet or a subnet.
+//! Imports a state dict of the original into a supernet or a subnet.
 
 use super::names::{Names, canonical};
 use super::{ImportReport, MisShaped};
@@ -8,19 +8,25 @@ use burn::tensor::{Tensor, TensorData};
 use std::collections::BTreeMap;
 
 impl Supernet {
-    /// This supernet with the weights and running statistics of a state dict of the original's `OFAMobileNetV3`,
+    /// Replaces the weights and running statistics with those of a state dict of the original's `OFAMobileNetV3`,
     /// `OFAProxylessNASNets` or `OFAResNets`.
     ///
-    /// `tensors` are its entries by key, as [`read_state_dict`](crate::read_state_dict) gives them; both naming
-    /// generations are understood. Shapes are the original's: convolutions `[out, in / groups, height, width]`, linear
-    /// layers `[out, in]`, kernel transforms `[to * to, to * to]`, used as `flattened kernel * transposed matrix`.
-    /// Numbers become f32, whatever float type they come in. The counters `num_batches_tracked` are skipped: with the
-    /// original's fixed momentum nothing is computed from them.
+    /// `tensors` are its entries by key, as [`read_state_dict`](crate::read_state_dict) returns them; both naming
+    /// generations are understood. Any float type is converted to f32. The counters `num_batches_tracked` are skipped:
+    /// with the original's fixed momentum, nothing is computed from them.
     ///
     /// A checkpoint has one set of running statistics for all subnets. [`Statistics::Running`](crate::Statistics) uses
     /// them as they are; a subnet they were not measured on needs [`Subnet::calibrate`].
     ///
-    /// What does not fit is reported, not guessed at: see [`ImportReport`].
+    /// What does not fit is reported, not guessed: see [`ImportReport`].
+    ///
+    /// # Shapes
+    ///
+    /// The original's:
+    ///
+    /// - convolutions: `[out, in / groups, height, width]`
+    /// - linear layers: `[out, in]`
+    /// - kernel transforms: `[to * to, to * to]`, used as `flattened kernel * transposed matrix`
     ///
     /// # Errors
     ///
@@ -35,12 +41,12 @@ impl Supernet {
 }
 
 impl Subnet {
-    /// This subnet with the weights and running statistics of a state dict of the original's static `MobileNetV3`,
-    /// `ProxylessNASNets` or `ResNets` of the same arch: a published specialised net, say.
+    /// Replaces the weights and running statistics with those of a state dict of the original's static `MobileNetV3`,
+    /// `ProxylessNASNets` or `ResNets` of the same arch: a published specialised net, for example.
     ///
     /// # Errors
     ///
-    /// As [`Supernet::import_original`].
+    /// As for [`Supernet::import_original`].
     pub fn import_original(
         self,
         tensors: impl IntoIterator<Item = (String, TensorData)>,
@@ -61,11 +67,11 @@ fn import<M: Module>(
             continue;
         }
         if !data.dtype().is_float() {
-            let problem = format!("its numbers are {:?}, expected floats", data.dtype());
+            let problem = format!("its dtype is {:?}, expected a float type", data.dtype());
             return Err(ModelError::InvalidTensor { key, problem });
         }
         if let Some((twin, _)) = waiting.insert(canonical(&key), (key.clone(), data)) {
-            let problem = format!("`{twin}` names the same parameter, keep one of them");
+            let problem = format!("`{twin}` names the same parameter; keep only one of the two");
             return Err(ModelError::InvalidTensor { key, problem });
         }
     }
@@ -76,10 +82,10 @@ fn import<M: Module>(
     Ok((network, report))
 }
 
-/// Hands each parameter its tensor on a walk over the network.
+/// Walks the network and gives each parameter its tensor.
 struct Import {
     names: Names,
-    /// Key and values of the tensors without a parameter so far, by canonical name.
+    /// Key and values of the tensors not yet assigned to a parameter, by canonical name.
     waiting: BTreeMap<String, (String, TensorData)>,
     path: Vec<String>,
     report: ImportReport,
@@ -117,7 +123,8 @@ impl ModuleMapper for Import {
     }
 }
 
-/// Whether a tensor of shape `found` is a parameter of shape `expected`: a 1x1 convolution of a pooled map is a matrix.
+/// Whether a tensor of shape `found` fits a parameter of shape `expected`; a 1x1 convolution on a pooled map fits a
+/// matrix.
 fn holds(found: &[usize], expected: &[usize]) -> bool {
     found == expected || found.strip_suffix(&[1, 1]) == Some(expected)
 }
@@ -187,7 +194,7 @@ mod tests {
             assert!(message.contains(part), "{message}");
         }
         let classifier = |supernet: &Supernet| state_dict(supernet).pop();
-        assert_eq!(classifier(&imported), classifier(&supernet(2, 10, &device)), "what does not fit is left alone");
+        assert_eq!(classifier(&imported), classifier(&supernet(2, 10, &device)), "what does not fit stays unchanged");
     }
 
     #[test]
@@ -202,6 +209,6 @@ mod tests {
         assert!(twins.contains("`first_conv.bn.bn.bias`: `first_conv.bn.bias` names the same"), "{twins}");
         let integer = Tensor::<1, Int>::from_ints([1, 2], &device).into_data();
         let integer = message(vec![("first_conv.bn.bias", integer)]);
-        assert!(integer.contains("expected floats"), "{integer}");
+        assert!(integer.contains("expected a float type"), "{integer}");
     }
 }

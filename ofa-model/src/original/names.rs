@@ -1,12 +1,12 @@
-//! What the original calls each parameter.
+//! The original's name for each parameter.
 
 use super::family::Family;
 use crate::{Arch, SearchSpace, UnitLayers};
 
-/// A key of the original's state dicts in the form that all its naming generations share.
+/// A state-dict key of the original in a canonical form shared by all its naming generations.
 ///
-/// The older generation calls the body of a block `mobile_inverted_conv`, the newer `conv`; elastic layers wrap an
-/// ordinary layer of the same name (`bn.bn.weight`, `conv.conv.weight`, `linear.linear.bias`), static ones do not.
+/// The older generation calls the body of a block `mobile_inverted_conv`, the newer `conv`. Elastic layers wrap an
+/// ordinary layer of the same name (`bn.bn.weight`, `conv.conv.weight`, `linear.linear.bias`); static ones do not.
 pub(super) fn canonical(key: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in key.split('.') {
@@ -21,16 +21,16 @@ pub(super) fn canonical(key: &str) -> String {
 /// The original's names for the parameters of one of our networks.
 pub(super) struct Names {
     family: Family,
-    /// Whether there is a feature mixing after the pooling.
+    /// Whether there is feature mixing after pooling.
     mixes: bool,
     blocks: Vec<BlockName>,
-    /// Place in `blocks` of the first block of every elastic stage; empty for a subnet.
+    /// Index in `blocks` of the first block of every elastic stage; empty for a subnet.
     stages: Vec<usize>,
 }
 
-/// What the original calls a block.
+/// The original's name for a block.
 struct BlockName {
-    /// Path of its layers.
+    /// Path of the block's layers.
     prefix: String,
     /// Whether its layers are elastic and therefore wrapped.
     elastic: bool,
@@ -39,12 +39,12 @@ struct BlockName {
 }
 
 impl Names {
-    /// The names of a supernet of `space`.
+    /// The names for a supernet of `space`.
     ///
-    /// The original numbers blocks through all stages and gives every stage its greatest depth.
+    /// The original numbers blocks across all stages and gives every stage its greatest depth.
     pub(super) fn of_supernet(space: &SearchSpace) -> Self {
         let mut names = Self::of_subnet(space, &space.largest());
-        // A supernet keeps no place for poolings: they have no weights.
+        // A supernet stores no pooling layers: they have no weights.
         names.blocks.retain(|block| !block.prefix.is_empty());
         let mut first = space.stem.iter().map(|stage| stage.depths[0]).sum();
         for stage in &space.stages {
@@ -59,7 +59,7 @@ impl Names {
         names
     }
 
-    /// The names of the subnet `arch`, a static network in the original.
+    /// The names for subnet `arch`, which is a static network in the original.
     pub(super) fn of_subnet(space: &SearchSpace, arch: &Arch) -> Self {
         let family = Family::of(space);
         let (mut convolutions, mut blocks) = (0.., 0..);
@@ -69,7 +69,7 @@ impl Names {
                 let wrapper = if conv.residual { ".conv" } else { "" };
                 format!("input_stem.{}{wrapper}", number(&mut convolutions))
             }
-            // The original has one; a space of one's own may have more.
+            // The original has one first convolution; a user-defined space may have more.
             (UnitLayers::Conv(_), _) => match number(&mut convolutions) {
                 0 => "first_conv".to_owned(),
                 more => format!("first_conv_{more}"),
@@ -84,7 +84,7 @@ impl Names {
         Self { family, mixes, blocks: units.iter().map(|unit| name(&unit.layers)).collect(), stages: vec![] }
     }
 
-    /// The key, in the original's state dict, of our parameter at `path`.
+    /// The original's state-dict key for our parameter at `path`.
     ///
     /// # Panics
     ///
@@ -120,7 +120,7 @@ impl BlockName {
             ("Conv", ["conv", layer @ ..]) => convolution("", layer),
             ("MbConv", ["expand", layer @ ..]) => convolution(".inverted_bottleneck", layer),
             ("MbConv", ["depthwise", "transforms", step]) => {
-                // Transforms go from the largest kernel size down, the sizes of a space from the smallest up.
+                // Transforms are ordered from the largest kernel size down, the sizes of a space from the smallest up.
                 let from = self.kernel_sizes.len() - 1 - index(step);
                 let (from, to) = (self.kernel_sizes[from], self.kernel_sizes[from - 1]);
                 Some(format!("{prefix}.depth_conv.conv.{from}to{to}_matrix"))

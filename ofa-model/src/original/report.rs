@@ -1,18 +1,18 @@
-//! [`ImportReport`]: what of a state dict found no place, and what of a supernet found no weights.
+//! [`ImportReport`]: what in a state dict or a network was left unmatched by an import.
 
 use crate::ModelError;
 use std::fmt;
 
-/// What did not fit in an import. Parameters named here keep the values they had.
+/// What did not fit in an import. Parameters named here keep their old values.
 ///
-/// An import into another number of classes, say, leaves the classifier in [`ImportReport::mis_shaped`], to be trained
-/// anew; where everything must fit, call [`ImportReport::check`].
+/// Importing with another number of classes, for example, leaves the classifier in [`ImportReport::mis_shaped`], to be
+/// trained from scratch. Where everything must fit, call [`ImportReport::check`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "parameters that the report names were not imported"]
 pub struct ImportReport {
-    /// Parameters without a tensor, by their canonical name in the original.
+    /// Parameters without a tensor, by the original's canonical name.
     pub missing: Vec<String>,
-    /// Tensors without a parameter, by their key.
+    /// Keys of tensors without a parameter.
     pub unused: Vec<String>,
     /// Tensors whose parameter has another shape.
     pub mis_shaped: Vec<MisShaped>,
@@ -23,19 +23,19 @@ pub struct ImportReport {
 pub struct MisShaped {
     /// Key of the tensor.
     pub key: String,
-    /// Its shape.
+    /// Shape of the tensor.
     pub found: Vec<usize>,
     /// Shape of the parameter.
     pub expected: Vec<usize>,
 }
 
 impl ImportReport {
-    /// Whether every parameter got its tensor and every tensor its parameter.
+    /// Whether every parameter got a tensor and every tensor a parameter.
     pub fn is_complete(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Insists on a complete import.
+    /// Requires a complete import.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The weights of a supernet or a subnet as a state dict of the original.
+//! Exports the weights of a supernet or a subnet as a state dict of the original.
 
 use super::names::Names;
 use crate::{Subnet, Supernet};
@@ -6,20 +6,20 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
 
 impl Supernet {
-    /// The weights and running statistics under the keys, and in the shapes, of the original's supernet: its
+    /// Exports the weights and running statistics with the keys and shapes of the original's supernet:
     /// `OFAMobileNetV3`, `OFAProxylessNASNets` or `OFAResNets`.
     ///
-    /// Keys are those of its newer naming generation, all that a strict load wants: every batch norm gets PyTorch's
-    /// counter `num_batches_tracked` (i64) too, at 0. The way back is [`Supernet::import_original`], the
-    /// way into a file [`write_state_dict`](crate::write_state_dict).
+    /// Keys follow its newer naming generation and satisfy a strict load: every batch norm also gets PyTorch's counter
+    /// `num_batches_tracked` (i64), set to 0. [`Supernet::import_original`] reads the result back;
+    /// [`write_state_dict`](crate::write_state_dict) writes it to a file.
     pub fn to_original(&self) -> Vec<(String, TensorData)> {
         export(self, Names::of_supernet(self.space()))
     }
 }
 
 impl Subnet {
-    /// The weights and running statistics under the keys, and in the shapes, of the original's static net: what its
-    /// `get_active_subnet` returns for this arch loads them strictly.
+    /// Exports the weights and running statistics with the keys and shapes of the original's static net. The net that
+    /// its `get_active_subnet` returns for this arch loads them strictly.
     pub fn to_original(&self) -> Vec<(String, TensorData)> {
         export(self, Names::of_subnet(self.space(), self.arch()))
     }
@@ -31,7 +31,7 @@ fn export(network: &impl Module, names: Names) -> Vec<(String, TensorData)> {
     export.tensors
 }
 
-/// Collects every parameter on a walk over the network.
+/// Walks the network and collects every parameter.
 struct Export {
     names: Names,
     path: Vec<String>,
@@ -52,7 +52,7 @@ impl ModuleVisitor for Export {
         let key = self.names.key(&path);
         let (bytes, mut shape, dtype) = parameter.val().into_data().into_parts();
         if D == 2 && (key.contains(".se.") || key.ends_with("conv.weight")) {
-            // The original has 1x1 convolutions of pooled maps where these are matrices.
+            // The original has 1x1 convolutions on pooled maps where we have matrices.
             shape = [shape[0], shape[1], 1, 1].into();
         }
         let counter = key.strip_suffix("running_var").map(|norm| format!("{norm}num_batches_tracked"));

@@ -1,4 +1,4 @@
-//! A subnet as a directory of its own: `arch.json` and `weights.safetensors`.
+//! Saves a subnet as its own directory: `arch.json` and `weights.safetensors`.
 
 use super::{description, load_weights, save};
 use crate::{Arch, ModelError, SearchSpace, Subnet};
@@ -8,19 +8,19 @@ use std::path::Path;
 
 const CARD: &str = "arch.json";
 
-/// What, besides its weights, is needed to run a saved subnet.
+/// Everything besides the weights that is needed to run a saved subnet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SubnetCard {
-    /// The choices the network is made of, as text.
+    /// The arch in its text form.
     pub arch: String,
-    /// The space it comes from.
+    /// The search space the network comes from.
     pub space: SearchSpace,
     /// Names of the classes, in the order of the logits.
     pub classes: Vec<String>,
-    /// Subtracted from each channel of an image in [0, 1].
+    /// Mean per channel, subtracted from an image in [0, 1].
     pub mean: Vec<f32>,
-    /// Divides each channel after that.
+    /// Standard deviation per channel; divides the image after the mean is subtracted.
     pub std: Vec<f32>,
 }
 
@@ -35,12 +35,12 @@ impl Subnet {
         save(dir, CARD, card, self)
     }
 
-    /// Reads a network that [`Subnet::save`] wrote.
+    /// Loads a network written by [`Subnet::save`].
     ///
     /// # Errors
     ///
-    /// [`ModelError::Io`] and [`ModelError::InvalidFile`] name the file; an arch that does not fit its space is
-    /// refused as such.
+    /// [`ModelError::Io`] or [`ModelError::InvalidFile`] if a file is missing or damaged; the error names the file. An
+    /// invalid space, or an arch that does not parse or is outside the space, gives its own error.
     pub fn load(dir: &Path, device: &Device) -> Result<(Self, SubnetCard), ModelError> {
         let card: SubnetCard = description(dir, CARD)?;
         card.space.validate()?;

@@ -1,4 +1,4 @@
-//! A supernet as a directory of its own: `space.json` and `weights.safetensors`.
+//! Saves a supernet as its own directory: `space.json` and `weights.safetensors`.
 
 use super::{description, load_weights, save};
 use crate::{ModelError, SearchSpace, Supernet, SupernetConfig};
@@ -18,12 +18,12 @@ impl Supernet {
         save(dir, SPACE, self.space(), self)
     }
 
-    /// Reads a network that [`Supernet::save`] wrote.
+    /// Loads a network written by [`Supernet::save`].
     ///
     /// # Errors
     ///
-    /// [`ModelError::Io`] and [`ModelError::InvalidFile`] name the file; [`ModelError::InvalidSpace`] if its space
-    /// contradicts itself.
+    /// [`ModelError::Io`] or [`ModelError::InvalidFile`] if a file is missing or damaged; the error names the file.
+    /// [`ModelError::InvalidSpace`] if the space contradicts itself.
     pub fn load(dir: &Path, device: &Device) -> Result<Self, ModelError> {
         let space: SearchSpace = description(dir, SPACE)?;
         let mut supernet = SupernetConfig::new(space)?.init(device);
@@ -31,7 +31,7 @@ impl Supernet {
         Ok(supernet)
     }
 
-    /// Whether a directory looks like one that [`Supernet::save`] wrote.
+    /// Whether a directory looks like one written by [`Supernet::save`].
     pub fn is_saved_in(dir: &Path) -> bool {
         dir.join(SPACE).is_file()
     }

@@ -5,14 +5,14 @@ use crate::{ModelError, Ratio};
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 
-/// A choice that a space offers.
+/// One value of a choice that a space offers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Choice {
     /// Height and width of the input in pixels.
     Resolution(usize),
-    /// Width of a stage.
+    /// Width of a stage, as a multiple of its channels.
     Width(Ratio),
-    /// Number of blocks of a stage.
+    /// Number of blocks in a stage.
     Depth(usize),
     /// Kernel size of a block.
     KernelSize(usize),
@@ -20,20 +20,20 @@ pub enum Choice {
     ExpandRatio(Ratio),
 }
 
-/// Where a choice stands among those of its kind, which ascend.
+/// Position of a value among the offered values of its kind, in ascending order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChoiceRank {
-    /// Its place, from 0.
+    /// Position, from 0.
     pub index: usize,
-    /// How many there are.
+    /// Number of offered values.
     pub count: usize,
 }
 
 impl SearchSpace {
-    /// This space with those choices only that `keep` is true for; it keeps its name, as tables and predictors of this
-    /// space serve the narrower one too.
+    /// Keeps only the choices for which `keep` returns true. The name stays, because tables and predictors of this
+    /// space also serve the narrower one.
     ///
-    /// Where nothing is kept of a kind, the result is no valid space, as [`SearchSpace::validate`] says.
+    /// If no value of a kind is kept, the result is not a valid space: [`SearchSpace::validate`] refuses it.
     pub fn filtered(&self, keep: impl Fn(Choice, ChoiceRank) -> bool) -> Self {
         let stage = |stage: &StageSpace| StageSpace {
             widths: kept(&stage.widths, Choice::Width, &keep),
@@ -56,9 +56,9 @@ fn kept<T: Copy>(choices: &[T], choice: fn(T) -> Choice, keep: &impl Fn(Choice, 
         .collect()
 }
 
-/// What a device or a task rules out, as data: archs of the masked space are archs of the whole one.
+/// Choices that a device or a task rules out, as data. Archs of the masked space are archs of the whole one.
 ///
-/// Widths are not masked: whether a stage's first block adds its input depends on all widths that are offered.
+/// Widths are not masked: whether a stage's first block adds its input depends on all offered widths.
 ///
 /// ```
 /// use ofa_model::{ChoiceMask, SearchSpace};
@@ -79,21 +79,21 @@ pub struct ChoiceMask {
     /// The largest expand ratio allowed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_expand_ratio: Option<Ratio>,
-    /// The depths allowed in every stage that offers several; none means all.
+    /// Depths allowed in every stage that offers several; empty allows all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub depths: Vec<usize>,
-    /// The resolutions allowed, in pixels; none means all.
+    /// Resolutions allowed, in pixels; empty allows all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub resolutions: Vec<usize>,
 }
 
 impl ChoiceMask {
-    /// What `space` offers under this mask.
+    /// Restricts `space` to what this mask allows.
     ///
     /// # Errors
     ///
-    /// [`ModelError::InvalidMask`] if the mask names a value that `space` does not offer anywhere, or leaves a stage without
-    /// a choice of some kind.
+    /// [`ModelError::InvalidMask`] if the mask names a value that `space` offers nowhere, or leaves a choice without
+    /// values.
     pub fn of(&self, space: &SearchSpace) -> Result<SearchSpace, ModelError> {
         let refuse = |problem| Err(ModelError::InvalidMask { space: space.name.clone(), problem });
         if let Some(problem) = self.unknown_value(space) {
@@ -117,7 +117,7 @@ impl ChoiceMask {
         }
     }
 
-    /// A value of this mask that is nowhere offered: a slip that would silently rule out nothing.
+    /// A value in this mask that the space offers nowhere: a slip that would silently rule out nothing.
     fn unknown_value(&self, space: &SearchSpace) -> Option<String> {
         let anywhere = |of: fn(&StageSpace) -> &Vec<usize>| {
             let mut values: Vec<usize> = space.stages.iter().flat_map(of).copied().collect();
@@ -132,15 +132,15 @@ impl ChoiceMask {
         ];
         kinds.into_iter().find_map(|(kind, named, offered)| {
             let stray = named.iter().find(|value| !offered.contains(value))?;
-            Some(format!("no {kind} is {stray}, offered: {}", list(&offered)))
+            Some(format!("{kind} {stray} is not offered, allowed: {}", list(&offered)))
         })
     }
 }
 
-/// Which kind of choice has none left.
+/// The first kind of choice with no values left.
 fn emptied(space: &SearchSpace, masked: &SearchSpace) -> Option<String> {
     fn none_left<T: Display>(kind: String, left: &[T], offered: &[T]) -> Option<String> {
-        left.is_empty().then(|| format!("no {kind} is left of {}", list(offered)))
+        left.is_empty().then(|| format!("it rules out every {kind}, offered: {}", list(offered)))
     }
     let stages = space.stages.iter().zip(&masked.stages).zip(1..);
     let of_stage = |((whole, left), s): ((&StageSpace, &StageSpace), usize)| {
@@ -203,16 +203,19 @@ mod tests {
         let message = |mask: ChoiceMask| mask.of(&space).unwrap_err().to_string();
         let mask = ChoiceMask::default;
         let cases = [
-            (ChoiceMask { forbidden_kernel_sizes: vec![9], ..mask() }, "no kernel size is 9, offered: 3, 5, 7"),
-            (ChoiceMask { depths: vec![3, 8], ..mask() }, "no depth is 8, offered: 2, 3, 4"),
-            (ChoiceMask { resolutions: vec![30], ..mask() }, "no resolution is 30, offered: 20, 24, 28"),
+            (
+                ChoiceMask { forbidden_kernel_sizes: vec![9], ..mask() },
+                "kernel size 9 is not offered, allowed: 3, 5, 7",
+            ),
+            (ChoiceMask { depths: vec![3, 8], ..mask() }, "depth 8 is not offered, allowed: 2, 3, 4"),
+            (ChoiceMask { resolutions: vec![30], ..mask() }, "resolution 30 is not offered, allowed: 20, 24, 28"),
             (
                 ChoiceMask { forbidden_kernel_sizes: vec![3, 5, 7], ..mask() },
-                "no kernel size of stage 1 is left of 3, 5, 7",
+                "it rules out every kernel size of stage 1, offered: 3, 5, 7",
             ),
             (
                 ChoiceMask { max_expand_ratio: Some(2.into()), ..mask() },
-                "no expand ratio of stage 1 is left of 3, 4, 6",
+                "it rules out every expand ratio of stage 1, offered: 3, 4, 6",
             ),
         ];
         for (mask, expected) in cases {

@@ -1,15 +1,15 @@
-//! Which archs a space contains, and which spaces.
+//! Whether a space contains an arch or another space.
 
 use super::{SearchSpace, StageSpace, list};
 use crate::{Arch, ModelError, StageArch};
 use std::fmt::Display;
 
 impl SearchSpace {
-    /// Checks that `arch` makes only choices this space offers.
+    /// Checks that this space offers every choice `arch` makes.
     ///
     /// # Errors
     ///
-    /// [`ModelError::OutsideSpace`] names the choice, its value and the allowed ones.
+    /// [`ModelError::OutsideSpace`] names the first choice not offered, its value and the allowed values.
     pub fn check(&self, arch: &Arch) -> Result<(), ModelError> {
         let stray = self.first_stray(arch);
         stray.map_or(Ok(()), |Stray { choice, found, allowed }| {
@@ -17,7 +17,7 @@ impl SearchSpace {
         })
     }
 
-    /// Whether `arch` makes only choices this space offers.
+    /// Whether this space offers every choice `arch` makes.
     pub fn contains(&self, arch: &Arch) -> bool {
         self.first_stray(arch).is_none()
     }
@@ -29,7 +29,7 @@ impl SearchSpace {
             .or_else(|| (arch.stages.iter().zip(&self.stages).enumerate()).find_map(|(s, (a, b))| b.first_stray(s, a)))
     }
 
-    /// Whether every arch of this space is one of `outer` and means the same network there.
+    /// Whether every arch of this space is an arch of `outer` and describes the same network there.
     pub fn is_within(&self, outer: &SearchSpace) -> bool {
         self.image_channels == outer.image_channels
             && self.classes == outer.classes
@@ -59,7 +59,7 @@ impl StageSpace {
     }
 
     fn is_within(&self, outer: &Self) -> bool {
-        // With the choices of the outer stage all that is left to differ is what does not vary.
+        // With the outer stage's choices filled in, only the fixed properties can still differ.
         let fixed = Self {
             widths: outer.widths.clone(),
             depths: outer.depths.clone(),
@@ -75,7 +75,7 @@ impl StageSpace {
     }
 }
 
-/// A choice that is not offered.
+/// A choice that the space does not offer.
 struct Stray {
     choice: String,
     found: String,
@@ -83,7 +83,7 @@ struct Stray {
 }
 
 fn stray<T: PartialEq + Display>(choice: impl Fn() -> String, found: &T, allowed: &[T]) -> Option<Stray> {
-    // A handful of choices: comparing all of them without a branch is faster than stopping at the right one.
+    // With so few choices, comparing all of them without a branch is faster than stopping at the match.
     let inside = allowed.iter().fold(false, |inside, choice| inside | (choice == found));
     (!inside).then(|| Stray { choice: choice(), found: found.to_string(), allowed: list(allowed) })
 }

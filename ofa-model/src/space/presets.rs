@@ -1,12 +1,12 @@
-//! The published spaces, and one for small images, as values.
+//! Preset spaces: the published ones, and two for small images.
 
 use super::{BlockKind, Head, SearchSpace, StageSpace};
 use crate::{Activation, Ratio, make_divisible};
 
 impl SearchSpace {
-    /// The MobileNetV3 space of the paper (ICLR 2020, section 4.1) for ImageNet-class images of 128 to 224 px.
+    /// The MobileNetV3 space of the paper (ICLR 2020, section 4.1), for ImageNet-like images of 128 to 224 px.
     ///
-    /// `width` multiplies every number of channels, as in the original (1.0 and 1.2 are published).
+    /// `width` multiplies every channel count, as in the original (1.0 and 1.2 are published).
     pub fn mobilenet_v3(width: f64, classes: usize) -> Self {
         use Activation::{HardSwish, Relu};
         let c = |channels| scaled(channels, width);
@@ -29,10 +29,10 @@ impl SearchSpace {
         }
     }
 
-    /// The ProxylessNAS space of the original: as MobileNetV3's, with ReLU6 in place of h-swish, without
-    /// squeeze-and-excitation, and with a last stage of one block.
+    /// The ProxylessNAS space of the original. It is like the MobileNetV3 space, but with ReLU6 instead of h-swish,
+    /// without squeeze-and-excitation, and with a last stage of one block.
     ///
-    /// `width` multiplies every number of channels (1.3 is published).
+    /// `width` multiplies every channel count (1.3 is published).
     pub fn proxyless_nas(width: f64, classes: usize) -> Self {
         use Activation::Relu6;
         let c = |channels| scaled(channels, width);
@@ -56,8 +56,8 @@ impl SearchSpace {
 
     /// The space of the paper's first version (arXiv:1908.09791v1): ProxylessNAS blocks with expand ratios 4, 5 and 6.
     ///
-    /// At width 1.0 its MACs are those of that version's table 1. The version counts five stages, 2.18e19 networks; the
-    /// choices of the single last block come on top here, as in the original's code.
+    /// At width 1.0 its MACs match table 1 of that version. The version counts five stages, 2.18e19 networks; as in the
+    /// original's code, this space also has the choices of the single last block.
     pub fn paper_v1(width: f64, classes: usize) -> Self {
         let mut space = Self::proxyless_nas(width, classes);
         space.name = format!("paper_v1_w{width:.1}");
@@ -67,9 +67,11 @@ impl SearchSpace {
         space
     }
 
-    /// The ResNet50D space of the original: bottlenecks of elastic depth, expand ratio and width, and an elastic stem.
+    /// The ResNet50D space of the original: bottlenecks with elastic depth, expand ratio and width, and an elastic
+    /// stem.
     ///
-    /// The stem's first stage has one or two convolutions; its and the other stages' widths are chosen independently.
+    /// The stem's first stage has one or two convolutions. Its width and those of the other stages are chosen
+    /// independently.
     pub fn resnet50d(classes: usize) -> Self {
         let ratios = |thousandths: [f64; 3]| thousandths.map(|ratio| Ratio::try_from(ratio).expect("a ratio")).to_vec();
         let widths = ratios([0.65, 0.8, 1.0]);
@@ -105,10 +107,11 @@ impl SearchSpace {
 
     /// ImageNet's strides on images of 28 px: [`SearchSpace::mobilenet_v3`] at resolutions of 20, 24 and 28.
     ///
-    /// Its map is 14x14 after the first layer and 1x1 in the last stage, where a kernel of 7 sees one pixel and zeros
-    /// around it: the setting in which Shipard et al. (CVPRW 2022) found progressive shrinking worse than none on small
-    /// images. That is weak support: in their released code the teacher is a network without trained weights, channels are
-    /// not sorted, and stages begin at a fraction of their nominal learning rate. Compare with [`SearchSpace::small_mobilenet_v3`], whose last map is 7x7.
+    /// Its feature map is 14x14 after the first layer and 1x1 in the last stage, where a kernel of 7 sees one pixel and
+    /// zeros around it. In this setting Shipard et al. (CVPRW 2022) found progressive shrinking worse than none on
+    /// small images. That is weak support: in their released code the teacher is a network without trained weights,
+    /// channels are not sorted, and stages begin at a fraction of their nominal learning rate. Compare with
+    /// [`SearchSpace::small_mobilenet_v3`], whose last map is 7x7.
     pub fn mobilenet_v3_at_28(width: f64, image_channels: usize, classes: usize) -> Self {
         let space = Self::mobilenet_v3(width, classes);
         Self { name: format!("mobilenet_v3_w{width}_at_28"), image_channels, resolutions: vec![20, 24, 28], ..space }
@@ -116,7 +119,7 @@ impl SearchSpace {
 
     /// A MobileNetV3-style space for images of about 28 px.
     ///
-    /// The stem keeps the resolution and the last map is 7x7 at 28 px, so that a kernel of 7 still has something to
+    /// The stem keeps the resolution and the last feature map is 7x7 at 28 px, so a kernel of 7 still has something to
     /// see; ImageNet's strides would leave 1x1.
     pub fn small_mobilenet_v3(image_channels: usize, classes: usize) -> Self {
         use Activation::{HardSwish, Relu};
@@ -135,7 +138,7 @@ impl SearchSpace {
     }
 }
 
-/// What the spaces for ImageNet have in common; stages are still to be added.
+/// What the ImageNet spaces have in common, without stages.
 fn imagenet(classes: usize) -> SearchSpace {
     SearchSpace {
         name: String::new(),
@@ -149,7 +152,7 @@ fn imagenet(classes: usize) -> SearchSpace {
     }
 }
 
-/// A 3x3 convolution, then a block without expansion.
+/// A 3x3 convolution, then an MBConv block without expansion.
 fn mobile_stem(channels: [usize; 2], stride: usize, activations: [Activation; 2]) -> Vec<StageSpace> {
     let fixed = |block, channels, stride, activation| StageSpace {
         block,
@@ -164,7 +167,7 @@ fn mobile_stem(channels: [usize; 2], stride: usize, activations: [Activation; 2]
     ]
 }
 
-/// A stage with the choices that the published mobile spaces offer, without squeeze-and-excitation.
+/// A stage with the choices of the published mobile spaces, without squeeze-and-excitation.
 fn elastic_mb_conv(channels: usize, stride: usize, activation: Activation) -> StageSpace {
     StageSpace {
         block: BlockKind::MbConv,

@@ -1,16 +1,16 @@
-//! Random archs of a space.
+//! Random sampling, mutation and crossover of archs.
 
 use super::{SearchSpace, StageSpace};
 use crate::{Arch, BlockArch, Ratio, StageArch};
 use rand::distr::Open01;
 use rand::{Rng, RngExt};
 
-/// How likely each kind of choice is drawn anew when an arch is mutated.
+/// Probability that a mutation redraws each kind of choice.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mutation {
-    /// Probability that a width, a depth, a kernel size or an expand ratio is drawn anew.
+    /// Probability of redrawing a width, depth, kernel size or expand ratio, each choice on its own.
     pub choice_probability: f64,
-    /// Probability that the resolution is drawn anew.
+    /// Probability of redrawing the resolution.
     pub resolution_probability: f64,
 }
 
@@ -24,7 +24,7 @@ impl Default for Mutation {
 impl SearchSpace {
     /// Draws every choice uniformly, as training does (paper, section 3.3).
     ///
-    /// This is *not* uniform over networks: a deep stage stands for many more networks than a shallow one, yet both
+    /// This is *not* uniform over networks: a deep stage stands for many more networks than a shallow one, yet all
     /// depths are equally likely here. See [`SearchSpace::sample_network`].
     pub fn sample(&self, rng: &mut (impl Rng + ?Sized)) -> Arch {
         let resolution = choose(&self.resolutions, rng);
@@ -35,7 +35,7 @@ impl SearchSpace {
         Arch { resolution, stages: stages.collect() }
     }
 
-    /// Draws a network uniformly from all networks of the space (and its resolution uniformly).
+    /// Draws a network uniformly from all networks of the space; its resolution is also uniform.
     pub fn sample_network(&self, rng: &mut (impl Rng + ?Sized)) -> Arch {
         let resolution = choose(&self.resolutions, rng);
         let stages = self.stages.iter().map(|stage| {
@@ -45,8 +45,8 @@ impl SearchSpace {
         Arch { resolution, stages: stages.collect() }
     }
 
-    /// Draws some choices of `arch`, which is one of this space, anew; blocks that a greater depth brings in are drawn
-    /// uniformly. (Of an arch outside the space choices outside it may remain.)
+    /// Redraws some choices of `arch`, which must be in this space. Blocks added by a greater depth are drawn
+    /// uniformly. (If `arch` is outside the space, the result may be too.)
     ///
     /// # Panics
     ///
@@ -81,8 +81,8 @@ impl SearchSpace {
         child
     }
 
-    /// Takes every choice from either parent with equal probability. Parents are archs of this space; choices outside it
-    /// may be handed down.
+    /// Takes every choice from either parent with equal probability. Both parents must be in this space; otherwise
+    /// choices outside it may be inherited.
     pub fn crossover(&self, a: &Arch, b: &Arch, rng: &mut (impl Rng + ?Sized)) -> Arch {
         debug_assert!(self.contains(a) && self.contains(b), "{a} {b}");
         let mut coins = Coins::default();
@@ -105,10 +105,10 @@ impl SearchSpace {
     }
 }
 
-/// Fair coins, 64 of every draw.
+/// Fair coin tosses, 64 per random draw.
 #[derive(Default)]
 struct Coins {
-    /// Tosses to come, the next one lowest.
+    /// Remaining tosses; the lowest bit is the next one.
     bits: u64,
     left: u32,
 }
@@ -124,12 +124,12 @@ impl Coins {
     }
 }
 
-/// Which of the choices one after the other are drawn anew, each with the same probability: a random number for each of
-/// these instead of one for every choice, of which most stay.
+/// Decides which of a sequence of choices to redraw, each with the same probability. It draws one random number per
+/// redraw instead of one per choice, since most choices stay.
 struct Redraws {
     /// Logarithm of the probability that a choice stays.
     ln_stays: f64,
-    /// Choices that stay before the next that does not.
+    /// Number of choices that stay before the next redraw.
     gap: u64,
 }
 
@@ -141,7 +141,7 @@ impl Redraws {
         redraws
     }
 
-    /// Whether the next choice is drawn anew.
+    /// Whether to redraw the next choice.
     fn next(&mut self, rng: &mut (impl Rng + ?Sized)) -> bool {
         if self.gap > 0 {
             self.gap -= 1;
@@ -151,9 +151,9 @@ impl Redraws {
         true
     }
 
-    /// A gap of the geometric distribution, by inversion.
+    /// A gap from the geometric distribution, by inversion.
     fn draw(&self, rng: &mut (impl Rng + ?Sized)) -> u64 {
-        // With a probability of 0 this is infinite and becomes the greatest number; with 1 it is 0.
+        // With probability 0 this is infinite and saturates at the largest integer; with probability 1 it is 0.
         (rng.sample::<f64, _>(Open01).ln() / self.ln_stays) as u64
     }
 }
@@ -164,7 +164,7 @@ impl StageSpace {
         StageArch { width: self.sample_width(rng), blocks }
     }
 
-    /// A width, drawn only where there are several: other spaces give the same archs as if there were none.
+    /// Draws a width only if there are several, so a space with a single width uses no random number for it.
     fn sample_width(&self, rng: &mut (impl Rng + ?Sized)) -> Ratio {
         if let [only] = self.widths[..] { only } else { choose(&self.widths, rng) }
     }
@@ -173,10 +173,10 @@ impl StageSpace {
         BlockArch { kernel_size: choose(&self.kernel_sizes, rng), expand_ratio: choose(&self.expand_ratios, rng) }
     }
 
-    /// A depth with probability proportional to the number of stages of that depth.
+    /// Draws a depth with probability proportional to the number of stages of that depth.
     fn depth_by_networks(&self, rng: &mut (impl Rng + ?Sized)) -> usize {
         let deepest = self.greatest_depth();
-        // Weights relative to the deepest depth stay finite however many blocks there are.
+        // Weights relative to the deepest stay finite for any number of blocks.
         let ratio = 1.0 / (self.kernel_sizes.len() * self.expand_ratios.len()) as f64;
         let weights: Vec<f64> = self.depths.iter().map(|&d| ratio.powi((deepest - d) as i32)).collect();
         let mut left = rng.random::<f64>() * weights.iter().sum::<f64>();
@@ -239,7 +239,7 @@ mod tests {
             let marginal = share(drawn.iter().filter(|&&drawn| drawn).count(), n);
             let both = share(drawn.windows(2).filter(|pair| pair[0] && pair[1]).count(), n - 1);
             assert!((marginal - probability).abs() < 0.01, "{probability}: {marginal}");
-            assert!((both - probability * probability).abs() < 0.01, "{probability}: {both} of neighbours");
+            assert!((both - probability * probability).abs() < 0.01, "{probability}: {both} of neighbouring pairs");
         }
     }
 
@@ -276,7 +276,7 @@ mod tests {
         let space = SearchSpace::mobilenet_v3(1.0, 1000);
         let (least, most) = (space.smallest(), space.largest());
         let rng = &mut ChaCha8Rng::seed_from_u64(1);
-        // More coins than one draw has, so that a refill is among them.
+        // More tosses than one draw holds, so the test includes a refill.
         let coins = &mut Coins::default();
         let heads = (0..20_000).filter(|_| coins.toss(rng)).count();
         assert!((9_700..10_300).contains(&heads), "{heads}");

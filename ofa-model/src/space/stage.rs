@@ -5,11 +5,11 @@ use crate::{Activation, Ratio, make_divisible};
 use num_bigint::BigUint;
 use serde::{Deserialize, Serialize};
 
-/// A row of blocks of one kind with the same output channels: what they are and what may vary.
+/// A sequence of blocks of one kind with the same output channels: their layers and what may vary.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StageSpace {
-    /// What the blocks consist of.
+    /// Kind of the blocks.
     pub block: BlockKind,
     /// Output channels of each block at width 1.
     pub channels: usize,
@@ -20,33 +20,33 @@ pub struct StageSpace {
     /// Whether blocks have squeeze-and-excitation (only [`BlockKind::MbConv`] can).
     #[serde(default)]
     pub squeeze_excite: bool,
-    /// Whether a max pooling of 3x3 and stride 2 comes before the first block.
+    /// Whether a 3x3 max pooling with stride 2 precedes the first block.
     #[serde(default)]
     pub max_pool: bool,
-    /// Multiples of `channels`, ascending.
+    /// Widths as multiples of `channels`, ascending.
     #[serde(default = "full_width")]
     pub widths: Vec<Ratio>,
-    /// Numbers of blocks, ascending.
+    /// Number of blocks, ascending.
     pub depths: Vec<usize>,
-    /// Kernel sizes, ascending.
+    /// Kernel sizes, odd and ascending.
     pub kernel_sizes: Vec<usize>,
-    /// Expand ratios, ascending.
+    /// Expand ratios, ascending; see [`BlockKind`] for what they multiply.
     pub expand_ratios: Vec<Ratio>,
 }
 
-/// What a block consists of. Every convolution is followed by batch norm.
+/// The kind of a block. Batch norm follows every convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BlockKind {
-    /// One dense convolution with activation; blocks that keep the shape add their input afterwards.
+    /// One dense convolution with activation. Blocks that keep the shape add their input after the activation.
     Conv,
-    /// The inverted bottleneck of MobileNetV2 and V3: 1x1 expansion of the *input* channels by the expand ratio (left
-    /// out at ratio 1), depthwise convolution, optional squeeze-and-excitation, 1x1 projection; blocks that keep the
-    /// shape add their input.
+    /// The inverted bottleneck of MobileNetV2 and V3: 1x1 expansion of the *input* channels by the expand ratio
+    /// (omitted at ratio 1), depthwise convolution, optional squeeze-and-excitation, 1x1 projection. Blocks that keep
+    /// the shape add their input.
     MbConv,
     /// The bottleneck of ResNet-D: 1x1 convolution to the *output* channels times the expand ratio, dense convolution,
-    /// 1x1 convolution, the input added, activation. Where shapes change the input is averaged over the stride and
-    /// convolved by 1x1.
+    /// 1x1 convolution, shortcut added, activation. Where the shape changes, the shortcut averages the input over the
+    /// stride and applies a 1x1 convolution.
     Bottleneck,
 }
 
@@ -55,7 +55,7 @@ fn full_width() -> Vec<Ratio> {
 }
 
 impl StageSpace {
-    /// Output channels at a width: rounded to a multiple of 8 unless it is 1.
+    /// Output channels at a width, rounded to a multiple of 8 unless the width is 1.
     pub fn channels_at(&self, width: Ratio) -> usize {
         if width.is_one() { self.channels } else { make_divisible(self.channels as f64 * width.value(), 8) }
     }
@@ -65,16 +65,16 @@ impl StageSpace {
         self.widths.iter().map(|&width| self.channels_at(width)).collect()
     }
 
-    /// Number of blocks of the deepest network.
+    /// Number of blocks of the deepest stage.
     ///
     /// # Panics
     ///
-    /// If no depth is offered, which [`SearchSpace::validate`](crate::SearchSpace::validate) refuses.
+    /// If no depth is offered; [`SearchSpace::validate`](crate::SearchSpace::validate) refuses such a space.
     pub fn greatest_depth(&self) -> usize {
         *self.depths.last().expect("a valid stage offers a depth")
     }
 
-    /// Whether every network has the same blocks here.
+    /// Whether all networks have the same blocks here.
     pub(super) fn is_fixed(&self) -> bool {
         [self.widths.len(), self.depths.len(), self.kernel_sizes.len(), self.expand_ratios.len()] == [1; 4]
     }
@@ -111,10 +111,10 @@ impl StageSpace {
     fn contradiction_of_kind(&self) -> Option<String> {
         let expands = self.expand_ratios != [Ratio::ONE];
         match self.block {
-            // The original keeps the expansion layer in the supernet and drops it in the extracted net, whose outputs
-            // then differ: a network with ratio 1 is not a slice of one with another ratio.
+            // The original keeps the expansion layer in the supernet but drops it in the extracted net, whose outputs
+            // then differ. So a network with ratio 1 is not a slice of one with another ratio.
             BlockKind::MbConv if expands && self.expand_ratios.contains(&Ratio::ONE) => {
-                Some("expand ratio 1 drops the expansion layer and cannot be offered beside others".into())
+                Some("expand ratio 1 drops the expansion layer and cannot be offered with other ratios".into())
             }
             BlockKind::MbConv => None,
             _ if self.squeeze_excite => Some("only mb_conv blocks have squeeze-and-excitation".into()),

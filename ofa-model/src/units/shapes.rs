@@ -1,4 +1,4 @@
-//! Shapes of the layers that units consist of.
+//! Shapes of the layers of a unit.
 
 use crate::Activation;
 use serde::{Deserialize, Serialize};
@@ -10,11 +10,11 @@ pub struct ConvShape {
     pub in_channels: usize,
     /// Output channels.
     pub out_channels: usize,
-    /// Side of the kernel.
+    /// Kernel size.
     pub kernel_size: usize,
-    /// Stride.
+    /// Stride of the convolution.
     pub stride: usize,
-    /// Activation.
+    /// Activation after the batch norm.
     pub activation: Activation,
     /// Whether the input is added after the activation.
     pub residual: bool,
@@ -29,21 +29,21 @@ pub struct MbConvShape {
     pub mid_channels: usize,
     /// Output channels.
     pub out_channels: usize,
-    /// Side of the depthwise kernel.
+    /// Kernel size of the depthwise convolution.
     pub kernel_size: usize,
     /// Stride of the depthwise convolution.
     pub stride: usize,
     /// Activation after the expansion and the depthwise convolution.
     pub activation: Activation,
-    /// Whether there is a 1x1 expansion; without it `mid_channels == in_channels`.
+    /// Whether there is a 1x1 expansion; if not, `mid_channels == in_channels`.
     pub expansion: bool,
-    /// Whether there is squeeze-and-excitation.
+    /// Whether the block has squeeze-and-excitation.
     pub squeeze_excite: bool,
     /// Whether the input is added to the output.
     pub residual: bool,
 }
 
-/// A bottleneck block: 1x1 convolution, dense convolution, 1x1 convolution, addition, activation.
+/// A ResNet bottleneck block: 1x1 convolution, dense convolution, 1x1 convolution, addition, activation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct BottleneckShape {
     /// Input channels.
@@ -52,13 +52,13 @@ pub struct BottleneckShape {
     pub mid_channels: usize,
     /// Output channels.
     pub out_channels: usize,
-    /// Side of the dense kernel.
+    /// Kernel size of the dense convolution.
     pub kernel_size: usize,
     /// Stride of the dense convolution.
     pub stride: usize,
     /// Activation after the first two convolutions and after the addition.
     pub activation: Activation,
-    /// Whether what is added is the input averaged over the stride and convolved by 1x1, not the input itself.
+    /// Whether the shortcut is average pooling over the stride and a 1x1 convolution instead of the input itself.
     pub downsample: bool,
 }
 
@@ -67,9 +67,9 @@ pub struct BottleneckShape {
 pub struct HeadShape {
     /// Input channels.
     pub in_channels: usize,
-    /// Channels that are pooled, if they are not those of the input.
+    /// Channels of the 1x1 expansion before pooling; `None` if the input is pooled directly.
     pub expand_channels: Option<usize>,
-    /// Channels of the feature mixing, if there is one.
+    /// Channels of the feature mixing; `None` if absent.
     pub mix_channels: Option<usize>,
     /// Number of classes.
     pub classes: usize,
@@ -78,25 +78,25 @@ pub struct HeadShape {
 }
 
 impl MbConvShape {
-    /// Channels of the bottleneck inside squeeze-and-excitation: a quarter, made divisible by 8.
+    /// Channels of the squeeze-and-excitation bottleneck: a quarter of the middle channels, made divisible by 8.
     pub fn squeeze_channels(&self) -> usize {
         make_divisible((self.mid_channels / 4) as f64, 8)
     }
 }
 
 impl HeadShape {
-    /// Channels that are pooled.
+    /// Channels that enter the pooling.
     pub fn pooled_channels(&self) -> usize {
         self.expand_channels.unwrap_or(self.in_channels)
     }
 
-    /// Inputs of the classifier.
+    /// Input channels of the classifier.
     pub fn feature_channels(&self) -> usize {
         self.mix_channels.unwrap_or(self.pooled_channels())
     }
 }
 
-/// Rounds a number of channels to a multiple of `divisor`, at least `divisor` and never below 90 % of `value`.
+/// Rounds a channel count to a multiple of `divisor`: at least `divisor`, and never below 90 % of `value`.
 ///
 /// Source: MobileNet's channel rounding, as in the original.
 pub fn make_divisible(value: f64, divisor: usize) -> usize {

@@ -1,11 +1,11 @@
-//! Batch-norm statistics measured anew.
+//! Recalibrated batch-norm statistics.
 
 use crate::{formula, golden::*};
 use burn::store::{ModuleSnapshot, bridge};
 use burn::tensor::{Tensor, TensorData};
 use ofa_model::{Arch, Subnet, Supernet};
 
-/// Running means and variances of every batch norm, in the order of the layers.
+/// Running means and variances of every batch norm, in layer order.
 fn statistics(subnet: &Subnet) -> Vec<Vec<f32>> {
     let tensors = subnet.collect(None, None, false).into_iter();
     let running = tensors.filter(|tensor| tensor.name.contains(".running_"));
@@ -22,9 +22,10 @@ fn calibration_gives_the_statistics_of_the_original() {
     }
 }
 
-/// Statistics of deep layers, averaged over few pixels of small maps, are badly conditioned: flipping the last bit of
-/// every pixel moves them by 5e-6 (MobileNetV3, ResNet) to 2e-5 (ProxylessNAS) of their largest value. Another order of
-/// summation rounds anew in every layer and may move them by so many times as much; seen are 1 to 6.
+/// Statistics of deep layers, averaged over the few pixels of small maps, are badly conditioned: flipping the last bit
+/// of every pixel moves them by 5e-6 (MobileNetV3, ResNet) to 2e-5 (ProxylessNAS) of their largest value. Another order
+/// of summation rounds differently in every layer and may move them by a multiple of that; factors of 1 to 6 were
+/// observed.
 const ROUNDINGS: f32 = 8.0;
 
 fn calibrates(supernet: &Supernet, calibration: &GoldenCalibration) {

@@ -1,4 +1,4 @@
-//! Files of PyTorch and of safetensors.
+//! Files written by PyTorch and safetensors files.
 
 use crate::golden::*;
 use burn::tensor::TensorData;
@@ -20,7 +20,7 @@ fn checkpoints_of_torch_are_read() {
 
 #[test]
 fn a_supernet_leaves_as_it_came() {
-    // As many entries as the state dicts of the original.
+    // As many entries as the original's state dicts.
     for (kind, entries) in [("mbv3_w1.0", 475), ("proxyless_w1.3", 446), ("resnets", 368)] {
         let golden = Golden::read(kind);
         let supernet = golden.supernet(kind, 1000);
@@ -53,7 +53,7 @@ fn what_is_no_checkpoint_is_refused_with_its_name_and_never_run() {
     message("header.safetensors", b"\xff\xff\xff\xff\xff\xff\xff\xff");
     let whole = std::fs::read(golden_file("first_conv_flat.pth")).unwrap();
     message("truncated.pth", &whole[..whole.len() / 2]);
-    // A pickle that asks for `os.mkdir(ran)` when it is loaded.
+    // A pickle that calls `os.mkdir(ran)` when it is loaded.
     let ran = root.path().join("ran");
     let pickle = format!("cos\nmkdir\n(S'{}'\ntR.", ran.display());
     message("code.pth", pickle.as_bytes());

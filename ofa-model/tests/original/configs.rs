@@ -43,8 +43,8 @@ fn configurations_of_other_networks_are_refused() {
     };
     let cases = [
         (message(config, &SearchSpace::mobilenet_v3(1.0, 10)), "stage 1 offers [24] channels"),
-        (message(config, &SearchSpace::resnet50d(10)), "describes no network of `resnet50d`"),
-        (message(&Value::Null, &space), "describes no network"),
+        (message(config, &SearchSpace::resnet50d(10)), "does not describe a network of `resnet50d`"),
+        (message(&Value::Null, &space), "does not describe a network"),
         (changed(|c| c["blocks"].as_array_mut().unwrap().truncate(4)), "a stage is missing"),
         (changed(|c| c["blocks"][1]["conv"]["mid_channels"] = 999.into()), "layer 3"),
         (changed(|c| c["blocks"][1]["conv"]["kernel_size"] = 9.into()), "kernel size is 9"),

@@ -1,7 +1,7 @@
-//! Weights and images that follow from their names, so that the fixtures need not hold them.
+//! Weights and images computed from their names, so the fixtures need not store them.
 //!
-//! The name is hashed (FNV-1a, 64 bits), mixed with the seed, and stretched by splitmix64 into 24-bit uniform numbers;
-//! the scale depends on what a parameter is for, so that activations keep a reasonable size through the network.
+//! The name is hashed (FNV-1a, 64 bits), mixed with the seed, and expanded by splitmix64 into 24-bit uniform numbers.
+//! The scale depends on the role of the parameter, so activations keep a reasonable size through the network.
 
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -25,13 +25,13 @@ pub fn symmetric(name: &str, count: usize, seed: u64) -> impl Iterator<Item = f3
     uniform(name, count, seed).map(|number| 2.0 * number - 1.0)
 }
 
-/// Values of the parameter `key` of the original; running statistics do not follow the formula.
+/// Values of the original's parameter `key`; running statistics do not follow the formula.
 pub fn parameter(key: &str, shape: &[usize], seed: u64) -> Vec<f32> {
     let count = shape.iter().product();
     let signed = symmetric(key, count, seed);
     let projection = key.contains("point_linear") || key.contains("conv3");
     if key.ends_with("_matrix") {
-        // The identity plus noise, and not symmetric, so that a transposed use is noticed.
+        // The identity plus noise. It is not symmetric, so using it transposed is noticed.
         let identity = |i| if i % (shape[0] + 1) == 0 { 1.0 } else { 0.0 };
         return signed.enumerate().map(|(i, noise)| identity(i) + 0.125 * noise).collect();
     }
@@ -53,13 +53,13 @@ pub fn parameter(key: &str, shape: &[usize], seed: u64) -> Vec<f32> {
     if !(key.contains("depth_conv.conv") && shape[2] > 3) {
         return weights.collect();
     }
-    // Heavier towards the centre, so that the centre crop keeps most of a kernel.
+    // Heavier towards the centre, so the centre crop keeps most of a kernel.
     let (k, centre) = (shape[2], shape[2] / 2);
     let ring = |i: usize| ((i / k % k).abs_diff(centre)).max((i % k).abs_diff(centre));
     weights.enumerate().map(|(i, weight)| weight * 2f32.powi(1 - ring(i) as i32)).collect()
 }
 
-/// Images `[count, 3, size, size]`: an offset a channel, cells of 32 pixels, and noise; `size` is a multiple of 32.
+/// Images `[count, 3, size, size]`: an offset per channel, cells of 32 pixels, and noise; `size` is a multiple of 32.
 pub fn images(name: &str, count: usize, size: usize) -> Tensor<4> {
     const SEED: u64 = 1;
     let (planes, cells) = (count * 3, size / 32);

@@ -1,4 +1,4 @@
-//! What the original printed, and our networks with its weights.
+//! Golden outputs of the original, and our networks with its weights.
 
 use crate::{formula, sums::Sums};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -7,7 +7,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// What the original says of one supernet and its subnets.
+/// Golden data on one supernet and its subnets.
 #[derive(Deserialize)]
 pub struct Golden {
     pub weight_seed: u64,
@@ -40,10 +40,10 @@ pub struct GoldenSubnet {
 pub struct GoldenCalibration {
     pub file: String,
     pub arch: OriginalArch,
-    /// Name, images and size of every batch.
+    /// Name, number of images and image size of every batch.
     pub batches: Vec<(String, usize, usize)>,
     pub input: (String, usize, usize),
-    /// Key, number of leading channels that changed, and channels, in the order of the layers.
+    /// Key, number of leading channels that changed, and number of channels, in layer order.
     pub changed: Vec<(String, usize, usize)>,
 }
 
@@ -75,13 +75,13 @@ pub fn max_difference(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(difference).fold(0.0, f32::max)
 }
 
-/// Standard deviation of logits: the scale on which their differences are to be read.
+/// Standard deviation of logits: the scale for their differences.
 pub fn spread(logits: &[f32]) -> f32 {
     let mean = logits.iter().sum::<f32>() / logits.len() as f32;
     (logits.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / logits.len() as f32).sqrt()
 }
 
-/// The supernets that the original printed numbers of.
+/// The supernets with golden outputs.
 pub const KINDS: [&str; 4] = ["mbv3_w1.0", "mbv3_w1.2", "proxyless_w1.3", "resnets"];
 
 impl Golden {
@@ -89,7 +89,7 @@ impl Golden {
         golden_json(&format!("{kind}.json"))
     }
 
-    /// The entries of the original's state dict with the classifier for `classes`.
+    /// The entries of the original's state dict, with a classifier for `classes` classes.
     pub fn state_dict(&self, kind: &str, classes: usize) -> Vec<(String, TensorData)> {
         let mut statistics = golden_tensors(&format!("bn_stats_{kind}.safetensors"));
         let value = |tensor: &GoldenTensor| {
@@ -109,7 +109,7 @@ impl Golden {
     /// Our supernet with the original's weights and statistics.
     pub fn supernet(&self, kind: &str, classes: usize) -> Supernet {
         let mut space = space(kind, classes);
-        // The original is not tied to a list of resolutions; some golden outputs are those of small images.
+        // The original is not limited to a list of resolutions; some golden outputs use smaller images.
         space.resolutions.insert(0, 96);
         let config = SupernetConfig::new(space).unwrap();
         let tensors = self.state_dict(kind, classes);
@@ -119,7 +119,7 @@ impl Golden {
     }
 }
 
-/// Our space of a golden supernet.
+/// Our space for a golden supernet.
 pub fn space(kind: &str, classes: usize) -> SearchSpace {
     match kind {
         "mbv3_w1.0" => SearchSpace::mobilenet_v3(1.0, classes),

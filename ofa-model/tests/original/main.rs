@@ -1,4 +1,5 @@
-//! Parity with the PyTorch original: the same weights give the same numbers. `../golden/README.md` says what made them.
+//! Parity with the PyTorch original: the same weights give the same numbers. `../golden/README.md` says how the golden
+//! outputs were made.
 
 mod calibration;
 mod checkpoints;

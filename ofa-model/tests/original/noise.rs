@@ -1,15 +1,15 @@
-//! How far the logits of two correct programs that sum in f32 may be apart.
+//! How far apart the logits of two correct programs that sum in f32 may be.
 
 use crate::golden::{logits, max_difference, numbers};
 use burn::tensor::{Tensor, TensorData};
 
-/// The largest networks, of random weights, are badly conditioned: moving pixels by their last bit moves their logits as much
-/// as another order of sums does. Ours, the same on every processor, are 0.3 to 1.5 times as far from the original's as the
-/// farthest of the moves below; twice that is allowed.
+/// The largest networks with random weights are badly conditioned: moving pixels by their last bit moves their logits
+/// as much as another order of summation does. Our logits, the same on every processor, are 0.3 to 1.5 times as far
+/// from the original's as the farthest of the moves below; twice that is allowed.
 const MARGIN: f32 = 3.0;
 
-/// The bound for a subnet, of that name in the fixtures, that computes logits of images by `forward`. The other networks than
-/// the largest differ by less than 1.5e-5.
+/// Tolerance for a subnet with this name in the fixtures whose logits `forward` computes. Networks other than the
+/// largest differ by less than 1.5e-5.
 pub fn tolerance(subnet: &str, images: &Tensor<4>, forward: impl Fn(Tensor<4>) -> Tensor<2>) -> f32 {
     match subnet {
         "max" => MARGIN * noise(images, forward),
@@ -17,7 +17,7 @@ pub fn tolerance(subnet: &str, images: &Tensor<4>, forward: impl Fn(Tensor<4>) -
     }
 }
 
-/// How far the logits move at most when all pixels are moved to the next number, up or down or some of them up.
+/// Maximum change of the logits when pixels move to the next float: all up, all down, or some up and the rest down.
 fn noise(images: &Tensor<4>, forward: impl Fn(Tensor<4>) -> Tensor<2>) -> f32 {
     let still = logits(forward(images.clone()));
     let moves: [fn(usize) -> bool; 4] = [|_| true, |_| false, |pixel| pixel % 2 == 0, |pixel| pixel % 3 == 0];

@@ -1,4 +1,4 @@
-//! Channels in the order of their importance.
+//! Channels sorted by importance.
 
 use crate::noise::tolerance;
 use crate::{formula, golden::*};
@@ -17,17 +17,17 @@ fn sorted_channels_compute_what_the_original_does() {
 fn sorts(kind: &str, supernet: &Supernet, GoldenSort { stage, arch }: &GoldenSort) {
     let images = formula::images("input.128", 2, 128);
     let expected = golden_tensors(&format!("reorg_{kind}_stage{stage}.safetensors"));
-    // Stage 0 follows a training at the largest ratio alone; each further stage has the next smaller one too.
+    // Stage 0 follows training at the largest ratio only; each further stage also has the next smaller one.
     let mut trained = supernet.space().clone();
     for stage_space in trained.stages.iter_mut().filter(|stage_space| stage_space.expand_ratios.len() > 1) {
         stage_space.expand_ratios.drain(..2 - stage);
-        // The original knows the middle channels at full width only.
+        // The original knows middle channels only at full width.
         stage_space.widths.drain(..stage_space.widths.len() - 1);
     }
     let sorted = supernet.clone().sort_channels(&trained, Importance::L1);
     for (when, supernet) in [("before", supernet), ("after", &sorted)] {
         for (name, arch) in arch {
-            // Its narrow stages cut through channels whose importance the original rounds until they tie.
+            // Its narrow stages cut through channels whose importances tie after the original's rounding.
             if (kind, stage, when, name.as_str()) == ("resnets", &2, "after", "rand0") {
                 continue;
             }

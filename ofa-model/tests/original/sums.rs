@@ -16,7 +16,7 @@ pub fn sums(data: &TensorData) -> Sums {
     sums
 }
 
-/// How far the sums are apart, relative to the sums of what cannot cancel; infinitely if one is no number.
+/// Distance between the sums, relative to sums that cannot cancel; infinite if one is NaN.
 pub fn distance(found: &Sums, expected: &Sums) -> f64 {
     let scale = [expected[1], expected[1], expected[2], expected[1]];
     let terms = found.iter().zip(expected).zip(scale);

@@ -1,4 +1,4 @@
-//! Rounding of channels, activations, kernel transforms.
+//! Channel rounding, activations and kernel transforms.
 
 use crate::golden::*;
 use burn::store::{ModuleSnapshot, bridge};
@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 /// Tables of the original's rounding rules.
 #[derive(Deserialize)]
 struct GoldenUnits {
-    /// Numbers and what they round to.
+    /// Values and their rounded results.
     make_divisible_8: Vec<(f64, usize)>,
-    /// Channels and those of the bottleneck of their squeeze-and-excitation.
+    /// Channels and the bottleneck channels of their squeeze-and-excitation.
     se_mid: Vec<(usize, usize)>,
     /// Channels by width multiplier.
     channel_tables: BTreeMap<String, GoldenChannels>,
@@ -21,7 +21,7 @@ struct GoldenUnits {
 
 #[derive(Deserialize)]
 struct GoldenChannels {
-    /// Of the stem, the first block and the stages.
+    /// Channels of the stem, the first block and the stages.
     stage: Vec<usize>,
     final_expand: usize,
     last: usize,

@@ -30,7 +30,8 @@ fn costs_and_dictionaries_are_those_of_the_original() {
                 assert_eq!((cost.macs, cost.parameters), (macs, *parameters), "{kind} {name} at {resolution} px");
             }
             let back = converted.to_original(&space);
-            // ProxylessNAS's last stage has one block whatever its dictionary says, a ResNet's stem is deep or not.
+            // ProxylessNAS's last stage has one block whatever its dictionary says; a ResNet's stem is either deep or
+            // not.
             let free = if kind == "resnets" { 0 } else { 5 };
             let mut depths = back.d.iter().zip(&arch.d).enumerate();
             assert!(depths.all(|(s, (back, there))| back == there || s == free), "{name}");

@@ -1,4 +1,4 @@
-//! Batch norm on the CPU: one pass for the statistics, one for the output.
+//! Batch norm on the CPU: one pass for the statistics and one for the output.
 
 use super::planes::{Affine, Channel, GradientSums, InputGradient, Moments};
 use super::{Activation, NormBackend, general};
@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// Images summed in one go; fixed, so that sums do not depend on the number of threads.
+/// Images per partial sum; fixed, so sums do not depend on the number of threads.
 const IMAGES: usize = 8;
 
 impl NormBackend for Flex {
@@ -95,19 +95,20 @@ impl Planes {
         Self { batch, channels, pixels: height * width }
     }
 
-    /// Numbers that a channel's statistics are taken over.
+    /// Number of values that a channel's statistics are taken over.
     fn count(&self) -> f64 {
         (self.batch * self.pixels) as f64
     }
 
-    /// Numbers in an image. Planes can be as small as a pixel: a task takes the planes of one image or more.
+    /// Number of values in an image. A plane can be as small as one pixel, so a task takes the planes of one or more
+    /// images.
     fn image(&self) -> usize {
         self.channels * self.pixels
     }
 
     /// Mean and biased variance of every channel.
     fn moments(&self, x: &[f32]) -> (Vec<f32>, Vec<f32>) {
-        // Shifted by one of the values, sums of squares do not cancel.
+        // Values are shifted by one of them, so sums of squares do not cancel.
         let origins: Vec<f32> = x[..self.image()].iter().step_by(self.pixels).copied().collect();
         let sums = self.channel_sums(|images, sums| {
             Arch::new().dispatch(Moments { input: &x[images], origins: &origins, pixels: self.pixels, sums });
@@ -120,7 +121,7 @@ impl Planes {
         moments.unzip()
     }
 
-    /// Sums over every channel of the gradient before the activation, and of it times the normalised input.
+    /// Per channel, sums of the pre-activation's gradient and of its product with the normalised input.
     fn gradient_sums(&self, x: &[f32], g: &[f32], channels: &[Channel], activation: Activation) -> Vec<[f64; 2]> {
         with_lanes!(activation, Kind => self.channel_sums(|images, sums| {
             let (input, gradient) = (&x[images.clone()], &g[images]);
@@ -129,7 +130,7 @@ impl Planes {
         }))
     }
 
-    /// Adds up what `add(numbers of some images, sums by channel)` finds.
+    /// Adds up the results of `add(range of some images in the buffer, sums per channel)` over all images.
     fn channel_sums(&self, add: impl Fn(Range<usize>, &mut [[f64; 2]]) + Sync) -> Vec<[f64; 2]> {
         let parts: Vec<Vec<[f64; 2]>> = (0..self.batch.div_ceil(IMAGES))
             .into_par_iter()

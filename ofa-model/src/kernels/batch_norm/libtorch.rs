@@ -1,6 +1,6 @@
-//! Batch norm in libtorch: its own forward pass, and a backward pass in few passes over memory.
+//! Batch norm in libtorch: its own forward pass, and a backward pass with few passes over memory.
 //!
-//! burn composes both of a dozen passes, several over transposed copies; libtorch's own backward pass has no binding.
+//! burn composes both from a dozen passes, several over transposed copies. libtorch's own backward pass has no binding.
 
 use super::{Activation, NormBackend, general};
 use crate::kernels::composed::sizes;
@@ -63,7 +63,7 @@ impl NormBackend for LibTorch {
     }
 }
 
-/// `x * scale + shift` by channel, in one pass.
+/// `x * scale + shift` per channel, in one pass.
 fn affine(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Tensor {
     by_channel(shift).addcmul(x, &by_channel(scale))
 }
@@ -73,14 +73,14 @@ fn by_channel(vector: &Tensor) -> Tensor {
     vector.reshape([1, -1, 1, 1])
 }
 
-/// Sums of `[batch, channels, height, width]`, `[channels]`. Image by image they run over contiguous memory: a third of the
-/// time, and smaller rounding errors.
+/// Sums `[batch, channels, height, width]` to `[channels]`. Going image by image reads contiguous memory: it takes a
+/// third of the time and has smaller rounding errors.
 fn channel_sums(x: &Tensor) -> Tensor {
     let none: Option<Kind> = None;
     x.sum_dim_intlist([2i64, 3].as_slice(), false, none).sum_dim_intlist([0i64].as_slice(), false, none)
 }
 
-/// The activation, in place.
+/// Applies the activation in place.
 fn activate(mut x: Tensor, activation: Activation) -> Tensor {
     match activation {
         Activation::Identity => x,

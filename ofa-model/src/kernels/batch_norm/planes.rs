@@ -1,11 +1,11 @@
-//! The passes of batch norm over the planes of some images, as SIMD.
+//! SIMD passes of batch norm over the planes of some images.
 
 use crate::kernels::activation::Lanes;
 use crate::kernels::lanes::{LANES, load, load_rest, load_rest_or, sum, with_vectors};
 use pulp::{Simd, WithSimd};
 use std::marker::PhantomData;
 
-/// What batch norm does to a channel.
+/// Statistics and parameters of batch norm for one channel.
 #[derive(Clone, Copy)]
 pub(super) struct Channel {
     pub(super) mean: f32,
@@ -25,11 +25,11 @@ impl Channel {
     }
 }
 
-/// `values = activation(values * scale + shift)` in some planes; scale and shift by channel.
+/// `values = activation(values * scale + shift)` in some planes, with scale and shift per channel.
 pub(in crate::kernels) struct Affine<'a, A> {
     pub(in crate::kernels) values: &'a mut [f32],
     pub(in crate::kernels) pixels: usize,
-    /// The first plane is that of this channel, or of the same one of a later image.
+    /// Index of the first plane, counted over all images; its channel is `first` modulo the number of channels.
     pub(in crate::kernels) first: usize,
     pub(in crate::kernels) scale: &'a [f32],
     pub(in crate::kernels) shift: &'a [f32],
@@ -62,10 +62,10 @@ pub(super) struct InputGradient<'a, A> {
     pub(super) input: &'a [f32],
     pub(super) gradient: &'a mut [f32],
     pub(super) pixels: usize,
-    /// The first plane is that of this channel, or of the same one of a later image.
+    /// Index of the first plane, counted over all images; its channel is `first` modulo the number of channels.
     pub(super) first: usize,
     pub(super) channels: &'a [Channel],
-    /// Means over the batch of the pre-activation's gradient, and of it times the normalised input, by channel.
+    /// Per channel, batch means of the pre-activation's gradient and of its product with the normalised input.
     pub(super) means: &'a [[f32; 2]],
     pub(super) activation: PhantomData<A>,
 }
@@ -103,8 +103,8 @@ impl<A: Lanes> InputGradient<'_, A> {
     }
 }
 
-/// By channel over some images: sums of the input less `origins`, and of its square, in the order of `lanes`; every image
-/// begins at lane 0.
+/// Per channel over some images, sums of `input - origin` and of its square, in the order of `lanes`; every image
+/// starts at lane 0.
 pub(super) struct Moments<'a> {
     pub(super) input: &'a [f32],
     pub(super) origins: &'a [f32],
@@ -136,7 +136,7 @@ impl Moments<'_> {
                     }
                 }
                 if !rest.is_empty() {
-                    // Behind the end there is the origin, and nothing is added.
+                    // Past the end the value is the origin, so nothing is added.
                     for (powers, x) in powers.iter_mut().zip(load_rest_or::<S, N>(simd, rest, origin)) {
                         add_powers(simd, powers, simd.sub_f32s(x, origin));
                     }
@@ -147,8 +147,8 @@ impl Moments<'_> {
     }
 }
 
-/// By channel over some images: sums of the gradient before the activation, and of it times the normalised input, in the
-/// order of `lanes`; every image begins at lane 0.
+/// Per channel over some images, sums of the pre-activation's gradient and of its product with the normalised input, in
+/// the order of `lanes`; every image starts at lane 0.
 pub(super) struct GradientSums<'a, A> {
     pub(super) input: &'a [f32],
     pub(super) gradient: &'a [f32],
@@ -180,7 +180,7 @@ impl<A: Lanes> GradientSums<'_, A> {
                     Self::add(simd, *channel, &mut pairs, load::<S, N>(x), load::<S, N>(g));
                 }
                 if !input_rest.is_empty() {
-                    // Behind the end the gradient is zero, and so is what it adds.
+                    // Past the end the gradient is zero, so nothing is added.
                     let (x, g) = (load_rest::<S, N>(simd, input_rest), load_rest::<S, N>(simd, gradient_rest));
                     Self::add(simd, *channel, &mut pairs, x, g);
                 }
@@ -212,7 +212,7 @@ fn add_powers<S: Simd>(simd: S, sums: &mut [S::f32s; 2], x: S::f32s) {
     sums[1] = simd.mul_add_e_f32s(x, x, sums[1]);
 }
 
-/// Adds the sums over the lanes of both numbers.
+/// Adds the lane sums of both values.
 #[inline(always)]
 fn add_sums<S: Simd, const N: usize>(simd: S, sums: &mut [f64; 2], pairs: [[S::f32s; 2]; N]) {
     for (i, total) in sums.iter_mut().enumerate() {
@@ -235,7 +235,7 @@ mod tests {
         tensor.chunks_exact(channels * pixels).map(|image| image[channel * pixels..][..pixels].to_vec()).collect()
     }
 
-    /// Sums as `f32`, which is what a kernel has added to the `f64`.
+    /// Sums as `f32`: the precision in which a kernel adds to the `f64`.
     fn flat(sums: Vec<[f64; 2]>) -> Vec<f32> {
         sums.into_iter().flatten().map(|sum| sum as f32).collect()
     }
@@ -260,7 +260,7 @@ mod tests {
         }
     }
 
-    /// There is no other order to compare with than that of the widths: slopes are known to vectors only.
+    /// Slopes exist only as vector code, so the widths can only be compared with each other.
     #[test]
     fn every_width_of_vectors_sums_gradients_to_the_same_bits() {
         let mut draw = Draw::new(1);

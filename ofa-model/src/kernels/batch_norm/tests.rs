@@ -8,7 +8,7 @@ const ACTIVATIONS: [Activation; 4] = [Activation::Identity, Activation::Relu, Ac
 fn run(sizes: [usize; 4], activation: Activation, own: bool) -> [TensorData; 6] {
     let c = sizes[1];
     let mut draw = Draw::new(3);
-    // A mean far from zero: sums of squares without a shift would cancel.
+    // With a mean far from zero, unshifted sums of squares would cancel.
     let x = draw.normal(sizes, 20.0, 3.0);
     let (gamma, beta) = (draw.normal([c], 1.0, 0.5), draw.normal([c], 0.5, 2.0));
     let direction = draw.normal(sizes, 0.0, 1.0);
@@ -47,7 +47,7 @@ fn values_and_gradients_are_those_of_elementary_ops() {
         for activation in ACTIVATIONS {
             let found = run(sizes, activation, true);
             for (found, expected) in found.iter().zip(run(sizes, activation, false)) {
-                // Single precision around a mean of 20 leaves about 1e-6 * 20 in the centred values.
+                // Single precision around a mean of 20 leaves an error of about 1e-6 * 20 in the centred values.
                 found.assert_approx_eq::<f32>(&expected, Tolerance::rel_abs(1e-3, 5e-4));
             }
         }

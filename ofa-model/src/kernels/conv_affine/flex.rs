@@ -1,4 +1,4 @@
-//! On the CPU rows and planes are scaled, shifted and activated while they are in registers or in the nearest cache.
+//! On the CPU, rows and planes are scaled, shifted and activated while they are in registers or in the nearest cache.
 
 use super::ConvAffineBackend;
 use crate::kernels::activation::{Lanes, with_lanes};
@@ -68,7 +68,8 @@ impl ConvAffineBackend for Flex {
     }
 }
 
-/// Changes a plane of this index: its channel, or the same one of a later image.
+/// Returns a function that changes one plane, given its index; the plane's channel is the index modulo the number of
+/// channels.
 fn on_planes<A: Lanes>(scale: &[f32], shift: &[f32]) -> impl Fn(usize, &mut [f32]) + Send + Sync {
     |first, values| {
         let (activation, pixels) = (PhantomData::<A>, values.len());

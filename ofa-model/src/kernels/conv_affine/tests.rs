@@ -6,13 +6,13 @@ use burn::tensor::{FloatDType, Tensor, Tolerance};
 
 const ACTIVATIONS: [Activation; 4] = [Activation::Identity, Activation::Relu, Activation::Relu6, Activation::HardSwish];
 
-/// The activation of `x * scale + shift` by way of a batch norm of mean 0 and variance 1.
+/// `activation(x * scale + shift)`, computed by a batch norm with mean 0 and variance 1.
 fn affine(x: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, activation: Activation) -> Tensor<4> {
     let (mean, variance) = (scale.zeros_like(), scale.ones_like());
     batch_norm_inference(x, scale, shift, mean, variance, 0.0, activation)
 }
 
-/// The fused op is the other one and then [`affine`], whatever the activation.
+/// Checks that the fused op equals the plain op followed by [`affine`], for every activation.
 fn has_the_bits_of_two_ops(
     what: &str,
     [input, weight]: [[usize; 4]; 2],
@@ -30,7 +30,7 @@ fn has_the_bits_of_two_ops(
     }
 }
 
-/// Channels, outputs and pixels that fill no block of the kernels; images that leave threads without one.
+/// Channels, outputs and pixels that fill no block of the kernels; batches too small to give every thread an image.
 #[test]
 fn pointwise_convolutions_are_those_of_two_ops_to_the_last_bit() {
     for (n, input, out, h, w) in [(1, 1, 1, 1, 1), (1, 96, 50, 17, 16), (3, 5, 7, 5, 5), (17, 16, 24, 7, 7)] {
@@ -41,7 +41,7 @@ fn pointwise_convolutions_are_those_of_two_ops_to_the_last_bit() {
 
 #[test]
 fn depthwise_convolutions_are_those_of_two_ops_to_the_last_bit() {
-    // The last one has a stride that the kernels do not know.
+    // The kernels do not support the stride of the last one.
     for (n, c, h, w, k, stride) in [(1, 1, 1, 1, 3, 1), (2, 3, 9, 7, 5, 1), (1, 4, 14, 13, 7, 2), (1, 2, 9, 8, 3, 3)] {
         has_the_bits_of_two_ops(
             &format!("depthwise convolution, stride {stride},"),
@@ -54,7 +54,7 @@ fn depthwise_convolutions_are_those_of_two_ops_to_the_last_bit() {
 
 #[test]
 fn dense_convolutions_are_those_of_two_ops_to_the_last_bit() {
-    // The last one has more channels than the kernel takes.
+    // The last one has more channels than the image kernel accepts.
     for (n, c, h, w, k, stride) in [(1, 1, 1, 1, 3, 1), (2, 3, 9, 7, 5, 1), (1, 3, 34, 33, 3, 2), (1, 5, 9, 8, 3, 2)] {
         has_the_bits_of_two_ops(
             &format!("dense convolution, stride {stride},"),

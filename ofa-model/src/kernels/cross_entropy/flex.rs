@@ -1,6 +1,6 @@
-//! Softmax and cross-entropy on the CPU: rows are short, so each is summed in order and as `f64`.
+//! Softmax and cross-entropy on the CPU. Rows are short, so each is summed in order and in `f64`.
 //!
-//! Exponentials and logarithms are those of a crate: another system's library may round them otherwise.
+//! Exponentials and logarithms come from a crate: another system's math library may round them differently.
 
 use super::{CrossEntropyBackend, general};
 use crate::kernels::plain::{all_f32, numbers, parallel_chunks, sizes, tensor};
@@ -54,10 +54,10 @@ impl CrossEntropyBackend for Flex {
     }
 }
 
-/// What the logits of an image amount to.
+/// Softmax terms of one image's logits.
 struct Row<'a> {
     greatest: f64,
-    /// Of the logits less the greatest one.
+    /// Exponentials of the logits minus the greatest one.
     exponentials: &'a [f64],
     sum: f64,
 }

@@ -3,7 +3,7 @@ use crate::testing::Draw;
 use burn::tensor::activation;
 use burn::tensor::{Device, FloatDType, Tensor, TensorData, Tolerance};
 
-/// Logits and probabilities that sum to one or not.
+/// Logits and non-negative targets, whose sum need not be one.
 fn draw(sizes: [usize; 2], dtype: FloatDType) -> [Tensor<2>; 2] {
     let mut draw = Draw::new(4);
     let (logits, targets) = (draw.normal(sizes, 0.0, 3.0), draw.normal(sizes, 0.2, 0.1).abs());

@@ -1,5 +1,5 @@
-//! Dense convolution on the CPU: over the few channels of images a flat filter for every output channel, else products of
-//! matrices.
+//! Dense convolution on the CPU. With few input channels it uses a flat filter per output channel, otherwise matrix
+//! products.
 
 use super::products::Convolution;
 use super::windows::Windows;
@@ -11,7 +11,7 @@ use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use pulp::Arch;
 
-/// The most input channels: over more, a product of matrices is faster.
+/// Maximum number of input channels for flat filters; with more, a matrix product is faster.
 const MOST_CHANNELS: usize = 4;
 
 impl DenseBackend for Flex {
@@ -56,7 +56,7 @@ impl DenseBackend for Flex {
 }
 
 impl Convolution {
-    /// `None` if it is one for burn.
+    /// `None` if the matrix kernels do not apply; then burn computes it.
     fn of(input: &FlexTensor, weight: &FlexTensor, stride: usize) -> Option<Self> {
         let ([batch, _, _, _], [out, _, _, _]) = (sizes(input), sizes(weight));
         Windows::of(input, weight, stride).map(|windows| Self { windows, batch, out })
@@ -67,22 +67,22 @@ impl Convolution {
     }
 }
 
-/// A convolution of few channels.
+/// A convolution with few input channels, as in the first layer on images.
 pub(in crate::kernels) struct ImageConvolution {
     filter: Filter,
     out: usize,
 }
 
 impl ImageConvolution {
-    /// `None` if it is not one.
+    /// `None` if there are too many input channels or the flat kernels do not apply.
     pub(in crate::kernels) fn of(input: &FlexTensor, weight: &FlexTensor, stride: usize) -> Option<Self> {
         let [out, channels, _, _] = sizes(weight);
         let filter = Filter::of(input, weight, stride).filter(|_| channels <= MOST_CHANNELS)?;
         Some(Self { filter, out })
     }
 
-    /// The output; `after(channel, plane)` changes each of its planes while it is in the cache, with numbers that mean
-    /// nothing between the rows. The sums are those of burn to the last bit, as far as that sums image by image too.
+    /// Computes the output. `after(channel, plane)` changes each of its planes while it is in the cache; values between
+    /// the rows of a plane are meaningless. The sums equal burn's to the last bit where burn also sums image by image.
     pub(in crate::kernels) fn forward(
         &self,
         input: FlexTensor,
@@ -103,7 +103,7 @@ impl ImageConvolution {
         let part = planes_of_an_image(batch, self.out, out_plane * window, 1) * out_plane;
         let output = parallel_parts(batch * self.out * out_plane, self.out * out_plane, part, |image, offset, out| {
             let image = &pixels[image * channels * plane..][..channels * plane];
-            // The zeros around the planes have to be there.
+            // Padding relies on the buffer starting as zeros.
             let (mut padded, mut flat) = (vec![0.0; channels * padded_len], vec![0.0; filter.flat()]);
             for (padded, plane) in padded.chunks_exact_mut(padded_len).zip(image.chunks_exact(plane)) {
                 filter.fill(padded, plane);

@@ -1,4 +1,5 @@
-//! Dense convolution and its gradients as products of matrices: the windows of some rows of pixels, and the weights.
+//! Dense convolution and its gradients as products of two matrices: the windows of some rows of pixels, and the
+//! weights.
 
 use super::windows::{Windows, transpose};
 use crate::kernels::activation::lanes::Identity;
@@ -7,15 +8,15 @@ use crate::kernels::pointwise::product::{After, Product, ROWS};
 use pulp::Arch;
 use std::ops::Range;
 
-/// Windows that are a matrix, as far as they are whole rows of pixels: few enough for the cache, and enough to be worth
-/// packing the weights. Fixed, so that sums do not depend on the number of threads.
+/// Target number of windows per matrix, in whole rows of pixels: few enough for the cache, and enough to be worth
+/// packing the weights. Fixed, so sums do not depend on the number of threads.
 const PIXELS: usize = 256;
-/// The most numbers of a window that are summed one after the other: long sums lose digits.
+/// Maximum number of terms of a window summed in one run: longer sums lose precision.
 const LONGEST: usize = 256;
-/// Images whose weight gradients are summed in one go; fixed for the same reason.
+/// Images per partial sum of the weight gradient; fixed for the same reason.
 const IMAGES: usize = 8;
 
-/// A row of output pixels: its image and its place in it.
+/// A row of output pixels: image index and row index.
 type Line = (usize, usize);
 
 /// A convolution of a batch to `out` channels.
@@ -26,27 +27,27 @@ pub(super) struct Convolution {
 }
 
 impl Convolution {
-    /// Pixels of an output plane.
+    /// Pixels per output plane.
     fn plane(&self) -> usize {
         self.windows.out_height() * self.windows.out_width()
     }
 
-    /// Rows of pixels whose windows are a matrix.
+    /// Rows of pixels per matrix of windows.
     fn lines(&self) -> usize {
         (PIXELS / self.windows.out_width()).max(1)
     }
 
-    /// Numbers of the matrix of windows.
+    /// Number of elements in the matrix of windows.
     fn matrix_len(&self) -> usize {
         self.lines() * self.windows.out_width() * self.windows.len()
     }
 
-    /// `[batch, out, pixels]`.
+    /// Output of the convolution, `[batch, out, pixels]`.
     pub(super) fn forward(&self, input: &[f32], weight: &[f32]) -> Vec<f32> {
         let (plane, window) = (self.plane(), self.windows.len());
         let weight = self.windows.laid_out(weight);
         let some = planes_of_an_image(self.batch, self.out, plane * window, 1);
-        // The weights of each task by column.
+        // The weights of each task, by column.
         let columns: Vec<Vec<f32>> = weight.chunks(some * window).map(|rows| transposed(rows, window)).collect();
         parallel_parts(self.batch * self.out * plane, self.out * plane, some * plane, |image, offset, output| {
             let image = &input[image * self.windows.image_len()..][..self.windows.image_len()];
@@ -54,7 +55,7 @@ impl Convolution {
         })
     }
 
-    /// Some planes of the output of an image, by the weights `[window, planes]`.
+    /// Computes some output planes of an image from the weights `[window, planes]`.
     fn image(&self, image: &[f32], weight: &[f32], output: &mut [f32]) {
         let (windows, plane, width) = (&self.windows, self.plane(), self.windows.out_width());
         let planes = output.len() / plane;
@@ -86,7 +87,7 @@ impl Convolution {
         });
     }
 
-    /// `[batch, in, height, width]`.
+    /// Gradient of the input, `[batch, in, height, width]`.
     pub(super) fn input_gradient(&self, weight: &[f32], gradient: &[f32]) -> Vec<f32> {
         let weight = self.windows.laid_out(weight);
         let length = self.windows.image_len();
@@ -101,7 +102,7 @@ impl Convolution {
         )
     }
 
-    /// Every window's gradient is a product, and the windows are added where they came from.
+    /// Each window's gradient is a product; the windows are then added back to where they came from.
     fn image_gradient(&self, gradient: &[f32], weight: &[f32], output: &mut [f32]) {
         let (windows, plane, width) = (&self.windows, self.plane(), self.windows.out_width());
         let lengths = [windows.padded_len(), self.matrix_len(), self.lines() * width * self.out];
@@ -125,7 +126,7 @@ impl Convolution {
         });
     }
 
-    /// `[out, in, k, k]`.
+    /// Gradient of the weight, `[out, in, k, k]`.
     pub(super) fn weight_gradient(&self, input: &[f32], gradient: &[f32]) -> Vec<f32> {
         let (groups, window) = (self.batch.div_ceil(IMAGES), self.windows.len());
         let length = self.out * window;
@@ -142,8 +143,8 @@ impl Convolution {
         self.windows.laid_back(&sum)
     }
 
-    /// Adds what some images give for some output channels: for some rows of pixels at a time, their gradients times their
-    /// windows.
+    /// Adds the contribution of some images to some output channels: for a few rows of pixels at a time, their
+    /// gradients times their windows.
     fn add_weight_gradient(
         &self,
         input: &[f32],
@@ -176,7 +177,7 @@ impl Convolution {
         });
     }
 
-    /// The gradients of some rows of pixels, `[channels, pixels]`.
+    /// Copies the gradients of some rows of pixels to `[channels, pixels]`.
     fn copy_gradients(&self, gradient: &[f32], lines: &[Line], channels: Range<usize>, gradients: &mut [f32]) {
         let width = self.windows.out_width();
         for (channel, to) in channels.zip(gradients.chunks_exact_mut(lines.len() * width)) {
@@ -187,13 +188,14 @@ impl Convolution {
     }
 }
 
-/// `product = matrix * other`, whose inner size is `inner`.
+/// `product = matrix * other`, with inner size `inner`.
 fn multiply(matrix: &[f32], other: &[f32], inner: usize, panel: &mut [f32], product: &mut [f32]) {
     let (channels, pixels, after) = (inner, other.len() / inner, After::<Identity>::NOTHING);
     Arch::new().dispatch(Product { matrix, input: other, channels, pixels, panel, out: product, after });
 }
 
-/// Calls `work` with buffers of the given lengths, whatever they hold, and a panel for products of the given inner size.
+/// Calls `work` with scratch buffers of the given lengths, with arbitrary contents, and a panel for products of the
+/// given inner size.
 fn with_parts<const N: usize>(lengths: [usize; N], inner: usize, work: impl FnOnce([&mut [f32]; N], &mut [f32])) {
     let panel_len = Product::<Identity>::panel_len(inner);
     with_scratch(lengths.iter().sum::<usize>() + panel_len, |scratch| {
@@ -203,7 +205,7 @@ fn with_parts<const N: usize>(lengths: [usize; N], inner: usize, work: impl FnOn
     });
 }
 
-/// A matrix of `columns` as one of as many rows.
+/// Transposes a matrix with `columns` columns.
 fn transposed(matrix: &[f32], columns: usize) -> Vec<f32> {
     let mut turned = vec![0.0; matrix.len()];
     transpose(matrix, columns, &mut turned);

@@ -20,8 +20,8 @@ fn run((n, ci, co, h, w, k, stride): Shape, own: bool) -> [TensorData; 3] {
     [y.into_data(), x.grad(&gradients).unwrap().into_data(), weight.grad(&gradients).unwrap().into_data()]
 }
 
-/// Batches, channels and sizes that fill no block, more images than are summed in one go, and more rows of pixels than a
-/// matrix of windows has.
+/// Batches, channels and sizes that fill no block, more images than one partial sum takes, and more rows of pixels than
+/// a matrix of windows has.
 const SHAPES: [Shape; 12] = [
     (1, 1, 1, 1, 1, 3, 1),
     (2, 3, 16, 28, 28, 3, 2),
@@ -47,7 +47,7 @@ fn values_and_gradients_are_those_of_burn() {
     }
 }
 
-/// Burn sums over the taps of few channels one by one, as here.
+/// With few channels, burn sums over the taps one by one, as we do.
 #[test]
 fn few_channels_have_the_values_of_burn_to_the_last_bit() {
     for shape in &SHAPES[..6] {

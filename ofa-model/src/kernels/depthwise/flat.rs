@@ -1,22 +1,22 @@
 //! Two-dimensional filters as one-dimensional ones.
 //!
-//! Lay a plane out row by row with enough zeros between rows, and the neighbour of every pixel in a given direction is
-//! at the same distance in memory, across borders too. Then a filter is a sum of shifted copies of one long vector,
-//! which SIMD likes whatever the width of a row; the results between rows are thrown away.
+//! Lay out a plane row by row with enough zeros between rows, and a pixel's neighbour in a given direction is always at
+//! the same distance in memory, even across borders. A filter is then a sum of shifted copies of one long vector, which
+//! suits SIMD for any row width. The results between rows are discarded.
 
 use crate::kernels::lanes::{LANES, load, sum, with_vectors, zeros};
 use pulp::{Simd, WithSimd};
 
-/// The widest vector, in numbers: flat planes are padded to whole ones.
+/// Length of the widest vector; flat planes are padded to a multiple of it.
 pub(super) const PADDING: usize = 16;
 
-/// Sums kept in registers at once. Eight hide the latency of a multiply-add; with more than ten, a weight and a value
-/// the sixteen registers of AVX2 run out.
+/// Sums kept in registers at once. Eight hide the latency of a multiply-add. With more than ten, plus a weight and a
+/// value, the sixteen registers of AVX2 run out.
 const MOST_SUMS: usize = 10;
 
 /// `out[i] = sum over taps of weights[tap] * source[i + offsets[tap]]`
 ///
-/// The length of `out` is a multiple of [`PADDING`]; the source is as long as `out` and the largest offset together.
+/// The length of `out` is a multiple of [`PADDING`]; the source is as long as `out` plus the largest offset.
 pub(in crate::kernels) struct Correlate<'a> {
     pub(in crate::kernels) source: &'a [f32],
     pub(in crate::kernels) offsets: &'a [usize],
@@ -25,12 +25,12 @@ pub(in crate::kernels) struct Correlate<'a> {
     pub(in crate::kernels) rounding: Rounding,
 }
 
-/// How a product enters a sum.
+/// How a product is rounded before it enters a sum.
 #[derive(Clone, Copy, PartialEq)]
 pub(in crate::kernels) enum Rounding {
-    /// Only the sum is rounded.
+    /// Only the sum is rounded (fused multiply-add).
     Once,
-    /// The product is rounded too, as burn does it in convolutions of few channels.
+    /// The product is rounded too, as burn does in convolutions of few channels.
     Twice,
 }
 
@@ -42,7 +42,7 @@ impl WithSimd for Correlate<'_> {
         let vectors = self.out.len() / S::F32_LANES;
         let groups = vectors.div_ceil(MOST_SUMS);
         for group in 0..groups {
-            // Even groups: a short last one would wait for its own sums.
+            // Even groups: a short last group would stall on its own sums.
             let (from, to) = (vectors * group / groups, vectors * (group + 1) / groups);
             match to - from {
                 1 => self.group::<S, 1>(simd, from),
@@ -61,7 +61,7 @@ impl WithSimd for Correlate<'_> {
 }
 
 impl Correlate<'_> {
-    /// `N` vectors of the output, from the given one on.
+    /// Computes `N` vectors of the output, starting at `vector`.
     #[inline(always)]
     fn group<S: Simd, const N: usize>(&mut self, simd: S, vector: usize) {
         let (start, length) = (vector * S::F32_LANES, N * S::F32_LANES);
@@ -89,7 +89,7 @@ impl Correlate<'_> {
 
 /// `out[tap] += sum over planes and i of gradient[i] * source[i + offsets[tap]]`, in the order of `lanes`.
 ///
-/// The length of a gradient plane is a multiple of [`PADDING`], with zeros where no pixel is.
+/// The length of a gradient plane is a multiple of [`PADDING`], with zeros where there is no pixel.
 pub(super) struct Dots<'a> {
     pub(super) gradients: &'a [f32],
     pub(super) gradient_len: usize,
@@ -109,7 +109,7 @@ impl WithSimd for Dots<'_> {
 }
 
 impl Dots<'_> {
-    /// As many dots at once as there are registers for: the gradient is loaded once for all of them.
+    /// Computes as many dots at once as registers allow, so the gradient is loaded once for all of them.
     #[inline(always)]
     fn all_taps<S: Simd, const N: usize>(mut self, simd: S) {
         let mut tap = 0;
@@ -126,7 +126,7 @@ impl Dots<'_> {
         }
     }
 
-    /// `T` taps, from the given one on.
+    /// Computes `T` taps, starting at `tap`.
     #[inline(always)]
     fn taps<S: Simd, const N: usize, const T: usize>(&mut self, simd: S, tap: usize) {
         let offsets: [usize; T] = std::array::from_fn(|t| self.offsets[tap + t]);

@@ -1,4 +1,4 @@
-//! Depthwise convolution on the CPU, plane by plane, as flat filters.
+//! Depthwise convolution on the CPU, plane by plane, with flat filters.
 
 use super::flat::{Correlate, Dots, PADDING, Rounding};
 use super::{DepthwiseBackend, general};
@@ -8,7 +8,7 @@ use burn::backend::flex::FlexTensor;
 use pulp::Arch;
 use rayon::prelude::*;
 
-/// Images whose planes lie ready in the cache when a weight gradient is summed over them.
+/// Number of images whose planes are laid out in the cache at once to sum a weight gradient.
 const IMAGES: usize = 8;
 
 impl DepthwiseBackend for Flex {
@@ -47,10 +47,10 @@ impl DepthwiseBackend for Flex {
     }
 }
 
-/// A depthwise filter of odd kernel size and stride 1 or 2 over planes of one size.
+/// A depthwise filter with odd kernel size and stride 1 or 2 over planes of one size.
 ///
-/// At stride 2 the padded plane is split into its four phases (even and odd rows and columns): within a phase the
-/// pixels that a tap meets are neighbours again. At stride 1 there is one phase.
+/// At stride 2 the padded plane is split into four phases (even and odd rows and columns): within a phase, the pixels
+/// that a tap meets are neighbours again. At stride 1 there is one phase.
 #[derive(Clone, Copy)]
 pub(in crate::kernels) struct Filter {
     batch: usize,
@@ -87,7 +87,7 @@ impl Filter {
         [self.batch, self.channels, self.out_height(), self.out_width()]
     }
 
-    /// Numbers from one row of a flat plane to the next: the zeros behind a row also stand before the next one.
+    /// Number of elements from one row of a flat plane to the next: the zeros after a row also pad the next one.
     fn pitch(&self) -> usize {
         self.out_width() + self.padding()
     }
@@ -97,23 +97,23 @@ impl Filter {
         (self.out_height() * self.pitch()).next_multiple_of(PADDING)
     }
 
-    /// The farthest a tap reaches within a phase, in rows and in columns.
+    /// The farthest reach of a tap within a phase, in rows and in columns.
     fn reach(&self) -> usize {
         (self.kernel_size - 1) / self.stride
     }
 
-    /// Length of the part of a phase that holds pixels of the input, in whole blocks.
+    /// Length of the part of a phase that holds input pixels, in whole blocks.
     fn occupied(&self) -> usize {
         let rows = (self.height - 1 + self.padding()) / self.stride + 1;
         (rows * self.pitch()).next_multiple_of(PADDING)
     }
 
-    /// Length of one phase of a padded plane, as far as the taps reach.
+    /// Length of one phase of a padded plane, including the reach of the taps.
     fn phase_len(&self) -> usize {
         (self.flat() + self.reach() * (self.pitch() + 1)).max(self.occupied())
     }
 
-    /// For each tap: its distance in the phases of a padded plane.
+    /// Offset of each tap in the phases of a padded plane.
     pub(in crate::kernels) fn offsets(&self) -> Vec<usize> {
         let Self { kernel_size: k, stride, .. } = *self;
         let taps = (0..k * k).map(|tap| (tap / k, tap % k));
@@ -124,7 +124,7 @@ impl Filter {
         .collect()
     }
 
-    /// Where the even and the odd columns of a row begin in the phases, at stride 2.
+    /// Starts of a row's even and odd columns in the phases, at stride 2.
     fn columns(&self, row: usize) -> [usize; 2] {
         let p = self.padding();
         [p, p + 1].map(|column| {
@@ -138,7 +138,7 @@ impl Filter {
         self.stride * self.stride * self.phase_len()
     }
 
-    /// Lays a plane out in its phases; the zeros around it are there already.
+    /// Lays out a plane in its phases; `padded` must already hold zeros around it.
     pub(in crate::kernels) fn fill(&self, padded: &mut [f32], plane: &[f32]) {
         let (p, rows) = (self.padding(), plane.chunks_exact(self.width));
         if self.stride == 1 {
@@ -176,8 +176,8 @@ impl Filter {
         }
     }
 
-    /// The output; `after(index of the plane, plane)` changes each of its planes while it is in the cache. Between the rows
-    /// of a plane there are numbers that mean nothing.
+    /// Computes the output. `after(index of the plane, plane)` changes each plane while it is in the cache; values
+    /// between the rows of a plane are meaningless.
     pub(in crate::kernels) fn forward(
         &self,
         input: &[f32],
@@ -197,13 +197,13 @@ impl Filter {
         })
     }
 
-    /// The rows of a flat plane of outputs, without what lies between them.
+    /// Copies the rows of a flat plane of outputs, without the values between them.
     pub(in crate::kernels) fn copy_rows(&self, flat: &[f32], output: &mut [f32]) {
         let rows = output.chunks_exact_mut(self.out_width()).zip(flat.chunks(self.pitch()));
         rows.for_each(|(to, from)| copy_row(&from[..to.len()], to));
     }
 
-    /// The gradient plane at the pitch of the filter, `border` rows and columns of zeros before it.
+    /// Lays out the gradient plane at the filter's pitch, after `border` rows and columns of zeros.
     fn spread(&self, gradient: &[f32], border: usize, flat: &mut [f32]) {
         let start = border * self.pitch() + border;
         let rows = gradient.chunks_exact(self.out_width()).zip(flat[start..].chunks_mut(self.pitch()));
@@ -231,7 +231,7 @@ impl Filter {
         })
     }
 
-    /// The taps that meet the pixels of a phase, and how far into the spread gradient they find it.
+    /// The taps that meet the pixels of a phase, and their offsets in the spread gradient.
     fn phase_taps(&self, phase: usize) -> PhaseTaps {
         let (k, stride) = (self.kernel_size, self.stride);
         let meets = |tap: &usize| ((tap / k) % stride) * stride + (tap % k) % stride == phase;
@@ -271,13 +271,13 @@ impl Filter {
     }
 }
 
-/// Taps, and their distances in the spread gradient.
+/// Taps and their offsets in the spread gradient.
 struct PhaseTaps {
     taps: Vec<usize>,
     offsets: Vec<usize>,
 }
 
-/// Copies a short row, without the call that `copy_from_slice` makes for a length known at run time only.
+/// Copies a short row without the call that `copy_from_slice` makes for a length known only at run time.
 #[inline(always)]
 pub(in crate::kernels) fn copy_row(from: &[f32], to: &mut [f32]) {
     const STEP: usize = 4;
@@ -287,7 +287,7 @@ pub(in crate::kernels) fn copy_row(from: &[f32], to: &mut [f32]) {
     let (steps, _) = from.as_chunks::<STEP>();
     let (targets, _) = to.as_chunks_mut::<STEP>();
     targets.iter_mut().zip(steps).for_each(|(to, from)| *to = *from);
-    // The last step may repeat a part of the one before.
+    // The last step may overlap the one before.
     if let (Some(from), Some(to)) = (from.last_chunk::<STEP>(), to.last_chunk_mut::<STEP>()) {
         *to = *from;
     }

@@ -1,4 +1,4 @@
-//! Gradients of depthwise convolution in libtorch, each as one convolution.
+//! Gradients of depthwise convolution in libtorch, as one convolution each.
 
 use super::{DepthwiseBackend, general};
 use crate::kernels::composed::sizes;
@@ -8,8 +8,8 @@ use burn::backend::ops::{FloatTensorOps, ModuleOps};
 use burn::tensor::{Shape, Slice, ops::ConvOptions};
 
 impl DepthwiseBackend for LibTorch {
-    /// With stride 1 the gradient is a convolution by the flipped kernel, which libtorch has better code for than for
-    /// transposed convolutions (0.5 to 0.9 of the time).
+    /// At stride 1 the gradient is a convolution with the flipped kernel. libtorch runs that in 0.5 to 0.9 of the time
+    /// of a transposed convolution.
     fn depthwise_input_gradient(
         input: TchTensor,
         weight: TchTensor,
@@ -22,9 +22,9 @@ impl DepthwiseBackend for LibTorch {
         }
     }
 
-    /// Every plane of the input is filtered by its plane of the gradient, in one convolution of as many groups as there
-    /// are planes; the sum over images is the gradient. burn's default takes a convolution for every channel, and
-    /// libtorch's own gradient is ten times as slow as this one where kernels are larger than 3x3.
+    /// Filters every plane of the input with its plane of the gradient, in one convolution with as many groups as
+    /// planes; the sum over images is the gradient. burn's default runs one convolution per channel, and libtorch's own
+    /// gradient is ten times as slow as this one for kernels larger than 3x3.
     fn depthwise_weight_gradient(
         input: TchTensor,
         weight: TchTensor,
@@ -38,7 +38,7 @@ impl DepthwiseBackend for LibTorch {
         let filters = Self::float_reshape(output_gradient, Shape::from([batch * channels, 1, out_height, out_width]));
         let options = ConvOptions::new([1; 2], [kernel_size / 2; 2], [stride; 2], batch * channels);
         let by_image = Self::conv2d(planes, filters, None, options);
-        // Where the stride leaves out the last rows of the input, there are more offsets than the kernel has.
+        // Where the stride skips the last rows of the input, there are more offsets than the kernel has.
         let kernel = Slice::from(0..kernel_size);
         let by_image =
             Self::float_slice(by_image, &[Slice::from(0..1), Slice::from(0..batch * channels), kernel, kernel]);

@@ -1,4 +1,4 @@
-//! Products of matrices on the CPU.
+//! Matrix products on the CPU.
 
 use super::{MatmulBackend, transposed};
 use crate::kernels::activation::lanes::Identity;
@@ -24,10 +24,10 @@ impl MatmulBackend for Flex {
     }
 }
 
-/// Sizes of a product of matrices, or of some.
+/// Sizes of one or more matrix products.
 #[derive(Clone)]
 struct Sizes {
-    /// Sizes before the last two.
+    /// Sizes before the last two dimensions.
     matrices: Vec<usize>,
     rows: usize,
     inner: usize,
@@ -37,7 +37,7 @@ struct Sizes {
 impl Sizes {
     /// # Panics
     ///
-    /// If they do not fit.
+    /// If the sizes do not match.
     fn of(left: &FlexTensor, right: &FlexTensor) -> Self {
         let (left, right) = (left.shape().to_vec(), right.shape().to_vec());
         let ((matrices, [rows, inner]), (others, [other_inner, columns])) =
@@ -46,12 +46,12 @@ impl Sizes {
         Self { matrices: matrices.to_vec(), rows: *rows, inner: *inner, columns: *columns }
     }
 
-    /// Those of the transposed product.
+    /// Sizes of the transposed product.
     fn transposed(&self) -> Self {
         Self { rows: self.columns, columns: self.rows, ..self.clone() }
     }
 
-    /// Whether fewer numbers are copied for the transposed product, whose result has to be transposed back.
+    /// Whether the transposed product copies fewer elements, including transposing its result back.
     fn is_less_to_copy_transposed(&self, left: &FlexTensor, right: &FlexTensor) -> bool {
         let [own, back] = [self.rows * self.inner, self.rows * self.columns];
         let other = self.inner * self.columns;
@@ -62,7 +62,7 @@ impl Sizes {
         turned < as_it_is
     }
 
-    /// The product of matrices whose numbers are in order. Where an image has pixels, a matrix has columns.
+    /// The product of contiguous matrices. The kernel's pixels are our columns.
     fn product(&self, left: &FlexTensor, right: &FlexTensor) -> FlexTensor {
         let Self { matrices, rows, inner, columns } = self;
         let (channels, pixels, count) = (*inner, *columns, matrices.iter().product::<usize>());

@@ -2,10 +2,10 @@ use super::{batched_matmul, linear, matmul};
 use crate::testing::Draw;
 use burn::tensor::{FloatDType, Tensor, TensorData, Tolerance};
 
-/// (matrices, rows, inner, columns): sizes that fill no block, and ones that are shared out among threads.
+/// (matrices, rows, inner, columns): sizes that fill no block, and sizes that are split among threads.
 const SIZES: [[usize; 4]; 5] = [[1, 1, 1, 1], [2, 7, 33, 50], [1, 64, 120, 100], [4, 5, 64, 1], [3, 1, 40, 9]];
 
-/// The product, and the gradients of both sides, by `product`; each side a transposed view or not.
+/// The product and the gradients of both sides, computed by `product`; each side may be a transposed view.
 fn run(
     [matrices, rows, inner, columns]: [usize; 4],
     turned: [bool; 2],

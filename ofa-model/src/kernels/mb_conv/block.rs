@@ -1,5 +1,5 @@
-//! A block on the CPU, forward: what is expanded, normalised, filtered and normalised again stays with one thread, channel
-//! by channel, and in its cache.
+//! Forward pass of a block on the CPU: expansion, norm, filter and second norm run channel by channel, on one thread
+//! and in its cache.
 
 use super::filter::{Filter, Plan, Shape};
 use super::gate::{Gate, GateLayers};
@@ -19,13 +19,13 @@ pub(super) struct Sizes {
     pub(super) middle: usize,
     pub(super) output: usize,
     pub(super) filter: Shape,
-    /// Of planes before the filter.
+    /// Planes before the filter.
     pub(super) before: Laned,
-    /// Of planes behind it.
+    /// Planes after the filter.
     pub(super) after: Laned,
 }
 
-/// Batch norms of a block's channels.
+/// Batch norms of a block, one per channel.
 #[derive(Debug)]
 pub(super) struct Norms {
     /// Empty without an expansion.
@@ -34,32 +34,32 @@ pub(super) struct Norms {
     pub(super) project: Vec<Norm>,
 }
 
-/// What the gradients of a block need besides its weights.
+/// Everything besides the weights that the backward pass of a block needs.
 #[derive(Debug)]
 pub(super) struct Passed {
-    /// The input.
+    /// Input, laid out as rows.
     pub(super) input: Vec<f32>,
-    /// After the expansion, before its norm; without one, empty.
+    /// Output of the expansion, before its norm; empty without an expansion.
     pub(super) expanded: Tasks,
-    /// After the filter, before its norm.
+    /// Output of the filter, before its norm.
     pub(super) filtered: Tasks,
     pub(super) gate: Option<Gate>,
-    /// After the projection, before its norm.
+    /// Output of the projection, before its norm.
     pub(super) projected: Vec<f32>,
     pub(super) norms: Norms,
 }
 
-/// Some channels, on their way to the gate.
+/// Results for some channels, up to the gate.
 struct Channels {
     expanded: Vec<f32>,
     filtered: Vec<f32>,
     expand: Vec<Norm>,
     depthwise: Vec<Norm>,
-    /// Means over the pixels, `[channels, images]`, where there is a gate.
+    /// Means over the pixels, `[channels, images]`; empty without a gate.
     means: Vec<f32>,
 }
 
-/// A block with its weights as plain numbers.
+/// A block with its weights as plain slices.
 pub(super) struct Block<'a> {
     pub(super) sizes: Sizes,
     pub(super) kind: MbConvKind,
@@ -67,7 +67,7 @@ pub(super) struct Block<'a> {
 }
 
 impl<'a> Block<'a> {
-    /// `[batch, out, height, width]`, and what was passed on the way.
+    /// Output `[batch, out, height, width]`, and the state for the backward pass.
     pub(super) fn forward<A: Lanes>(&self, images: &[f32]) -> (Vec<f32>, Passed) {
         let Sizes { input, middle, output, before, after, .. } = self.sizes;
         let rows = gathered(images, input, before);
@@ -163,7 +163,7 @@ impl<'a> Block<'a> {
         out
     }
 
-    /// A group of images with columns of zeros beside it, which are there already.
+    /// Normalises and lays out a group of images; `padded` must already hold the columns of zeros beside it.
     pub(super) fn pad<A: Lanes>(&self, numbers: &[f32], norm: Option<&Norm>, padded: &mut [f32]) {
         let filter = self.sizes.filter;
         let (border, row) = (filter.border() * LANES, filter.width * LANES);
@@ -173,7 +173,7 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// The filter of a channel.
+    /// The depthwise kernel of a channel.
     pub(super) fn kernel(&self, channel: usize) -> &'a [f32] {
         let taps = self.sizes.filter.kernel_size.pow(2);
         &self.layers.depthwise[0][channel * taps..][..taps]
@@ -184,20 +184,20 @@ impl<'a> Block<'a> {
         Some(GateLayers { reduce, reduce_bias, expand, expand_bias })
     }
 
-    /// The lanes of a group in one number for each image, `[channels, images]`.
+    /// The lanes of a group, from one value per image, `[channels, images]`.
     pub(super) fn lanes<'b>(&self, numbers: &'b [f32], channel: usize, group: usize) -> &'b [f32; LANES] {
         &numbers.as_chunks::<LANES>().0[channel * self.sizes.after.groups() + group]
     }
 }
 
-/// Lays rows of `width` pixels out with `border` pixels of zeros beside them, which are there already.
+/// Lays out rows of `width` pixels; `padded` must already hold `border` pixels of zeros on either side.
 pub(super) fn spread(plane: &[f32], width: usize, border: usize, padded: &mut [f32]) {
     let (row, pitch) = (width * LANES, (width + 2 * border) * LANES);
     let targets = padded[border * LANES..].chunks_mut(pitch);
     plane.chunks_exact(row).zip(targets).for_each(|(plane, to)| to[..row].copy_from_slice(plane));
 }
 
-/// Means over the pixels of the activated planes, one for each image.
+/// Means over the pixels of the activated planes, one per image.
 fn means_of<A: Lanes>(norm: &Norm, numbers: &[f32], laned: Laned) -> Vec<f32> {
     let mut means = vec![0.0; laned.groups() * LANES];
     for (group, lanes) in means.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
@@ -207,5 +207,5 @@ fn means_of<A: Lanes>(norm: &Norm, numbers: &[f32], laned: Laned) -> Vec<f32> {
     means
 }
 
-/// Norms without an activation.
+/// Marks norms without an activation.
 pub(super) type Plain = Identity;

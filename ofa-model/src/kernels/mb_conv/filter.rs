@@ -1,10 +1,10 @@
-//! Depthwise filters over planes of sixteen images: which pixels meet which taps is worked out once for all channels.
+//! Depthwise filters over planes of sixteen images. Which pixels meet which taps is worked out once for all channels.
 
 use super::laned::{LANES, pixels, pixels_mut};
 use crate::kernels::lanes::with_vectors;
 use pulp::{Simd, WithSimd};
 
-/// Sizes of a filter of odd kernel size, padded by half of it.
+/// Sizes of a filter with odd kernel size, padded by half of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Shape {
     pub(super) kernel_size: usize,
@@ -13,8 +13,8 @@ pub(super) struct Shape {
     pub(super) width: usize,
 }
 
-/// Pixels of a row and what is summed for each: pixel `j` of a run is number `first + j * out_step` of the output and sums
-/// `taps` at `source + j * step` of the padded input.
+/// Some pixels of a row and the taps summed for each: pixel `j` of a run is element `first + j * out_step` of the
+/// output and sums `taps` at `source + j * step` of the padded input.
 #[derive(Debug)]
 struct Run {
     first: usize,
@@ -24,9 +24,9 @@ struct Run {
 
 #[derive(Clone, Copy, Debug)]
 struct Tap {
-    /// Pixels into the padded input, for the first pixel of the run.
+    /// Offset in pixels into the padded input, for the first pixel of the run.
     source: usize,
-    /// Place in the kernel.
+    /// Index in the kernel.
     weight: usize,
 }
 
@@ -34,9 +34,9 @@ struct Tap {
 #[derive(Debug)]
 pub(super) struct Plan {
     runs: Vec<Run>,
-    /// From one pixel of a run to the next, in the input.
+    /// Distance between consecutive pixels of a run in the input.
     step: usize,
-    /// The same in the output.
+    /// Distance between consecutive pixels of a run in the output.
     out_step: usize,
 }
 
@@ -54,22 +54,22 @@ impl Shape {
         self.kernel_size / 2
     }
 
-    /// Pixels of a padded plane of the given sizes. Rows above and below are not there: no tap meets them.
+    /// Pixels of a padded plane of the given size. There are no zero rows above and below: no tap meets them.
     fn padded(&self, height: usize, width: usize) -> usize {
         height * (width + 2 * self.border())
     }
 
-    /// Numbers of a padded group of inputs.
+    /// Number of elements in a padded group of inputs.
     pub(super) fn padded_input(&self) -> usize {
         self.padded(self.height, self.width) * LANES
     }
 
-    /// Numbers of a padded group of outputs.
+    /// Number of elements in a padded group of outputs.
     pub(super) fn padded_output(&self) -> usize {
         self.padded(self.out_height(), self.out_width()) * LANES
     }
 
-    /// The convolution.
+    /// Plan of the convolution.
     pub(super) fn forward(&self) -> Plan {
         let (p, k) = (self.border(), self.kernel_size);
         let pitch = self.width + 2 * p;
@@ -84,8 +84,8 @@ impl Shape {
         Plan { runs: runs.collect(), step: self.stride, out_step: 1 }
     }
 
-    /// From the gradient of the output to that of the input: a pixel sums over the taps that met it, which at stride 2 are
-    /// others for even and odd rows and columns.
+    /// Plan from the output's gradient to the input's. A pixel sums over the taps that met it; at stride 2 these differ
+    /// between even and odd rows and columns.
     pub(super) fn backward(&self) -> Plan {
         let (p, k, s) = (self.border(), self.kernel_size, self.stride);
         let pitch = self.out_width() + 2 * p;
@@ -110,7 +110,7 @@ impl Shape {
     }
 }
 
-/// `out = filter(source)` in a group of images of one channel.
+/// `out = filter(source)` for a group of images of one channel.
 pub(super) struct Filter<'a> {
     pub(super) plan: &'a Plan,
     /// A padded plane.
@@ -119,7 +119,7 @@ pub(super) struct Filter<'a> {
     pub(super) out: &'a mut [f32],
 }
 
-/// Pixels summed at once.
+/// Maximum number of pixels summed at once.
 const MOST: usize = 8;
 
 impl WithSimd for Filter<'_> {
@@ -168,7 +168,7 @@ impl Filter<'_> {
         }
     }
 
-    /// `N` pixels of a run from `from` on.
+    /// Computes `N` pixels of a run, starting at `from`.
     #[inline(always)]
     fn part<S: Simd, const H: usize, const STEP: usize, const N: usize>(
         &mut self,
@@ -193,9 +193,9 @@ impl Filter<'_> {
     }
 }
 
-/// `sums[tap][lane] += sum over pixels of gradient[pixel][lane] * source[pixel + tap][lane]` in a group of images.
+/// `sums[tap][lane] += sum over pixels of gradient[pixel][lane] * source[pixel + tap][lane]` for a group of images.
 pub(super) struct TapSums<'a> {
-    /// The filter forward.
+    /// Plan of the forward filter.
     pub(super) plan: &'a Plan,
     /// A padded plane.
     pub(super) source: &'a [f32],
@@ -220,7 +220,7 @@ impl TapSums<'_> {
         let (border, width) = (self.shape.border(), self.shape.out_width());
         for (y, run) in self.plan.runs.iter().enumerate() {
             let gradient = y * (width + 2 * border) + border;
-            // The columns of a kernel: 3, 5 or 7 neighbours, seldom more.
+            // Taps in one row of the kernel: usually 3, 5 or 7 neighbours.
             for taps in run.taps.chunk_by(|a, b| a.source + 1 == b.source) {
                 for half in 0..H {
                     match taps {
@@ -238,7 +238,7 @@ impl TapSums<'_> {
         }
     }
 
-    /// `N` neighbouring taps of a row of outputs.
+    /// Adds `N` neighbouring taps over a row of outputs.
     #[inline(always)]
     fn taps<S: Simd, const H: usize, const N: usize>(&mut self, simd: S, taps: &[Tap], gradient: usize, half: usize) {
         let (step, width) = (self.plan.step, self.shape.out_width());

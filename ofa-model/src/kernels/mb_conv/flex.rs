@@ -1,4 +1,4 @@
-//! Blocks of flex tensors.
+//! Blocks on flex tensors.
 
 use super::block::{Block, Passed, Sizes};
 use super::filter::Shape;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 impl MbConvBackend for Flex {}
 
-/// A block that was passed, for its way back.
+/// State of a block's forward pass, kept for its backward pass.
 #[derive(Clone, Debug)]
 pub struct PassedBlock {
     sizes: Sizes,
@@ -81,12 +81,12 @@ fn moments(passed: &Passed) -> FlexTensor {
     tensor(numbers, [2, channels])
 }
 
-/// Gradients as tensors of the shapes of their weights.
+/// Gradients as tensors with the shapes of their weights.
 fn in_shapes_of(gradients: Layers<Vec<f32>>, layers: &Layers<FlexTensor>) -> Layers<FlexTensor> {
     fn shaped<const N: usize>(numbers: [Vec<f32>; N], like: &[FlexTensor; N]) -> [FlexTensor; N] {
         let mut like = like.iter();
         numbers.map(|numbers| {
-            let like = like.next().expect("there are as many");
+            let like = like.next().expect("every gradient has a weight");
             FlexTensor::new(Bytes::from_elems(numbers), Layout::contiguous(like.shape()), DType::F32)
         })
     }

@@ -1,4 +1,4 @@
-//! The gate of squeeze-and-excitation, images side by side: `[channels, images]`, the images filled up to whole groups.
+//! The squeeze-and-excitation gate in the layout `[channels, images]`, with images padded to whole groups.
 
 use super::laned::{self, Dots, LANES, sum};
 use super::rows::multiplied;
@@ -36,7 +36,7 @@ pub(super) struct GateGradient {
     pub(super) reduce_bias: Vec<f32>,
     pub(super) expand: Vec<f32>,
     pub(super) expand_bias: Vec<f32>,
-    /// What every pixel of a plane is given on its way to the mean, `[channels, images]`.
+    /// Gradient that every pixel of a plane receives through its mean, `[channels, images]`.
     pub(super) shift: Vec<f32>,
 }
 
@@ -51,7 +51,7 @@ impl Gate {
         Self { means, squeezed: squeezed_rows, pre, value }
     }
 
-    /// From the gradients of the gates, `[channels, images]`, which are 0 where there is no image.
+    /// Computes the gradient from those of the gates, `[channels, images]`, which are 0 where there is no image.
     pub(super) fn gradient(&self, of_gates: &[f32], layers: GateLayers, pixels: usize) -> GateGradient {
         let (channels, squeezed) = (layers.expand_bias.len(), layers.reduce_bias.len());
         let inside = |pre: f32| -3.0 < pre && pre < 3.0;
@@ -72,7 +72,7 @@ impl Gate {
     }
 }
 
-/// `f(row + its bias)`
+/// `f(row + bias of the row)`
 fn biased(mut rows: Vec<f32>, bias: &[f32], f: impl Fn(f32) -> f32) -> Vec<f32> {
     let columns = rows.len() / bias.len();
     for (row, bias) in rows.chunks_exact_mut(columns).zip(bias) {
@@ -81,7 +81,7 @@ fn biased(mut rows: Vec<f32>, bias: &[f32], f: impl Fn(f32) -> f32) -> Vec<f32> 
     rows
 }
 
-/// Sums over the images of products, `[left, right]`.
+/// Sums of products over the images, `[left, right]`.
 fn products(left: &[f32], left_rows: usize, right: &[f32], right_rows: usize) -> Vec<f32> {
     let length = left.len() / left_rows;
     let mut sums = vec![0.0; left_rows * right_rows * LANES];

@@ -1,4 +1,5 @@
-//! A block on the CPU, backward: as forward, a channel stays with one thread from the projection back to the expansion.
+//! Backward pass of a block on the CPU. As in the forward pass, a channel stays on one thread from the projection back
+//! to the expansion.
 
 use super::Layers;
 use super::block::{Block, Passed, Plain, Sizes, spread};
@@ -19,38 +20,38 @@ pub(super) struct Gradients {
     pub(super) layers: Layers<Vec<f32>>,
 }
 
-/// Some channels, on their way from the projection to the gate.
+/// Gradients for some channels, from the projection to the gate.
 struct Behind {
     /// Gradients of the activated and gated planes.
     planes: Vec<f32>,
     /// Weight gradient of the projection, `[out, channels]`.
     project: Vec<f32>,
-    /// Gradients of the gates, `[channels, images]`, where there are gates.
+    /// Gradients of the gates, `[channels, images]`; empty without gates.
     gates: Vec<f32>,
 }
 
-/// The same channels, on their way from the gate to the input.
+/// Gradients for the same channels, from the gate to the input.
 struct Before {
-    /// Gradients of what was expanded, or of the input where nothing was.
+    /// Gradients of the expansion's output, or of the input without an expansion.
     planes: Vec<f32>,
-    /// Weight gradient of the expansion, `[channels, in]`; without one, empty.
+    /// Weight gradient of the expansion, `[channels, in]`; empty without one.
     expand: Vec<f32>,
-    /// Gradients of scale and shift of its norm.
+    /// Gradients of scale and shift of the expansion's norm.
     expand_norm: Vec<[f32; 2]>,
     /// Weight gradient of the filter.
     depthwise: Vec<f32>,
-    /// Gradients of scale and shift of its norm.
+    /// Gradients of scale and shift of the filter's norm.
     depthwise_norm: Vec<[f32; 2]>,
 }
 
-/// How the filter goes forward and backward.
+/// Plans of the filter's forward and backward pass.
 struct Plans {
     forward: Plan,
     backward: Plan,
 }
 
 impl Block<'_> {
-    /// From the gradient of the output, `[batch, out, height, width]`.
+    /// Computes all gradients from that of the output, `[batch, out, height, width]`.
     pub(super) fn backward<A: Lanes>(&self, passed: &Passed, output: &[f32]) -> Gradients {
         let Sizes { input, middle, before, .. } = self.sizes;
         let (projected, project_norm) = self.before_projection_norm(passed, output);
@@ -101,7 +102,7 @@ impl Block<'_> {
         Gradients { input: self.input_gradient(&planes, output, input), layers }
     }
 
-    /// The gradient before the norm of the projection, and those of its scale and shift.
+    /// The gradient before the norm of the projection, and the gradients of the norm's scale and shift.
     fn before_projection_norm(&self, passed: &Passed, output: &[f32]) -> (Vec<f32>, Vec<[f32; 2]>) {
         let Sizes { output: channels, after, .. } = self.sizes;
         let mut rows = gathered(output, channels, after);
@@ -219,7 +220,7 @@ impl Block<'_> {
         Before { planes, expand, expand_norm, depthwise, depthwise_norm }
     }
 
-    /// `[batch, in, height, width]`, from the gradients of what was expanded.
+    /// Gradient of the input, `[batch, in, height, width]`, from the gradients of the expansion's output.
     fn input_gradient(&self, planes: &Tasks, output: &[f32], input: usize) -> Vec<f32> {
         let Sizes { middle, before, .. } = self.sizes;
         let mixed = self.layers.expand.map(|[weight, _, _]| {
@@ -242,7 +243,7 @@ impl Block<'_> {
     }
 }
 
-/// `[channels, in]`
+/// Weight gradient of the expansion, `[channels, in]`.
 fn expand_weight(planes: &[f32], input_rows: &[f32], rows: usize, input: usize, laned: Laned) -> Vec<f32> {
     let mut sums = vec![0.0; rows * input * LANES];
     for group in 0..laned.groups() {
@@ -271,7 +272,7 @@ fn with_norm(weight: Vec<f32>, norm: &[[f32; 2]]) -> [Vec<f32>; 3] {
     [weight, column(0), column(1)]
 }
 
-/// Matrices of `rows` rows each as one.
+/// Concatenates the columns of matrices with `rows` rows each.
 fn beside_each_other(matrices: &[Vec<f32>], rows: usize) -> Vec<f32> {
     let row = |row: usize| {
         matrices.iter().flat_map(move |matrix| {

@@ -1,14 +1,15 @@
 //! Planes of sixteen images side by side: pixel by pixel, one image per lane.
 //!
-//! [`LANES`] images form a group. In this layout no vector is ever cut short, a filter's neighbours are whole vectors, and means over the pixels of an
-//! image are sums of vectors. It is the same for every width of vectors, and so is the order of every sum.
+//! [`LANES`] images form a group. In this layout no vector is ever partial, a filter's neighbours are whole vectors,
+//! and means over the pixels of an image are sums of vectors. The layout, and so the order of every sum, is the same
+//! for every vector width.
 
 pub(super) use crate::kernels::lanes::LANES;
 use crate::kernels::lanes::with_vectors;
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
-/// Sizes of the planes of one channel: groups of [`LANES`] images, the last filled up, each with its pixels.
+/// Sizes of the planes of one channel: groups of [`LANES`] images (the last one padded) with their pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Laned {
     pub(super) batch: usize,
@@ -20,42 +21,42 @@ impl Laned {
         self.batch.div_ceil(LANES)
     }
 
-    /// Numbers of a group.
+    /// Number of elements in a group.
     pub(super) fn group_len(self) -> usize {
         self.pixels * LANES
     }
 
-    /// Numbers of a channel.
+    /// Number of elements in a channel.
     pub(super) fn len(self) -> usize {
         self.groups() * self.group_len()
     }
 
-    /// From one channel to the next. At multiples of 4 KiB, channels would evict each other from the cache.
+    /// Distance from one channel to the next. At multiples of 4 KiB, channels would evict each other from the cache.
     pub(super) fn stride(self) -> usize {
         self.len() + LANES
     }
 
-    /// A channel, of rows that lie a [stride](Self::stride) apart.
+    /// One channel from rows that are a [stride](Self::stride) apart.
     pub(super) fn row(self, rows: &[f32], channel: usize) -> &[f32] {
         &rows[channel * self.stride()..][..self.len()]
     }
 
-    /// Where a group lies in a channel.
+    /// Range of a group within a channel.
     pub(super) fn group(self, group: usize) -> Range<usize> {
         group * self.group_len()..(group + 1) * self.group_len()
     }
 
-    /// Numbers that a channel's statistics are taken over.
+    /// Number of values that a channel's statistics are taken over.
     pub(super) fn count(self) -> f64 {
         (self.batch * self.pixels) as f64
     }
 
-    /// 1 in the lanes of images, 0 in those that fill up the group.
+    /// 1 in the lanes of images, 0 in the padding lanes.
     pub(super) fn mask(self, group: usize) -> [f32; LANES] {
         std::array::from_fn(|lane| if group * LANES + lane < self.batch { 1.0 } else { 0.0 })
     }
 
-    /// Lays out one channel of `[batch, channels, pixels]`; what fills up the last group is left as it is.
+    /// Lays out one channel of `[batch, channels, pixels]`; padding lanes of the last group are not written.
     pub(super) fn gather(self, images: &[f32], channels: usize, channel: usize, to: &mut [f32]) {
         for group in 0..self.groups() {
             let to = &mut to[self.group(group)];
@@ -68,19 +69,19 @@ impl Laned {
     }
 }
 
-/// The sixteen numbers of pixels as vectors.
+/// Views the sixteen values of each pixel as vectors.
 #[inline(always)]
 pub(super) fn pixels<S: Simd, const H: usize>(numbers: &[f32]) -> &[[S::f32s; H]] {
     S::as_simd_f32s(numbers).0.as_chunks::<H>().0
 }
 
-/// The same, to be written.
+/// Mutable version of [`pixels`].
 #[inline(always)]
 pub(super) fn pixels_mut<S: Simd, const H: usize>(numbers: &mut [f32]) -> &mut [[S::f32s; H]] {
     S::as_mut_simd_f32s(numbers).0.as_chunks_mut::<H>().0
 }
 
-/// One pixel.
+/// Views one pixel as vectors.
 #[inline(always)]
 pub(super) fn pixel<S: Simd, const H: usize>(numbers: &[f32; LANES]) -> [S::f32s; H] {
     pixels::<S, H>(numbers)[0]
@@ -93,7 +94,7 @@ pub(super) fn sum(lanes: &[f32; LANES]) -> f32 {
     (four[0] + four[2]) + (four[1] + four[3])
 }
 
-/// The sums of sixteen lanes each.
+/// One sum per sixteen lanes.
 pub(super) fn sums(lanes: &[f32]) -> Vec<f32> {
     lanes.as_chunks::<LANES>().0.iter().map(sum).collect()
 }
@@ -104,16 +105,17 @@ pub(super) struct Product<'a> {
     pub(super) weights: &'a [f32],
     pub(super) rows: usize,
     pub(super) input: &'a [f32],
-    /// From one `k` to the next.
+    /// Distance from one `k` to the next.
     pub(super) input_stride: usize,
-    /// Columns, in multiples of [`LANES`].
+    /// Number of columns, a multiple of [`LANES`].
     pub(super) columns: usize,
     pub(super) out: &'a mut [f32],
-    /// From one row to the next.
+    /// Distance from one row to the next.
     pub(super) out_stride: usize,
 }
 
-/// The most rows of a product: four rows of four vectors keep the multipliers of AVX-512 busy, of two those of AVX2.
+/// Maximum rows of a product: four rows of four vectors keep the multipliers of AVX-512 busy, four rows of two those of
+/// AVX2.
 pub(super) const ROWS: usize = 4;
 
 impl WithSimd for Product<'_> {
@@ -172,14 +174,14 @@ impl Product<'_> {
 /// `sums[a][b][lane] += sum over pixels of left[a][pixel][lane] * right[b][pixel][lane]`
 pub(super) struct Dots<'a> {
     pub(super) left: &'a [f32],
-    /// From one row of the left to the next.
+    /// Distance from one row of `left` to the next.
     pub(super) left_stride: usize,
     pub(super) left_rows: usize,
     pub(super) right: &'a [f32],
-    /// From one row of the right to the next.
+    /// Distance from one row of `right` to the next.
     pub(super) right_stride: usize,
     pub(super) right_rows: usize,
-    /// Numbers of a row.
+    /// Number of elements in a row.
     pub(super) length: usize,
     pub(super) sums: &'a mut [f32],
 }

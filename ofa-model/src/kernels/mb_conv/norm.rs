@@ -1,4 +1,4 @@
-//! The passes of batch norm over one channel, sixteen images side by side.
+//! The passes of batch norm over one channel of sixteen images side by side.
 
 use super::laned::{LANES, Laned, pixel, pixels, pixels_mut, sum};
 use crate::kernels::activation::Lanes;
@@ -18,9 +18,9 @@ pub(super) struct Norm {
 }
 
 impl Norm {
-    /// The norm that the numbers of a channel ask for.
+    /// Computes the norm from the values of a channel.
     pub(super) fn of(numbers: &[f32], laned: Laned, [gamma, beta]: [f32; 2], epsilon: f64) -> Self {
-        // Shifted by one of the values, sums of squares do not cancel.
+        // Values are shifted by one of them, so sums of squares do not cancel.
         let origin = numbers[0];
         let mut lanes = [[0.0; LANES]; 2];
         for group in 0..laned.groups() {
@@ -36,26 +36,27 @@ impl Norm {
         Self { mean, variance, gamma, inverse_deviation, scale, shift }
     }
 
-    /// `activation(norm(numbers))`, times a gate for each lane.
+    /// `activation(norm(numbers))`, times the lane's gate if there is one.
     pub(super) fn apply<A: Lanes>(&self, numbers: &[f32], gate: Option<&[f32; LANES]>, out: &mut [f32]) {
         let (norm, activation) = (self, PhantomData::<A>);
         let length = numbers.len();
         Arch::new().dispatch(Apply { norm, numbers, row: length, gate, out, pitch: length, activation });
     }
 
-    /// `activation(norm(numbers))`, each row of `row` numbers at the beginning of `pitch` numbers.
+    /// `activation(norm(numbers))`; each row of `row` values goes to the start of `pitch` values in `out`.
     pub(super) fn apply_by_rows<A: Lanes>(&self, numbers: &[f32], row: usize, out: &mut [f32], pitch: usize) {
         let (norm, gate, activation) = (self, None, PhantomData::<A>);
         Arch::new().dispatch(Apply { norm, numbers, row, gate, out, pitch, activation });
     }
 
-    /// Adds `activation(norm(numbers))`, times `weights` if there are any, lane by lane.
+    /// Adds `activation(norm(numbers))`, times `weights` if given, to each lane.
     pub(super) fn add<A: Lanes>(&self, numbers: &[f32], weights: Option<&[f32]>, lanes: &mut [f32; LANES]) {
         let (norm, activation) = (self, PhantomData::<A>);
         Arch::new().dispatch(Sums { norm, numbers, weights, lanes, activation });
     }
 
-    /// Turns the gradient after the activation into that before it, and sums it and its product with the normalised numbers.
+    /// Turns the gradient after the activation into the gradient before it. Returns its sum and the sum of its product
+    /// with the normalised values.
     pub(super) fn slopes<A: Lanes>(
         &self,
         numbers: &[f32],
@@ -73,7 +74,8 @@ impl Norm {
         lanes.map(|lanes| f64::from(sum(&lanes)))
     }
 
-    /// Turns the gradient after the activation into that of the numbers, and gives its [sums](Self::slopes).
+    /// Turns the gradient after the activation into the gradient of `numbers`. Returns the sums of
+    /// [`slopes`](Self::slopes).
     pub(super) fn backward<A: Lanes>(&self, numbers: &[f32], gradient: &mut [f32], laned: Laned) -> [f64; 2] {
         let sums = self.slopes::<A>(numbers, gradient, laned, None);
         for group in 0..laned.groups() {
@@ -83,7 +85,8 @@ impl Norm {
         sums
     }
 
-    /// Turns the gradient of a group before the activation into that of its numbers; `sums` are those of [`slopes`](Self::slopes).
+    /// Turns a group's gradient before the activation into the gradient of `numbers`; `sums` come from
+    /// [`slopes`](Self::slopes).
     pub(super) fn input_gradient(
         &self,
         numbers: &[f32],
@@ -97,7 +100,7 @@ impl Norm {
     }
 }
 
-// Vectors must not pass through closures: those do not inherit what the processor can do, and are called.
+// Vectors must not pass through closures: closures do not inherit the enabled CPU features and are not inlined.
 
 impl Norm {
     /// Scale and shift in all lanes.
@@ -107,7 +110,7 @@ impl Norm {
     }
 }
 
-/// What comes after a norm of this scale and shift.
+/// The activation of the number after a norm with this scale and shift.
 #[inline(always)]
 fn value<S: Simd, A: Lanes>(simd: S, [scale, shift]: [S::f32s; 2], number: S::f32s) -> S::f32s {
     A::value(simd, simd.mul_add_e_f32s(number, scale, shift))
@@ -121,7 +124,7 @@ pub(super) struct Gates<'a> {
 }
 
 impl<'a> Gates<'a> {
-    /// Those of a channel, from those of all.
+    /// Selects one channel from the gates of all channels.
     pub(super) fn of_channel(self, channel: usize, groups: usize) -> Self {
         let at = channel * groups * LANES..(channel + 1) * groups * LANES;
         Self { value: &self.value[at.clone()], shift: &self.shift[at] }
@@ -132,7 +135,7 @@ impl<'a> Gates<'a> {
     }
 }
 
-/// Sums of a group of images less `origin`, and of squares, lane by lane.
+/// Sums of `numbers - origin` and of its square for a group of images, lane by lane.
 struct Moments<'a> {
     numbers: &'a [f32],
     origin: f32,
@@ -153,7 +156,7 @@ impl Moments<'_> {
     #[inline(always)]
     fn run<S: Simd, const H: usize>(&mut self, simd: S) {
         let origin = simd.splat_f32s(self.origin);
-        // Neighbouring pixels do not wait for each other.
+        // Separate sums for neighbouring pixels, so that additions do not wait for each other.
         let mut sums = [[[simd.splat_f32s(0.0); H]; 2]; 4];
         let (fours, rest) = pixels::<S, H>(self.numbers).as_chunks::<4>();
         for four in fours {
@@ -193,11 +196,11 @@ fn add_powers<S: Simd, const H: usize>(
 struct Apply<'a, A> {
     norm: &'a Norm,
     numbers: &'a [f32],
-    /// Numbers of a row.
+    /// Number of elements in a row.
     row: usize,
     gate: Option<&'a [f32; LANES]>,
     out: &'a mut [f32],
-    /// From one row to the next in the output.
+    /// Distance from one row to the next in the output.
     pitch: usize,
     activation: PhantomData<A>,
 }
@@ -292,7 +295,8 @@ impl<A: Lanes> Sums<'_, A> {
     }
 }
 
-/// `gradient = (gradient * gate + shift) * slope(norm(numbers))`, and sums of it and of it times the normalised numbers.
+/// `gradient = (gradient * gate + shift) * slope(norm(numbers))`, and sums of it and of its product with the normalised
+/// values.
 struct Slopes<'a, A> {
     norm: &'a Norm,
     numbers: &'a [f32],

@@ -1,4 +1,4 @@
-//! Matrices times channels of [`Laned`] planes, by all threads.
+//! Multithreaded products of matrices with channels of [`Laned`] planes.
 
 use super::laned::{LANES, Laned, Product, ROWS};
 use crate::kernels::plain::{parallel_chunks, with_scratch};
@@ -6,12 +6,12 @@ use pulp::Arch;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Numbers whose channels lie side by side in the cache while all rows are computed.
+/// Target number of elements of a panel: all its channels fit the cache while all rows are computed.
 const PANEL: usize = 1 << 15;
-/// The least pixels of a panel, and a multiple of them.
+/// Panels hold a multiple of this many pixels.
 const PIXELS: usize = 4;
 
-/// Rows computed by tasks of [`ROWS`] each.
+/// Rows in blocks of [`ROWS`], one block per task.
 #[derive(Debug)]
 pub(super) struct Tasks {
     pub(super) stride: usize,
@@ -24,12 +24,12 @@ impl Tasks {
     }
 }
 
-/// Channels of every task.
+/// The channels of each task.
 pub(super) fn tasks(channels: usize) -> impl IndexedParallelIterator<Item = Range<usize>> {
     (0..channels.div_ceil(ROWS)).into_par_iter().map(move |task| task * ROWS..channels.min((task + 1) * ROWS))
 }
 
-/// Some rows of a matrix, or columns of one that is read across, `[k, rows]` as [`Product`] takes them.
+/// Packs some rows of a weight matrix as `[k, rows]` for [`Product`]; `weight(row, k)` may read it transposed.
 pub(super) fn packed(rows: Range<usize>, depth: usize, weight: impl Fn(usize, usize) -> f32) -> Vec<f32> {
     (0..depth).flat_map(|k| rows.clone().map(move |row| (row, k))).map(|(row, k)| weight(row, k)).collect()
 }
@@ -39,8 +39,8 @@ pub(super) fn gathered(images: &[f32], channels: usize, laned: Laned) -> Vec<f32
     parallel_chunks(channels, laned.stride(), || (), |(), channel, row| laned.gather(images, channels, channel, row))
 }
 
-/// `[batch, channels, pixels]` by `write(image, channel, numbers, plane)`: every sixteenth of the numbers, from the first on,
-/// is that of a pixel.
+/// Builds `[batch, channels, pixels]` by `write(image, channel, numbers, plane)`. The pixels of the plane are every
+/// sixteenth value of `numbers`, starting with the first.
 pub(super) fn scattered<'a>(
     channels: usize,
     laned: Laned,
@@ -59,7 +59,7 @@ pub(super) fn scattered<'a>(
     )
 }
 
-/// A matrix `[rows, depth]` times a few columns `[depth, columns]`, by this thread.
+/// A matrix `[rows, depth]` times a few columns `[depth, columns]`, on this thread.
 pub(super) fn multiplied(rows: usize, depth: usize, weight: impl Fn(usize, usize) -> f32, input: &[f32]) -> Vec<f32> {
     let columns = input.len() / depth;
     let mut out = vec![0.0; rows * columns];
@@ -73,8 +73,8 @@ pub(super) fn multiplied(rows: usize, depth: usize, weight: impl Fn(usize, usize
     out
 }
 
-/// A matrix `[rows, depth]` times planes, one row of the stride of `laned` each; `lay(k, group, range of the channel, to)`
-/// lays some pixels of channel `k` out.
+/// A matrix `[rows, depth]` times planes; the rows of the result are `laned.stride()` apart.
+/// `lay(k, group, range of the channel, to)` lays out some pixels of channel `k`.
 pub(super) fn mixed(
     rows: usize,
     depth: usize,
@@ -92,12 +92,12 @@ pub(super) fn mixed(
 /// Some pixels of a group, in every row.
 struct Part<'a> {
     group: usize,
-    /// Where in the group they begin.
+    /// Offset of the first pixel in the group.
     start: usize,
     rows: Vec<&'a mut [f32]>,
 }
 
-/// Parts that are worth a task, enough of them for all threads.
+/// Splits the output into parts large enough for a task, and into enough of them for all threads.
 fn split(out: &mut [f32], laned: Laned) -> Vec<Part<'_>> {
     let tasks = (4 * rayon::current_num_threads()).div_ceil(laned.groups());
     let length = laned.pixels.div_ceil(tasks).next_multiple_of(PIXELS) * LANES;

@@ -3,11 +3,11 @@ use crate::kernels::{GateWeights, batch_norm_train, depthwise_conv2d, pointwise_
 use crate::testing::Draw;
 use burn::tensor::{Tensor, TensorData};
 
-/// A block to be tried.
+/// A block to test.
 #[derive(Clone, Copy, Debug)]
 struct Case {
     batch: usize,
-    /// Input, middle, squeezed and output channels; 0 where there is no such layer.
+    /// Input, middle, squeezed and output channels; 0 for absent layers.
     channels: [usize; 4],
     size: [usize; 2],
     kernel_size: usize,
@@ -38,7 +38,7 @@ const CASES: [Case; 8] = {
     ]
 };
 
-/// The block as the ops that it is made of.
+/// The block composed of its individual ops.
 fn op_by_op(input: Tensor<4>, weights: MbConvWeights, kind: MbConvKind) -> MbConvTrain {
     let mut moments = Vec::new();
     let mut normalised = |x: Tensor<4>, (_, gamma, beta): ConvWeights, activation| {
@@ -118,7 +118,7 @@ fn the_number_of_threads_does_not_matter() {
     assert_eq!(in_pool(1), in_pool(3));
 }
 
-/// Vectors of eight and of sixteen numbers.
+/// Vectors of eight and of sixteen lanes.
 #[cfg(target_arch = "x86_64")]
 mod widths {
     use super::super::filter::{Filter, Shape, TapSums};
@@ -197,7 +197,7 @@ mod widths {
             same_in_all(|width| {
                 let mut out = vec![0.0; outputs];
                 width.run(Filter { plan: &plan, source, weights, out: &mut out });
-                assert!(close(&out), "sums whose products are rounded are about the same");
+                assert!(close(&out), "a scalar filter gives almost the same sums");
                 out
             });
             same_in_all(|width| {

@@ -1,18 +1,18 @@
-//! Products of the pixels of two images, channel by channel, in blocks of registers.
+//! Products of the pixels of two images, channel by channel, in register blocks.
 
 use crate::kernels::lanes::{LANES, load, load_rest, sum, with_vectors, zeros};
 use pulp::{Simd, WithSimd};
 
-/// Rows of a block of any width of vectors, or a multiple of them.
+/// Rows of a block, or a multiple of them, for every vector width.
 pub(super) const ROWS: usize = 4;
 
-/// `out[o][i] = sum over images and pixels of gradient[image][o][p] * input[image][i][p]`, in the order of `lanes`; every
-/// image begins at lane 0.
+/// `out[o][i] = sum over images and pixels of gradient[image][o][p] * input[image][i][p]`, in the order of `lanes`;
+/// every image starts at lane 0.
 pub(super) struct Correlations<'a> {
     pub(super) gradient: &'a [f32],
     pub(super) input: &'a [f32],
     pub(super) rows: usize,
-    /// The output is that of some rows, from this one on.
+    /// First row to compute; `out` may hold only some of the rows.
     pub(super) first: usize,
     pub(super) columns: usize,
     pub(super) pixels: usize,
@@ -22,7 +22,7 @@ pub(super) struct Correlations<'a> {
 impl WithSimd for Correlations<'_> {
     type Output = ();
 
-    /// As many sums as there are registers for: sixteen of AVX2, thirty-two of AVX-512.
+    /// Uses as many sums as the registers hold: sixteen registers of AVX2, thirty-two of AVX-512.
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         with_vectors!(S, N => match N {
@@ -34,7 +34,7 @@ impl WithSimd for Correlations<'_> {
 }
 
 impl Correlations<'_> {
-    /// All rows and columns in blocks of `R` by `C`, and what is left one by one.
+    /// Computes all rows and columns in blocks of `R` by `C`, and the remainder one by one.
     #[inline(always)]
     fn blocks<S: Simd, const N: usize, const R: usize, const C: usize>(mut self, simd: S) {
         let (mut row, rows) = (0, self.out.len() / self.columns);

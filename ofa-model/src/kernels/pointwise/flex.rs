@@ -43,7 +43,7 @@ impl PointwiseBackend for Flex {
     }
 }
 
-/// Every image times the matrix `[out, in]`, and what comes after.
+/// Multiplies every image by the matrix `[out, in]`, then applies `after`.
 pub(in crate::kernels) fn mix<A: Lanes>(
     input: FlexTensor,
     matrix: &[f32],

@@ -7,12 +7,13 @@ use crate::kernels::plain::{parallel_parts, planes_of_an_image, with_scratch};
 use pulp::Arch;
 use rayon::prelude::*;
 
-/// Images that are summed in one go; fixed, so that sums do not depend on the number of threads.
+/// Images per partial sum; fixed, so sums do not depend on the number of threads.
 const IMAGES: usize = 8;
-/// Up to here a weight's sum over images is computed for each pixel, with columns side by side in a vector; above, pixels
-/// are. Either way a lane sums a pixel over the images, and the lanes are added last: the bits are the same.
+/// Up to this many pixels, the sum over images is computed per pixel, with columns side by side in a vector; above it,
+/// pixels are side by side. Either way a lane sums one pixel over the images and the lanes are added last, so the bits
+/// are the same.
 const FEW_PIXELS: usize = 4;
-/// Numbers of the sum that a task adds up.
+/// Number of elements of the sum that one task adds up.
 const SUMS: usize = 4096;
 
 /// Sizes of the gradient and of the images it is summed over.
@@ -26,7 +27,7 @@ pub(super) struct Gradient {
 }
 
 impl Gradient {
-    /// `[rows, columns]`, from `[batch, columns, pixels]` and `[batch, rows, pixels]`.
+    /// Weight gradient `[rows, columns]`, from `[batch, columns, pixels]` and `[batch, rows, pixels]`.
     pub(super) fn of(self, input: &[f32], gradient: &[f32]) -> Vec<f32> {
         let Self { rows, columns, pixels } = self;
         let inputs: Vec<&[f32]> = input.chunks(IMAGES * columns * pixels).collect();
@@ -49,7 +50,7 @@ impl Gradient {
         sum
     }
 
-    /// Some rows, from `first` on, over a few images.
+    /// Some rows, starting at `first`, over a few images.
     fn part(self, input: &[f32], gradient: &[f32], first: usize, out: &mut [f32]) {
         let Self { rows, columns, pixels } = self;
         if pixels > FEW_PIXELS {
@@ -59,7 +60,7 @@ impl Gradient {
         }
     }
 
-    /// For every pixel the product of the gradients, images side by side, with the inputs, images one below the other.
+    /// For every pixel, multiplies the gradients (images as columns) by the inputs (images as rows).
     fn pixel_by_pixel(self, input: &[f32], gradient: &[f32], first: usize, out: &mut [f32]) {
         let Self { rows, columns, pixels } = self;
         let images = input.len() / (columns * pixels);
@@ -90,7 +91,7 @@ impl Gradient {
     }
 }
 
-/// Adds up to [`FEW_PIXELS`] rows of sums as the lanes of a vector are added: first those that are two apart.
+/// Adds up to [`FEW_PIXELS`] rows of sums in the order in which the lanes of a vector are added: first those two apart.
 fn add_lanes(sums: &[f32], lanes: usize, out: &mut [f32]) {
     let length = out.len();
     let sum = |lane: usize, i: usize| if lane < lanes { sums[lane * length + i] } else { 0.0 };
@@ -108,7 +109,7 @@ mod tests {
         draw.normal([length], 0.0, 1.0).into_data().try_to_vec().unwrap()
     }
 
-    /// Records that go on with a later revision depend on it.
+    /// Runs resumed with a later version depend on it.
     #[test]
     fn few_pixels_have_the_bits_of_many() {
         let mut numbers = Draw::new(2);
@@ -124,7 +125,7 @@ mod tests {
             let (gradient, input) = (&gradient[..], &input[..]);
             Arch::new().dispatch(Correlations { gradient, input, rows, first, columns, pixels, out: many });
             let difference = few.iter().zip(&*many).map(|(few, many)| (few - many).abs()).fold(0.0, f32::max);
-            // Other vectors than those of x86 may be added in another order.
+            // On processors other than x86, vector lanes may be added in another order.
             let tolerance = if cfg!(target_arch = "x86_64") { 0.0 } else { 1e-5 };
             assert!(difference <= tolerance, "{pixels} pixels of {images} images: {difference:e}");
         }

@@ -1,13 +1,13 @@
-//! A matrix times the channels of every image of a batch, by all threads.
+//! Multithreaded product of a matrix with the channels of every image in a batch.
 
 use super::product::{After, Product, ROWS};
 use crate::kernels::activation::Lanes;
 use crate::kernels::plain::{parallel_parts, planes_of_an_image, with_scratch};
 use pulp::Arch;
 
-/// Images of fewer pixels are put side by side.
+/// Images with fewer pixels are processed side by side.
 const FEW_PIXELS: usize = 16;
-/// The most images side by side: whatever their size, that many fill whole vectors.
+/// Maximum number of images side by side: this many fill whole vectors whatever their size.
 const MOST_IMAGES: usize = 16;
 
 /// Sizes of `[batch, channels, pixels]`.
@@ -19,7 +19,7 @@ pub(super) struct Images {
 }
 
 impl Images {
-    /// `[batch, out, pixels]`: every image times the matrix `[out, channels]`, and what comes after.
+    /// Output `[batch, out, pixels]`: every image times the matrix `[out, channels]`, then `after`.
     pub(super) fn mixed<A: Lanes>(self, input: &[f32], matrix: &[f32], out: usize, after: After<'_, A>) -> Vec<f32> {
         if self.pixels < FEW_PIXELS && self.batch > 1 {
             self.by_groups(input, matrix, out, after)
@@ -28,7 +28,7 @@ impl Images {
         }
     }
 
-    /// Numbers of an image.
+    /// Number of elements in an image.
     fn len(self) -> usize {
         self.channels * self.pixels
     }
@@ -46,7 +46,7 @@ impl Images {
         })
     }
 
-    /// Some images side by side as one: few pixels alone leave most of a vector empty.
+    /// Processes several images side by side as one: a few pixels alone leave most of a vector empty.
     fn by_groups<A: Lanes>(self, input: &[f32], matrix: &[f32], out: usize, after: After<'_, A>) -> Vec<f32> {
         let images = self.images_of_a_group();
         let length = images * out * self.pixels;

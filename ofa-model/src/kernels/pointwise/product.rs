@@ -1,4 +1,4 @@
-//! A matrix times the channels of an image, in blocks of registers.
+//! A matrix times the channels of an image, in register blocks.
 
 use crate::kernels::activation::Lanes;
 use pulp::{Simd, WithSimd};
@@ -7,39 +7,39 @@ use std::ops::Range;
 
 /// Rows of a block.
 pub(in crate::kernels) const ROWS: usize = 6;
-/// The most vectors of pixels in a block: with [`ROWS`] rows twelve sums, two values and two weights fill the sixteen
-/// registers of AVX2. Four rows of three vectors need as many, but the compiler holds two weights then and a sum waits in
-/// memory, which cost half as much time again.
+/// Maximum vectors of pixels in a block. With [`ROWS`] rows, twelve sums, two values and two weights fill the sixteen
+/// registers of AVX2. Four rows of three vectors need as many, but the compiler then keeps two weights in registers and
+/// spills a sum to memory, which took half as long again.
 const VECTORS: usize = 2;
-/// Numbers of the widest vector.
+/// Number of lanes in the widest vector.
 const WIDEST: usize = 16;
 
 /// `out[o][p] = after(sum over i of matrix[o][i] * input[i][p])`
 ///
-/// The pixels of a block are copied into a panel first, channel by channel: in an image channels can lie so far apart, and
-/// at such even distances, that few of them stay in the cache from one group of rows to the next.
+/// The pixels of a block are first copied into a panel, channel by channel. In an image, channels can be so far apart,
+/// at such regular distances, that few of them stay in the cache from one group of rows to the next.
 pub(in crate::kernels) struct Product<'a, A> {
     pub(in crate::kernels) matrix: &'a [f32],
     pub(in crate::kernels) input: &'a [f32],
     pub(in crate::kernels) channels: usize,
     pub(in crate::kernels) pixels: usize,
-    /// Of [`Product::panel_len`] numbers.
+    /// Scratch space of [`Product::panel_len`] values.
     pub(in crate::kernels) panel: &'a mut [f32],
     pub(in crate::kernels) out: &'a mut [f32],
     pub(in crate::kernels) after: After<'a, A>,
 }
 
-/// What is done to a row when it has been summed: `activation(sum * scale + shift)`, or nothing.
+/// Applied to a row once it is summed: `activation(sum * scale + shift)`, or nothing.
 pub(in crate::kernels) struct After<'a, A> {
     scale_and_shift: Option<(&'a [f32], &'a [f32])>,
     activation: PhantomData<A>,
 }
 
 impl<'a, A: Lanes> After<'a, A> {
-    /// Sums stay what they are.
+    /// Leaves the sums as they are.
     pub(in crate::kernels) const NOTHING: Self = Self { scale_and_shift: None, activation: PhantomData };
 
-    /// A scale and a shift for every row.
+    /// A scale and a shift per row.
     pub(in crate::kernels) fn affine(scale: &'a [f32], shift: &'a [f32]) -> Self {
         Self { scale_and_shift: Some((scale, shift)), activation: PhantomData }
     }
@@ -63,7 +63,7 @@ impl<'a, A: Lanes> After<'a, A> {
 }
 
 impl<A> Product<'_, A> {
-    /// Numbers of a panel.
+    /// Number of elements in a panel.
     pub(in crate::kernels) fn panel_len(channels: usize) -> usize {
         channels * VECTORS * WIDEST
     }
@@ -88,7 +88,7 @@ impl<A: Lanes> WithSimd for Product<'_, A> {
 }
 
 impl<A: Lanes> Product<'_, A> {
-    /// All rows of `length` pixels, `V` vectors of which the last may be cut short.
+    /// Computes all rows for `length` pixels, as `V` vectors; the last may be partial.
     #[inline(always)]
     fn pixel_block<S: Simd, const V: usize>(&mut self, simd: S, at: usize, length: usize) {
         let Self { matrix, input, channels, pixels, panel, out, after } = self;
@@ -99,7 +99,7 @@ impl<A: Lanes> Product<'_, A> {
         }
         let rows = matrix.len() / *channels;
         for first in (0..rows).step_by(ROWS) {
-            // Where less than a group of rows is left, its last one is summed again and thrown away.
+            // If less than a group of rows is left, the last row is summed repeatedly and the copies are discarded.
             let weights = std::array::from_fn(|r| &matrix[(first + r).min(rows - 1) * *channels..][..*channels]);
             let sums = block::<S, V>(simd, panel, weights);
             for (row, sums) in (first..rows).zip(sums) {
@@ -126,7 +126,7 @@ fn block<S: Simd, const V: usize>(simd: S, panel: &[[S::f32s; V]], weights: [&[f
     sums
 }
 
-/// `V` vectors, the last filled up with zeros.
+/// Loads `V` vectors and fills up the last with zeros.
 #[inline(always)]
 fn load<S: Simd, const V: usize>(simd: S, numbers: &[f32]) -> [S::f32s; V] {
     let (whole, rest) = S::as_simd_f32s(numbers);
@@ -136,7 +136,7 @@ fn load<S: Simd, const V: usize>(simd: S, numbers: &[f32]) -> [S::f32s; V] {
     }
 }
 
-/// As much of the vectors as there is room for.
+/// Stores as many values as `numbers` holds.
 #[inline(always)]
 fn store<S: Simd, const V: usize>(simd: S, numbers: &mut [f32], values: [S::f32s; V]) {
     let (whole, rest) = S::as_mut_simd_f32s(numbers);

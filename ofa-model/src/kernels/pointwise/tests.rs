@@ -4,7 +4,7 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{FloatDType, Tensor, TensorData, Tolerance};
 
-/// (batch, in, out, height, width): channels and pixels that fill no vector, one image, more images than a chunk.
+/// (batch, in, out, height, width): channels and pixels that fill no vector, one image, more images than a partial sum.
 const SHAPES: [(usize, usize, usize, usize, usize); 6] =
     [(1, 1, 1, 1, 1), (2, 3, 5, 2, 3), (1, 8, 24, 7, 7), (9, 7, 9, 5, 5), (17, 16, 8, 10, 10), (3, 12, 18, 14, 14)];
 
@@ -49,7 +49,8 @@ fn strided_inputs_are_read_right() {
     pointwise_conv2d(x, weight).into_data().assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-5));
 }
 
-/// Numbers that the SIMD kernels do not know take the composed op, whose weight gradient is computed in one of two ways.
+/// Float types the SIMD kernels do not support use the composed op, which computes the weight gradient in one of two
+/// ways.
 #[test]
 fn few_and_many_pixels_have_the_weight_gradient_of_the_general_convolution() {
     let mut draw = Draw::new(6);

@@ -1,4 +1,4 @@
-//! Means, products and scalings of planes on the CPU.
+//! Means, dot products and scaling of planes on the CPU.
 
 use super::{PlaneBackend, general};
 use crate::kernels::lanes::{LANES, load, load_rest, sum, with_vectors, zeros};
@@ -64,7 +64,7 @@ impl PlaneBackend for Flex {
     }
 }
 
-/// One number for each plane of `pixels` numbers, by `fill(the numbers of some planes, one number for each)`.
+/// One value per plane of `pixels` values, computed by `fill(range of some planes, one value per plane)`.
 fn by_plane(planes: usize, pixels: usize, fill: impl Fn(Range<usize>, &mut [f32]) + Send + Sync) -> Vec<f32> {
     let mut results = vec![0.0; planes];
     let some = planes_of_a_task(pixels);
@@ -136,7 +136,7 @@ fn plane_dot<S: Simd, const N: usize>(simd: S, a: &[f32], b: &[f32]) -> f32 {
     sum(simd, lanes)
 }
 
-/// `values = values * scale + shift`; scale and shift by plane.
+/// `values = values * scale + shift`, with scale and shift per plane.
 struct Affine<'a> {
     values: &'a mut [f32],
     pixels: usize,

@@ -9,7 +9,7 @@ const SHAPES: [[usize; 4]; 4] = [[1, 3, 1, 1], [1, 4, 2, 3], [9, 5, 7, 7], [3, 8
 
 fn weights(channels: usize) -> [Tensor<2>; 2] {
     let mut draw = Draw::new(4);
-    // Wide enough for gates at 0, between, and at 1.
+    // Wide enough for gates at 0, at 1 and in between.
     [draw.normal([6, channels], 0.0, 3.0), draw.normal([channels, 6], 0.0, 3.0)]
 }
 

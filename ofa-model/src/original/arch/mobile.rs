@@ -4,7 +4,7 @@ use super::{OriginalArch, padded};
 use crate::space::list;
 use crate::{Arch, BlockArch, ModelError, Ratio, SearchSpace, StageArch, StageSpace};
 
-/// The stages that a dictionary means.
+/// The stages that a dictionary describes.
 pub(super) fn stages(original: &OriginalArch, space: &SearchSpace) -> Result<Vec<StageArch>, ModelError> {
     let blocks = space.stages.iter().map(StageSpace::greatest_depth).sum();
     original.check_lengths(space, [blocks, blocks, space.stages.len(), 0])?;
@@ -12,7 +12,7 @@ pub(super) fn stages(original: &OriginalArch, space: &SearchSpace) -> Result<Vec
     let mut stages = Vec::with_capacity(original.d.len());
     for (s, (stage, &depth)) in space.stages.iter().zip(&original.d).enumerate() {
         let greatest = stage.greatest_depth();
-        // The original writes a depth for a stage that has but one too (ProxylessNAS's last), and ignores it.
+        // The original also writes a depth for a stage with only one (ProxylessNAS's last), and ignores it.
         let depth = if let [only] = stage.depths[..] { depth.min(only) } else { depth };
         if depth > greatest {
             return Err(original.outside(space, format!("stage {} depth", s + 1), depth, list(&stage.depths)));

@@ -1,13 +1,13 @@
 //! Dictionaries of the original's ResNet supernet.
 //!
-//! `d` begins with the stem: only at the greatest depth has it a second convolution. The other entries count the blocks
-//! of a stage beyond its smallest depth. `w` has an entry for each of the stem's two parts and for each stage.
+//! `d` begins with the stem, which has a second convolution only at the greatest depth. The other entries count the
+//! blocks of a stage beyond its smallest depth. `w` has one entry for each of the stem's two parts and one per stage.
 
 use super::{OriginalArch, padded};
 use crate::space::list;
 use crate::{Arch, BlockArch, BlockKind, ModelError, Ratio, SearchSpace, StageArch, StageSpace};
 
-/// The stages that a dictionary means.
+/// The stages that a dictionary describes.
 pub(super) fn stages(original: &OriginalArch, space: &SearchSpace) -> Result<Vec<StageArch>, ModelError> {
     let blocks = bottlenecks(space).map(StageSpace::greatest_depth).sum();
     original.check_lengths(space, [0, blocks, 1 + bottlenecks(space).count(), space.stages.len()])?;
@@ -57,7 +57,7 @@ pub(super) fn dictionary(arch: &Arch, space: &SearchSpace) -> OriginalArch {
     original
 }
 
-/// Blocks that a stage can have beyond its smallest depth.
+/// Number of blocks that a stage can have beyond its smallest depth.
 fn extra_blocks(stage: &StageSpace) -> usize {
     stage.greatest_depth() - stage.depths[0]
 }
