@@ -3,8 +3,11 @@
 mod frame;
 pub(crate) mod jpeg;
 pub(crate) mod picture;
+mod rectangle;
 #[cfg(feature = "turbo")]
 mod turbo;
+
+pub(crate) use rectangle::Rectangle;
 
 use std::io::Cursor;
 

@@ -1,15 +1,19 @@
 //! Typed errors for image data.
 
+mod devkit;
 mod image;
 mod packed;
+#[cfg(feature = "parquet")]
+mod parquet;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use devkit::{DevkitProblem, MatProblem};
 pub use image::ImageProblem;
 pub use packed::{CifarProblem, IdxProblem};
-
-use crate::layout::imagenet::DevkitProblem;
+#[cfg(feature = "parquet")]
+pub use parquet::ParquetProblem;
 
 /// Why a labelled image set could not be read or served.
 #[derive(Debug, thiserror::Error)]
@@ -156,7 +160,7 @@ pub enum DataError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        problem: crate::ParquetProblem,
+        problem: ParquetProblem,
     },
     /// The images are in a layout that this build cannot read.
     #[error("{path}: to read these images, build with `--features {feature}`", path = .path.display())]

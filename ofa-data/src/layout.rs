@@ -17,19 +17,16 @@ use std::path::{Path, PathBuf};
 
 use cifar::Cifar;
 use fashion_mnist::FashionMnist;
-use image_folder::{ImageFolder, has_class_directories, visible_entries};
+use image_folder::{ImageFolder, has_class_directories};
 use imagenet::ImageNet;
 use part_name::part_of;
-use prepared::PreparedSet;
+use prepared::{PrepareConfig, PreparedSet};
 use web_dataset::WebDataset;
 
 use crate::error::DataError;
-use crate::prepare::PrepareConfig;
+use crate::source::entries::visible_entries;
 use crate::split::{Parts, Splits};
 use crate::view::augment::AugmentConfig;
-
-/// Exclusive upper bound of labels where no class names give a tighter one: a larger number is not a class index.
-pub(crate) const MAX_CLASSES: u32 = 1 << 20;
 
 /// A supported layout of labelled images.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -52,22 +52,22 @@ mod view;
 pub use broken::{BrokenImage, BrokenImages};
 pub use check::{BrokenPath, CheckedClass, ImageCheck, check_images};
 pub use decode::{Image, decode};
-pub use error::{CifarProblem, DataError, IdxProblem, ImageProblem};
+#[cfg(feature = "parquet")]
+pub use error::ParquetProblem;
+pub use error::{CifarProblem, DataError, DevkitProblem, IdxProblem, ImageProblem, MatProblem};
 pub use layout::Layout;
 pub use layout::cifar::Cifar;
 pub use layout::fashion_mnist::FashionMnist;
 #[cfg(feature = "parquet")]
 pub use layout::hugging_face::HuggingFace;
 pub use layout::image_folder::ImageFolder;
-pub use layout::imagenet::{DevkitProblem, ImageNet, MatProblem};
-pub use layout::prepared::PreparedSet;
+pub use layout::imagenet::ImageNet;
+pub use layout::prepared::{PrepareConfig, PreparedSet};
 pub use layout::web_dataset::WebDataset;
 pub use loader::batch::ImageBatch;
 pub use loader::{EpochBatches, Loader, LoaderConfig, evaluation_batches};
-pub use prepare::{BrokenLine, PrepareConfig, PrepareReport, prepare_images};
+pub use prepare::{BrokenLine, PrepareReport, prepare_images};
 pub use set::{ImageSet, ReadConfig};
-#[cfg(feature = "parquet")]
-pub use source::parquet::ParquetProblem;
 pub use split::Splits;
 pub use view::augment::{AugmentConfig, Framing, Geometry, RandomErasing, View};
 pub use view::canvas::Interpolation;

@@ -4,63 +4,24 @@ mod broken_list;
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use atomic_write_file::AtomicWriteFile;
 use fast_image_resize::{FilterType, ResizeAlg};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use crate::broken::BrokenImages;
 use crate::decode::{Damage, Image, decode_as_stored, jpeg};
 use crate::error::{DataError, ImageProblem};
 use crate::layout::Layout;
-use crate::layout::image_folder::visible_entries;
-use crate::layout::prepared::{MANIFEST, PreparedSet, index_file, write_index};
+use crate::layout::prepared::{MANIFEST, PrepareConfig, PreparedSet, index_file, write_index, write_whole};
 use crate::set::{ImageSet, ReadConfig};
+use crate::source::entries::visible_entries;
 use crate::view::canvas::resized;
 pub use broken_list::BrokenLine;
 use broken_list::BrokenList;
-
-/// Settings of [`prepare_images`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PrepareConfig {
-    /// Shorter side of a prepared image in pixels; smaller images keep their size.
-    pub short_side: usize,
-    /// JPEG quality, 1 to 100.
-    pub quality: u8,
-    /// Maximum number of images per tar file.
-    pub images_per_shard: usize,
-}
-
-impl Default for PrepareConfig {
-    fn default() -> Self {
-        Self { short_side: 256, quality: 90, images_per_shard: 2000 }
-    }
-}
-
-impl PrepareConfig {
-    /// Checks that all values are in range.
-    ///
-    /// # Errors
-    /// [`DataError::Invalid`] if `short_side` or `images_per_shard` is 0, or `quality` is outside 1 to 100.
-    pub fn validate(self) -> Result<(), DataError> {
-        for (name, value) in [("short_side", self.short_side), ("images_per_shard", self.images_per_shard)] {
-            if value == 0 {
-                return Err(DataError::invalid(name, value, "at least 1"));
-            }
-        }
-        match self.quality {
-            1..=100 => Ok(()),
-            quality => Err(DataError::invalid("quality", quality, "1 to 100")),
-        }
-    }
-}
 
 /// Result of [`prepare_images`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -275,16 +236,6 @@ fn encoded(image: &Image, quality: u8) -> Result<Vec<u8>, ImageProblem> {
     let color = if image.channels == 1 { ColorType::Luma } else { ColorType::Rgb };
     encoder.encode(&image.pixels, width, height, color).expect("writing to memory");
     Ok(bytes)
-}
-
-/// Writes a file atomically: it is complete or absent.
-pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<(), DataError> {
-    let write = || -> io::Result<()> {
-        let mut file = AtomicWriteFile::open(path)?;
-        file.write_all(content)?;
-        file.commit()
-    };
-    write().map_err(|source| DataError::Write { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

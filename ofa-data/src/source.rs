@@ -1,6 +1,7 @@
 //! Where the images of a set are stored.
 
 pub(crate) mod archive;
+pub(crate) mod entries;
 pub(crate) mod files;
 pub(crate) mod packed;
 #[cfg(feature = "parquet")]
@@ -13,6 +14,9 @@ use sha2::{Digest, Sha256};
 
 use crate::error::ImageProblem;
 use packed::PackedImages;
+
+/// Exclusive upper bound of labels where no class names give a tighter one: a larger number is not a class index.
+pub(crate) const MAX_CLASSES: u32 = 1 << 20;
 
 /// Storage of a set's images.
 #[derive(Debug)]

@@ -17,6 +17,7 @@ mod progress;
 mod random;
 mod ranks;
 mod recipe;
+mod run;
 mod sampler;
 mod saved_supernet;
 mod schedule;
@@ -38,13 +39,14 @@ pub use progress::{EpochRecord, WatchedRecord};
 pub use ranks::MpiRanks;
 pub use ranks::{OneRank, Ranks, same_on_all, spread};
 pub use recipe::Recipe;
+pub use run::{ShrinkOutcome, ShrinkRun};
 pub use sampler::{
     ArchSampler, CoupledSampler, FixedSampler, NetworkSampler, ParetoSampler, Pick, Sampler, SandwichSampler, StepKey,
     UniformSampler,
 };
 pub use saved_supernet::SavedSupernet;
 pub use schedule::{Annealing, ChoiceCounts, Opened, Phase, ScheduleKind, ShrinkRecipe, ShrinkSchedule, ShrinkStage};
-pub use shrink::{ShrinkObserver, ShrinkOutcome, ShrinkRun, shrink};
+pub use shrink::{ShrinkObserver, shrink};
 pub use step::{StepNumbers, StepOutput, StepRules, Teaching, shrink_step};
 pub use teacher::teacher_logits;
 pub use weights::weights_sha256;

@@ -3,7 +3,7 @@
 use crate::checkpoint::{CheckpointDir, DamagedCheckpoint, Files, Found, digest, parse};
 use crate::progress::{EpochTotals, Progress, WatchedRecord};
 use crate::ranks::{same_on_all, same_weights};
-use crate::shrink::{ShrinkOutcome, ShrinkRun, TrainedStep};
+use crate::run::{ShrinkOutcome, ShrinkRun, TrainedStep};
 use crate::teacher::Teacher;
 use crate::weights::{are_finite, filled, record_error};
 use crate::{Ranks, Recipe, ShrinkStage, TrainError, average, gradients, weights};

@@ -3,8 +3,14 @@
 use std::iter;
 use std::ops::Range;
 
-use crate::decode::jpeg::{check_dimensions, has_end_of_image};
+use crate::decode::check_size;
 use crate::error::ImageProblem;
+
+/// Upper bound on pixels per byte of file. An 8 x 8 block takes at least one bit, so 512 pixels fit in a byte; this is
+/// twice that.
+const MAX_PIXELS_A_BYTE: usize = 1024;
+pub(super) const START_OF_IMAGE: u8 = 0xd8;
+pub(super) const END_OF_IMAGE: u8 = 0xd9;
 
 /// Extra rows needed below the wanted ones: colour at half height is interpolated from the rows above and below.
 pub(super) const ROWS_BELOW: usize = 2;
@@ -108,4 +114,44 @@ pub(super) fn segments(bytes: &[u8]) -> impl Iterator<Item = (u8, Range<usize>)>
 /// Whether a marker is a start of frame: 0xc0 to 0xcf, except three.
 fn starts_frame(marker: u8) -> bool {
     matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc)
+}
+
+/// Rejects images that are too large, or larger than a file of `bytes` bytes can hold: a header of a few bytes must not
+/// cause seconds of work.
+pub(super) fn check_dimensions(width: usize, height: usize, bytes: usize) -> Result<(), ImageProblem> {
+    check_size(width, height)?;
+    match width * height > bytes.saturating_mul(MAX_PIXELS_A_BYTE) {
+        true => Err(ImageProblem::Jpeg { bytes, reason: format!("too short for {width} x {height} pixels") }),
+        false => Ok(()),
+    }
+}
+
+/// Whether the image has an end-of-image marker.
+pub(super) fn has_end_of_image(bytes: &[u8]) -> bool {
+    end_of_image(bytes).is_some()
+}
+
+/// Offset of the image's end-of-image marker, ignoring those of thumbnails inside segments.
+pub(super) fn end_of_image(bytes: &[u8]) -> Option<usize> {
+    if bytes.ends_with(&[0xff, END_OF_IMAGE]) {
+        return Some(bytes.len() - 2);
+    }
+    // Trailing bytes follow the image, or it is truncated: walk from marker to marker.
+    let mut at = 0;
+    while let Some(distance) = bytes.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xff)) {
+        let marker = at + distance + 1;
+        at = match bytes.get(marker) {
+            None => return None,
+            Some(&END_OF_IMAGE) => return Some(marker - 1),
+            // Any number of 0xff bytes may precede a marker.
+            Some(0xff) => marker,
+            // A stuffed 0xff in image data, a restart marker or the start of image: no segment follows.
+            Some(0x00 | 0x01 | 0xd0..=START_OF_IMAGE) => marker + 1,
+            Some(_) => match bytes.get(marker + 1..marker + 3) {
+                Some(length) => marker + 1 + usize::from(u16::from_be_bytes([length[0], length[1]])),
+                None => return None,
+            },
+        };
+    }
+    None
 }

@@ -7,15 +7,15 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
-use crate::decode::frame::{Frame, ROWS_BELOW, START_OF_SCAN, segments};
-use crate::decode::{Damage, Image, check_size};
+use crate::decode::frame::{
+    END_OF_IMAGE, Frame, ROWS_BELOW, START_OF_IMAGE, START_OF_SCAN, check_dimensions, end_of_image, segments,
+};
+use crate::decode::{Damage, Image};
 use crate::error::ImageProblem;
 
 /// The first bytes of every JPEG file.
 pub(crate) const SIGNATURE: &[u8] = &[0xff, START_OF_IMAGE, 0xff];
 
-const START_OF_IMAGE: u8 = 0xd8;
-const END_OF_IMAGE: u8 = 0xd9;
 const PROGRESSIVE: u8 = 0xc2;
 
 /// Decodes a JPEG file to gray if it is stored in gray, else to RGB.
@@ -85,55 +85,11 @@ pub(crate) fn decode_top(bytes: &[u8], bottom: usize) -> Option<Image> {
     decode(&shortened, Damage::Refuse).ok()
 }
 
-/// Upper bound on pixels per byte of file. An 8 x 8 block takes at least one bit, so 512 pixels fit in a byte; this is
-/// twice that.
-const MAX_PIXELS_A_BYTE: usize = 1024;
-
-/// Rejects images that are too large, or larger than a file of `bytes` bytes can hold: a header of a few bytes must not
-/// cause seconds of work.
-pub(super) fn check_dimensions(width: usize, height: usize, bytes: usize) -> Result<(), ImageProblem> {
-    check_size(width, height)?;
-    match width * height > bytes.saturating_mul(MAX_PIXELS_A_BYTE) {
-        true => Err(ImageProblem::Jpeg { bytes, reason: format!("too short for {width} x {height} pixels") }),
-        false => Ok(()),
-    }
-}
-
 /// Whether `bytes` is a gray or YCbCr JPEG, which every reader supports; CMYK is not.
 pub(crate) fn is_plain(bytes: &[u8]) -> bool {
     let mut decoder = JpegDecoder::new(ZCursor::new(bytes));
     let is_read = bytes.starts_with(SIGNATURE) && decoder.decode_headers().is_ok();
     is_read && matches!(decoder.input_colorspace(), Some(ColorSpace::Luma | ColorSpace::YCbCr))
-}
-
-/// Whether the image has an end-of-image marker.
-pub(super) fn has_end_of_image(bytes: &[u8]) -> bool {
-    end_of_image(bytes).is_some()
-}
-
-/// Offset of the image's end-of-image marker, ignoring those of thumbnails inside segments.
-fn end_of_image(bytes: &[u8]) -> Option<usize> {
-    if bytes.ends_with(&[0xff, END_OF_IMAGE]) {
-        return Some(bytes.len() - 2);
-    }
-    // Trailing bytes follow the image, or it is truncated: walk from marker to marker.
-    let mut at = 0;
-    while let Some(distance) = bytes.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xff)) {
-        let marker = at + distance + 1;
-        at = match bytes.get(marker) {
-            None => return None,
-            Some(&END_OF_IMAGE) => return Some(marker - 1),
-            // Any number of 0xff bytes may precede a marker.
-            Some(0xff) => marker,
-            // A stuffed 0xff in image data, a restart marker or the start of image: no segment follows.
-            Some(0x00 | 0x01 | 0xd0..=START_OF_IMAGE) => marker + 1,
-            Some(_) => match bytes.get(marker + 1..marker + 3) {
-                Some(length) => marker + 1 + usize::from(u16::from_be_bytes([length[0], length[1]])),
-                None => return None,
-            },
-        };
-    }
-    None
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use super::frame::Frame;
 #[cfg(feature = "turbo")]
 use super::turbo;
 use super::{Image, decode, jpeg};
+use crate::decode::Rectangle;
 use crate::error::ImageProblem;
-use crate::view::canvas::Rectangle;
 
 /// An image of which all or a part will be used.
 #[derive(Debug)]

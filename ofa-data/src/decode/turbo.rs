@@ -4,8 +4,8 @@
 use turbojpeg::{Decompressor, Error, PixelFormat};
 
 use crate::decode::Image;
+use crate::decode::frame::has_end_of_image;
 use crate::decode::frame::{Frame, ROWS_BELOW};
-use crate::decode::jpeg::has_end_of_image;
 use crate::error::ImageProblem;
 
 /// Largest width and height the library supports.

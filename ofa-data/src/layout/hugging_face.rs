@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::error::ParquetProblem;
 use crate::error::{DataError, ImageProblem};
 use crate::layout::parquet_files;
 use crate::set::ImageSet;
 use crate::source::Encoded;
-use crate::source::parquet::{ParquetProblem, ParquetShards};
+use crate::source::parquet::ParquetShards;
 use crate::split::{Parts, Splits};
 
 /// Parquet files as on the Hugging Face Hub, in the directory itself or in `data`: `train-00000-of-00294.parquet` and

@@ -9,8 +9,6 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-pub use devkit::{DevkitProblem, MatProblem};
-
 use crate::error::DataError;
 use crate::layout::image_folder::{class_directories, class_names, has_class_directories, images_of, texts};
 use crate::set::ImageSet;

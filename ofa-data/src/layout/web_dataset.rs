@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use crate::error::DataError;
-use crate::layout::MAX_CLASSES;
-use crate::layout::image_folder::visible_entries;
 use crate::layout::part_name::part_of;
 use crate::set::ImageSet;
+use crate::source::MAX_CLASSES;
 use crate::source::archive::{Archive, ArchiveImages, ArchiveMember, Entry};
+use crate::source::entries::visible_entries;
 use crate::split::{Parts, Splits};
 
 /// Images in tar files: `<key>.jpg` (or `.jpeg`, `.png`) next to `<key>.cls`, which holds the class index. Images are

@@ -8,10 +8,10 @@ use std::time::SystemTime;
 
 use sha2::Sha256;
 
+use super::entries::is_litter;
 use super::files::{check_bytes, unreadable};
 use super::{Encoded, identify_file};
 use crate::error::{DataError, ImageProblem};
-use crate::layout::image_folder::is_litter;
 
 /// Images in archives, located by byte offset.
 #[derive(Debug, Default)]

@@ -1,7 +1,6 @@
 //! Labelled images in parquet shards of the Hugging Face Hub.
 
 mod map;
-mod problem;
 mod shard;
 #[cfg(test)]
 mod tests;
@@ -11,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use map::ImageMap;
-pub use problem::ParquetProblem;
 use shard::Shard;
 
-use crate::layout::MAX_CLASSES;
+use super::MAX_CLASSES;
+use crate::error::ParquetProblem;
 
 /// Random access to the images of parquet files, in file and row order.
 ///

@@ -3,9 +3,10 @@
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
+use crate::decode::Rectangle;
 use crate::decode::picture::Picture;
 use crate::error::{DataError, ImageProblem};
-use crate::view::canvas::{Canvas, Rectangle};
+use crate::view::canvas::Canvas;
 use crate::view::jitter::ColorJitter;
 use crate::view::mixup::Mixup;
 

@@ -6,7 +6,7 @@ use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resize
 
 use serde::{Deserialize, Serialize};
 
-use crate::decode::Image;
+use crate::decode::{Image, Rectangle};
 
 /// Resampling filter. Both filters widen with the scale (antialiasing), as in Pillow.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,15 +32,6 @@ pub(crate) struct Canvas {
     interpolation: Interpolation,
     shifted: Vec<u8>,
     resizer: Resizer,
-}
-
-/// A rectangle in pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Rectangle {
-    pub(crate) left: usize,
-    pub(crate) top: usize,
-    pub(crate) width: usize,
-    pub(crate) height: usize,
 }
 
 impl Canvas {
@@ -139,12 +130,6 @@ pub(crate) fn resized(image: &Image, width: usize, height: usize, algorithm: Res
         channels => panic!("channels is {channels}, expected 1 or 3"),
     }
     Image { width, height, channels: image.channels, pixels }
-}
-
-impl Rectangle {
-    fn of(image: &Image) -> Self {
-        Self { left: 0, top: 0, width: image.width, height: image.height }
-    }
 }
 
 /// Pixels to resize, and the part of them to use.

@@ -2,7 +2,6 @@
 
 pub(crate) mod ground_truth;
 mod mat;
-mod problem;
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -10,8 +9,6 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use flate2::read::GzDecoder;
-
-pub use problem::{DevkitProblem, MatProblem};
 
 use crate::error::DataError;
 

@@ -18,7 +18,7 @@ use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
 
-use super::problem::ParquetProblem;
+use crate::error::ParquetProblem;
 
 /// Approximate distance between cuts, in decompressed bytes: snappy compressors reset their state that often.
 const BLOCK: usize = 1 << 16;

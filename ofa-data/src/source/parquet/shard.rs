@@ -14,7 +14,7 @@ use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::guarded;
 use super::map::ImageMap;
-use super::problem::ParquetProblem;
+use crate::error::ParquetProblem;
 
 /// Accepted columns of encoded images: the `bytes` field of the Hub's image struct.
 const IMAGES: [&str; 2] = ["image.bytes", "img.bytes"];

@@ -7,7 +7,7 @@
 //! the order of WNIDs.
 
 use super::mat::{self, Value};
-use super::problem::DevkitProblem;
+use crate::error::DevkitProblem;
 
 const ID: &str = "ILSVRC2012_ID";
 const WNID: &str = "WNID";

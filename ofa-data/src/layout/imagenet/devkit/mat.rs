@@ -14,7 +14,7 @@ use std::io::Read;
 
 use flate2::read::ZlibDecoder;
 
-use super::problem::MatProblem;
+use crate::error::MatProblem;
 
 const HEADER: usize = 128;
 /// Maximum size of an inflated variable in bytes.
