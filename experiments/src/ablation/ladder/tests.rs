@@ -60,7 +60,8 @@ fn every_budget_is_trained_and_reported() {
     assert_eq!(by_budget[1].verdict, whole.budgets[1].judgements[0].verdict);
     assert!(by_budget[1].verdict.is_some_and(|verdict| verdict != Verdict::NotReproduced));
     let (text, page) = (ladder_markdown(&whole, &[]), ladder_html(&whole, &[]));
-    for shown in ["progressive − none", "2 of 2", "a pilot", "There are or will be 2 verdicts", "What training costs"]
+    for shown in
+        ["progressive − none", "2 of 2", "a pilot", "Verdicts, including those still to come: 2", "What training costs"]
     {
         assert!(text.contains(shown) && page.contains(shown), "{shown}: {text}");
     }
