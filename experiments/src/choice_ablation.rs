@@ -103,7 +103,7 @@ impl Contest<'_> {
         Ok(choices)
     }
 
-    /// The best arch by a strategy and its score; `None` if a table holds no row within the limit.
+    /// Searches with one strategy: the best arch and its score, or `None` if the table holds no row within the limit.
     fn search(
         &self,
         strategy: &str,
@@ -141,9 +141,9 @@ impl Contest<'_> {
 /// Choices of one strategy compared with those of another, over supernets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChoiceGap {
-    /// The strategy.
+    /// Name of the strategy.
     pub strategy: &'static str,
-    /// The strategy it is compared with.
+    /// Name of the strategy it is compared with.
     pub other: &'static str,
     /// The limit; `None` for the mean over all limits.
     pub limit: Option<f64>,

@@ -33,7 +33,7 @@ impl Ladder {
     ///
     /// # Errors
     ///
-    /// Those of [`Ablation::make_again`], or if there is no such budget.
+    /// As for [`Ablation::make_again`], or if there is no such budget.
     pub fn make_again(&self, name: &str, ranks: &dyn Ranks, stop: &Arc<AtomicBool>) -> Result<Option<Again>> {
         let (rung, name) = self.rung_of(name)?;
         rung.make_again(name, ranks, stop)

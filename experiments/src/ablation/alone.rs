@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Alone {
-    /// The arm.
+    /// Name of the arm.
     pub arm: String,
     /// Seeds for which the arm and every network trained alone are complete.
     pub seeds: Vec<u64>,

@@ -80,7 +80,7 @@ pub struct ArmFindings {
     pub description: String,
     /// Selected factor on its learning rates.
     pub factor: f64,
-    /// Complete seeds.
+    /// Its complete seeds.
     pub seeds: Vec<u64>,
     /// Mean cost, including the arms whose weights go into it.
     pub budget: Budget,
@@ -107,7 +107,7 @@ pub struct ArmFindings {
 pub struct CornerMean {
     /// Name of the corner.
     pub corner: String,
-    /// Its MACs.
+    /// MACs of a forward pass of one image.
     pub macs: u64,
     /// Mean and interval over seeds.
     pub top1: Gap,

@@ -267,7 +267,7 @@ impl Ladder {
 ///
 /// # Errors
 ///
-/// Those of [`AblationConfig::plan`] and [`Pace::measured`].
+/// As for [`AblationConfig::plan`] and [`Pace::measured`].
 pub(super) fn plan_of(config: &AblationConfig) -> Result<String> {
     let pace = match Images::load(&config.base, None) {
         Ok(_) => Some(Pace::measured(config)?),

@@ -60,7 +60,7 @@ pub struct SubnetRow {
     pub corner: String,
     /// The arch, as text.
     pub arch: String,
-    /// MACs per image, forward.
+    /// MACs of a forward pass of one image.
     pub macs: u64,
     /// Top-1 accuracy on validation images after calibration, between 0 and 1; corners only.
     pub validation_top1: Option<f64>,

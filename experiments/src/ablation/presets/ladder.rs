@@ -12,8 +12,8 @@ use anyhow::Result;
 const TRIED: [&str; 3] = [
     "records/2026-11-25-ablation (9,600 images, 3.1 TMACs, five seeds, revision 60d22de): `none` ahead by 1.83 points; \
      best factors 1 to 2 (full), 4 (progressive), 2 (none), from which the factors below",
-    "a pilot at 17 to 20 TMACs on 50,000 images (revision 60d22de, one seed, rates not chosen, validation): `none` \
-     ahead by 1.6 to 3.5 points",
+    "a pilot at 17 to 20 TMACs on 50,000 images (revision 60d22de, one seed, rates not chosen, validation): `none` ahead \
+     by 1.6 to 3.5 points",
     "records/2026-11-30-default (revision 3daac71, one arm): steeper rates of shrinking are better than those of \
      `standard`, as factors 2 and 4 below allow",
 ];
