@@ -1,7 +1,8 @@
-//! Ablations: arms that differ in data alone, trained with several seeds and compared by a rule that was written before.
+//! Ablations: arms that differ only in configuration, trained with several seeds and compared by a rule fixed in
+//! advance.
 //!
-//! An arm with a seed is a cell. A cell is an ordinary run directory, so that every binary reads it and
-//! `train_supernet --config` makes it again.
+//! A cell is one arm trained with one seed. It is an ordinary run directory: every binary can read it, and
+//! `train_supernet --config` reproduces it.
 
 mod additions;
 mod again;

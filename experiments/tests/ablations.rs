@@ -1,4 +1,4 @@
-//! Every ablation on small real data: complete, resumed after a kill, made again, and what bad input gets.
+//! Every ablation on small real data: completed, resumed after a kill, reproduced, and given bad input.
 
 use burn::tensor::Device;
 use experiments::ablation::{AblationConfig, CellRecord};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 const SHRINKING: &str = env!("CARGO_BIN_EXE_ablate_shrinking");
-/// The binaries of the instrument and how many cells they have at smoke scale.
+/// The other ablation binaries, and how many cells each has at smoke scale.
 const OTHERS: [(&str, usize); 3] = [
     (env!("CARGO_BIN_EXE_ablate_kernel_transform"), 6),
     (env!("CARGO_BIN_EXE_ablate_sorting"), 8),
@@ -25,19 +25,19 @@ fn run(binary: &str, arguments: &[&str]) -> Output {
     Command::new(binary).args(arguments).output().unwrap()
 }
 
-/// What a process that succeeded printed.
+/// Standard output of a process that must succeed.
 fn success(output: &Output) -> String {
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
     text(&output.stdout)
 }
 
-/// The error that a failing process printed.
+/// Standard error of a process that must fail.
 fn failure(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1), "{}{}", text(&output.stdout), text(&output.stderr));
     text(&output.stderr)
 }
 
-/// The smoke configuration of a binary, smaller still.
+/// An even smaller version of a binary's smoke configuration.
 fn tiny(binary: &str, preset: &str) -> AblationConfig {
     let output = run(binary, &["--preset", preset, "--toml"]);
     let mut config = AblationConfig::parse(&success(&output)).unwrap();
@@ -63,7 +63,7 @@ fn record(root: &Path, cell: &str) -> CellRecord {
     serde_json::from_str(&text).unwrap()
 }
 
-/// Begins an ablation and kills it as soon as a cell has a checkpoint.
+/// Starts an ablation and kills it as soon as a cell has a checkpoint.
 fn killed(config: &Path, out: &Path) {
     let arguments = ["--config", config.to_str().unwrap(), "--out", out.to_str().unwrap()];
     let mut child = Command::new(SHRINKING).args(arguments).stdout(Stdio::null()).spawn().unwrap();
@@ -76,7 +76,7 @@ fn killed(config: &Path, out: &Path) {
     assert!(!out.join("report.md").exists());
 }
 
-/// Goes on, is stopped by Ctrl-C within a cell, and loses all but what is committed.
+/// Resumes, is interrupted by Ctrl-C within a cell, and loses everything that would not be committed.
 fn moved_elsewhere(out: &Path) {
     let mut child = Command::new(SHRINKING)
         .args(["--resume", "--out", out.to_str().unwrap()])
@@ -90,7 +90,7 @@ fn moved_elsewhere(out: &Path) {
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     child.wait().unwrap();
     if cell.join("cell.json").exists() {
-        return; // It was faster.
+        return; // The cell was complete before the signal arrived.
     }
     assert!(fs::metadata(cell.join("checkpoint.tar")).unwrap().len() > 1_000_000);
     fs::remove_dir_all(cell.join("checkpoints")).unwrap();
@@ -136,7 +136,7 @@ fn cells_come_out_the_same(root: &Path, beside: &Path) {
     assert!(said.contains(&format!("after {} steps: {}", first.steps, first.weights)), "{said}");
     assert!(failure(&again("progressive/seed-3")).contains("no complete cell `progressive/seed-3`"));
 
-    // A cell is an ordinary run, too.
+    // A cell is also an ordinary run.
     let config = root.join("cells/full/seed-1/config.toml");
     let train = env!("CARGO_BIN_EXE_train_supernet");
     success(&run(train, &["--config", config.to_str().unwrap(), "--out", beside.to_str().unwrap()]));
@@ -146,10 +146,10 @@ fn cells_come_out_the_same(root: &Path, beside: &Path) {
 
 fn estimates_follow_from_cells(root: &Path) {
     let said = success(&run(SHRINKING, &["--resume", "--out", root.to_str().unwrap(), "--dry-run"]));
-    assert!(said.contains("by 6 complete cells") && said.contains("about 0.00 hours are left"), "{said}");
+    assert!(said.contains("from 6 complete cells") && said.contains("about 0.00 hours left"), "{said}");
 }
 
-/// Cells that are damaged, copied from elsewhere or of other code.
+/// Cells that are damaged, copied from elsewhere or made by other code.
 fn other_cells_are_refused(root: &Path) {
     let report = || run(SHRINKING, &["--resume", "--out", root.to_str().unwrap(), "--cells", "0"]);
     success(&report());
@@ -164,21 +164,21 @@ fn other_cells_are_refused(root: &Path) {
     };
     let code = record(root, "none/seed-2").code;
     let message = changed("cell.json", &|text| text.replace(&code, "another"));
-    assert!(message.contains("none/seed-2 was made by code that computes otherwise"), "{message}");
+    assert!(message.contains("none/seed-2 was made by code that computes differently"), "{message}");
     let message = changed("cell.json", &|text| text.replace("\"seed\": 2", "\"seed\": 1"));
     assert!(message.contains("holds arm `none` with seed 1"), "{message}");
     let message = changed("subnets.csv", &|text| text[..text.len() / 2].to_owned());
     assert!(message.contains("none/seed-2/subnets.csv"), "{message}");
 
-    // A cell that began with another factor of an earlier arm than the one that is chosen.
+    // A cell that started from another cell of the earlier arm than the selected one.
     let config = root.join("cells/progressive/seed-2/config.toml");
     let text = fs::read_to_string(&config).unwrap();
     fs::write(&config, text.replace("full/seed-2", "full/seed-1")).unwrap();
     let message = failure(&report());
-    assert!(message.contains("progressive/seed-2 began with or learned from seed-1"), "{message}");
+    assert!(message.contains("progressive/seed-2 started or learned from seed-1"), "{message}");
     fs::write(&config, text).unwrap();
 
-    // A missing seed is said, and there is no verdict.
+    // A missing seed is reported, and there is no verdict.
     fs::rename(&cell, root.join("elsewhere")).unwrap();
     let said = success(&report());
     assert!(said.contains("No verdict yet: seeds [2] are missing"), "{said}");
@@ -216,7 +216,7 @@ fn bad_input_is_named_and_nothing_is_trained() {
     let message = failure(&run(SHRINKING, &["--preset", "smoke", "--out", out.to_str().unwrap()]));
     assert!(message.contains("already holds an ablation"), "{message}");
 
-    // A directory that was begun with other images.
+    // A directory that was started with other images.
     success(&run(SHRINKING, &["--resume", "--out", out.to_str().unwrap(), "--cells", "1"]));
     let identity = fs::read_to_string(out.join("identity.json")).unwrap();
     let start = identity.find("images\": [").unwrap() + "images\": [".len();
@@ -249,7 +249,7 @@ fn the_papers_table_is_planned_without_images() {
     let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/ablation_imagenet.toml");
     let table = table.to_str().unwrap();
     let said = success(&run(SHRINKING, &["--config", table, "--dry-run"]));
-    assert!(said.contains("independent_d4w6k7") && said.contains("data.train_images is believed"), "{said}");
+    assert!(said.contains("independent_d4w6k7") && said.contains("taken from data.train_images"), "{said}");
     let out = temporary.path().join("table");
     let message = failure(&run(SHRINKING, &["--config", table, "--out", out.to_str().unwrap()]));
     assert!(message.contains("name their directory with --data") && !out.exists(), "{message}");

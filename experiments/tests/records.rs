@@ -1,4 +1,5 @@
-//! The numbers of committed ablations follow from their cells: computed again here, by other code than the report's.
+//! The numbers of committed ablations follow from their cells. They are recomputed here, with code independent of the
+//! report's.
 
 use experiments::ablation::{CellRecord, LadderFindings};
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ fn corners(cell: &Path) -> Option<BTreeMap<String, f64>> {
     let column = |name: &str| headings.iter().position(|heading| heading == name).unwrap();
     let (corner, top1, right) = (column("corner"), column("test_top1"), column("right"));
     let found = rows.records().map(Result::unwrap).filter(|row| !row[corner].is_empty()).map(|row| {
-        // Every accuracy is the share of bits that are set.
+        // Every accuracy is the share of set bits.
         let ones: u32 = row[right].chars().map(|digit| digit.to_digit(16).unwrap().count_ones()).sum();
         let top1: f64 = row[top1].parse().unwrap();
         assert!((f64::from(ones) / 10_000.0 - top1).abs() < 1e-9, "{}", cell.display());
@@ -30,7 +31,7 @@ fn corners(cell: &Path) -> Option<BTreeMap<String, f64>> {
     Some(found.collect())
 }
 
-/// Mean, and ends of the 95 % interval where there are two values or more.
+/// Mean, and ends of the 95 % interval if there are at least two values.
 fn student(values: &[f64]) -> (f64, Option<[f64; 2]>) {
     let n = values.len();
     let mean = values.iter().sum::<f64>() / n as f64;
@@ -44,10 +45,10 @@ fn student(values: &[f64]) -> (f64, Option<[f64; 2]>) {
 
 fn agrees(gap: &experiments::ablation::Gap, values: &[f64], what: &str) {
     let (mean, ends) = student(values);
-    assert!((gap.mean - mean).abs() < 1e-9, "{what}: {gap:?}, computed again {mean}");
+    assert!((gap.mean - mean).abs() < 1e-9, "{what}: {gap:?}, recomputed {mean}");
     let found = gap.interval.map(|interval| [interval.low, interval.high]);
     for (found, expected) in found.into_iter().flatten().zip(ends.into_iter().flatten()) {
-        assert!((found - expected).abs() < 1e-6, "{what}: {gap:?}, computed again {ends:?}");
+        assert!((found - expected).abs() < 1e-6, "{what}: {gap:?}, recomputed {ends:?}");
     }
     assert_eq!(found.is_some(), ends.is_some(), "{what}");
 }

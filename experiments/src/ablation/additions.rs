@@ -1,4 +1,4 @@
-//! What was added to an ablation after its start: more may be asked, but nothing that was asked may change.
+//! Additions to an ablation after its start: more may be asked, but nothing already asked may change.
 
 use super::config::AblationConfig;
 use super::ladder::Ladder;
@@ -9,26 +9,26 @@ use std::fs;
 
 const ADDITIONS: &str = "additions.json";
 
-/// Arms, budgets or contrasts that were added together.
+/// Arms, budgets or contrasts added at the same time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Addition {
-    /// When.
+    /// Time of the addition.
     pub moment: String,
-    /// Revision of the source.
+    /// Source revision that made it.
     pub revision: String,
-    /// Cells that were complete then, and so could have guided it.
+    /// Number of cells complete at that time, which could have guided it.
     pub complete: usize,
-    /// What, in words.
+    /// What was added, one description per item.
     pub added: Vec<String>,
 }
 
 impl AblationConfig {
-    /// What this one has and `earlier` has not, in words.
+    /// Describes what this configuration has beyond `earlier`.
     ///
     /// # Errors
     ///
-    /// If anything of `earlier` is changed or missing, with the first line that differs.
+    /// If anything in `earlier` is changed or missing; the message shows the first line that differs.
     pub(super) fn beyond(&self, earlier: &Self) -> Result<Vec<String>> {
         let (mut kept, mut added) = (self.clone(), Vec::new());
         kept.tried.truncate(earlier.tried.len());
@@ -57,8 +57,8 @@ impl AblationConfig {
             let differs = ours.lines().zip(theirs.lines()).find(|(ours, theirs)| ours != theirs);
             let [ours, theirs] = differs.map_or(["more", "less"], |(ours, theirs)| [ours, theirs]);
             bail!(
-                "it was begun with another configuration (`{theirs}`, now `{ours}`): a rule, an arm or a seed that \
-                 changes after the first result would be chosen by it; begin another ablation"
+                "the ablation was started with another configuration (`{theirs}`, now `{ours}`): a rule, an arm or a \
+                 seed that changes after the first result could be chosen to fit it; start a new ablation"
             );
         }
         Ok(added)
@@ -66,11 +66,11 @@ impl AblationConfig {
 }
 
 impl Ladder {
-    /// What was added since the start, oldest first.
+    /// Additions since the start, oldest first.
     ///
     /// # Errors
     ///
-    /// If the file is damaged.
+    /// If the file cannot be read or is damaged.
     pub fn additions(&self) -> Result<Vec<Addition>> {
         let path = self.dir().path(ADDITIONS);
         match fs::read_to_string(&path) {
@@ -80,7 +80,7 @@ impl Ladder {
         }
     }
 
-    /// Takes over a configuration that has more, and notes what.
+    /// Adopts a configuration that has more, and records what was added.
     pub(super) fn extend(&self, config: &AblationConfig) -> Result<()> {
         let added = config.beyond(self.config()).with_context(|| self.dir().root().display().to_string())?;
         if added.is_empty() {
@@ -90,7 +90,8 @@ impl Ladder {
         let complete = self.complete()?;
         let mut additions = self.additions()?;
         additions.push(Addition { moment: machine.started, revision: machine.revision, complete, added });
-        // An addition that is noted and not made is made next time; the other way round it would stay unsaid.
+        // Recorded first: an addition that is recorded but not made is made next time; one that is made but not
+        // recorded would stay hidden.
         self.dir().write_json(ADDITIONS, &additions)?;
         self.dir().write("config.toml", &config.to_toml()?)
     }

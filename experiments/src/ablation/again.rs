@@ -1,4 +1,4 @@
-//! A cell made again, to see whether its numbers can be had twice.
+//! Makes a cell again to check that its numbers are reproducible.
 
 use super::cell::{Cell, Workshop};
 use super::first_steps;
@@ -16,35 +16,35 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// A cell that came out the same.
+/// A cell that was reproduced.
 #[derive(Clone, Debug)]
 pub struct Again {
-    /// Where it is.
+    /// Directory of the new cell.
     pub path: PathBuf,
     /// SHA-256 of its weights.
     pub weights: String,
-    /// Subnets whose accuracies are the same.
+    /// Number of subnets with the same accuracies.
     pub subnets: usize,
 }
 
 impl Ladder {
-    /// Makes a complete cell again, see [`Ablation::make_again`]; its name begins with that of its budget if there are
-    /// several.
+    /// Makes a complete cell again, see [`Ablation::make_again`]. If there are budgets, the name starts with that of a
+    /// budget.
     ///
     /// # Errors
     ///
-    /// Those of [`Ablation::make_again`], or if there is no such budget.
+    /// As for [`Ablation::make_again`], or if there is no such budget.
     pub fn make_again(&self, name: &str, ranks: &dyn Ranks, stop: &Arc<AtomicBool>) -> Result<Option<Again>> {
         let (rung, name) = self.rung_of(name)?;
         rung.make_again(name, ranks, stop)
     }
 
-    /// Trains the first steps of a complete cell again and compares the weights with those that its record notes. What it
-    /// begins with or learns from must be there. Rank 0 gets them.
+    /// Repeats the first steps of a complete cell and compares the weights with those in its record. The cells that it
+    /// starts or learns from must be present. Only rank 0 gets the result.
     ///
     /// # Errors
     ///
-    /// Those of training, or if there is no such cell, it notes no first steps, or they come out otherwise.
+    /// If training fails, there is no such cell, its record has no first steps, or the weights differ.
     pub fn repeat_first_steps(&self, name: &str, ranks: &dyn Ranks) -> Result<Option<FirstSteps>> {
         let (rung, name) = self.rung_of(name)?;
         rung.repeat_first_steps(name, ranks)
@@ -58,7 +58,7 @@ impl Ladder {
             let cell = name.strip_prefix(self.name(rung))?.strip_prefix('/')?;
             Some((&self.rungs()[rung], cell))
         });
-        found.with_context(|| format!("`{name}` does not begin with a budget, as {}/none/seed-1 does", self.name(0)))
+        found.with_context(|| format!("`{name}` does not start with a budget, as {}/none/seed-1 does", self.name(0)))
     }
 }
 
@@ -67,7 +67,7 @@ impl Ablation {
         let done = self.done()?;
         let (cell, record) = self.complete(name, &done)?;
         let noted = record.record.first_steps.as_ref();
-        let noted = noted.with_context(|| format!("{name} was made by a version that notes no first steps"))?;
+        let noted = noted.with_context(|| format!("{name} was made by a version that does not record first steps"))?;
         let again = cell.path(&self.dir().path("again"));
         let config = ExperimentConfig::load(&cell.path(self.dir().root()).join("config.toml"))?;
         let device = device::by_name(&config.device)?;
@@ -78,7 +78,7 @@ impl Ablation {
         let Some(found) = first_steps::computed(noted.steps, bench, &dir, ranks)? else { return Ok(None) };
         ensure!(
             found == *noted,
-            "{name} has weights {} after {} steps, its record has {}",
+            "{name} has weights {} after {} steps, but its record has {}",
             found.weights,
             noted.steps,
             noted.weights
@@ -92,13 +92,13 @@ impl Ablation {
         found.with_context(|| format!("{} holds no complete cell `{name}`, such as `none/seed-1`", root.display()))
     }
 
-    /// Makes the complete cell `name` (`ARM/seed-N`) again below `again`, from random weights on, with all cells that
-    /// it begins with or learns from; nothing is read of the ablation but its configuration and the chosen learning
-    /// rates. Rank 0 compares and gets what came out.
+    /// Makes the complete cell `name` (`ARM/seed-N`) again below `again`, from random weights, with all cells that it
+    /// starts or learns from. Of the ablation it reads only the configuration and the selected learning rates. Rank 0
+    /// compares, and only rank 0 gets the result.
     ///
     /// # Errors
     ///
-    /// Those of training, or if there is no such cell, or if a weight or an accuracy is another than in its record.
+    /// If training fails, there is no such cell, or a weight or an accuracy differs from its record.
     pub fn make_again(&self, name: &str, ranks: &dyn Ranks, stop: &Arc<AtomicBool>) -> Result<Option<Again>> {
         let again = self.dir().path("again");
         let done = self.done()?;
@@ -106,8 +106,9 @@ impl Ablation {
         let code = Identity::read(self.dir())?.map(|identity| identity.code).unwrap_or_default();
         let shop = Workshop { ablation: self.config(), root: &again, code: &code, ranks, stop };
         let of_arm = |arm| -> Result<Cell> {
-            let factor =
-                self.chosen_factor(arm)?.with_context(|| format!("the rate of `{}` is not chosen", arm.name))?;
+            let factor = self
+                .chosen_factor(arm)?
+                .with_context(|| format!("the learning rate of `{}` is not selected yet", arm.name))?;
             Ok(Cell { arm, factor, ..*cell })
         };
         for arm in self.config().with_ancestors(cell.arm) {
@@ -116,7 +117,7 @@ impl Ablation {
             if arm != cell.arm && ranks.any(is_made) {
                 continue;
             }
-            // Paths of cells do not depend on factors but for those that choose them, of which all are chosen.
+            // Only paths of selection cells depend on factors, and those factors are all selected.
             let place = |name: &str| {
                 let arm = self.config().arm(name).and_then(|arm| of_arm(arm).ok());
                 arm.map_or_else(PathBuf::new, |cell| cell.path(&again))
@@ -129,23 +130,20 @@ impl Ablation {
         let found = cell.read(&again)?.context("the cell that was just made is not complete")?;
         ensure!(
             found.record.weights == record.record.weights,
-            "{name} ends with weights {}, its record has {}",
+            "{name} ends with weights {}, but its record has {}",
             found.record.weights,
             record.record.weights
         );
         let other = found.subnets.iter().zip(&record.subnets).find(|(found, record)| found != record);
         if let Some((found, record)) = other {
             anyhow::bail!(
-                "{name}: subnet {} reaches {:?}, its record has {:?}",
+                "{name}: subnet {} has test top-1 {:?}, but its record has {:?}",
                 found.arch,
                 found.test_top1,
                 record.test_top1
             );
         }
-        ensure!(
-            found.subnets.len() == record.subnets.len(),
-            "{name} reports another number of subnets than its record"
-        );
+        ensure!(found.subnets.len() == record.subnets.len(), "{name} does not report as many subnets as its record");
         Ok(Some(Again { path: cell.path(&again), weights: found.record.weights, subnets: found.subnets.len() }))
     }
 }

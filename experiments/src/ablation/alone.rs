@@ -1,4 +1,4 @@
-//! The article's own loss: what a subnet of a supernet lacks to the same network trained alone.
+//! Loss in the article's own sense: a subnet of a supernet against the same network trained alone.
 
 use super::arms::INDEPENDENT;
 use super::config::AblationConfig;
@@ -8,22 +8,22 @@ use super::statistics::Gap;
 use super::verdict::CornerGap;
 use serde::{Deserialize, Serialize};
 
-/// The subnets of an arm beside the same networks trained alone.
+/// The subnets of an arm compared with the same networks trained alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Alone {
-    /// The arm.
+    /// Name of the arm.
     pub arm: String,
-    /// Seeds that it and every network trained alone have.
+    /// Seeds for which the arm and every network trained alone are complete.
     pub seeds: Vec<u64>,
-    /// Test top-1 of the arm's subnets minus that of the networks trained alone: mean over the corners that were trained
-    /// alone, with Student's interval over seeds.
+    /// Test top-1 of the arm's subnets minus that of the networks trained alone: mean over the corners trained alone,
+    /// with Student's interval over seeds.
     pub gap: Gap,
-    /// The corners one by one; their p-values are not adjusted.
+    /// Gap of each corner; the p-values are not adjusted.
     pub corners: Vec<CornerGap>,
 }
 
-/// Every arm that is judged beside the networks trained alone; empty until there is a seed that all have.
+/// Every judged arm compared with the networks trained alone; empty until one seed is complete for all of them.
 pub(super) fn all(config: &AblationConfig, cells: &Cells) -> Vec<Alone> {
     config.judged_arms().into_iter().filter_map(|arm| of(&arm.name, config, cells)).collect()
 }

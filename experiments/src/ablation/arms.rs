@@ -1,4 +1,4 @@
-//! The arms of the question that the papers leave open: what does progressive shrinking itself add?
+//! Arms for the question that the papers leave open: what does progressive shrinking itself add?
 
 use super::budget::expected_budget;
 use super::config::Arm;
@@ -8,21 +8,21 @@ use ofa_train::{
     Annealing, Distillation, Opened, Phase, Sampler, ScheduleKind, ShrinkRecipe, ShrinkSchedule, ShrinkStage,
 };
 
-/// The trainer of the full network, whose weights and opinion other arms take.
+/// The arm that trains the full network. Other arms start from its weights or use it as teacher.
 const FULL: &str = "full";
 
-/// Begins the names of arms that train one network alone.
+/// Name prefix of arms that train one network alone.
 pub(super) const INDEPENDENT: &str = "independent_";
-/// Half of the corners of the small space, in which every choice of depth, expand ratio and kernel size is there twice,
-/// with every choice of each other kind once; the smallest is among them.
+/// Half of the corners of the small space, including the smallest. Each choice of depth, expand ratio and kernel size
+/// occurs twice, once with each choice of every other kind.
 pub(super) const ALONE: [&str; 4] =
     ["independent_d2w3k3", "independent_d2w6k7", "independent_d4w3k7", "independent_d4w6k3"];
 
-/// Progressive shrinking, and what is left when its parts are taken away, for `images` training images an epoch.
+/// Progressive shrinking, and what remains when parts of it are removed, for `images` training images per epoch.
 ///
-/// All arms are as long as `progressive` in MACs, the full network's training and the teacher's passes counted. The
-/// `independent` arms train one corner of the space each, as
-/// long as `progressive` trains in epochs.
+/// `warm_taught`, `none_taught`, `none` and `sandwich` cost as many MACs as `progressive`, including the training of
+/// the full network and the teacher's passes; `progressive_untaught` keeps the stages and saves the teacher. Each
+/// `independent` arm trains one corner of the space for as many epochs as the full network and `progressive` together.
 pub fn shrinking_arms(space: &SearchSpace, recipe: &ShrinkRecipe, images: usize) -> Vec<Arm> {
     let shrink = shrink_stages(space, recipe);
     let full = ScheduleKind::FullOnly.schedule(space, recipe);
@@ -85,18 +85,18 @@ pub fn shrinking_arms(space: &SearchSpace, recipe: &ShrinkRecipe, images: usize)
     arms
 }
 
-/// The trainer of the full network: the first arm of every ablation of shrinking.
+/// The arm that trains the full network: the first arm of every ablation of shrinking.
 pub fn full_arm(space: &SearchSpace, recipe: &ShrinkRecipe) -> Arm {
     arm(FULL, "the largest network alone", ScheduleKind::FullOnly.schedule(space, recipe))
 }
 
-/// Progressive shrinking from the network of [`full_arm`], which teaches: to be changed.
+/// Progressive shrinking that starts from [`full_arm`] and is taught by it; callers modify the result.
 pub fn shrunk_arm(space: &SearchSpace, recipe: &ShrinkRecipe, name: &str, description: &str) -> Arm {
     let full = || Some(FULL.to_owned());
     Arm { start: full(), teacher: full(), ..arm(name, description, shrink_stages(space, recipe)) }
 }
 
-/// The stages of progressive shrinking after the full network's.
+/// The stages of progressive shrinking after that of the full network.
 fn shrink_stages(space: &SearchSpace, recipe: &ShrinkRecipe) -> ShrinkSchedule {
     let mut schedule = ShrinkSchedule::progressive_shrinking(space, recipe);
     schedule.stages.remove(0);
@@ -114,7 +114,7 @@ fn whole_space(name: &str, learning_rate: f64, recipe: &ShrinkRecipe) -> ShrinkS
     ShrinkStage::new(name, &phase, Opened::All)
 }
 
-/// The stage over another number of epochs, a tenth of them warm-up.
+/// The stage with `epochs` epochs, a tenth of them warm-up.
 fn with_epochs(stage: &ShrinkStage, epochs: usize) -> ShrinkStage {
     ShrinkStage { epochs, warmup_epochs: 0.1 * epochs as f64, ..stage.clone() }
 }
@@ -158,7 +158,7 @@ mod tests {
             let cost = |name: &str| -> Budget {
                 let arm = arms.iter().find(|arm| arm.name == name).unwrap();
                 let own = expected_budget(&arm.schedule, &space, IMAGES);
-                // All arms that begin with another, or are taught, take the full network.
+                // Every arm that starts from another one, or is taught, needs the full network.
                 if arm.start.is_some() || arm.teacher.is_some() {
                     own + expected_budget(&arms[0].schedule, &space, IMAGES)
                 } else {

@@ -1,26 +1,27 @@
-//! Random subnets from few MACs to many: where in the space does an arm gain?
+//! Random subnets, binned by MACs: where in the space does an arm gain?
 
 use super::record::DoneCell;
 use super::statistics::Gap;
 use serde::{Deserialize, Serialize};
 
-/// Parts that the random subnets are cut into, of as many subnets each.
+/// Number of bins; all hold about equally many subnets.
 const BINS: usize = 5;
 
-/// Random subnets of about the same MACs, in two arms.
+/// One bin: random subnets with similar MACs, in two arms.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BinGap {
-    /// Fewest and most MACs.
+    /// Fewest and most MACs in the bin.
     pub macs: [u64; 2],
-    /// How many subnets there are.
+    /// Number of subnets.
     pub subnets: usize,
     /// Their mean test top-1 in the treatment and in the control.
     pub top1: [f64; 2],
-    /// Difference of the means, over seeds.
+    /// Difference of these means, with its interval over seeds.
     pub gap: Gap,
 }
 
-/// The random subnets of cells that are paired by seeds, from few MACs to many; none where an arm reports none.
+/// Bins the random subnets of cells that are paired by seed, from few MACs to many. Empty if a cell reports none, or if
+/// the cells report different numbers.
 pub(super) fn bin_gaps(pairs: &[(&DoneCell, &DoneCell)], confidence: f64) -> Vec<BinGap> {
     let accuracies: Vec<_> = pairs.iter().map(|(a, b)| (a.random(), b.random())).collect();
     let Some((first, _)) = accuracies.first() else { return Vec::new() };

@@ -1,4 +1,4 @@
-//! What a training costs: passes over images in MACs, the teacher's counted.
+//! Training cost: MACs of all passes over images, including the teacher's.
 
 use ofa_model::SearchSpace;
 use ofa_train::{Distillation, ShrinkSchedule, ShrinkStage, StepKey};
@@ -6,15 +6,16 @@ use serde::{Deserialize, Serialize};
 use std::iter::Sum;
 use std::ops::Add;
 
-/// A backward pass takes the gradients of inputs and of weights: twice the products of a forward pass.
+/// Forward passes that a training step costs: the backward pass computes gradients of inputs and of weights, which
+/// takes twice the products of the forward pass.
 const PASSES: f64 = 3.0;
-/// Steps that the mean MACs of a stage's subnets are estimated from.
+/// Steps sampled to estimate the mean MACs of a stage's subnets.
 const STEPS: u64 = 400;
 
-/// The cost of a training.
+/// Cost of a training.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Budget {
-    /// Epochs times subnets a step.
+    /// Epochs times subnets per step.
     pub subnet_epochs: f64,
     /// Multiply-accumulate operations of all forward and backward passes of subnets, and of all forward passes of
     /// teachers.
@@ -35,7 +36,7 @@ impl Sum for Budget {
     }
 }
 
-/// What `schedule` is expected to cost on `images` training images an epoch.
+/// Expected cost of `schedule` with `images` training images per epoch.
 pub fn expected_budget(schedule: &ShrinkSchedule, space: &SearchSpace, images: usize) -> Budget {
     let stage = |(i, stage): (usize, &ShrinkStage)| Budget {
         subnet_epochs: stage.subnet_epochs() as f64,
@@ -44,13 +45,13 @@ pub fn expected_budget(schedule: &ShrinkSchedule, space: &SearchSpace, images: u
     schedule.stages.iter().enumerate().map(stage).sum()
 }
 
-/// MACs an image of an epoch of a stage.
+/// Training MACs per image and epoch in a stage, the teacher's included.
 pub(super) fn epoch_macs(stage: &ShrinkStage, index: usize, space: &SearchSpace) -> f64 {
     let subnets = mean_subnet_macs(stage, index, space) * stage.subnets_per_step as f64;
     PASSES * subnets + teacher_macs(stage, space)
 }
 
-/// MACs an image of the teacher of a stage; 0 without one, or if it is one of the step's own subnets.
+/// The teacher's MACs per image in a stage; 0 without a teacher, or if it is one of the step's own subnets.
 pub(super) fn teacher_macs(stage: &ShrinkStage, space: &SearchSpace) -> f64 {
     match stage.distillation {
         Distillation::Teacher(_) => {
@@ -74,7 +75,7 @@ fn mean_subnet_macs(stage: &ShrinkStage, index: usize, space: &SearchSpace) -> f
     sum / (STEPS as f64 * stage.subnets_per_step as f64)
 }
 
-/// MACs of training on `images` images with subnets of `mean_macs`, `subnets_per_step` at a time.
+/// MACs of training on `images` images in a stage whose subnets have `mean_macs` on average.
 pub(super) fn trained_macs(images: usize, mean_macs: f64, stage: &ShrinkStage, space: &SearchSpace) -> f64 {
     images as f64 * (PASSES * mean_macs * stage.subnets_per_step as f64 + teacher_macs(stage, space))
 }

@@ -1,4 +1,4 @@
-//! A cell: one arm trained once with one seed and measured.
+//! A cell: one arm trained with one seed, and measured.
 
 use super::budget::{Budget, trained_macs};
 use super::config::{AblationConfig, Arm};
@@ -25,18 +25,18 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-/// What makes a cell.
+/// Specification of a cell.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cell<'a> {
     pub(super) arm: &'a Arm,
     pub(super) seed: u64,
-    /// Factor on the learning rates of the arm.
+    /// Factor on the arm's learning rates.
     pub(super) factor: f64,
-    /// Whether it only helps to choose the factor; it then never sees a test image.
+    /// Learning-rate selection run; never sees test images.
     pub(super) selects: bool,
 }
 
-/// What tells a cell from the others of its ablation.
+/// Identifies a cell within its ablation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct CellName {
     arm: String,
@@ -46,18 +46,18 @@ pub(super) struct CellName {
 }
 
 impl CellName {
-    /// The cell of this name.
+    /// The cell with this name.
     pub(super) fn of<'a>(&self, ablation: &'a AblationConfig) -> Result<Cell<'a>> {
         let arm = ablation.arm(&self.arm).with_context(|| format!("there is no arm `{}`", self.arm))?;
         Ok(Cell { arm, seed: self.seed, factor: self.factor, selects: self.selects })
     }
 }
 
-/// Where cells are made, by what code, and by which processes together.
+/// Context in which cells are made: directory, code and ranks.
 pub(super) struct Workshop<'a> {
     pub(super) ablation: &'a AblationConfig,
     pub(super) root: &'a Path,
-    /// What the code computes, see [`Identity`](super::identity::Identity).
+    /// Digest of what the code computes, see [`Identity`](super::identity::Identity).
     pub(super) code: &'a str,
     pub(super) ranks: &'a dyn Ranks,
     pub(super) stop: &'a Arc<AtomicBool>,
@@ -68,17 +68,17 @@ impl Cell<'_> {
         CellName { arm: self.arm.name.clone(), seed: self.seed, factor: self.factor, selects: self.selects }
     }
 
-    /// Its directory in that of the ablation.
+    /// Its directory, below that of the ablation.
     pub(super) fn path(&self, root: &Path) -> PathBuf {
         let name = if self.selects { format!("select-{}", self.factor) } else { format!("seed-{}", self.seed) };
         root.join("cells").join(&self.arm.name).join(name)
     }
 
-    /// The complete cell; `None` if it is not complete.
+    /// Reads the cell; `None` if it is not complete.
     ///
     /// # Errors
     ///
-    /// If a file is damaged, or it is another cell.
+    /// If a file is damaged, or the directory holds another cell.
     pub(super) fn read(&self, root: &Path) -> Result<Option<DoneCell>> {
         let path = self.path(root);
         let Some(done) = DoneCell::read(&path)? else { return Ok(None) };
@@ -86,17 +86,18 @@ impl Cell<'_> {
         Ok(Some(done))
     }
 
-    /// Whether it is complete.
+    /// Whether the cell is complete.
     pub(super) fn is_done(&self, root: &Path) -> bool {
         self.path(root).join(RECORD).exists()
     }
 
-    /// Whether later arms can begin with its weights.
+    /// Whether its weights are there, so later arms can start from them.
     pub(super) fn has_supernet(&self, root: &Path) -> bool {
         Supernet::is_saved_in(&self.path(root).join(SUPERNET))
     }
 
-    /// The configuration of the ordinary run that this cell is; earlier arms are read from where `supernet_of` says.
+    /// The configuration of the ordinary run that this cell is. `supernet_of` gives the path of an earlier arm's
+    /// supernet.
     pub(super) fn config(&self, ablation: &AblationConfig, supernet_of: impl Fn(&str) -> PathBuf) -> ExperimentConfig {
         let mut config = ablation.base.clone();
         config.seed = self.seed;
@@ -109,18 +110,18 @@ impl Cell<'_> {
         config
     }
 
-    /// Trains and measures the cell, or goes on where an attempt that was stopped ended. A complete cell is made again,
-    /// as records may be kept without weights. A training that diverges is recorded as such. `cell_of` says where
-    /// earlier arms are.
+    /// Trains and measures the cell, or resumes an interrupted attempt. A complete cell is made again, since records
+    /// may be kept without weights. A diverged training is recorded as such. `cell_of` gives the directory of an
+    /// earlier arm's cell.
     ///
     /// # Errors
     ///
-    /// Those of training, or if a complete cell has other weights than before.
+    /// If training fails, or a complete cell ends with other weights than before.
     pub(super) fn run(&self, shop: &Workshop, cell_of: impl Fn(&str) -> PathBuf) -> Result<()> {
         let first = shop.ranks.is_first();
-        // The moment noted is that at which this attempt began.
+        // Taken here because the record states when this attempt started.
         let machine = environment::machine(&shop.ablation.base.device);
-        // Rank 0 has seen which cells are complete; the others take its word.
+        // Only rank 0 has looked up the ancestors' cells; the others receive the configuration from it.
         let text = if first {
             self.config(shop.ablation, |arm| cell_of(arm).join(SUPERNET)).to_toml()?
         } else {
@@ -166,7 +167,7 @@ impl Cell<'_> {
         without_leftovers(&dir)
     }
 
-    /// The directory of the cell, new or of an attempt that was stopped.
+    /// Opens the directory of the cell, new or left by an interrupted attempt.
     fn open(&self, config: &ExperimentConfig, shop: &Workshop) -> Result<RunDir> {
         let path = self.path(shop.root);
         if shop.ranks.is_first() {
@@ -178,10 +179,11 @@ impl Cell<'_> {
                         ExperimentConfig::parse(&noted).with_context(|| format!("{}/config.toml", path.display()))?;
                     ensure!(
                         anywhere(noted) == anywhere(config.clone()),
-                        "{} was begun with another configuration than that of the ablation: remove it to train it anew",
+                        "{} was started with another configuration than that of the ablation: remove it to train it \
+                         again",
                         path.display()
                     );
-                    // The ablation has moved.
+                    // Only paths differ: the ablation has moved.
                     dir.write("config.toml", &text)?;
                 }
                 Ok(_) => {}
@@ -191,14 +193,14 @@ impl Cell<'_> {
             parcel::unpack(&RunDir::open(&path)?.0)?;
         }
         shop.ranks.broadcast(0, Vec::new());
-        Ok(RunDir::open(&path).context("all ranks need a file system in common")?.0)
+        Ok(RunDir::open(&path).context("all ranks need a shared file system")?.0)
     }
 
     fn same_as_before(&self, weights: &str, shop: &Workshop) -> Result<()> {
         let before = if shop.ranks.is_first() { self.read(shop.root)? } else { None };
         match before {
             Some(before) if before.record.weights != weights => anyhow::bail!(
-                "{} ends with weights {weights}, its record has {}: it was made by other code",
+                "{} ends with weights {weights}, but its record has {}: it was made by other code",
                 self.path(shop.root).display(),
                 before.record.weights
             ),
@@ -206,7 +208,7 @@ impl Cell<'_> {
         }
     }
 
-    /// Records a loss that was not finite; any other error stays one.
+    /// Records a loss or weight that is not finite; passes on any other error.
     fn diverged(&self, error: anyhow::Error, machine: Machine, dir: &RunDir, shop: &Workshop) -> Result<()> {
         let diverged = match error.downcast_ref() {
             Some(TrainError::NonFiniteLoss { loss, stage, epoch, step, .. }) => {
@@ -240,7 +242,7 @@ impl Cell<'_> {
         }
     }
 
-    /// What the training has cost, by its records.
+    /// What the training cost, according to its epoch records.
     fn spent(&self, epochs: &[EpochRecord], config: &ExperimentConfig) -> Budget {
         let epoch = |record: &EpochRecord| {
             let stage = self.arm.schedule.stages.iter().find(|stage| stage.name == record.stage);
@@ -253,14 +255,14 @@ impl Cell<'_> {
     }
 }
 
-/// A configuration without the places of earlier arms.
+/// The configuration without the paths of earlier arms.
 fn anywhere(mut config: ExperimentConfig) -> ExperimentConfig {
     config.training.start = config.training.start.and(Some(PathBuf::new()));
     config.training.teacher = config.training.teacher.and(Some(PathBuf::new()));
     config
 }
 
-/// Removes what going on takes: the cell is complete.
+/// Removes what is only needed to resume: the cell is complete.
 fn without_leftovers(dir: &RunDir) -> Result<()> {
     first_steps::remove(dir)?;
     parcel::remove(dir)?;

@@ -1,4 +1,4 @@
-//! The command line that all ablations share.
+//! The command line shared by all ablations.
 
 use super::config::AblationConfig;
 use super::findings::Findings;
@@ -20,55 +20,56 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// Options of an ablation.
+/// Command-line options of an ablation.
 #[derive(Clone, Debug, Parser)]
 pub struct Options {
-    /// What to run: smoke (a minute), default (hours) and others, which a wrong name lists
+    /// Preset to run: smoke (a minute), default (hours) or another; an unknown name lists them all
     #[arg(long, default_value = "default")]
     preset: String,
-    /// A configuration file in place of a preset; every directory of an ablation holds a complete one
+    /// Configuration file to use instead of a preset; every ablation directory holds a complete one
     #[arg(long, conflicts_with = "preset")]
     config: Option<PathBuf>,
-    /// Images in place of those of the configuration, in any layout; classes and channels must be those of its space
+    /// Images to use instead of the configured ones, in any layout; classes and channels must match its space
     #[arg(long, conflicts_with = "resume")]
     data: Option<PathBuf>,
     /// Directory of the ablation
     #[arg(long, required_unless_present_any = ["dry_run", "toml"])]
     out: Option<PathBuf>,
-    /// Go on with the ablation in --out
+    /// Resume the ablation in --out
     #[arg(long, conflicts_with_all = ["preset", "config"], requires = "out")]
     resume: bool,
-    /// Cells to train before the report is written, at most; 0 for the report alone
+    /// Train at most this many cells before writing the report; 0 writes only the report
     #[arg(long)]
     cells: Option<usize>,
-    /// Train at this budget alone
+    /// Train only at this budget
     #[arg(long)]
     budget: Option<String>,
-    /// Make a complete cell of --out again (ARM/seed-N, after BUDGET/ if there are several), below DIR/again, and compare
-    /// weights and accuracies
+    /// Train a complete cell of --out (ARM/seed-N, after BUDGET/ if there are several) again below DIR/again, and
+    /// compare weights and accuracies
     #[arg(long, value_name = "CELL", requires = "resume")]
     again: Option<String>,
-    /// Compare the weights after the first steps of --again alone
+    /// With --again, compare only the weights after the first steps
     #[arg(long, requires = "again")]
     first_steps: bool,
-    /// Say what would be trained, what it costs and how long it takes here, and train nothing but some steps
+    /// Print what would be trained, what it costs and how long it takes here; train nothing but a few steps
     #[arg(long)]
     dry_run: bool,
-    /// Print the configuration as a file to begin with, and nothing else
+    /// Print the configuration as a file to start from, and do nothing else
     #[arg(long, conflicts_with = "resume")]
     toml: bool,
 }
 
-/// How findings become files: name and content each, from the findings and from commands with what they do.
+/// Turns findings into report files: pairs of a file name and its content. The second argument lists commands as pairs
+/// of a description and a command.
 pub struct Renderer {
-    /// Of one budget.
+    /// The report of one budget.
     pub budget: fn(&Findings, &[(String, String)]) -> Vec<(&'static str, String)>,
-    /// Of all budgets together.
+    /// The report of the whole ladder.
     pub ladder: fn(&LadderFindings, &[(String, String)]) -> Vec<(&'static str, String)>,
 }
 
-/// Runs the ablation that the options ask for, on one process or on the ranks of a job; `binary` is its name,
-/// `preset` makes its configurations and `renderer` its reports.
+/// Runs the ablation that the options ask for, in one process or on the ranks of a job. `binary` is the name of the
+/// program, `preset` turns a preset name into a configuration, and `renderer` makes the reports.
 pub fn run(
     binary: &str,
     options: &Options,
@@ -133,7 +134,7 @@ fn configured(options: &Options, preset: impl Fn(&str) -> Result<AblationConfig>
     if let Some(data) = &options.data {
         config.base.data.prepared = Layout::detect(data)?.preparation(data)?;
         config.base.data.dir = Some(data.clone());
-        // Fails with what does not fit.
+        // Fails early if the images do not fit the space.
         Images::load(&config.base, None)?;
     }
     Ok(config)
@@ -147,20 +148,20 @@ fn opened(
 ) -> Result<Ladder> {
     if !ranks.is_first() {
         ranks.broadcast(0, Vec::new());
-        return Ladder::reopen(out).context("all ranks need a file system in common");
+        return Ladder::reopen(out).context("all ranks need a shared file system");
     }
     let ablation = if options.resume {
         Ladder::reopen(out)?
     } else {
         ensure!(
             !out.join("config.toml").exists() || options.config.is_some(),
-            "{} already holds an ablation; go on with it by --resume, or choose another --out",
+            "{} already holds an ablation; resume it with --resume, or choose another --out",
             out.display()
         );
         let config = configured(options, preset)?;
         ensure!(
             config.base.data.dir.is_some() || config.base.space.image_channels == 1,
-            "this ablation is of images of your own: name their directory with --data"
+            "this ablation needs your own images: name their directory with --data"
         );
         Ladder::open(config, out)?
     };
@@ -168,7 +169,7 @@ fn opened(
     Ok(ablation)
 }
 
-/// Writes `findings.json` and the reports of every budget with a complete cell, and of all together.
+/// Writes `findings.json` and the reports for every budget with a complete cell, and for the whole ladder.
 fn report(binary: &str, ladder: &Ladder, renderer: &Renderer) -> Result<()> {
     say(&ladder.progress()?);
     let (whole, by_budget) = ladder.findings()?;
@@ -187,7 +188,7 @@ fn report(binary: &str, ladder: &Ladder, renderer: &Renderer) -> Result<()> {
     Ok(())
 }
 
-/// Writes findings and the files of their report, and says the first paragraph of the text among them.
+/// Writes findings and their report files, and prints the first paragraph of the Markdown report.
 fn write(dir: &RunDir, findings: &impl Serialize, files: Vec<(&'static str, String)>) -> Result<()> {
     dir.write_json("findings.json", findings)?;
     for (name, content) in files {
@@ -199,7 +200,7 @@ fn write(dir: &RunDir, findings: &impl Serialize, files: Vec<(&'static str, Stri
     Ok(())
 }
 
-/// How to get everything again: what a command does, and the command.
+/// How to reproduce everything: what a command does, and the command.
 fn commands(binary: &str, config: &AblationConfig) -> Vec<(String, String)> {
     let cargo = format!("cargo run --release --bin {binary} --");
     let budget = config.budgets.first().map_or_else(String::new, |budget| format!("{}/", budget.name));
@@ -207,20 +208,21 @@ fn commands(binary: &str, config: &AblationConfig) -> Vec<(String, String)> {
     let cell = format!("{}/seed-{seed}", config.rule.treatment);
     [
         ("All cells and this report", format!("{cargo} --config config.toml --out DIR")),
-        ("Going on after a stop; several processes may work in one directory", format!("{cargo} --resume --out DIR")),
-        ("This report alone, from the records", format!("{cargo} --resume --out DIR --cells 0")),
+        ("Resume after a stop; several processes may work in one directory", format!("{cargo} --resume --out DIR")),
+        ("Only this report, from the records", format!("{cargo} --resume --out DIR --cells 0")),
         (
-            "One cell again from random weights on, compared with its record bit for bit",
+            "One cell again from random weights, compared with its record bit for bit",
             format!("{cargo} --resume --out DIR --again {budget}{cell}"),
         ),
         (
-            "Its first steps alone, in a minute",
+            "Only its first steps, in a minute",
             format!("{cargo} --resume --out DIR --again {budget}{cell} --first-steps"),
         ),
         (
-            "The same as an ordinary run, which keeps its weights (the cells it begins with must be there)",
+            "The same cell as an ordinary run, which keeps its weights (the cells it starts from must be there)",
             format!(
-                "cargo run --release --bin train_supernet -- --config DIR/{budget}cells/{cell}/config.toml --out runs/again"
+                "cargo run --release --bin train_supernet -- --config DIR/{budget}cells/{cell}/config.toml --out \
+                 runs/again"
             ),
         ),
     ]

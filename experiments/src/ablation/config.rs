@@ -1,4 +1,4 @@
-//! What an ablation is, as one TOML file.
+//! The configuration of an ablation: one TOML file.
 
 use super::ladder::BudgetConfig;
 use super::reported::{Reported, corners};
@@ -11,36 +11,37 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::Path;
 
-/// What a name must be made of.
-pub(super) const NAMES: &str = "a name is made of letters, digits, `-` and `_`, it names a directory";
+/// Error message for a name that cannot name a directory.
+pub(super) const NAMES: &str = "a name may contain only letters, digits, `-` and `_`, since it names a directory";
 
-/// The complete configuration of an ablation. It is frozen with the run directory: a rule that is written after the
-/// first result is none.
+/// The complete configuration of an ablation. It is frozen when the run directory is created: the rule must be fixed
+/// before the first result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AblationConfig {
-    /// What is asked, in a sentence.
+    /// The question asked, in one sentence.
     pub question: String,
-    /// What was tried before this was written, and where its record is: it may have guided the choices below.
+    /// What was tried before this configuration was written, and where it is recorded; it may have guided the choices
+    /// below.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tried: Vec<String>,
-    /// Seeds of the report: each arm is trained once with each. A seed sets the split, the initial weights, the order
-    /// and augmentation of the images and the sampled subnets, alike in all arms. Without any, learning rates are chosen
-    /// and nothing is reported.
+    /// Reporting seeds: each arm is trained once per seed. A seed sets the data split, the initial weights, image order
+    /// and augmentation, and the sampled subnets, identically in all arms. If empty, learning rates are selected and
+    /// nothing is reported.
     pub seeds: Vec<u64>,
-    /// How each arm's learning rate is chosen.
+    /// How each arm's learning rate is selected.
     pub selection: Selection,
-    /// The subnets that are compared.
+    /// The subnets to compare.
     pub reported: Reported,
     /// How the verdict follows from the numbers.
     pub rule: Rule,
-    /// What is compared.
+    /// The arms to compare.
     pub arms: Vec<Arm>,
-    /// How long the arms train, from little compute to much; absent if they train once, as long as their schedules say.
+    /// The ladder of budgets, from little compute to much. If empty, each arm trains once, for as long as its schedule
+    /// says.
     #[serde(default, rename = "budget", skip_serializing_if = "Vec::is_empty")]
     pub budgets: Vec<BudgetConfig>,
-    /// What the arms have in common: images, space, optimizer. Its own schedule, seed, start and teacher give way to
-    /// those of the cells.
+    /// What the arms share: images, space, optimizer. Each cell overrides its schedule, seed, start and teacher.
     pub base: ExperimentConfig,
 }
 
@@ -48,126 +49,130 @@ pub struct AblationConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Arm {
-    /// Name, also of its directory.
+    /// Name; also the name of its directory.
     pub name: String,
-    /// What it is, in words.
+    /// One-line description for the report.
     pub description: String,
-    /// Seeds of the report, in place of those of the ablation, some of which they must be.
+    /// Reporting seeds of this arm, if not all; each must be a seed of the ablation or of one of its budgets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seeds: Option<Vec<u64>>,
-    /// Factors on its learning rates to choose from, in place of those of the selection.
+    /// Factors on its learning rates to select from, instead of those of the selection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub factors: Option<Vec<f64>>,
-    /// The earlier arm whose weights of the same seed it begins with; random ones if absent.
+    /// Earlier arm whose weights, for the same seed, initialise this one; random weights if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
-    /// The earlier arm whose largest network of the same seed teaches it, where its schedule distils.
+    /// Earlier arm whose largest network, for the same seed, is the teacher in the stages that distil.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher: Option<String>,
-    /// The stages.
+    /// Training stages.
     pub schedule: ShrinkSchedule,
 }
 
-/// The verdict, by the mean gap over the reported corners and seeds between two arms. Exactly one of `criteria` and
-/// `margin` is given.
+/// The rule that turns the gap between two arms, averaged over reported corners and seeds, into a verdict. Exactly one
+/// of `criteria` and `margin` must be given.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// The arm that is claimed to be better.
+    /// The arm claimed to be better.
     pub treatment: String,
     /// The arm it is compared with.
     pub control: String,
-    /// Other pairs of treatment and control that the same rule judges, at the budgets that train both; they may be added
-    /// to the arms later.
+    /// Further pairs of treatment and control that the same rule judges, at the budgets that train both. Their arms may
+    /// be added later.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also_judged: Vec<[String; 2]>,
-    /// What the verdict asks for, by Student's interval over seeds.
+    /// Thresholds of the rule that uses Student's interval over seeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub criteria: Option<Criteria>,
-    /// The rule of the first record: least gap, as a share of the images, beside a bootstrap interval above 0.
+    /// Rule of the first record: `reproduced` requires at least this gap, as a share of the images, and a bootstrap
+    /// interval above 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub margin: Option<f64>,
-    /// Coverage of all intervals, between 0 and 1.
+    /// Coverage of all intervals, between 0.5 and 1.
     pub confidence: f64,
-    /// Bootstrap samples.
+    /// Number of bootstrap samples, at least 100.
     pub bootstrap: usize,
-    /// Other contrasts that are reported: treatment and control.
+    /// Further contrasts to report: treatment and control.
     #[serde(default)]
     pub contrasts: Vec<[String; 2]>,
 }
 
-/// What a verdict asks for.
+/// Thresholds of a verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Criteria {
-    /// Least share of the control's errors that the treatment must spare for `reproduced`.
+    /// Smallest share of the control's errors that the treatment must eliminate for `reproduced`.
     pub error_reduction: f64,
-    /// Arms are `equivalent` if the 90 % interval of their gap lies within this share of the images on either side of 0.
+    /// Arms are `equivalent` if the 90 % interval of their gap lies within this share of the images on either side of
+    /// 0.
     pub equivalence: f64,
 }
 
 impl Default for Criteria {
-    /// The least relative error reduction of the paper's table 1 (arXiv:1908.09791v1: 67.3 to 68.7 %), and 0.3 points.
+    /// The smallest relative error reduction in the paper's table 1 (arXiv:1908.09791v1: 67.3 to 68.7 %), and 0.3
+    /// points.
     fn default() -> Self {
         Self { error_reduction: 0.043, equivalence: 0.003 }
     }
 }
 
 impl AblationConfig {
-    /// Reads and checks a file.
+    /// Reads and validates a configuration file.
     ///
     /// # Errors
     ///
-    /// If it cannot be read, has an unknown or missing key, or an impossible value; the message names the file.
+    /// If the file cannot be read, has an unknown or missing key, or an impossible value; the message names the file.
     pub fn load(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         Self::parse(&text).with_context(|| path.display().to_string())
     }
 
-    /// Parses and checks a configuration.
+    /// Parses and validates a configuration.
     ///
     /// # Errors
     ///
-    /// If a key is unknown or missing, or a value impossible.
+    /// If a key is unknown or missing, or a value is impossible.
     pub fn parse(text: &str) -> Result<Self> {
         let config: Self = toml::from_str(text)?;
         config.validate()?;
         Ok(config)
     }
 
-    /// The configuration as TOML, with every key.
+    /// The configuration as TOML, with every key that is set.
     ///
     /// # Errors
     ///
-    /// If a path in it is not UTF-8.
+    /// If a path in the configuration is not UTF-8.
     pub fn to_toml(&self) -> Result<String> {
-        toml::to_string_pretty(self).context("the configuration is not TOML")
+        toml::to_string_pretty(self).context("cannot write the configuration as TOML")
     }
 
-    /// The arm of this name.
+    /// Looks up an arm by name.
     pub fn arm(&self, name: &str) -> Option<&Arm> {
         self.arms.iter().find(|arm| arm.name == name)
     }
 
-    /// The seeds of the report that an arm is trained with.
+    /// The reporting seeds of an arm.
     pub fn seeds_of<'a>(&'a self, arm: &'a Arm) -> &'a [u64] {
         arm.seeds.as_deref().unwrap_or(&self.seeds)
     }
 
-    /// The pairs of treatment and control that the rule judges, as far as there are such arms: the primary one first.
+    /// The pairs of treatment and control that the rule judges, the primary pair first. Pairs with an arm that does not
+    /// exist are skipped.
     pub fn judged(&self) -> impl Iterator<Item = [&str; 2]> {
         let primary = [self.rule.treatment.as_str(), &self.rule.control];
         let others = self.rule.also_judged.iter().map(|pair| pair.each_ref().map(String::as_str));
         std::iter::once(primary).chain(others).filter(|pair| pair.iter().all(|name| self.arm(name).is_some()))
     }
 
-    /// The arms that the rule judges, each once, in their order.
+    /// The arms that the rule judges, each once, in configuration order.
     pub fn judged_arms(&self) -> Vec<&Arm> {
         let judged: Vec<&str> = self.judged().flatten().collect();
         self.arms.iter().filter(|arm| judged.contains(&arm.name.as_str())).collect()
     }
 
-    /// The arm itself and all earlier arms whose weights go into it, in their order: what has to be paid for it.
+    /// The arm and all earlier arms whose weights go into it, in configuration order: together they are its full cost.
     pub fn with_ancestors(&self, arm: &Arm) -> Vec<&Arm> {
         let mut needed = vec![arm.name.as_str()];
         for earlier in self.arms.iter().rev() {
@@ -178,16 +183,16 @@ impl AblationConfig {
         self.arms.iter().filter(|arm| needed.contains(&arm.name.as_str())).collect()
     }
 
-    /// Checks values that the types allow but that make no sense.
+    /// Rejects values that the types allow but that make no sense.
     ///
     /// # Errors
     ///
-    /// Names the key and the value.
+    /// If a value is impossible; the message names the key and the value.
     pub fn validate(&self) -> Result<()> {
         self.base.validate().context("base")?;
         ensure!(
             !self.seeds.is_empty() || self.selection.chooses(),
-            "seeds is empty and there is one factor: nothing would be trained"
+            "seeds is empty and there is only one factor: nothing would be trained; add seeds or factors"
         );
         if let Some(twice) = twice(&self.seeds) {
             bail!("seed {twice} is listed twice");
@@ -218,20 +223,20 @@ impl Arm {
         let all = whole.budgets.iter().flat_map(|budget| budget.seeds.iter().flatten()).chain(&whole.seeds);
         let all: Vec<&u64> = all.collect();
         if let Some(seed) = self.seeds.iter().flatten().find(|seed| !all.contains(seed)) {
-            bail!("seed {seed} is none of the report's");
+            bail!("seed {seed} is not a reporting seed of the ablation or of a budget");
         }
         for (key, other) in [("start", &self.start), ("teacher", &self.teacher)] {
             if let Some(other) = other {
-                ensure!(earlier.iter().any(|arm| arm.name == *other), "{key}: there is no arm `{other}` before it");
+                ensure!(earlier.iter().any(|arm| arm.name == *other), "{key}: no earlier arm is named `{other}`");
             }
         }
         if let Some(name) = twice(&self.schedule.stages.iter().map(|stage| &stage.name).collect::<Vec<_>>()) {
-            bail!("two stages are called `{name}`: costs are accounted for by name");
+            bail!("two stages are called `{name}`: costs are recorded per stage name, so rename one");
         }
         Ok(self.schedule.validate(&whole.base.space, self.teacher.is_some())?)
     }
 
-    /// Whether the last stage trains this subnet of `space`: of others there is nothing to report.
+    /// Whether the last stage trains this subnet of `space`; only those are reported.
     pub fn trains(&self, arch: &Arch, space: &SearchSpace) -> bool {
         self.schedule.stages.last().is_some_and(|stage| match &stage.sampler {
             Sampler::Fixed(archs) => archs.iter().any(|fixed| fixed.at_resolution(arch.resolution) == *arch),
@@ -254,11 +259,12 @@ impl Rule {
         let confidence = 100.0 * self.confidence;
         write!(
             f,
-            "Gap: test top-1 of `{}` minus that of `{}`, mean over the reported corners, with Student's {confidence} % \
-             interval over seeds; p-values are adjusted for the number of budgets (Holm). `reproduced`: the interval is \
-             above 0, the adjusted p below {:.2}, and the gap at least {:.1} % of the control's errors. `direction only`: \
-             the same with a smaller gap. `reversed`: the interval is below 0 and the adjusted p below {:.2}. \
-             `equivalent`: else, if the 90 % interval lies within {:.1} points on either side of 0. `undecided`: else.",
+            "Gap: test top-1 of `{}` minus that of `{}`, averaged over the reported corners, with Student's \
+             {confidence} % interval over seeds; p-values are adjusted for the number of verdicts (Holm). \
+             `reproduced`: the interval is above 0, the adjusted p is below {:.2}, and the gap is at least {:.1} % of \
+             the control's errors. `direction only`: the same, but with a smaller gap. `reversed`: the interval is \
+             below 0 and the adjusted p is below {:.2}. `equivalent`: none of these, and the 90 % interval lies \
+             within {:.1} points on either side of 0. `undecided`: everything else.",
             self.treatment,
             self.control,
             1.0 - self.confidence,
@@ -271,10 +277,10 @@ impl Rule {
     fn by_bootstrap(&self, margin: f64, f: &mut fmt::Formatter) -> fmt::Result {
         write!(
             f,
-            "Gap: mean over the reported corners and all seeds of the test top-1 of `{}` minus that of `{}`, with the \
-             {} % percentile interval of {} bootstrap samples over seeds and test images. `reproduced` if the interval \
-             is above 0 and the gap at least {:.2} points; `direction only` if the interval is above 0; else `not \
-             reproduced at this scale`.",
+            "Gap: test top-1 of `{}` minus that of `{}`, averaged over the reported corners and all seeds, with the \
+             {} % percentile interval of {} bootstrap samples over seeds and test images. `reproduced`: the interval \
+             is above 0 and the gap is at least {:.2} points. `direction only`: the interval is above 0, but the gap \
+             is smaller. `not reproduced at this scale`: everything else.",
             self.treatment,
             self.control,
             100.0 * self.confidence,
@@ -295,14 +301,14 @@ impl Rule {
         let arms: Vec<&Arm> = primary.into_iter().filter_map(|name| config.arm(name)).collect();
         ensure!(
             corners(space).iter().any(|arch| arms.iter().all(|arm| arm.trains(arch, space))),
-            "`{}` and `{}` train no subnet in common that is reported: they open other parts of `{}`",
+            "`{}` and `{}` train no subnet in common that could be reported: they open different parts of `{}`",
             self.treatment,
             self.control,
             space.name
         );
         ensure!(
             self.criteria.is_some() != self.margin.is_some(),
-            "give criteria (Student's interval over seeds) or margin (the rule of the first record)"
+            "give criteria (Student's interval over seeds) or margin (the rule of the first record), but not both"
         );
         let Criteria { error_reduction, equivalence } = self.criteria.unwrap_or_default();
         let shares = [
@@ -311,10 +317,14 @@ impl Rule {
             ("equivalence", equivalence),
         ];
         if let Some((key, value)) = shares.into_iter().find(|(_, value)| !(0.0..1.0).contains(value)) {
-            bail!("{key} is {value}, a share between 0 and 1");
+            bail!("{key} is {value}, but a share must be at least 0 and less than 1");
         }
-        ensure!(self.confidence > 0.5 && self.confidence < 1.0, "confidence is {}, such as 0.95", self.confidence);
-        ensure!(self.bootstrap >= 100, "bootstrap is {}, at least 100 samples are needed", self.bootstrap);
+        ensure!(
+            self.confidence > 0.5 && self.confidence < 1.0,
+            "confidence is {}, but must be above 0.5 and below 1, such as 0.95",
+            self.confidence
+        );
+        ensure!(self.bootstrap >= 100, "bootstrap is {}, but at least 100 samples are needed", self.bootstrap);
         Ok(())
     }
 }
@@ -353,15 +363,15 @@ mod tests {
         let break_it: [(&str, Change); 13] = [
             ("nothing would be trained", |c| c.seeds.clear()),
             ("seed 1 is listed twice", |c| c.seeds = vec![1, 2, 1]),
-            ("seed 2 is one of the report", |c| c.selection.seed = 2),
+            ("seed 2 is a reporting seed", |c| c.selection.seed = 2),
             ("factor -1 must be positive", |c| c.selection.factors = vec![-1.0]),
             ("two arms `full`", |c| c.arms.push(c.arms[0].clone())),
-            ("no arm `none` before it", |c| c.arms[0].start = Some("none".into())),
+            ("no earlier arm is named `none`", |c| c.arms[0].start = Some("none".into())),
             ("no arm `all`", |c| c.rule.control = "all".into()),
             ("the same arm", |c| c.rule.control = c.rule.treatment.clone()),
             ("error_reduction is 2", |c| c.rule.criteria.as_mut().unwrap().error_reduction = 2.0),
             ("give criteria", |c| c.rule.margin = Some(0.014)),
-            ("seed 9 is none of the report's", |c| c.arms[0].seeds = Some(vec![1, 9])),
+            ("seed 9 is not a reporting seed", |c| c.arms[0].seeds = Some(vec![1, 9])),
             ("two stages are called `kernel`", |c| c.arms[1].schedule.stages[1].name = "kernel".into()),
             ("train no subnet in common", |c| {
                 c.arms[2].schedule.stages[0].opened = ofa_train::Opened::Largest(ofa_train::ChoiceCounts::ONE);

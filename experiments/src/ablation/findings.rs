@@ -1,4 +1,4 @@
-//! What an ablation has found so far: everything its report shows, as `findings.json`.
+//! Findings of an ablation so far: everything its report shows, as `findings.json`.
 
 use super::additions::Addition;
 use super::alone::{self, Alone};
@@ -18,47 +18,46 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What an ablation has found so far.
+/// Findings of an ablation so far.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Findings {
-    /// What was asked.
+    /// The question asked.
     pub question: String,
-    /// The images.
+    /// Description of the images.
     pub images: String,
-    /// What all arms have in common: names and values.
+    /// What all arms share: names and values.
     pub setup: Vec<(String, String)>,
-    /// The rule of the verdict, in words.
+    /// The rule of the verdict, as text.
     pub rule: String,
-    /// What the rule makes of the primary contrast; absent until all its seeds are complete.
+    /// Verdict on the primary contrast; absent until all its seeds are complete.
     pub verdict: Option<Verdict>,
-    /// What the rule makes of every pair that it judges, the primary one first; records of earlier versions
-    /// have none.
+    /// Judgement of every pair that the rule judges, the primary pair first; empty in records of earlier versions.
     #[serde(default)]
     pub judgements: Vec<Judgement>,
-    /// What subnets lose against the same networks trained alone, for every arm that is judged.
+    /// What subnets lose against the same networks trained alone, for every judged arm.
     #[serde(default)]
     pub alone: Vec<Alone>,
-    /// By the rule of the first record: what it would make of it with Student's interval over seeds.
+    /// Verdict of the first record's rule with Student's interval over seeds; absent under other rules.
     #[serde(default)]
     pub students_verdict: Option<Verdict>,
     /// The primary contrast.
     pub primary: Option<Contrast>,
-    /// The others, as configured.
+    /// The other contrasts, in configuration order.
     pub contrasts: Vec<Contrast>,
-    /// The arms that have a complete cell.
+    /// The arms with a complete cell.
     pub arms: Vec<ArmFindings>,
-    /// How learning rates were chosen.
+    /// How learning rates were selected.
     pub selections: Selections,
-    /// Seeds of the report.
+    /// Reporting seeds.
     pub seeds: Vec<u64>,
-    /// Seeds that arms lack.
+    /// Missing seeds, by arm.
     pub missing: BTreeMap<String, Vec<u64>>,
-    /// Trainings that diverged: which, and where.
+    /// Trainings that diverged: which cell, and where in its training.
     pub diverged: Vec<String>,
     /// Coverage of the intervals.
     pub confidence: f64,
-    /// Verdicts, at other budgets too, that p-values are adjusted for.
+    /// Number of verdicts, including those at other budgets; p-values are adjusted for it.
     #[serde(default)]
     pub verdicts: usize,
     /// What was tried before the configuration was written.
@@ -67,7 +66,7 @@ pub struct Findings {
     /// What was added after the start.
     #[serde(default)]
     pub additions: Vec<Addition>,
-    /// The machines that cells ran on.
+    /// The machines that cells ran on, one per processor and revision.
     pub machines: Vec<Machine>,
 }
 
@@ -75,30 +74,30 @@ pub struct Findings {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ArmFindings {
-    /// Name.
+    /// Name of the arm.
     pub name: String,
-    /// What it is.
+    /// Description from the configuration.
     pub description: String,
-    /// Chosen factor on its learning rates.
+    /// Selected factor on its learning rates.
     pub factor: f64,
-    /// Complete seeds.
+    /// Its complete seeds.
     pub seeds: Vec<u64>,
-    /// Mean cost with that of the arms whose weights go into it.
+    /// Mean cost, including the arms whose weights go into it.
     pub budget: Budget,
-    /// Mean cost of its own training alone.
+    /// Mean cost of its own training only.
     pub own: Budget,
-    /// Epochs of each of its stages.
+    /// Name and epochs of each of its stages.
     pub stages: Vec<(String, usize)>,
-    /// Mean wall time of training and measuring, its own alone.
+    /// Mean wall time of its own training and measuring, in seconds.
     pub seconds: [f64; 2],
     /// Mean test top-1 over the corners, with its interval over seeds.
     pub mean_top1: Gap,
-    /// The corners one by one.
+    /// Accuracy of each corner.
     pub corners: Vec<CornerMean>,
     /// MACs and mean test top-1 of the random subnets.
     pub random: Vec<(u64, f64)>,
-    /// After every epoch of the first seed: MACs so far, without those of earlier arms, and training accuracy of the
-    /// sampled subnets.
+    /// Learning curve of the first seed, one point per epoch: MACs so far, without earlier arms, and training accuracy
+    /// of the sampled subnets.
     pub curve: Vec<(f64, f64)>,
 }
 
@@ -106,18 +105,18 @@ pub struct ArmFindings {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CornerMean {
-    /// Its name.
+    /// Name of the corner.
     pub corner: String,
-    /// Its MACs.
+    /// MACs of a forward pass of one image.
     pub macs: u64,
     /// Mean and interval over seeds.
     pub top1: Gap,
-    /// The same without calibration of its own, by the statistics of the largest subnet.
+    /// The same without calibration, with the statistics of the largest subnet.
     pub uncalibrated_top1: Gap,
 }
 
 impl Ablation {
-    /// What the complete cells say.
+    /// Findings of the complete cells.
     ///
     /// # Errors
     ///
@@ -238,7 +237,7 @@ impl Ablation {
     }
 }
 
-/// Test accuracy of a corner without calibration of its own; not a number if it is not reported.
+/// Test accuracy of a corner without calibration; NaN if it is not reported.
 fn uncalibrated(cell: &DoneCell, corner: &str) -> f64 {
     cell.corner(corner).and_then(|row| row.uncalibrated_top1).unwrap_or(f64::NAN)
 }
@@ -250,8 +249,8 @@ fn random(done: &[&DoneCell]) -> Vec<(u64, f64)> {
     all[0].iter().enumerate().map(|(i, (macs, _))| mean(i, *macs)).collect()
 }
 
-/// The order that makes the test images of each seed those of the others: every seed has them in an order of its own,
-/// and an image must count as the same in all. Empty where seeds have other images.
+/// For each seed, the order that puts its test images in the order common to all seeds. Every seed shuffles them
+/// differently, but an image must count as the same image in all. Empty if seeds have different images.
 fn image_orders(config: &AblationConfig, seeds: impl Iterator<Item = u64>) -> Result<BTreeMap<u64, Vec<usize>>> {
     let (mut orders, mut first) = (BTreeMap::new(), None);
     for seed in seeds {
@@ -288,7 +287,7 @@ mod tests {
     #[test]
     fn the_images_of_all_seeds_come_in_one_order() {
         let mut config = ablation();
-        // Other seeds see other images.
+        // With a subset, other seeds see other images.
         assert!(image_orders(&config, [1, 2].into_iter()).unwrap().is_empty());
         config.base.data.test_images = None;
         let orders = image_orders(&config, [1, 2, 1].into_iter()).unwrap();

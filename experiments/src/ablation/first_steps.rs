@@ -1,5 +1,5 @@
-//! The weights after the first steps of a cell: a later version, or another processor, shows in a minute whether it
-//! computes the same.
+//! The weights after the first steps of a cell. They show within a minute whether a later version, or another
+//! processor, computes the same.
 
 use super::record::FirstSteps;
 use crate::config::ExperimentConfig;
@@ -11,16 +11,16 @@ use burn::tensor::Device;
 use ofa_train::{Evaluator, Ranks, weights_sha256};
 use std::fs;
 
-/// Steps that are computed twice.
+/// Number of steps; a cell computes them twice, for this note and in its training.
 pub(super) const STEPS: usize = 20;
 const NOTE: &str = "first-steps.json";
 const SCRATCH: &str = "first-steps";
 
-/// What the first steps of the cell in `dir` come to, which is computed once; rank 0 gets it.
+/// Weights after the first steps of the cell in `dir`, computed once and then read from a note; only rank 0 gets them.
 ///
 /// # Errors
 ///
-/// Those of training.
+/// If training fails, or the note cannot be read.
 pub(super) fn noted(
     bench: (&ExperimentConfig, &Images, &mut Evaluator, &Device),
     dir: &RunDir,
@@ -41,11 +41,11 @@ pub(super) fn noted(
     Ok(found)
 }
 
-/// What the first `steps` steps of the cell in `dir` come to.
+/// Computes the weights after the first `steps` steps of the cell in `dir`; only rank 0 gets them.
 ///
 /// # Errors
 ///
-/// Those of training.
+/// If training fails.
 pub(super) fn computed(
     steps: usize,
     (config, images, validation, device): (&ExperimentConfig, &Images, &mut Evaluator, &Device),
@@ -53,7 +53,7 @@ pub(super) fn computed(
     ranks: &dyn Ranks,
 ) -> Result<Option<FirstSteps>> {
     let scratch = dir.path(SCRATCH);
-    // What a kill has left of an earlier attempt would be gone on with.
+    // Training would otherwise resume from the remains of a killed attempt.
     if ranks.is_first() && scratch.exists() {
         fs::remove_dir_all(&scratch).with_context(|| scratch.display().to_string())?;
     }
@@ -65,7 +65,7 @@ pub(super) fn computed(
     Ok(supernet.map(|supernet| FirstSteps { steps, weights: weights_sha256(&supernet) }))
 }
 
-/// Removes the note: the record of the complete cell has it.
+/// Removes the note; the record of the complete cell contains it.
 pub(super) fn remove(dir: &RunDir) -> Result<()> {
     remove_file(&dir.path(NOTE))
 }

@@ -1,4 +1,4 @@
-//! What an ablation directory belongs to: cells of other code or other images must not be added to it.
+//! Identity of an ablation directory: cells of other code or other images must not be added to it.
 
 use crate::config::ExperimentConfig;
 use crate::machine::{device, environment};
@@ -12,32 +12,32 @@ use ofa_train::{OneRank, ScheduleKind, ShrinkRecipe, ShrinkRun, ShrinkSchedule, 
 use serde::{Deserialize, Serialize};
 
 const IDENTITY: &str = "identity.json";
-/// Added where the code may be the same.
-const OTHER_PROCESSOR: &str = ". This processor rounds otherwise than those with AVX2 and FMA, which all compute the same bits: \
-                               go on with the ablation on one of them";
-/// Steps of the training that tells code apart.
+/// Added to the error where the processor may differ and not the code.
+const OTHER_PROCESSOR: &str = ". This processor rounds differently from those with AVX2 and FMA, which all compute \
+                               the same bits: resume the ablation on one of those";
+/// Steps of the training that identifies the code.
 const STEPS: usize = 3;
-/// Images a step of it, at most: one process must be able to do it, also where many share a step.
+/// Its largest batch: one process must manage it, even where many ranks share a step.
 const BATCH: usize = 64;
-/// The same of the second training, which has more steps.
+/// Largest batch of the second training, which has more steps.
 const SMALL_BATCH: usize = 16;
 
-/// What the cells of a directory have in common besides their configuration.
+/// What the cells of a directory share besides their configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Identity {
-    /// SHA-256 of the weights after three steps without shrinking: code that computes otherwise, if only in a last bit,
-    /// has another. Every cell names it.
+    /// SHA-256 of the weights after three steps without shrinking. It differs for code that computes differently, even
+    /// in the last bit. Every cell records it.
     pub(super) code: String,
-    /// The same after a step in each stage of progressive shrinking and one of the sandwich rule, which sorts channels
-    /// and learns from teachers; directories of earlier versions have none.
+    /// The same after one step in each stage of progressive shrinking and one of the sandwich rule, which adds channel
+    /// sorting and teachers. Absent in directories of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stages: Option<String>,
     /// Fingerprints of the training and test images.
     images: [String; 2],
-    /// Revision of the source, for people: another revision may well compute the same.
+    /// Source revision, for people only: another revision may well compute the same.
     revision: String,
-    /// Processor, for people.
+    /// Processor, for people only.
     processor: String,
 }
 
@@ -54,7 +54,7 @@ impl Identity {
         })
     }
 
-    /// The identity that a directory has noted, if it has.
+    /// Reads the identity recorded in a directory; `None` if there is none.
     ///
     /// # Errors
     ///
@@ -68,23 +68,23 @@ impl Identity {
         serde_json::from_str(&text).with_context(|| path.display().to_string())
     }
 
-    /// Makes sure that the images are those that a directory has noted, if it has; what other code computed can still be
+    /// Checks the images against those recorded in a directory, if any. The code may differ: its results can still be
     /// reported.
     ///
     /// # Errors
     ///
-    /// If they are others, with both fingerprints.
+    /// If the images differ; the message gives both fingerprints.
     pub(super) fn check_images(base: &ExperimentConfig, dir: &RunDir) -> Result<()> {
         let Some(noted) = Self::read(dir)? else { return Ok(()) };
         let found = fingerprints(&Images::load(base, None)?);
         noted.same_images(&found).with_context(|| dir.root().display().to_string())
     }
 
-    /// Notes the identity in a new directory, or finds that it is still the same.
+    /// Records the identity in a new directory, or checks that it is still the same.
     ///
     /// # Errors
     ///
-    /// If it is another, with both.
+    /// If it differs; the message gives both.
     pub(super) fn noted(base: &ExperimentConfig, dir: &RunDir) -> Result<Self> {
         let found = Self::of(base)?;
         let Some(noted) = Self::read(dir)? else {
@@ -100,8 +100,8 @@ impl Identity {
         for (part, (noted, found)) in ["training", "test"].into_iter().zip(self.images.iter().zip(found)) {
             if noted != found {
                 bail!(
-                    "the ablation was begun with other {part} images (fingerprint {}.., now {}..): restore them, or begin \
-                     another",
+                    "the ablation was started with other {part} images (fingerprint {}.., now {}..): restore them, or \
+                     start a new ablation",
                     &noted[..noted.len().min(16)],
                     &found[..found.len().min(16)]
                 );
@@ -114,8 +114,8 @@ impl Identity {
         let stages = self.stages.is_some() && self.stages != found.stages;
         if self.code != found.code || stages {
             bail!(
-                "the ablation was begun by code that computes otherwise{}, if only in a last bit: revision {} on {}, \
-                 this is revision {} on {}; build that revision, or begin another ablation{}",
+                "the ablation was started by code that computes differently{}, if only in the last bit: revision {} on \
+                 {}, but this is revision {} on {}; build that revision, or start a new ablation{}",
                 if stages { " (sorting, teachers or stages)" } else { "" },
                 self.revision,
                 self.processor,
@@ -133,8 +133,8 @@ fn fingerprints(images: &Images) -> [String; 2] {
     [images.splits.train.fingerprint(), images.splits.test.fingerprint()]
 }
 
-/// The weights of a short training without shrinking, which passes through sampling, augmentation, the model's forward
-/// and backward passes and the optimizer.
+/// Digest of the weights after a short training without shrinking. It covers sampling, augmentation, the model's
+/// forward and backward passes, and the optimizer.
 fn code(base: &ExperimentConfig, images: &Images) -> Result<String> {
     let mut schedule = ScheduleKind::RandomOnly.schedule(&base.space, &ShrinkRecipe::iclr2020());
     schedule.stages[0].epochs = 1;
@@ -142,7 +142,7 @@ fn code(base: &ExperimentConfig, images: &Images) -> Result<String> {
     trained(base, images, &schedule, base.training.batch_size.min(BATCH), STEPS)
 }
 
-/// The weights after one step in each stage of progressive shrinking and one of the sandwich rule.
+/// Digest of the weights after one step in each stage of progressive shrinking and one of the sandwich rule.
 fn stages(base: &ExperimentConfig, images: &Images) -> Result<String> {
     let recipe = ShrinkRecipe::iclr2020();
     let mut schedule = ScheduleKind::ProgressiveShrinking.schedule(&base.space, &recipe);

@@ -1,15 +1,15 @@
-//! Verdicts together: several treatments at several budgets share one risk of being wrong.
+//! Verdicts judged together: several treatments at several budgets share one error rate.
 
 use super::config::AblationConfig;
 use super::statistics::holm;
 use super::verdict::{Contrast, Verdict};
 use serde::{Deserialize, Serialize};
 
-/// What the rule makes of a treatment against a control.
+/// The rule applied to one treatment and control.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Judgement {
-    /// The two arms.
+    /// The two arms compared.
     pub contrast: Contrast,
     /// p-value of the gap, adjusted for the number of verdicts (Holm).
     pub adjusted_p: Option<f64>,
@@ -18,17 +18,17 @@ pub struct Judgement {
 }
 
 impl Judgement {
-    /// A contrast that is still to be judged.
+    /// A contrast that is not judged yet.
     pub(super) fn of(contrast: Contrast) -> Self {
         Self { contrast, adjusted_p: None, verdict: None }
     }
 }
 
-/// Adjusts the p-values of all judgements for `verdicts` verdicts, those that are still to come among them, and judges.
+/// Adjusts the p-values of all judgements for `verdicts` verdicts, including those still to come, and judges.
 pub(super) fn judge(mut judgements: Vec<(&mut Judgement, &AblationConfig)>, verdicts: usize) {
     let found: Vec<usize> = (0..judgements.len()).filter(|&i| judgements[i].0.contrast.gap.p.is_some()).collect();
     let mut p: Vec<f64> = found.iter().filter_map(|&i| judgements[i].0.contrast.gap.p).collect();
-    // A verdict that is still to come counts as the least significant.
+    // A verdict still to come counts as the least significant.
     p.resize(verdicts.max(p.len()), 1.0);
     for (i, adjusted) in found.into_iter().zip(holm(&p)) {
         judgements[i].0.adjusted_p = Some(adjusted);

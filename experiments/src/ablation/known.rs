@@ -1,4 +1,4 @@
-//! The cells of an ablation: which there are by now, which are complete, and what they begin with.
+//! The cells of an ablation: which are known so far, which are complete, and what they start from.
 
 use super::cell::Cell;
 use super::config::Arm;
@@ -12,11 +12,11 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::Path;
 
-/// The complete cells of the report, by arm and seed.
+/// The complete reporting cells, by arm and seed.
 pub type Cells = BTreeMap<(String, u64), DoneCell>;
 
 impl Ablation {
-    /// Whether what it begins with or learns from can never be there, since its training diverged.
+    /// Whether the cell can never be made, because a training that it starts or learns from diverged.
     pub(super) fn is_hopeless(&self, cell: &Cell) -> Result<bool> {
         for arm in cell.arm.start.iter().chain(&cell.arm.teacher).filter_map(|name| self.config().arm(name)) {
             if matches!(self.choice(arm)?, Choice::Impossible) {
@@ -32,7 +32,7 @@ impl Ablation {
         Ok(false)
     }
 
-    /// The cells that it begins with or learns from; `None` while their learning rate is not chosen yet.
+    /// The cells that it starts or learns from; `None` while their learning rate is not selected yet.
     pub(super) fn ancestors<'c>(&'c self, cell: &Cell<'c>) -> Result<Option<Vec<Cell<'c>>>> {
         let mut ancestors = Vec::new();
         for arm in cell.arm.start.iter().chain(&cell.arm.teacher).filter_map(|name| self.config().arm(name)) {
@@ -42,11 +42,11 @@ impl Ablation {
         Ok(Some(ancestors))
     }
 
-    /// Makes sure that complete cells began with those that they begin with by now.
+    /// Checks that complete cells started and learned from the cells that they would use now.
     ///
     /// # Errors
     ///
-    /// If one began with another, since another learning rate was chosen when it was made.
+    /// If one used another cell, because another learning rate was selected when it was made.
     pub(super) fn check_ancestors(&self) -> Result<()> {
         let directory = |path: &Path| path.file_name().map(OsStr::to_owned);
         for (cell, _) in self.done()? {
@@ -57,7 +57,7 @@ impl Ablation {
                 let (began, now) = (began.parent().and_then(directory), now.path(self.dir().root()));
                 ensure!(
                     began == directory(&now),
-                    "{} began with or learned from {}, but {} is chosen by now: remove it to train it anew",
+                    "{} started or learned from {}, but {} is selected now: remove it to train it again",
                     path.display(),
                     began.unwrap_or_default().display(),
                     now.display()
@@ -67,8 +67,8 @@ impl Ablation {
         Ok(())
     }
 
-    /// All cells whose configuration is known by now: first those that the verdict takes, then the others; of each,
-    /// those that choose learning rates, then those of the report, seed by seed, so that what is complete is paired.
+    /// All cells whose configuration is known so far: first those that the verdict needs, then the rest. In each group,
+    /// selection cells come first, then reporting cells seed by seed, so complete cells are paired.
     pub(super) fn known_cells(&self) -> Result<Vec<Cell<'_>>> {
         let config = self.config();
         let needed: Vec<&Arm> = config.judged_arms().into_iter().flat_map(|arm| config.with_ancestors(arm)).collect();
@@ -89,11 +89,11 @@ impl Ablation {
         Ok(cells)
     }
 
-    /// The complete cells of the report whose training did not diverge.
+    /// The complete reporting cells whose training did not diverge.
     ///
     /// # Errors
     ///
-    /// If one cannot be read, or was made by other code than the others.
+    /// If a cell cannot be read, or was made by other code than the rest.
     pub fn cells(&self) -> Result<Cells> {
         let identity = Identity::read(self.dir())?;
         let mut cells = Cells::new();
@@ -102,8 +102,8 @@ impl Ablation {
             if let Some(identity) = &identity {
                 ensure!(
                     done.record.code == identity.code,
-                    "{} was made by code that computes otherwise ({}) than the rest of the ablation ({}): remove it, \
-                     or begin another ablation",
+                    "{} was made by code that computes differently ({}) from the rest of the ablation ({}): remove it, \
+                     or start a new ablation",
                     cell.path(self.dir().root()).display(),
                     done.record.code,
                     identity.code
@@ -116,7 +116,7 @@ impl Ablation {
         Ok(cells)
     }
 
-    /// All cells that are complete, also those that choose learning rates and those that diverged.
+    /// All complete cells, including selection cells and those that diverged.
     pub(super) fn done(&self) -> Result<Vec<(Cell<'_>, DoneCell)>> {
         let mut done = Vec::new();
         for cell in self.known_cells()? {
@@ -125,7 +125,7 @@ impl Ablation {
         Ok(done)
     }
 
-    /// How many cells are complete, and how many there are as far as known.
+    /// Number of complete cells, and of all cells known so far.
     pub(super) fn counts(&self) -> Result<[usize; 2]> {
         let known = self.known_cells()?;
         let done = known.iter().filter(|cell| cell.is_done(self.dir().root())).count();
@@ -134,7 +134,7 @@ impl Ablation {
         Ok([done, selecting + reported])
     }
 
-    /// How many of all cells are complete, in words.
+    /// How many of all cells are complete, as text.
     ///
     /// # Errors
     ///

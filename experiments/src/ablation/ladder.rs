@@ -1,4 +1,4 @@
-//! An ablation at several budgets of compute, from little to much: one configuration, one record, one question.
+//! The ladder: an ablation at several compute budgets, from little to much, with one configuration and one record.
 
 mod findings;
 mod price;
@@ -22,25 +22,25 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// How long the arms of an ablation train at one budget.
+/// One budget of the ladder: which arms train there, and for how long.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BudgetConfig {
-    /// Name, also of the directory, which is an ablation of its own.
+    /// Name; also the name of its directory, which is an ablation of its own.
     pub name: String,
-    /// Seeds of the report, in place of those of the ablation.
+    /// Reporting seeds, instead of those of the ablation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seeds: Option<Vec<u64>>,
-    /// Training images, in place of those of the base.
+    /// Number of training images, instead of that of the base.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_images: Option<usize>,
-    /// Factors on learning rates to choose from, in place of those of the selection.
+    /// Factors on learning rates to select from, instead of those of the selection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub factors: Option<Vec<f64>>,
-    /// An earlier budget whose chosen factors are taken: nothing is chosen here.
+    /// An earlier budget whose selected factors are reused; nothing is selected here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub factors_of: Option<String>,
-    /// The arms that are trained, with the epochs of their stages; a tenth of each is warm-up.
+    /// The arms to train, with the epochs of each of their stages; a tenth of each stage is warm-up.
     pub epochs: BTreeMap<String, Vec<usize>>,
 }
 
@@ -50,12 +50,16 @@ impl BudgetConfig {
         for (name, epochs) in &self.epochs {
             let arm = whole.arm(name).with_context(|| format!("epochs: there is no arm `{name}`"))?;
             let stages = arm.schedule.stages.len();
-            ensure!(epochs.len() == stages, "epochs of `{name}`: {} for {stages} stages", epochs.len());
+            ensure!(
+                epochs.len() == stages,
+                "epochs of `{name}`: {} values, but {stages} expected, one per stage",
+                epochs.len()
+            );
         }
         if let Some(name) = &self.factors_of {
             let before = whole.budgets.iter().take_while(|budget| budget.name != self.name);
             let found = before.into_iter().find(|budget| budget.name == *name);
-            let found = found.with_context(|| format!("factors_of: there is no budget `{name}` before it"))?;
+            let found = found.with_context(|| format!("factors_of: no earlier budget is named `{name}`"))?;
             let lacking = self.epochs.keys().find(|arm| !found.epochs.contains_key(*arm));
             ensure!(lacking.is_none(), "factors_of: `{}` is not trained at `{name}`", lacking.unwrap_or(&self.name));
         }
@@ -64,7 +68,7 @@ impl BudgetConfig {
 }
 
 impl AblationConfig {
-    /// The ablation at one of its budgets: a configuration of its own.
+    /// The configuration of the ablation at one of its budgets.
     pub fn at(&self, budget: &BudgetConfig) -> Self {
         let mut config = Self { budgets: Vec::new(), ..self.clone() };
         config.arms.retain(|arm| budget.epochs.contains_key(&arm.name));
@@ -88,14 +92,14 @@ impl AblationConfig {
     }
 }
 
-/// An ablation in its directory: one at each budget, or a single one without budgets.
+/// An ablation in its directory: one per budget, or a single one if there are no budgets.
 pub struct Ladder {
     config: AblationConfig,
     dir: RunDir,
     rungs: Vec<Ablation>,
 }
 
-/// What the ranks of a job do next, as rank 0 tells them.
+/// What the ranks of a job do next; rank 0 decides and broadcasts it.
 #[derive(Serialize, Deserialize)]
 enum Next {
     Cell { rung: usize, cell: CellName },
@@ -104,13 +108,13 @@ enum Next {
 }
 
 impl Ladder {
-    /// A new one, or one that was begun with the same configuration or with less: arms, budgets and contrasts may be
-    /// added, and are noted.
+    /// Creates an ablation, or opens one that was started with the same configuration or with less. Arms, budgets and
+    /// contrasts may be added; additions are recorded.
     ///
     /// # Errors
     ///
     /// If the directory holds an ablation of another configuration: a rule, an arm or a seed that changes after the
-    /// first result would be chosen by it.
+    /// first result could be chosen to fit it.
     pub fn open(config: AblationConfig, root: &Path) -> Result<Self> {
         match RunDir::open(root) {
             Err(_) => drop(RunDir::create(root, &config.to_toml()?)?),
@@ -119,11 +123,11 @@ impl Ladder {
         Self::with_rungs(config, root)
     }
 
-    /// One that was begun.
+    /// Opens an existing ablation.
     ///
     /// # Errors
     ///
-    /// If there is none, or its configuration is bad.
+    /// If there is none, or its configuration is invalid.
     pub fn reopen(root: &Path) -> Result<Self> {
         let (dir, text) = RunDir::open(root)?;
         let config = AblationConfig::parse(&text).with_context(|| dir.path("config.toml").display().to_string())?;
@@ -143,33 +147,33 @@ impl Ladder {
         Ok(Self { config, dir, rungs })
     }
 
-    /// What it is.
+    /// Configuration of the whole ladder.
     pub fn config(&self) -> &AblationConfig {
         &self.config
     }
 
-    /// Where it is.
+    /// Directory of the whole ladder.
     pub fn dir(&self) -> &RunDir {
         &self.dir
     }
 
-    /// The ablation at each budget, in their order.
+    /// The ablation at each budget, in configuration order.
     pub fn rungs(&self) -> &[Ablation] {
         &self.rungs
     }
 
-    /// The name of a budget; empty without budgets.
+    /// Name of a budget by its index; empty if there are no budgets.
     pub fn name(&self, rung: usize) -> &str {
         self.config.budgets.get(rung).map_or("", |budget| &budget.name)
     }
 
-    /// Trains and measures cells that are missing, budget by budget, until none is or `most` are done, and after that of
-    /// other processes; with `only`, at this budget alone. The ranks of a job make each cell together.
+    /// Trains and measures missing cells, budget by budget, until `most` are done or none is left, including those that
+    /// other processes hold. With `only`, works at this budget alone. The ranks of a job make each cell together.
     ///
     /// # Errors
     ///
-    /// Those of training, an interruption, or an unknown budget; what is complete stays, and a cell in progress goes on
-    /// from its checkpoint.
+    /// If training fails or is interrupted, or the budget is unknown. Complete cells stay, and a cell in progress
+    /// resumes from its checkpoint.
     pub fn run(
         &self,
         most: Option<usize>,
@@ -178,7 +182,7 @@ impl Ladder {
         stop: &Arc<AtomicBool>,
     ) -> Result<()> {
         let chosen = self.chosen(only)?;
-        // What other code or another processor computed can still be reported.
+        // Results of other code or another processor can still be reported.
         let trains = most != Some(0);
         if ranks.is_first() {
             self.rungs.iter().try_for_each(Ablation::check_ancestors)?;
@@ -216,7 +220,7 @@ impl Ladder {
         Ok(chosen)
     }
 
-    /// What is to be done next, with the lock on it; waits while other processes have all that can be begun.
+    /// The next task, with the lock on its cell; waits while other processes hold all cells that can start.
     fn next(&self, chosen: &[usize], stop: &AtomicBool) -> Result<(Next, Option<File>)> {
         loop {
             if interrupt::check(stop).is_err() {
@@ -241,7 +245,7 @@ impl Ladder {
         }
     }
 
-    /// How many of all cells are complete, in words.
+    /// How many of all cells are complete, as text.
     ///
     /// # Errors
     ///
@@ -252,7 +256,7 @@ impl Ladder {
         Ok(format!("{done} of {all} cells complete"))
     }
 
-    /// How many cells are complete.
+    /// Number of complete cells.
     pub(super) fn complete(&self) -> Result<usize> {
         self.rungs.iter().map(|rung| Ok(rung.counts()?[0])).sum()
     }

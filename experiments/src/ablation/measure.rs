@@ -1,4 +1,4 @@
-//! What the subnets of a trained cell reach.
+//! Accuracy of the subnets of a trained cell.
 
 use super::cell::Cell;
 use super::config::AblationConfig;
@@ -11,8 +11,8 @@ use burn::tensor::Device;
 use ofa_model::{Arch, SearchSpace, Subnet, Supernet};
 use ofa_train::{Evaluator, Ranks};
 
-/// Measures the reported subnets that the arm of `cell` trains: corners first, then random ones. Ranks share them out,
-/// subnet by subnet, and all get all rows.
+/// Measures the reported subnets that the arm of `cell` trains: corners first, then random ones. The ranks share the
+/// subnets; every rank gets all rows.
 ///
 /// # Errors
 ///
@@ -76,7 +76,7 @@ fn row(corner: String, arch: &Arch, space: &SearchSpace) -> SubnetRow {
     }
 }
 
-/// What `measure` finds for each arch; rank r of n measures every n-th from its r-th on.
+/// Results of `measure` for all archs, in order. Rank r of n measures every n-th arch, starting with the r-th.
 fn shared(
     ranks: &dyn Ranks,
     archs: &[Arch],

@@ -1,4 +1,4 @@
-//! What an ablation will train, what that costs, and how long it takes here.
+//! The plan of an ablation: what it trains, what that costs, and how long it takes on this machine.
 
 use super::budget::{Budget, expected_budget};
 use super::config::{AblationConfig, Arm};
@@ -14,35 +14,34 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::time::Instant;
 
-/// Steps of every stage that a measurement takes.
+/// Steps per stage in a measurement.
 const STEPS: usize = 3;
-/// Images a step of them, at most: what many ranks share is too much for one.
+/// Largest batch of a measured step: a batch meant for many ranks is too large for one process.
 const BATCH: usize = 64;
-/// Validation images that it takes.
+/// Validation images in a measurement.
 const IMAGES: usize = 250;
 
-/// How fast cells are made.
+/// How fast cells are trained and measured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pace {
-    /// Seconds a TMAC of training, by arm, as far as known.
+    /// Seconds per TMAC of training, for every arm with a complete cell.
     arms: BTreeMap<String, f64>,
-    /// The same of any other arm.
+    /// Seconds per TMAC of training, for all other arms.
     other: f64,
-    /// Seconds that the subnets of a cell take to be measured, in cells that choose learning rates and in those of the
-    /// report.
+    /// Seconds to measure the subnets of one cell: a selection cell, a reporting cell.
     measuring: [f64; 2],
-    /// Threads of a process, in words.
+    /// Threads per process, as text.
     threads: String,
-    /// Where it is from, in words.
+    /// Where the numbers come from, as text.
     source: String,
 }
 
 impl Pace {
-    /// By the cells that are complete; `None` without any.
+    /// The pace of the complete cells; `None` if there are none.
     ///
     /// # Errors
     ///
-    /// If one cannot be read.
+    /// If a cell cannot be read.
     pub fn of_cells(ablation: &Ablation) -> Result<Option<Self>> {
         let done = ablation.done()?;
         let (mut spent, mut measured): (BTreeMap<String, [f64; 2]>, [Vec<f64>; 2]) = Default::default();
@@ -67,11 +66,12 @@ impl Pace {
         }))
     }
 
-    /// By some steps of every stage of the base's own schedule, and by one subnet's accuracy, on this device.
+    /// Measures the pace on this device: a few steps of every stage of the base's own schedule, and one subnet's
+    /// accuracy.
     ///
     /// # Errors
     ///
-    /// Those of training, or if there are too few images.
+    /// If training fails, or there are too few images.
     pub fn measured(config: &AblationConfig) -> Result<Self> {
         let mut base = config.base.clone();
         base.training.batch_size = base.training.batch_size.min(BATCH);
@@ -100,13 +100,14 @@ impl Pace {
     }
 }
 
-/// Different numbers of threads.
+/// The distinct numbers of threads, as text.
 fn in_words(threads: impl IntoIterator<Item = usize>) -> String {
     let different: Vec<String> = BTreeSet::from_iter(threads).iter().map(usize::to_string).collect();
     format!("{} threads", different.join(" or "))
 }
 
-/// Seconds that the subnets of a cell take, by what the largest takes on some images.
+/// Estimated seconds to measure the subnets of a selection cell and of a reporting cell. Extrapolated by MACs from the
+/// largest subnet on a few images.
 fn measuring(config: &AblationConfig, images: &Images, device: &burn::tensor::Device) -> Result<[f64; 2]> {
     let (base, reported) = (&config.base, &config.reported);
     let largest = base.space.largest();
@@ -129,24 +130,24 @@ fn measuring(config: &AblationConfig, images: &Images, device: &burn::tensor::De
 }
 
 impl AblationConfig {
-    /// Trainings of an arm that choose its learning rates, but for those beyond the listed factors.
+    /// Number of trainings that select an arm's learning rates, without extensions beyond the listed factors.
     fn selecting_trainings(&self, arm: &Arm) -> usize {
         if self.selection.chooses_for(arm) { self.selection.factors(arm).len() } else { 0 }
     }
 
-    /// The cells of an arm, as far as known beforehand.
+    /// Names of an arm's cells, as far as they are known before the run.
     fn cell_names(&self, arm: &Arm) -> String {
         let factors = self.selection.factors(arm).iter().take(self.selecting_trainings(arm));
         let seeds = self.seeds_of(arm).iter().map(|seed| format!("seed-{seed}"));
         factors.map(|factor| format!("select-{factor}")).chain(seeds).collect::<Vec<_>>().join(" ")
     }
 
-    /// Trainings of an arm: those that choose its learning rates, and one per seed.
+    /// Number of trainings of an arm: those that select its learning rates, and one per seed.
     pub fn trainings(&self, arm: &Arm) -> usize {
         self.selecting_trainings(arm) + self.seeds_of(arm).len()
     }
 
-    /// What the arms are and cost, in lines; with a pace also how long they take.
+    /// Lists the arms and their cost, one line each; with a pace, also how long they take.
     ///
     /// # Errors
     ///
@@ -187,7 +188,7 @@ impl AblationConfig {
         let seeds = if seeds.is_empty() { "no seeds".into() } else { format!("seeds {}", seeds.join(", ")) };
         write!(
             text,
-            "{images} training images; {seeds}; learning rates {}\n{cells} cells, {:.0} TMACs in all",
+            "{images} training images; {seeds}; learning rates {}\n{cells} cells, {:.0} TMACs in total",
             self.selection.describe(),
             all / 1e12
         )?;
@@ -195,7 +196,11 @@ impl AblationConfig {
             write!(text, "\n{}", self.time(&own, pace))?;
         }
         if self.selection.extensions > 0 {
-            write!(text, "\nand up to {} more for each arm whose best rate lies at an end", self.selection.extensions)?;
+            write!(
+                text,
+                "\nplus up to {} more for each arm whose best rate is the lowest or highest tried",
+                self.selection.extensions
+            )?;
         }
         if let Some(note) = note {
             write!(text, "\n{note}")?;
@@ -209,21 +214,23 @@ impl AblationConfig {
                 + pace.hours(arm, own.macs, false) * self.seeds_of(arm).len() as f64
         };
         let hours: f64 = self.arms.iter().zip(own).map(of_arm).sum();
-        format!("about {hours:.2} hours in one process of {}, by {}", pace.threads, pace.source)
+        format!("about {hours:.2} hours in one process with {}, estimated from {}", pace.threads, pace.source)
     }
 
-    /// Training images, and a note if they are only believed.
+    /// Number of training images. If they cannot be listed, the configured number and a note that says so.
     fn train_images(&self) -> Result<(usize, Option<String>)> {
         match (Images::load(&self.base, None), self.base.data.train_images) {
             (Ok(images), _) => Ok((images.splits.train.len(), None)),
-            (Err(error), Some(most)) => Ok((most, Some(format!("data.train_images is believed, since {error:#}")))),
+            (Err(error), Some(most)) => {
+                Ok((most, Some(format!("the number of images is taken from data.train_images, since {error:#}"))))
+            }
             (Err(error), None) => Err(error),
         }
     }
 }
 
 impl Ablation {
-    /// The plan, every cell with its state, and the time that is left.
+    /// The plan, the number of complete cells, and the time left.
     fn plan(&self, pace: &Pace) -> Result<String> {
         let config = self.config();
         let done = self.done()?;
@@ -235,17 +242,16 @@ impl Ablation {
             let missing = [self.selecting(arm)?.len() - complete(true), config.seeds_of(arm).len() - complete(false)];
             left += missing[0] as f64 * pace.hours(arm, macs, true) + missing[1] as f64 * pace.hours(arm, macs, false);
         }
-        Ok(format!("{}\n{}; about {left:.2} hours are left", config.plan(Some(pace))?, self.progress()?))
+        Ok(format!("{}\n{}; about {left:.2} hours left", config.plan(Some(pace))?, self.progress()?))
     }
 }
 
 impl Ladder {
-    /// The plan of each budget with the time that is left, by the cells that are complete or, without any, by a
-    /// measurement.
+    /// The plan of each budget with the time left, based on the complete cells or, if there are none, on a measurement.
     ///
     /// # Errors
     ///
-    /// If a cell cannot be read, or those of a measurement.
+    /// If a cell cannot be read, or the measurement fails.
     pub fn plan(&self) -> Result<String> {
         let mut pace = None;
         for rung in self.rungs() {
@@ -257,11 +263,12 @@ impl Ladder {
     }
 }
 
-/// The plan of every budget of a configuration that was not begun; with the time by a measurement if the images are there.
+/// The plan of every budget of a configuration that was not started yet. It includes times, based on a measurement, if
+/// the images are available.
 ///
 /// # Errors
 ///
-/// Those of [`AblationConfig::plan`] and [`Pace::measured`].
+/// As for [`AblationConfig::plan`] and [`Pace::measured`].
 pub(super) fn plan_of(config: &AblationConfig) -> Result<String> {
     let pace = match Images::load(&config.base, None) {
         Ok(_) => Some(Pace::measured(config)?),
@@ -296,7 +303,10 @@ mod tests {
         let hours = |arm: &str| pace.hours(config.arm(arm).unwrap(), 2e12, false);
         assert_eq!((hours("full"), hours("none")), (2.5, 4.5));
         let text = config.plan(Some(&pace)).unwrap();
-        assert!(text.contains("hours per cell") && text.contains("of 1 or 2 threads, by a guess"), "{text}");
+        assert!(
+            text.contains("hours per cell") && text.contains("with 1 or 2 threads, estimated from a guess"),
+            "{text}"
+        );
         let treatment = text.lines().find(|line| line.starts_with("progressive ")).unwrap();
         assert!(treatment.contains(" 1.000"), "{treatment}");
         assert!(!config.plan(None).unwrap().contains("hours"));
@@ -309,7 +319,9 @@ mod tests {
         config.base.data.train_images = Some(1000);
         let text = config.plan(None).unwrap();
         assert!(
-            text.contains("1000 training images") && text.contains("believed, since") && text.contains("/nowhere"),
+            text.contains("1000 training images")
+                && text.contains("data.train_images, since")
+                && text.contains("/nowhere"),
             "{text}"
         );
         config.base.data.train_images = None;

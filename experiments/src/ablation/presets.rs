@@ -1,4 +1,4 @@
-//! Ablations to begin with.
+//! Preset ablations.
 
 mod colour;
 mod ladder;
@@ -14,12 +14,12 @@ use anyhow::{Result, bail};
 use ofa_model::SearchSpace;
 use ofa_train::{Sampler, ShrinkRecipe};
 
-/// How large an ablation is: images, network, epochs, seeds. What is compared is another matter.
+/// Scale of an ablation: images, network, epochs, seeds. What it compares is independent of it.
 #[derive(Clone, Debug)]
 pub struct Scale {
     /// Images, space, optimizer, batch.
     pub base: ExperimentConfig,
-    /// Epochs and learning rates of progressive shrinking, from which arms are made.
+    /// Epochs and learning rates of progressive shrinking, from which arms are built.
     pub recipe: ShrinkRecipe,
     seeds: Vec<u64>,
     factors: Vec<f64>,
@@ -30,11 +30,12 @@ impl Scale {
     /// Names of the scales.
     pub const NAMES: [&'static str; 2] = ["smoke", "default"];
 
-    /// A scale by name: `smoke` (two seeds, to see that everything works) or `default` (hours) on the embedded images.
+    /// A scale by name, on the embedded images: `smoke` (two seeds, to check that everything works) or `default`
+    /// (hours).
     ///
     /// # Errors
     ///
-    /// If there is none of this name.
+    /// If there is no such scale.
     pub fn named(name: &str) -> Result<Self> {
         Ok(match name {
             "smoke" => Self::smoke()?,
@@ -55,7 +56,7 @@ impl Scale {
 
     fn default_scale() -> Result<Self> {
         let mut base = ExperimentConfig::preset("standard")?;
-        // As it was called when the first ablations were recorded.
+        // The name it had when the first ablations were recorded.
         base.preset = "default".into();
         base.fine_tune.epochs = 0;
         base.training.keep_checkpoints = 1;
@@ -69,7 +70,7 @@ impl Scale {
         })
     }
 
-    /// All images, as of the ladder.
+    /// All images, as in the ladder.
     fn all_images() -> Result<Self> {
         let mut scale = Self::default_scale()?;
         scale.base.data.train_images = None;
@@ -77,14 +78,14 @@ impl Scale {
         Ok(Self { factors: vec![1.0, 2.0, 4.0], ..scale })
     }
 
-    /// The training of the paper in the space of its first version, by whose table 1 the subnets are.
+    /// The paper's training, in the space of its first version, to which the subnets of table 1 belong.
     fn imagenet() -> Result<Self> {
         let mut base = ExperimentConfig::preset("imagenet_iclr2020")?;
         base.space = SearchSpace::paper_v1(1.0, 1000);
         base.preset = "ablation_imagenet".into();
         base.fine_tune.epochs = 0;
         base.training.keep_checkpoints = 1;
-        // All that are not held out: a dry run needs to know.
+        // All images that are not held out, stated because a dry run must know without reading them.
         base.data.train_images = Some(1_281_167 - 10_000);
         Ok(Self {
             base,
@@ -96,11 +97,11 @@ impl Scale {
     }
 
     /// The ablation of this scale that answers `question` by comparing the first of `contrasts` (treatment and
-    /// control); the others are reported, as far as there are such arms.
+    /// control). The other contrasts are reported if their arms exist.
     ///
     /// # Errors
     ///
-    /// If an arm is impossible.
+    /// If the configuration is invalid, for example because of an arm.
     pub fn ablation(self, question: &str, contrasts: &[[&str; 2]], arms: Vec<Arm>) -> Result<AblationConfig> {
         let [treatment, control] = contrasts[0].map(str::to_owned);
         let known = |pair: &&[&str; 2]| pair.iter().all(|name| arms.iter().any(|arm| arm.name == *name));
@@ -131,9 +132,9 @@ impl Scale {
     }
 }
 
-/// What is asked of shrinking.
+/// The question about progressive shrinking.
 const QUESTION: &str = "What do subnets lose without progressive shrinking, at equal cost?";
-/// Contrasts besides the one of the verdict.
+/// The contrast of the verdict, then the others to report.
 const CONTRASTS: [[&str; 2]; 8] = [
     ["progressive", "none"],
     ["progressive_tuned", "progressive"],
@@ -144,7 +145,7 @@ const CONTRASTS: [[&str; 2]; 8] = [
     ["progressive", "sandwich"],
     ["sandwich", "none"],
 ];
-/// Whether the primary verdict takes an arm of this name.
+/// Whether the primary verdict needs an arm of this name.
 fn is_compared(arm: &str) -> bool {
     ["full", "progressive", "none"].contains(&arm)
 }
@@ -154,13 +155,13 @@ impl AblationConfig {
     pub const SHRINKING: [&'static str; 6] = ["smoke", "default", "tuning", "colour", "colour-strides", "imagenet"];
 
     /// Progressive shrinking against none: `smoke` (a minute; two arms and what they need), `default` (the ladder of
-    /// budgets on the embedded images; a day), `tuning` (how to shrink, and how not to, chosen on validation images at the
-    /// least budget), `colour` (CIFAR-10, by `--data`), `colour-strides` (the same with ImageNet's strides),
-    /// `imagenet` (the arms of the paper's table 1, for a cluster).
+    /// budgets on the embedded images; a day), `tuning` (selects how to shrink and how to train without shrinking, on
+    /// validation images at the smallest budget), `colour` (CIFAR-10, by `--data`), `colour-strides` (the same with
+    /// ImageNet's strides), `imagenet` (the arms of the paper's table 1, for a cluster).
     ///
     /// # Errors
     ///
-    /// If there is none of this name, or the images cannot be read.
+    /// If there is no such preset, or the images cannot be read.
     pub fn shrinking(name: &str) -> Result<Self> {
         match name {
             "smoke" => shrinking_smoke(),
@@ -187,7 +188,7 @@ fn shrinking_on_imagenet() -> Result<AblationConfig> {
     let images = scale.base.data.train_images.unwrap_or_default();
     let mut arms = shrinking_arms(&scale.base.space, &scale.recipe, images);
     arms.retain(|arm| is_compared(&arm.name) || arm.name.starts_with(INDEPENDENT));
-    // A network alone converges in the epochs of the full one.
+    // A network trained alone converges in as many epochs as the full one.
     let alone = arms.iter_mut().flat_map(|arm| &mut arm.schedule.stages);
     for stage in alone.filter(|stage| matches!(stage.sampler, Sampler::Fixed(_))) {
         (stage.epochs, stage.warmup_epochs) = (scale.recipe.full.epochs, scale.recipe.full.warmup_epochs);
@@ -206,7 +207,7 @@ mod tests {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/ablation_imagenet.toml");
         let preset = AblationConfig::shrinking("imagenet").unwrap();
         let made = "cargo run --release --bin ablate_shrinking -- --preset imagenet --toml";
-        assert!(AblationConfig::load(&path).unwrap() == preset, "make it anew: {made}");
+        assert!(AblationConfig::load(&path).unwrap() == preset, "regenerate the file: {made}");
         let names: Vec<&str> = preset.arms.iter().map(|arm| arm.name.as_str()).collect();
         assert_eq!(names[..4], ["full", "progressive", "none", "independent_d2w4k3"]);
         assert_eq!(names.len(), 11);

@@ -1,4 +1,4 @@
-//! What a cell leaves behind: how it was made, and what its subnets reached.
+//! What a cell leaves behind: how it was made, and the accuracy of its subnets.
 
 use super::budget::Budget;
 use crate::machine::environment::Machine;
@@ -9,87 +9,88 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Written last: a cell that has it is complete.
+/// Written last: a cell with this file is complete.
 pub(super) const RECORD: &str = "cell.json";
 pub(super) const SUBNETS: &str = "subnets.csv";
 pub(super) const EPOCHS: &str = "metrics.csv";
 
-/// Of one trained cell.
+/// Record of one trained cell, `cell.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CellRecord {
     /// Name of the arm.
     pub arm: String,
-    /// Its seed.
+    /// Seed of the training.
     pub seed: u64,
-    /// Factor on the learning rates of the arm.
+    /// Factor on the arm's learning rates.
     pub factor: f64,
-    /// What the code computes, see `identity.json`.
+    /// Digest of what the code computes, see `identity.json`.
     pub code: String,
-    /// What its first steps come to; cells of earlier versions do not say.
+    /// Weights after its first steps; absent in cells of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_steps: Option<FirstSteps>,
-    /// SHA-256 of the trained weights; of a training that diverged there are none.
+    /// SHA-256 of the trained weights; `none` if the training diverged.
     pub weights: String,
-    /// What its own training cost, without that of the arms it begins with.
+    /// Cost of its own training, without the arms it starts from.
     pub budget: Budget,
-    /// Wall time of training and of measuring.
+    /// Wall time of training and of measuring, in seconds.
     pub seconds: [f64; 2],
-    /// What it ran on.
+    /// The machine it ran on.
     pub machine: Machine,
-    /// Where and how its training diverged, if it did: it has no accuracy then.
+    /// Where and how its training diverged, if it did; the cell then has no accuracies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diverged: Option<String>,
 }
 
-/// The beginning of a training, by which it is known again in a minute.
+/// Fingerprint of the start of a training, which can be checked within a minute.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FirstSteps {
-    /// How many steps.
+    /// Number of steps.
     pub steps: usize,
-    /// SHA-256 of the weights after them.
+    /// SHA-256 of the weights after these steps.
     pub weights: String,
 }
 
-/// Accuracy of one subnet of a cell.
+/// Accuracy of one subnet of a cell: a row of `subnets.csv`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SubnetRow {
-    /// Name of a corner; empty for a random subnet.
+    /// Name of a corner, such as `D2 W3 K3`; empty for a random subnet.
     pub corner: String,
-    /// The arch.
+    /// The arch, as text.
     pub arch: String,
-    /// Its MACs.
+    /// MACs of a forward pass of one image.
     pub macs: u64,
-    /// Top-1 accuracy, between 0 and 1, calibrated, on validation images; corners only.
+    /// Top-1 accuracy on validation images after calibration, between 0 and 1; corners only.
     pub validation_top1: Option<f64>,
-    /// The same on test images; in cells that choose a learning rate there is none.
+    /// The same on test images; absent in selection cells.
     pub test_top1: Option<f64>,
-    /// The same on test images without calibration of its own, by the statistics of the largest subnet that the arm
-    /// trains; corners only.
+    /// The same on test images without calibration, with the statistics of the largest subnet that the arm trains;
+    /// corners only.
     pub uncalibrated_top1: Option<f64>,
-    /// Of a corner, the test images it classifies correctly: a bit each, four a hexadecimal digit, first image first.
+    /// For a corner, which test images it classifies correctly: one bit per image, four per hexadecimal digit, first
+    /// image first.
     pub right: String,
 }
 
 /// A complete cell.
 #[derive(Clone, Debug)]
 pub struct DoneCell {
-    /// How it was made.
+    /// How the cell was made.
     pub record: CellRecord,
-    /// What it reached.
+    /// Accuracy of its subnets.
     pub subnets: Vec<SubnetRow>,
-    /// How it got there.
+    /// Metrics of its training, per epoch.
     pub epochs: Vec<EpochRecord>,
 }
 
 impl DoneCell {
-    /// The cell in the directory `path`; `None` if it is not complete.
+    /// Reads the cell in the directory `path`; `None` if it is not complete.
     ///
     /// # Errors
     ///
-    /// If a file of a complete cell is missing or damaged, with its name.
+    /// If a file of a complete cell is missing or damaged; the message names it.
     pub(super) fn read(path: &Path) -> Result<Option<Self>> {
         let record = path.join(RECORD);
         let text = match fs::read_to_string(&record) {
@@ -104,24 +105,24 @@ impl DoneCell {
         Ok(Some(Self { record, subnets: csv_rows(&path.join(SUBNETS))?, epochs: csv_rows(&path.join(EPOCHS))? }))
     }
 
-    /// Makes sure that it is what its directory says.
+    /// Checks that the cell is the one its directory should hold.
     ///
     /// # Errors
     ///
-    /// If it is of another arm, seed or learning rate, with both.
+    /// If it has another arm, seed or factor; the message gives both.
     pub(super) fn check(&self, arm: &str, seed: u64, factor: f64, path: &Path) -> Result<()> {
         let CellRecord { arm: other, seed: other_seed, factor: other_factor, .. } = &self.record;
         ensure!(
             (other.as_str(), *other_seed, *other_factor) == (arm, seed, factor),
-            "{} holds arm `{other}` with seed {other_seed} and rates times {other_factor}, and not arm `{arm}` with \
-             seed {seed} and rates times {factor}: it was copied there, or other cells choose another learning rate \
-             now",
+            "{} holds arm `{other}` with seed {other_seed} and factor {other_factor}, not arm `{arm}` with seed {seed} \
+             and factor {factor}: it was copied there, or another learning rate is selected now; remove it to train it \
+             again",
             path.display()
         );
         Ok(())
     }
 
-    /// Mean validation accuracy of the corners; less than any accuracy if there is none.
+    /// Mean validation accuracy of the corners; negative infinity if there is none.
     pub(super) fn validation_top1(&self) -> f64 {
         let found: Vec<f64> = self.subnets.iter().filter_map(|row| row.validation_top1).collect();
         if found.is_empty() { f64::NEG_INFINITY } else { found.iter().sum::<f64>() / found.len() as f64 }
@@ -137,7 +138,7 @@ impl DoneCell {
         self.subnets.iter().find(|row| row.corner == name)
     }
 
-    /// Test accuracy of a corner; not a number if it is not reported.
+    /// Test accuracy of a corner; NaN if it is not reported.
     pub(super) fn test_top1(&self, corner: &str) -> f64 {
         self.corner(corner).and_then(|row| row.test_top1).unwrap_or(f64::NAN)
     }
@@ -148,7 +149,7 @@ impl DoneCell {
         random.filter_map(|row| Some((row.macs, row.test_top1?))).collect()
     }
 
-    /// Puts the test images in another order: at place i comes what was at `order[i]`.
+    /// Reorders the test images: position i receives the one from `order[i]`.
     pub(super) fn reorder_images(&mut self, order: &[usize]) {
         for row in self.subnets.iter_mut().filter(|row| !row.right.is_empty()) {
             let right = row.right();
@@ -160,12 +161,12 @@ impl DoneCell {
 }
 
 impl SubnetRow {
-    /// Of a corner, for each test image whether it is classified correctly.
+    /// For a corner, whether each test image is classified correctly.
     pub fn right(&self) -> Vec<bool> {
         let digits = self.right.chars().map(|digit| digit.to_digit(16).unwrap_or(0));
         let mut bits: Vec<bool> = digits.flat_map(|value| [8, 4, 2, 1].map(|bit| value & bit != 0)).collect();
         let ones = bits.iter().filter(|bit| **bit).count() as f64;
-        // The last digit may be filled up; the accuracy tells how many images there were.
+        // The last digit may be padded; the accuracy tells how many images there were.
         if let Some(top1) = self.test_top1.filter(|top1| *top1 > 0.0) {
             bits.truncate((ones / top1).round() as usize);
         }
@@ -178,7 +179,7 @@ fn csv_rows<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Vec<T>> {
     rows.with_context(|| path.display().to_string())
 }
 
-/// Bits as hexadecimal digits, the first bit of four the greatest; a last digit is filled with 0.
+/// Bits as hexadecimal digits, most significant bit first; the last digit is padded with zeros.
 pub(super) fn hexadecimal(bits: &[bool]) -> String {
     let digit = |four: &[bool]| {
         let value = (0..4).fold(0, |value, i| 2 * value + u32::from(four.get(i).copied().unwrap_or(false)));
@@ -239,7 +240,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let cell = cells(&ablation(), 0.0).into_values().next().unwrap();
         fs::write(dir.path().join(SUBNETS), "corner,arch").unwrap();
-        // A killed process leaves what it wrote under another name.
+        // A killed process leaves its output under a temporary name.
         fs::write(dir.path().join(".cell.json.tmp"), "{").unwrap();
         assert!(DoneCell::read(dir.path()).unwrap().is_none());
         fs::write(dir.path().join(RECORD), serde_json::to_string(&cell.record).unwrap()).unwrap();

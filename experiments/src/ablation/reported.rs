@@ -6,21 +6,22 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// Which subnets are compared, and on how many images: the corners of the space on all test images, random ones on some.
+/// Which subnets are compared, and on how many images: the corners of the space on all test images, random ones on
+/// some.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reported {
-    /// Random subnets besides the corners.
+    /// Number of random subnets besides the corners.
     pub random: usize,
     /// Seed they are drawn with.
     pub random_seed: u64,
-    /// Test images they are measured on, at most.
+    /// Maximum number of test images they are measured on.
     pub random_images: usize,
 }
 
 impl Reported {
     pub(super) fn validate(&self) -> Result<()> {
-        ensure!(self.random_images > 0, "random_images is 0, it must be positive");
+        ensure!(self.random_images > 0, "random_images is 0, but must be positive");
         Ok(())
     }
 
@@ -32,8 +33,9 @@ impl Reported {
     }
 }
 
-/// The subnets of the least or greatest depth, expand ratio and kernel size at the largest resolution, each choice the same in
-/// all stages: those that the papers report. Eight, or fewer where a kind offers no choice; widths are the full ones.
+/// The corner subnets: smallest or largest depth, expand ratio and kernel size, the same in all stages, at the largest
+/// resolution. These are the ones the papers report. There are eight, or fewer if a kind offers no choice; widths are
+/// the full ones.
 pub fn corners(space: &SearchSpace) -> Vec<Arch> {
     let resolution = space.largest().resolution;
     let mut archs: Vec<Arch> = Vec::new();

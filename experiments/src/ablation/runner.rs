@@ -1,5 +1,5 @@
-//! An ablation at one budget: arms times seeds as resumable cells. Several processes may work in one directory: a cell
-//! is claimed by a lock on a file.
+//! An ablation at one budget: arms times seeds, as resumable cells. Several processes may work in one directory: each
+//! claims a cell with a file lock.
 
 use super::cell::{Cell, CellName, Workshop};
 use super::config::AblationConfig;
@@ -13,22 +13,22 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-/// Between two looks at the cells of other processes.
+/// Interval at which to check on cells that other processes hold.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
-/// An ablation in its directory.
+/// An ablation in its directory, at one budget.
 pub struct Ablation {
     config: AblationConfig,
     dir: RunDir,
 }
 
-/// What there is to do.
+/// What is left to do.
 pub(super) enum Look<'a> {
-    /// A cell that is now this process's, until the lock is dropped.
+    /// A cell claimed by this process until the lock is dropped.
     Cell(Cell<'a>, File),
-    /// Other processes have all that can be begun.
+    /// Other processes hold all cells that can start.
     Busy,
-    /// All is complete, or can never be made.
+    /// All cells are complete or can never be made.
     Nothing,
 }
 
@@ -37,7 +37,8 @@ impl Ablation {
         Self { config, dir }
     }
 
-    /// The ablation at one budget, in a directory that is made, and whose configuration follows that of the whole.
+    /// The ablation at one budget. Creates its directory if needed, and updates the configuration there when the
+    /// ladder's has grown.
     pub(super) fn in_place(config: AblationConfig, root: &Path) -> Result<Self> {
         let text = config.to_toml()?;
         let dir = match RunDir::open(root) {
@@ -54,33 +55,33 @@ impl Ablation {
         Ok(Self { config, dir })
     }
 
-    /// One that was begun.
+    /// Opens an existing ablation.
     ///
     /// # Errors
     ///
-    /// If there is none, or its configuration is bad.
+    /// If there is none, or its configuration is invalid.
     pub fn reopen(root: &Path) -> Result<Self> {
         let (dir, text) = RunDir::open(root)?;
         let config = AblationConfig::parse(&text).with_context(|| dir.path("config.toml").display().to_string())?;
         Ok(Self { config, dir })
     }
 
-    /// What it is.
+    /// Configuration of the ablation.
     pub fn config(&self) -> &AblationConfig {
         &self.config
     }
 
-    /// Where it is.
+    /// Directory of the ablation.
     pub fn dir(&self) -> &RunDir {
         &self.dir
     }
 
-    /// Makes sure that the images are those that it was begun with.
+    /// Checks that the images are those that the ablation was started with.
     pub(super) fn check_images(&self) -> Result<()> {
         Identity::check_images(&self.config.base, &self.dir)
     }
 
-    /// What the code computes, which is noted with the first cell and must stay the same; rank 0 computes it.
+    /// Digest of what the code computes: recorded with the first cell, it must not change. Rank 0 computes it.
     pub(super) fn code(&self, ranks: &dyn Ranks) -> Result<String> {
         let code = match ranks.is_first() {
             true => Identity::noted(&self.config.base, &self.dir)?.code,
@@ -98,7 +99,7 @@ impl Ablation {
         cell.run(&shop, |arm| place(&ancestors, arm, root))
     }
 
-    /// A cell to be made next, if there is one.
+    /// Looks for the next cell to make, and claims it.
     pub(super) fn look(&self) -> Result<Look<'_>> {
         let missing = self.missing()?;
         if missing.is_empty() {
@@ -110,13 +111,12 @@ impl Ablation {
         })
     }
 
-    /// The cells that can be made and are not complete, and complete ones that these begin with or learn from but whose
-    /// weights were not kept.
+    /// The cells to make: incomplete ones, and complete ones whose weights were not kept but are needed by those.
     fn missing(&self) -> Result<Vec<Cell<'_>>> {
         let (known, root) = (self.known_cells()?, self.dir.root());
         let mut missing = vec![false; known.len()];
         let mut needed: Vec<PathBuf> = Vec::new();
-        // A later arm says what it takes of earlier ones.
+        // Later arms determine which earlier weights are needed.
         for arm in self.config.arms.iter().rev() {
             for (cell, missing) in known.iter().zip(&mut missing).filter(|(cell, _)| cell.arm.name == arm.name) {
                 let lacks_weights = needed.contains(&cell.path(root)) && !cell.has_supernet(root);
@@ -129,7 +129,7 @@ impl Ablation {
         Ok(known.into_iter().zip(missing).filter_map(|(cell, missing)| missing.then_some(cell)).collect())
     }
 
-    /// A cell that can begin and that no other process has.
+    /// Claims a cell that can start and that no other process holds.
     fn claim<'c>(&self, missing: &[Cell<'c>]) -> Result<Option<(Cell<'c>, File)>> {
         let root = self.dir.root();
         for cell in missing {
@@ -140,7 +140,7 @@ impl Ablation {
             std::fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
             let file = File::create(path.join("lock")).with_context(|| path.display().to_string())?;
             match file.try_lock() {
-                // Another process may have completed it since.
+                // Another process may have completed it in the meantime.
                 Ok(()) if self.missing()?.iter().any(|missing| missing.path(root) == path) => {
                     return Ok(Some((*cell, file)));
                 }
@@ -151,7 +151,7 @@ impl Ablation {
         Ok(None)
     }
 
-    /// Whether the weights that it begins with or learns from are known and there.
+    /// Whether the cells that it starts or learns from are known and have their weights.
     fn is_ready(&self, cell: &Cell) -> Result<bool> {
         let root = self.dir.root();
         Ok(self.ancestors(cell)?.is_some_and(|all| all.iter().all(|cell| cell.has_supernet(root))))

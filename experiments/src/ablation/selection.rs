@@ -1,4 +1,4 @@
-//! How an arm's learning rate is chosen: on validation images, with a seed that is not reported.
+//! Selection of an arm's learning rate: on validation images, with a seed that is not reported.
 
 use super::cell::Cell;
 use super::config::Arm;
@@ -8,75 +8,75 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Every arm is trained once with each factor and a seed that is not reported; the factor with the highest mean
-/// validation accuracy of the reported corners becomes the arm's. With one factor there is nothing to choose and
-/// nothing is trained.
+/// Trains every arm once with each factor and a seed that is not reported. The factor with the highest mean validation
+/// accuracy over the reported corners becomes the arm's. With a single factor, nothing is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Selection {
-    /// The seed.
+    /// Seed of the selection; must not be a reporting seed.
     pub seed: u64,
-    /// Factors on all learning rates of the arm.
+    /// Factors on all learning rates of the arm, in rising order.
     pub factors: Vec<f64>,
-    /// Further factors of an arm whose best is the lowest or highest tried, one after another, at most; each lies as far
-    /// beyond the best as the best beyond its neighbour. So no arm is held back by where the list happens to end.
+    /// Maximum number of further factors for an arm whose best factor is the lowest or highest tried, added one at a
+    /// time. Each lies as far beyond the best as the best lies beyond its neighbour, as a ratio. So no arm is held back
+    /// by where the list happens to end.
     #[serde(default)]
     pub extensions: usize,
-    /// Another ablation whose chosen factors are taken, as a path from the directory of this one: nothing is chosen here.
+    /// Another ablation whose selected factors are reused, as a path relative to this one's directory; nothing is
+    /// selected here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chosen_in: Option<PathBuf>,
 }
 
-/// A factor with the mean validation accuracy of the corners that it led to; negative infinity if the training
-/// diverged.
+/// A factor, and the mean validation accuracy of the corners it led to; negative infinity if the training diverged.
 type Score = (f64, f64);
 
-/// For every arm, its factors in rising order with the mean validation accuracy they led to; negative infinity if the
-/// training diverged.
+/// For every arm, its factors in rising order, each with the mean validation accuracy it led to; negative infinity if
+/// the training diverged.
 pub type Selections = BTreeMap<String, Vec<Score>>;
 
-/// What is known of an arm's choice.
+/// State of an arm's selection.
 pub(super) enum Choice {
-    /// Cells are missing.
+    /// Selection cells are missing.
     Open,
-    /// All trainings diverged.
+    /// All selection cells diverged.
     Impossible,
-    /// The factor.
+    /// The selected factor.
     Made(f64),
 }
 
 impl Selection {
-    /// Whether there is something to choose for arms without factors of their own.
+    /// Whether arms without factors of their own need a selection.
     pub(super) fn chooses(&self) -> bool {
         self.factors.len() > 1 && self.chosen_in.is_none()
     }
 
-    /// The factors of an arm, before any beyond them.
+    /// The listed factors of an arm, without extensions.
     pub(super) fn factors<'a>(&'a self, arm: &'a Arm) -> &'a [f64] {
         arm.factors.as_deref().unwrap_or(&self.factors)
     }
 
-    /// Whether cells of an arm choose its factor.
+    /// Whether selection cells of this arm are trained.
     pub(super) fn chooses_for(&self, arm: &Arm) -> bool {
         self.factors(arm).len() > 1 && self.chosen_in.is_none()
     }
 
-    /// Checks values that the types allow but that make no sense, for an ablation that reports `seeds`.
+    /// Rejects values that the types allow but that make no sense, for an ablation that reports `seeds`.
     ///
     /// # Errors
     ///
-    /// Names the key and the value.
+    /// If a value is impossible; the message names the key and the value.
     pub(super) fn validate(&self, seeds: &[u64]) -> Result<()> {
-        ensure!(!seeds.contains(&self.seed), "seed {} is one of the report: choose another", self.seed);
+        ensure!(!seeds.contains(&self.seed), "seed {} is a reporting seed: select with another one", self.seed);
         check_factors(&self.factors)?;
-        ensure!(self.extensions == 0 || self.factors.len() > 1, "extensions go beyond two factors at least");
+        ensure!(self.extensions == 0 || self.factors.len() > 1, "extensions need at least two factors to go beyond");
         Ok(())
     }
 
-    /// In words.
+    /// One-line description for plans and reports.
     pub(super) fn describe(&self) -> String {
         if let Some(elsewhere) = &self.chosen_in {
-            return format!("those chosen in {}", elsewhere.display());
+            return format!("those selected in {}", elsewhere.display());
         }
         if let [only] = self.factors[..] {
             return format!("fixed (times {only})");
@@ -84,7 +84,7 @@ impl Selection {
         let factors: Vec<String> = self.factors.iter().map(f64::to_string).collect();
         let beyond = match self.extensions {
             0 => String::new(),
-            most => format!(" and, while the best lies at an end, up to {most} beyond it"),
+            most => format!(" and, while the best is the lowest or highest, up to {most} beyond it"),
         };
         format!(
             "each arm's times {}{beyond}, by mean validation top-1 of the corners with seed {}",
@@ -94,9 +94,9 @@ impl Selection {
     }
 }
 
-/// Makes sure that factors are positive and rise.
+/// Checks that factors are positive and in rising order.
 pub(super) fn check_factors(factors: &[f64]) -> Result<()> {
-    ensure!(!factors.is_empty(), "factors is empty: leave 1.0 in it");
+    ensure!(!factors.is_empty(), "factors is empty: list at least 1.0");
     if let Some(factor) = factors.iter().find(|factor| !(**factor > 0.0 && factor.is_finite())) {
         bail!("factor {factor} must be positive");
     }
@@ -104,13 +104,13 @@ pub(super) fn check_factors(factors: &[f64]) -> Result<()> {
     Ok(())
 }
 
-/// The best that did not diverge, the first of equal ones.
+/// Index of the best score that did not diverge; the first one of equals.
 fn best(scores: &[Score]) -> Option<usize> {
     let finite = scores.iter().enumerate().filter(|(_, (_, score))| score.is_finite());
     finite.reduce(|best, found| if found.1.1 > best.1.1 { found } else { best }).map(|(i, _)| i)
 }
 
-/// The factor beyond the best one, if that is the lowest or highest of `scores`, which rise.
+/// The factor beyond the best one, if that is the lowest or highest of `scores`, which are in rising order of factors.
 fn beyond(scores: &[Score]) -> Option<f64> {
     let best = best(scores)?;
     let neighbour = match best {
@@ -122,8 +122,8 @@ fn beyond(scores: &[Score]) -> Option<f64> {
 }
 
 impl Ablation {
-    /// The cells that choose the learning rate of an arm, in rising order of factors, as far as known by now: while the
-    /// best lies at an end there will be more.
+    /// The selection cells of an arm known so far, in rising order of factors. More may follow while the best factor is
+    /// the lowest or highest.
     pub(super) fn selecting<'a>(&'a self, arm: &'a Arm) -> Result<Vec<Cell<'a>>> {
         let selection = &self.config().selection;
         let cell = |&factor: &f64| Cell { arm, seed: selection.seed, factor, selects: true };
@@ -133,7 +133,7 @@ impl Ablation {
         let mut cells: Vec<Cell> = selection.factors(arm).iter().map(cell).collect();
         for _ in 0..selection.extensions {
             let scores = self.scores(&cells)?;
-            // Which is best is known when all are there.
+            // The best one is known only when all cells are complete.
             let Some(factor) = (scores.len() == cells.len()).then(|| beyond(&scores)).flatten() else { break };
             let place = cells.partition_point(|cell| cell.factor < factor);
             cells.insert(place, cell(&factor));
@@ -141,7 +141,7 @@ impl Ablation {
         Ok(cells)
     }
 
-    /// What is known of the factor on the learning rates of an arm: the one that is best on validation images.
+    /// State of an arm's selection: the best factor is the one with the highest validation accuracy.
     ///
     /// # Errors
     ///
@@ -162,7 +162,7 @@ impl Ablation {
         Ok(best(&scores).map_or(Choice::Impossible, |best| Choice::Made(scores[best].0)))
     }
 
-    /// What another ablation has chosen for its arm of the same name.
+    /// State of the selection in another ablation, for its arm of the same name.
     fn chosen_elsewhere(&self, arm: &Arm, elsewhere: &Path) -> Result<Choice> {
         let other = Self::reopen(&self.dir().root().join(elsewhere)).context("selection.chosen_in")?;
         let same = other.config().arm(&arm.name).with_context(|| {
@@ -171,7 +171,7 @@ impl Ablation {
         other.choice(same)
     }
 
-    /// The chosen factor on the learning rates of an arm; `None` while its cells are missing, or if all diverged.
+    /// The selected factor on an arm's learning rates; `None` while selection cells are missing, or if all diverged.
     ///
     /// # Errors
     ///
@@ -183,7 +183,7 @@ impl Ablation {
         })
     }
 
-    /// The factors of these cells with their accuracies, as far as measured.
+    /// Factors and accuracies of those of `cells` that are complete.
     fn scores(&self, cells: &[Cell]) -> Result<Vec<Score>> {
         let mut scores = Vec::new();
         for cell in cells {
@@ -194,7 +194,8 @@ impl Ablation {
         Ok(scores)
     }
 
-    /// For every arm, each factor with the mean validation accuracy of the corners it led to, as far as measured.
+    /// For every arm, each factor with the mean validation accuracy of the corners it led to; factors without a
+    /// complete cell are skipped.
     ///
     /// # Errors
     ///
@@ -224,8 +225,8 @@ mod tests {
         let selection = Selection { seed: 9, factors: vec![0.5, 1.0], extensions: 1, chosen_in: None };
         selection.validate(&[1]).unwrap();
         let refused = |selection: Selection| selection.validate(&[1]).unwrap_err().to_string();
-        assert!(refused(Selection { seed: 1, ..selection.clone() }).contains("seed 1 is one of the report"));
+        assert!(refused(Selection { seed: 1, ..selection.clone() }).contains("seed 1 is a reporting seed"));
         assert!(refused(Selection { factors: vec![1.0, 0.5], ..selection.clone() }).contains("must rise"));
-        assert!(refused(Selection { factors: vec![1.0], ..selection }).contains("extensions go beyond two"));
+        assert!(refused(Selection { factors: vec![1.0], ..selection }).contains("extensions need at least two"));
     }
 }

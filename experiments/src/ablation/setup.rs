@@ -1,4 +1,4 @@
-//! What all arms of an ablation have in common, for people.
+//! What all arms of an ablation share, for people.
 
 use super::config::AblationConfig;
 use super::reported::{corner_name, corners};
@@ -38,7 +38,7 @@ pub(super) fn setup(config: &AblationConfig, images: &str) -> Vec<(String, Strin
                 recipe.momentum, recipe.weight_decay, recipe.label_smoothing, recipe.dropout, base.training.batch_size
             ),
         ),
-        ("Calibration", format!("{} training images a subnet", tables.calibration_images)),
+        ("Calibration", format!("{} training images per subnet", tables.calibration_images)),
         (
             "Reported",
             format!(

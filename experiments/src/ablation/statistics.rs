@@ -1,4 +1,4 @@
-//! Differences over paired seeds: how large, and how sure.
+//! Differences over paired seeds: their size and uncertainty.
 
 use ofa_search::quantile;
 use rand::{RngExt, SeedableRng};
@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-/// Where a value lies with the configured confidence.
+/// A confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// Lower end.
@@ -15,25 +15,25 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// A mean difference over paired seeds, with Student's interval; with fewer than two seeds there is none.
+/// A mean difference over paired seeds, with Student's interval; absent with fewer than two seeds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gap {
     /// Mean difference.
     pub mean: f64,
-    /// Its interval over seeds.
+    /// Student's interval over seeds; `None` with fewer than two seeds or if all agree.
     pub interval: Option<Interval>,
-    /// Two-sided p-value of Student's t-test that the mean is 0.
+    /// Two-sided p-value of Student's t-test that the mean is 0; `None` where the interval is.
     pub p: Option<f64>,
 }
 
 impl Gap {
-    /// Of differences, one a seed.
+    /// Mean and interval of `differences`, one per seed.
     pub fn of(differences: &[f64], confidence: f64) -> Self {
         let n = differences.len() as f64;
         let mean = differences.iter().sum::<f64>() / n;
         let variance = differences.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / (n - 1.0);
         let error = (variance / n).sqrt();
-        // Fewer than two seeds, or seeds that all agree, say nothing about spread.
+        // Fewer than two seeds, or seeds that all agree, tell nothing about the spread.
         let student = (error > 0.0).then(|| StudentsT::new(0.0, 1.0, n - 1.0).ok()).flatten();
         let Some(student) = student else { return Self { mean, interval: None, p: None } };
         let half = student.inverse_cdf(0.5 + confidence / 2.0) * error;
@@ -42,7 +42,8 @@ impl Gap {
     }
 }
 
-/// p-values adjusted for being several, in their order (Holm, 1979): those below 0.05 are significant together at 5 %.
+/// Adjusts p-values for multiple tests (Holm, 1979), keeping their order. Those below 0.05 are jointly significant at 5
+/// %.
 pub fn holm(p: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p.len()).collect();
     order.sort_by(|a, b| p[*a].total_cmp(&p[*b]));
@@ -55,8 +56,8 @@ pub fn holm(p: &[f64]) -> Vec<f64> {
     adjusted
 }
 
-/// Percentile interval of the mean of `gaps`, one row a seed and one value an image, when seeds and images are drawn
-/// again with replacement.
+/// Percentile interval of the mean of `gaps` when seeds and images are resampled with replacement; one row per seed,
+/// one value per image.
 pub(super) fn bootstrap(gaps: &[Vec<f32>], samples: usize, confidence: f64) -> Option<Interval> {
     let (seeds, images) = (gaps.len(), gaps.first()?.len());
     let rng = &mut ChaCha8Rng::seed_from_u64(0);

@@ -1,4 +1,4 @@
-//! Cells without training, for tests.
+//! Made-up cells for tests, without training.
 
 use super::budget::Budget;
 use super::config::{AblationConfig, Arm};
@@ -16,7 +16,7 @@ pub(crate) fn ablation() -> AblationConfig {
     AblationConfig::shrinking("smoke").unwrap()
 }
 
-/// The same with images and batches that train in no time.
+/// The smoke preset with few, small images and small batches, which trains in no time.
 pub(crate) fn tiny_ablation() -> AblationConfig {
     let mut config = ablation();
     let base = &mut config.base;
@@ -29,7 +29,7 @@ pub(crate) fn tiny_ablation() -> AblationConfig {
     config
 }
 
-/// Two budgets of one epoch a stage; the second takes the factors of the first.
+/// Two budgets of one epoch per stage; the second reuses the factors of the first.
 pub(crate) fn tiny_ladder() -> AblationConfig {
     let mut config = tiny_ablation();
     config.selection.factors = vec![1.0, 2.0];
@@ -48,8 +48,8 @@ pub(crate) fn tiny_ladder() -> AblationConfig {
     config
 }
 
-/// All cells of an ablation, in which `progressive` classifies `gap` of the images more than `none`, and seeds differ a
-/// little.
+/// All cells of an ablation. `progressive` classifies `gap` of the images more than `none` correctly, and seeds differ
+/// slightly.
 pub(crate) fn cells(config: &AblationConfig, gap: f64) -> Cells {
     let mut cells = Cells::new();
     for arm in &config.arms {
@@ -61,7 +61,7 @@ pub(crate) fn cells(config: &AblationConfig, gap: f64) -> Cells {
     cells
 }
 
-/// A cell that chooses a learning rate, with this accuracy of all corners; without one it diverged.
+/// A selection cell with this validation accuracy in all corners; without one, it diverged.
 pub(crate) fn selecting_cell(
     config: &AblationConfig,
     arm: &str,

@@ -1,4 +1,4 @@
-//! What the numbers say, by the rule that was written before them.
+//! Verdicts: what the numbers say under the rule that was fixed before them.
 
 use super::bins::{BinGap, bin_gaps};
 use super::config::{AblationConfig, Criteria};
@@ -8,69 +8,69 @@ use super::statistics::{Gap, Interval, bootstrap, holm};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Coverage of the interval that tells whether arms are equivalent: two one-sided tests at 5 %.
+/// Coverage of the interval that decides whether arms are equivalent: two one-sided tests at 5 %.
 const NARROW: f64 = 0.9;
 
-/// What the rule makes of a contrast.
+/// Outcome of the rule for a contrast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// The treatment is better by at least what the rule asks for.
+    /// The treatment is better by at least what the rule requires.
     Reproduced,
-    /// The treatment is better, by less.
+    /// The treatment is better, but by less.
     DirectionOnly,
     /// The control is better.
     Reversed,
-    /// Any difference is small.
+    /// Any difference lies within the margin of equivalence.
     Equivalent,
-    /// The seeds do not tell.
+    /// The seeds do not decide it.
     Undecided,
-    /// The treatment is not better, by the rule of the first record, which tells no more.
+    /// The treatment is not better; only under the rule of the first record, which distinguishes no further.
     NotReproduced,
 }
 
 /// Two arms compared over the seeds that both have.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Contrast {
-    /// The arm that is claimed to be better.
+    /// The arm claimed to be better.
     pub treatment: String,
     /// The arm it is compared with.
     pub control: String,
     /// Seeds that both arms have.
     pub seeds: Vec<u64>,
-    /// Configured seeds that one of them lacks.
+    /// Configured seeds that either arm lacks.
     pub missing: Vec<u64>,
     /// Mean difference of test top-1 over the corners that both report, with Student's interval over seeds.
     pub gap: Gap,
-    /// The 90 % interval of the same, which tells whether the arms are equivalent.
+    /// The 90 % interval of the same difference, which decides whether the arms are equivalent.
     #[serde(default)]
     pub narrow: Option<Interval>,
-    /// The same difference as a share of the control's mean error over these corners, seed by seed.
+    /// The same difference as a share of the control's mean error over these corners, computed per seed.
     #[serde(default)]
     pub error_reduction: Option<Gap>,
-    /// Interval of the same mean over seeds and test images.
+    /// Bootstrap interval of the same mean over seeds and test images.
     pub bootstrap: Option<Interval>,
-    /// p-value adjusted for the number of contrasts besides the primary one (Holm).
+    /// p-value adjusted for the number of contrasts, not counting the primary one (Holm).
     pub adjusted_p: Option<f64>,
-    /// The corners one by one.
+    /// Gap of each corner.
     pub corners: Vec<CornerGap>,
-    /// The random subnets, from few MACs to many.
+    /// Gaps of the random subnets, binned from few MACs to many.
     pub bins: Vec<BinGap>,
 }
 
-/// One corner of a contrast.
+/// Gap of one corner.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CornerGap {
-    /// Its name.
+    /// Name of the corner.
     pub corner: String,
-    /// Difference of its test top-1.
+    /// Difference of its test top-1, treatment minus control.
     pub gap: Gap,
     /// p-value adjusted for the number of corners (Holm).
     pub adjusted_p: Option<f64>,
 }
 
 impl Contrast {
-    /// Compares two arms; `None` if there is no seed that both have, or no corner that both report.
+    /// Compares two arms; `None` if they have no seed or no reported corner in common.
     pub fn of(config: &AblationConfig, cells: &Cells, treatment: &str, control: &str) -> Option<Self> {
         let cell = |arm: &str, seed: &u64| cells.get(&(arm.to_owned(), *seed));
         let both = |seed: &u64| Some((cell(treatment, seed)?, cell(control, seed)?));
@@ -110,9 +110,9 @@ impl Contrast {
         })
     }
 
-    /// What the rule of `config` makes of it, with its p-value adjusted for the number of verdicts; `None` while a
-    /// configured seed is missing, since seeds are not to be averaged away, and with one seed alone, which says nothing of
-    /// others.
+    /// Verdict under the rule of `config`; `adjusted_p` is the p-value adjusted for the number of verdicts. `None`
+    /// while a configured seed is missing, because missing seeds must not be averaged away, and with a single seed,
+    /// which says nothing about others.
     pub fn verdict(&self, config: &AblationConfig, adjusted_p: Option<f64>) -> Option<Verdict> {
         match (config.rule.criteria, config.rule.margin) {
             (Some(criteria), _) => {
@@ -123,8 +123,9 @@ impl Contrast {
         }
     }
 
-    /// What the rule of the first record would make of it with Student's interval over seeds in place of the bootstrap's:
-    /// how much the verdict hangs on the interval. Newer rules take Student's anyway.
+    /// Verdict of the first record's rule with Student's interval over seeds instead of the bootstrap interval; it
+    /// shows how much the verdict depends on the interval. `None` under newer rules, which use Student's interval
+    /// anyway.
     pub fn students_verdict(&self, config: &AblationConfig) -> Option<Verdict> {
         self.by_margin(self.gap.interval, config.rule.margin?)
     }
@@ -149,7 +150,7 @@ impl Contrast {
         })
     }
 
-    /// The interval, if all seeds are there.
+    /// The interval, if no seed is missing and there are at least two.
     fn complete(&self, interval: Option<Interval>) -> Option<Interval> {
         interval.filter(|_| self.missing.is_empty() && self.seeds.len() > 1)
     }
@@ -160,7 +161,7 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
     sum / n
 }
 
-/// Adjusts the p-values of contrasts for being several; those without one are left out.
+/// Adjusts the p-values of several contrasts (Holm); those without one are skipped.
 pub(super) fn adjust(contrasts: &mut [Contrast]) {
     let tested: Vec<usize> = (0..contrasts.len()).filter(|&i| contrasts[i].gap.p.is_some()).collect();
     let p: Vec<f64> = tested.iter().filter_map(|&i| contrasts[i].gap.p).collect();
@@ -169,7 +170,7 @@ pub(super) fn adjust(contrasts: &mut [Contrast]) {
     }
 }
 
-/// For every image, the mean over corners of what the first cell gains.
+/// For every image, the gain of the first cell over the second, averaged over corners.
 fn image_gaps(a: &DoneCell, b: &DoneCell, names: &[&str]) -> Vec<f32> {
     let mut gaps: Vec<f32> = Vec::new();
     for name in names {

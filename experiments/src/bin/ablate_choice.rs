@@ -1,7 +1,7 @@
-//! Question: which strategy's choices are better, measured on test images and not by the predictor that it maximises?
+//! Question: which search strategy makes better choices, as measured on test images, not by the predictor it maximises?
 //!
-//! Command:  `cargo run --release --bin ablate_choice -- DIR.. --out runs/choice`, where each DIR is a run, or a cell of an
-//!           ablation, with its supernet; again with the same arguments after a stop
+//! Command:  `cargo run --release --bin ablate_choice -- DIR.. --out runs/choice`, where each DIR is a run or a cell of
+//!           an ablation with its supernet; the same command resumes after a stop
 //! Result:   `choices.csv`, `choices.md` with gaps between strategies over supernets, an accuracy table per supernet
 //! Hardware: any; nothing is trained
 
@@ -21,25 +21,25 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// Measures what search strategies choose on several supernets
+/// Measures the choices of search strategies on several supernets
 #[derive(Parser)]
 struct Options {
-    /// Directories of runs or cells with a supernet, such as one per seed
+    /// Directories of runs or cells with a supernet, for example one per seed
     #[arg(required = true)]
     supernets: Vec<PathBuf>,
-    /// Images in place of those of the runs
+    /// Images to use instead of those of the runs
     #[arg(long)]
     data: Option<PathBuf>,
     /// Limits on MACs, as shares of the way from the smallest to the largest subnet
     #[arg(long, value_delimiter = ',', default_value = "0.1,0.25,0.5")]
     limits: Vec<f64>,
-    /// Subnets of the accuracy table of every supernet
+    /// Number of subnets in the accuracy table of every supernet
     #[arg(long, default_value_t = 160)]
     rows: usize,
-    /// Queries of the predictor by every strategy that asks it
+    /// Queries to the predictor by every strategy that uses it
     #[arg(long, default_value_t = 10_000)]
     queries: u64,
-    /// Directory for the results; tables that are there are gone on with
+    /// Directory for the results; tables already there are resumed
     #[arg(long)]
     out: PathBuf,
 }
@@ -54,7 +54,10 @@ fn main() -> ExitCode {
 
 fn run(options: &Options, stop: &AtomicBool) -> Result<()> {
     let limits = &options.limits;
-    ensure!(limits.iter().all(|limit| (0.0..=1.0).contains(limit)), "--limits are shares between 0 and 1: {limits:?}");
+    ensure!(
+        limits.iter().all(|limit| (0.0..=1.0).contains(limit)),
+        "--limits must be shares between 0 and 1, but are {limits:?}"
+    );
     let mut choices = Vec::new();
     for path in &options.supernets {
         choices.extend(of_supernet(path, options, stop).with_context(|| path.display().to_string())?);

@@ -1,4 +1,4 @@
-//! The report of an ablation: the same findings as a page and as text.
+//! The report of an ablation: the same findings as an HTML page and as Markdown.
 
 mod html;
 mod ladder;
@@ -35,7 +35,7 @@ pub(super) fn points(gap: &Gap) -> String {
     }
 }
 
-/// The same as shares, in percent.
+/// `+12.3 [4.5, 20.1]`: a share with its interval, in percent.
 pub(super) fn share(gap: &Gap) -> String {
     let mean = format!("{:+.1}", 100.0 * gap.mean);
     match gap.interval {
@@ -53,21 +53,20 @@ fn top1(gap: &Gap) -> String {
     }
 }
 
-/// What it comes to: the verdict first, the rule it follows from, how much it hangs on the interval, and what is
-/// missing.
+/// Summary paragraphs: the verdict, the rule it follows from, how much it depends on the interval, and what is missing.
 fn summary(findings: &Findings) -> Vec<String> {
     let mut paragraphs = vec![conclusion(findings)];
     paragraphs.extend(others(findings));
     let adjusted = if findings.verdicts > 1 {
-        format!(" There are or will be {} verdicts.", findings.verdicts)
+        format!(" Verdicts, including those still to come: {}.", findings.verdicts)
     } else {
         String::new()
     };
-    paragraphs.push(format!("Rule, written before the run: {}{adjusted}", findings.rule));
+    paragraphs.push(format!("Rule, fixed before the run: {}{adjusted}", findings.rule));
     paragraphs.extend(findings.students_verdict.zip(findings.primary.as_ref()).map(|(verdict, primary)| {
         format!(
-            "With Student's interval over seeds, which allows for their number but takes the test images as given, the \
-             gap is {} points and the same rule would say: {verdict}.",
+            "With Student's interval over seeds, which accounts for the number of seeds but treats the test images as \
+             fixed, the gap is {} points and the same rule would say: {verdict}.",
             points(&primary.gap)
         )
     }));
@@ -81,11 +80,11 @@ fn summary(findings: &Findings) -> Vec<String> {
     paragraphs
 }
 
-/// The verdict in a sentence.
+/// The verdict, in a sentence or two.
 fn conclusion(findings: &Findings) -> String {
     let Some(primary) = &findings.primary else {
         return match findings.seeds.is_empty() {
-            true => "Ways of training are compared on validation images alone; there is nothing to judge.".into(),
+            true => "Ways of training are compared only on validation images; there is nothing to judge.".into(),
             false => "No seed of the primary contrast is complete yet.".into(),
         };
     };
@@ -109,12 +108,12 @@ fn conclusion(findings: &Findings) -> String {
     );
     match findings.verdict {
         Some(verdict) => format!("Verdict: {verdict}. {gap}"),
-        None if primary.missing.is_empty() => format!("No verdict: one seed says nothing of others. {gap}"),
+        None if primary.missing.is_empty() => format!("No verdict: a single seed says nothing about others. {gap}"),
         None => format!("No verdict yet: seeds {:?} are missing. {gap}", primary.missing),
     }
 }
 
-/// The other pairs that the rule judges, in a sentence each.
+/// The other pairs that the rule judges, in one sentence each.
 fn others(findings: &Findings) -> impl Iterator<Item = String> {
     findings.judgements.iter().skip(1).map(|judgement| {
         let verdict = judgement.verdict.map_or_else(|| "no verdict yet".into(), |verdict| verdict.to_string());
@@ -123,13 +122,13 @@ fn others(findings: &Findings) -> impl Iterator<Item = String> {
     })
 }
 
-/// The arms that train the whole space, whose corners can be compared.
+/// The arms that train the whole space, so their corners can be compared.
 fn supernets(findings: &Findings) -> impl Iterator<Item = &ArmFindings> {
     let most = findings.arms.iter().map(|arm| arm.corners.len()).max().unwrap_or(0);
     findings.arms.iter().filter(move |arm| arm.corners.len() == most)
 }
 
-/// The cheapest arm whose mean is not below that of the primary treatment by more than the half-width of its interval.
+/// The cheapest arm whose mean is not below the interval of the primary treatment, and that treatment.
 fn cheapest_match(findings: &Findings) -> Option<(&ArmFindings, &ArmFindings)> {
     let treatment = &findings.primary.as_ref()?.treatment;
     let reference = findings.arms.iter().find(|arm| arm.name == *treatment)?;
@@ -138,11 +137,12 @@ fn cheapest_match(findings: &Findings) -> Option<(&ArmFindings, &ArmFindings)> {
     Some((good.min_by(|a, b| a.budget.macs.total_cmp(&b.budget.macs))?, reference))
 }
 
-/// What the sentence on cost says.
+/// The sentence on cost.
 fn cost_sentence(findings: &Findings) -> String {
     match cheapest_match(findings) {
         Some((arm, reference)) if arm.name != reference.name => format!(
-            "The cheapest arm whose mean accuracy lies within the interval of `{}` or above it is `{}`: {:.2} of its MACs.",
+            "The cheapest arm whose mean accuracy lies within or above the interval of `{}` is `{}`: {:.2} of its \
+             MACs.",
             reference.name,
             arm.name,
             arm.budget.macs / reference.budget.macs
@@ -150,11 +150,11 @@ fn cost_sentence(findings: &Findings) -> String {
         Some((_, reference)) => {
             format!("No cheaper arm reaches the interval of `{}`.", reference.name)
         }
-        None => "With fewer than two seeds there is no interval to reach.".into(),
+        None => "With fewer than two seeds there is no interval to compare with.".into(),
     }
 }
 
-/// Arms whose best learning rate is the lowest or highest that was tried.
+/// Arms whose selected learning rate is the lowest or highest tried.
 fn edges(findings: &Findings) -> Vec<String> {
     let is_edge = |(arm, scores): &(&String, &Vec<(f64, f64)>)| {
         let chosen = findings.arms.iter().find(|found| found.name == **arm).map(|found| found.factor);
@@ -164,26 +164,28 @@ fn edges(findings: &Findings) -> Vec<String> {
     findings.selections.iter().filter(is_edge).map(|(arm, _)| format!("`{arm}`")).collect()
 }
 
-/// What speaks against taking the numbers for more than they are.
+/// Threats to validity: reasons not to read more into the numbers than they show.
 const THREATS: [&str; 9] = [
-    "Images are small, the network is small and training is short: nothing here says what happens after hundreds of epochs \
-     on ImageNet.",
-    "Learning rates were chosen by one seed and a few factors; an arm may have a better one outside. An arm that begins \
-     with another has had two choices: its own and that of the arm before it.",
-    "Epochs are whole, so that costs are equal to within an epoch: see the ratio to the treatment's.",
+    "Images are small, the network is small and training is short: nothing here says what happens after hundreds of \
+     epochs on ImageNet.",
+    "Learning rates were selected with one seed and a few factors; an arm may do better outside that range. An arm \
+     that starts from another benefits from two selections: its own and that of the arm before it.",
+    "Epochs are whole numbers, so costs are equal only to within an epoch: see the ratio to the treatment's cost.",
     "Equal MACs are not equal time: depthwise convolutions and small batches of subnets run at different speeds.",
-    "An arm that begins with another counts its epochs anew and so sees the crops, flips and resolutions again that the one \
-     before it has seen; an arm of one stage sees new ones to its end.",
-    "Arms that open the whole space at once do not sort channels before; progressive shrinking does.",
-    "Corners are the extremes of the space, and their errors go together: eight of them are little more than one \
-     observation. The random subnets, whose choices are uniform, lie close together in the middle; they are measured on a \
-     part of the test images, another one for every seed but the same for all arms.",
-    "A network trained alone begins with a slice of the supernet's initial weights, of the scale of the full width.",
-    "Contrasts besides those of the verdict were planned too, but their p-values alone allow for their number, not their \
-     intervals. Seeds are few: Student's interval assumes normal differences and takes the test images as given.",
+    "An arm that starts from another counts its epochs from zero, so it repeats the crops, flips and resolutions of \
+     the arm before it; an arm with a single stage sees new ones throughout.",
+    "Arms that open the whole space at once do not sort channels first; progressive shrinking does.",
+    "Corners are the extremes of the space, and their errors are correlated: eight of them are little more than one \
+     observation. The random subnets, drawn uniformly over choices, cluster in the middle; they are measured on a \
+     subset of the test images, which differs between seeds but is the same for all arms.",
+    "A network trained alone starts from a slice of the supernet's initial weights, which are scaled for the full \
+     width.",
+    "The contrasts other than those of the verdict were also planned, but only their p-values account for their \
+     number; their intervals do not. There are few seeds: Student's interval assumes normally distributed differences \
+     and treats the test images as fixed.",
 ];
 
-/// A contrast's name.
+/// Name of a contrast, `treatment − control`.
 fn contrast_name(contrast: &Contrast) -> String {
     format!("{} − {}", contrast.treatment, contrast.control)
 }

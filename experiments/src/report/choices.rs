@@ -1,10 +1,11 @@
-//! The report of what search strategies chose.
+//! The report on the choices of search strategies.
 
 use super::ablation::points;
 use crate::search_ablation::choice::{Choice, ChoiceGap, choice_gaps, names};
 use std::fmt::{Result, Write};
 
-/// What strategies chose on supernets, each searched by tables of `rows` subnets and `queries` of a predictor.
+/// Renders the choices as Markdown. Each supernet was searched with a table of `rows` subnets and `queries` of a
+/// predictor.
 pub fn choice_markdown(choices: &[Choice], rows: usize, queries: u64) -> String {
     let mut text = String::new();
     write_all(&mut text, choices, rows, queries).expect("writing to a string does not fail");
@@ -15,12 +16,12 @@ fn write_all(text: &mut String, choices: &[Choice], rows: usize, queries: u64) -
     let supernets = names(choices).len();
     write!(
         text,
-        "# Which strategy's choices are better, measured?\n\nSupernets: {supernets}. On each, {rows} random subnets were \
-         measured on validation images; table look-up takes the best of them, the others ask a predictor fitted to them \
-         {queries} times. Evolution has the settings of the paper, and none was tuned. Gaps are in points of top-1 with \
-         Student's 95 % intervals over supernets: what the predictor says of both choices, and what test images say. \
-         p-values are adjusted for the pairs of the first table (Holm).\n\n## Mean over limits\n\n| pair | predicted | \
-         measured on test | p (Holm) |\n|---|---|---|---|\n"
+        "# Which strategy makes better choices, as measured?\n\nSupernets: {supernets}. On each, {rows} random subnets \
+         were measured on validation images. Table look-up takes the best of them; the other strategies query a \
+         predictor fitted to them {queries} times. Evolution uses the paper's settings; no strategy was tuned. Gaps \
+         are in points of top-1 with Student's 95 % intervals over supernets, once as predicted for both choices and \
+         once as measured on test images. p-values are adjusted for the pairs of the first table (Holm).\n\n## Mean \
+         over limits\n\n| pair | predicted | measured on test | p (Holm) |\n|---|---|---|---|\n"
     )?;
     let gaps = choice_gaps(choices);
     for gap in gaps.iter().filter(|gap| gap.limit.is_none()) {

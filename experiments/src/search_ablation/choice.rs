@@ -1,4 +1,5 @@
-//! Search judged by what is measured: the subnets that strategies choose on supernets of several seeds, on test images.
+//! Search judged by measurement: the subnets that strategies choose on supernets of several seeds, measured on test
+//! images.
 
 use crate::ablation::{Gap, holm};
 use crate::config::ExperimentConfig;
@@ -20,26 +21,26 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::AtomicBool;
 
-/// The strategies, in the order in which they are compared: a later one minus an earlier one.
+/// The strategies, in order of comparison: a later one minus an earlier one.
 const STRATEGIES: [&str; 4] = ["table", "random", "original evolution", "evolution"];
 
-/// What a strategy chose on a supernet within a limit.
+/// The choice of a strategy on one supernet within one limit: a row of `choices.csv`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Choice {
-    /// The supernet.
+    /// Name of the supernet.
     pub supernet: String,
     /// Limit on MACs, as a share of the way from the smallest to the largest subnet.
     pub limit: f64,
     /// Name of the strategy.
     pub strategy: String,
-    /// What it chose.
+    /// The chosen arch, as text.
     pub arch: String,
-    /// Its MACs.
+    /// MACs of the chosen arch.
     pub macs: u64,
-    /// Top-1 that the strategy maximised: measured on validation images by table look-up, else predicted.
+    /// Top-1 that the strategy maximised: measured on validation images for table look-up, predicted for the others.
     pub expected_top1: f64,
-    /// Top-1 that the predictor says of every strategy's choice.
+    /// Top-1 that the predictor gives for this choice, whatever the strategy.
     pub predicted_top1: f64,
     /// Top-1 measured on validation images.
     pub validation_top1: f64,
@@ -47,31 +48,32 @@ pub struct Choice {
     pub test_top1: f64,
 }
 
-/// A supernet that is searched.
+/// A supernet to search.
 pub struct Contest<'a> {
-    /// Its name in records.
+    /// Name in records.
     pub name: String,
-    /// Its run's configuration, with the size of the table and the queries.
+    /// Configuration of its run, with the size of the table and the number of queries.
     pub config: &'a ExperimentConfig,
-    /// Its images.
+    /// Images to measure on.
     pub images: &'a Images,
-    /// Its weights.
+    /// The supernet with its weights.
     pub supernet: &'a Supernet,
-    /// Where it is measured.
+    /// Device to measure on.
     pub device: &'a Device,
-    /// Where its table is kept.
+    /// Directory of its accuracy table.
     pub dir: &'a RunDir,
 }
 
 impl Contest<'_> {
-    /// Measures the accuracy table, searches within each of `limits` by every strategy, and measures what is chosen.
+    /// Measures the accuracy table, searches within each of `limits` with every strategy, and measures the choices.
     ///
-    /// Table look-up reads the rows that the predictor of the others is fitted to, so all cost the same measurements; the
-    /// others ask the predictor as often as each other. No strategy is tuned here: evolution has the settings of the paper.
+    /// Table look-up reads the rows to which the predictor of the others is fitted, so all strategies cost the same
+    /// measurements. The others make equally many queries. No strategy is tuned here: evolution uses the paper's
+    /// settings.
     ///
     /// # Errors
     ///
-    /// If images cannot be read, a limit cannot be met, or a stop was asked for.
+    /// If images cannot be read, a limit cannot be met, or a stop was requested.
     pub fn choices(&self, limits: &[f64], stop: &AtomicBool) -> Result<Vec<Choice>> {
         let mut validation = self.images.validation(self.config, self.device);
         let source = records::source(self.supernet, self.images);
@@ -103,7 +105,7 @@ impl Contest<'_> {
         Ok(choices)
     }
 
-    /// The best arch by a strategy and its score; `None` if a table holds no row within the limit.
+    /// Searches with one strategy: the best arch and its score, or `None` if the table holds no row within the limit.
     fn search(
         &self,
         strategy: &str,
@@ -138,24 +140,25 @@ impl Contest<'_> {
     }
 }
 
-/// The choices of one strategy against those of another, over supernets.
+/// Choices of one strategy compared with those of another, over supernets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChoiceGap {
-    /// The strategy.
+    /// Name of the strategy.
     pub strategy: &'static str,
-    /// The one it is compared with.
+    /// Name of the strategy it is compared with.
     pub other: &'static str,
-    /// The limit; the mean over all, if absent.
+    /// The limit; `None` for the mean over all limits.
     pub limit: Option<f64>,
-    /// Difference of top-1 by the predictor, with Student's 95 % interval over supernets.
+    /// Difference of predicted top-1, with Student's 95 % interval over supernets.
     pub predicted: Gap,
-    /// The same as measured on test images.
+    /// The same for top-1 measured on test images.
     pub measured: Gap,
-    /// p-value of the latter, adjusted for all pairs (Holm); over all limits alone.
+    /// p-value of `measured`, adjusted for all pairs (Holm); only for the mean over all limits.
     pub adjusted_p: Option<f64>,
 }
 
-/// All pairs of strategies over the supernets that have both at all limits: first over all limits, then by limit.
+/// Gaps between all pairs of strategies, over the supernets that have both at all limits: first the means over all
+/// limits, then each limit.
 pub fn choice_gaps(choices: &[Choice]) -> Vec<ChoiceGap> {
     let mut limits: Vec<f64> = choices.iter().map(|choice| choice.limit).collect();
     limits.sort_by(f64::total_cmp);
@@ -194,7 +197,7 @@ fn pairs(choices: &[Choice], limits: &[f64], limit: Option<f64>) -> Vec<ChoiceGa
     .collect()
 }
 
-/// The supernets, each once.
+/// Names of the supernets, without duplicates.
 pub(crate) fn names(choices: &[Choice]) -> Vec<&str> {
     let mut names: Vec<&str> = Vec::new();
     for choice in choices {
@@ -233,7 +236,7 @@ mod tests {
                 choices.push(choice(supernet, limit, "evolution", base + 0.01, base + 0.002 + 0.0005 * i as f64));
             }
         }
-        // What one supernet lacks at one limit is not averaged away.
+        // A strategy that lacks a limit gets no mean over limits.
         choices.push(choice("a", 0.2, "table", 0.9, 0.9));
         let gaps = choice_gaps(&choices);
         let of = |strategy: &str, other: &str, limit: Option<f64>| {

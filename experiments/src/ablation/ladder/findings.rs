@@ -1,4 +1,4 @@
-//! What an ablation has found at all its budgets: where shrinking pays.
+//! Findings of an ablation over all its budgets: where does shrinking pay?
 
 use super::Ladder;
 use super::price::{Price, prices};
@@ -11,69 +11,69 @@ use crate::ablation::verdict::Verdict;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-/// What an ablation has found so far, budget by budget.
+/// Findings of an ablation so far, budget by budget.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LadderFindings {
-    /// What was asked.
+    /// The question asked.
     pub question: String,
-    /// The images.
+    /// Description of the images.
     pub images: String,
-    /// The rule of the verdicts, in words.
+    /// The rule of the verdicts, as text.
     pub rule: String,
-    /// Verdicts that there are or will be: what p-values are adjusted for.
+    /// Number of verdicts, including those still to come; p-values are adjusted for it.
     pub verdicts: usize,
     /// Coverage of the intervals.
     pub confidence: f64,
-    /// The budgets, as configured.
+    /// The budgets, in configuration order.
     pub budgets: Vec<AtBudget>,
-    /// Every pair that is judged, over the budgets.
+    /// Trend over the budgets of every judged pair.
     pub signs: Vec<Sign>,
-    /// At each budget, the cheapest training that keeps up with the primary treatment.
+    /// For each budget, the cheapest training that matches the primary treatment.
     pub cheapest: Vec<Cheapest>,
-    /// What supernets cost beside networks trained alone to the same accuracy.
+    /// Cost of supernets relative to networks trained alone to the same accuracy.
     pub prices: Vec<Price>,
     /// What was tried before the configuration was written.
     pub tried: Vec<String>,
-    /// What was added later.
+    /// What was added after the start.
     pub additions: Vec<Addition>,
 }
 
-/// One budget.
+/// Findings at one budget.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AtBudget {
-    /// Its name, also of the directory with a report of its own.
+    /// Name; also the name of its directory, which holds its own report.
     pub name: String,
-    /// Complete cells, and all.
+    /// Number of complete cells, and of all cells.
     pub cells: [usize; 2],
-    /// Seeds of the report.
+    /// Reporting seeds.
     pub seeds: Vec<u64>,
-    /// The verdicts.
+    /// One judgement per judged pair.
     pub judgements: Vec<Judgement>,
     /// What subnets lose against the same networks trained alone.
     pub alone: Vec<Alone>,
-    /// The arms that have a complete cell.
+    /// The arms with a complete cell.
     pub arms: Vec<ArmAt>,
 }
 
-/// What an arm costs at a budget, and what it reaches.
+/// Cost and accuracy of an arm at one budget.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ArmAt {
-    /// Its name.
+    /// Name of the arm.
     pub arm: String,
-    /// Mean cost of a training in 10^12 MACs, that of the arms whose weights go into it included.
+    /// Mean cost of a training in 10^12 MACs, including the arms whose weights go into it.
     pub tmacs: f64,
-    /// Complete seeds.
+    /// Number of complete seeds.
     pub seeds: usize,
-    /// Mean test top-1 over the corners that it trains.
+    /// Mean test top-1 over the corners it trains.
     pub mean_top1: Gap,
     /// Whether these are all corners of the space.
     pub trains_all: bool,
 }
 
-/// What becomes of a gap as compute grows.
+/// How the gap between two arms changes as compute grows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sign {
@@ -81,30 +81,33 @@ pub struct Sign {
     pub treatment: String,
     /// The control.
     pub control: String,
-    /// Neighbouring budgets in TMACs between which the verdict turns from `reversed` to one for the treatment.
+    /// Neighbouring budgets, in TMACs, between which the verdict turns from `reversed` to one in favour of the
+    /// treatment.
     pub flips_between: Option<[f64; 2]>,
-    /// The largest budget with a verdict, in TMACs.
+    /// Largest budget with a verdict, in TMACs; 0 if there is none.
     pub up_to: f64,
-    /// Change of the gap with each doubling of compute, by least squares over budgets with a verdict; absent with one.
+    /// Change of the gap per doubling of compute, by least squares over the budgets with a verdict; absent with fewer
+    /// than two.
     pub per_doubling: Option<f64>,
 }
 
-/// A training that is as good as the treatment's and costs less.
+/// The cheapest training that matches the treatment at one budget.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cheapest {
-    /// The budget.
+    /// Name of the treatment's budget.
     pub budget: String,
-    /// The treatment there.
+    /// The treatment at that budget.
     pub treatment: ArmAt,
-    /// The cheapest training of any arm at any budget whose mean is not below the treatment's interval.
+    /// Cheapest training of any arm at any budget whose mean is not below the treatment's interval.
     pub arm: ArmAt,
-    /// Its budget.
+    /// Name of that arm's budget.
     pub at: String,
 }
 
 impl Ladder {
-    /// What the complete cells say at every budget, and the same by budget in full; verdicts allow for all others.
+    /// Findings of the complete cells: over all budgets, and in full for each budget. Every verdict is adjusted for all
+    /// the others.
     ///
     /// # Errors
     ///
@@ -175,7 +178,7 @@ impl AtBudget {
         self.arms.iter().find(|arm| arm.arm == name)
     }
 
-    /// The judgement of this pair with the cost of a training of its treatment in TMACs.
+    /// The judgement of this pair, with the cost in TMACs of training its treatment.
     pub fn judgement(&self, treatment: &str, control: &str) -> Option<(f64, &Judgement)> {
         let is_it = |judgement: &&Judgement| {
             (judgement.contrast.treatment.as_str(), judgement.contrast.control.as_str()) == (treatment, control)
@@ -184,7 +187,7 @@ impl AtBudget {
     }
 }
 
-/// What becomes of the gap between two arms over the budgets that have a verdict on it.
+/// How the gap between two arms changes over the budgets that have a verdict on it.
 fn sign(treatment: &str, control: &str, budgets: &[AtBudget]) -> Sign {
     let judged = budgets.iter().filter_map(|at| at.judgement(treatment, control));
     let mut judged: Vec<(f64, f64, Verdict)> =
@@ -201,7 +204,7 @@ fn sign(treatment: &str, control: &str, budgets: &[AtBudget]) -> Sign {
     }
 }
 
-/// Slope of the least-squares line; `None` where all `x` are the same.
+/// Slope of the least-squares line; `None` if all `x` are equal.
 fn slope(points: &[(f64, f64)]) -> Option<f64> {
     let n = points.len() as f64;
     let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / n;

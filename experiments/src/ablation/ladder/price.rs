@@ -1,51 +1,51 @@
-//! What a supernet costs beside one network trained alone to the same accuracy: the article's closing wish is to make that
-//! cheaper.
+//! Cost of a supernet relative to one network trained alone to the same accuracy. The article closes with the wish to
+//! make that cheaper.
 
 use crate::ablation::arms::INDEPENDENT;
 use crate::ablation::findings::{ArmFindings, Findings};
 use serde::{Deserialize, Serialize};
 
-/// The price of a supernet in networks trained alone.
+/// Price of a supernet, in networks trained alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Price {
-    /// The budget of the supernet.
+    /// Name of the supernet's budget.
     pub budget: String,
     /// The arm that trained it.
     pub arm: String,
-    /// Its cost in 10^12 MACs, ancestors included.
+    /// Its training cost in 10^12 MACs, including ancestors.
     pub tmacs: f64,
-    /// The corners that were trained alone, too.
+    /// The corners that were also trained alone.
     pub corners: Vec<CornerPrice>,
 }
 
-/// The price by one corner.
+/// Price of a supernet, judged by one corner.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CornerPrice {
-    /// Its name.
+    /// Name of the corner.
     pub corner: String,
     /// Mean test top-1 of the supernet's subnet.
     pub top1: f64,
-    /// What the same network trained alone to that accuracy costs.
+    /// Cost of training the same network alone to that accuracy.
     pub alone: AloneCost,
 }
 
-/// Cost of a network trained alone in 10^12 MACs, as far as the budgets it was trained at tell.
+/// Cost of a network trained alone, in 10^12 MACs, as far as the budgets it was trained at determine it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AloneCost {
-    /// Between two budgets, by a line over the logarithm of compute.
+    /// Interpolated between two budgets, linearly in the logarithm of compute.
     About(f64),
-    /// The least budget is already better.
+    /// Less than this, the smallest budget: the network is already better there.
     LessThan(f64),
-    /// The largest budget is not that good.
+    /// More than this, the largest budget: the network is still worse there.
     MoreThan(f64),
 }
 
 impl Price {
-    /// Supernets over networks trained alone: the geometric mean over the corners whose cost is known, and how many there
-    /// are of each kind: known, dearer than the ratio of their bound, cheaper.
+    /// Cost of the supernet divided by that of the network trained alone: the geometric mean over the corners whose
+    /// cost is known, and the number of corners of each kind: known, ratio at least the bound, ratio at most the bound.
     pub fn ratio(&self) -> (Option<f64>, [usize; 3]) {
         let mut kinds = [0; 3];
         let mut logs = Vec::new();
@@ -64,7 +64,7 @@ impl Price {
     }
 }
 
-/// The prices of every arm that trains whole supernets, at every budget; empty where nothing was trained alone.
+/// Prices of every arm that trains the whole space, at every budget; empty if nothing was trained alone.
 pub(super) fn prices(budgets: &[(String, &Findings)]) -> Vec<Price> {
     let most = budgets.iter().flat_map(|(_, of)| &of.arms).map(|arm| arm.corners.len()).max().unwrap_or(0);
     let whole = budgets.iter().flat_map(|(name, of)| of.arms.iter().map(move |arm| (name, arm)));
@@ -82,7 +82,7 @@ pub(super) fn prices(budgets: &[(String, &Findings)]) -> Vec<Price> {
     whole.filter_map(price).collect()
 }
 
-/// Cost and mean test top-1 of a corner trained alone, at every budget that trains it, the cheapest first.
+/// Cost in TMACs and mean test top-1 of a corner trained alone, at every budget that trains it, cheapest first.
 fn alone(corner: &str, budgets: &[(String, &Findings)]) -> Vec<(f64, f64)> {
     let arms = budgets.iter().flat_map(|(_, of)| &of.arms).filter(|arm| arm.name.starts_with(INDEPENDENT));
     let of_arm = |arm: &ArmFindings| {
@@ -94,7 +94,7 @@ fn alone(corner: &str, budgets: &[(String, &Findings)]) -> Vec<(f64, f64)> {
     points
 }
 
-/// The cost at which the line through `points` reaches `top1`; `None` without points.
+/// Cost at which the line through `points` reaches `top1`; `None` without points.
 fn cost_of(top1: f64, points: &[(f64, f64)]) -> Option<AloneCost> {
     let (first, last) = (points.first()?, points.last()?);
     if top1 < first.1 {

@@ -20,7 +20,7 @@ fn every_budget_is_trained_and_reported() {
     let ladder = Ladder::open(tiny_ladder(), dir.path()).unwrap();
     let message = ladder.run(None, Some("D"), &OneRank, &stop).unwrap_err().to_string();
     assert!(message.contains("no budget `D`") && message.contains("A, B"), "{message}");
-    // The second budget waits for what the first chooses.
+    // The second budget waits for the selection of the first.
     ladder.run(Some(1), Some("B"), &OneRank, &stop).unwrap();
     assert_eq!(ladder.progress().unwrap(), "0 of 18 cells complete");
     ladder.run(None, None, &OneRank, &stop).unwrap();
@@ -39,14 +39,14 @@ fn every_budget_is_trained_and_reported() {
     assert_eq!(whole.budgets[1].judgements[0].adjusted_p, Some(adjusted[1]));
     assert_eq!(by_budget[1].verdict, whole.budgets[1].judgements[0].verdict);
     assert!(by_budget[1].verdict.is_some_and(|verdict| verdict != Verdict::NotReproduced));
-    // Any of them is an ablation of its own, and one that was begun is gone on with.
+    // Each budget is an ablation of its own, and a ladder can be reopened.
     let alone = Ladder::reopen(&dir.path().join("A")).unwrap();
     assert_eq!(alone.findings().unwrap().0.verdicts, 1);
     let again = ladder.make_again("B/none/seed-1", &OneRank, &stop).unwrap().unwrap();
     assert_eq!(again.subnets, 8 + 3);
     assert!(ladder.repeat_first_steps("A/progressive/seed-2", &OneRank).unwrap().is_some());
     let message = ladder.make_again("none/seed-1", &OneRank, &stop).unwrap_err().to_string();
-    assert!(message.contains("does not begin with a budget, as A/none/seed-1 does"), "{message}");
+    assert!(message.contains("does not start with a budget, as A/none/seed-1 does"), "{message}");
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn more_may_be_asked_later_and_is_noted() {
         let mut other = with_more(tiny_ladder());
         change(&mut other);
         let message = format!("{:#}", Ladder::open(other, dir.path()).err().unwrap());
-        assert!(message.contains("begun with another configuration"), "{message}");
+        assert!(message.contains("started with another configuration"), "{message}");
     }
 }
 
@@ -86,9 +86,9 @@ fn impossible_budgets_are_named() {
     let changes: [(&str, Change); 6] = [
         ("two budgets `A`", |config| config.budgets[1].name = "A".into()),
         ("there is no arm `some`", |config| drop(config.budgets[0].epochs.insert("some".into(), vec![1]))),
-        ("epochs of `none`: 2 for 1 stages", |config| drop(config.budgets[0].epochs.insert("none".into(), vec![1, 1]))),
-        ("no budget `C` before it", |config| config.budgets[1].factors_of = Some("C".into())),
-        ("there is no arm `full` before it", |config| drop(config.budgets[0].epochs.remove("full"))),
+        ("`none`: 2 values, but 1 expected", |config| drop(config.budgets[0].epochs.insert("none".into(), vec![1, 1]))),
+        ("no earlier budget is named `C`", |config| config.budgets[1].factors_of = Some("C".into())),
+        ("no earlier arm is named `full`", |config| drop(config.budgets[0].epochs.remove("full"))),
         ("letters, digits", |config| config.budgets[0].name = "../A".into()),
     ];
     for (expected, change) in changes {

@@ -1,4 +1,4 @@
-//! Progressive shrinking against none in colour: CIFAR-10, which a user brings.
+//! Progressive shrinking against none in colour: CIFAR-10, which the user provides.
 
 use super::{CONTRASTS, QUESTION, Scale, is_compared};
 use crate::ablation::arms::shrinking_arms;
@@ -7,18 +7,18 @@ use crate::config::few_epochs;
 use anyhow::Result;
 use ofa_model::SearchSpace;
 
-/// Training images of CIFAR-10 without the tenth that is held out.
+/// Training images of CIFAR-10, without the tenth that is held out.
 const IMAGES: usize = 45_000;
-/// Room for all decoded images.
+/// Large enough for all decoded images.
 const CACHE_MIB: usize = 512;
 
-/// A last map of 8x8.
+/// A space whose last feature map is 8x8.
 pub(super) fn colour() -> Result<AblationConfig> {
     let space = SearchSpace { resolutions: vec![24, 28, 32], ..SearchSpace::small_mobilenet_v3(3, 10) };
     of_space(space, [12, 3, 1, 3, 1, 9])
 }
 
-/// ImageNet's strides, which leave a last map of one pixel.
+/// ImageNet's strides, which leave a last feature map of one pixel.
 pub(super) fn strided() -> Result<AblationConfig> {
     let space = SearchSpace {
         name: "mobilenet_v3_w0.5_at_32".into(),
@@ -33,7 +33,7 @@ fn of_space(space: SearchSpace, phases: [usize; 6]) -> Result<AblationConfig> {
     scale.base.space = space;
     scale.base.data.channels = 3;
     scale.base.data.read.cache_mib = CACHE_MIB;
-    // Those that are held out are fewer than of the embedded images.
+    // Fewer images are held out than of the embedded ones.
     scale.base.tables.validation_images = 5_000;
     scale.base.training.schedule =
         ofa_train::ScheduleKind::ProgressiveShrinking.schedule(&scale.base.space, &few_epochs(phases));

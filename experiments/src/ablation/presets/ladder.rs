@@ -1,4 +1,4 @@
-//! Progressive shrinking against none at three budgets of the embedded images.
+//! Progressive shrinking against none at three budgets, on the embedded images.
 
 use super::{CONTRASTS, QUESTION, Scale, is_compared};
 use crate::ablation::arms::{ALONE, INDEPENDENT, shrinking_arms};
@@ -8,7 +8,7 @@ use crate::config::few_epochs;
 use crate::run::images::Images;
 use anyhow::Result;
 
-/// What guided the ladder before it was written.
+/// What was tried before the ladder was written, and guided it.
 const TRIED: [&str; 3] = [
     "records/2026-11-25-ablation (9,600 images, 3.1 TMACs, five seeds, revision 60d22de): `none` ahead by 1.83 points; \
      best factors 1 to 2 (full), 4 (progressive), 2 (none), from which the factors below",
@@ -18,7 +18,7 @@ const TRIED: [&str; 3] = [
      `standard`, as factors 2 and 4 below allow",
 ];
 
-/// A budget of the ladder before its arms are made.
+/// A budget of the ladder, before its arms are built.
 struct Rung {
     name: &'static str,
     /// Epochs of the phases of progressive shrinking.

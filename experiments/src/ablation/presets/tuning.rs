@@ -1,4 +1,5 @@
-//! How to shrink and how not to, chosen on validation images at the least budget of the ladder: no test image is seen.
+//! How to shrink, and how to train without shrinking, selected on validation images at the smallest budget of the
+//! ladder. No test image is seen.
 
 use super::{QUESTION, Scale};
 use crate::ablation::arms::{full_arm, shrinking_arms, shrunk_arm};
@@ -9,8 +10,8 @@ use TeacherStatistics::{Batch, Calibrated};
 use anyhow::Result;
 use ofa_train::{Annealing, Distillation, ShrinkRecipe, SoftTargets, TeacherConfig, TeacherStatistics};
 
-/// A way to shrink: epochs of the phases, weight and statistics of the teacher. All anneal once over all of shrinking, at
-/// one rate.
+/// Ways to shrink: epochs of the phases, weight and statistics of the teacher. All anneal once over the whole of
+/// shrinking, from one rate.
 const SHRUNK: [(&str, &str, [usize; 6], f64, TeacherStatistics); 5] = [
     ("shrunk", "the full network as long as in the paper's proportions", [3, 1, 1, 1, 1, 2], 1.0, Calibrated),
     ("shrunk_batch", "the teacher by statistics of the batch", [3, 1, 1, 1, 1, 2], 1.0, Batch),
@@ -18,7 +19,7 @@ const SHRUNK: [(&str, &str, [usize; 6], f64, TeacherStatistics); 5] = [
     ("shrunk_early", "half of the full network", [2, 1, 1, 1, 1, 3], 1.0, Calibrated),
     ("shrunk_late", "half of the compute for the full network", [5, 1, 1, 1, 1, 1], 1.0, Calibrated),
 ];
-/// Another way not to shrink: subnets per step, share of the epochs that is warm-up.
+/// Ways to train without shrinking: subnets per step, share of the epochs that is warm-up.
 const NONE: [(&str, &str, usize, f64); 5] = [
     ("none", "two subnets per step, a tenth of warm-up", 2, 0.1),
     ("none_1", "one subnet per step", 1, 0.1),
@@ -26,7 +27,7 @@ const NONE: [(&str, &str, usize, f64); 5] = [
     ("none_brisk", "a twentieth of warm-up", 2, 0.05),
     ("none_gentle", "a fifth of warm-up", 2, 0.2),
 ];
-/// Rate of all phases of shrinking at factor 1.
+/// Learning rate of all phases of shrinking at factor 1.
 const RATE: f64 = 0.05;
 
 pub(super) fn tuning() -> Result<AblationConfig> {
@@ -66,7 +67,7 @@ pub(super) fn tuning() -> Result<AblationConfig> {
     let mut config = scale.ablation(QUESTION, &[["shrunk", "none"]], arms)?;
     config.question = "How should one shrink, and how not?".into();
     config.seeds = Vec::new();
-    // As many trainings for every way, wherever the best of two lies.
+    // Every way gets the same number of trainings, wherever the better of two factors lies.
     config.selection.extensions = 1;
     config.validate()?;
     Ok(config)

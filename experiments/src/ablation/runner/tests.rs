@@ -8,13 +8,13 @@ use crate::console::interrupt;
 use crate::threads_as_ranks::on_threads;
 use ofa_train::OneRank;
 
-/// One budget, eight arms and eight corners alone, three factors.
+/// One budget, three factors, eight arms and eight corners trained alone.
 fn default_in(dir: &Path) -> Ablation {
     let record = Path::new(env!("CARGO_MANIFEST_DIR")).join("records/2026-11-25-ablation/config.toml");
     Ablation::in_place(AblationConfig::load(&record).unwrap(), dir).unwrap()
 }
 
-/// Writes a cell that chooses a learning rate; without an accuracy it diverged.
+/// Writes a selection cell; without an accuracy, it diverged.
 fn select(ablation: &Ablation, arm: &str, factor: f64, validation_top1: Option<f64>) {
     let made = testing::selecting_cell(ablation.config(), arm, factor, validation_top1);
     let arm = ablation.config().arm(arm).unwrap();
@@ -47,7 +47,7 @@ fn the_arms_of_the_verdict_come_first_and_a_factor_is_chosen_before_its_report()
     let order: Vec<&str> = cells.iter().step_by(3).map(|cell| cell.arm.name.as_str()).take(4).collect();
     assert_eq!(order, ["full", "progressive", "none", "progressive_untaught"]);
     assert_eq!(ablation.progress().unwrap(), "0 of 128 cells complete");
-    // Only what needs no other arm can begin.
+    // Only arms that need no other arm can start.
     let ready = cells.iter().filter(|cell| ablation.is_ready(cell).unwrap());
     let ready: Vec<&str> = ready.map(|cell| cell.arm.name.as_str()).collect();
     assert!(!ready.contains(&"progressive") && ready.contains(&"full") && ready.contains(&"none"), "{ready:?}");
@@ -63,7 +63,7 @@ fn an_arm_waits_until_the_learning_rate_of_the_one_it_begins_with_is_chosen() {
     select(&ablation, "full", 1.0, Some(0.8));
     assert!(ablation.ancestors(&cell).unwrap().is_none() && !ablation.is_ready(&cell).unwrap());
     select(&ablation, "full", 2.0, None);
-    // What diverged is not chosen, and of the others the better one.
+    // A diverged factor is not selected; the better of the others is.
     let full = ablation.config().arm("full").unwrap();
     assert_eq!(ablation.chosen_factor(full).unwrap(), Some(1.0));
     assert!(ablation.ancestors(&cell).unwrap().unwrap().iter().all(|cell| cell.factor == 1.0 && cell.selects));
@@ -87,7 +87,7 @@ fn while_the_best_rate_lies_at_an_end_another_is_tried() {
     select(&ablation, "full", 4.0, Some(0.83));
     assert_eq!((factors().len(), ablation.chosen_factor(full).unwrap()), (4, Some(2.0)));
 
-    // Twice at most, then the end is what it is.
+    // At most two extensions; then the outermost factor is accepted.
     let none = ablation.config().arm("none").unwrap();
     for (factor, top1) in [(0.5, 0.9), (1.0, 0.8), (2.0, 0.7), (0.25, 0.91), (0.125, 0.92)] {
         select(&ablation, "none", factor, Some(top1));
@@ -135,7 +135,7 @@ fn ranks_make_cells_together() {
     let names: Vec<&str> = progressive.corner_names().collect();
     assert_eq!((names[0], names[7]), ("D2 W3 K3", "D4 W6 K7"));
 
-    // One process goes on, and what is asked to stop says so on all ranks.
+    // A single process resumes; a stop request is reported on all ranks.
     run(Some(1), &OneRank).unwrap();
     assert_eq!(ablation.progress().unwrap(), "3 of 6 cells complete");
     stop.store(true, std::sync::atomic::Ordering::Relaxed);

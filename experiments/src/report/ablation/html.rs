@@ -1,4 +1,4 @@
-//! The report as one page that needs nothing else.
+//! The report as one self-contained HTML page.
 
 use super::section::{Section, sections};
 use super::{contrast_name, summary, supernets};
@@ -9,7 +9,7 @@ use crate::report::plot::{self, Difference, Mark, Series};
 use crate::report::tables::table;
 use maud::{Markup, html};
 
-/// Renders the findings; `commands` say what they do and how they are given.
+/// Renders the findings as HTML; `commands` are pairs of a description and a command.
 pub(super) fn ablation_html(findings: &Findings, commands: &[(String, String)]) -> String {
     let body = html! {
         header {
@@ -37,7 +37,7 @@ pub(super) fn shown(section: &Section) -> Markup {
     }
 }
 
-/// Text whose parts between backticks are code.
+/// Renders the parts of a text between backticks as code.
 pub(super) fn marked(text: &str) -> Markup {
     html! { @for (i, part) in text.split('`').enumerate() { @if i % 2 == 1 { code { (part) } } @else { (part) } } }
 }
@@ -47,18 +47,18 @@ fn figures(findings: &Findings) -> Markup {
     html! {
         div.row.whole {
             (figure(&of_primary, plot::forest(&primary(findings)), &[],
-                "Difference of test accuracy, subnet by subnet (depth, expand ratio, kernel size), and on the whole."))
+                "Difference of test accuracy for each subnet (depth, expand ratio, kernel size), and their mean."))
             (figure("All contrasts", plot::forest(&contrasts(findings)), &[],
                 "Mean difference over the corners; intervals over seeds and test images."))
             (figure("Random subnets", plot::series("MMACs", "test top-1, %", &random(findings), Mark::Point), &[],
                 "The same random subnets in every arm, means over seeds."))
             (figure("Accuracy against cost",
                 plot::series("training, TMACs", "mean test top-1 of corners, %", &costs(findings), Mark::Point), &[],
-                "What an arm costs, its teacher's and ancestors' training counted, and what it reaches."))
+                "Cost of an arm, including the training of its teacher and ancestors, and its accuracy."))
             (figure("Learning curves",
                 plot::series("training, TMACs", "training top-1, %", &curves(findings), Mark::Line), &[],
                 "Accuracy of the sampled subnets on augmented training images, first seed; not comparable between \
-                 spaces of different openness."))
+                 stages that open different parts of the space."))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The report of an ablation at several budgets: where shrinking pays, on one figure and one table.
+//! The report of a ladder: where shrinking pays, in one figure and one table.
 
 use super::section::{Section, Table, freeze, reproduce, section};
 use super::{markdown, points, share};
@@ -10,7 +10,7 @@ use crate::report::html::page;
 use crate::report::plot::{AtCost, Measured, Plot, against_compute};
 use maud::html;
 
-/// Renders the findings as one page; `commands` say what they do and how they are given.
+/// Renders the findings as one HTML page; `commands` are pairs of a description and a command.
 pub(super) fn ladder_html(findings: &LadderFindings, commands: &[(String, String)]) -> String {
     let body = html! {
         header {
@@ -26,22 +26,22 @@ pub(super) fn ladder_html(findings: &LadderFindings, commands: &[(String, String
             (figure("Share of errors spared", reductions(findings), &[],
                 "The same as a share of the control's errors, in percent."))
             (figure("Accuracy", accuracies(findings), &[],
-                "Mean test top-1 over the corners of every arm that trains the whole space, ancestors' cost included."))
+                "Mean test top-1 over the corners of every arm that trains the whole space; cost includes ancestors."))
             (figure("Against networks trained alone", losses(findings), &[],
-                "Test top-1 of a subnet minus that of the same network trained alone, mean over the corners that were \
-                 trained alone, in points."))
+                "Test top-1 of a subnet minus that of the same network trained alone, mean over the corners trained \
+                 alone, in points."))
         }
         @for section in sections(findings, commands) { (super::html::shown(&section)) }
     };
     page(&findings.question, &body)
 }
 
-/// Renders the findings as Markdown; `commands` say what they do and how they are given.
+/// Renders the findings as Markdown; `commands` are pairs of a description and a command.
 pub(super) fn ladder_markdown(findings: &LadderFindings, commands: &[(String, String)]) -> String {
     markdown::text(&findings.question, &summary(findings), &sections(findings, commands))
 }
 
-/// The figure of the gap alone, as a picture of its own.
+/// The figure of the gap, as an SVG of its own; `None` if nothing is judged.
 pub(super) fn ladder_figure(findings: &LadderFindings) -> Option<String> {
     gaps(findings).map(|plot| plot.svg)
 }
@@ -52,13 +52,13 @@ fn summary(findings: &LadderFindings) -> Vec<String> {
         paragraphs.push("Nothing is judged.".into());
     }
     paragraphs.push(format!(
-        "Rule, written before the run: {} There are or will be {} verdicts.",
+        "Rule, fixed before the run: {} Verdicts, including those still to come: {}.",
         findings.rule, findings.verdicts
     ));
     paragraphs
 }
 
-/// What becomes of a gap, in a sentence or two.
+/// How a gap changes with compute, in a sentence or two.
 fn in_words(sign: &Sign, findings: &LadderFindings) -> String {
     let pair = format!("`{}` minus `{}`", sign.treatment, sign.control);
     let verdicts = findings.budgets.iter().filter_map(|at| {
@@ -75,7 +75,7 @@ fn in_words(sign: &Sign, findings: &LadderFindings) -> String {
         None => format!("The sign does not flip up to {:.0} TMACs", sign.up_to),
     };
     let slope = sign.per_doubling.map_or_else(String::new, |slope| {
-        format!("; the gap changes by {:+.2} points with each doubling of compute", 100.0 * slope)
+        format!("; the gap changes by {:+.2} points per doubling of compute", 100.0 * slope)
     });
     format!("{pair}: {}. {flips}{slope}.", verdicts.join(", "))
 }
@@ -113,7 +113,7 @@ fn verdicts(findings: &LadderFindings) -> Section {
     let headings = vec!["budget", "TMACs", "pair", "seeds", "gap, points", "of the errors, %", "p (Holm)", "verdict"];
     let cells = findings.budgets.iter().map(|at| format!("{} of {} at {}", at.cells[0], at.cells[1], at.name));
     let text = format!(
-        "Mean over the corners with {} % intervals over seeds; the budget leads to its own report, corner by corner. \
+        "Mean over the corners with {} % intervals over seeds; each budget links to its own report with every corner. \
          Complete cells: {}.",
         100.0 * findings.confidence,
         cells.collect::<Vec<_>>().join(", ")
@@ -134,9 +134,9 @@ fn against_alone(findings: &LadderFindings) -> Section {
     };
     let rows = findings.budgets.iter().flat_map(|at| at.alone.iter().map(move |alone| row(at, alone)));
     let headings = vec!["budget", "arm", "seeds", "subnet minus alone, points", "corner by corner"];
-    let text = "The article's own loss: a subnet of the supernet minus the same network trained alone, for as many \
-                epochs as progressive shrinking has in all, at a learning rate of its own. It is an estimate beside the \
-                rule; no verdict follows from it.";
+    let text = "The loss in the article's own sense: a subnet of the supernet minus the same network trained alone, \
+                for as many epochs as progressive shrinking has in total, at a learning rate of its own. The rule \
+                does not use this estimate; no verdict follows from it.";
     section(
         "Against networks trained alone",
         &[text],
@@ -161,8 +161,8 @@ fn costs(findings: &LadderFindings) -> Section {
         let ratio = found.arm.tmacs / found.treatment.tmacs;
         let halves = if ratio <= 0.5 { "it halves the cost" } else { "it does not halve the cost" };
         format!(
-            "As good as `{}` at {} ({:.1} TMACs, {} %), cheapest: `{}` at {} ({:.1} TMACs, {} %), {ratio:.2} of the \
-             cost: {halves}.",
+            "The cheapest training as good as `{}` at {} ({:.1} TMACs, {} %) is `{}` at {} ({:.1} TMACs, {} %), with \
+             {ratio:.2} of the cost: {halves}.",
             found.treatment.arm,
             found.budget,
             found.treatment.tmacs,
@@ -174,8 +174,8 @@ fn costs(findings: &LadderFindings) -> Section {
         )
     });
     let headings = vec!["budget", "arm", "TMACs", "seeds", "mean top-1, %"];
-    let text = "Arms that train the whole space: mean test top-1 over the corners. \"As good\" means a mean that is not \
-                below the treatment's interval.";
+    let text = "Arms that train the whole space: mean test top-1 over the corners. \"As good\" means a mean that is \
+                not below the treatment's interval.";
     section("What training costs", &[text], Some(Table { headings, names: 2, rows }), items.collect())
 }
 
@@ -202,11 +202,11 @@ fn prices(findings: &LadderFindings) -> Section {
     let headings =
         vec!["budget", "arm", "TMACs", "networks alone", "corners known, at least, at most", "corner by corner"];
     let rows = findings.prices.iter().map(row).collect();
-    let text = "Training of a supernet over that of one network trained alone to the same test accuracy (the article says \
-                12 times, its preprint about 8). What a network alone needs lies on a line over the logarithm of compute \
-                through the budgets at which it was trained; where the supernet's subnet is worse than all of them the \
-                price is at least (>), where it is better at most (<) what is given. The mean is geometric, over the \
-                corners whose price is known.";
+    let text = "Training cost of a supernet divided by that of one network trained alone to the same test accuracy \
+                (the article says 12 times, its preprint about 8). The cost of the network alone is interpolated \
+                linearly in the logarithm of compute between the budgets at which it was trained. Where the \
+                supernet's subnet is worse than all of them, the price is at least the one given (>); where it is \
+                better, at most (<). The mean is geometric, over the corners whose price is known.";
     section(
         "The price of a supernet in networks trained alone",
         &[text],
@@ -223,7 +223,7 @@ fn reductions(findings: &LadderFindings) -> Option<Plot> {
     judged(findings, "share of the errors, %", |judgement| judgement.contrast.error_reduction)
 }
 
-/// A number of every judgement over the budgets, one line per pair.
+/// Plots a quantity of every judgement over the budgets, one line per pair.
 fn judged(findings: &LadderFindings, y_title: &str, of: impl Fn(&Judgement) -> Option<Gap>) -> Option<Plot> {
     let kind = |sign: &Sign| {
         let at = |at: &AtBudget| {
@@ -251,7 +251,7 @@ fn losses(findings: &LadderFindings) -> Option<Plot> {
     by_arm(findings, "subnet minus alone, points", all, value, true)
 }
 
-/// A number of every arm over the budgets, one line per arm.
+/// Plots a quantity of every arm over the budgets, one line per arm.
 fn by_arm<'f>(
     findings: &'f LadderFindings,
     y_title: &str,
@@ -272,7 +272,7 @@ fn by_arm<'f>(
     against_compute(y_title, &names.iter().map(kind).collect::<Vec<_>>(), zero)
 }
 
-/// In percent or points.
+/// A point of a plot, in percent or points.
 fn at_cost(tmacs: f64, gap: &Gap) -> AtCost {
     AtCost { tmacs, value: 100.0 * gap.mean, ends: gap.interval.map(Interval::percent) }
 }

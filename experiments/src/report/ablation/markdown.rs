@@ -1,16 +1,16 @@
-//! The report as text.
+//! The report as Markdown.
 
 use super::section::{Section, Table, sections};
 use super::summary;
 use crate::ablation::Findings;
 use std::fmt::{Result, Write};
 
-/// Renders the findings as Markdown; `commands` say what they do and how they are given.
+/// Renders the findings as Markdown; `commands` are pairs of a description and a command.
 pub(super) fn ablation_markdown(findings: &Findings, commands: &[(String, String)]) -> String {
     text(&findings.question, &summary(findings), &sections(findings, commands))
 }
 
-/// A heading, paragraphs and sections.
+/// Joins a heading, summary paragraphs and sections.
 pub(super) fn text(heading: &str, summary: &[String], sections: &[Section]) -> String {
     let mut text = format!("# {heading}\n\n{}\n", summary.join("\n\n"));
     let written = sections.iter().try_for_each(|section| write_section(&mut text, section));

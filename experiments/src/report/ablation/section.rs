@@ -1,15 +1,15 @@
-//! What the report says, as sections that the page and the text both show.
+//! Content of the report, as sections shared by the HTML page and the Markdown.
 
 use super::{THREATS, contrast_name, cost_sentence, edges, points, top1};
 use crate::ablation::{Addition, Alone, ArmFindings, Contrast, Findings, Interval};
 
-/// A part of the report under a heading.
+/// A part of the report, under a heading.
 pub(super) struct Section {
     pub(super) heading: String,
     /// Paragraphs before the table.
     pub(super) text: Vec<String>,
     pub(super) table: Option<Table>,
-    /// Points after it.
+    /// Bullet points after the table.
     pub(super) items: Vec<String>,
 }
 
@@ -20,8 +20,8 @@ pub(super) struct Table {
     pub(super) rows: Vec<Vec<String>>,
 }
 
-/// Corners of the paper's table 1 (arXiv:1908.09791v1): top-1 without and with progressive shrinking on ImageNet at 224
-/// pixels. Its expand ratios are 4 and 6.
+/// Corners of the paper's table 1 (arXiv:1908.09791v1): top-1 without and with progressive shrinking, in percent, on
+/// ImageNet at 224 pixels. Its expand ratios are 4 and 6.
 const PAPER: [(&str, f64, f64); 8] = [
     ("D2 W4 K3", 67.3, 68.7),
     ("D2 W4 K7", 69.8, 71.2),
@@ -33,7 +33,7 @@ const PAPER: [(&str, f64, f64); 8] = [
     ("D4 W6 K7", 73.5, 75.9),
 ];
 
-/// All sections in their order; `commands` say what they do and how they are given.
+/// All sections in order; `commands` are pairs of a description and a command.
 pub(super) fn sections(findings: &Findings, commands: &[(String, String)]) -> Vec<Section> {
     let primary = findings.primary.as_ref();
     [
@@ -104,9 +104,9 @@ fn by_subnet(findings: &Findings, primary: &Contrast) -> Section {
     let text = format!(
         "Test top-1 in percent, mean and half-width of the {} % interval over seeds: `{}` (treatment) and `{}` \
          (control), each subnet calibrated; \"alone\" is the same network trained by itself. Without calibration \
-         (treatment / control) subnets have the statistics of the largest one. The paper's numbers stand beside corners \
-         of the same depth, expand ratio and kernel size. All rows come from the same trainings: where they agree, that \
-         is one finding and not {}.",
+         (treatment / control), subnets use the statistics of the largest one. The paper's numbers are shown for \
+         corners of the same depth, expand ratio and kernel size. All rows come from the same trainings: where they \
+         agree, that is one finding and not {}.",
         100.0 * findings.confidence,
         primary.treatment,
         primary.control,
@@ -125,8 +125,8 @@ fn by_macs(primary: &Contrast) -> Section {
     };
     let rows = primary.bins.iter().map(row).collect();
     let headings = vec!["MMACs", "subnets", "treatment, %", "control, %", "gap, points"];
-    let text = "The same random subnets in all arms and seeds, in five parts of as many subnets from few MACs to many: \
-                mean test top-1 of a part, and its gap with the interval over seeds.";
+    let text = "The same random subnets in all arms and seeds, in five bins of about equally many subnets, from few \
+                MACs to many: mean test top-1 of a bin, and its gap with the interval over seeds.";
     let heading = format!("{}: random subnets by MACs", contrast_name(primary));
     section(&heading, &[text], Some(Table { headings, names: 1, rows }), Vec::new())
 }
@@ -140,8 +140,8 @@ fn alone(findings: &Findings) -> Section {
     };
     let rows = findings.alone.iter().map(row).collect();
     let headings = vec!["arm", "seeds", "subnet minus alone, points", "corner by corner"];
-    let text = "The article's own loss: test top-1 of a subnet minus that of the same network trained alone, mean over the \
-                corners that were trained alone, with intervals over seeds.";
+    let text = "The loss in the article's own sense: test top-1 of a subnet minus that of the same network trained \
+                alone, mean over the corners trained alone, with intervals over seeds.";
     section("Against networks trained alone", &[text], Some(Table { headings, names: 2, rows }), Vec::new())
 }
 
@@ -150,10 +150,10 @@ pub(super) fn freeze(tried: &[String], additions: &[Addition]) -> Option<Section
     let before = tried.iter().map(|tried| format!("Tried before: {tried}."));
     let after = additions.iter().map(|addition| {
         let Addition { moment, revision, complete, added } = addition;
-        format!("Added at {moment} (revision {revision}, {complete} cells were complete): {}.", added.join(", "))
+        format!("Added at {moment} (revision {revision}, {complete} cells complete): {}.", added.join(", "))
     });
     let items: Vec<String> = before.chain(after).collect();
-    let text = "The rule is frozen with the first cell. What could have guided it, and what came later:";
+    let text = "The rule is frozen when the ablation starts. What could have guided it, and what came later:";
     (!items.is_empty()).then(|| section("Before and after the rule was frozen", &[text], None, items))
 }
 
@@ -169,10 +169,10 @@ fn contrasts(findings: &Findings) -> Section {
     };
     let rows = findings.primary.iter().chain(&findings.contrasts).map(row).collect();
     let headings = vec!["contrast", "seeds", "gap over seeds", "over seeds and images", "p (Holm)"];
-    let text = "Mean difference of test top-1 over the subnets that both arms report, in points. p-values are adjusted \
-                for the number of contrasts besides the primary one, which is first. Intervals over seeds are Student's; \
-                those over seeds and images are percentile bootstraps, which cover about 84 % in place of 95 with five \
-                seeds (simulated).";
+    let text = "Mean difference of test top-1 over the corners that both arms report, in points. The primary contrast \
+                comes first; p-values are adjusted for the number of the others. Intervals over seeds are Student's; \
+                those over seeds and images are percentile bootstraps, which with five seeds cover about 84 % instead \
+                of 95 % (simulated).";
     section("All contrasts", &[text], Some(Table { headings, names: 1, rows }), Vec::new())
 }
 
@@ -211,14 +211,13 @@ fn arms(findings: &Findings) -> Section {
         "training s",
         "mean top-1, %",
     ];
-    let text = [
-        "A TMAC is 10^12 multiply-accumulate operations: of every sampled subnet at the resolution of its batch three \
-         times its forward pass (the backward pass takes gradients of inputs and of weights), of a teacher one forward \
-         pass a step. Subnet-epochs and TMACs include the training of the arms whose weights go in, own TMACs and the \
-         time do not. What the choice of learning rates cost is in none of them: see there how often each arm was \
-         trained for it. Mean top-1 \
-         is over the subnets that an arm trains: compare arms that train the whole space.",
-    ];
+    let text =
+        ["A TMAC is 10^12 multiply-accumulate operations. Every sampled subnet counts three forward passes at the \
+         resolution of its batch (the backward pass computes gradients of inputs and of weights); a teacher counts one \
+         forward pass per step. Subnet-epochs and TMACs include the arms whose weights go into an arm; own TMACs and \
+         time do not. None of them includes the selection of learning rates; the section on learning rates shows how \
+         often each arm was trained for it. Mean top-1 is over the corners that an arm trains, so compare only arms \
+         that train the whole space."];
     let rows = findings.arms.iter().map(row).collect();
     section("Arms and their cost", &text, Some(Table { headings, names: 3, rows }), vec![cost_sentence(findings)])
 }
@@ -241,11 +240,11 @@ fn rates(findings: &Findings) -> Option<Section> {
         rows: chosen.iter().map(row).collect(),
     };
     let text = "Every arm is trained once with each factor on all its rates, with a seed that is not reported; the \
-                best on validation images is taken. Test images are not looked at.";
+                factor that is best on validation images is selected. Test images are not used.";
     let edges = edges(findings);
     let note = (!edges.is_empty()).then(|| {
         format!(
-            "The best factor is the last one tried, so that a better one may lie beyond it, for: {}.",
+            "The selected factor is the lowest or highest tried, so a better one may lie beyond it, for: {}.",
             edges.join(", ")
         )
     });
@@ -254,8 +253,9 @@ fn rates(findings: &Findings) -> Option<Section> {
 
 pub(super) fn reproduce(commands: &[(String, String)]) -> Section {
     let items = commands.iter().map(|(what, command)| format!("{what}: `{command}`")).collect();
-    let text = "config.toml, the images and the code of the revisions that the cells note are all you need. With them, every \
-                x86-64 processor with AVX2 and FMA computes the same bits; identity.json refuses anything else.";
+    let text = "All you need is config.toml, the images and the code at the revisions that the cells record. With \
+                them, every x86-64 processor with AVX2 and FMA computes the same bits; identity.json refuses anything \
+                else.";
     section("Reproduce", &[text], None, items)
 }
 

@@ -96,7 +96,7 @@ fn a_ladder_shows_every_budget_and_what_becomes_of_the_gap() {
         "progressive − none",
         "2 of 2",
         "a pilot",
-        "There are or will be 2 verdicts",
+        "Verdicts, including those still to come: 2",
         "What training costs",
         "reversed",
     ];
@@ -105,5 +105,5 @@ fn a_ladder_shows_every_budget_and_what_becomes_of_the_gap() {
     }
     assert_eq!(page.matches("<svg width").count(), 3, "nothing was trained alone");
     assert!(ladder_figure(&whole).unwrap().contains("TMACs"));
-    assert!(ablation_markdown(&by_budget[0], &[]).contains("There are or will be 2 verdicts"));
+    assert!(ablation_markdown(&by_budget[0], &[]).contains("Verdicts, including those still to come: 2"));
 }

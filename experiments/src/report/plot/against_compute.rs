@@ -1,29 +1,30 @@
-//! Differences, or accuracies, against what training costs.
+//! Plots differences or accuracies against training cost.
 
 use super::axis::Axis;
 use super::canvas::{self, Frame, HALF};
 use super::palette::{BLUE, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILION};
 use super::{Key, Mark, Plot};
 
-/// Values of one kind at several budgets.
+/// Values of one kind, at several budgets.
 pub(in crate::report) struct Measured {
-    /// What they are.
+    /// Name in the legend.
     pub(in crate::report) name: String,
-    /// The values.
+    /// One value per budget.
     pub(in crate::report) points: Vec<AtCost>,
 }
 
-/// A value at a cost.
+/// A value at a training cost.
 pub(in crate::report) struct AtCost {
-    /// Cost in TMACs.
+    /// Training cost in TMACs.
     pub(in crate::report) tmacs: f64,
-    /// The value.
+    /// The value, in percent or points.
     pub(in crate::report) value: f64,
-    /// Ends of its interval.
+    /// Ends of its interval, low and high.
     pub(in crate::report) ends: Option<(f64, f64)>,
 }
 
-/// One line per kind over a logarithmic axis of compute; with `zero`, the line of no difference is drawn.
+/// Draws one line per kind over a logarithmic axis of compute; `zero` also draws the line of no difference. `None`
+/// without points.
 pub(in crate::report) fn against_compute(y_title: &str, kinds: &[Measured], zero: bool) -> Option<Plot> {
     let all = || kinds.iter().flat_map(|kind| &kind.points);
     all().next()?;
