@@ -40,18 +40,16 @@ pub use arms::{full_arm, shrinking_arms, shrunk_arm};
 pub use bins::BinGap;
 pub use budget::{Budget, expected_budget};
 pub use command::{Options, Renderer, run};
-pub use config::{AblationConfig, Arm, Criteria, Rule};
+pub use config::{AblationConfig, Arm, BudgetConfig, Criteria, Rule, Selection};
 pub use findings::{ArmFindings, CornerMean, Findings};
 pub use judgement::Judgement;
 pub use known::Cells;
-pub use ladder::{
-    AloneCost, ArmAt, AtBudget, BudgetConfig, Cheapest, CornerPrice, Ladder, LadderFindings, Price, Sign,
-};
+pub use ladder::{AloneCost, ArmAt, AtBudget, Cheapest, CornerPrice, Ladder, LadderFindings, Price, Sign};
 pub use plan::Pace;
 pub use presets::Scale;
 pub use record::{CellRecord, DoneCell, FirstSteps, SubnetRow};
 pub use reported::{Reported, corner_name, corners};
 pub use runner::Ablation;
-pub use selection::{Selection, Selections};
+pub use selection::Selections;
 pub use statistics::{Gap, Interval, holm};
 pub use verdict::{Contrast, CornerGap, Verdict};

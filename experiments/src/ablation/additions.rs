@@ -1,13 +1,8 @@
 //! Additions to an ablation after its start: more may be asked, but nothing already asked may change.
 
 use super::config::AblationConfig;
-use super::ladder::Ladder;
-use crate::machine::environment;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
-use std::fs;
-
-const ADDITIONS: &str = "additions.json";
 
 /// Arms, budgets or contrasts added at the same time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,37 +57,5 @@ impl AblationConfig {
             );
         }
         Ok(added)
-    }
-}
-
-impl Ladder {
-    /// Additions since the start, oldest first.
-    ///
-    /// # Errors
-    ///
-    /// If the file cannot be read or is damaged.
-    pub fn additions(&self) -> Result<Vec<Addition>> {
-        let path = self.dir().path(ADDITIONS);
-        match fs::read_to_string(&path) {
-            Ok(text) => serde_json::from_str(&text).with_context(|| path.display().to_string()),
-            Err(_) if !path.exists() => Ok(Vec::new()),
-            Err(error) => Err(error).with_context(|| path.display().to_string()),
-        }
-    }
-
-    /// Adopts a configuration that has more, and records what was added.
-    pub(super) fn extend(&self, config: &AblationConfig) -> Result<()> {
-        let added = config.beyond(self.config()).with_context(|| self.dir().root().display().to_string())?;
-        if added.is_empty() {
-            return Ok(());
-        }
-        let machine = environment::machine(&config.base.device);
-        let complete = self.complete()?;
-        let mut additions = self.additions()?;
-        additions.push(Addition { moment: machine.started, revision: machine.revision, complete, added });
-        // Recorded first: an addition that is recorded but not made is made next time; one that is made but not
-        // recorded would stay hidden.
-        self.dir().write_json(ADDITIONS, &additions)?;
-        self.dir().write("config.toml", &config.to_toml()?)
     }
 }

@@ -152,7 +152,7 @@ impl Cell<'_> {
         self.same_as_before(&weights, shop)?;
         let started = Instant::now();
         let bench = (&config, &images, &mut validation, &device);
-        let subnets = measure(self, shop.ablation, &supernet, bench, shop.ranks)?;
+        let subnets = measure((self.arm, self.selects), shop.ablation, &supernet, bench, shop.ranks)?;
         if !first {
             return Ok(());
         }

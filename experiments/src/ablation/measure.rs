@@ -1,7 +1,6 @@
 //! Accuracy of the subnets of a trained cell.
 
-use super::cell::Cell;
-use super::config::AblationConfig;
+use super::config::{AblationConfig, Arm};
 use super::record::{SubnetRow, hexadecimal};
 use super::reported::{corner_name, corners};
 use crate::config::ExperimentConfig;
@@ -11,40 +10,40 @@ use burn::tensor::Device;
 use ofa_model::{Arch, SearchSpace, Subnet, Supernet};
 use ofa_train::{Evaluator, Ranks};
 
-/// Measures the reported subnets that the arm of `cell` trains: corners first, then random ones. The ranks share the
+/// Measures the reported subnets that `arm` trains: corners first, then, unless the cell only `selects` a learning rate, random ones. The ranks share the
 /// subnets; every rank gets all rows.
 ///
 /// # Errors
 ///
 /// If an image cannot be read.
 pub(super) fn measure(
-    cell: &Cell,
+    (arm, selects): (&Arm, bool),
     ablation: &AblationConfig,
     supernet: &Supernet,
     (config, images, validation, device): (&ExperimentConfig, &Images, &mut Evaluator, &Device),
     ranks: &dyn Ranks,
 ) -> Result<Vec<SubnetRow>> {
     let space = &config.space;
-    let corners: Vec<Arch> = corners(space).into_iter().filter(|arch| cell.arm.trains(arch, space)).collect();
+    let corners: Vec<Arch> = corners(space).into_iter().filter(|arch| arm.trains(arch, space)).collect();
     let largest = corners.last().map(|arch| validation.calibrated(supernet, arch)).transpose()?;
     let mut test = images.test(config, device);
     let corner = |arch: &Arch| -> Result<SubnetRow> {
         let subnet = validation.calibrated(supernet, arch)?;
         let mut row = row(corner_name(arch), arch, space);
         row.validation_top1 = Some(validation.subnet_top1(&subnet)?);
-        if !cell.selects {
+        if !selects {
             let uncalibrated = largest.as_ref().map(|largest| supernet.subnet(arch).with_statistics_of(largest));
             on_test_images(&mut row, &subnet, uncalibrated.as_ref(), &mut test)?;
         }
         Ok(row)
     };
     let mut rows = shared(ranks, &corners, corner)?;
-    if cell.selects {
+    if selects {
         return Ok(rows);
     }
     let some = images.splits.test.subset(ablation.reported.random_images, ablation.reported.random_seed);
     let mut test = images.evaluator(some, config, device);
-    let random = ablation.reported.random(space).into_iter().filter(|arch| cell.arm.trains(arch, space));
+    let random = ablation.reported.random(space).into_iter().filter(|arch| arm.trains(arch, space));
     rows.extend(shared(ranks, &random.collect::<Vec<_>>(), |arch| {
         Ok(SubnetRow { test_top1: Some(test.top1(supernet, arch)?), ..row(String::new(), arch, space) })
     })?);

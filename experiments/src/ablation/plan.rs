@@ -1,8 +1,8 @@
 //! The plan of an ablation: what it trains, what that costs, and how long it takes on this machine.
 
 use super::budget::{Budget, expected_budget};
-use super::config::{AblationConfig, Arm};
-use super::ladder::{BudgetConfig, Ladder};
+use super::config::{AblationConfig, Arm, BudgetConfig};
+use super::ladder::Ladder;
 use super::reported::corners;
 use super::runner::Ablation;
 use crate::machine::device;

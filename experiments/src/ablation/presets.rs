@@ -5,9 +5,8 @@ mod ladder;
 mod tuning;
 
 use super::arms::{INDEPENDENT, shrinking_arms};
-use super::config::{AblationConfig, Arm, Criteria, Rule};
+use super::config::{AblationConfig, Arm, Criteria, Rule, Selection};
 use super::reported::Reported;
-use super::selection::Selection;
 use crate::config::{ExperimentConfig, few_epochs};
 use crate::run::images::Images;
 use anyhow::{Result, bail};

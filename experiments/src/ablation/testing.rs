@@ -1,9 +1,8 @@
 //! Made-up cells for tests, without training.
 
 use super::budget::Budget;
-use super::config::{AblationConfig, Arm};
+use super::config::{AblationConfig, Arm, BudgetConfig};
 use super::known::Cells;
-use super::ladder::BudgetConfig;
 use super::record::{CellRecord, DoneCell, SubnetRow, hexadecimal};
 use super::reported::{corner_name, corners};
 use crate::machine::environment;

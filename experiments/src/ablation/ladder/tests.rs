@@ -1,8 +1,8 @@
 //! Several budgets in one directory.
 
 use super::*;
-use crate::ablation::Verdict;
 use crate::ablation::testing::tiny_ladder;
+use crate::ablation::{BudgetConfig, Verdict};
 use ofa_train::OneRank;
 
 fn with_more(mut config: AblationConfig) -> AblationConfig {

@@ -2,8 +2,7 @@
 
 use super::{CONTRASTS, QUESTION, Scale, is_compared};
 use crate::ablation::arms::{ALONE, INDEPENDENT, shrinking_arms};
-use crate::ablation::config::{AblationConfig, Arm};
-use crate::ablation::ladder::BudgetConfig;
+use crate::ablation::config::{AblationConfig, Arm, BudgetConfig};
 use crate::config::few_epochs;
 use crate::run::images::Images;
 use anyhow::Result;
