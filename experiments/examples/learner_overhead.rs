@@ -3,8 +3,8 @@
 //! Command: `cargo run --release --example learner_overhead` (`-- 20` for 20 rounds instead of 10)
 //!
 //! In every round four ways of training two subnets take turns, so that a busy machine slows all of
-//! them: the bare passes (forward and backward), `shrink_step` on the same archs, the same with the
-//! optimizer's step, and `shrink` itself with its loader and its records. Compare within one run.
+//! them: the bare passes (forward and backward), `step_gradients` on the same archs, the same with the
+//! optimizer's step, and `train` itself with its loader and its records. Compare within one run.
 
 #![allow(clippy::print_stdout, reason = "printing is what this program is for")]
 
@@ -39,7 +39,7 @@ fn main() -> Result<()> {
     }
     let ratios = |times: &[f64], base: &[f64]| median(times.iter().zip(base).map(|(a, b)| a / b));
     println!("{:<28} {:>10} {:>16}", "", "ms a step", "of the passes");
-    for (name, found) in ["passes", "shrink_step", "shrink_step and optimizer", "shrink"].iter().zip(&times) {
+    for (name, found) in ["passes", "step_gradients", "step_gradients and optimizer", "train"].iter().zip(&times) {
         println!("{name:<28} {:>10.1} {:>16.3}", median(found.clone()), ratios(found, &times[0]));
     }
     println!("medians of {rounds} rounds of {STEPS} steps; ratios are medians of the ratios within a round");
@@ -53,7 +53,7 @@ struct Bench {
     loader: Loader,
     supernet: Supernet,
     optimizer: ModuleOptimizer,
-    schedule: ShrinkSchedule,
+    schedule: Schedule,
 }
 
 impl Bench {
@@ -68,8 +68,8 @@ impl Bench {
         let recipe = ShrinkRecipe::iclr2020();
         let mut schedule = ScheduleKind::ProgressiveShrinking.schedule(&space, &recipe);
 
-        schedule.stages = vec![schedule.stages.remove(5)];
-        let stage = &mut schedule.stages[0];
+        schedule.phases = vec![schedule.phases.remove(5)];
+        let stage = &mut schedule.phases[0];
         (stage.epochs, stage.warmup_epochs, stage.subnets_per_step) = (1, 0.0, 2);
         stage.sort_channels = None;
         stage.distillation = Distillation::None;
@@ -105,7 +105,7 @@ impl Bench {
         let start = Instant::now();
         for (step, batch) in batches.iter().enumerate() {
             let rules = StepRules { label_smoothing: 0.1, ..StepRules::default() };
-            let output = shrink_step(&self.supernet, batch, &self.archs(step), &rules);
+            let output = step_gradients(&self.supernet, batch, &self.archs(step), &rules);
             if update {
                 self.supernet = self.optimizer.step(0.01, self.supernet.clone(), output.gradients);
             }
@@ -117,7 +117,7 @@ impl Bench {
         let calibration = self.splits.train.subset(64, 1);
         let normalisation = self.splits.normalisation();
         let mut evaluator = Evaluator::new(calibration.clone(), calibration, 64, &normalisation, &self.device);
-        let run = ShrinkRun {
+        let run = TrainRun {
             schedule: &self.schedule,
             recipe: &Recipe::default(),
             sampler: None,
@@ -132,7 +132,7 @@ impl Bench {
         };
         let supernet = self.supernet.clone();
         let start = Instant::now();
-        shrink(supernet, &run, &mut evaluator, &mut ())?;
+        train(supernet, &run, &mut evaluator, &mut ())?;
         Ok(start.elapsed().as_secs_f64())
     }
 }

@@ -17,7 +17,7 @@ use burn::tensor::{Device, Tensor};
 use experiments::run::ranks::{join, leave};
 use ofa_data::{AugmentConfig, FashionMnist, ImageBatch, Loader, LoaderConfig, Splits, View};
 use ofa_model::{Arch, SearchSpace, Supernet, SupernetConfig};
-use ofa_train::{OneRank, Ranks, Recipe, StepOutput, StepRules, shrink_step};
+use ofa_train::{OneRank, Ranks, Recipe, StepOutput, StepRules, step_gradients};
 use plain::{Plain, largest_difference, weights};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -98,7 +98,7 @@ fn with_norm(splits: &Splits, ranks: &dyn Ranks, steps: usize) -> Result<Distanc
     let start = SupernetConfig::new(space.clone())?.with_seed(1).init(&Device::flex().autodiff());
     let archs: Vec<Arch> = [space.largest(), space.smallest()].map(|arch| arch.at_resolution(RESOLUTION)).into();
     let rules = StepRules { label_smoothing: 0.1, ..StepRules::default() };
-    let step = |net: &Supernet, batch: &ImageBatch| shrink_step(net, batch, &archs, &rules);
+    let step = |net: &Supernet, batch: &ImageBatch| step_gradients(net, batch, &archs, &rules);
     let repeated = |net: &Supernet, batch: &ImageBatch| {
         let images = Tensor::cat(vec![batch.images.clone(); ranks.size()], 0);
         let labels = Tensor::cat(vec![batch.labels.clone(); ranks.size()], 0);

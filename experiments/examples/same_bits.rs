@@ -15,7 +15,8 @@ use experiments::run::start;
 use ofa_data::ImageBatch;
 use ofa_model::{SearchSpace, Supernet, SupernetConfig};
 use ofa_train::{
-    FineTune, OneRank, ScheduleKind, ShrinkRecipe, ShrinkRun, StepRules, fine_tune, shrink, shrink_step, weights_sha256,
+    FineTune, OneRank, ScheduleKind, ShrinkRecipe, StepRules, TrainRun, fine_tune, step_gradients, train,
+    weights_sha256,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -82,10 +83,10 @@ fn config() -> Result<ExperimentConfig> {
 
 fn trained(config: &ExperimentConfig, images: &Images, kind: ScheduleKind, device: &Device) -> Result<Supernet> {
     let mut schedule = kind.schedule(&config.space, &ShrinkRecipe::iclr2020());
-    for stage in &mut schedule.stages {
+    for stage in &mut schedule.phases {
         (stage.epochs, stage.warmup_epochs) = (1, 0.0);
     }
-    let run = ShrinkRun {
+    let run = TrainRun {
         schedule: &schedule,
         recipe: &config.training.recipe,
         sampler: None,
@@ -99,7 +100,7 @@ fn trained(config: &ExperimentConfig, images: &Images, kind: ScheduleKind, devic
         ranks: &OneRank,
     };
     let supernet = SupernetConfig::new(config.space.clone())?.init(&device.clone().autodiff());
-    Ok(shrink(supernet, &run, &mut images.validation(config, device), &mut ())?.supernet.valid())
+    Ok(train(supernet, &run, &mut images.validation(config, device), &mut ())?.supernet.valid())
 }
 
 /// The network after a step of its smallest subnet on noise.
@@ -107,7 +108,7 @@ fn stepped(space: SearchSpace, device: &Device) -> Result<Supernet> {
     let supernet = SupernetConfig::new(space.clone())?.init(&device.clone().autodiff());
     let labels = Tensor::from_data(TensorData::from([1, 7, 3]), device);
     let batch = ImageBatch::new(noise([3, 3, 32, 32]), labels);
-    let output = shrink_step(&supernet, &batch, &[space.smallest()], &StepRules::default());
+    let output = step_gradients(&supernet, &batch, &[space.smallest()], &StepRules::default());
     let recipe = ExperimentConfig::preset("smoke")?.training.recipe;
     Ok(recipe.optimizer().step(0.1, supernet, output.gradients).valid())
 }

@@ -12,7 +12,7 @@ use experiments::machine::environment::peak_memory_mib;
 use experiments::run::start::ready_to_compute;
 use ofa_data::ImageBatch;
 use ofa_model::{SearchSpace, SupernetConfig};
-use ofa_train::{Precision, Recipe, StepRules, Teaching, shrink_step, teacher_logits};
+use ofa_train::{Precision, Recipe, StepRules, Teaching, step_gradients, teacher_logits};
 
 fn main() -> Result<()> {
     ready_to_compute()?;
@@ -36,7 +36,7 @@ fn main() -> Result<()> {
     // The second step has the optimizer's momentum.
     for _ in 0..2 {
         let teaching = Teaching::Logits(teacher_logits(&teacher, images.clone(), Precision::F32), Default::default());
-        let output = shrink_step(&supernet, &batch, &archs, &StepRules { teaching, ..StepRules::default() });
+        let output = step_gradients(&supernet, &batch, &archs, &StepRules { teaching, ..StepRules::default() });
         supernet = optimizer.step(0.01, supernet, output.gradients);
     }
     let text = |mib: Option<f64>| mib.map_or("?".into(), |mib| format!("{mib:.0}"));

@@ -12,7 +12,7 @@ use burn::tensor::{Device, Distribution, Int, Tensor};
 use experiments::run::start::ready_to_compute;
 use ofa_data::ImageBatch;
 use ofa_model::{Arch, SearchSpace, Supernet, SupernetConfig};
-use ofa_train::{StepRules, shrink_step};
+use ofa_train::{StepRules, step_gradients};
 use std::time::Instant;
 
 const BATCH_SIZES: [usize; 3] = [32, 64, 128];
@@ -55,6 +55,6 @@ fn noise(batch: usize, resolution: usize, device: &Device) -> ImageBatch {
 fn step(supernet: &Supernet, arch: &Arch, batch: &ImageBatch) -> f64 {
     let rules = StepRules { label_smoothing: 0.1, ..StepRules::default() };
     let start = Instant::now();
-    shrink_step(supernet, batch, std::slice::from_ref(arch), &rules);
+    step_gradients(supernet, batch, std::slice::from_ref(arch), &rules);
     start.elapsed().as_secs_f64() * 1e3
 }

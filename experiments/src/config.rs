@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use ofa_data::{AugmentConfig, Interpolation, PrepareConfig, ReadConfig};
 use ofa_model::SearchSpace;
 use ofa_search::{LatencyConfig, MlpConfig};
-use ofa_train::{CheckpointDir, FineTune, Recipe, ShrinkSchedule};
+use ofa_train::{CheckpointDir, FineTune, Recipe, Schedule};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -96,7 +96,7 @@ pub struct TrainingConfig {
     /// Loss and optimizer.
     pub recipe: Recipe,
     /// The stages.
-    pub schedule: ShrinkSchedule,
+    pub schedule: Schedule,
 }
 
 impl TrainingConfig {
@@ -333,7 +333,7 @@ mod tests {
         type Change = fn(&mut ExperimentConfig);
         let break_it: [(&str, Change); 11] = [
             ("training.watch_epochs is 0", |c| c.training.watch_epochs = Some(0)),
-            ("no stages", |c| c.training.schedule.stages.clear()),
+            ("no stages", |c| c.training.schedule.phases.clear()),
             ("training.batch_size is 0", |c| c.training.batch_size = 0),
             ("tables.holdout_fraction is 0", |c| c.tables.holdout_fraction = 0.0),
             ("tables.holdout_fraction is NaN", |c| c.tables.holdout_fraction = f64::NAN),

@@ -201,7 +201,7 @@ fn bad_input_is_named_and_nothing_is_trained() {
     let message = failure(&begin(&at("bad.toml")));
     assert!(message.contains("bad.toml") && message.contains("rule"), "{message}");
     let mut other = good.clone();
-    other.arms[2].schedule.stages[0].opened = ofa_train::Opened::Space(Box::new(SearchSpace::mobilenet_v3(1.0, 10)));
+    other.arms[2].schedule.phases[0].opened = ofa_train::Opened::Space(Box::new(SearchSpace::mobilenet_v3(1.0, 10)));
     let message = failure(&begin(&written(&other, at("spaces.toml"))));
     assert!(message.contains("arm `none`") && message.contains("not within"), "{message}");
     assert!(failure(&run(SHRINKING, &["--preset", "fast", "--out", out.to_str().unwrap()])).contains("`fast`"));

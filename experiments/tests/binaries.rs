@@ -342,7 +342,7 @@ fn is_exported_with_statistics(supernet: &Path, arch: &str, parent: &Path) {
 /// A trained supernet is where another training begins, and its teacher.
 fn goes_on_from(run: &Path, parent: &Path) {
     let mut config = tiny();
-    config.training.schedule.stages = vec![config.training.schedule.stages.remove(1)];
+    config.training.schedule.phases = vec![config.training.schedule.phases.remove(1)];
     let train = |config: &ExperimentConfig, name: &str| {
         let root = parent.join(name);
         let path = config_file(config, &root);

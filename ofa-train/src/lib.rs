@@ -1,8 +1,8 @@
 //! The learner: progressive shrinking of a once-for-all network (paper, section 3.3), and every other schedule that
 //! runs through the same loop.
 //!
-//! A [`ShrinkSchedule`] is plain data, an [`ArchSampler`] picks the subnets of each step, [`shrink_step`] turns a batch
-//! into summed gradients, and [`shrink`] is the only training loop. An ablation changes values, not code.
+//! A [`Schedule`] is plain data, an [`ArchSampler`] picks the subnets of each step, [`step_gradients`] turns a batch
+//! into summed gradients, and [`train`] is the only training loop. An ablation changes values, not code.
 
 mod average;
 mod checkpoint;
@@ -21,10 +21,10 @@ mod run;
 mod sampler;
 mod saved_supernet;
 mod schedule;
-mod shrink;
 mod state;
 mod step;
 mod teacher;
+mod train;
 mod weights;
 
 pub use checkpoint::{CheckpointDir, DamagedCheckpoint};
@@ -39,14 +39,14 @@ pub use progress::{EpochRecord, WatchedRecord};
 pub use ranks::MpiRanks;
 pub use ranks::{OneRank, Ranks, same_on_all, spread};
 pub use recipe::Recipe;
-pub use run::{ShrinkOutcome, ShrinkRun};
+pub use run::{TrainOutcome, TrainRun};
 pub use sampler::{
     ArchSampler, CoupledSampler, FixedSampler, NetworkSampler, ParetoSampler, Pick, Sampler, SandwichSampler, StepKey,
     UniformSampler,
 };
 pub use saved_supernet::SavedSupernet;
-pub use schedule::{Annealing, ChoiceCounts, Opened, Phase, ScheduleKind, ShrinkRecipe, ShrinkSchedule, ShrinkStage};
-pub use shrink::{ShrinkObserver, shrink};
-pub use step::{StepNumbers, StepOutput, StepRules, Teaching, shrink_step};
+pub use schedule::{Annealing, ChoiceCounts, Opened, Phase, PhaseRecipe, Schedule, ScheduleKind, ShrinkRecipe};
+pub use step::{StepNumbers, StepOutput, StepRules, Teaching, step_gradients};
 pub use teacher::teacher_logits;
+pub use train::{TrainObserver, train};
 pub use weights::weights_sha256;

@@ -35,7 +35,7 @@ pub struct Recipe {
     #[serde(default, skip_serializing_if = "Precision::is_default")]
     pub precision: Precision,
     /// Whether the last batch norm of every residual block starts with scale 0, so the block initially adds nothing to
-    /// its shortcut. This affects initial weights only, so [`shrink`](crate::shrink) ignores it: pass it to
+    /// its shortcut. This affects initial weights only, so [`train`](crate::train) ignores it: pass it to
     /// [`SupernetConfig::with_zero_last_gamma`](ofa_model::SupernetConfig::with_zero_last_gamma) when creating the
     /// supernet, as the experiments do.
     #[serde(default)]

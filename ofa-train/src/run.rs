@@ -4,15 +4,15 @@ use crate::checkpoint::CheckpointDir;
 use crate::progress::{EpochRecord, WatchedRecord};
 use crate::ranks::Ranks;
 use crate::step::StepNumbers;
-use crate::{ArchSampler, Recipe, ShrinkSchedule};
+use crate::{ArchSampler, Recipe, Schedule};
 use burn::tensor::Device;
 use ofa_data::Loader;
 use ofa_model::{Arch, Supernet};
 
 /// All inputs of a training run except the weights.
-pub struct ShrinkRun<'a> {
+pub struct TrainRun<'a> {
     /// Stages to train.
-    pub schedule: &'a ShrinkSchedule,
+    pub schedule: &'a Schedule,
     /// Loss, regularisation and optimizer.
     pub recipe: &'a Recipe,
     /// Overrides the samplers of the stages, if given. Not saved in checkpoints.
@@ -39,7 +39,7 @@ pub struct ShrinkRun<'a> {
 }
 
 /// A trained supernet and its training history.
-pub struct ShrinkOutcome {
+pub struct TrainOutcome {
     /// Final weights, on the autodiff device.
     pub supernet: Supernet,
     /// Supernet of the stage that became the teacher, else the external teacher; on the plain device.

@@ -1,4 +1,4 @@
-//! [`ShrinkSchedule`]: training as plain data, a list of stages.
+//! [`Schedule`]: training as plain data, a list of stages.
 
 mod check;
 mod kind;
@@ -9,7 +9,7 @@ mod trained;
 
 pub use kind::ScheduleKind;
 pub use opened::{ChoiceCounts, Opened};
-pub use recipe::{Phase, ShrinkRecipe};
+pub use recipe::{PhaseRecipe, ShrinkRecipe};
 
 use crate::{Distillation, Sampler};
 use ofa_model::Importance;
@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 /// A schedule is not tied to a search space: each stage says how much of the supernet's space is [`Opened`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ShrinkSchedule {
+pub struct Schedule {
     /// Name for messages and files.
     pub name: String,
     /// Images per step, over all ranks, that the learning rates are tuned for; they scale linearly with the actual
@@ -29,8 +29,9 @@ pub struct ShrinkSchedule {
     /// Span over which the learning rate decays to zero.
     #[serde(default, skip_serializing_if = "Annealing::is_default")]
     pub annealing: Annealing,
-    /// Stages in training order.
-    pub stages: Vec<ShrinkStage>,
+    /// Phases of the training, first to last. Written as `stages`.
+    #[serde(rename = "stages")]
+    pub phases: Vec<Phase>,
 }
 
 /// Span of the learning-rate cosine.
@@ -55,7 +56,7 @@ impl Annealing {
 /// One stage: the space it samples from, and how long and how fast it learns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ShrinkStage {
+pub struct Phase {
     /// Name for messages and files.
     pub name: String,
     /// Passes over the training images.
@@ -88,21 +89,21 @@ pub struct ShrinkStage {
     pub distillation: Distillation,
 }
 
-impl ShrinkSchedule {
+impl Schedule {
     /// Total epochs over all stages.
     pub fn epochs(&self) -> usize {
-        self.epochs_before(self.stages.len())
+        self.epochs_before(self.phases.len())
     }
 
     /// Total epochs of the stages before `stage` (from 0).
     pub fn epochs_before(&self, stage: usize) -> usize {
-        self.stages[..stage].iter().map(|stage| stage.epochs).sum()
+        self.phases[..stage].iter().map(|stage| stage.epochs).sum()
     }
 
     /// Total training cost, in passes of one subnet over the training images: epochs times subnets per step, summed
     /// over stages.
     pub fn subnet_epochs(&self) -> usize {
-        self.stages.iter().map(ShrinkStage::subnet_epochs).sum()
+        self.phases.iter().map(Phase::subnet_epochs).sum()
     }
 
     /// Learning rate of step `step` (from 0) of stage `stage` (from 0), at `batch_size` images per step over all ranks.
@@ -112,24 +113,24 @@ impl ShrinkSchedule {
     }
 
     fn rate_at_reference(&self, stage: usize, step: usize, steps_per_epoch: usize) -> f64 {
-        let first = self.stages.iter().rposition(|stage| stage.becomes_teacher).map_or(0, |teacher| teacher + 1);
+        let first = self.phases.iter().rposition(|stage| stage.becomes_teacher).map_or(0, |teacher| teacher + 1);
         if self.annealing == Annealing::Stage || stage < first {
-            return self.stages[stage].learning_rate_at(step, steps_per_epoch);
+            return self.phases[stage].learning_rate_at(step, steps_per_epoch);
         }
         let before = self.epochs_before(stage) - self.epochs_before(first);
-        let joined = ShrinkStage {
+        let joined = Phase {
             epochs: self.epochs() - self.epochs_before(first),
-            warmup_epochs: self.stages[first].warmup_epochs,
-            learning_rate: self.stages[stage].learning_rate,
-            ..self.stages[stage].clone()
+            warmup_epochs: self.phases[first].warmup_epochs,
+            learning_rate: self.phases[stage].learning_rate,
+            ..self.phases[stage].clone()
         };
         joined.learning_rate_at(before * steps_per_epoch + step, steps_per_epoch)
     }
 }
 
-impl ShrinkStage {
+impl Phase {
     /// A stage that trains uniformly sampled subnets of the opened space, on labels only.
-    pub fn new(name: impl Into<String>, phase: &Phase, opened: Opened) -> Self {
+    pub fn new(name: impl Into<String>, phase: &PhaseRecipe, opened: Opened) -> Self {
         Self {
             name: name.into(),
             epochs: phase.epochs,
@@ -176,7 +177,7 @@ mod tests {
     fn learning_rate_warms_up_and_falls_to_zero() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
         let recipe = ShrinkRecipe { reference_batch_size: 32, ..ShrinkRecipe::iclr2020() };
-        let schedule = ShrinkSchedule::progressive_shrinking(&space, &recipe);
+        let schedule = Schedule::progressive_shrinking(&space, &recipe);
         // Kernel stage: 5 epochs of warm-up, 120 of cosine.
         let rate = |step| schedule.learning_rate_at(1, step, 100, 64) / 2.0;
         assert_eq!(rate(0), 0.03 / 500.0);
@@ -189,10 +190,10 @@ mod tests {
     #[test]
     fn the_stages_behind_the_teacher_can_share_one_cosine() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
-        let mut schedule = ShrinkSchedule::progressive_shrinking(&space, &ShrinkRecipe::iclr2020());
+        let mut schedule = Schedule::progressive_shrinking(&space, &ShrinkRecipe::iclr2020());
         let teacher = schedule.learning_rate_at(0, 500, 100, 64);
         schedule.annealing = Annealing::Schedule;
-        for stage in &mut schedule.stages[1..] {
+        for stage in &mut schedule.phases[1..] {
             stage.learning_rate = 0.1;
         }
         let rate = |stage, step| schedule.learning_rate_at(stage, step, 100, 64);
@@ -202,10 +203,10 @@ mod tests {
         assert!((rate(3, 6_000) - 0.05).abs() < 1e-3, "halfway, without a jump: {}", rate(3, 6_000));
         assert!((rate(2, 0) - rate(1, 12_499)).abs() < 1e-4 && rate(5, 12_499) < 1e-8);
         // If no stage becomes the teacher, all share one cosine.
-        schedule.stages.remove(0);
+        schedule.phases.remove(0);
         assert_eq!(schedule.learning_rate_at(0, 500, 100, 64), 0.1);
         // The paper's schedule must serialise as before, because checkpoints hash it.
-        let paper = ShrinkSchedule::progressive_shrinking(&space, &ShrinkRecipe::iclr2020());
+        let paper = Schedule::progressive_shrinking(&space, &ShrinkRecipe::iclr2020());
         assert!(!serde_json::to_string(&paper).unwrap().contains("annealing"));
     }
 }

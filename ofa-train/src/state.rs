@@ -3,10 +3,10 @@
 use crate::checkpoint::{CheckpointDir, DamagedCheckpoint, Files, Found, digest, parse};
 use crate::progress::{EpochTotals, Progress, WatchedRecord};
 use crate::ranks::{same_on_all, same_weights};
-use crate::run::{ShrinkOutcome, ShrinkRun, TrainedStep};
+use crate::run::{TrainOutcome, TrainRun, TrainedStep};
 use crate::teacher::Teacher;
 use crate::weights::{are_finite, filled, record_error};
-use crate::{Ranks, Recipe, ShrinkStage, TrainError, average, gradients, weights};
+use crate::{Phase, Ranks, Recipe, TrainError, average, gradients, weights};
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Bytes;
@@ -49,7 +49,7 @@ struct Saved {
 }
 
 impl Saved {
-    fn new(run: &ShrinkRun, position: Position, progress: Progress) -> Self {
+    fn new(run: &TrainRun, position: Position, progress: Progress) -> Self {
         Self {
             training_sha256: training_digest(run),
             seed: Some(run.seed),
@@ -61,7 +61,7 @@ impl Saved {
     }
 
     /// Checks that `run` may resume from this checkpoint, which is at `path`.
-    fn check(&self, run: &ShrinkRun, path: &Path) -> Result<(), TrainError> {
+    fn check(&self, run: &TrainRun, path: &Path) -> Result<(), TrainError> {
         if self.training_sha256 != training_digest(run) {
             return Err(TrainError::OtherSchedule { path: path.to_owned() });
         }
@@ -79,7 +79,7 @@ impl Saved {
     }
 }
 
-pub(crate) struct ShrinkState {
+pub(crate) struct TrainState {
     pub(crate) supernet: Supernet,
     pub(crate) teacher: Option<Teacher>,
     /// Moving average of the weights, on the plain device, if the recipe enables it.
@@ -92,9 +92,9 @@ pub(crate) struct ShrinkState {
     resumed: Option<Vec<DamagedCheckpoint>>,
 }
 
-impl ShrinkState {
+impl TrainState {
     /// Restores the newest checkpoint, or starts from `supernet` if there is none.
-    pub(crate) fn begin(supernet: Supernet, run: &ShrinkRun) -> Result<Self, TrainError> {
+    pub(crate) fn begin(supernet: Supernet, run: &TrainRun) -> Result<Self, TrainError> {
         let state = Self {
             supernet,
             teacher: run.teacher.cloned().map(Teacher::given),
@@ -115,7 +115,7 @@ impl ShrinkState {
         Ok(state)
     }
 
-    fn restored(self, mut found: Found, run: &ShrinkRun) -> Result<Self, TrainError> {
+    fn restored(self, mut found: Found, run: &TrainRun) -> Result<Self, TrainError> {
         let saved: Saved = parse(&found, STATE)?;
         saved.check(run, &found.path)?;
         let blank = self.supernet.valid();
@@ -141,7 +141,7 @@ impl ShrinkState {
     }
 
     /// Prepares the first step of a stage; a no-op later in the stage.
-    pub(crate) fn enter(&mut self, stage: &ShrinkStage, run: &ShrinkRun) {
+    pub(crate) fn enter(&mut self, stage: &Phase, run: &TrainRun) {
         if self.position.epoch > 0 || self.position.step > 0 {
             return;
         }
@@ -169,7 +169,7 @@ impl ShrinkState {
     }
 
     /// Ends a stage: the evaluated weights become the trained ones, and the teacher if the stage says so.
-    pub(crate) fn leave(&mut self, stage: &ShrinkStage) {
+    pub(crate) fn leave(&mut self, stage: &Phase) {
         let measured = self.measured();
         if self.average.take().is_some() {
             self.supernet = measured.clone().train();
@@ -182,7 +182,7 @@ impl ShrinkState {
     }
 
     /// Checks that all ranks have the same position and weights.
-    fn check_ranks(&self, run: &ShrinkRun) -> Result<(), TrainError> {
+    fn check_ranks(&self, run: &TrainRun) -> Result<(), TrainError> {
         let place = serde_json::to_vec(&self.position).expect("a position is plain data");
         same_on_all(run.ranks, "checkpoints", &place)?;
         same_weights(run.ranks, &self.supernet)
@@ -194,7 +194,7 @@ impl ShrinkState {
     }
 
     /// Writes a checkpoint if checkpoints are enabled and this is rank 0.
-    pub(crate) fn save(&mut self, run: &ShrinkRun) -> Result<(), TrainError> {
+    pub(crate) fn save(&mut self, run: &TrainRun) -> Result<(), TrainError> {
         self.check_ranks(run)?;
         let is_best = std::mem::take(&mut self.is_best);
         let Some(dir) = run.checkpoints else { return Ok(()) };
@@ -214,7 +214,7 @@ impl ShrinkState {
     }
 
     /// Serialises this state to the files of a checkpoint.
-    fn files(&self, run: &ShrinkRun) -> Result<Files, TrainError> {
+    fn files(&self, run: &TrainRun) -> Result<Files, TrainError> {
         let saved = Saved::new(run, self.position, self.progress.clone());
         let optimizer = self.optimizer.into_bytes().map_err(record_error(OPTIMIZER))?;
         let mut files = Files::from([
@@ -244,20 +244,20 @@ impl ShrinkState {
     }
 
     /// Turns the totals of the epoch into its record and moves to the next epoch.
-    pub(crate) fn finish_epoch(&mut self, stage: &ShrinkStage) {
+    pub(crate) fn finish_epoch(&mut self, stage: &Phase) {
         let epoch = self.position.epoch + 1;
         let totals = std::mem::take(&mut self.progress.totals);
         self.progress.epochs.push(totals.record(&stage.name, epoch));
         self.position = Position { epoch, step: 0, ..self.position };
     }
 
-    pub(crate) fn interrupted(&self, stage: &ShrinkStage) -> TrainError {
+    pub(crate) fn interrupted(&self, stage: &Phase) -> TrainError {
         let Position { epoch, step, .. } = self.position;
         TrainError::Interrupted { stage: stage.name.clone(), epoch: epoch + 1, step }
     }
 
     /// The error for step `step` (from 1) of the epoch, which gave a non-finite loss or weights.
-    pub(crate) fn non_finite(&self, stage: &ShrinkStage, step: usize, trained: &TrainedStep) -> TrainError {
+    pub(crate) fn non_finite(&self, stage: &Phase, step: usize, trained: &TrainedStep) -> TrainError {
         TrainError::NonFiniteLoss {
             loss: trained.numbers.loss,
             stage: stage.name.clone(),
@@ -269,8 +269,8 @@ impl ShrinkState {
         }
     }
 
-    pub(crate) fn into_outcome(self) -> ShrinkOutcome {
-        ShrinkOutcome {
+    pub(crate) fn into_outcome(self) -> TrainOutcome {
+        TrainOutcome {
             supernet: self.supernet,
             teacher: self.teacher.map(|teacher| teacher.supernet),
             epochs: self.progress.epochs,
@@ -280,6 +280,6 @@ impl ShrinkState {
 }
 
 /// Digest of schedule and recipe; a checkpoint resumes only under the same.
-fn training_digest(run: &ShrinkRun) -> String {
+fn training_digest(run: &TrainRun) -> String {
     digest(&serde_json::to_vec(&(run.schedule, run.recipe)).expect("a schedule is plain data"))
 }

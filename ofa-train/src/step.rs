@@ -77,7 +77,7 @@ pub struct StepNumbers {
 /// # Panics
 ///
 /// If `archs` is empty or holds an arch outside the supernet's space.
-pub fn shrink_step(supernet: &Supernet, batch: &ImageBatch, archs: &[Arch], rules: &StepRules) -> StepOutput {
+pub fn step_gradients(supernet: &Supernet, batch: &ImageBatch, archs: &[Arch], rules: &StepRules) -> StepOutput {
     assert!(!archs.is_empty(), "a step needs at least one arch");
     let classes = supernet.space().classes;
     in_pool(|| {

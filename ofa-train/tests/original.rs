@@ -10,7 +10,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use ofa_data::ImageBatch;
 use ofa_model::{Arch, OriginalArch, SearchSpace, Supernet, SupernetConfig};
-use ofa_train::{Precision, Recipe, SoftTargets, StepOutput, StepRules, Teaching, shrink_step, teacher_logits};
+use ofa_train::{Precision, Recipe, SoftTargets, StepOutput, StepRules, Teaching, step_gradients, teacher_logits};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use sums::{Sums, distance, sums};
@@ -114,7 +114,7 @@ fn rounded(batch: &ImageBatch) -> Vec<ImageBatch> {
 
 fn check_gradients(step: &GoldenStep, supernet: &Supernet, batch: &ImageBatch, archs: &[Arch], rules: &StepRules) {
     let distances = rounded(batch).into_iter().map(|batch| {
-        let output = shrink_step(supernet, &batch, archs, rules);
+        let output = step_gradients(supernet, &batch, archs, rules);
         gradient_distances(step, &output, supernet)
     });
     let (mut half, mut all): (Vec<f64>, Vec<f64>) = distances.unzip();
@@ -149,7 +149,7 @@ fn steps_are_those_of_the_original(kind: &str, space: SearchSpace, teacher: Sear
             teaching: Teaching::Logits(teacher_logits(&teacher, batch.images.clone(), Precision::F32), soft),
             ..StepRules::default()
         };
-        let output = shrink_step(&supernet, &batch, &archs, &rules);
+        let output = step_gradients(&supernet, &batch, &archs, &rules);
         let numbers = &output.numbers;
         for (name, found, expected) in [
             ("labels", numbers.label_loss, &step.label_losses),

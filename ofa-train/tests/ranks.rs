@@ -126,7 +126,7 @@ fn a_gradient_that_one_rank_has_reaches_all() {
 /// A bench with the whole schedule and one epoch per stage.
 fn bench() -> Bench {
     let mut bench = Bench::new();
-    for (stage, subnets) in bench.schedule.stages.iter_mut().zip([1, 1, 1, 2, 2, 2]) {
+    for (stage, subnets) in bench.schedule.phases.iter_mut().zip([1, 1, 1, 2, 2, 2]) {
         (stage.epochs, stage.subnets_per_step) = (1, subnets);
     }
     bench.watched.push(bench.space.smallest().at_resolution(12));
@@ -138,14 +138,14 @@ fn train(
     seed: u64,
     ranks: &dyn Ranks,
     root: Option<&Path>,
-    observer: &mut dyn ShrinkObserver,
-) -> Result<ShrinkOutcome, TrainError> {
+    observer: &mut dyn TrainObserver,
+) -> Result<TrainOutcome, TrainError> {
     bench.train_on(bench.supernet(seed), ranks, None, root, observer)
 }
 
 /// Trains in pieces, each stopped by one rank's observer, cycling through the rank counts `sizes`. Returns the final
 /// outcome of rank 0 and the number of interruptions.
-fn train_in_pieces(bench: &Bench, sizes: &[usize], root: &Path) -> (ShrinkOutcome, usize) {
+fn train_in_pieces(bench: &Bench, sizes: &[usize], root: &Path) -> (TrainOutcome, usize) {
     for interruptions in 0..100 {
         let outcomes = on_threads(sizes[interruptions % sizes.len()], |rank| {
             // Only the last rank is asked to stop.
@@ -162,7 +162,7 @@ fn train_in_pieces(bench: &Bench, sizes: &[usize], root: &Path) -> (ShrinkOutcom
     panic!("no progress");
 }
 
-fn finished_or_interrupted(outcome: Result<ShrinkOutcome, TrainError>) -> Option<ShrinkOutcome> {
+fn finished_or_interrupted(outcome: Result<TrainOutcome, TrainError>) -> Option<TrainOutcome> {
     match outcome {
         Ok(outcome) => Some(outcome),
         Err(TrainError::Interrupted { .. }) => None,

@@ -41,7 +41,8 @@ fn interrupted_in_every_stage_and_resumed() {
 fn every_kind_of_schedule_resumes_with_all_that_the_recipe_offers() {
     for kind in ScheduleKind::ALL {
         let mut bench = Bench::new();
-        let phase = |subnets_per_step| Phase { epochs: 1, learning_rate: 0.05, warmup_epochs: 0.5, subnets_per_step };
+        let phase =
+            |subnets_per_step| PhaseRecipe { epochs: 1, learning_rate: 0.05, warmup_epochs: 0.5, subnets_per_step };
         let recipe = ShrinkRecipe {
             reference_batch_size: 16,
             full: phase(1),
@@ -53,7 +54,7 @@ fn every_kind_of_schedule_resumes_with_all_that_the_recipe_offers() {
             distillation_weight: 1.0,
         };
         bench.schedule = kind.schedule(&bench.space, &recipe).scale_to(8);
-        for stage in &mut bench.schedule.stages {
+        for stage in &mut bench.schedule.phases {
             if let Distillation::Teacher(teacher) = &mut stage.distillation {
                 teacher.statistics = TeacherStatistics::Calibrated;
             }
@@ -85,7 +86,7 @@ fn every_kind_of_schedule_resumes_with_all_that_the_recipe_offers() {
 #[test]
 fn what_the_recipe_offers_changes_what_is_learnt() {
     let mut bench = Bench::new();
-    bench.schedule.stages.truncate(2);
+    bench.schedule.phases.truncate(2);
     let changes = [
         Recipe::default(),
         Recipe { dropout: 0.2, ..Recipe::default() },
@@ -107,7 +108,7 @@ fn what_the_recipe_offers_changes_what_is_learnt() {
 #[test]
 fn a_teacher_from_elsewhere_teaches_and_is_not_in_checkpoints() {
     let mut bench = Bench::new();
-    bench.schedule.stages = vec![bench.schedule.stages.remove(1)];
+    bench.schedule.phases = vec![bench.schedule.phases.remove(1)];
     assert!(matches!(bench.train(None, &mut ()), Err(TrainError::InvalidSchedule { .. })));
     // The teacher may even be of another space.
     let space = SearchSpace { resolutions: vec![8, 12, 16], ..SearchSpace::mobilenet_v3(0.5, 10) };
@@ -228,10 +229,10 @@ fn a_checkpoint_of_another_schedule_is_refused() {
     let mut bench = Bench::new();
     let root = tempfile::tempdir().unwrap();
     assert!(bench.train(Some(root.path()), &mut StopAfter { steps: 1, damaged: 0 }).is_err());
-    bench.schedule.stages[0].learning_rate *= 2.0;
+    bench.schedule.phases[0].learning_rate *= 2.0;
     let error = bench.train(Some(root.path()), &mut ()).err().unwrap();
     assert!(matches!(error, TrainError::OtherSchedule { .. }), "{error}");
-    bench.schedule.stages[0].learning_rate /= 2.0;
+    bench.schedule.phases[0].learning_rate /= 2.0;
     bench.recipe.weight_decay = 0.0;
     let error = bench.train(Some(root.path()), &mut ()).err().unwrap();
     assert!(matches!(error, TrainError::OtherSchedule { .. }), "{error}");
@@ -240,7 +241,7 @@ fn a_checkpoint_of_another_schedule_is_refused() {
 #[test]
 fn a_loss_that_explodes_stops_the_training_and_names_the_step() {
     let mut bench = Bench::new();
-    for stage in &mut bench.schedule.stages {
+    for stage in &mut bench.schedule.phases {
         (stage.learning_rate, stage.warmup_epochs) = (1e30, 0.0);
     }
     let message = bench.train(None, &mut ()).err().unwrap().to_string();
@@ -286,7 +287,7 @@ fn a_checkpoint_of_another_seed_or_other_batches_is_refused() {
 #[test]
 fn a_checkpoint_that_says_nothing_of_seed_and_batches_is_gone_on_from() {
     let mut bench = Bench::new();
-    bench.schedule.stages.truncate(1);
+    bench.schedule.phases.truncate(1);
     let unbroken = bench.train(None, &mut ()).unwrap();
     let root = tempfile::tempdir().unwrap();
     assert!(bench.train(Some(root.path()), &mut StopAfter { steps: 1, damaged: 0 }).is_err());
@@ -317,7 +318,7 @@ fn make_older(checkpoint: &Path) {
 fn weights_that_a_step_breaks_are_an_error_and_not_saved() {
     let mut bench = Bench::new();
     bench.checkpoint_steps = Some(1);
-    for stage in &mut bench.schedule.stages {
+    for stage in &mut bench.schedule.phases {
         (stage.learning_rate, stage.warmup_epochs) = (1e39, 0.0);
     }
     let root = tempfile::tempdir().unwrap();
@@ -346,9 +347,9 @@ fn a_teacher_that_cannot_judge_the_images_is_refused_where_it_teaches() {
     let mut bench = Bench::new();
     let space = SearchSpace::small_mobilenet_v3(1, 7);
     bench.teacher = Some(SupernetConfig::new(space).unwrap().init(&Device::flex()));
-    let full = bench.schedule.stages.remove(0);
+    let full = bench.schedule.phases.remove(0);
     let error = bench.train(None, &mut ()).err().unwrap();
     assert!(matches!(error, TrainError::UnfitTeacher { .. }), "{error}");
-    bench.schedule.stages = vec![full];
+    bench.schedule.phases = vec![full];
     bench.train(None, &mut ()).unwrap();
 }

@@ -4,9 +4,7 @@ use super::budget::expected_budget;
 use super::config::Arm;
 use super::reported::{corner_name, corners};
 use ofa_model::SearchSpace;
-use ofa_train::{
-    Annealing, Distillation, Opened, Phase, Sampler, ScheduleKind, ShrinkRecipe, ShrinkSchedule, ShrinkStage,
-};
+use ofa_train::{Annealing, Distillation, Opened, Phase, PhaseRecipe, Sampler, Schedule, ScheduleKind, ShrinkRecipe};
 
 /// The arm that trains the full network. Other arms start from its weights or use it as teacher.
 const FULL: &str = "full";
@@ -26,22 +24,22 @@ pub(super) const ALONE: [&str; 4] =
 pub fn shrinking_arms(space: &SearchSpace, recipe: &ShrinkRecipe, images: usize) -> Vec<Arm> {
     let shrink = shrink_stages(space, recipe);
     let full = ScheduleKind::FullOnly.schedule(space, recipe);
-    let macs = |schedule: &ShrinkSchedule| expected_budget(schedule, space, images).macs;
+    let macs = |schedule: &Schedule| expected_budget(schedule, space, images).macs;
     let (full_macs, shrink_macs) = (macs(&full), macs(&shrink));
-    let long = |stage: ShrinkStage, budget: f64| {
+    let long = |stage: Phase, budget: f64| {
         let schedule = single(recipe, stage);
         let epochs = (budget / macs(&schedule)).round().max(1.0) as usize;
-        single(recipe, with_epochs(&schedule.stages[0], epochs))
+        single(recipe, with_epochs(&schedule.phases[0], epochs))
     };
     let taught = Distillation::teacher(recipe.distillation_weight);
-    let whole = |name: &str, rate: f64, distillation: &Distillation| ShrinkStage {
+    let whole = |name: &str, rate: f64, distillation: &Distillation| Phase {
         distillation: distillation.clone(),
         ..whole_space(name, rate, recipe)
     };
     let (fast, slow) = (recipe.full.learning_rate, recipe.expand_last.learning_rate);
     let total = full_macs + shrink_macs;
     let random = whole("random", fast, &Distillation::None);
-    let sandwich = ScheduleKind::Sandwich.schedule(space, recipe).stages.remove(0);
+    let sandwich = ScheduleKind::Sandwich.schedule(space, recipe).phases.remove(0);
     let with_full = |arm: Arm| Arm { start: Some(FULL.into()), ..arm };
     let by_full = |arm: Arm| Arm { teacher: Some(FULL.into()), ..arm };
     let mut arms = vec![
@@ -73,9 +71,8 @@ pub fn shrinking_arms(space: &SearchSpace, recipe: &ShrinkRecipe, images: usize)
     let epochs = full.epochs() + shrink.epochs();
     arms.extend(corners(space).into_iter().map(|corner| {
         let name = corner_name(&corner);
-        let phase = Phase { epochs, warmup_epochs: 0.1 * epochs as f64, ..recipe.full };
-        let stage =
-            ShrinkStage { sampler: Sampler::Fixed(vec![corner]), ..ShrinkStage::new("alone", &phase, Opened::All) };
+        let phase = PhaseRecipe { epochs, warmup_epochs: 0.1 * epochs as f64, ..recipe.full };
+        let stage = Phase { sampler: Sampler::Fixed(vec![corner]), ..Phase::new("alone", &phase, Opened::All) };
         arm(
             &format!("{INDEPENDENT}{}", name.to_lowercase().replace(' ', "")),
             &format!("{name} trained alone"),
@@ -97,38 +94,38 @@ pub fn shrunk_arm(space: &SearchSpace, recipe: &ShrinkRecipe, name: &str, descri
 }
 
 /// The stages of progressive shrinking after that of the full network.
-fn shrink_stages(space: &SearchSpace, recipe: &ShrinkRecipe) -> ShrinkSchedule {
-    let mut schedule = ShrinkSchedule::progressive_shrinking(space, recipe);
-    schedule.stages.remove(0);
+fn shrink_stages(space: &SearchSpace, recipe: &ShrinkRecipe) -> Schedule {
+    let mut schedule = Schedule::progressive_shrinking(space, recipe);
+    schedule.phases.remove(0);
     schedule
 }
 
-fn without_teacher(schedule: &ShrinkSchedule) -> ShrinkSchedule {
+fn without_teacher(schedule: &Schedule) -> Schedule {
     let mut untaught = schedule.clone();
-    untaught.stages.iter_mut().for_each(|stage| stage.distillation = Distillation::None);
+    untaught.phases.iter_mut().for_each(|stage| stage.distillation = Distillation::None);
     untaught
 }
 
-fn whole_space(name: &str, learning_rate: f64, recipe: &ShrinkRecipe) -> ShrinkStage {
-    let phase = Phase { epochs: 1, warmup_epochs: 0.1, learning_rate, ..recipe.expand_last };
-    ShrinkStage::new(name, &phase, Opened::All)
+fn whole_space(name: &str, learning_rate: f64, recipe: &ShrinkRecipe) -> Phase {
+    let phase = PhaseRecipe { epochs: 1, warmup_epochs: 0.1, learning_rate, ..recipe.expand_last };
+    Phase::new(name, &phase, Opened::All)
 }
 
 /// The stage with `epochs` epochs, a tenth of them warm-up.
-fn with_epochs(stage: &ShrinkStage, epochs: usize) -> ShrinkStage {
-    ShrinkStage { epochs, warmup_epochs: 0.1 * epochs as f64, ..stage.clone() }
+fn with_epochs(stage: &Phase, epochs: usize) -> Phase {
+    Phase { epochs, warmup_epochs: 0.1 * epochs as f64, ..stage.clone() }
 }
 
-fn single(recipe: &ShrinkRecipe, stage: ShrinkStage) -> ShrinkSchedule {
-    ShrinkSchedule {
+fn single(recipe: &ShrinkRecipe, stage: Phase) -> Schedule {
+    Schedule {
         name: stage.name.clone(),
         reference_batch_size: recipe.reference_batch_size,
         annealing: Annealing::default(),
-        stages: vec![stage],
+        phases: vec![stage],
     }
 }
 
-fn arm(name: &str, description: &str, schedule: ShrinkSchedule) -> Arm {
+fn arm(name: &str, description: &str, schedule: Schedule) -> Arm {
     Arm {
         name: name.into(),
         description: description.into(),
@@ -182,7 +179,7 @@ mod tests {
         assert!(
             alone
                 .iter()
-                .all(|arm| matches!(&arm.schedule.stages[0].sampler, Sampler::Fixed(archs) if archs.len() == 1))
+                .all(|arm| matches!(&arm.schedule.phases[0].sampler, Sampler::Fixed(archs) if archs.len() == 1))
         );
     }
 }

@@ -1,7 +1,7 @@
 //! Training cost: MACs of all passes over images, including the teacher's.
 
 use ofa_model::SearchSpace;
-use ofa_train::{Distillation, ShrinkSchedule, ShrinkStage, StepKey};
+use ofa_train::{Distillation, Phase, Schedule, StepKey};
 use serde::{Deserialize, Serialize};
 use std::iter::Sum;
 use std::ops::Add;
@@ -37,22 +37,22 @@ impl Sum for Budget {
 }
 
 /// Expected cost of `schedule` with `images` training images per epoch.
-pub fn expected_budget(schedule: &ShrinkSchedule, space: &SearchSpace, images: usize) -> Budget {
-    let stage = |(i, stage): (usize, &ShrinkStage)| Budget {
+pub fn expected_budget(schedule: &Schedule, space: &SearchSpace, images: usize) -> Budget {
+    let stage = |(i, stage): (usize, &Phase)| Budget {
         subnet_epochs: stage.subnet_epochs() as f64,
         macs: stage.epochs as f64 * epoch_macs(stage, i, space) * images as f64,
     };
-    schedule.stages.iter().enumerate().map(stage).sum()
+    schedule.phases.iter().enumerate().map(stage).sum()
 }
 
 /// Training MACs per image and epoch in a stage, the teacher's included.
-pub(super) fn epoch_macs(stage: &ShrinkStage, index: usize, space: &SearchSpace) -> f64 {
+pub(super) fn epoch_macs(stage: &Phase, index: usize, space: &SearchSpace) -> f64 {
     let subnets = mean_subnet_macs(stage, index, space) * stage.subnets_per_step as f64;
     PASSES * subnets + teacher_macs(stage, space)
 }
 
 /// The teacher's MACs per image in a stage; 0 without a teacher, or if it is one of the step's own subnets.
-pub(super) fn teacher_macs(stage: &ShrinkStage, space: &SearchSpace) -> f64 {
+pub(super) fn teacher_macs(stage: &Phase, space: &SearchSpace) -> f64 {
     match stage.distillation {
         Distillation::Teacher(_) => {
             let largest = space.largest();
@@ -63,7 +63,7 @@ pub(super) fn teacher_macs(stage: &ShrinkStage, space: &SearchSpace) -> f64 {
     }
 }
 
-fn mean_subnet_macs(stage: &ShrinkStage, index: usize, space: &SearchSpace) -> f64 {
+fn mean_subnet_macs(stage: &Phase, index: usize, space: &SearchSpace) -> f64 {
     let opened = stage.opened.of(space);
     let sampler = stage.sampler.init(0);
     let mut sum = 0.0;
@@ -76,7 +76,7 @@ fn mean_subnet_macs(stage: &ShrinkStage, index: usize, space: &SearchSpace) -> f
 }
 
 /// MACs of training on `images` images in a stage whose subnets have `mean_macs` on average.
-pub(super) fn trained_macs(images: usize, mean_macs: f64, stage: &ShrinkStage, space: &SearchSpace) -> f64 {
+pub(super) fn trained_macs(images: usize, mean_macs: f64, stage: &Phase, space: &SearchSpace) -> f64 {
     images as f64 * (PASSES * mean_macs * stage.subnets_per_step as f64 + teacher_macs(stage, space))
 }
 
@@ -101,8 +101,8 @@ mod tests {
     fn a_teacher_costs_a_forward_pass_a_step() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
         let schedule = ScheduleKind::ProgressiveShrinking.schedule(&space, &ShrinkRecipe::iclr2020());
-        let taught = &schedule.stages[1];
-        let untaught = ShrinkStage { distillation: Distillation::None, ..taught.clone() };
+        let taught = &schedule.phases[1];
+        let untaught = Phase { distillation: Distillation::None, ..taught.clone() };
         let largest = trained_macs(10, 1e6, taught, &space) - trained_macs(10, 1e6, &untaught, &space);
         let mean = [20, 24, 28].map(|side| space.cost(&space.largest().at_resolution(side)).macs as f64);
         assert!((largest - 10.0 * mean.iter().sum::<f64>() / 3.0).abs() < 1.0);

@@ -104,7 +104,7 @@ impl Cell<'_> {
         config.training.start = self.arm.start.as_deref().map(&supernet_of);
         config.training.teacher = self.arm.teacher.as_deref().map(&supernet_of);
         config.training.schedule = self.arm.schedule.clone();
-        for stage in &mut config.training.schedule.stages {
+        for stage in &mut config.training.schedule.phases {
             stage.learning_rate *= self.factor;
         }
         config
@@ -245,7 +245,7 @@ impl Cell<'_> {
     /// What the training cost, according to its epoch records.
     fn spent(&self, epochs: &[EpochRecord], config: &ExperimentConfig) -> Budget {
         let epoch = |record: &EpochRecord| {
-            let stage = self.arm.schedule.stages.iter().find(|stage| stage.name == record.stage);
+            let stage = self.arm.schedule.phases.iter().find(|stage| stage.name == record.stage);
             stage.map_or_else(Budget::default, |stage| Budget {
                 subnet_epochs: stage.subnets_per_step as f64,
                 macs: trained_macs(record.images, record.mean_macs, stage, &config.space),

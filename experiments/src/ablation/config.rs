@@ -12,7 +12,7 @@ use super::reported::Reported;
 use crate::config::{ExperimentConfig, twice};
 use anyhow::{Context, Result, bail, ensure};
 use ofa_model::{Arch, SearchSpace};
-use ofa_train::{Sampler, ShrinkSchedule};
+use ofa_train::{Sampler, Schedule};
 use selection::check_factors;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -72,7 +72,7 @@ pub struct Arm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher: Option<String>,
     /// Training stages.
-    pub schedule: ShrinkSchedule,
+    pub schedule: Schedule,
 }
 
 impl AblationConfig {
@@ -188,7 +188,7 @@ impl Arm {
                 ensure!(earlier.iter().any(|arm| arm.name == *other), "{key}: no earlier arm is named `{other}`");
             }
         }
-        if let Some(name) = twice(&self.schedule.stages.iter().map(|stage| &stage.name).collect::<Vec<_>>()) {
+        if let Some(name) = twice(&self.schedule.phases.iter().map(|stage| &stage.name).collect::<Vec<_>>()) {
             bail!("two stages are called `{name}`: costs are recorded per stage name, so rename one");
         }
         Ok(self.schedule.validate(&whole.base.space, self.teacher.is_some())?)
@@ -196,7 +196,7 @@ impl Arm {
 
     /// Whether the last stage trains this subnet of `space`; only those are reported.
     pub fn trains(&self, arch: &Arch, space: &SearchSpace) -> bool {
-        self.schedule.stages.last().is_some_and(|stage| match &stage.sampler {
+        self.schedule.phases.last().is_some_and(|stage| match &stage.sampler {
             Sampler::Fixed(archs) => archs.iter().any(|fixed| fixed.at_resolution(arch.resolution) == *arch),
             _ => stage.opened.of(space).check(arch).is_ok(),
         })
@@ -246,10 +246,10 @@ mod tests {
             ("error_reduction is 2", |c| c.rule.criteria.as_mut().unwrap().error_reduction = 2.0),
             ("give criteria", |c| c.rule.margin = Some(0.014)),
             ("seed 9 is not a reporting seed", |c| c.arms[0].seeds = Some(vec![1, 9])),
-            ("two stages are called `kernel`", |c| c.arms[1].schedule.stages[1].name = "kernel".into()),
+            ("two stages are called `kernel`", |c| c.arms[1].schedule.phases[1].name = "kernel".into()),
             ("train no subnet in common", |c| {
-                c.arms[2].schedule.stages[0].opened = ofa_train::Opened::Largest(ofa_train::ChoiceCounts::ONE);
-                c.arms[1].schedule.stages.last_mut().unwrap().opened =
+                c.arms[2].schedule.phases[0].opened = ofa_train::Opened::Largest(ofa_train::ChoiceCounts::ONE);
+                c.arms[1].schedule.phases.last_mut().unwrap().opened =
                     ofa_train::Opened::Smallest(ofa_train::ChoiceCounts::ONE);
             }),
         ];
@@ -265,7 +265,7 @@ mod tests {
     fn an_arm_of_another_space_is_refused() {
         let mut config = ablation();
         let other = ofa_model::SearchSpace::mobilenet_v3(1.0, 10);
-        config.arms[0].schedule.stages[0].opened = ofa_train::Opened::Space(Box::new(other));
+        config.arms[0].schedule.phases[0].opened = ofa_train::Opened::Space(Box::new(other));
         let message = format!("{:#}", config.validate().unwrap_err());
         assert!(message.contains("arm `full`"), "{message}");
     }

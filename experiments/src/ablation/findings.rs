@@ -216,7 +216,7 @@ impl Ablation {
             seeds: done.iter().map(|cell| cell.record.seed).collect(),
             budget: mean_of(done.iter().map(paid).sum()),
             own: mean_of(done.iter().map(|cell| cell.record.budget).sum()),
-            stages: arm.schedule.stages.iter().map(|stage| (stage.name.clone(), stage.epochs)).collect(),
+            stages: arm.schedule.phases.iter().map(|stage| (stage.name.clone(), stage.epochs)).collect(),
             seconds: [seconds(0), seconds(1)],
             mean_top1: gap(done.iter().map(mean).collect()),
             corners: first.corner_names().map(corner).collect(),
@@ -229,7 +229,7 @@ impl Ablation {
         let space = &self.config().base.space;
         let mut macs = 0.0;
         let point = |epoch: &ofa_train::EpochRecord| {
-            let stage = arm.schedule.stages.iter().find(|stage| stage.name == epoch.stage)?;
+            let stage = arm.schedule.phases.iter().find(|stage| stage.name == epoch.stage)?;
             macs += super::budget::trained_macs(epoch.images, epoch.mean_macs, stage, space);
             Some((macs, epoch.train_top1))
         };

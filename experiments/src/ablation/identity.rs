@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use ofa_data::Splits;
 use ofa_model::SupernetConfig;
-use ofa_train::{OneRank, ScheduleKind, ShrinkRecipe, ShrinkRun, ShrinkSchedule, shrink, weights_sha256};
+use ofa_train::{OneRank, Schedule, ScheduleKind, ShrinkRecipe, TrainRun, weights_sha256};
 use serde::{Deserialize, Serialize};
 
 const IDENTITY: &str = "identity.json";
@@ -137,8 +137,8 @@ fn fingerprints(images: &Images) -> [String; 2] {
 /// forward and backward passes, and the optimizer.
 fn code(base: &ExperimentConfig, images: &Images) -> Result<String> {
     let mut schedule = ScheduleKind::RandomOnly.schedule(&base.space, &ShrinkRecipe::iclr2020());
-    schedule.stages[0].epochs = 1;
-    schedule.stages[0].warmup_epochs = 0.0;
+    schedule.phases[0].epochs = 1;
+    schedule.phases[0].warmup_epochs = 0.0;
     trained(base, images, &schedule, base.training.batch_size.min(BATCH), STEPS)
 }
 
@@ -146,8 +146,8 @@ fn code(base: &ExperimentConfig, images: &Images) -> Result<String> {
 fn stages(base: &ExperimentConfig, images: &Images) -> Result<String> {
     let recipe = ShrinkRecipe::iclr2020();
     let mut schedule = ScheduleKind::ProgressiveShrinking.schedule(&base.space, &recipe);
-    schedule.stages.extend(ScheduleKind::Sandwich.schedule(&base.space, &recipe).stages);
-    for stage in &mut schedule.stages {
+    schedule.phases.extend(ScheduleKind::Sandwich.schedule(&base.space, &recipe).phases);
+    for stage in &mut schedule.phases {
         (stage.epochs, stage.warmup_epochs) = (1, 0.0);
     }
     trained(base, images, &schedule, base.training.batch_size.min(SMALL_BATCH), 1)
@@ -156,7 +156,7 @@ fn stages(base: &ExperimentConfig, images: &Images) -> Result<String> {
 fn trained(
     base: &ExperimentConfig,
     images: &Images,
-    schedule: &ShrinkSchedule,
+    schedule: &Schedule,
     batch: usize,
     steps: usize,
 ) -> Result<String> {
@@ -166,7 +166,7 @@ fn trained(
     let device = device::by_name(&base.device)?;
     let train = images.splits.train.subset(steps * batch, 0);
     let few = Images { splits: Splits { train, ..images.splits.clone() }, description: String::new() };
-    let run = ShrinkRun {
+    let run = TrainRun {
         schedule,
         recipe: &config.training.recipe,
         sampler: None,
@@ -180,7 +180,7 @@ fn trained(
         ranks: &OneRank,
     };
     let supernet = SupernetConfig::new(config.space.clone())?.init(&device.clone().autodiff());
-    let trained = shrink(supernet, &run, &mut few.validation(&config, &device), &mut ())?;
+    let trained = ofa_train::train(supernet, &run, &mut few.validation(&config, &device), &mut ())?;
     Ok(weights_sha256(&trained.supernet.valid()))
 }
 

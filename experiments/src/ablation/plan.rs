@@ -79,7 +79,7 @@ impl Pace {
         let images = Images::load(base, None)?;
         let device = device::by_name(&base.device)?;
         let costs = plan::measure(base, &images, &device, STEPS, 1)?;
-        let stages = base.training.schedule.stages.iter().zip(&costs).enumerate();
+        let stages = base.training.schedule.phases.iter().zip(&costs).enumerate();
         let (mut seconds, mut tmacs) = (0.0, 0.0);
         for (i, (stage, cost)) in stages {
             seconds += cost.seconds_per_step;

@@ -188,7 +188,7 @@ fn shrinking_on_imagenet() -> Result<AblationConfig> {
     let mut arms = shrinking_arms(&scale.base.space, &scale.recipe, images);
     arms.retain(|arm| is_compared(&arm.name) || arm.name.starts_with(INDEPENDENT));
     // A network trained alone converges in as many epochs as the full one.
-    let alone = arms.iter_mut().flat_map(|arm| &mut arm.schedule.stages);
+    let alone = arms.iter_mut().flat_map(|arm| &mut arm.schedule.phases);
     for stage in alone.filter(|stage| matches!(stage.sampler, Sampler::Fixed(_))) {
         (stage.epochs, stage.warmup_epochs) = (scale.recipe.full.epochs, scale.recipe.full.warmup_epochs);
     }

@@ -33,7 +33,7 @@ pub(crate) fn tiny_ladder() -> AblationConfig {
     let mut config = tiny_ablation();
     config.selection.factors = vec![1.0, 2.0];
     config.tried = vec!["a pilot".into()];
-    let ones = |arm: &Arm| (arm.name.clone(), vec![1; arm.schedule.stages.len()]);
+    let ones = |arm: &Arm| (arm.name.clone(), vec![1; arm.schedule.phases.len()]);
     let budget = |name: &str| BudgetConfig {
         name: name.into(),
         seeds: None,

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use ofa_data::ImageBatch;
 use ofa_model::{Arch, SearchSpace, Statistics, Supernet, SupernetConfig};
-use ofa_train::{Precision, Recipe, SoftTargets, StepRules, Teaching, shrink_step, teacher_logits};
+use ofa_train::{Precision, Recipe, SoftTargets, StepRules, Teaching, step_gradients, teacher_logits};
 
 const IMAGES: usize = 8;
 const LEARNING_RATE: f64 = 0.05;
@@ -95,7 +95,7 @@ pub fn step(space: &SearchSpace, device: &Device, precision: Precision) -> Vec<V
     let opinion = teacher_logits(&teacher, batch.images.clone(), precision);
     let teaching = Teaching::Logits(opinion, SoftTargets::default());
     let rules = StepRules { label_smoothing: 0.1, teaching, precision, ..StepRules::default() };
-    let output = shrink_step(&before, &batch, &[space.smallest(), space.largest()], &rules);
+    let output = step_gradients(&before, &batch, &[space.smallest(), space.largest()], &rules);
     let after = Recipe::default().optimizer().step(LEARNING_RATE, before.clone(), output.gradients);
     let weights = |supernet: Supernet| {
         let tensors = supernet.valid().to_original().into_iter();

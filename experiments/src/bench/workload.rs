@@ -6,7 +6,7 @@ use burn::tensor::{Device, Distribution, Int, Tensor};
 use clap::ValueEnum;
 use ofa_data::ImageBatch;
 use ofa_model::{Arch, SearchSpace, SupernetConfig};
-use ofa_train::{Precision, Recipe, SoftTargets, StepRules, Teaching, shrink_step, teacher_logits};
+use ofa_train::{Precision, Recipe, SoftTargets, StepRules, Teaching, step_gradients, teacher_logits};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
@@ -128,7 +128,7 @@ impl Workload {
                 rules.teaching = Teaching::Logits(logits, SoftTargets::default());
             }
             let before = supernet.take().expect("it is put back after every step");
-            let output = shrink_step(&before, &batch, &archs, &rules);
+            let output = step_gradients(&before, &batch, &archs, &rules);
             supernet = Some(optimizer.step(0.01, before, output.gradients));
         })
     }

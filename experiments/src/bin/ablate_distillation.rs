@@ -36,7 +36,7 @@ fn preset(name: &str) -> Result<AblationConfig> {
             name,
             &format!("progressive shrinking, teacher weighs {weight}"),
         );
-        for stage in &mut arm.schedule.stages {
+        for stage in &mut arm.schedule.phases {
             stage.distillation = Distillation::teacher(weight);
         }
         arms.push(arm);

@@ -26,7 +26,7 @@ fn preset(name: &str) -> Result<AblationConfig> {
     let scale = Scale::named(name)?;
     let shrunk = |name, description| shrunk_arm(&scale.base.space, &scale.recipe, name, description);
     let mut cropped = shrunk("cropped", "a smaller kernel is the centre of the largest");
-    for stage in &mut cropped.schedule.stages {
+    for stage in &mut cropped.schedule.phases {
         stage.fixed_kernel_transforms = true;
     }
     let arms: Vec<Arm> = vec![

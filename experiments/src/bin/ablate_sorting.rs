@@ -27,7 +27,7 @@ fn preset(name: &str) -> Result<AblationConfig> {
     let scale = Scale::named(name)?;
     let by = |name, description, importance: Option<Importance>| {
         let mut arm = shrunk_arm(&scale.base.space, &scale.recipe, name, description);
-        for stage in arm.schedule.stages.iter_mut().filter(|stage| stage.sort_channels.is_some()) {
+        for stage in arm.schedule.phases.iter_mut().filter(|stage| stage.sort_channels.is_some()) {
             stage.sort_channels = importance;
         }
         arm

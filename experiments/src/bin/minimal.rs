@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut evaluator = Evaluator::new(calibration, validation, 100, &splits.normalisation(), &device);
 
     // Train the full network, then shrink. A schedule is data: change it, or write another one.
-    let phase = |subnets_per_step| Phase { epochs: 1, learning_rate: 0.05, warmup_epochs: 0.2, subnets_per_step };
+    let phase = |subnets_per_step| PhaseRecipe { epochs: 1, learning_rate: 0.05, warmup_epochs: 0.2, subnets_per_step };
     let recipe = ShrinkRecipe {
         reference_batch_size: 64,
         full: phase(1),
@@ -40,8 +40,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         expand_last: phase(4),
         distillation_weight: 1.0,
     };
-    let run = ShrinkRun {
-        schedule: &ShrinkSchedule::progressive_shrinking(&space, &recipe),
+    let run = TrainRun {
+        schedule: &Schedule::progressive_shrinking(&space, &recipe),
         recipe: &Recipe::default(),
         sampler: None,
         teacher: None,
@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         device: &device,
         ranks: &OneRank,
     };
-    let trained = shrink(supernet, &run, &mut evaluator, &mut ())?;
+    let trained = train(supernet, &run, &mut evaluator, &mut ())?;
     for record in &trained.watched {
         println!("{:<9} {:.3} {}", record.stage, record.top1, record.arch);
     }

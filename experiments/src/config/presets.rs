@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use ofa_data::{AugmentConfig, Interpolation, ReadConfig};
 use ofa_model::SearchSpace;
 use ofa_search::{LatencyConfig, MlpConfig};
-use ofa_train::{FineTune, Phase, Recipe, ScheduleKind, ShrinkRecipe};
+use ofa_train::{FineTune, PhaseRecipe, Recipe, ScheduleKind, ShrinkRecipe};
 
 impl ExperimentConfig {
     /// Names of the presets.
@@ -197,7 +197,7 @@ fn imagenet_iclr2020() -> ExperimentConfig {
 /// learn at all.
 pub(crate) fn few_epochs(epochs: [usize; 6]) -> ShrinkRecipe {
     let [full, kernel, depth_first, depth_last, expand_first, expand_last] = epochs;
-    let phase = |epochs: usize, learning_rate, subnets_per_step| Phase {
+    let phase = |epochs: usize, learning_rate, subnets_per_step| PhaseRecipe {
         epochs,
         learning_rate,
         warmup_epochs: 0.1 * epochs as f64,

@@ -7,7 +7,7 @@ use burn::train::metric::{
 };
 use burn::train::renderer::{MetricState, MetricsRenderer, tui::TuiMetricsRendererWrapper};
 use ofa_train::{
-    DamagedCheckpoint, EpochRecord, ShrinkObserver, ShrinkSchedule, ShrinkStage, StepNumbers, TrainError, WatchedRecord,
+    DamagedCheckpoint, EpochRecord, Phase, Schedule, StepNumbers, TrainError, TrainObserver, WatchedRecord,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,16 +29,16 @@ pub type KeepRecords<'a> = Box<dyn FnMut(&[EpochRecord], &[WatchedRecord]) -> Re
 
 impl<'a> Dashboard<'a> {
     /// A dashboard for `schedule`; training stops after the step in which `stop` becomes true.
-    pub fn new(schedule: &ShrinkSchedule, stop: Arc<AtomicBool>, keep: KeepRecords<'a>) -> Self {
+    pub fn new(schedule: &Schedule, stop: Arc<AtomicBool>, keep: KeepRecords<'a>) -> Self {
         let mut dashboard = Self::in_lines(schedule, stop, keep);
         dashboard.screen = has_screen().then(|| Screen::open(&dashboard.interrupter));
         dashboard
     }
 
     /// The same in lines, whatever the output is: `mpirun` gives a process what looks like a terminal.
-    pub fn in_lines(schedule: &ShrinkSchedule, stop: Arc<AtomicBool>, keep: KeepRecords<'a>) -> Self {
+    pub fn in_lines(schedule: &Schedule, stop: Arc<AtomicBool>, keep: KeepRecords<'a>) -> Self {
         let epochs_before =
-            (0..schedule.stages.len()).map(|i| (schedule.stages[i].name.clone(), schedule.epochs_before(i))).collect();
+            (0..schedule.phases.len()).map(|i| (schedule.phases[i].name.clone(), schedule.epochs_before(i))).collect();
         let interrupter = Interrupter::new();
         let epoch = Default::default();
         Self { screen: None, epochs_before, total_epochs: schedule.epochs(), epoch, interrupter, stop, keep }
@@ -58,7 +58,7 @@ impl<'a> Dashboard<'a> {
     }
 }
 
-impl ShrinkObserver for Dashboard<'_> {
+impl TrainObserver for Dashboard<'_> {
     fn resumed(&mut self, stage: &str, epoch: usize, step: usize, damaged: &[DamagedCheckpoint]) {
         for DamagedCheckpoint { path, problem } in damaged {
             self.tell(&format!("warning: {}: {problem}; going on from the checkpoint before it", path.display()));
@@ -66,7 +66,7 @@ impl ShrinkObserver for Dashboard<'_> {
         self.tell(&format!("resumed: stage `{stage}`, epoch {epoch}, {step} steps done"));
     }
 
-    fn epoch_started(&mut self, stage: &ShrinkStage, epoch: usize, steps: usize) {
+    fn epoch_started(&mut self, stage: &Phase, epoch: usize, steps: usize) {
         let overall = self.overall_epoch(&stage.name, epoch);
         self.epoch = (format!("epoch {overall}/{} ({})", self.total_epochs, stage.name), steps);
         if let Some(screen) = &mut self.screen {

@@ -10,7 +10,7 @@ use anyhow::Result;
 use burn::tensor::Device;
 use ofa_model::SupernetConfig;
 use ofa_search::AccuracyTable;
-use ofa_train::ShrinkStage;
+use ofa_train::Phase;
 use std::time::Instant;
 
 /// Steps of every stage that are measured, after one to warm up.
@@ -81,7 +81,7 @@ impl Pace {
         let test = splits.test.len().min(config.data.test_images.unwrap_or(usize::MAX));
 
         // One subnet with its teacher, as in the last stage.
-        let last = config.training.schedule.stages.last().zip(self.training.last());
+        let last = config.training.schedule.phases.last().zip(self.training.last());
         let one = last.map_or(0.0, |(stage, seconds)| seconds / stage.subnets_per_step as f64);
         let training = self.epochs(config, done) * train as f64;
         let watching = self.subnets(config, watched_left(config, done), validation);
@@ -155,10 +155,9 @@ fn measured_subnets(probe: &ExperimentConfig, images: &Images, device: &Device) 
 fn epochs_left(config: &ExperimentConfig, done: &Done) -> impl Iterator<Item = usize> {
     let schedule = &config.training.schedule;
     let done = done.epochs;
-    let left = move |(i, stage): (usize, &ShrinkStage)| {
-        stage.epochs.saturating_sub(done.saturating_sub(schedule.epochs_before(i)))
-    };
-    schedule.stages.iter().enumerate().map(left)
+    let left =
+        move |(i, stage): (usize, &Phase)| stage.epochs.saturating_sub(done.saturating_sub(schedule.epochs_before(i)));
+    schedule.phases.iter().enumerate().map(left)
 }
 
 /// Accuracies of watched archs that are left.

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use burn::tensor::Device;
 use ofa_data::{Loader, LoaderConfig, View};
 use ofa_model::{SearchSpace, SupernetConfig};
-use ofa_train::{Distillation, OneRank, ShrinkObserver, ShrinkRun, ShrinkSchedule, ShrinkStage, StepNumbers, shrink};
+use ofa_train::{Distillation, OneRank, Phase, Schedule, StepNumbers, TrainObserver, TrainRun};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::Instant;
@@ -43,13 +43,13 @@ pub fn measure(
     let loader = LoaderConfig { batch_size, seed: config.seed, view, drop_last: true, prefetch: 2 };
     let loader = Loader::new(train.subset(wanted, config.seed), loader, images.splits.normalisation())?;
     let mut schedule = config.training.schedule.clone();
-    for stage in &mut schedule.stages {
+    for stage in &mut schedule.phases {
         (stage.epochs, stage.warmup_epochs) = (1, 0.0);
     }
     let supernet = SupernetConfig::new(config.space.clone())?.with_seed(config.seed);
     // A step takes as long whatever the teacher knows.
     let teacher = config.training.teacher.as_ref().map(|_| supernet.clone().init(device));
-    let run = ShrinkRun {
+    let run = TrainRun {
         schedule: &schedule,
         recipe: &config.training.recipe,
         sampler: None,
@@ -64,7 +64,7 @@ pub fn measure(
     };
     let mut watch = StopWatch::default();
     let mut evaluator = images.validation(config, device);
-    shrink(supernet.init(&device.clone().autodiff()), &run, &mut evaluator, &mut watch)?;
+    ofa_train::train(supernet.init(&device.clone().autodiff()), &run, &mut evaluator, &mut watch)?;
     Ok(watch.stages)
 }
 
@@ -75,8 +75,8 @@ struct StopWatch {
     first_done: Option<Instant>,
 }
 
-impl ShrinkObserver for StopWatch {
-    fn epoch_started(&mut self, _: &ShrinkStage, _: usize, _: usize) {
+impl TrainObserver for StopWatch {
+    fn epoch_started(&mut self, _: &Phase, _: usize, _: usize) {
         self.first_done = None;
         self.stages.push(StageCost::default());
     }
@@ -112,7 +112,7 @@ pub fn table(config: &ExperimentConfig, train_images: usize, costs: Option<&[Sta
         "sn-ep",
     );
     text.push_str(if costs.is_some() { "  s/step  hours  peak MiB\n" } else { "\n" });
-    for (i, stage) in schedule.stages.iter().enumerate() {
+    for (i, stage) in schedule.phases.iter().enumerate() {
         text.push_str(&stage_line(stage, &config.space, scale));
         if let Some(StageCost { seconds_per_step, peak_mib }) = costs.and_then(|costs| costs.get(i)) {
             let hours = seconds_per_step * (steps * stage.epochs) as f64 / 3600.0;
@@ -127,12 +127,12 @@ pub fn table(config: &ExperimentConfig, train_images: usize, costs: Option<&[Sta
     text
 }
 
-fn total_hours(schedule: &ShrinkSchedule, steps: usize, costs: &[StageCost]) -> f64 {
-    let stages = schedule.stages.iter().zip(costs);
+fn total_hours(schedule: &Schedule, steps: usize, costs: &[StageCost]) -> f64 {
+    let stages = schedule.phases.iter().zip(costs);
     stages.map(|(stage, cost)| cost.seconds_per_step * (steps * stage.epochs) as f64 / 3600.0).sum()
 }
 
-fn stage_line(stage: &ShrinkStage, whole: &SearchSpace, scale: f64) -> String {
+fn stage_line(stage: &Phase, whole: &SearchSpace, scale: f64) -> String {
     let open = stage.opened.of(whole);
     let networks = open.len().to_string();
     let networks = if networks.len() > 7 {
@@ -186,7 +186,7 @@ mod tests {
     fn the_table_says_what_each_stage_does_and_costs() {
         let mut config = ExperimentConfig::preset("standard").unwrap();
         config.training.batch_size = 128;
-        let stages = config.training.schedule.stages.len();
+        let stages = config.training.schedule.phases.len();
         let cost = StageCost { seconds_per_step: 0.5, peak_mib: Some(310.4) };
         let text = table(&config, 50_000, Some(&vec![cost; stages]));
         let lines: Vec<&str> = text.lines().collect();

@@ -7,7 +7,7 @@ use crate::run::records;
 use crate::run::run_dir::RunDir;
 use crate::run::start::{self, Options, Run};
 use anyhow::{Context, Result, ensure};
-use ofa_train::{Ranks, ShrinkObserver, TrainError, same_on_all};
+use ofa_train::{Ranks, TrainError, TrainObserver, same_on_all};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -118,7 +118,7 @@ fn is_everywhere(error: &anyhow::Error) -> bool {
 /// Shows nothing, as rank 0 does that, and stops when it is asked to.
 pub struct Quiet(pub Arc<AtomicBool>);
 
-impl ShrinkObserver for Quiet {
+impl TrainObserver for Quiet {
     fn should_stop(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

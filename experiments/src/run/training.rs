@@ -13,9 +13,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use ofa_data::Loader;
 use ofa_model::{Supernet, SupernetConfig};
-use ofa_train::{
-    CheckpointDir, Evaluator, Ranks, ShrinkObserver, ShrinkOutcome, ShrinkRun, StepNumbers, TrainError, shrink,
-};
+use ofa_train::{CheckpointDir, Evaluator, Ranks, StepNumbers, TrainError, TrainObserver, TrainOutcome, TrainRun};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -25,7 +23,7 @@ use std::sync::atomic::AtomicBool;
 ///
 /// # Errors
 ///
-/// Those of [`shrink`], or if the ranks cannot share a batch evenly.
+/// Those of [`train`], or if the ranks cannot share a batch evenly.
 pub fn train(
     config: &ExperimentConfig,
     images: &Images,
@@ -34,26 +32,26 @@ pub fn train(
     dir: &RunDir,
     together: &dyn Ranks,
     stop: &Arc<AtomicBool>,
-) -> Result<ShrinkOutcome> {
+) -> Result<TrainOutcome> {
     let training = &config.training;
     let supernet = initial(config, device)?;
     let teacher = training.teacher.as_deref().map(|path| self::teacher(path, device)).transpose()?;
     let watched = watched::watched_archs(&config.space, config.seed);
     let loader = images.train_loader(config, together)?;
     let checkpoints = training.checkpoints(dir.path(CHECKPOINTS));
-    let run = ShrinkRun {
+    let run = TrainRun {
         teacher: teacher.as_ref(),
         watched: &watched,
         checkpoints: Some(&checkpoints),
         ..bare(config, &loader, device, together)
     };
     let keeper = || records::keeper(dir, &watched);
-    let mut observer: Box<dyn ShrinkObserver> = match (together.is_first(), together.size()) {
+    let mut observer: Box<dyn TrainObserver> = match (together.is_first(), together.size()) {
         (true, 1) => Box::new(Dashboard::new(&training.schedule, stop.clone(), keeper())),
         (true, _) => Box::new(Dashboard::in_lines(&training.schedule, stop.clone(), keeper())),
         (false, _) => Box::new(Quiet(stop.clone())),
     };
-    Ok(shrink(supernet, &run, validation, &mut *observer)?)
+    Ok(ofa_train::train(supernet, &run, validation, &mut *observer)?)
 }
 
 /// The supernet after the first `steps` steps of the same training, in `scratch`, a directory that does not outlive it;
@@ -61,7 +59,7 @@ pub fn train(
 ///
 /// # Errors
 ///
-/// Those of [`shrink`].
+/// Those of [`train`].
 pub fn first_steps(
     steps: usize,
     config: &ExperimentConfig,
@@ -75,12 +73,12 @@ pub fn first_steps(
     let teacher = config.training.teacher.as_deref().map(|path| self::teacher(path, device)).transpose()?;
     let loader = images.train_loader(config, together)?;
     let checkpoints = CheckpointDir::new(scratch, 1);
-    let run = ShrinkRun {
+    let run = TrainRun {
         teacher: teacher.as_ref(),
         checkpoints: Some(&checkpoints),
         ..bare(config, &loader, device, together)
     };
-    match shrink(supernet, &run, validation, &mut StopAfter { left: steps }) {
+    match ofa_train::train(supernet, &run, validation, &mut StopAfter { left: steps }) {
         Ok(outcome) => return Ok(together.is_first().then(|| outcome.supernet.valid())),
         Err(TrainError::Interrupted { .. }) => {}
         Err(error) => return Err(error.into()),
@@ -98,7 +96,7 @@ struct StopAfter {
     left: usize,
 }
 
-impl ShrinkObserver for StopAfter {
+impl TrainObserver for StopAfter {
     fn step_done(&mut self, _step: usize, _numbers: &StepNumbers, _learning_rate: f64) {
         self.left = self.left.saturating_sub(1);
     }
@@ -114,9 +112,9 @@ fn bare<'a>(
     loader: &'a Loader,
     device: &'a Device,
     ranks: &'a dyn Ranks,
-) -> ShrinkRun<'a> {
+) -> TrainRun<'a> {
     let training = &config.training;
-    ShrinkRun {
+    TrainRun {
         schedule: &training.schedule,
         recipe: &training.recipe,
         sampler: None,

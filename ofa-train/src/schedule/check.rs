@@ -1,10 +1,10 @@
 //! Validation of schedules.
 
-use super::{ShrinkSchedule, ShrinkStage};
+use super::{Phase, Schedule};
 use crate::{Distillation, TrainError};
 use ofa_model::SearchSpace;
 
-impl ShrinkSchedule {
+impl Schedule {
     /// Checks the schedule against `space`, the space of the supernet it is to train. `has_teacher` says whether there
     /// is an external teacher.
     ///
@@ -17,13 +17,13 @@ impl ShrinkSchedule {
     }
 
     fn first_problem(&self, space: &SearchSpace, mut has_teacher: bool) -> Option<String> {
-        if self.stages.is_empty() {
+        if self.phases.is_empty() {
             return Some("it has no stages with epochs".into());
         }
         if self.reference_batch_size == 0 {
             return Some("reference_batch_size is 0, but must be positive".into());
         }
-        self.stages.iter().find_map(|stage| {
+        self.phases.iter().find_map(|stage| {
             let problem = stage.problem_with_space(space).or_else(|| stage.problem_with_numbers());
             let problem = problem.or_else(|| stage.problem_with_teacher(has_teacher));
             let problem = problem.or_else(|| stage.problem_as_teacher(space));
@@ -35,7 +35,7 @@ impl ShrinkSchedule {
     /// Whether a stage learns from an external teacher: it distils from a teacher, and no earlier stage becomes one.
     pub(crate) fn learns_from_elsewhere(&self) -> bool {
         let mut has_own = false;
-        self.stages.iter().any(|stage| {
+        self.phases.iter().any(|stage| {
             let learns = !has_own && matches!(stage.distillation, Distillation::Teacher(_));
             has_own |= stage.becomes_teacher;
             learns
@@ -43,7 +43,7 @@ impl ShrinkSchedule {
     }
 }
 
-impl ShrinkStage {
+impl Phase {
     fn problem_with_space(&self, whole: &SearchSpace) -> Option<String> {
         let open = self.opened.of(whole);
         if let Err(error) = open.validate() {
@@ -105,33 +105,33 @@ mod tests {
     #[test]
     fn impossible_schedules_are_refused() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
-        let good = ShrinkSchedule::progressive_shrinking(&space, &ShrinkRecipe::iclr2020());
+        let good = Schedule::progressive_shrinking(&space, &ShrinkRecipe::iclr2020());
         good.validate(&space, false).unwrap();
-        type Change = fn(&mut ShrinkSchedule);
+        type Change = fn(&mut Schedule);
         let soft = |weight| SoftTargets { weight, temperature: 1.0, label_weight: 1.0 };
         let cases: [(&str, Change); 13] = [
-            ("no stages", |s| s.stages.clear()),
+            ("no stages", |s| s.phases.clear()),
             ("reference_batch_size is 0", |s| s.reference_batch_size = 0),
-            ("not within", |s| s.stages[1].opened = Opened::Space(Box::new(SearchSpace::mobilenet_v3(1.0, 10)))),
-            ("depths", |s| s.stages[1].opened = Opened::Largest(ChoiceCounts { depths: 0, ..ChoiceCounts::ONE })),
-            ("no archs", |s| s.stages[1].sampler = Sampler::Fixed(vec![])),
+            ("not within", |s| s.phases[1].opened = Opened::Space(Box::new(SearchSpace::mobilenet_v3(1.0, 10)))),
+            ("depths", |s| s.phases[1].opened = Opened::Largest(ChoiceCounts { depths: 0, ..ChoiceCounts::ONE })),
+            ("no archs", |s| s.phases[1].sampler = Sampler::Fixed(vec![])),
             ("outside", |s| {
-                s.stages[0].sampler = Sampler::Fixed(vec![SearchSpace::small_mobilenet_v3(1, 10).smallest()])
+                s.phases[0].sampler = Sampler::Fixed(vec![SearchSpace::small_mobilenet_v3(1, 10).smallest()])
             }),
-            ("learning_rate NaN", |s| s.stages[0].learning_rate = f64::NAN),
-            ("no earlier stage becomes the teacher", |s| s.stages[0].becomes_teacher = false),
+            ("learning_rate NaN", |s| s.phases[0].learning_rate = f64::NAN),
+            ("no earlier stage becomes the teacher", |s| s.phases[0].becomes_teacher = false),
             ("the largest network it opens is r28-k3e3.k3e3-", |s| {
-                (s.stages[1].opened, s.stages[1].becomes_teacher) = (Opened::Smallest(ChoiceCounts::ONE), true);
+                (s.phases[1].opened, s.phases[1].becomes_teacher) = (Opened::Smallest(ChoiceCounts::ONE), true);
             }),
             ("it becomes the teacher, but", |s| {
                 let mut narrower = SearchSpace::small_mobilenet_v3(1, 10);
                 narrower.stages[2].kernel_sizes.pop();
-                s.stages[0].opened = Opened::Space(Box::new(narrower));
+                s.phases[0].opened = Opened::Space(Box::new(narrower));
             }),
-            ("warmup_epochs 999", |s| s.stages[0].warmup_epochs = 999.0),
-            ("at least 2", |s| s.stages[1].distillation = Distillation::InPlace(SoftTargets::default())),
+            ("warmup_epochs 999", |s| s.phases[0].warmup_epochs = 999.0),
+            ("at least 2", |s| s.phases[1].distillation = Distillation::InPlace(SoftTargets::default())),
             ("temperature 0", |s| {
-                s.stages[2].distillation =
+                s.phases[2].distillation =
                     Distillation::InPlace(SoftTargets { temperature: 0.0, ..SoftTargets::default() });
             }),
         ];
@@ -142,7 +142,7 @@ mod tests {
             assert!(message.contains(expected), "{expected}: {message}");
         }
         let mut without_full = good.clone();
-        without_full.stages.remove(0);
+        without_full.phases.remove(0);
         assert!(without_full.validate(&space, false).is_err());
         without_full.validate(&space, true).unwrap();
         assert!(soft(-1.0).problem().unwrap().contains("weight -1"));
@@ -152,21 +152,21 @@ mod tests {
     #[test]
     fn a_teacher_may_be_trained_at_some_resolutions_alone() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
-        let mut schedule = ShrinkSchedule::progressive_shrinking(&space, &ShrinkRecipe::iclr2020());
-        let lowest = SearchSpace { resolutions: vec![20], ..schedule.stages[0].opened.of(&space) };
-        schedule.stages[0].opened = Opened::Space(Box::new(lowest));
+        let mut schedule = Schedule::progressive_shrinking(&space, &ShrinkRecipe::iclr2020());
+        let lowest = SearchSpace { resolutions: vec![20], ..schedule.phases[0].opened.of(&space) };
+        schedule.phases[0].opened = Opened::Space(Box::new(lowest));
         schedule.validate(&space, false).unwrap();
     }
 
     #[test]
     fn stages_learn_from_elsewhere_until_one_of_them_becomes_the_teacher() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
-        let mut schedule = ShrinkSchedule::progressive_shrinking(&space, &ShrinkRecipe::iclr2020());
+        let mut schedule = Schedule::progressive_shrinking(&space, &ShrinkRecipe::iclr2020());
         assert!(!schedule.learns_from_elsewhere());
-        schedule.stages[0].distillation = Distillation::teacher(1.0);
+        schedule.phases[0].distillation = Distillation::teacher(1.0);
         assert!(schedule.learns_from_elsewhere(), "it becomes the teacher only at its end");
-        schedule.stages[0].distillation = Distillation::None;
-        schedule.stages[0].becomes_teacher = false;
+        schedule.phases[0].distillation = Distillation::None;
+        schedule.phases[0].becomes_teacher = false;
         assert!(schedule.learns_from_elsewhere());
     }
 }

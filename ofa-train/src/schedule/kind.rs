@@ -1,6 +1,6 @@
 //! [`ScheduleKind`]: the supernet training methods compared in the literature, built from one recipe.
 
-use super::{Annealing, ChoiceCounts, Opened, Phase, ShrinkRecipe, ShrinkSchedule, ShrinkStage};
+use super::{Annealing, ChoiceCounts, Opened, Phase, PhaseRecipe, Schedule, ShrinkRecipe};
 use crate::{Distillation, Sampler, SoftTargets};
 use ofa_model::{Importance, SearchSpace, StageSpace};
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use std::str::FromStr;
 /// differ: with [`ShrinkRecipe::iclr2020`] in MobileNetV3's space, progressive shrinking and [`Grow`](Self::Grow) take
 /// 1,205 subnet-epochs, [`Sandwich`](Self::Sandwich) and [`RandomOnly`](Self::RandomOnly) the same to within the
 /// subnets of one step, [`Compofa`](Self::Compofa) 780 and [`FullOnly`](Self::FullOnly) 180.
-/// [`ShrinkSchedule::scale_to`] equalises them.
+/// [`Schedule::scale_to`] equalises them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ScheduleKind {
@@ -40,9 +40,9 @@ impl ScheduleKind {
         [Self::ProgressiveShrinking, Self::Compofa, Self::Sandwich, Self::RandomOnly, Self::Grow, Self::FullOnly];
 
     /// Builds the schedule of this kind for `space`.
-    pub fn schedule(self, space: &SearchSpace, recipe: &ShrinkRecipe) -> ShrinkSchedule {
+    pub fn schedule(self, space: &SearchSpace, recipe: &ShrinkRecipe) -> Schedule {
         let stages = match self {
-            Self::ProgressiveShrinking => return ShrinkSchedule::progressive_shrinking(space, recipe),
+            Self::ProgressiveShrinking => return Schedule::progressive_shrinking(space, recipe),
             Self::Compofa => compofa(recipe),
             Self::Sandwich => vec![sandwich(space, recipe)],
             Self::RandomOnly => vec![random_only(space, recipe)],
@@ -77,7 +77,7 @@ impl FromStr for ScheduleKind {
     }
 }
 
-impl ShrinkSchedule {
+impl Schedule {
     /// Progressive shrinking (paper, section 3.3): the full network, then kernel size, depth and expand ratio open step
     /// by step from large to small. Resolution is elastic throughout. Elastic widths (ResNets) open together with the
     /// expand ratios.
@@ -85,27 +85,27 @@ impl ShrinkSchedule {
         let mut stages = vec![full(recipe)];
         let distillation = by_full_network(recipe);
         let opening = opening(space, recipe, Order::Shrink);
-        stages.extend(opening.into_iter().map(|Step { name, counts, phase, narrows }| ShrinkStage {
+        stages.extend(opening.into_iter().map(|Step { name, counts, phase, narrows }| Phase {
             distillation: distillation.clone(),
             sort_channels: narrows.then_some(Importance::L1),
-            ..ShrinkStage::new(name, &phase, Opened::Largest(counts))
+            ..Phase::new(name, &phase, Opened::Largest(counts))
         }));
         schedule(ScheduleKind::ProgressiveShrinking, recipe, stages)
     }
 }
 
-fn schedule(kind: ScheduleKind, recipe: &ShrinkRecipe, mut stages: Vec<ShrinkStage>) -> ShrinkSchedule {
+fn schedule(kind: ScheduleKind, recipe: &ShrinkRecipe, mut stages: Vec<Phase>) -> Schedule {
     stages.retain(|stage| stage.epochs > 0);
-    ShrinkSchedule {
+    Schedule {
         name: kind.to_string(),
         reference_batch_size: recipe.reference_batch_size,
         annealing: Annealing::default(),
-        stages,
+        phases: stages,
     }
 }
 
-fn full(recipe: &ShrinkRecipe) -> ShrinkStage {
-    ShrinkStage { becomes_teacher: true, ..ShrinkStage::new("full", &recipe.full, Opened::Largest(ChoiceCounts::ONE)) }
+fn full(recipe: &ShrinkRecipe) -> Phase {
+    Phase { becomes_teacher: true, ..Phase::new("full", &recipe.full, Opened::Largest(ChoiceCounts::ONE)) }
 }
 
 fn by_full_network(recipe: &ShrinkRecipe) -> Distillation {
@@ -115,12 +115,12 @@ fn by_full_network(recipe: &ShrinkRecipe) -> Distillation {
     }
 }
 
-fn compofa(recipe: &ShrinkRecipe) -> Vec<ShrinkStage> {
-    let compound = |name: &str, phase: &Phase, sort_channels| ShrinkStage {
+fn compofa(recipe: &ShrinkRecipe) -> Vec<Phase> {
+    let compound = |name: &str, phase: &PhaseRecipe, sort_channels| Phase {
         sampler: Sampler::Coupled,
         distillation: by_full_network(recipe),
         sort_channels,
-        ..ShrinkStage::new(name, phase, Opened::All)
+        ..Phase::new(name, phase, Opened::All)
     };
     vec![
         full(recipe),
@@ -130,17 +130,17 @@ fn compofa(recipe: &ShrinkRecipe) -> Vec<ShrinkStage> {
 }
 
 /// One stage of about as many subnet-epochs as progressive shrinking, at the learning rate of the full network.
-fn single(name: &str, space: &SearchSpace, recipe: &ShrinkRecipe, subnets_per_step: usize) -> ShrinkStage {
-    let total = ShrinkSchedule::progressive_shrinking(space, recipe).subnet_epochs();
+fn single(name: &str, space: &SearchSpace, recipe: &ShrinkRecipe, subnets_per_step: usize) -> Phase {
+    let total = Schedule::progressive_shrinking(space, recipe).subnet_epochs();
     let epochs = (total as f64 / subnets_per_step as f64).round().max(1.0);
     let warmup_epochs = recipe.full.warmup_epochs.min(epochs);
-    let phase = Phase { epochs: epochs as usize, warmup_epochs, subnets_per_step, ..recipe.full };
-    ShrinkStage::new(name, &phase, Opened::All)
+    let phase = PhaseRecipe { epochs: epochs as usize, warmup_epochs, subnets_per_step, ..recipe.full };
+    Phase::new(name, &phase, Opened::All)
 }
 
-fn sandwich(space: &SearchSpace, recipe: &ShrinkRecipe) -> ShrinkStage {
+fn sandwich(space: &SearchSpace, recipe: &ShrinkRecipe) -> Phase {
     let soft = SoftTargets { weight: 1.0, temperature: 1.0, label_weight: 0.0 };
-    ShrinkStage {
+    Phase {
         sampler: Sampler::Sandwich,
         distillation: Distillation::InPlace(soft),
         // Two random subnets, plus the largest and the smallest.
@@ -148,15 +148,14 @@ fn sandwich(space: &SearchSpace, recipe: &ShrinkRecipe) -> ShrinkStage {
     }
 }
 
-fn random_only(space: &SearchSpace, recipe: &ShrinkRecipe) -> ShrinkStage {
+fn random_only(space: &SearchSpace, recipe: &ShrinkRecipe) -> Phase {
     single("random", space, recipe, recipe.expand_last.subnets_per_step)
 }
 
-fn grow(space: &SearchSpace, recipe: &ShrinkRecipe) -> Vec<ShrinkStage> {
-    let smallest = ShrinkStage::new("smallest", &recipe.full, Opened::Smallest(ChoiceCounts::ONE));
+fn grow(space: &SearchSpace, recipe: &ShrinkRecipe) -> Vec<Phase> {
+    let smallest = Phase::new("smallest", &recipe.full, Opened::Smallest(ChoiceCounts::ONE));
     let opening = opening(space, recipe, Order::Grow).into_iter();
-    let opening =
-        opening.map(|Step { name, counts, phase, .. }| ShrinkStage::new(name, &phase, Opened::Smallest(counts)));
+    let opening = opening.map(|Step { name, counts, phase, .. }| Phase::new(name, &phase, Opened::Smallest(counts)));
     std::iter::once(smallest).chain(opening).collect()
 }
 
@@ -170,7 +169,7 @@ enum Order {
 struct Step {
     name: String,
     counts: ChoiceCounts,
-    phase: Phase,
+    phase: PhaseRecipe,
     /// Whether it opens narrower blocks (wider ones when growing).
     narrows: bool,
 }
@@ -225,17 +224,17 @@ mod tests {
     }
 
     /// Name, kernel sizes, depths and number of expand ratios of the first stage of the network.
-    fn opened(schedule: &ShrinkSchedule) -> Vec<(String, Vec<usize>, Vec<usize>, usize)> {
-        let first = |stage: &ShrinkStage| {
+    fn opened(schedule: &Schedule) -> Vec<(String, Vec<usize>, Vec<usize>, usize)> {
+        let first = |stage: &Phase| {
             let open = stage.opened.of(&space()).stages.remove(0);
             (stage.name.clone(), open.kernel_sizes, open.depths, open.expand_ratios.len())
         };
-        schedule.stages.iter().map(first).collect()
+        schedule.phases.iter().map(first).collect()
     }
 
     #[test]
     fn progressive_shrinking_opens_one_dimension_after_another() {
-        let schedule = ShrinkSchedule::progressive_shrinking(&space(), &ShrinkRecipe::iclr2020());
+        let schedule = Schedule::progressive_shrinking(&space(), &ShrinkRecipe::iclr2020());
         let row = |name: &str, k: &[usize], d: &[usize], e| (name.to_owned(), k.to_vec(), d.to_vec(), e);
         let all = [3, 5, 7];
         let expected = [
@@ -247,9 +246,9 @@ mod tests {
             row("expand 2", &all, &[2, 3, 4], 3),
         ];
         assert_eq!(opened(&schedule), expected);
-        assert_eq!(schedule.stages.last().unwrap().opened.of(&space()), space());
+        assert_eq!(schedule.phases.last().unwrap().opened.of(&space()), space());
         assert_eq!((schedule.epochs(), schedule.subnet_epochs(), schedule.epochs_before(2)), (605, 1205, 305));
-        let sorted: Vec<bool> = schedule.stages.iter().map(|stage| stage.sort_channels.is_some()).collect();
+        let sorted: Vec<bool> = schedule.phases.iter().map(|stage| stage.sort_channels.is_some()).collect();
         assert_eq!(sorted, [false, false, false, false, true, true]);
     }
 
@@ -293,9 +292,9 @@ mod tests {
     #[test]
     fn widths_of_resnets_open_with_the_expand_ratios() {
         let space = SearchSpace::resnet50d(10);
-        let schedule = ShrinkSchedule::progressive_shrinking(&space, &ShrinkRecipe::iclr2020());
-        let names: Vec<&str> = schedule.stages.iter().map(|stage| stage.name.as_str()).collect();
+        let schedule = Schedule::progressive_shrinking(&space, &ShrinkRecipe::iclr2020());
+        let names: Vec<&str> = schedule.phases.iter().map(|stage| stage.name.as_str()).collect();
         assert_eq!(names, ["full", "depth 1", "depth 2", "expand 1", "expand 2"]);
-        assert_eq!(schedule.stages[4].opened.of(&space), space);
+        assert_eq!(schedule.phases[4].opened.of(&space), space);
     }
 }

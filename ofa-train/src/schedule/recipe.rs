@@ -9,17 +9,17 @@ pub struct ShrinkRecipe {
     /// Images per step that the learning rates are tuned for.
     pub reference_batch_size: usize,
     /// Phase of the largest network alone.
-    pub full: Phase,
+    pub full: PhaseRecipe,
     /// Phase that opens the kernel sizes.
-    pub kernel: Phase,
+    pub kernel: PhaseRecipe,
     /// Phases that open the depths one after another, except the last.
-    pub depth_first: Phase,
+    pub depth_first: PhaseRecipe,
     /// Last depth phase, with all depths open.
-    pub depth_last: Phase,
+    pub depth_last: PhaseRecipe,
     /// Phases that open the expand ratios one after another, except the last.
-    pub expand_first: Phase,
+    pub expand_first: PhaseRecipe,
     /// Last expand phase, with all expand ratios open.
-    pub expand_last: Phase,
+    pub expand_last: PhaseRecipe,
     /// Weight of the distillation from the full network in all phases after the first; 0 disables it.
     pub distillation_weight: f64,
 }
@@ -27,7 +27,7 @@ pub struct ShrinkRecipe {
 /// How long and how fast a phase learns.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Phase {
+pub struct PhaseRecipe {
     /// Passes over the training images; a phase of 0 epochs is skipped.
     pub epochs: usize,
     /// Learning rate after warm-up, at the reference batch size.
@@ -42,7 +42,7 @@ impl ShrinkRecipe {
     /// The paper's recipe for ImageNet (appendix B and the authors' code): 605 epochs, 1,205 subnet-epochs, learning
     /// rates for 64 images per step (the authors used 32 times as many).
     pub fn iclr2020() -> Self {
-        let phase = |epochs, warmup_epochs, learning_rate, subnets_per_step| Phase {
+        let phase = |epochs, warmup_epochs, learning_rate, subnets_per_step| PhaseRecipe {
             epochs,
             learning_rate,
             warmup_epochs,

@@ -1,19 +1,19 @@
 //! Scaling of schedules to another length.
 
-use super::ShrinkSchedule;
+use super::Schedule;
 
-impl ShrinkSchedule {
+impl Schedule {
     /// Scales the schedule to `subnet_epochs`, as closely as whole epochs allow. Stages keep approximately their
     /// proportions and at least one epoch each. Warm-up keeps its share of each stage. Learning rates are unchanged:
     /// short schedules may need other values.
     pub fn scale_to(&self, subnet_epochs: usize) -> Self {
         let factor = subnet_epochs as f64 / self.subnet_epochs() as f64;
         let mut scaled = self.clone();
-        for stage in &mut scaled.stages {
+        for stage in &mut scaled.phases {
             stage.epochs = ((stage.epochs as f64 * factor).round() as usize).max(1);
         }
         scaled.mend_rounding(self, factor, subnet_epochs);
-        for (stage, whole) in scaled.stages.iter_mut().zip(&self.stages) {
+        for (stage, whole) in scaled.phases.iter_mut().zip(&self.phases) {
             stage.warmup_epochs = whole.warmup_epochs * stage.epochs as f64 / whole.epochs as f64;
         }
         scaled
@@ -25,17 +25,17 @@ impl ShrinkSchedule {
         loop {
             let now = self.subnet_epochs();
             let missing = wanted as f64 - now as f64;
-            let excess = |i: usize| self.stages[i].epochs as f64 - factor * whole.stages[i].epochs as f64;
+            let excess = |i: usize| self.phases[i].epochs as f64 - factor * whole.phases[i].epochs as f64;
             let helps = |i: &usize| {
-                let change = self.stages[*i].subnets_per_step as f64;
-                (missing.abs() - change).abs() < missing.abs() && (missing > 0.0 || self.stages[*i].epochs > 1)
+                let change = self.phases[*i].subnets_per_step as f64;
+                (missing.abs() - change).abs() < missing.abs() && (missing > 0.0 || self.phases[*i].epochs > 1)
             };
-            let stages = (0..self.stages.len()).filter(helps);
+            let stages = (0..self.phases.len()).filter(helps);
             let by_excess = |a: &usize, b: &usize| excess(*a).total_cmp(&excess(*b));
             let chosen = if missing > 0.0 { stages.min_by(by_excess) } else { stages.max_by(by_excess) };
             match chosen {
-                Some(i) if missing > 0.0 => self.stages[i].epochs += 1,
-                Some(i) => self.stages[i].epochs -= 1,
+                Some(i) if missing > 0.0 => self.phases[i].epochs += 1,
+                Some(i) => self.phases[i].epochs -= 1,
                 None => return,
             }
         }
@@ -54,17 +54,17 @@ mod tests {
             let whole = kind.schedule(&space, &ShrinkRecipe::iclr2020());
             for wanted in [40, 100, 333, 1205, 3000] {
                 let scaled = whole.scale_to(wanted);
-                let widest = scaled.stages.iter().map(|stage| stage.subnets_per_step).max().unwrap();
+                let widest = scaled.phases.iter().map(|stage| stage.subnets_per_step).max().unwrap();
                 assert!(
                     scaled.subnet_epochs().abs_diff(wanted) < widest,
                     "{kind} {wanted}: {}",
                     scaled.subnet_epochs()
                 );
                 let factor = wanted as f64 / whole.subnet_epochs() as f64;
-                for (a, b) in scaled.stages.iter().zip(&whole.stages) {
+                for (a, b) in scaled.phases.iter().zip(&whole.phases) {
                     let (found, ideal) = (a.epochs as f64, b.epochs as f64 * factor);
                     assert!((found - ideal).abs() <= 2.5 || found == 1.0, "{kind} {wanted}: {found} for {ideal}");
-                    let share = |stage: &crate::ShrinkStage| stage.warmup_epochs / stage.epochs as f64;
+                    let share = |stage: &crate::Phase| stage.warmup_epochs / stage.epochs as f64;
                     assert!((share(a) - share(b)).abs() < 1e-12);
                 }
                 scaled.validate(&space, false).unwrap();
@@ -77,7 +77,7 @@ mod tests {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
         let whole = ScheduleKind::ProgressiveShrinking.schedule(&space, &ShrinkRecipe::iclr2020());
         let least = whole.scale_to(1);
-        assert!(least.stages.iter().all(|stage| stage.epochs == 1));
+        assert!(least.phases.iter().all(|stage| stage.epochs == 1));
         assert_eq!(whole.scale_to(1205), whole);
     }
 }

@@ -1,18 +1,18 @@
 //! The choices trained before a stage.
 
-use super::ShrinkSchedule;
+use super::Schedule;
 use ofa_model::{SearchSpace, StageSpace};
 
-impl ShrinkSchedule {
+impl Schedule {
     /// The union of the choices of `whole` that the stages before `stage` (from 0) open, at all its resolutions.
     ///
     /// What was trained before the first stage is unknown. It is assumed to be what that stage opens, except the
     /// narrowest expand ratio if there are several: what progressive shrinking has trained when it opens that ratio.
     pub(crate) fn trained_before(&self, stage: usize, whole: &SearchSpace) -> SearchSpace {
         if stage == 0 {
-            return without_narrowest(self.stages[0].opened.of(whole));
+            return without_narrowest(self.phases[0].opened.of(whole));
         }
-        let opened: Vec<SearchSpace> = self.stages[..stage].iter().map(|stage| stage.opened.of(whole)).collect();
+        let opened: Vec<SearchSpace> = self.phases[..stage].iter().map(|stage| stage.opened.of(whole)).collect();
         let mut trained = whole.clone();
         for (s, stage) in trained.stages.iter_mut().enumerate() {
             let opened: Vec<&StageSpace> = opened.iter().map(|space| &space.stages[s]).collect();
@@ -44,13 +44,13 @@ mod tests {
     use crate::{ChoiceCounts, Opened, ScheduleKind, ShrinkRecipe};
     use ofa_model::Ratio;
 
-    fn schedule(kind: ScheduleKind, space: &SearchSpace) -> ShrinkSchedule {
+    fn schedule(kind: ScheduleKind, space: &SearchSpace) -> Schedule {
         kind.schedule(space, &ShrinkRecipe::iclr2020())
     }
 
     /// Index of the stage `name`.
-    fn index(schedule: &ShrinkSchedule, name: &str) -> usize {
-        schedule.stages.iter().position(|stage| stage.name == name).unwrap()
+    fn index(schedule: &Schedule, name: &str) -> usize {
+        schedule.phases.iter().position(|stage| stage.name == name).unwrap()
     }
 
     fn ratios(values: &[u16]) -> Vec<Ratio> {
@@ -67,7 +67,7 @@ mod tests {
                 assert!(trained.is_within(&space));
                 assert!(trained.stages.iter().all(|stage| stage.expand_ratios == ratios(expected)), "{name}");
                 // Equal to the guess made before schedules were consulted, so training results do not change.
-                assert_eq!(trained, without_narrowest(schedule.stages[stage].opened.of(&space)), "{name}");
+                assert_eq!(trained, without_narrowest(schedule.phases[stage].opened.of(&space)), "{name}");
             }
         }
     }
@@ -106,13 +106,13 @@ mod tests {
     fn what_any_stage_opened_counts_and_the_first_is_a_guess() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
         let mut schedule = schedule(ScheduleKind::ProgressiveShrinking, &space);
-        schedule.stages.truncate(3);
-        schedule.stages[0].opened = Opened::Smallest(ChoiceCounts::ONE);
-        schedule.stages[1].opened = Opened::Largest(ChoiceCounts::ONE);
+        schedule.phases.truncate(3);
+        schedule.phases[0].opened = Opened::Smallest(ChoiceCounts::ONE);
+        schedule.phases[1].opened = Opened::Largest(ChoiceCounts::ONE);
         let trained = schedule.trained_before(2, &space);
         assert!(trained.stages.iter().all(|stage| stage.expand_ratios == ratios(&[3, 6])));
         assert_eq!((&trained.stages[0].depths[..], &trained.stages[0].kernel_sizes[..]), (&[2, 4][..], &[3, 7][..]));
-        schedule.stages[0].opened = Opened::All;
+        schedule.phases[0].opened = Opened::All;
         assert!(schedule.trained_before(0, &space).stages.iter().all(|stage| stage.expand_ratios == ratios(&[4, 6])));
     }
 }

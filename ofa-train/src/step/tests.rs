@@ -34,7 +34,7 @@ fn gradients_and_losses_are_sums_over_subnets() {
     let space = supernet.space();
     let archs = [space.smallest(), space.largest().at_resolution(20)];
     let rules = StepRules { label_smoothing: 0.1, ..StepRules::default() };
-    let run = |archs: &[Arch]| shrink_step(&supernet, &batch, archs, &rules);
+    let run = |archs: &[Arch]| step_gradients(&supernet, &batch, archs, &rules);
     let (both, first, second) = (run(&archs), run(&archs[..1]), run(&archs[1..]));
     assert!((both.numbers.loss - first.numbers.loss - second.numbers.loss).abs() < 1e-6);
     let sum: Vec<f32> =
@@ -58,7 +58,7 @@ fn the_gradient_is_the_slope_of_the_loss() {
         ),
         ..StepRules::default()
     };
-    let output = shrink_step(&supernet, &batch, std::slice::from_ref(&arch), &rules);
+    let output = step_gradients(&supernet, &batch, std::slice::from_ref(&arch), &rules);
     // Along its own gradient g, the loss changes by |g|^2 per unit, to first order.
     let g = gradient(&supernet, &output);
     let squared: f64 = g.iter().map(|v| f64::from(*v).powi(2)).sum();
@@ -79,7 +79,7 @@ fn the_gradient_is_the_slope_of_the_loss() {
             }
         }
         let moved = supernet.clone().map(&mut Move(&output.gradients, scale));
-        shrink_step(&moved, &batch, std::slice::from_ref(&arch), &rules).numbers.loss
+        step_gradients(&moved, &batch, std::slice::from_ref(&arch), &rules).numbers.loss
     };
     let scale = 1e-3 / squared.sqrt();
     let slope = (moved(scale as f32) - moved(-scale as f32)) / (2.0 * scale);
@@ -92,7 +92,7 @@ fn the_loss_of_a_mixed_batch_is_mixed() {
     let arch = supernet.space().smallest();
     let rules = StepRules { label_smoothing: 0.1, ..StepRules::default() };
     let loss =
-        |batch: &ImageBatch| shrink_step(&supernet, batch, std::slice::from_ref(&arch), &rules).numbers.label_loss;
+        |batch: &ImageBatch| step_gradients(&supernet, batch, std::slice::from_ref(&arch), &rules).numbers.label_loss;
     let flipped = ImageBatch { labels: batch.labels.clone().flip([0]), ..batch.clone() };
     let expected = 0.3 * loss(&batch) + 0.7 * loss(&flipped);
     let mixed = ImageBatch { mixup: Some(0.3), ..batch };
@@ -111,7 +111,7 @@ fn smoothing_zero_and_no_teacher_is_plain_cross_entropy() {
     let (supernet, batch) = fixture();
     let arch = supernet.space().smallest();
     let rules = StepRules::default();
-    let output = shrink_step(&supernet, &batch, std::slice::from_ref(&arch), &rules);
+    let output = step_gradients(&supernet, &batch, std::slice::from_ref(&arch), &rules);
     let logits = supernet.valid().forward(batch.images.clone(), &arch, &mut Statistics::Batch);
     let expected = burn::tensor::loss::cross_entropy_with_logits(logits, batch.labels.one_hot::<2>(10).float());
     let found = Tensor::<1>::from_floats([output.numbers.loss as f32], &Device::flex());
@@ -123,12 +123,12 @@ fn parts_of_a_batch_have_the_gradient_of_their_mean() {
     let (supernet, batch) = fixture();
     let archs = [supernet.space().smallest(), supernet.space().largest().at_resolution(20)];
     let rules = StepRules { label_smoothing: 0.1, micro_batch: Some(4), ..StepRules::default() };
-    let whole = shrink_step(&supernet, &batch, &archs, &rules);
+    let whole = step_gradients(&supernet, &batch, &archs, &rules);
     // Six images: parts of four and two.
     let part = |range: Range<usize>| {
         let images = batch.images.clone().slice([range.clone()]);
         let part = ImageBatch::new(images, batch.labels.clone().slice([range]));
-        shrink_step(&supernet, &part, &archs, &StepRules { micro_batch: None, ..rules.clone() })
+        step_gradients(&supernet, &part, &archs, &StepRules { micro_batch: None, ..rules.clone() })
     };
     let (first, second) = (part(0..4), part(4..6));
     let mean = |a: f64, b: f64| (4.0 * a + 2.0 * b) / 6.0;
@@ -150,7 +150,7 @@ fn in_place_the_first_subnet_teaches_the_others() {
     let (largest, smallest) = (supernet.space().largest().at_resolution(20), supernet.space().smallest());
     let soft = SoftTargets { label_weight: 0.0, ..SoftTargets::default() };
     let run = |archs: &[Arch], teaching| {
-        shrink_step(&supernet, &batch, archs, &StepRules { teaching, ..StepRules::default() })
+        step_gradients(&supernet, &batch, archs, &StepRules { teaching, ..StepRules::default() })
     };
     let both = run(&[largest.clone(), smallest.clone()], Teaching::InPlace(soft));
     let teacher = run(std::slice::from_ref(&largest), Teaching::None);
@@ -173,11 +173,11 @@ fn dropout_changes_what_is_learnt_and_repeats_itself() {
     let loss = |probability, step| {
         let dropout = Some(Dropout { probability, seed: 1, key: StepKey { stage: 0, step } });
         let rules = StepRules { dropout, ..StepRules::default() };
-        shrink_step(&supernet, &batch, std::slice::from_ref(&arch), &rules).numbers.loss
+        step_gradients(&supernet, &batch, std::slice::from_ref(&arch), &rules).numbers.loss
     };
     assert_eq!(loss(0.5, 3), loss(0.5, 3));
     assert_ne!(loss(0.5, 3), loss(0.5, 4));
-    let plain = shrink_step(&supernet, &batch, std::slice::from_ref(&arch), &StepRules::default()).numbers.loss;
+    let plain = step_gradients(&supernet, &batch, std::slice::from_ref(&arch), &StepRules::default()).numbers.loss;
     assert_eq!(loss(0.0, 3), plain);
 }
 
@@ -191,7 +191,7 @@ fn in_16_bits_the_gradient_keeps_its_direction_and_weights_their_format() {
             teacher_logits(&supernet.valid(), batch.images.clone(), precision),
             SoftTargets::default(),
         );
-        shrink_step(&supernet, &batch, &archs, &StepRules { precision, teaching, dropout, ..StepRules::default() })
+        step_gradients(&supernet, &batch, &archs, &StepRules { precision, teaching, dropout, ..StepRules::default() })
     };
     let (exact, rounded) = (run(Precision::F32), run(Precision::Bf16));
     assert_ne!(exact.numbers.loss, rounded.numbers.loss, "16 bits must make a difference");

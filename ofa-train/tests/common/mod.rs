@@ -24,7 +24,7 @@ pub struct Bench {
     pub batch: usize,
     /// Images per epoch, summed over ranks.
     pub images: usize,
-    pub schedule: ShrinkSchedule,
+    pub schedule: Schedule,
     pub recipe: Recipe,
     pub teacher: Option<Supernet>,
     pub watched: Vec<Arch>,
@@ -39,8 +39,12 @@ impl Bench {
         let mut space = SearchSpace::small_mobilenet_v3(1, 10);
         space.resolutions = vec![8, 12];
         let splits = FashionMnist::embedded(SEED).unwrap();
-        let phase =
-            |epochs, subnets_per_step| Phase { epochs, learning_rate: 0.05, warmup_epochs: 0.5, subnets_per_step };
+        let phase = |epochs, subnets_per_step| PhaseRecipe {
+            epochs,
+            learning_rate: 0.05,
+            warmup_epochs: 0.5,
+            subnets_per_step,
+        };
         let recipe = ShrinkRecipe {
             reference_batch_size: BATCH,
             full: phase(2, 1),
@@ -51,7 +55,7 @@ impl Bench {
             expand_last: phase(1, 3),
             distillation_weight: 1.0,
         };
-        let schedule = ShrinkSchedule::progressive_shrinking(&space, &recipe);
+        let schedule = Schedule::progressive_shrinking(&space, &recipe);
         let watched = vec![space.smallest(), space.largest()];
         let recipe = Recipe::default();
         Self {
@@ -72,8 +76,8 @@ impl Bench {
     pub fn train(
         &self,
         checkpoints: Option<&Path>,
-        observer: &mut dyn ShrinkObserver,
-    ) -> Result<ShrinkOutcome, TrainError> {
+        observer: &mut dyn TrainObserver,
+    ) -> Result<TrainOutcome, TrainError> {
         self.train_by(None, checkpoints, observer)
     }
 
@@ -81,8 +85,8 @@ impl Bench {
         &self,
         sampler: Option<&dyn ArchSampler>,
         checkpoints: Option<&Path>,
-        observer: &mut dyn ShrinkObserver,
-    ) -> Result<ShrinkOutcome, TrainError> {
+        observer: &mut dyn TrainObserver,
+    ) -> Result<TrainOutcome, TrainError> {
         self.train_on(self.supernet(SEED), &OneRank, sampler, checkpoints, observer)
     }
 
@@ -92,8 +96,8 @@ impl Bench {
         ranks: &dyn Ranks,
         sampler: Option<&dyn ArchSampler>,
         checkpoints: Option<&Path>,
-        observer: &mut dyn ShrinkObserver,
-    ) -> Result<ShrinkOutcome, TrainError> {
+        observer: &mut dyn TrainObserver,
+    ) -> Result<TrainOutcome, TrainError> {
         let device = Device::flex();
         let checkpoints = checkpoints.map(|root| {
             let dir = CheckpointDir::new(root, 2);
@@ -102,7 +106,7 @@ impl Bench {
                 None => dir,
             }
         });
-        let run = ShrinkRun {
+        let run = TrainRun {
             schedule: &self.schedule,
             recipe: &self.recipe,
             sampler,
@@ -117,7 +121,7 @@ impl Bench {
         };
         let images = self.splits.validation.subset(40, SEED);
         let mut evaluator = Evaluator::new(images.clone(), images, 20, &self.splits.normalisation(), &device);
-        shrink(start, &run, &mut evaluator, observer)
+        train(start, &run, &mut evaluator, observer)
     }
 
     pub fn supernet(&self, seed: u64) -> Supernet {
@@ -142,7 +146,7 @@ pub struct StopAfter {
     pub damaged: usize,
 }
 
-impl ShrinkObserver for StopAfter {
+impl TrainObserver for StopAfter {
     fn resumed(&mut self, _: &str, _: usize, _: usize, damaged: &[DamagedCheckpoint]) {
         self.damaged = damaged.len();
     }
@@ -157,7 +161,7 @@ impl ShrinkObserver for StopAfter {
 }
 
 /// The records of an outcome without wall times.
-pub fn timeless(outcome: &ShrinkOutcome) -> (Vec<EpochRecord>, Vec<WatchedRecord>) {
+pub fn timeless(outcome: &TrainOutcome) -> (Vec<EpochRecord>, Vec<WatchedRecord>) {
     let epochs = outcome.epochs.iter().cloned().map(|epoch| EpochRecord { seconds: 0.0, ..epoch });
     (epochs.collect(), outcome.watched.clone())
 }

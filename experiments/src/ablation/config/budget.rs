@@ -33,7 +33,7 @@ impl BudgetConfig {
         ensure!(names_a_directory(&self.name), "{NAMES}");
         for (name, epochs) in &self.epochs {
             let arm = whole.arm(name).with_context(|| format!("epochs: there is no arm `{name}`"))?;
-            let stages = arm.schedule.stages.len();
+            let stages = arm.schedule.phases.len();
             ensure!(
                 epochs.len() == stages,
                 "epochs of `{name}`: {} values, but {stages} expected, one per stage",
@@ -57,7 +57,7 @@ impl AblationConfig {
         let mut config = Self { budgets: Vec::new(), ..self.clone() };
         config.arms.retain(|arm| budget.epochs.contains_key(&arm.name));
         for arm in &mut config.arms {
-            for (stage, &epochs) in arm.schedule.stages.iter_mut().zip(&budget.epochs[&arm.name]) {
+            for (stage, &epochs) in arm.schedule.phases.iter_mut().zip(&budget.epochs[&arm.name]) {
                 (stage.epochs, stage.warmup_epochs) = (epochs, 0.1 * epochs as f64);
             }
         }

@@ -69,7 +69,7 @@ fn more_may_be_asked_later_and_is_noted() {
     let changes: [Change; 4] = [
         |config| config.budgets[1].epochs.extend([("none".into(), vec![4])]),
         |config| drop(config.budgets.remove(0)),
-        |config| config.arms[1].schedule.stages[0].learning_rate *= 2.0,
+        |config| config.arms[1].schedule.phases[0].learning_rate *= 2.0,
         |config| config.seeds.push(3),
     ];
     for change in changes {

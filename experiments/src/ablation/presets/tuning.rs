@@ -46,7 +46,7 @@ pub(super) fn tuning() -> Result<AblationConfig> {
         let mut arm = shrunk_arm(space, &recipe, name, description);
         (arm.start, arm.teacher) = (Some(full.clone()), Some(full));
         (arm.schedule.annealing, arm.factors) = (Annealing::Schedule, Some(vec![4.0, 8.0]));
-        for stage in &mut arm.schedule.stages {
+        for stage in &mut arm.schedule.phases {
             stage.learning_rate = RATE;
             let soft = SoftTargets { weight, ..SoftTargets::default() };
             stage.distillation = Distillation::Teacher(TeacherConfig { soft, statistics });
@@ -58,7 +58,7 @@ pub(super) fn tuning() -> Result<AblationConfig> {
         recipe.expand_last.subnets_per_step = subnets;
         let all = shrinking_arms(space, &recipe, images);
         let mut arm = all.into_iter().find(|arm| arm.name == "none").expect("`none` is an arm of shrinking");
-        for stage in &mut arm.schedule.stages {
+        for stage in &mut arm.schedule.phases {
             stage.warmup_epochs = warmup * stage.epochs as f64;
         }
         (arm.name, arm.description, arm.factors) = (name.into(), description.into(), Some(vec![1.0, 2.0]));

@@ -1,25 +1,25 @@
-//! [`shrink`]: the only training loop, over stages, epochs and batches.
+//! [`train`]: the only training loop, over stages, epochs and batches.
 
 use crate::checkpoint::DamagedCheckpoint;
 use crate::progress::{EpochRecord, WatchedRecord};
 use crate::random::{Purpose, stream};
 use crate::ranks::spread;
-use crate::run::{ShrinkOutcome, ShrinkRun, TrainedStep};
-use crate::state::{Position, ShrinkState};
-use crate::step::{StepNumbers, StepRules, Teaching, shrink_step};
+use crate::run::{TrainOutcome, TrainRun, TrainedStep};
+use crate::state::{Position, TrainState};
+use crate::step::{StepNumbers, StepRules, Teaching, step_gradients};
 use crate::teacher::check_teacher;
-use crate::{ArchSampler, Distillation, Evaluator, ShrinkStage, StepKey, TrainError, gradients};
+use crate::{ArchSampler, Distillation, Evaluator, Phase, StepKey, TrainError, gradients};
 use ofa_data::ImageBatch;
 use ofa_model::{Arch, SearchSpace, Supernet};
 use rand::RngExt;
 use std::time::Instant;
 
 /// Receives progress and can stop training. Every method has a default.
-pub trait ShrinkObserver {
+pub trait TrainObserver {
     /// Training resumes from a checkpoint; `_damaged` lists newer ones that were skipped.
     fn resumed(&mut self, _stage: &str, _epoch: usize, _step: usize, _damaged: &[DamagedCheckpoint]) {}
     /// An epoch (from 1) of a stage starts.
-    fn epoch_started(&mut self, _stage: &ShrinkStage, _epoch: usize, _steps: usize) {}
+    fn epoch_started(&mut self, _stage: &Phase, _epoch: usize, _steps: usize) {}
     /// A step (from 1) is done.
     fn step_done(&mut self, _step: usize, _numbers: &StepNumbers, _learning_rate: f64) {}
     /// An epoch is done. The slice holds all epochs so far, oldest first.
@@ -39,7 +39,7 @@ pub trait ShrinkObserver {
 }
 
 /// Ignores all progress.
-impl ShrinkObserver for () {}
+impl TrainObserver for () {}
 
 /// Trains `supernet` (on an autodiff device) through all stages of the schedule.
 ///
@@ -58,25 +58,25 @@ impl ShrinkObserver for () {}
 /// loss or the weights become non-finite, in which case nothing is saved; [`TrainError::Interrupted`] after the
 /// observer asked to stop and a checkpoint was saved. The last two occur on all ranks; after any other error the ranks
 /// must be [aborted](Ranks::abort).
-pub fn shrink(
+pub fn train(
     supernet: Supernet,
-    run: &ShrinkRun,
+    run: &TrainRun,
     evaluator: &mut Evaluator,
-    observer: &mut dyn ShrinkObserver,
-) -> Result<ShrinkOutcome, TrainError> {
+    observer: &mut dyn TrainObserver,
+) -> Result<TrainOutcome, TrainError> {
     run.schedule.validate(supernet.space(), run.teacher.is_some())?;
     run.recipe.validate()?;
     run.recipe.precision.check(run.device)?;
     if let Some(teacher) = run.teacher.filter(|_| run.schedule.learns_from_elsewhere()) {
         check_teacher(teacher.space(), supernet.space(), &supernet.space().resolutions)?;
     }
-    let mut state = ShrinkState::begin(supernet, run)?;
+    let mut state = TrainState::begin(supernet, run)?;
     if let Some(damaged) = state.take_resumed() {
         let Position { stage, epoch, step } = state.position;
-        let name = run.schedule.stages.get(stage).map_or("done", |stage| &stage.name);
+        let name = run.schedule.phases.get(stage).map_or("done", |stage| &stage.name);
         observer.resumed(name, epoch + 1, step, &damaged);
     }
-    while let Some(stage) = run.schedule.stages.get(state.position.stage) {
+    while let Some(stage) = run.schedule.phases.get(state.position.stage) {
         state.enter(stage, run);
         train_epoch(&mut state, stage, run, evaluator, observer)?;
         observer.epoch_done(&state.progress.epochs)?;
@@ -89,7 +89,7 @@ pub fn shrink(
             state.leave(stage);
         }
         state.save(run)?;
-        if let Some(next) = run.schedule.stages.get(state.position.stage)
+        if let Some(next) = run.schedule.phases.get(state.position.stage)
             && run.ranks.any(observer.should_stop())
         {
             return Err(state.interrupted(next));
@@ -99,11 +99,11 @@ pub fn shrink(
 }
 
 fn train_epoch(
-    state: &mut ShrinkState,
-    stage: &ShrinkStage,
-    run: &ShrinkRun,
+    state: &mut TrainState,
+    stage: &Phase,
+    run: &TrainRun,
     evaluator: &mut Evaluator,
-    observer: &mut dyn ShrinkObserver,
+    observer: &mut dyn TrainObserver,
 ) -> Result<(), TrainError> {
     let started = Instant::now();
     let steps = run.loader.batches_per_epoch();
@@ -144,11 +144,11 @@ fn train_epoch(
 
 /// Trains the sampled subnets of one step on one batch.
 fn train_step(
-    state: &mut ShrinkState,
-    stage: &ShrinkStage,
+    state: &mut TrainState,
+    stage: &Phase,
     batch: &ImageBatch,
     sampling: &Sampling,
-    run: &ShrinkRun,
+    run: &TrainRun,
     evaluator: &mut Evaluator,
 ) -> Result<TrainedStep, TrainError> {
     let steps = run.loader.batches_per_epoch();
@@ -158,7 +158,7 @@ fn train_step(
     let key = StepKey { stage: index, step: step as u64 };
     let archs = sampling.archs(key, batch);
     let rules = rules(state, stage, batch, key, run, evaluator)?;
-    let output = shrink_step(&state.supernet, batch, &archs, &rules).over_ranks(&state.supernet, run.ranks);
+    let output = step_gradients(&state.supernet, batch, &archs, &rules).over_ranks(&state.supernet, run.ranks);
     let trained = TrainedStep { numbers: output.numbers, archs, learning_rate };
     if !trained.numbers.loss.is_finite() {
         return Err(state.non_finite(stage, done + 1, &trained));
@@ -182,7 +182,7 @@ struct Sampling<'a> {
 }
 
 impl<'a> Sampling<'a> {
-    fn new(stage: &ShrinkStage, whole: &SearchSpace, run: &ShrinkRun<'a>) -> Self {
+    fn new(stage: &Phase, whole: &SearchSpace, run: &TrainRun<'a>) -> Self {
         Self {
             space: stage.opened.of(whole),
             own: stage.sampler.init(run.seed),
@@ -199,11 +199,11 @@ impl<'a> Sampling<'a> {
 }
 
 fn rules(
-    state: &mut ShrinkState,
-    stage: &ShrinkStage,
+    state: &mut TrainState,
+    stage: &Phase,
     batch: &ImageBatch,
     key: StepKey,
-    run: &ShrinkRun,
+    run: &TrainRun,
     evaluator: &mut Evaluator,
 ) -> Result<StepRules, TrainError> {
     let teaching = match (&stage.distillation, &mut state.teacher) {
@@ -219,12 +219,7 @@ fn rules(
     Ok(run.recipe.rules(teaching, seed, key))
 }
 
-fn watch(
-    state: &mut ShrinkState,
-    stage: &ShrinkStage,
-    run: &ShrinkRun,
-    evaluator: &mut Evaluator,
-) -> Result<(), TrainError> {
+fn watch(state: &mut TrainState, stage: &Phase, run: &TrainRun, evaluator: &mut Evaluator) -> Result<(), TrainError> {
     let measured = state.measured();
     let accuracies = spread(run.ranks, run.watched.len(), |i| evaluator.top1(&measured, &run.watched[i]))?;
     let (stage, epoch) = (&stage.name, state.position.epoch);
