@@ -1,4 +1,4 @@
-//! Comparison with PyTorch: what is timed, what the machine can do at best, and a line of the table.
+//! Comparison with PyTorch: the timed cases, the ceilings of the machine and the rows of the table.
 
 mod case;
 mod ceilings;

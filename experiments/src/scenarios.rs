@@ -1,4 +1,4 @@
-//! The best subnet for each budget, by every strategy at equal queries.
+//! The best subnet for each budget, found by every strategy at equal queries.
 
 use crate::config::{ExperimentConfig, Scenario};
 use crate::heartbeat;
@@ -12,26 +12,26 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::time::Instant;
 
-/// Everything a search asks.
+/// Inputs of a search.
 pub struct Tables<'a> {
     /// Measured accuracies.
     pub accuracy: &'a AccuracyTable,
     /// Measured latencies.
     pub latency: &'a LatencyTable,
-    /// Learned accuracies.
+    /// Accuracy predictor.
     pub predictor: &'a dyn Predictor,
 }
 
-/// The strategies of an answer, compared at equal queries.
+/// Strategies that answer each scenario, at equal queries.
 const STRATEGIES: [StrategyKind; 3] = [StrategyKind::Table, StrategyKind::Random, StrategyKind::Evolution];
 
 /// Answers every scenario by table look-up, random search and evolution.
 ///
-/// The look-up is the article's: it maximises the measured accuracies of the table; the others maximise the predictor.
+/// The look-up is the article's: it maximises the measured accuracies of the table. The others maximise the predictor.
 ///
 /// # Errors
 ///
-/// If no subnet meets a budget; the message names the cheapest one and its cost.
+/// If no subnet meets a budget; the error names the cheapest one and its cost.
 pub fn answer_all(config: &ExperimentConfig, tables: &Tables) -> Result<Vec<Answer>> {
     let mut answers = Vec::new();
     for scenario in &config.search.scenarios {
@@ -44,7 +44,7 @@ pub fn answer_all(config: &ExperimentConfig, tables: &Tables) -> Result<Vec<Answ
     Ok(answers)
 }
 
-/// `None` if the strategy has nothing to offer: a table need not hold a row within the budget.
+/// `None` if the table look-up finds no row within the budget.
 fn answer(
     config: &ExperimentConfig,
     scenario: &Scenario,
@@ -84,13 +84,13 @@ fn answer(
     }))
 }
 
-/// The latency that lies `share` of the way from the smallest to the largest subnet.
+/// The latency at fraction `share` of the way from the smallest subnet to the largest.
 fn share_of(config: &ExperimentConfig, latency: &AdditiveCost, share: f64) -> Result<f64> {
     let (low, high) = (latency.of(&config.space.smallest()), latency.of(&config.space.largest()));
     anyhow::ensure!(
         low < high,
-        "the latency table is not plausible (smallest subnet {low:.3} ms, largest {high:.3} ms): measured on a busy \
-         machine? remove tables/latency.csv and go on"
+        "implausible latency table (smallest subnet {low:.3} ms, largest {high:.3} ms), probably measured on a busy \
+         machine: remove tables/latency.csv and resume the run"
     );
     Ok(low + share * (high - low))
 }

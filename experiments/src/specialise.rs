@@ -1,4 +1,4 @@
-//! The chosen subnets: extracted, fine-tuned, measured for real, saved.
+//! Extracts, fine-tunes, measures and saves the chosen subnets.
 
 use crate::config::ExperimentConfig;
 use crate::dashboard::say;
@@ -17,31 +17,31 @@ use ofa_train::{Evaluator, OneRank, fine_tune};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-/// The trained networks and the images of a run.
+/// What specialisation needs of a run.
 pub struct Specialiser<'a> {
     /// Configuration of the run.
     pub config: &'a ExperimentConfig,
-    /// Its images.
+    /// Images of the run.
     pub images: &'a Images,
-    /// The trained supernet, on the plain device.
+    /// The trained supernet, on `device`.
     pub supernet: &'a Supernet,
-    /// The full network that taught it.
+    /// The full network that taught it; `None` if it had no teacher.
     pub teacher: Option<&'a Supernet>,
-    /// The plain device.
+    /// The device, without autodiff.
     pub device: &'a Device,
-    /// Where the subnets go.
+    /// Run directory; subnets go to `subnets/` in it.
     pub dir: &'a RunDir,
-    /// Becomes true when the run is to stop: before the next subnet.
+    /// Set to stop the run before the next subnet.
     pub stop: &'a AtomicBool,
 }
 
 impl Specialiser<'_> {
-    /// Extracts, measures and saves the best answer of every scenario; latencies are at the pace of the latency table whose
-    /// header this is.
+    /// Extracts, measures and saves the best answer of every scenario. Latencies are corrected to the pace of the
+    /// latency table with the header `table`.
     ///
     /// # Errors
     ///
-    /// If an image cannot be read, a file cannot be written, or a stop was asked for.
+    /// If an image cannot be read, a file cannot be written, or a stop was requested.
     pub fn run(
         &self,
         answers: &[Answer],
@@ -62,8 +62,8 @@ impl Specialiser<'_> {
         Ok(chosen)
     }
 
-    /// The subnet of an answer, saved and measured. What an earlier attempt of this run finished is not done again, since
-    /// fine-tuning takes minutes.
+    /// Saves and measures the subnet of one answer. Fine-tuning takes minutes, so a subnet that an earlier attempt of
+    /// this run finished is reused.
     fn one(
         &self,
         answer: &Answer,
@@ -96,7 +96,7 @@ impl Specialiser<'_> {
         Ok(chosen)
     }
 
-    /// What was measured of the subnet of this answer, if its directory is complete and of the same arch.
+    /// Measurements of this answer's subnet from an earlier attempt, if its directory is complete and of the same arch.
     fn finished(&self, name: &str, answer: &Answer) -> Option<Quality> {
         let text = std::fs::read_to_string(self.dir.path(name).join(Chosen::FILE)).ok()?;
         let earlier: Chosen = serde_json::from_str(&text).ok()?;
@@ -129,7 +129,7 @@ impl Specialiser<'_> {
         }
         let path = self.dir.path(name);
         if path.exists() {
-            // Of another arch, or of an attempt that was stopped on the way.
+            // Another arch, or an attempt that was interrupted.
             std::fs::remove_dir_all(&path)?;
         }
         subnet.save(&card(self.images, &config.space, arch), &path)?;
@@ -157,7 +157,7 @@ impl Specialiser<'_> {
     }
 }
 
-/// What is measured of a saved subnet, once.
+/// Measurements of a saved subnet that are not repeated.
 struct Quality {
     parameters: u64,
     validation_top1: f64,
@@ -165,8 +165,8 @@ struct Quality {
     fine_tuned_test_top1: Option<f64>,
 }
 
-/// Writes subnets of the trained supernet of `run` into directories of `root` by name, each with batch-norm statistics
-/// of its own, measured on the run's images.
+/// Exports subnets of the trained supernet of `run` into named subdirectories of `root`, each with batch-norm
+/// statistics calibrated on the run's images.
 ///
 /// # Errors
 ///
@@ -185,7 +185,7 @@ pub fn export_calibrated(run: &Path, archs: &[(&str, &Arch)], root: &Path, devic
     Ok(())
 }
 
-/// What goes with the weights of a subnet that was trained on `images`.
+/// The card saved with the weights of a subnet trained on `images`.
 pub fn card(images: &Images, space: &SearchSpace, arch: &Arch) -> SubnetCard {
     let splits = &images.splits;
     SubnetCard {
@@ -197,8 +197,8 @@ pub fn card(images: &Images, space: &SearchSpace, arch: &Arch) -> SubnetCard {
     }
 }
 
-/// The answer with the highest predicted accuracy of each scenario. Answers of the table are measured, not predicted,
-/// and the best of many measurements is a lucky one: they stand in the report but do not compete here.
+/// The answer with the highest predicted accuracy in each scenario. Table answers are excluded, though the report
+/// shows them: their accuracies are measured, and the maximum of many noisy measurements is biased upwards.
 fn best_by_scenario(answers: &[Answer]) -> Vec<&Answer> {
     let mut best: Vec<&Answer> = Vec::new();
     for answer in answers.iter().filter(|answer| answer.strategy != "table") {
