@@ -234,7 +234,7 @@ impl ExperimentConfig {
             );
         }
         if self.tables.latency_networks < 8 {
-            bail!("tables.latency_networks is {}, but fitting and validation take at least 8", self.tables.latency_networks);
+            bail!("tables.latency_networks is {}, it must be at least 8", self.tables.latency_networks);
         }
         self.training.recipe.validate().context("training.recipe")?;
         self.training.schedule.validate(&self.space, self.training.teacher.is_some()).context("training.schedule")?;

@@ -21,7 +21,7 @@ pub struct DesignCost {
     pub scenario_hours: f64,
 }
 
-/// The cost of a method for a number of scenarios; a row of `design_cost.csv`.
+/// The cost of a method for a number of scenarios; a row of the output of `design_cost`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DesignCostRow {
     /// Name of the method.
@@ -75,7 +75,7 @@ impl DesignCost {
         let hours = |names: &[&str]| {
             names.iter().try_fold(0.0, |sum, name| {
                 let phase = phases.iter().find(|phase| phase.name == *name);
-                let phase = phase.with_context(|| format!("{}: no phase `{name}`; has the run finished?", path.display()))?;
+                let phase = phase.with_context(|| format!("{}: no phase `{name}`, unfinished run?", path.display()))?;
                 Ok::<_, anyhow::Error>(sum + phase.seconds / 3600.0)
             })
         };

@@ -122,7 +122,7 @@ pub fn table(config: &ExperimentConfig, train_images: usize, costs: Option<&[Sta
         text.push('\n');
     }
     if let Some(costs) = costs {
-        writeln!(text, "\ntraining: about {:.2} hours", total_hours(schedule, steps, costs)).expect("writing to a string cannot fail");
+        writeln!(text, "\ntraining: about {:.2} hours", total_hours(schedule, steps, costs)).expect("as above");
     }
     text
 }

@@ -82,7 +82,7 @@ impl Curve<'_> {
         for size in self.sizes {
             ensure!(
                 (3..=rows).contains(size),
-                "cannot fit a predictor on {size} rows: {rows} are left when {} are held out, and at least 3 are needed",
+                "cannot fit a predictor on {size} rows: {rows} are left when {} are held out, and 3 are the minimum",
                 self.table.rows().len() - rows
             );
         }

@@ -1,40 +1,40 @@
-//! Everything a report shows, as plain data: `report.json` of a run directory.
+//! All data of a report, as stored in `report.json` of a run directory.
 
 use ofa_train::EpochRecord;
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// The numbers of one run of the main job.
+/// The results of one run of the main job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReportData {
-    /// Preset or configuration file the run was started with.
+    /// Preset of the configuration.
     pub preset: String,
-    /// Images, e.g. `Fashion-MNIST (50,000 train, 10,000 validation, 10,000 test)`.
+    /// Images, e.g. `Fashion-MNIST (50000 train, 10000 validation, 10000 test images)`.
     pub data: String,
-    /// Seed of everything random.
+    /// Seed of all random numbers.
     pub seed: u64,
-    /// Where it ran.
+    /// The machine it ran on.
     pub machine: Machine,
-    /// What was searched.
+    /// The search space.
     pub space: SpaceSummary,
     /// Wall time of each phase, in order.
     pub phases: Vec<PhaseTime>,
-    /// Largest resident memory of the process, if the system tells.
+    /// Peak resident memory of the process in MiB; `None` where the system does not report it.
     pub peak_memory_mib: Option<f64>,
-    /// One record an epoch.
+    /// One record per epoch.
     pub epochs: Vec<EpochRecord>,
     /// Validation accuracy of the watched subnets after each stage.
     pub watched: Vec<Watched>,
-    /// How well the accuracy predictor does on rows it was not fitted on.
+    /// Accuracy predictor against measured accuracies, on held-out rows.
     pub accuracy_fit: Fit,
-    /// How well the latency table does on whole networks.
+    /// Latency table against whole networks it was not fitted to.
     pub latency_fit: Fit,
-    /// Latencies of the check within 10 % of the measured ones, as a share.
+    /// Fraction of these networks whose latency by table is within 10 % of the measured one.
     #[serde(deserialize_with = "nan_if_null")]
     pub latency_within_10_percent: f64,
     /// The accuracy table.
     pub table: Vec<TablePoint>,
-    /// What each strategy found for each scenario.
+    /// Answer of each strategy to each scenario.
     pub answers: Vec<Answer>,
     /// The best answer of each scenario, extracted and measured.
     pub chosen: Vec<Chosen>,
@@ -42,33 +42,33 @@ pub struct ReportData {
     pub extremes: Vec<Extreme>,
 }
 
-/// Where a run ran.
+/// Machine and software versions of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Machine {
-    /// Backend and device.
+    /// Device name, see `--device`.
     pub device: String,
-    /// Worker threads.
+    /// Compute threads.
     pub threads: usize,
-    /// Processor model.
+    /// CPU model.
     pub processor: String,
     /// Operating system.
     pub system: String,
-    /// Source revision, with `-dirty` if files were changed.
+    /// Git revision, with `-dirty` if tracked files have changed.
     pub revision: String,
     /// Versions of this workspace and of burn.
     pub versions: String,
-    /// Start, ISO 8601.
+    /// Start time, ISO 8601 (UTC).
     pub started: String,
 }
 
-/// The searched space in a few numbers.
+/// Summary of the search space.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SpaceSummary {
-    /// Name.
+    /// Name of the space.
     pub name: String,
-    /// Number of networks, resolutions not counted.
+    /// Number of networks, not counting resolutions, in decimal.
     pub networks: String,
     /// Resolutions in pixels.
     pub resolutions: Vec<usize>,
@@ -82,9 +82,9 @@ pub struct SpaceSummary {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PhaseTime {
-    /// Phase.
+    /// Phase, such as `training`.
     pub name: String,
-    /// Wall seconds.
+    /// Wall-clock seconds, over all attempts.
     pub seconds: f64,
 }
 
@@ -92,7 +92,7 @@ pub struct PhaseTime {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Watched {
-    /// Stage.
+    /// Name of the stage.
     pub stage: String,
     /// `smallest`, `largest`, `random 1`, ...
     pub label: String,
@@ -102,41 +102,41 @@ pub struct Watched {
     pub top1: f64,
 }
 
-/// JSON has no NaN: what could not be computed, such as a correlation of equal values, is written as `null`.
+/// JSON has no NaN: undefined values, such as a correlation of equal values, are written as `null`.
 fn nan_if_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
-/// Predicted against measured values with the usual figures of agreement.
+/// Predicted against measured values, with measures of agreement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fit {
-    /// The pairs.
+    /// Predicted and measured values.
     pub points: Vec<PredictedMeasured>,
     /// Root mean square error, in the unit of the values.
     #[serde(deserialize_with = "nan_if_null")]
     pub rmse: f64,
-    /// Mean absolute percentage error, as a share.
+    /// Mean absolute relative error, as a fraction.
     #[serde(deserialize_with = "nan_if_null")]
     pub mape: f64,
-    /// Kendall rank correlation.
+    /// Kendall's rank correlation.
     #[serde(deserialize_with = "nan_if_null")]
     pub kendall_tau: f64,
 }
 
-/// One pair.
+/// Predicted and measured value of one arch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PredictedMeasured {
     /// The arch as text.
     pub arch: String,
-    /// Predicted value.
+    /// Predicted value: top-1 (0 to 1) or latency in milliseconds.
     pub predicted: f64,
-    /// Measured value.
+    /// Measured value, in the same unit.
     pub measured: f64,
 }
 
-/// A row of the accuracy table with its costs.
+/// A row of the accuracy table, with its costs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TablePoint {
@@ -144,43 +144,43 @@ pub struct TablePoint {
     pub arch: String,
     /// Measured top-1 on validation, 0 to 1.
     pub top1: f64,
-    /// Latency by table.
+    /// Latency by table, in milliseconds.
     pub latency_ms: f64,
     /// MACs.
     pub macs: u64,
 }
 
-/// What a strategy found for a scenario.
+/// The best subnet that a strategy found for a scenario.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Answer {
-    /// Scenario, e.g. `latency 0.9 ms` (also names the subnet's directory).
+    /// Name of the scenario, also of the subnet's directory, e.g. `latency-tight`.
     pub scenario: String,
-    /// Strategy.
+    /// Name of the strategy.
     pub strategy: String,
     /// The arch as text.
     pub arch: String,
     /// Top-1 by the predictor (table look-up: by the table), 0 to 1.
     pub predicted_top1: f64,
-    /// Latency by table.
+    /// Latency by table, in milliseconds.
     pub predicted_ms: f64,
     /// MACs.
     pub macs: u64,
     /// Objective evaluations spent.
     pub queries: usize,
-    /// Wall seconds of the search.
+    /// Wall-clock seconds of the search.
     pub seconds: f64,
-    /// Best score so far: (query, score) at each improvement.
+    /// Best-so-far curve: (query, score) at each improvement.
     pub curve: Vec<(usize, f64)>,
 }
 
-/// A chosen subnet, measured for real.
+/// A chosen subnet, extracted and measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Chosen {
-    /// Scenario.
+    /// Name of the scenario.
     pub scenario: String,
-    /// The strategy whose answer it is.
+    /// Strategy that found it.
     pub strategy: String,
     /// The arch as text.
     pub arch: String,
@@ -188,25 +188,25 @@ pub struct Chosen {
     pub parameters: u64,
     /// MACs.
     pub macs: u64,
-    /// Top-1 by the predictor or table, 0 to 1.
+    /// Top-1 by the predictor, 0 to 1.
     pub predicted_top1: f64,
-    /// Top-1 on validation after calibration, 0 to 1.
+    /// Top-1 on validation images after calibration, 0 to 1.
     pub validation_top1: f64,
-    /// Top-1 on test after calibration, 0 to 1.
+    /// Top-1 on test images after calibration, 0 to 1.
     pub test_top1: f64,
-    /// Top-1 on test after fine-tuning and calibration, if it was fine-tuned.
+    /// Top-1 on test images after fine-tuning and calibration; `None` if it was not fine-tuned.
     pub fine_tuned_test_top1: Option<f64>,
-    /// Latency by table.
+    /// Latency by table, in milliseconds.
     pub predicted_ms: f64,
-    /// Median latency of the whole network, at the pace of the table.
+    /// Median latency of the whole network, corrected to the pace of the table.
     pub measured_ms: f64,
-    /// The same as a stopwatch has it, at the pace that the machine had just then; earlier versions did not note it.
+    /// Raw median latency, uncorrected; absent in records of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopwatch_ms: Option<f64>,
 }
 
 impl Chosen {
-    /// Its name in the directory of a run's subnet.
+    /// Name of the file that holds it, in the directory of a subnet.
     pub const FILE: &str = "metrics.json";
 }
 
@@ -222,6 +222,6 @@ pub struct Extreme {
     pub macs: u64,
     /// Parameters.
     pub parameters: u64,
-    /// Top-1 on test after calibration, 0 to 1.
+    /// Top-1 on test images after calibration, 0 to 1.
     pub test_top1: f64,
 }
