@@ -110,8 +110,8 @@ impl TrainingConfig {
         let size = self.batch_size;
         ensure!(
             size.is_multiple_of(ranks),
-            "training.batch_size is {size} over all ranks, which {ranks} ranks cannot share evenly: start fewer ranks, \
-             or a new run with another batch size"
+            "training.batch_size is {size} over all ranks, and {ranks} ranks cannot share it evenly: start fewer \
+             ranks, or a new run with another batch size"
         );
         Ok(size / ranks)
     }

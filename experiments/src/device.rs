@@ -25,7 +25,7 @@ const NAMES: [(&str, &str); 7] = [
 pub fn by_name(name: &str) -> Result<Device> {
     let Some((_, feature)) = NAMES.iter().find(|(known, _)| *known == name) else {
         let known: Vec<_> = NAMES.iter().map(|(known, _)| *known).collect();
-        bail!("unknown device `{name}`; known are {}", known.join(", "));
+        bail!("unknown device `{name}`; choose from: {}", known.join(", "));
     };
     let Some((device, hardware)) = compiled_in(name) else {
         bail!(

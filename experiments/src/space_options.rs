@@ -83,7 +83,7 @@ impl SpaceOptions {
                 space.classes = chosen.unwrap_or(space.classes);
                 space
             }
-            name => bail!("unknown space `{name}`; choose {}, or a space.json file", NAMES.join(", ")),
+            name => bail!("unknown space `{name}`; choose from: {}, or a space.json file", NAMES.join(", ")),
         };
         space.validate()?;
         Ok(space)
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn impossible_options_are_named() {
         let message = |options: SpaceOptions| options.space(None).unwrap_err().to_string();
-        assert!(message(options("vgg", None, None)).contains("unknown space `vgg`; choose mobilenet_v3"));
+        assert!(message(options("vgg", None, None)).contains("unknown space `vgg`; choose from: mobilenet_v3"));
         assert!(message(options("resnet50d", Some(1.2), None)).contains("`resnet50d` has no width"));
         assert!(message(options("mobilenet_v3", Some(0.0), None)).contains("--width 0 is not between"));
         assert!(message(options("mobilenet_v3", None, Some(0))).contains("classes is 0"));

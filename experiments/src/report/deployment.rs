@@ -44,16 +44,16 @@ pub fn deployment_html(answers: &Answers, about: &DeploymentPage<'_>) -> String 
             @let of_axis: Vec<&Found> = found.iter().filter(|found| found.axis == *axis).collect();
             div.row.whole {
                 (figure(&heading(axis), plot::deployment_front(axis, front, &of_axis), &[],
-                    "Predicted accuracy of the best networks that the searches met. Scenarios with further limits may lie \
-                     below the front. Hover over a point to see its arch."))
+                    "Predicted accuracy of the best networks that the searches met. Scenarios with further limits may \
+                     lie below the front. Hover over a point to see its arch."))
             }
         }
         h2 { "Answers" }
         (rows(found))
         p.note {
             "± is the standard deviation across the predictor's networks, not a confidence interval. Gain: percentage \
-             points over the best network within the same limits that makes the same choice in every stage, by the same \
-             predictor. A search favours networks that the predictor overrates, so both numbers are optimistic by \
+             points over the best network within the same limits that makes the same choice in every stage, by the \
+             same predictor. A search favours networks that the predictor overrates, so both numbers are optimistic by \
              roughly its error: measure the networks before you rely on a gain."
         }
         h2 { "Reproduce" }

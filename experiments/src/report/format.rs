@@ -52,7 +52,7 @@ pub(super) fn thousands(count: u64) -> String {
     text
 }
 
-/// An integer of any length, given as decimal digits: `4,096`, or `2.18 × 10¹⁹` if it is long. Other text is unchanged.
+/// An integer of any length, given as decimal digits: `4,096`, or `2.18 × 10¹⁹` if it is long. Other text is kept.
 pub(super) fn big_count(digits: &str) -> String {
     match digits.parse::<u64>() {
         Ok(count) if count < 10_000_000 => thousands(count),

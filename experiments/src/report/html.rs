@@ -58,8 +58,8 @@ fn training(data: &ReportData) -> Markup {
                 "Mean loss of each epoch over its steps and sampled subnets. Bands are the stages of the schedule; from \
                  the second stage on, a teacher may add a term to the loss."))
             (figure("Training accuracy", plot::train_top1(epochs), &[],
-                "Top-1 accuracy of the sampled subnets on augmented training images, with batch statistics. It may drop \
-                 when a stage adds smaller subnets."))
+                "Top-1 accuracy of the sampled subnets on augmented training images, with batch statistics. It may \
+                 drop when a stage adds smaller subnets."))
         }
         div.row.whole {
             (figure("Watched subnets", plot::watched(&data.watched), &[],
@@ -86,7 +86,7 @@ fn predictors(data: &ReportData) -> Markup {
                 "Subnets of the accuracy table that the predictor was not fitted on: predicted against measured \
                  validation accuracy. The closer to the diagonal, the better."))
             (figure("Latency table", plot::latency_agreement(latency, LATENCY_TOLERANCE), &latency_facts,
-                "Whole networks: latency by table, summed over blocks, against the measured median. The band is ±10 %."))
+                "Whole networks: latency by table (sum over blocks) against the measured median. The band is ±10 %."))
         }
     }
 }
@@ -97,8 +97,8 @@ fn result(data: &ReportData) -> Markup {
         div.row.whole {
             (figure("Subnets of one supernet", plot::front(&data.table, &data.chosen), &[],
                 "Every subnet of the accuracy table, their Pareto front as a step line, and the subnet found for each \
-                 scenario, extracted and measured. Table and front use validation images, found subnets test images, so \
-                 a small offset between them is not a gain or loss."))
+                 scenario, extracted and measured. Table and front use validation images, found subnets test images, \
+                 so a small offset between them is not a gain or loss."))
         }
         h2 { "Chosen subnets" }
         (tables::chosen(&data.chosen, &data.extremes))
@@ -131,8 +131,8 @@ fn search(answers: &[Answer]) -> Markup {
         h2 { "Search" }
         @if scenarios.is_empty() { p.absent { "no data" } }
         @else { p.note {
-            "Best score so far against queries, one plot per scenario. Searches query the accuracy predictor; the look-up \
-             in the accuracy table is shown as a horizontal line for comparison."
+            "Best score so far against queries, one plot per scenario. Searches query the accuracy predictor; the \
+             look-up in the accuracy table is shown as a horizontal line for comparison."
         } }
         div.row {
             @for scenario in scenarios {

@@ -31,8 +31,8 @@ pub fn predictors_html(means: &[FitRow], seeds: usize, measured: &str, noise: f6
         h2 { "Fits" }
         (rows(means))
         p.note {
-            "Spread: mean standard deviation across the networks of an ensemble. If it were the whole error, 95 % of the \
-             rows would lie within two spreads."
+            "Spread: mean standard deviation across the networks of an ensemble. If it were the whole error, 95 % of \
+             the rows would lie within two spreads."
         }
         h2 { "Reproduce" }
         p { code { (command) } }

@@ -13,7 +13,7 @@ use super::tables::table;
 use crate::search_ablation::{FrontStanding, SearchFindings, Standing, TARGETS, TaskFindings};
 use maud::{Markup, html};
 
-const QUESTION: &str = "Which search strategy comes nearest to the optimum at equal queries?";
+const QUESTION: &str = "Which search strategy comes closest to the optimum at equal queries?";
 
 /// Renders the findings as a page; `command` reproduces it.
 pub fn search_ablation_html(findings: &SearchFindings, command: &str) -> String {
@@ -26,18 +26,19 @@ pub fn search_ablation_html(findings: &SearchFindings, command: &str) -> String 
         p.summary { (search_verdict(findings)) }
         h2 { "Tasks" }
         ul {
-            li { b { "tables" } ": accuracy by a predictor fitted to the table of a trained supernet (" (findings.tables)
-                "), latency by its latency table. Share 0 is the mean random arch, share 1 the best arch found." }
-            li { b { "additive" } ": scores that are random sums over blocks (seed " (ablation.task_seed) "), on MobileNetV3 "
-                "under a limit on MACs. Share 0 is a score of 0, share 1 the proven optimum." }
-            li { b { "counted" } ": as `tables`, in a part of the space that exhaustive search enumerated. Share 1 is the "
-                "optimum." }
+            li { b { "tables" } ": accuracy by a predictor fitted to the table of a trained supernet ("
+                (findings.tables) "), latency by its latency table. Share 0 is the mean random arch, share 1 the best "
+                "arch found." }
+            li { b { "additive" } ": scores that are random sums over blocks (seed " (ablation.task_seed)
+                "), on MobileNetV3 under a limit on MACs. Share 0 is a score of 0, share 1 the proven optimum." }
+            li { b { "counted" } ": as tables, in a part of the space that exhaustive search enumerated. Share 1 is "
+                "the optimum." }
         }
         @for task in &findings.tasks { (of_task(task)) }
         h2 { "Fronts" }
         (fronts(&findings.fronts))
-        p.note { "Hypervolume of cost and score at equal queries, as a share of that of the best known front: all archs met, "
-            "plus proven optima under 100 limits on additive tasks." }
+        p.note { "Hypervolume of cost and score at equal queries, as a share of that of the best known front: all "
+            "archs met, plus proven optima under 100 limits on additive tasks." }
         h2 { "Reproduce" }
         p { code { (command) } }
         p.note { (machine.processor) ", " (summary::threads(machine.threads)) ", revision " (machine.revision) ", "
@@ -48,7 +49,7 @@ pub fn search_ablation_html(findings: &SearchFindings, command: &str) -> String 
 
 fn of_task(task: &TaskFindings) -> Markup {
     let reference = if task.proven { "the optimum" } else { "the best known" };
-    let caption = format!("Best score so far as a share of {reference}: median over seeds, with a band between the quartiles.");
+    let caption = format!("Best score so far as a share of {reference}: median over seeds, band between quartiles.");
     // All searches start where random search does; shares below that carry no information.
     let least =
         task.standings.iter().filter_map(|standing| Some(standing.curve.first()?.1[1])).fold(f64::MAX, f64::min);

@@ -62,8 +62,8 @@ fn aim(tasks: &[TaskFindings]) -> Option<String> {
         shares.join(" and ")
     };
     Some(format!(
-        "Evolution should reach a median of {} of the proven optimum; it does on {reached} of {} additive tasks: {} (the \
-         original's evolution {}, random search {}).",
+        "Evolution should reach a median of {} of the proven optimum; it does on {reached} of {} additive tasks: {} \
+         (the original's evolution {}, random search {}).",
         percent(AIM),
         evolution.len(),
         list("evolution"),
@@ -114,8 +114,8 @@ mod tests {
         ]);
         assert_eq!(
             leader(&task).unwrap(),
-            "On `additive` within 200 MMACs, evolution leads with a median of 99.60 % of the optimum (quartiles 98.60 % \
-             and 99.70 %); no significant difference: nsga2; random search 87.00 %."
+            "On `additive` within 200 MMACs, evolution leads with a median of 99.60 % of the optimum (quartiles \
+             98.60 % and 99.70 %); no significant difference: nsga2; random search 87.00 %."
         );
     }
 
