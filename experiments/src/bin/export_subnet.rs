@@ -79,7 +79,7 @@ fn open<'a>(options: &'a Options, device: &Device) -> Result<(Subnet, SubnetCard
             Ok((subnet, card, None))
         }
         (None, true) => bail!("{} holds a supernet: choose a subnet of it with --arch", network.display()),
-        (Some(_), false) => bail!("{} holds no supernet: --arch needs the directory of a run or a supernet", network.display()),
+        (Some(_), false) => bail!("{} holds no supernet for --arch to choose from", network.display()),
         (None, false) => {
             let (subnet, card) = Subnet::load(network, device)?;
             Ok((subnet, card, Some(network)))
