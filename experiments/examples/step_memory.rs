@@ -22,9 +22,7 @@ fn main() -> Result<()> {
         .map(|text| text.parse())
         .collect::<Result<_, _>>()
         .context("expected three numbers: RESOLUTION BATCH SUBNETS")?;
-    let [resolution, batch, subnets] = arguments[..] else {
-        bail!("expected three numbers: RESOLUTION BATCH SUBNETS")
-    };
+    let [resolution, batch, subnets] = arguments[..] else { bail!("expected three numbers: RESOLUTION BATCH SUBNETS") };
     let device = Device::flex();
     let space = SearchSpace::mobilenet_v3(1.0, 1000);
     let mut supernet = SupernetConfig::new(space.clone())?.init(&device.clone().autodiff());

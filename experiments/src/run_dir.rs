@@ -41,8 +41,8 @@ impl RunDir {
     /// If it holds no run.
     pub fn open(root: &Path) -> Result<(Self, String)> {
         let path = root.join(CONFIG);
-        let config = fs::read_to_string(&path)
-            .with_context(|| format!("no run to resume: cannot read {}", path.display()))?;
+        let config =
+            fs::read_to_string(&path).with_context(|| format!("no run to resume: cannot read {}", path.display()))?;
         Ok((Self { root: root.to_owned() }, config))
     }
 
@@ -72,9 +72,8 @@ impl RunDir {
         let runs = entries.map(|entry| entry.path()).filter(|path| {
             Self::holds_run(path) && path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(&suffix))
         });
-        runs.max().with_context(|| {
-            format!("no run to resume: {} contains no directory `<date>{suffix}`", parent.display())
-        })
+        runs.max()
+            .with_context(|| format!("no run to resume: {} contains no directory `<date>{suffix}`", parent.display()))
     }
 
     /// Path of `name` inside the directory.

@@ -68,10 +68,7 @@ fn run(options: &Options) -> Result<()> {
     let config = opened.configuration(options.data.as_deref())?;
     let (images, device) = (Images::load(&config, None)?, device::by_name(&config.device)?);
     let (most, train) = (options.images.iter().max(), images.splits.train.len());
-    ensure!(
-        most.is_none_or(|&most| most <= train),
-        "--images asks for more images than the {train} training images"
-    );
+    ensure!(most.is_none_or(|&most| most <= train), "--images asks for more images than the {train} training images");
     let dir = RunDir::create(&options.out, &config.to_toml()?)?;
     let space = opened.supernet.space();
     let rng = &mut ChaCha8Rng::seed_from_u64(config.seed);

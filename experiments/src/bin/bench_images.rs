@@ -191,10 +191,7 @@ fn show(names: &[&str], timings: &[Vec<Timing>]) {
     say(&format!("two threads are {:.2} times as fast as one", ratio(&timings[0], &timings[1], |t| t.wall)));
     say(&format!("the loader takes {:.2} times the time by hand", ratio(&timings[2], &timings[0], |t| t.wall)));
     if let Some(torchvision) = timings.get(4) {
-        say(&format!(
-            "torchvision takes {:.2} times the CPU time",
-            ratio(torchvision, &timings[0], |t| t.processor)
-        ));
+        say(&format!("torchvision takes {:.2} times the CPU time", ratio(torchvision, &timings[0], |t| t.processor)));
     }
     if let Some(memory) = environment::peak_memory_mib() {
         say(&format!("peak memory {memory:.0} MiB"));
