@@ -241,7 +241,7 @@ impl ExperimentConfig {
         self.fine_tune.validate()?;
         let scenarios = &self.search.scenarios;
         if let Some(name) = twice(&scenarios.iter().map(|scenario| &scenario.name).collect::<Vec<_>>()) {
-            bail!("two scenarios are called `{name}`: names must be unique, they name directories");
+            bail!("two scenarios are called `{name}`: each needs its own directory");
         }
         scenarios.iter().try_for_each(Scenario::validate)
     }
@@ -259,7 +259,7 @@ pub(crate) fn names_a_directory(name: &str) -> Result<()> {
         return Ok(());
     }
     bail!(
-        "scenario `{name}`: use only letters, digits, `-`, `_` and `.`, and not dots alone: the name names a \
+        "scenario `{name}`: use only letters, digits, `-`, `_` and `.`, and not dots alone: it names a \
          directory"
     );
 }

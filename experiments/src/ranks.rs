@@ -116,7 +116,7 @@ pub fn leave(ranks: Box<dyn Ranks>, result: Result<()>) -> ExitCode {
     ranks.abort(1)
 }
 
-/// Whether an error occurs on all ranks alike.
+/// Whether an error is one that occurs on all ranks.
 fn is_everywhere(error: &anyhow::Error) -> bool {
     let shared =
         |error: &TrainError| matches!(error, TrainError::NonFiniteLoss { .. } | TrainError::RanksDiffer { .. });

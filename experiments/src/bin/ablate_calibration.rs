@@ -63,7 +63,7 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<()> {
     ensure!(options.archs > 1 && options.draws > 0, "--archs must be at least 2, --draws at least 1");
     ensure_new(&options.out)?;
-    ensure!(options.images.last() > Some(&0), "--images ends with 0: the last number is the reference");
+    ensure!(options.images.last() > Some(&0), "--images ends with 0: nothing to compare with");
     let opened = supernet_file::open(&options.supernet, &device::by_name("flex")?)?;
     let config = opened.configuration(options.data.as_deref())?;
     let (images, device) = (Images::load(&config, None)?, device::by_name(&config.device)?);

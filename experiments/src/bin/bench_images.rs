@@ -4,7 +4,7 @@
 //! Command:  `cargo run --release --bin bench_images -- DIR --python python3`
 //! Result:   CPU time and wall time in milliseconds per image, on one thread and on two, with the loader and without
 //!           prefetching; peak memory
-//! Hardware: any; the rounds of all pipelines are interleaved, so ratios are valid on a busy machine, too
+//! Hardware: any; the rounds of all pipelines are interleaved, so ratios are valid even on a busy machine
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
@@ -189,7 +189,7 @@ fn show(names: &[&str], timings: &[Vec<Timing>]) {
     let ratio =
         |a: &[Timing], b: &[Timing], of: fn(&Timing) -> f64| median(a.iter().zip(b).map(|(a, b)| of(a) / of(b)));
     say(&format!("two threads are {:.2} times as fast as one", ratio(&timings[0], &timings[1], |t| t.wall)));
-    say(&format!("the loader takes {:.2} times the time by hand", ratio(&timings[2], &timings[0], |t| t.wall)));
+    say(&format!("the loader takes {:.2} times as long as by hand", ratio(&timings[2], &timings[0], |t| t.wall)));
     if let Some(torchvision) = timings.get(4) {
         say(&format!("torchvision takes {:.2} times the CPU time", ratio(torchvision, &timings[0], |t| t.processor)));
     }

@@ -51,7 +51,7 @@ pub(in crate::report) fn deployment_front(cost: &Cost, front: &Front, found: &[&
     Some(Plot { svg, legend })
 }
 
-/// Units of the cost per unit of the axis, and the name of the latter: counts are shown in millions.
+/// Units of the cost per unit of the axis, and the name of the axis unit: counts are shown in millions.
 fn scale(unit: &str) -> (f64, String) {
     if ["MACs", "parameters"].contains(&unit) { (1e6, format!("millions of {unit}")) } else { (1.0, unit.to_owned()) }
 }
