@@ -29,7 +29,7 @@ pub fn join() -> Result<Box<dyn Ranks>> {
     let (found, started) = (ranks.size(), launched().unwrap_or(ranks.size()));
     ensure!(
         found == started,
-        "the launcher started {started} processes, but MPI finds {found}: build with `--features mpi` against the \
+        "the launcher started {started} processes, but this one finds {found}: build with `--features mpi` against the \
          launcher's MPI library (for srun, see `srun --mpi=list`), or start one process"
     );
     Ok(Box::new(ranks))
