@@ -1,12 +1,12 @@
 //! Question: what does the learner cost beyond the passes of the subnets it trains?
 //!
-//! Command: `cargo run --release --example learner_overhead` (`-- 20` for 20 rounds instead of 10)
+//! Command:  `cargo run --release --example learner_overhead` (`-- 20` for 20 rounds instead of 10)
 //!
-//! In every round four ways of training two subnets take turns, so that a busy machine slows all of
-//! them: the bare passes (forward and backward), `step_gradients` on the same archs, the same with the
-//! optimizer's step, and `train` itself with its loader and its records. Compare within one run.
+//! Every round trains two subnets in four ways: bare passes (forward and backward), `step_gradients` on the same archs,
+//! `step_gradients` with the optimizer's step, and `train` itself with its loader and records. They run in turn, so a busy
+//! machine slows all of them; compare only within one run.
 
-#![allow(clippy::print_stdout, reason = "printing is what this program is for")]
+#![allow(clippy::print_stdout, reason = "the program reports on the console")]
 
 use anyhow::{Context, Result};
 use burn::optim::{GradientsParams, ModuleOptimizer};
@@ -19,26 +19,26 @@ use ofa_train::*;
 use std::time::Instant;
 
 const BATCH: usize = 64;
-/// Steps of each way in a round.
+/// Steps of each variant per round.
 const STEPS: usize = 4;
 
 fn main() -> Result<()> {
     ready_to_compute()?;
     let rounds: usize = match std::env::args().nth(1) {
-        Some(rounds) => rounds.parse().context("the argument is a number of rounds")?,
+        Some(rounds) => rounds.parse().context("the argument must be a number of rounds")?,
         None => 10,
     };
     let mut bench = Bench::new()?;
     let mut times: [Vec<f64>; 4] = Default::default();
     for round in 0..=rounds {
         let found = [bench.passes()?, bench.steps(false)?, bench.steps(true)?, bench.learner()?];
-        // The first round warms up.
+        // The first round is a warm-up.
         if round > 0 {
             times.iter_mut().zip(found).for_each(|(times, seconds)| times.push(1e3 * seconds / STEPS as f64));
         }
     }
     let ratios = |times: &[f64], base: &[f64]| median(times.iter().zip(base).map(|(a, b)| a / b));
-    println!("{:<28} {:>10} {:>16}", "", "ms a step", "of the passes");
+    println!("{:<28} {:>10} {:>16}", "", "ms/step", "vs. passes");
     for (name, found) in ["passes", "step_gradients", "step_gradients and optimizer", "train"].iter().zip(&times) {
         println!("{name:<28} {:>10.1} {:>16.3}", median(found.clone()), ratios(found, &times[0]));
     }
@@ -59,7 +59,7 @@ struct Bench {
 impl Bench {
     fn new() -> Result<Self> {
         let device = Device::flex();
-        // One resolution, so that all ways do the same work.
+        // One resolution, so that all variants do the same work.
         let space = SearchSpace { resolutions: vec![28], ..SearchSpace::small_mobilenet_v3(1, 10) };
         let splits = FashionMnist::embedded(1)?;
         let view = View::Train(AugmentConfig::small_images());

@@ -1,7 +1,7 @@
-//! Writes ONNX models of random subnets of every family, each with images and the logits we compute for them.
+//! Writes ONNX models of random subnets of every family, each with images and our logits for them.
 //!
 //! Command:  `cargo run --release --example onnx_samples -- DIR`
-//! Result:   20 directories of `model.onnx` and `expected.safetensors` for `experiments/python/check_onnx.py`
+//! Result:   20 directories with `model.onnx` and `expected.safetensors`, for `experiments/python/check_onnx.py`
 
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Distribution, Tensor};
@@ -11,11 +11,11 @@ use rand_chacha::ChaCha8Rng;
 use std::path::Path;
 
 const SUBNETS: usize = 5;
-/// Small, to be quick; 72 leaves odd maps behind some strides.
+/// Small for speed; 72 gives odd-sized maps after some strides.
 const SIZES: [usize; 2] = [64, 72];
 
 fn main() -> Result<()> {
-    let dir = std::env::args().nth(1).context("name a directory to write to")?;
+    let dir = std::env::args().nth(1).context("missing argument: the directory to write to")?;
     let device = Device::flex();
     device.seed(1);
     let rng = &mut ChaCha8Rng::seed_from_u64(1);
@@ -39,7 +39,7 @@ fn main() -> Result<()> {
 fn sample(supernet: &Supernet, arch: &Arch, dir: &Path) -> Result<()> {
     let (channels, size) = (supernet.space().image_channels, arch.resolution);
     let random = |n| Tensor::<4>::random([n, channels, size, size], Distribution::Normal(0.0, 1.0), &Device::flex());
-    // Enough images that no variance is near 0, where folding would be badly conditioned.
+    // Enough images to keep variances away from 0, where folding is ill-conditioned.
     let subnet = supernet.subnet(arch).calibrate([&random(16)]);
     let images = random(3);
     std::fs::create_dir_all(dir)?;

@@ -1,12 +1,14 @@
-//! Question: do the ranks of an MPI job train as one process does, and what happens when one of them dies?
+//! Question: do the ranks of an MPI job train like a single process, and what happens when one of them dies?
 //!
-//! Command: `mpirun --bind-to none --oversubscribe -np 2 target/release/examples/ranks same` (built with `--features mpi`;
-//!          `.ci/mpi` runs it); `panic`, `error` and `wait` in place of `same` let the last rank die in a training step
-//! Result:  `same` prints how far the weights of the ranks are from those of one process after equal steps, which every
-//!          rank trains too: below 1e-5 without batch norm, rounding of the supernet where all ranks have the same images,
-//!          and more where every rank normalises images of its own
+//! Command:  `mpirun --bind-to none --oversubscribe -np 2 target/release/examples/ranks same` (built with `--features
+//! mpi`;
+//!           run by `.ci/mpi`); with `panic`, `error` or `wait` instead of `same`, the last rank panics, fails or lags
+//!           behind in a training step
+//! Result:   `same` prints the largest difference of weights between the ranks and a single process after equal steps:
+//!           below 1e-5 without batch norm; for the supernet, amplified rounding if all ranks have the same images, and
+//!           more if every rank normalises its own images
 
-#![allow(clippy::print_stdout, reason = "printing is what this program is for")]
+#![allow(clippy::print_stdout, reason = "the program reports on the console")]
 
 #[path = "../../ofa-train/tests/plain/mod.rs"]
 mod plain;
@@ -22,13 +24,13 @@ use plain::{Plain, largest_difference, weights};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Images a step, of all ranks together.
+/// Images per step, over all ranks.
 const BATCH: usize = 48;
 const STEPS: usize = 20;
-/// Before rounding has grown.
+/// Few enough that rounding errors have not grown yet.
 const FEW_STEPS: usize = 2;
-/// How much more than a nudge of the weights other sums over the batch may do: 5 times as much was measured, and ranks that
-/// do not add up their gradients differ by thousands of times as much.
+/// Allowed effect of summing the batch in another order, relative to a nudge of the weights. Measured: 5; ranks that
+/// do not reduce their gradients differ by thousands of nudges.
 const NOISE: f32 = 20.0;
 const RESOLUTION: usize = 20;
 
@@ -39,40 +41,41 @@ fn main() -> ExitCode {
     };
     let result = std::env::args()
         .nth(1)
-        .context("say what to do: same, panic, error or wait")
+        .context("missing argument: same, panic, error or wait")
         .and_then(|what| if what == "same" { same(&*ranks) } else { die(&*ranks, &what) });
     leave(ranks, result)
 }
 
-/// Trains networks alone and together, and compares.
+/// Trains networks in a single process and on all ranks, and compares the weights.
 fn same(ranks: &dyn Ranks) -> Result<()> {
     let splits = FashionMnist::embedded(1)?;
     let (plain, moved) = without_norm(&splits, ranks)?;
     let [few, many] = [FEW_STEPS, STEPS].map(|steps| with_norm(&splits, ranks, steps));
     let (few, many) = (few?, many?);
     if ranks.is_first() {
-        println!("{BATCH} images a step, {} ranks; largest difference of a weight from one process:", ranks.size());
+        println!("{BATCH} images per step, {} ranks; largest weight difference from one process:", ranks.size());
         println!("{:<42} {:>8} steps {:>3} steps", "", FEW_STEPS, STEPS);
         println!("{:<42} {:>14} {plain:>9.1e}", "no batch norm", "");
-        println!("{:<42} {:>14.1e} {:>9.1e}", "supernet, all ranks the same images", few.same_images, many.same_images);
-        println!("{:<42} {:>14.1e} {:>9.1e}", "one process, weights begin 1e-7 larger", few.nudged, many.nudged);
-        println!("{:<42} {:>14.1e} {:>9.1e}", "supernet, every rank its own images", few.own_images, many.own_images);
-        println!("training moves weights by up to {moved:.1e}, of the supernet {:.1e} {:.1e}", few.moved, many.moved);
+        println!("{:<42} {:>14.1e} {:>9.1e}", "supernet, same images on all ranks", few.same_images, many.same_images);
+        println!("{:<42} {:>14.1e} {:>9.1e}", "one process, initial weights 1e-7 larger", few.nudged, many.nudged);
+        println!("{:<42} {:>14.1e} {:>9.1e}", "supernet, own images on every rank", few.own_images, many.own_images);
+        println!("training moves weights by up to {moved:.1e}; in the supernet {:.1e} {:.1e}", few.moved, many.moved);
     }
     ensure!(plain < 1e-5, "without batch norm weights differ by {plain}");
     ensure!(
         few.same_images < NOISE * few.nudged,
-        "where all have the same images, weights differ by {}, more than {NOISE} times what rounding grows to, {}",
+        "with the same images on all ranks, weights differ by {}, more than {NOISE} times the effect of a nudge, {}",
         few.same_images,
         few.nudged
     );
     Ok(())
 }
 
-/// How far the weights of a network without batch norm are from those of one process, and from where they began.
+/// Distance of the weights of a network without batch norm from those of a single process, and how far training moved
+/// them.
 fn without_norm(splits: &Splits, ranks: &dyn Ranks) -> Result<(f32, f32)> {
     let start = Plain::new(1, 8, RESOLUTION);
-    // Parameters are drawn when they are first looked at.
+    // Parameters are initialised lazily: read them before cloning.
     let before = weights(&start);
     let plain = |ranks: [&dyn Ranks; 2]| train(start.clone(), splits, ranks, STEPS, Plain::step);
     let alone = plain([&OneRank, &OneRank])?;
@@ -81,15 +84,15 @@ fn without_norm(splits: &Splits, ranks: &dyn Ranks) -> Result<(f32, f32)> {
     Ok((largest_difference(&plain([ranks, ranks])?, &alone), largest_difference(&alone, &before)))
 }
 
-/// How far the weights of a supernet are from those of one process.
+/// Largest differences of supernet weights from those of a single process.
 struct Distances {
-    /// Where every rank normalises its part of the batch.
+    /// With every rank normalising its own part of the batch.
     own_images: f32,
-    /// Where the parts are equal, so that normalising one is normalising all.
+    /// With equal parts, so that normalising one part equals normalising the whole batch.
     same_images: f32,
-    /// Of one process from another that begins with other last digits: what rounding grows to.
+    /// Of a single process whose initial weights differ in their last digits: amplified rounding.
     nudged: f32,
-    /// Of one process from where it began.
+    /// Of a single process from its initial weights.
     moved: f32,
 }
 
@@ -117,7 +120,7 @@ fn with_norm(splits: &Splits, ranks: &dyn Ranks, steps: usize) -> Result<Distanc
     })
 }
 
-/// Makes every weight larger by a ten millionth of itself.
+/// Increases every weight by one ten-millionth of itself.
 struct Nudge;
 
 impl ModuleMapper for Nudge {
@@ -126,7 +129,7 @@ impl ModuleMapper for Nudge {
     }
 }
 
-/// Weights after some steps on the part of `shard`, with gradients over `ranks`.
+/// Weights after `steps` steps on the shard of `shard`, with gradients reduced over `ranks`.
 fn train<M: Module>(
     mut network: M,
     splits: &Splits,
@@ -149,7 +152,7 @@ fn loader(splits: &Splits, ranks: &dyn Ranks) -> Result<Loader> {
     Ok(Loader::new(splits.train.clone(), config, splits.normalisation())?.with_shard(ranks.rank(), ranks.size())?)
 }
 
-/// Trains for ever, until the last rank dies after some steps.
+/// Trains forever; the last rank panics, fails or slows down after three steps.
 fn die(ranks: &dyn Ranks, how: &str) -> Result<()> {
     let splits = FashionMnist::embedded(1)?;
     let loader = loader(&splits, ranks)?;
@@ -161,10 +164,10 @@ fn die(ranks: &dyn Ranks, how: &str) -> Result<()> {
             continue;
         }
         match how {
-            "panic" => panic!("the last rank panics, as it was asked to"),
-            "error" => bail!("the last rank fails, as it was asked to"),
+            "panic" => panic!("the last rank panics, as requested"),
+            "error" => bail!("the last rank fails, as requested"),
             "wait" => std::thread::sleep(Duration::from_millis(10)),
-            _ => bail!("unknown: {how}; say same, panic, error or wait"),
+            _ => bail!("unknown argument `{how}`; choose same, panic, error or wait"),
         }
     }
     Ok(())

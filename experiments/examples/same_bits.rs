@@ -1,7 +1,7 @@
-//! A few steps of every kind of training, as SHA-256 of what they end with: the same on every processor with AVX2 and FMA,
-//! whatever the width of its vectors and the number of threads.
+//! Runs a few steps of every kind of training and prints SHA-256 hashes of the results, which are the same on every
+//! processor with AVX2 and FMA, whatever its vector width and the number of threads.
 //!
-//! Command:  `.ci/same-bits`, which compares them with the committed ones, natively and without AVX-512
+//! Command:  `.ci/same-bits`, which compares them with the committed hashes, natively and without AVX-512
 //! Result:   one line per kind
 //! Hardware: a processor with AVX2 and FMA; seconds
 
@@ -22,10 +22,10 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::process::ExitCode;
 
-/// Steps of every phase.
+/// Training steps per phase.
 const STEPS: usize = 3;
 const SIDE: usize = 8;
-/// Two groups of images, the second not full.
+/// Fills one group of images and part of a second.
 const BATCH: usize = 20;
 
 fn main() -> ExitCode {
@@ -103,7 +103,7 @@ fn trained(config: &ExperimentConfig, images: &Images, kind: ScheduleKind, devic
     Ok(train(supernet, &run, &mut images.validation(config, device), &mut ())?.supernet.valid())
 }
 
-/// The network after a step of its smallest subnet on noise.
+/// The supernet after one step of its smallest subnet on noise.
 fn stepped(space: SearchSpace, device: &Device) -> Result<Supernet> {
     let supernet = SupernetConfig::new(space.clone())?.init(&device.clone().autodiff());
     let labels = Tensor::from_data(TensorData::from([1, 7, 3]), device);

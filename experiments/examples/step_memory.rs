@@ -1,10 +1,11 @@
 //! Question: how much memory does a training step take, and does it grow with the number of subnets?
 //!
-//! Command: `cargo run --release --example step_memory -- RESOLUTION BATCH SUBNETS` for MobileNetV3 at width 1, always its
-//!          largest subnet; a process a case, since a system tells the peak of a process only
-//! Expected: the same for one subnet and for four: each subnet's graph is freed before the next one's is made
+//! Command:  `cargo run --release --example step_memory -- RESOLUTION BATCH SUBNETS`, for the largest subnet of
+//! MobileNetV3
+//!           at width 1; one process per case, since only the peak of a whole process is known
+//! Expected: the same for one subnet and for four: each subnet's graph is freed before the next one is built
 
-#![allow(clippy::print_stdout, reason = "printing is what this program is for")]
+#![allow(clippy::print_stdout, reason = "the program reports on the console")]
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::{Device, Distribution, Int, Tensor};
@@ -20,10 +21,8 @@ fn main() -> Result<()> {
         .skip(1)
         .map(|text| text.parse())
         .collect::<Result<_, _>>()
-        .context("three numbers are needed")?;
-    let [resolution, batch, subnets] = arguments[..] else {
-        bail!("three numbers are needed: RESOLUTION BATCH SUBNETS")
-    };
+        .context("expected three numbers: RESOLUTION BATCH SUBNETS")?;
+    let [resolution, batch, subnets] = arguments[..] else { bail!("expected three numbers: RESOLUTION BATCH SUBNETS") };
     let device = Device::flex();
     let space = SearchSpace::mobilenet_v3(1.0, 1000);
     let mut supernet = SupernetConfig::new(space.clone())?.init(&device.clone().autodiff());
@@ -33,7 +32,7 @@ fn main() -> Result<()> {
     let archs = vec![space.largest().at_resolution(resolution); subnets];
     let mut optimizer = Recipe::default().optimizer();
     let before = peak_memory_mib();
-    // The second step has the optimizer's momentum.
+    // The second step includes the optimizer's momentum.
     for _ in 0..2 {
         let teaching = Teaching::Logits(teacher_logits(&teacher, images.clone(), Precision::F32), Default::default());
         let output = step_gradients(&supernet, &batch, &archs, &StepRules { teaching, ..StepRules::default() });

@@ -1,11 +1,12 @@
 //! Question: how long does a training step take (forward, backward, gradients), by subnet and batch size?
 //!
-//! Command: `cargo run --release --example step_speed` (`-- 20` for 20 rounds instead of 10)
+//! Command:  `cargo run --release --example step_speed` (`-- 20` for 20 rounds instead of 10)
 //!
-//! The batch sizes take turns within every round, so that a busy machine slows all of them; compare within one run.
-//! The images are noise, which costs the same.
+//! Every round times all batch sizes in turn, so a busy machine slows all of them; compare only within one run. The
+//! images
+//! are noise, which costs the same.
 
-#![allow(clippy::print_stdout, reason = "printing is what this program is for")]
+#![allow(clippy::print_stdout, reason = "the program reports on the console")]
 
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Distribution, Int, Tensor};
@@ -20,19 +21,19 @@ const BATCH_SIZES: [usize; 3] = [32, 64, 128];
 fn main() -> Result<()> {
     ready_to_compute()?;
     let rounds: usize = match std::env::args().nth(1) {
-        Some(rounds) => rounds.parse().context("the argument is a number of rounds")?,
+        Some(rounds) => rounds.parse().context("the argument must be a number of rounds")?,
         None => 10,
     };
     let device = Device::flex();
     let space = SearchSpace::small_mobilenet_v3(1, 10);
     let supernet = SupernetConfig::new(space.clone())?.init(&device.clone().autodiff());
-    println!("{:>10} {:>6} {:>10} {:>14}", "subnet", "batch", "ms a step", "us an image");
+    println!("{:>10} {:>6} {:>10} {:>14}", "subnet", "batch", "ms/step", "us/image");
     for (name, arch) in [("largest", space.largest()), ("smallest", space.smallest())] {
         let mut times = vec![Vec::new(); BATCH_SIZES.len()];
         for round in 0..=rounds {
             for (times, batch) in times.iter_mut().zip(BATCH_SIZES) {
                 let milliseconds = step(&supernet, &arch, &noise(batch, arch.resolution, &device));
-                // The first round warms up.
+                // The first round is a warm-up.
                 if round > 0 {
                     times.push(milliseconds);
                 }

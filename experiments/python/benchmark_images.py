@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""Times torchvision with Pillow on an ImageFolder: the standard training pipeline, from the bytes of a file to a normalised tensor.
+"""Times torchvision with Pillow on an ImageFolder: the standard training pipeline, from file bytes to normalised tensor.
 
     python benchmark_images.py DIR --resolution 224 --images 1000 --repeat 3                 # one process, one thread
     python benchmark_images.py DIR --resolution 224 --images 1000 --repeat 3 --processes 2   # two processes, one thread each
 
-Decode and convert to RGB, RandomResizedCrop (0.08..1 of the area, bilinear, antialiased), horizontal flip, colour jitter
-("tf" of the original Once-for-All: brightness 32/255, saturation 0.5), ToTensor, Normalize: float32, CHW.
+Pipeline: decode and convert to RGB, RandomResizedCrop (0.08 to 1 of the area, bilinear, antialiased), horizontal flip,
+colour jitter ("tf" of the original Once-for-All: brightness 32/255, saturation 0.5), ToTensor, Normalize; output
+float32, CHW.
 
-Files are read into memory first, and each process warms up on its share once; neither is timed, nor is the start of processes.
-Prints one line of JSON. CPU time is that of all processes; wall time is from the first start to the last end.
+Files are read into memory first, and each process warms up on its share once. Neither is timed, nor is process startup.
+Prints one line of JSON. CPU time is summed over processes; wall time runs from the first start to the last end.
 Needs `pip install torch torchvision pillow`; exit code 3 without them.
 """
 
@@ -44,7 +45,7 @@ def pipeline(resolution):
 
 
 def work(paths, indices, args, barrier, results):
-    """Processes the images of `indices` and puts (CPU seconds, start, end) in `results`."""
+    """Processes the images of `indices` and puts (CPU seconds, start, end) into `results`."""
     torch.set_num_threads(args.threads)
     torch.manual_seed(indices.start)
     transform = pipeline(args.resolution)
@@ -60,7 +61,7 @@ def work(paths, indices, args, barrier, results):
         for path in share[: -(-len(share) // args.repeat)]:
             process(path)
     except BaseException:
-        barrier.abort()  # nobody waits for this process
+        barrier.abort()  # so the other processes do not wait for this one
         raise
     barrier.wait()
     cpu, start = time.process_time(), time.monotonic()  # the monotonic clock is the same in every process
@@ -80,10 +81,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dir", metavar="DIR", type=pathlib.Path, help="ImageFolder: DIR/train/CLASS/*")
     parser.add_argument("--resolution", type=positive, default=224)
-    parser.add_argument("--images", type=positive, default=1000, help="first N of train by sorted path, cycled if fewer")
-    parser.add_argument("--list", type=pathlib.Path, help="a file of paths, one a line, in place of these images")
-    parser.add_argument("--repeat", type=positive, default=3, help="times that all N images are processed")
-    parser.add_argument("--threads", type=positive, default=1, help="torch's threads in each process")
+    parser.add_argument("--images", type=positive, default=1000, help="first N training images by path, cycled if fewer")
+    parser.add_argument("--list", type=pathlib.Path, help="file of image paths, one per line, to use instead")
+    parser.add_argument("--repeat", type=positive, default=3, help="number of passes over the images")
+    parser.add_argument("--threads", type=positive, default=1, help="torch threads per process")
     parser.add_argument("--processes", type=positive, default=1)
     args = parser.parse_args()
     if args.list:

@@ -1,4 +1,4 @@
-"""Times random subnets of the original in PyTorch and ours beside each other, in turns on the same machine.
+"""Times random subnets in the original's PyTorch code and in ours, alternating on the same machine.
 
 Command:  python experiments/python/benchmark_original.py     (after cargo build --release; packages: see README.md beside this file)
 Result:   for each subnet the median latency of both at batch 1 and 224 px, 2 threads each, and their ratio
@@ -27,7 +27,7 @@ def torch_ms(net, images, passes):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--subnets", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each side for each subnet")
+    parser.add_argument("--rounds", type=int, default=5, help="timings per side and subnet")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)

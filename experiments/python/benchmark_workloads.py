@@ -1,4 +1,4 @@
-"""Times one kind of work in PyTorch: the other side of `bench_vs_pytorch`. `mobilenet_v3` is the original's code, of width 1.
+"""Times one workload in PyTorch, the other side of `bench_vs_pytorch`; `mobilenet_v3` is the original's code, width 1.
 
 Command:  python experiments/python/benchmark_workloads.py train-step --space mobilenet_v3 --resolution 128 --batch 16
           (packages: see README.md beside this file)
@@ -15,13 +15,13 @@ from ofa.imagenet_classification.elastic_nn.utils import set_running_statistics
 from small_mobilenet_v3 import small_mobilenet_v3
 from torch.utils.flop_counter import FlopCounterMode
 
-# As in experiments/src/workload.rs.
+# Same as in experiments/src/workload.rs.
 CALIBRATION_BATCHES, EVALUATION_BATCHES = 4, 8
 LARGEST = {"ks": 7, "e": 6, "d": 4}
 
 
 def optimizer(net):
-    """The original's: no weight decay for batch norm and biases, which are the parameters of one dimension."""
+    """The original's optimizer: no weight decay for the one-dimensional parameters (batch norm and biases)."""
     decayed = [p for p in net.parameters() if p.ndim > 1]
     others = [p for p in net.parameters() if p.ndim == 1]
     groups = [{"params": decayed, "weight_decay": 3e-5}, {"params": others, "weight_decay": 0}]
@@ -34,7 +34,7 @@ def original():
 
 
 def subnet(supernet, arch):
-    """A network of its own; the small one is no supernet and stays what it is."""
+    """Extracts a subnet; `small_mobilenet_v3` is not a supernet here and is returned unchanged."""
     if not isinstance(supernet, OFAMobileNetV3):
         return supernet
     supernet.set_active_subnet(**arch)
@@ -42,7 +42,7 @@ def subnet(supernet, arch):
 
 
 def prepare(work, supernet, archs, make_batch, compiled):
-    """A function that does the work; `compiled` makes what runs out of a network that stays the same."""
+    """A function that does the work once per call; `compiled` wraps networks that do not change."""
     labels = torch.zeros(len(make_batch()), dtype=torch.long)
     if work == "inference":
         net, images = compiled(subnet(supernet, archs[0]).eval()), make_batch()
@@ -91,12 +91,12 @@ def prepare(work, supernet, archs, make_batch, compiled):
 
 
 def check_cost(net, image, expected):
-    """Stops if the network is not the one that our side times."""
+    """Exits if parameters or MACs differ from those of the network that our side times."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         net.eval()(image)
     cost = [sum(p.numel() for p in net.parameters()), counter.get_total_flops() // 2]
     if cost != expected:
-        raise SystemExit(f"[parameters, MACs] are {cost} in PyTorch, ours {expected}")
+        raise SystemExit(f"[parameters, MACs] are {cost} in PyTorch, but {expected} in ours")
 
 
 def main():
@@ -105,19 +105,19 @@ def main():
     parser.add_argument("--space", choices=["mobilenet_v3", "small_mobilenet_v3"], required=True)
     parser.add_argument("--resolution", type=int, required=True)
     parser.add_argument("--batch", type=int, required=True)
-    parser.add_argument("--arch", type=Path, action="append", default=[], help="a dictionary of the original as JSON [default: the largest]")
+    parser.add_argument("--arch", type=Path, action="append", default=[], help="JSON file with a dictionary of the original; may be repeated [default: the largest]")
     parser.add_argument("--warm-ups", type=int, default=2)
     parser.add_argument("--samples", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--channels-last", action="store_true")
-    parser.add_argument("--compile", action="store_true", help="torch.compile, where the network stays the same: train-step and inference")
-    parser.add_argument("--cost", type=int, nargs=2, metavar=("PARAMETERS", "MACS"), help="what the first network must have, MACs for an image")
+    parser.add_argument("--compile", action="store_true", help="use torch.compile; for train-step and inference, whose network is fixed")
+    parser.add_argument("--cost", type=int, nargs=2, metavar=("PARAMETERS", "MACS"), help="expected cost of the first network, for one image")
     arguments = parser.parse_args()
     small = arguments.space == "small_mobilenet_v3"
     if small and (arguments.work != "train-step" or arguments.arch):
-        parser.error("small_mobilenet_v3 is written here as its largest network alone, for train-step")
+        parser.error("small_mobilenet_v3 is implemented here as its largest network only, for train-step")
     if arguments.compile and arguments.work not in ("train-step", "inference"):
-        parser.error(f"{arguments.work} changes its network, which torch.compile would compile each time")
+        parser.error(f"{arguments.work} changes its network, so torch.compile would recompile it every time")
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(1)
     layout = torch.channels_last if arguments.channels_last else torch.contiguous_format

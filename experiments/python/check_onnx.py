@@ -1,7 +1,7 @@
-"""Runs the ONNX models that `onnx_samples` wrote in onnxruntime and compares with our logits.
+"""Runs the ONNX models written by `onnx_samples` in onnxruntime and compares the outputs with our logits.
 
 Command:  python experiments/python/check_onnx.py DIR     (packages: onnx onnxruntime numpy safetensors)
-Result:   one line a model; exit code 1 if one is not valid or its logits differ by more than 1e-4
+Result:   one line per model; exit code 1 if a model is invalid or its logits differ by more than 1e-4
 """
 
 import sys
@@ -18,7 +18,7 @@ def difference(folder):
     session = onnxruntime.InferenceSession(folder / "model.onnx")
     tensors = load_file(folder / "expected.safetensors")
     images, logits = tensors["images"], tensors["logits"]
-    # The whole batch and a single image: the batch dimension is symbolic.
+    # Both the whole batch and a single image, since the batch dimension is symbolic.
     found = session.run(["logits"], {"image": images})[0]
     single = session.run(["logits"], {"image": images[:1]})[0]
     worst = max(np.abs(found - logits).max(), np.abs(single - logits[:1]).max())

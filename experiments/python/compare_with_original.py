@@ -1,8 +1,9 @@
-"""Compares our binaries with the PyTorch original on random weights of any seed.
+"""Compares our binaries with the PyTorch original on random weights.
 
 Command:  python experiments/python/compare_with_original.py --seed 7     (after cargo build --release; packages: see README.md beside this file)
-Result:   for every published space and some random subnets: logits of `reference_logits`, of the static net that loads what
-          `export_subnet` wrote, and of its ONNX model, each against the original's; exit code 1 if they differ
+Result:   for every published space and a few random subnets: the difference from the original's logits of
+          `reference_logits`, of the original's static net with weights from `export_subnet`, and of the exported
+          ONNX model; exit code 1 if they differ
 """
 
 import argparse, json, subprocess, sys, tempfile, time
@@ -26,7 +27,7 @@ SPACES = {
 
 
 def randomise(net):
-    """Statistics of batch norm and kernel transforms that a mistake could not leave unnoticed."""
+    """Randomises batch norms and kernel transforms, so that no mistake in them goes unnoticed."""
     for name, parameter in net.named_parameters():
         if name.endswith("_matrix"):
             parameter.data += 0.1 * torch.randn_like(parameter)
@@ -97,9 +98,9 @@ def compare(space, make, arguments, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--subnets", type=int, default=5, help="of each space")
+    parser.add_argument("--subnets", type=int, default=5, help="number of subnets per space")
     parser.add_argument("--classes", type=int, default=100)
-    parser.add_argument("--tolerance", type=float, default=1e-4, help="of the spread of the logits")
+    parser.add_argument("--tolerance", type=float, default=1e-4, help="largest allowed difference, relative to the standard deviation of the logits")
     arguments = parser.parse_args()
     failed = []
     for space, make in SPACES.items():

@@ -1,10 +1,10 @@
-"""The largest network of our space `small_mobilenet_v3` (ofa-model/src/space/presets.rs), written plainly in PyTorch."""
+"""The largest network of our space `small_mobilenet_v3` (ofa-model/src/space/presets.rs), in plain PyTorch."""
 
 from torch import nn
 
 
 class ConvNorm(nn.Sequential):
-    """A convolution without bias, batch norm, activation."""
+    """Convolution without bias, batch norm and an optional activation."""
 
     def __init__(self, inputs, outputs, kernel, *activation, stride=1, groups=1):
         convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
@@ -29,7 +29,7 @@ class SqueezeExcite(nn.Module):
 
 
 class MbConv(nn.Module):
-    """Expand, filter each channel, gate, project; the input is added where shapes allow."""
+    """Inverted bottleneck: expand, depthwise convolution, gate, project; residual connection where shapes allow."""
 
     def __init__(self, inputs, outputs, activation, kernel=7, ratio=6, stride=1, squeezed=None):
         super().__init__()
@@ -45,8 +45,8 @@ class MbConv(nn.Module):
 
 
 def small_mobilenet_v3():
-    """For gray images of 28 px and 10 classes."""
-    # In place only where that spares memory: Hardswish needs its input for the backward pass.
+    """For grayscale images of 28 px and 10 classes."""
+    # In place only where it saves memory: Hardswish needs its input for the backward pass.
     relu, swish = nn.ReLU(inplace=True), nn.Hardswish()
     stem = [ConvNorm(1, 8, 3, swish), MbConv(8, 8, relu, kernel=3, ratio=1)]
     first = [MbConv(8, 8, relu, stride=2), *(MbConv(8, 8, relu) for _ in range(3))]

@@ -1,4 +1,4 @@
-//! What a run is: everything a researcher may change, as one TOML file.
+//! The configuration of a run: all settings, in one TOML file.
 
 mod presets;
 
@@ -16,54 +16,54 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExperimentConfig {
-    /// Name of the preset this began as.
+    /// Name of the preset it was derived from.
     pub preset: String,
-    /// Seed of everything random.
+    /// Seed of all random numbers.
     pub seed: u64,
-    /// Device, see `--device`.
+    /// Device name, see `--device`.
     pub device: String,
-    /// Which images.
+    /// Images.
     pub data: DataConfig,
-    /// Training.
+    /// Supernet training.
     pub training: TrainingConfig,
     /// Accuracy and latency tables, and the predictor.
     pub tables: TableConfig,
-    /// Search.
+    /// Search budgets and scenarios.
     pub search: SearchConfig,
     /// Fine-tuning of the chosen subnets.
     pub fine_tune: FineTune,
-    /// What is searched; classes and channels are those of the data.
+    /// Search space; its classes and channels must match the data.
     pub space: SearchSpace,
 }
 
-/// Which images a run uses, and how many.
+/// The images of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// Where the images are, in a layout that is told by its files; the embedded Fashion-MNIST if absent.
+    /// Directory of the images; the layout is detected from its files. The embedded Fashion-MNIST if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dir: Option<PathBuf>,
-    /// 1 (gray) or 3 (colour).
+    /// Channels of the images: 1 (gray) or 3 (colour).
     pub channels: usize,
-    /// Training images at most; all if absent.
+    /// Maximum number of training images; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_images: Option<usize>,
-    /// Test images at most; all if absent.
+    /// Maximum number of test images; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_images: Option<usize>,
-    /// How the images were re-encoded beforehand, if they were: their pixels are not those of the set they come from.
+    /// How `prepare_images` re-encoded the images, which changes pixels; absent for original images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepared: Option<PrepareConfig>,
-    /// How images are resized.
+    /// Interpolation used to resize images.
     #[serde(default)]
     pub interpolation: Interpolation,
-    /// Training batches made ahead of their use, in MiB at most.
+    /// Memory limit for training batches prepared ahead, in MiB.
     #[serde(default = "default_prefetch_mib")]
     pub prefetch_mib: usize,
-    /// How images are read: what is done about broken ones, how many stay in memory.
+    /// Treatment of broken images, and how many decoded images stay in memory.
     #[serde(default)]
     pub read: ReadConfig,
-    /// Random changes of training images.
+    /// Augmentation of training images.
     pub augment: AugmentConfig,
 }
 
@@ -75,112 +75,114 @@ fn default_prefetch_mib() -> usize {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingConfig {
-    /// Images a step, of all ranks together.
+    /// Images per step, over all ranks.
     pub batch_size: usize,
-    /// Newest checkpoints kept, besides the best.
+    /// Number of newest checkpoints to keep, besides the best.
     pub keep_checkpoints: usize,
-    /// Steps after which a checkpoint is written within an epoch, if at all; there is one after every epoch.
+    /// Interval in steps between additional checkpoints within an epoch; if absent, only one after every epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_steps: Option<usize>,
-    /// Epochs after which the watched subnets are measured within a stage, if at all; they are after every stage.
+    /// Interval in epochs at which the watched subnets are also measured within a stage; if absent, only after every
+    /// stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watch_epochs: Option<usize>,
-    /// Directory of a supernet (what `import_checkpoint` makes), or of a run, whose weights, or those of its newest checkpoint,
-    /// training begins with in place of random ones.
+    /// Directory of the initial weights: a supernet (from `import_checkpoint`), or a run, whose newest checkpoint is
+    /// used if it has not finished. Random weights if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<PathBuf>,
-    /// Directory of a supernet, or of a run that has finished training, whose largest network teaches until one of the
-    /// schedule's own does.
+    /// Directory of a supernet, or of a run that has finished training. Its largest network is the teacher until the
+    /// schedule provides its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher: Option<PathBuf>,
     /// Loss and optimizer.
     pub recipe: Recipe,
-    /// The stages.
+    /// Stages of training.
     pub schedule: Schedule,
 }
 
 impl TrainingConfig {
-    /// Images a step of one of `ranks` ranks.
+    /// Images per step of each of `ranks` ranks.
     ///
     /// # Errors
     ///
-    /// If they cannot share a batch evenly.
+    /// If the batch size is not divisible by `ranks`.
     pub fn batch_of_rank(&self, ranks: usize) -> Result<usize> {
         let size = self.batch_size;
         ensure!(
             size.is_multiple_of(ranks),
-            "training.batch_size is {size}, of all ranks together, and {ranks} ranks cannot share it evenly: start fewer, or \
-             begin a new run with another size"
+            "training.batch_size is {size} over all ranks, and {ranks} ranks cannot share it evenly: start fewer \
+             ranks, or a new run with another batch size"
         );
         Ok(size / ranks)
     }
 }
 
-/// How the tables are built and the predictor is fitted.
+/// The tables and the accuracy predictor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TableConfig {
-    /// Random subnets whose accuracy is measured.
+    /// Number of random subnets in the accuracy table; at least 8.
     pub archs: usize,
-    /// Validation images an accuracy is measured on.
+    /// Validation images per accuracy.
     pub validation_images: usize,
-    /// Training images that batch-norm statistics are measured on.
+    /// Training images for the calibration of batch-norm statistics.
     pub calibration_images: usize,
-    /// Images a batch in evaluation.
+    /// Batch size of evaluation.
     pub batch_size: usize,
-    /// Share of the rows that judge the predictor.
+    /// Fraction of the accuracy table held out to evaluate the predictor.
     pub holdout_fraction: f64,
-    /// Whole networks the latency table is fitted to and checked on, half and half.
+    /// Whole networks timed: half of them fit the overhead of the latency table, the other half validate it; at least
+    /// 8.
     pub latency_networks: usize,
-    /// How latencies are measured.
+    /// Latency measurement.
     pub latency: LatencyConfig,
-    /// The accuracy predictor.
+    /// Accuracy predictor.
     pub predictor: MlpConfig,
 }
 
-/// What is searched for.
+/// Search settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SearchConfig {
-    /// Objective evaluations of each strategy in each scenario.
+    /// Objective evaluations per strategy and scenario.
     pub queries: u64,
-    /// The budgets.
+    /// Budgets to find subnets for.
     pub scenarios: Vec<Scenario>,
 }
 
-/// A budget: exactly one of the limits is given.
+/// A budget; exactly one of its limits must be set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
-    /// Name, also of the subnet's directory.
+    /// Unique name, also of the subnet's directory.
     pub name: String,
-    /// Highest latency by table.
+    /// Maximum latency by table, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_ms: Option<f64>,
-    /// The same as a share of the way from the cheapest to the largest subnet, for machines one does not know.
+    /// The same as a fraction, 0 to 1, of the way from the smallest to the largest subnet; for unknown machines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_share: Option<f64>,
-    /// Most MACs.
+    /// Maximum MACs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub macs: Option<u64>,
 }
 
 impl ExperimentConfig {
-    /// Reads and checks a file.
+    /// Reads and validates a configuration file.
     ///
     /// # Errors
     ///
-    /// If it cannot be read, has an unknown or missing key, or an impossible value; the message names the file.
+    /// If it cannot be read, or has an unknown key, a missing key or an invalid value; the error names the file.
     pub fn load(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         Self::parse(&text).with_context(|| format!("{}", path.display()))
     }
 
-    /// Parses and checks a configuration.
+    /// Parses and validates a configuration.
     ///
     /// # Errors
     ///
-    /// If a key is unknown or missing, or a value impossible.
+    /// If a key is unknown or missing, or a value is invalid.
     pub fn parse(text: &str) -> Result<Self> {
         let config: Self = toml::from_str(text)?;
         config.validate()?;
@@ -193,14 +195,14 @@ impl ExperimentConfig {
     ///
     /// If a path in it is not UTF-8.
     pub fn to_toml(&self) -> Result<String> {
-        toml::to_string_pretty(self).context("the configuration is not TOML")
+        toml::to_string_pretty(self).context("the configuration cannot be written as TOML")
     }
 
-    /// Checks values that the types allow but that make no sense.
+    /// Checks the values beyond their types.
     ///
     /// # Errors
     ///
-    /// Names the key and the value.
+    /// If a value is invalid; the error names the key and the value.
     pub fn validate(&self) -> Result<()> {
         self.space.validate()?;
         let positive = [
@@ -220,50 +222,50 @@ impl ExperimentConfig {
             bail!("data.channels is {}, it must be 1 (gray) or 3 (colour)", self.data.channels);
         }
         if self.tables.archs < 8 {
-            bail!("tables.archs is {}, fitting a predictor takes at least 8", self.tables.archs);
+            bail!("tables.archs is {}, but fitting a predictor takes at least 8", self.tables.archs);
         }
         let held_out = (self.tables.archs as f64 * self.tables.holdout_fraction).round();
         if !(2.0..=self.tables.archs as f64 - 2.0).contains(&held_out) {
             bail!(
-                "tables.holdout_fraction is {}, which leaves {held_out} of {} rows to judge the predictor: two must be on \
-                 either side",
+                "tables.holdout_fraction is {}, which holds out {held_out} of {} rows: at least two must be held out, \
+                 and two left to fit",
                 self.tables.holdout_fraction,
                 self.tables.archs
             );
         }
         if self.tables.latency_networks < 8 {
-            bail!("tables.latency_networks is {}, fitting and checking takes at least 8", self.tables.latency_networks);
+            bail!("tables.latency_networks is {}, it must be at least 8", self.tables.latency_networks);
         }
         self.training.recipe.validate().context("training.recipe")?;
         self.training.schedule.validate(&self.space, self.training.teacher.is_some()).context("training.schedule")?;
         self.fine_tune.validate()?;
         let scenarios = &self.search.scenarios;
         if let Some(name) = twice(&scenarios.iter().map(|scenario| &scenario.name).collect::<Vec<_>>()) {
-            bail!("two scenarios are called `{name}`: each has a directory of its own");
+            bail!("two scenarios are called `{name}`: each needs its own directory");
         }
         scenarios.iter().try_for_each(Scenario::validate)
     }
 }
 
-/// The first of the values that is there before, too.
+/// The first value that repeats an earlier one.
 pub(crate) fn twice<T: PartialEq + Copy>(values: &[T]) -> Option<T> {
     values.iter().enumerate().find(|(i, value)| values[..*i].contains(value)).map(|(_, value)| *value)
 }
 
-/// Whether a scenario's name can be that of a directory below its run's.
+/// Checks that a scenario name is a valid name of a subdirectory.
 pub(crate) fn names_a_directory(name: &str) -> Result<()> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if name.chars().all(allowed) && name.chars().any(|c| c != '.') {
         return Ok(());
     }
     bail!(
-        "scenario `{name}`: a name is made of letters, digits, `-`, `_` and `.`, and not of dots alone: it names a \
+        "scenario `{name}`: use only letters, digits, `-`, `_` and `.`, and not dots alone: it names a \
          directory"
     );
 }
 
 impl TrainingConfig {
-    /// Checkpoints below `root`, as often as configured.
+    /// The checkpoint directory `root`, with the configured interval and number of checkpoints.
     pub fn checkpoints(&self, root: PathBuf) -> CheckpointDir {
         let dir = CheckpointDir::new(root, self.keep_checkpoints);
         match self.checkpoint_steps {
@@ -313,7 +315,7 @@ mod tests {
         );
         let schedule = &preset.training.schedule;
         assert_eq!((schedule.epochs(), schedule.subnet_epochs()), (605, 1205));
-        // 32 ranks of 64 images: the published 2.6.
+        // 32 ranks of 64 images give the published rate of 2.6.
         let rate = schedule.learning_rate_at(0, 0, 625, preset.training.batch_size);
         assert!((rate - 2.6).abs() < 1e-12, "{rate}");
     }
@@ -340,7 +342,7 @@ mod tests {
             ("data.channels is 2", |c| c.data.channels = 2),
             ("exactly one of", |c| c.search.scenarios[0].macs = Some(1)),
             ("names a directory", |c| c.search.scenarios[0].name = "../up".into()),
-            ("not of dots alone", |c| c.search.scenarios[0].name = "..".into()),
+            ("not dots alone", |c| c.search.scenarios[0].name = "..".into()),
             ("are called `macs-2M`", |c| c.search.scenarios[0].name = "macs-2M".into()),
             ("resolutions", |c| c.space.resolutions.clear()),
         ];

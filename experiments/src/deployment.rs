@@ -1,4 +1,4 @@
-//! Deployment scenarios: many devices and budgets, each answered from tables that were measured once.
+//! Deployment scenarios: many devices and budgets, all answered from tables measured once.
 
 mod answer;
 pub mod design_cost;

@@ -1,4 +1,4 @@
-//! What the experiment binaries share: configuration, images, tables, searches, records, what one sees.
+//! Shared code of the experiment binaries: configuration, images, tables, searches, records and output.
 
 pub mod ablation;
 pub mod bench;

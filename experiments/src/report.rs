@@ -1,7 +1,7 @@
-//! What a run found, for people: one self-contained HTML page and a short table for the console.
+//! Reports of a run for human readers: one self-contained HTML page and a short console table.
 //!
-//! Everything shown comes from [`ReportData`], which is also what `report.json` of a run directory holds; rendering
-//! reads nothing else, so a report can be drawn again from a run long finished.
+//! Rendering reads nothing but [`ReportData`], which is also stored as `report.json` in the run directory. The report
+//! of a finished run can therefore be rendered again at any time.
 
 mod ablation;
 mod choices;

@@ -1,4 +1,4 @@
-//! An ablation of search: strategies at equal queries, on problems whose optimum is known or as good as known.
+//! The search ablation: strategies at equal queries, on problems whose optimum is known exactly or nearly so.
 
 pub mod choice;
 mod contest;
@@ -18,47 +18,47 @@ use anyhow::{Result, bail, ensure};
 use ofa_search::EvolutionConfig;
 use serde::Serialize;
 
-/// Everything that a report shows.
+/// All data of the report.
 #[derive(Clone, Debug, Serialize)]
 pub struct SearchFindings {
-    /// What was compared.
+    /// Settings of the comparison.
     pub ablation: SearchAblation,
-    /// Where the tables are from.
+    /// Directory the tables come from.
     pub tables: String,
-    /// Where it ran.
+    /// The machine it ran on.
     pub machine: Machine,
-    /// The tasks.
+    /// Results per task.
     pub tasks: Vec<TaskFindings>,
-    /// Fronts of some tasks.
+    /// Results of front searches, for the tasks that have them.
     pub fronts: Vec<FrontStanding>,
 }
 
-/// How much is compared.
+/// Size of the comparison.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SearchAblation {
-    /// Queries of every search.
+    /// Queries per search.
     pub queries: u64,
-    /// Seeds of every strategy: 1, 2, ...
+    /// Seeds per strategy: 1, 2, ...
     pub seeds: u64,
-    /// Seed of the additive task's scores.
+    /// Seed of the scores of the additive task.
     pub task_seed: u64,
-    /// Limits as shares of the way from the smallest to the largest arch.
+    /// Budgets as fractions of the way from the smallest arch (0) to the largest (1).
     pub shares: Vec<f64>,
-    /// Limits of the additive task, in MACs of MobileNetV3 at width 1.
+    /// Budgets of the additive task, in MACs of MobileNetV3 at width 1.
     pub macs: Vec<f64>,
-    /// Resolutions of the space that is counted.
+    /// Number of resolutions in the space that is enumerated.
     pub counted_resolutions: usize,
-    /// Searches that evolution makes for a front, each with its part of the queries.
+    /// Searches that evolution runs per front; they share the queries equally.
     pub front_searches: u64,
 }
 
 impl SearchAblation {
-    /// `smoke` (seconds, to see that everything works) or `default`: the original's population of 100 and 60 generations, 20
+    /// `smoke` (a check that takes seconds) or `default`: the original's population of 100 and 60 generations, 20
     /// seeds.
     ///
     /// # Errors
     ///
-    /// If there is no preset of this name.
+    /// If no preset has this name.
     pub fn preset(name: &str) -> Result<Self> {
         let default = Self {
             queries: 6_100,
@@ -74,20 +74,20 @@ impl SearchAblation {
             "smoke" => {
                 Ok(Self { queries: 300, seeds: 2, shares: vec![0.25], macs: vec![2e8], front_searches: 3, ..default })
             }
-            _ => bail!("there is no ablation of search `{name}`; choose one of: smoke, default"),
+            _ => bail!("unknown search ablation `{name}`; choose one of: smoke, default"),
         }
     }
 
-    /// Refuses what cannot be compared.
+    /// Checks the settings.
     ///
     /// # Errors
     ///
-    /// Names the setting and its value.
+    /// If there are too few queries or no seeds; the error names the setting and its value.
     pub fn validate(&self) -> Result<()> {
         let Self { queries, seeds, .. } = *self;
         let least = 2 * EvolutionConfig::default().population as u64;
-        ensure!(queries >= least, "queries is {queries}: the original's two generations take {least}");
-        ensure!(seeds > 0, "seeds is 0: there must be a search");
+        ensure!(queries >= least, "queries is {queries}, but two generations of the original take {least}");
+        ensure!(seeds > 0, "seeds is 0, it must be at least 1");
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! The two tables of a run, the accuracy predictor, and how far both can be trusted.
+//! The accuracy and latency tables of a run, the accuracy predictor, and the error of each.
 
 pub mod fit;
 pub mod latency_check;
@@ -28,11 +28,11 @@ use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
 
-/// Measures the accuracy of random subnets, or of those that an interrupted run has left; ranks share them out.
+/// Measures the accuracy of random subnets, or of those an interrupted run has left to do, divided among the ranks.
 ///
 /// # Errors
 ///
-/// If the table is of other weights or data, cannot be written, or a stop was asked for.
+/// If an existing table is of other weights or data, the table cannot be written, or a stop was requested.
 pub fn accuracy(
     config: &ExperimentConfig,
     supernet: &Supernet,
@@ -70,7 +70,7 @@ pub fn accuracy(
     job.run(ranks, measure, progress)
 }
 
-/// Fits the accuracy predictor and judges it on rows it has not seen.
+/// Fits the accuracy predictor and evaluates it on held-out rows.
 ///
 /// # Errors
 ///
@@ -82,11 +82,12 @@ pub fn predictor(config: &ExperimentConfig, table: &AccuracyTable, device: &Devi
     Ok((predictor, agreement(report.held_out)))
 }
 
-/// Times every unit of the space, then whole networks: half of them fit the overhead, the others check the table.
+/// Times every unit of the space, then whole networks: half of them fit the overhead, the other half validate the
+/// table.
 ///
 /// # Errors
 ///
-/// If the table is of another device or space, cannot be written, or a stop was asked for.
+/// If an existing table is of another device or space, the table cannot be written, or a stop was requested.
 pub fn latency(
     config: &ExperimentConfig,
     supernet: &Supernet,
@@ -106,7 +107,7 @@ pub fn latency(
         }
         if interrupt::check(stop).is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
-    // Whole networks have no file of their own.
+    // Last chance to stop: timings of whole networks are not saved and would be lost.
     interrupt::check(stop)?;
     let rng = &mut ChaCha8Rng::seed_from_u64(config.seed ^ 1);
     let archs: Vec<Arch> = (0..config.tables.latency_networks).map(|_| config.space.sample(rng)).collect();
@@ -125,8 +126,8 @@ pub fn latency(
     Ok((table, fit))
 }
 
-/// The table with the overhead of whole networks fitted to `points`, unless the fit is noise: a correction that more than
-/// halves or doubles the sum of the smallest or the largest subnet says that the machine was too busy to tell.
+/// The table with the overhead of whole networks fitted to `points`, unless the fit is noise. A correction that more
+/// than halves or doubles the latency of the smallest or the largest subnet means that the machine was too busy.
 fn with_overhead(config: &ExperimentConfig, table: LatencyTable, points: &[(Arch, f64)]) -> Result<LatencyTable> {
     let space = &config.space;
     let mut fitted = table.clone();
@@ -140,21 +141,24 @@ fn with_overhead(config: &ExperimentConfig, table: LatencyTable, points: &[(Arch
             if ratios.iter().all(|ratio| (0.5..=2.0).contains(ratio)) {
                 return Ok(fitted);
             }
-            format!("whole networks seem to take {:.2} and {:.2} times the sums of their units", ratios[0], ratios[1])
+            format!(
+                "the smallest and the largest network seem to take {:.2} and {:.2} times the sums of their units",
+                ratios[0], ratios[1]
+            )
         }
         Err(error @ SearchError::OverheadFit { .. }) => error.to_string(),
         Err(error) => return Err(error.into()),
     };
-    say(&format!("warning: {problem}; latencies are plain sums of units, measure again on an idle machine"));
+    say(&format!("warning: {problem}; using plain sums of units; measure again on an idle machine"));
     Ok(table)
 }
 
-/// What brings measurements to the pace of a table, if that has one.
+/// Corrects timings to the pace of a table; `None` if the table records no pace.
 pub fn pacemaker(space: &SearchSpace, device: &Device, table: &LatencyHeader) -> Option<Pacemaker<'static>> {
     table.pace_ms.map(|usual_ms| Pacemaker::at(space, device, table.batch, usual_ms))
 }
 
-/// Latencies of whole subnets.
+/// Latencies of whole subnets, with interleaved repetitions.
 ///
 /// # Errors
 ///
@@ -175,14 +179,14 @@ pub fn whole_networks(
     Ok(time_interleaved(device, settings, &mut archs.iter().map(run).collect::<Vec<_>>(), pacemaker)?)
 }
 
-/// How well predictions agree with measurements of archs.
+/// [`fit`] for held-out archs.
 pub fn agreement(judged: Vec<HeldOut>) -> Fit {
     let point =
         |HeldOut { arch, predicted, measured }| PredictedMeasured { arch: arch.to_string(), predicted, measured };
     fit(judged.into_iter().map(point).collect())
 }
 
-/// How well predictions agree with measurements.
+/// RMSE, mean relative error and Kendall's tau of predictions against measurements.
 pub fn fit(points: Vec<PredictedMeasured>) -> Fit {
     let (predicted, measured): (Vec<f64>, Vec<f64>) = points.iter().map(|pair| (pair.predicted, pair.measured)).unzip();
     let pairs = predicted.iter().zip(&measured);
@@ -201,7 +205,7 @@ pub fn within_10_percent(fit: &Fit) -> f64 {
     near.count() as f64 / fit.points.len().max(1) as f64
 }
 
-/// How well latencies by table agree with measured ones, in words.
+/// One-line summary of the agreement of table latencies with measured ones.
 pub fn latency_agreement(fit: &Fit) -> String {
     format!(
         "mean error {:.2} %, {:.1} % within 10 %, Kendall tau {:.3}",

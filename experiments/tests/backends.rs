@@ -1,4 +1,4 @@
-//! Every other backend that is compiled in computes what flex does: `.ci/backends tch wgpu`.
+//! Every other compiled-in backend computes the same as flex; run by `.ci/backends tch wgpu`.
 #![cfg(all(
     feature = "flex",
     any(feature = "tch", feature = "wgpu", feature = "vulkan", feature = "metal", feature = "cuda")
@@ -14,15 +14,15 @@ use ofa_model::kernels::{
 use ofa_model::{Activation, SearchSpace};
 use ofa_train::Precision;
 
-/// The backends to be judged. A GPU that is compiled in but not there ends the test; libtorch brings a device more than its
-/// feature asks for.
+/// The backends under test. A missing GPU fails the test if its backend is compiled in, except `libtorch-cuda`, which
+/// comes with the feature `tch` whether it is wanted or not.
 fn devices() -> Vec<(&'static str, Device)> {
     let others = device::available().into_iter().filter(|name| !["flex", "libtorch-cuda"].contains(name));
     others.map(|name| (name, device::by_name(name).unwrap())).collect()
 }
 
-/// Small spaces that have every kind of layer. Bottlenecks are few: at full depth and an eighth of the width, gradients are
-/// so ill-conditioned that pixels off by 1e-7 change them by 0.8 to 4.7 % on flex alone.
+/// Small spaces that together have every kind of layer. The bottlenecks are few: at full depth and an eighth of the
+/// width, gradients are so ill-conditioned that changing pixels by 1e-7 changes them by 0.8 to 4.7 % on flex alone.
 fn spaces() -> [SearchSpace; 2] {
     let mut bottlenecks = SearchSpace { resolutions: vec![33], ..SearchSpace::resnet50d(10) };
     for stage in &mut bottlenecks.stages {
@@ -42,8 +42,8 @@ fn every_backend_agrees_with_flex() {
     }
 }
 
-/// Rounding to 8 bits changes numbers by up to 0.4 %, and there is no telling how far the changes of a deep network are from
-/// each other; their direction stays. A device without such numbers is refused.
+/// Rounding to 8 bits of precision changes numbers by up to 0.4 %. In a deep network the resulting error of an update
+/// has no useful bound, but its direction is preserved. A device without bfloat16 is refused.
 #[test]
 fn a_step_in_16_bits_has_the_direction_of_the_exact_one() {
     let [space, _] = spaces();
@@ -66,7 +66,7 @@ fn noise(sizes: [usize; 4], seed: usize, device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new((0..sizes.iter().product()).map(number).collect(), sizes), device)
 }
 
-/// The output of an op on tensors of these sizes, and their gradients.
+/// The output of `op` on tensors of the given sizes, and the gradients of these tensors.
 fn run(op: &dyn Fn(&[Tensor<4>]) -> Tensor<4>, sizes: &[[usize; 4]], device: &Device) -> Vec<Vec<f32>> {
     let device = device.clone().autodiff();
     let inputs: Vec<_> = (0..).zip(sizes).map(|(seed, sizes)| noise(*sizes, seed, &device).require_grad()).collect();
@@ -89,7 +89,7 @@ fn agrees(what: &str, op: impl Fn(&[Tensor<4>]) -> Tensor<4>, sizes: &[[usize; 4
 
 #[test]
 fn depthwise_convolutions_of_odd_shapes_agree() {
-    // Maps smaller than the kernel, strides that leave out the last rows, one image, one channel.
+    // Maps smaller than the kernel, strides that skip the last rows, a single image, a single channel.
     for (n, c, h, w, k, stride) in [
         (1, 1, 1, 1, 3, 1),
         (2, 3, 2, 3, 7, 1),
@@ -146,7 +146,7 @@ fn batch_norms_with_every_activation_agree() {
     let vector = |tensor: &Tensor<4>| tensor.clone().flatten::<1>(0, 3);
     for activation in [Activation::Identity, Activation::Relu, Activation::Relu6, Activation::HardSwish] {
         for (n, c, side) in [(4, 3, 5), (16, 1, 1), (2, 7, 8)] {
-            // Times 8: then both ends of the activations are reached.
+            // Scaled by 8 to reach both saturation regions of the activations.
             let train = |inputs: &[Tensor<4>]| {
                 let (gamma, beta) = (vector(&inputs[1]) * 8.0, vector(&inputs[2]));
                 batch_norm_train(inputs[0].clone(), gamma, beta, 1e-5, activation).output

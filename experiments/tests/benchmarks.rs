@@ -1,4 +1,4 @@
-//! The benchmarks run and print what they promise; how fast is not asked.
+//! The benchmarks run and print the expected output; their speed is not tested.
 #![cfg(feature = "flex")]
 
 use experiments::bench::Ceilings;
@@ -41,7 +41,7 @@ fn ceilings_are_rates() {
 #[test]
 fn a_line_that_is_not_there_is_named() {
     let output = run(env!("CARGO_BIN_EXE_bench_vs_pytorch"), "--python /no/python --only training");
-    assert!(text(&output.stderr).contains("no line contains `training`"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("no row contains `training`"), "{}", text(&output.stderr));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Every binary on small real data, and what bad input gets.
+//! The main binaries on small real data, and their errors on bad input.
 
 use burn::tensor::Device;
 use experiments::config::{ExperimentConfig, Scenario};
@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// The smoke preset, smaller still.
+/// The smoke preset, made even smaller.
 fn tiny() -> ExperimentConfig {
     tiny_trained_by(ScheduleKind::ProgressiveShrinking)
 }
@@ -29,7 +29,7 @@ fn tiny_trained_by(kind: ScheduleKind) -> ExperimentConfig {
     config.tables.latency.max_samples = 8;
     config.tables.predictor.epochs = 5;
     config.search.queries = 200;
-    // A budget in MACs: latencies of networks this small are noise on a busy machine.
+    // A budget in MACs, since latencies of such small networks are noise on a busy machine.
     let macs = Scenario { name: "macs-1M".into(), latency_ms: None, latency_share: None, macs: Some(1_000_000) };
     config.search.scenarios = vec![macs];
     config
@@ -39,7 +39,7 @@ fn once_for_all(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_once_for_all")).args(arguments).output().unwrap()
 }
 
-/// A file of the configuration, beside the run directory it is for.
+/// Writes the configuration to a file beside its run directory.
 fn config_file(config: &ExperimentConfig, root: &Path) -> PathBuf {
     let path = root.with_extension("toml");
     fs::write(&path, config.to_toml().unwrap()).unwrap();
@@ -90,7 +90,7 @@ fn the_main_job_leaves_a_complete_run_and_its_subnet_classifies_an_image() {
     assert_eq!(report.table.len(), 8);
     let [chosen] = report.chosen.as_slice() else { panic!("{:?}", report.chosen) };
 
-    // Again in the same place is refused; resuming a finished run reports the same numbers.
+    // A second run in the same directory is refused; resuming a finished run reports the same numbers.
     let root_text = root.to_str().unwrap();
     let message = failure(&once_for_all(&["--preset", "smoke", "--out", root_text]));
     assert!(message.contains("already holds a run") && message.contains("--resume"), "{message}");
@@ -121,7 +121,7 @@ fn the_main_job_leaves_a_complete_run_and_its_subnet_classifies_an_image() {
     assert!(failure(&classify(&image)).contains("shirt.png"));
 }
 
-/// A run that was stopped behind the first of its subnets goes on with the second.
+/// A run that was stopped after its first subnet resumes with the second.
 fn what_is_finished_of_a_subnet_is_not_done_again(root: &Path, chosen: &Chosen) {
     let metrics = root.join("subnets").join(&chosen.scenario).join("metrics.json");
     let resumed_with = |noted: &Chosen| -> Chosen {
@@ -132,14 +132,14 @@ fn what_is_finished_of_a_subnet_is_not_done_again(root: &Path, chosen: &Chosen) 
     };
     let marked = Chosen { test_top1: 0.123, ..chosen.clone() };
     assert_eq!(resumed_with(&marked).test_top1, 0.123);
-    // That of another arch is made anew.
+    // A subnet of another arch is made again.
     let other = Chosen { arch: "r20-k3e3.k3e3-k3e3.k3e3-k3e3.k3e3".into(), ..marked };
     assert_ne!(other.arch, chosen.arch);
     let again = resumed_with(&other);
     assert_eq!((again.arch, again.test_top1), (chosen.arch.clone(), chosen.test_top1));
 }
 
-/// Arch, images, top-1, top-5 and loss of the lines of a table of scores.
+/// Parses a table of scores: arch, then images, top-1, top-5 and loss.
 fn scores(output: &Output) -> Vec<(String, [f64; 4])> {
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
     let table = text(&output.stdout);
@@ -172,7 +172,8 @@ fn evaluate_gives_the_numbers_of_the_report(root: &Path, report: &ReportData) {
     }
     assert_eq!(fs::read_to_string(out.join("scores.csv")).unwrap().lines().count(), 3);
 
-    // The supernet's own directory knows no images but the embedded ones; the checkpoint is that of the end.
+    // A supernet directory alone implies the embedded images. Without it, the run's last checkpoint gives the same
+    // scores.
     let archs = beside("archs.txt");
     let largest = &trained[1].0;
     fs::write(&archs, format!("# the largest\n\n{largest}\n")).unwrap();
@@ -211,7 +212,7 @@ fn a_run_that_is_interrupted_says_how_to_go_on() {
     let temporary = tempfile::tempdir().unwrap();
     let root = temporary.path().join("run");
     let mut config = tiny();
-    // Enough units for several groups, so that some are left when the first ones are said to be done.
+    // Enough units for several groups, so that some are left when the first ones are reported.
     config.space.resolutions = vec![12, 16, 20, 24];
     let path = config_file(&config, &root);
     let (config, out) = (path.to_str().unwrap(), root.to_str().unwrap());
@@ -227,7 +228,7 @@ fn a_run_that_is_interrupted_says_how_to_go_on() {
     let rest: Vec<String> = lines.collect();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
     let said = rest.last().unwrap();
-    assert!(said.contains("everything so far is saved; go on with `--resume --out"), "{rest:?}");
+    assert!(said.contains("progress is saved; resume with `--resume --out"), "{rest:?}");
     assert!(!root.join("report.html").exists());
     let output = once_for_all(&["--resume", "--out", out]);
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
@@ -275,7 +276,7 @@ fn schedules_are_chosen_by_name_and_by_file() {
     fs::write(file, "name = 'mine'").unwrap();
     assert!(failure(&plan(&["--schedule", file])).contains("grow.toml"));
 
-    // With real steps it says how long it takes.
+    // With measured steps it prints how long training takes.
     let path = config_file(&tiny(), &temporary.path().join("run"));
     let output = plan(&["--config", path.to_str().unwrap(), "--steps", "1"]);
     assert!(text(&output.stdout).contains("training: about"), "{}{}", text(&output.stdout), text(&output.stderr));
@@ -297,7 +298,7 @@ fn a_supernet_is_trained_alone_and_the_main_job_goes_on_with_it() {
     let weights = || Supernet::load(&root.join("supernet"), &Device::flex()).unwrap().to_original();
     let trained = weights();
 
-    // Again after its end changes nothing.
+    // Resuming a finished training changes nothing.
     let output = train(&["--resume"]);
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
     assert!(weights() == trained);
@@ -313,7 +314,8 @@ fn a_supernet_is_trained_alone_and_the_main_job_goes_on_with_it() {
     assert_eq!(fs::read_to_string(root.join("tables/accuracy.csv")).unwrap(), table);
 }
 
-/// Training leaves no statistics: a subnet of a run is calibrated on the run's images, one from elsewhere is refused.
+/// Training leaves no statistics: a subnet of a run is calibrated on the run's images; one of any other supernet is
+/// refused.
 fn is_exported_with_statistics(supernet: &Path, arch: &str, parent: &Path) {
     let export = |supernet: &Path, out: &Path| {
         let arguments = [supernet.to_str().unwrap(), "--arch", arch, "--out", out.to_str().unwrap()];
@@ -324,7 +326,7 @@ fn is_exported_with_statistics(supernet: &Path, arch: &str, parent: &Path) {
     assert!(output.status.success(), "{}", text(&output.stderr));
     let card: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(exported.join("card.json")).unwrap()).unwrap();
-    assert!((card["mean"][0].as_f64().unwrap() - 0.286).abs() < 0.01, "the run's images are those of clothes: {card}");
+    assert!((card["mean"][0].as_f64().unwrap() - 0.286).abs() < 0.01, "not the mean of the run's images: {card}");
     let weights = read_state_dict(&exported.join("weights.safetensors")).unwrap();
     let (_, mean) = weights.iter().find(|(key, _)| key.ends_with("running_mean")).unwrap();
     assert!(mean.iter::<f32>().any(|mean| mean != 0.0));
@@ -339,7 +341,7 @@ fn is_exported_with_statistics(supernet: &Path, arch: &str, parent: &Path) {
 }
 
 #[cfg(not(feature = "mpi"))]
-/// A trained supernet is where another training begins, and its teacher.
+/// A trained supernet serves as the start of another training, and as its teacher.
 fn goes_on_from(run: &Path, parent: &Path) {
     let mut config = tiny();
     config.training.schedule.phases = vec![config.training.schedule.phases.remove(1)];
@@ -368,7 +370,7 @@ fn one_of_several_processes_that_cannot_hear_of_the_others_does_nothing() {
         .output()
         .unwrap();
     let message = failure(&output);
-    assert!(message.contains("one of 2 processes") && message.contains("--features mpi"), "{message}");
+    assert!(message.contains("started 2 processes") && message.contains("--features mpi"), "{message}");
     assert!(!root.exists());
 }
 
@@ -405,7 +407,7 @@ fn a_full_disk_is_an_error_and_the_run_can_go_on() {
     let temporary = tempfile::tempdir().unwrap();
     let root = temporary.path().join("run");
     let path = config_file(&tiny(), &root);
-    // A limit on the size of files stands in for the disk: configuration and records fit, the first checkpoint fails.
+    // A file size limit stands in for a full disk: configuration and records fit, the first checkpoint fails.
     let limited = r#"trap "" XFSZ; ulimit -f 64; exec "$0" "$@""#;
     let binary = env!("CARGO_BIN_EXE_once_for_all");
     let (config, out) = (path.to_str().unwrap(), root.to_str().unwrap());
@@ -432,7 +434,7 @@ fn a_folder_of_colour_images_takes_the_place_of_the_embedded_ones() {
             }
         }
     }
-    // Prepared, so that the main job reads shards; one of the images is broken.
+    // Prepare the images, so that the main job reads shards; one of them is broken.
     fs::write(data.join("train/red/7.png"), "").unwrap();
     let prepared = temporary.path().join("prepared");
     let (from, to) = (data.to_str().unwrap(), prepared.to_str().unwrap());
@@ -469,7 +471,7 @@ fn the_readme_shows_the_template_as_it_is() {
     let template = fs::read_to_string(root.join("src/bin/minimal.rs")).unwrap();
     let readme = fs::read_to_string(root.join("../README.md")).unwrap();
     assert!(template.lines().count() <= 80);
-    assert!(readme.contains(template.trim()), "README.md shows another experiments/src/bin/minimal.rs");
+    assert!(readme.contains(template.trim()), "README.md must quote experiments/src/bin/minimal.rs verbatim");
 }
 
 #[test]

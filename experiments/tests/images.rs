@@ -1,4 +1,4 @@
-//! `check_images` on small real images.
+//! The image binaries on small real images.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ fn check(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_check_images")).args(arguments).output().unwrap()
 }
 
-/// A folder of two classes of two images.
+/// An ImageFolder with two classes, of two images each in train and in val.
 fn folder(root: &Path) {
     for (i, class) in ["train/cat", "train/dog", "val/cat", "val/dog"].iter().enumerate() {
         fs::create_dir_all(root.join(class)).unwrap();
@@ -36,7 +36,7 @@ fn a_sound_folder_passes_and_a_broken_one_is_listed() {
     let output = check(&[root_text, "--out", list.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1));
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(error.contains("2 problems with 8 images") && error.contains("broken.csv"), "{error}");
+    assert!(error.contains("2 problems in 8 images") && error.contains("broken.csv"), "{error}");
     let csv = fs::read_to_string(&list).unwrap();
     let lines: Vec<&str> = csv.lines().collect();
     assert_eq!((lines.len(), lines[0]), (3, "path,problem"));
@@ -62,7 +62,7 @@ fn a_batch_can_be_looked_at() {
     let image = image::open(&sheet).unwrap().to_rgb8();
     assert_eq!((image.width(), image.height()), (2 * 14 + 2, 2 * 10 + 2 + 2 * 14 + 2));
     assert_eq!(image.get_pixel(0, 0).0, [255; 3]);
-    // The blue channel tells the directory: val/cat is 2, val/dog is 3.
+    // The blue channel identifies the directory: val/cat is 2, val/dog is 3.
     assert_eq!((image.get_pixel(4, 4).0[2], image.get_pixel(4, 14).0[2]), (2, 3));
 
     let (code, error) = preview(&[&common[..], &["--resolution", "9000"]].concat());

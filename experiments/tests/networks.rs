@@ -1,4 +1,4 @@
-//! The binaries about networks rather than runs: checkpoints in, subnets out, and what bad input gets.
+//! The binaries that work on networks instead of runs: checkpoints in, subnets out, and errors on bad input.
 
 mod process;
 
@@ -13,14 +13,14 @@ fn space() -> SearchSpace {
     SearchSpace::small_mobilenet_v3(1, 10)
 }
 
-/// Writes a checkpoint under the original's keys and gives the supernet it is of.
+/// Writes a checkpoint with the original's keys and returns its supernet.
 fn checkpoint(path: &Path) -> Supernet {
     let supernet = SupernetConfig::new(space()).unwrap().with_seed(3).init(&Device::flex());
     write_state_dict(path, &supernet.to_original()).unwrap();
     supernet
 }
 
-/// Writes images and gives the tensor.
+/// Writes images and returns the tensor.
 fn images(path: &Path, shape: [usize; 4]) -> TensorData {
     let count = shape.iter().product::<usize>();
     let data = TensorData::new((0..count).map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0).collect(), shape);
@@ -67,7 +67,8 @@ fn a_checkpoint_becomes_a_supernet_becomes_an_exported_subnet() {
     assert_eq!((card.arch, card.cost), (arch.to_string(), space().cost(&arch)));
     assert!(fs::metadata(path("a/model.onnx")).unwrap().len() > 4 * card.cost.parameters);
 
-    // What was exported is a static net of the original; it comes back as a subnet, and is exported again as it was.
+    // The export is a static net of the original: it can be imported as a subnet, and exporting that gives the same
+    // files.
     let exported = path("a/weights.safetensors");
     let specialised = ["--space", "small_mobilenet_v3", "--checkpoint", &exported, "--arch", &path("arch.json")];
     success(binary(import, &[&specialised[..], &["--out", &path("subnet")]].concat()));

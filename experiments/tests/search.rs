@@ -1,4 +1,4 @@
-//! The binaries about search on small real data, and what bad input gets.
+//! `ablate_search` on small real data, and its errors on bad input.
 
 use std::fs;
 use std::process::{Command, Output};
@@ -28,11 +28,11 @@ fn strategies_are_compared_and_a_verdict_is_given() {
     for task in tasks {
         let (reference, standings) = (task["reference"].as_f64().unwrap(), task["standings"].as_array().unwrap());
         assert!(standings.len() >= 8 && reference > task["floor"].as_f64().unwrap(), "{task}");
-        // Nobody finds more than the optimum, whether it was proven or counted.
+        // No search exceeds the optimum, whether it was proven or enumerated.
         let shares = standings.iter().map(|standing| standing["share"][2].as_f64().unwrap());
         assert!(shares.into_iter().all(|share| share > 0.0 && share <= 1.0 + 1e-9), "{task}");
     }
-    // A look-up draws nothing; eight others search with two seeds on three tasks.
+    // Table look-up is deterministic; eight strategies search with two seeds on three tasks.
     assert_eq!(read("searches.csv").lines().count(), 1 + 1 + 3 * 8 * 2);
     assert_eq!(read("fronts.csv").lines().count(), 1 + 2 * 3 * 2);
     assert!(read("curves.csv").lines().count() > 3 * 8 * 2);
@@ -53,7 +53,7 @@ fn bad_input_is_named_and_nothing_is_written() {
     let out = root.to_str().unwrap();
     let nowhere = temporary.path().join("nowhere");
     let cases = [
-        (vec!["--preset", "fast"], "no ablation of search `fast`"),
+        (vec!["--preset", "fast"], "unknown search ablation `fast`"),
         (vec!["--run", nowhere.to_str().unwrap()], "nowhere/config.toml"),
         (vec!["--queries", "100"], "queries is 100"),
         (vec!["--seeds", "0"], "seeds is 0"),

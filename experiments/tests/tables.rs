@@ -1,4 +1,4 @@
-//! The binaries that ask tables, on those of a recorded run.
+//! The binaries that read tables, on those of a recorded run.
 
 mod process;
 
@@ -83,7 +83,7 @@ fn fit_predictor_writes_every_fit() {
     assert_eq!(rows(&out.join("fits.csv")).len(), 2 * 2 * 2);
     assert!(fs::read_to_string(out.join("report.html")).unwrap().contains("kernel_ridge"));
     let message = failure(binary(env!("CARGO_BIN_EXE_fit_predictor"), &["--tables", tables, "--predictors", "oracle"]));
-    assert!(message.contains("unknown predictor `oracle`; known are mlp"), "{message}");
+    assert!(message.contains("unknown predictor `oracle`; choose from: mlp"), "{message}");
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn networks_timed_elsewhere_become_a_table_that_answers_scenarios() {
     let arguments =
         ["--measured", measured.to_str().unwrap(), "--run", run_dir, "--device-name", "phone", "--out", out_text];
     let said = success(binary(env!("CARGO_BIN_EXE_import_latency"), &arguments));
-    assert!(said.starts_with("171 units from 60 networks; fitted on 48, 12 others"), "{said}");
+    assert!(said.starts_with("171 units from 60 networks; fitted on 48, 12 held out"), "{said}");
     assert_eq!(LatencyTable::load(&out, &space).unwrap().header().device, "phone");
 
     let scenarios = path("scenarios.toml");
@@ -142,7 +142,7 @@ fn check_latency_times_whole_networks() {
     let said = success(binary(env!("CARGO_BIN_EXE_check_latency"), &[&arguments[..], &few].concat()));
     assert!(said.contains("3 networks: mean error"), "{said}");
     let rows = rows(&out.join("latency_check.csv"));
-    // The record's table is older than paces.
+    // The recorded table predates the recording of paces.
     let of = |row: &Row, column: &str| row[column].parse::<f64>().unwrap();
     let plain = |row: &Row| of(row, "measured") > 0.0 && of(row, "measured") == of(row, "at_tables_pace");
     assert!(rows.len() == 3 && rows.iter().all(plain), "{rows:?}");

@@ -1,4 +1,4 @@
-//! [`Case`]: work that `bench_vs_pytorch` gives to both sides.
+//! [`Case`]: a workload that `bench_vs_pytorch` runs on both sides.
 
 use crate::bench::workload::{Work, Workload};
 use crate::options::arch::with_resolution;
@@ -9,22 +9,22 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::fmt;
 
-/// Work of a size.
+/// One benchmark case.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
-    /// Name of the space, as `--space` of both sides takes it.
+    /// Name of the space, as given to `--space` on both sides.
     pub space: &'static str,
     /// Kind of work.
     pub work: Work,
-    /// Number of random subnets; 0 is the largest network.
+    /// Number of random subnets; 0 means the largest network.
     pub subnets: usize,
-    /// Side of the images in pixels.
+    /// Height and width of the images in pixels.
     pub resolution: usize,
-    /// Images of a batch.
+    /// Images per batch.
     pub batch: usize,
 }
 
-/// What is compared.
+/// All cases of the comparison.
 pub const CASES: [Case; 7] = [
     Case { space: "mobilenet_v3", work: Work::TrainStep, subnets: 0, resolution: 128, batch: 16 },
     Case { space: "small_mobilenet_v3", work: Work::TrainStep, subnets: 0, resolution: 28, batch: 64 },
@@ -36,7 +36,7 @@ pub const CASES: [Case; 7] = [
 ];
 
 impl Case {
-    /// The work with its networks, random ones by `seed`.
+    /// The workload, with random subnets drawn with `seed`.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! [`Ceilings`]: what a machine can do at best, to judge other numbers by.
+//! [`Ceilings`]: peak compute and memory rates of a machine, as a reference for other measurements.
 
 use crate::bench::timings::{beside, printed};
 use anyhow::Result;
@@ -13,24 +13,24 @@ use std::time::Instant;
 
 /// Rows and columns of the matrices.
 const SIDE: usize = 1024;
-/// Numbers in each of three buffers: 256 MiB of f32, much larger than caches.
+/// Elements of each of three buffers: 256 MiB of f32, much larger than caches.
 const NUMBERS: usize = 64 << 20;
-/// Numbers that a thread takes at once.
+/// Elements per chunk of parallel work.
 const CHUNK: usize = 1 << 16;
-/// Repetitions of each measurement, after 2 that are not counted.
+/// Timed repetitions of each measurement, after 2 warm-up repetitions.
 const SAMPLES: usize = 20;
 
-/// Best rates with all threads, medians of some repetitions.
+/// Peak rates with all threads: medians of 20 repetitions.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ceilings {
-    /// Product of f32 matrices, 10^9 operations a second.
+    /// Matrix product in f32, in 10^9 operations per second.
     pub gflops: f64,
-    /// Memory, 10^9 bytes a second.
+    /// Memory bandwidth, in 10^9 bytes per second.
     pub gigabytes: f64,
 }
 
 impl Ceilings {
-    /// Measures products on `device`, memory by threads of rayon.
+    /// Measures matrix products on `device`, and memory bandwidth with rayon's threads.
     ///
     /// # Errors
     ///
@@ -39,20 +39,20 @@ impl Ceilings {
         Ok(Self { gflops: product_gflops(device)?, gigabytes: triad_gigabytes()? })
     }
 
-    /// The binary `bench_ceilings`, about to print them.
+    /// A command that measures them with the binary `bench_ceilings`.
     ///
     /// # Errors
     ///
-    /// If it is not there.
+    /// If the binary is missing.
     pub fn command() -> Result<Command> {
         beside("bench_ceilings")
     }
 
-    /// Runs a command that prints them.
+    /// Runs a command that prints ceilings as JSON.
     ///
     /// # Errors
     ///
-    /// If it cannot be run, fails, or prints something else.
+    /// If it cannot be run, fails, or prints anything else.
     pub fn of(command: &mut Command) -> Result<Self> {
         printed(command, "ceilings")
     }
@@ -68,7 +68,8 @@ impl fmt::Display for Ceilings {
     }
 }
 
-/// The faster of burn's product and ours: on flex the one is made of AVX2 only, the other is made for narrower matrices.
+/// The faster of burn's matrix product and ours: on flex, burn's uses AVX2 only, and ours is tuned for narrower
+/// matrices.
 fn product_gflops(device: &Device) -> Result<f64> {
     let random = || Tensor::<2>::random([SIDE; 2], Distribution::Normal(0.0, 1.0), device);
     let (left, right) = (random(), random());
@@ -84,7 +85,7 @@ fn product_gflops(device: &Device) -> Result<f64> {
     Ok((2 * SIDE.pow(3)) as f64 / seconds / 1e9)
 }
 
-/// Two numbers are read for each that is written; that a cache reads first what is overwritten does not count.
+/// STREAM triad: counts two reads and one write per element, but not the read of the destination line on a write miss.
 fn triad_gigabytes() -> Result<f64> {
     let [mut a, b, c] = [0.0_f32, 1.0, 2.0].map(|value| vec![value; NUMBERS]);
     let seconds = seconds(|| {
@@ -99,7 +100,7 @@ fn triad_gigabytes() -> Result<f64> {
     Ok((3 * NUMBERS * size_of::<f32>()) as f64 / seconds / 1e9)
 }
 
-/// Median time of a repetition.
+/// Median seconds of a repetition.
 fn seconds(mut work: impl FnMut() -> Result<()>) -> Result<f64> {
     let mut times = Vec::with_capacity(SAMPLES);
     for round in 0..2 + SAMPLES {

@@ -1,4 +1,4 @@
-//! How far the numbers of one device are from those of another: forward passes, a training step, calibration.
+//! Numerical differences between two devices: forward passes, a training step and calibration.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -9,16 +9,16 @@ use ofa_train::{Precision, Recipe, SoftTargets, StepRules, Teaching, step_gradie
 const IMAGES: usize = 8;
 const LEARNING_RATE: f64 = 0.05;
 
-/// Largest differences between two devices, each relative to the largest number of its tensor.
+/// Largest differences between two devices, each relative to the largest element of its tensor.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Parity {
-    /// Logits with the statistics of the batch.
+    /// Logits with batch statistics.
     pub training: f32,
     /// Logits with running statistics.
     pub inference: f32,
-    /// What a step of progressive shrinking with two subnets and a teacher adds to the weights: gradients and optimizer.
+    /// Weight update of a progressive-shrinking step with two subnets and a teacher: gradients and optimizer.
     pub step: f32,
-    /// Logits with statistics that were measured on other images.
+    /// Logits with batch-norm statistics calibrated on other images.
     pub calibrated: f32,
 }
 
@@ -28,7 +28,8 @@ impl Parity {
         [self.training, self.inference, self.step, self.calibrated].into_iter().fold(0.0, f32::max)
     }
 
-    /// Compares `device` with `reference` on the smallest and the largest network of `space`, at its first resolution.
+    /// Compares `device` with `reference` on the smallest and the largest network of `space`, with images of its
+    /// first resolution.
     ///
     /// # Panics
     ///
@@ -39,7 +40,8 @@ impl Parity {
             let pairs = of(&found).iter().zip(of(&expected));
             pairs.map(|(found, expected)| distance(found, expected, 0.0)).fold(0.0, f32::max)
         };
-        // A tensor that the step hardly moves is compared by what others move: its own gradient may be all rounding.
+        // A tensor that the step hardly moves is compared on the scale of the others: its own gradient may be mere
+        // rounding error.
         let moved = expected.steps.iter().flatten().fold(0.0f32, |most, x| most.max(x.abs()));
         let steps = found.steps.iter().zip(&expected.steps);
         Self {
@@ -51,7 +53,7 @@ impl Parity {
     }
 }
 
-/// What a device computes.
+/// Results of one device.
 struct Numbers {
     training: Vec<Vec<f32>>,
     inference: Vec<Vec<f32>>,
@@ -81,7 +83,8 @@ impl Numbers {
     }
 }
 
-/// What a step of progressive shrinking, of the smallest and the largest network with a teacher, adds to each weight.
+/// The weight update, one vector per tensor, of a progressive-shrinking step on the smallest and the largest network
+/// with a teacher.
 ///
 /// # Panics
 ///
@@ -105,7 +108,7 @@ pub fn step(space: &SearchSpace, device: &Device, precision: Precision) -> Vec<V
     changes.map(|(before, after)| after.iter().zip(&before).map(|(after, before)| after - before).collect()).collect()
 }
 
-/// Images that are the same on every device.
+/// Images and labels, identical on every device.
 fn batch(space: &SearchSpace, seed: usize, device: &Device) -> ImageBatch {
     let size = space.resolutions[0];
     let shape = [IMAGES, space.image_channels, size, size];
@@ -116,20 +119,21 @@ fn batch(space: &SearchSpace, seed: usize, device: &Device) -> ImageBatch {
     ImageBatch::new(images, Tensor::from_data(TensorData::new(labels, [IMAGES]), device))
 }
 
-/// The numbers of a tensor, as `f32`.
+/// The elements of a tensor, as `f32`.
 ///
 /// # Panics
 ///
-/// If they are no numbers.
+/// If they cannot be converted.
 pub fn numbers(data: TensorData) -> Vec<f32> {
     data.convert::<f32>().try_into_vec().expect("numbers of the type they were converted to")
 }
 
-/// Largest difference relative to the largest expected number, or to `least`; infinite if a number is not finite.
+/// Largest absolute difference, divided by the largest magnitude in `expected` or by `least` if that is larger;
+/// infinite if `found` has a non-finite element.
 ///
 /// # Panics
 ///
-/// If there are more numbers on one side.
+/// If the lengths differ.
 pub fn distance(found: &[f32], expected: &[f32], least: f32) -> f32 {
     assert_eq!(found.len(), expected.len(), "numbers to compare");
     let largest = expected.iter().fold(least.max(f32::MIN_POSITIVE), |largest, x| largest.max(x.abs()));

@@ -1,44 +1,44 @@
-//! [`Row`]: a line of the table of `bench_vs_pytorch`.
+//! [`Row`]: a row of the table of `bench_vs_pytorch`.
 
 use super::{Case, Ceilings};
 use crate::bench::timings::Timings;
 use ofa_search::median;
 use std::fmt;
 
-/// What stands above the rows.
+/// Header of the Markdown table.
 pub const HEADER: &str = "\
 | work | px | batch | ours, ms | ours, GFLOP/s (share) | PyTorch, ms | PyTorch / ours | ours, MiB | PyTorch, MiB |
 |---|---|---|---|---|---|---|---|---|";
 
-/// What a case took.
+/// Measurements of one case, displayed as a row of a Markdown table.
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'a> {
     /// The case.
     pub case: Case,
-    /// Multiply-accumulates of a repetition.
+    /// Multiply-accumulates per repetition.
     pub macs: u64,
-    /// What the machine can do.
+    /// Peak rates of the machine.
     pub ceilings: Ceilings,
-    /// Turns of our side.
+    /// Our timings, one per round.
     pub ours: &'a [Timings],
-    /// Turns of each other side, none where it did not take part.
+    /// Timings of each PyTorch variant, one per round; empty if the variant does not run this case.
     pub theirs: &'a [Vec<Timings>],
 }
 
 impl Row<'_> {
-    /// Our floating-point operations, two a multiply-accumulate, and their share of the ceiling.
+    /// Our GFLOP/s, at two operations per multiply-accumulate, and their share of the ceiling.
     fn rate(&self) -> String {
         let gflops = 2.0 * self.macs as f64 / median(self.ours.iter().map(milliseconds)) / 1e6;
         format!("{gflops:.1} ({:.0} %)", 100.0 * gflops / self.ceilings.gflops)
     }
 
-    /// Ratios of every round, so that what slows a round slows both sides.
+    /// Median of the ratios per round: a disturbance during a round slows both sides.
     fn ratio(&self, theirs: &[Timings]) -> String {
         let ratios = theirs.iter().zip(self.ours).map(|(theirs, ours)| milliseconds(theirs) / milliseconds(ours));
         text(ratios, 2)
     }
 
-    /// A text for each other side.
+    /// A cell with one entry per PyTorch variant.
     fn each(&self, text: impl Fn(&[Timings]) -> String) -> String {
         self.theirs.iter().map(|turns| text(turns)).collect::<Vec<_>>().join(" \\| ")
     }
@@ -64,7 +64,7 @@ fn mebibytes(turn: &Timings) -> f64 {
     turn.peak_memory_mib.unwrap_or(f64::NAN)
 }
 
-/// The median; a side that did not take part has a dash.
+/// The median, or a dash for a side that did not run.
 fn text(values: impl ExactSizeIterator<Item = f64>, digits: usize) -> String {
     if values.len() == 0 { "-".to_owned() } else { format!("{:.digits$}", median(values)) }
 }

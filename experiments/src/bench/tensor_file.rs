@@ -1,15 +1,20 @@
-//! Tensors that come and go in safetensors files.
+//! Image and logit tensors in safetensors files.
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::{Device, Tensor};
 use ofa_model::{SearchSpace, read_state_dict, write_state_dict};
 use std::path::Path;
 
-/// The images `[batch, channels, height, width]` of a safetensors file, under the key `images`.
+/// Reads the tensor `images` of a safetensors file as `f32`.
+///
+/// # Shapes
+///
+/// - output: `[batch, channels, height, width]`, with `height == width`
 ///
 /// # Errors
 ///
-/// If there is no such tensor, or its shape does not fit `space`: images must be square and have its channels.
+/// If the tensor is missing, empty or not of floats, or its shape does not fit `space`: images must be square and
+/// have its number of channels.
 pub fn read_images(path: &Path, space: &SearchSpace, device: &Device) -> Result<Tensor<4>> {
     ensure!(path.extension().is_some_and(|e| e == "safetensors"), "{}: not a .safetensors file", path.display());
     let tensors = read_state_dict(path)?;
@@ -25,27 +30,35 @@ pub fn read_images(path: &Path, space: &SearchSpace, device: &Device) -> Result<
     ensure!(data.dtype().is_float(), "{}: `images` is {:?}, expected floats", path.display(), data.dtype());
     ensure!(
         channels == space.image_channels,
-        "{}: `images` is {shape:?}, `{}` takes {} channels",
+        "{}: `images` is {shape:?}, but `{}` takes {} channels",
         path.display(),
         space.name,
         space.image_channels
     );
-    ensure!(height == width, "{}: `images` is {shape:?}, images must be square", path.display());
+    ensure!(height == width, "{}: `images` is {shape:?}, but images must be square", path.display());
     Ok(Tensor::from_data(data.clone().convert::<f32>(), device))
 }
 
-/// Refuses images of another size than a network is made for.
+/// Checks that the images have the size the network is built for.
+///
+/// # Shapes
+///
+/// - images: `[batch, channels, resolution, resolution]`
 ///
 /// # Errors
 ///
-/// Names the file and both sizes.
+/// If they do not; the error names the file and both sizes.
 pub fn ensure_resolution(path: &Path, images: &Tensor<4>, resolution: usize) -> Result<()> {
     let found = images.dims()[2];
-    ensure!(found == resolution, "{}: `images` are {found} px, the network is for {resolution} px", path.display());
+    ensure!(found == resolution, "{}: `images` are {found} px, but the network takes {resolution} px", path.display());
     Ok(())
 }
 
-/// Writes logits `[batch, classes]` under the key `logits`, whole or not at all.
+/// Writes logits under the key `logits`, atomically.
+///
+/// # Shapes
+///
+/// - logits: `[batch, classes]`
 ///
 /// # Errors
 ///
@@ -72,7 +85,7 @@ mod tests {
         assert_eq!(read("images", &[2, 1, 28, 28]).unwrap().dims(), [2, 1, 28, 28]);
         let cases: [(&str, &[usize], &str); 5] = [
             ("pixels", &[2, 1, 28, 28], "no tensor `images`, only `pixels`"),
-            ("images", &[2, 3, 28, 28], "is [2, 3, 28, 28], `small_mobilenet_v3` takes 1 channels"),
+            ("images", &[2, 3, 28, 28], "is [2, 3, 28, 28], but `small_mobilenet_v3` takes 1 channels"),
             ("images", &[2, 1, 28, 20], "must be square"),
             ("images", &[28, 28], "expected [batch, channels, height, width]"),
             ("images", &[0, 1, 28, 28], "which is empty"),

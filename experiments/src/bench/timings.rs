@@ -1,4 +1,5 @@
-//! Timings of processes that take turns: each tells its own memory, and none shares threads or caches with another.
+//! Timings taken in separate processes that run in turn: each reports its own memory, and none shares threads or
+//! caches with another.
 
 use crate::bench::workload::Work;
 use anyhow::{Context, Result, bail, ensure};
@@ -8,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::process::Command;
 
-/// What a process found about its work; it prints this as JSON.
+/// Timings of one process, which prints them as JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Timings {
     /// Milliseconds of each repetition.
     pub samples_ms: Vec<f64>,
-    /// Largest resident memory of the process, if the system tells.
+    /// Peak resident memory of the process in MiB; `None` where the system does not report it.
     pub peak_memory_mib: Option<f64>,
 }
 
@@ -22,7 +23,7 @@ impl Timings {
     ///
     /// # Errors
     ///
-    /// If it cannot be run, fails (with what it says), or prints something else.
+    /// If it cannot be run, fails (the error quotes its stderr), or prints anything else.
     pub fn of(command: &mut Command) -> Result<Self> {
         let timings: Self = printed(command, "timings")?;
         let name = command.get_program().to_string_lossy();
@@ -31,22 +32,22 @@ impl Timings {
     }
 }
 
-/// What a command prints as JSON; `what` names it in errors.
+/// Runs a command and parses the JSON it prints; `what` names the expected value in errors.
 ///
 /// # Errors
 ///
-/// If it cannot be run, fails (with what it says), or prints something else.
+/// If it cannot be run, fails (the error quotes its stderr), or prints anything else.
 pub fn printed<T: DeserializeOwned>(command: &mut Command, what: &str) -> Result<T> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.output().with_context(|| format!("cannot run {name}"))?;
     if !output.status.success() {
         bail!("{name}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
     }
-    let text = || format!("{name} prints no {what}: {}", String::from_utf8_lossy(&output.stdout).trim());
+    let text = || format!("{name} printed no {what}: {}", String::from_utf8_lossy(&output.stdout).trim());
     serde_json::from_slice(&output.stdout).with_context(text)
 }
 
-/// The binary `bench_workload` about to do some work.
+/// A command that times `work` with the binary `bench_workload`.
 ///
 /// # Errors
 ///
@@ -57,29 +58,29 @@ pub fn bench_workload(work: Work) -> Result<Command> {
     Ok(command)
 }
 
-/// A binary that lies beside the one that runs.
+/// A command for another binary in the directory of this one.
 ///
 /// # Errors
 ///
-/// If it is not there.
+/// If the binary is missing.
 pub fn beside(name: &str) -> Result<Command> {
     let path = std::env::current_exe()?.with_file_name(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     ensure!(path.is_file(), "{} is missing: build it with the same features and `--bins`", path.display());
     Ok(Command::new(path))
 }
 
-/// `experiments/python/benchmark_workloads.py`, about to do some work.
+/// A command that times `work` with `experiments/python/benchmark_workloads.py`.
 pub fn pytorch(python: &Path, work: Work) -> Command {
     let mut command = Command::new(python);
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/python/benchmark_workloads.py")).arg(work.to_string());
     command
 }
 
-/// Whether a Python has what [`pytorch`] needs.
+/// Checks that a Python interpreter has the packages that [`pytorch`] needs.
 ///
 /// # Errors
 ///
-/// If it cannot be run, or has no torch or no ofa.
+/// If it cannot be run, or cannot import torch and ofa.
 pub fn check_python(python: &Path) -> Result<()> {
     let imports = Command::new(python).args(["-c", "import torch, ofa"]).output();
     let imports = imports.with_context(|| format!("cannot run {}", python.display()))?;
@@ -89,11 +90,11 @@ pub fn check_python(python: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Range of the middle half of the samples.
+/// Interquartile range of the samples.
 ///
 /// # Panics
 ///
-/// If there is none.
+/// If there are no samples.
 pub fn iqr(samples: &[f64]) -> f64 {
     let mut ascending = samples.to_vec();
     ascending.sort_by(f64::total_cmp);
@@ -120,7 +121,7 @@ mod tests {
     fn a_process_that_fails_says_why() {
         let message = |script: &str| format!("{:#}", shell(script).unwrap_err());
         assert!(message("echo no torch >&2; exit 3").contains("sh: exit status: 3: no torch"));
-        assert!(message("echo hello").contains("sh prints no timings: hello"));
+        assert!(message("echo hello").contains("sh printed no timings: hello"));
         assert!(message(r#"echo '{"samples_ms": []}'"#).contains("sh timed nothing"));
     }
 

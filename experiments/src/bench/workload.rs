@@ -1,4 +1,4 @@
-//! Work whose speed is compared, between devices and with PyTorch: always the same, on noise.
+//! Benchmark workloads, compared between devices and with PyTorch: fixed work on random images.
 
 use anyhow::Result;
 use burn::module::Module;
@@ -10,21 +10,21 @@ use ofa_train::{Precision, Recipe, SoftTargets, StepRules, Teaching, step_gradie
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
-/// Batches that a network is calibrated on, and evaluated on.
+/// Batches for calibration and for evaluation.
 const CALIBRATION_BATCHES: usize = 4;
 const EVALUATION_BATCHES: usize = 8;
 
-/// A kind of work.
+/// A kind of workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Work {
-    /// Forward and backward pass and optimizer of the largest network, learning from labels.
+    /// A training step from labels: forward and backward pass of every arch, and optimizer
     TrainStep,
-    /// A step of progressive shrinking: every arch learns from labels and from the largest network.
+    /// A progressive-shrinking step: every arch learns from labels and from the largest network
     ShrinkStep,
-    /// A forward pass of the first arch, on its own.
+    /// A forward pass of the first arch, extracted
     Inference,
-    /// The first arch is extracted, calibrated on 4 batches, and classifies 8.
+    /// Extracts the first arch, calibrates it on 4 batches and classifies 8
     CalibrateEvaluate,
 }
 
@@ -39,23 +39,23 @@ impl std::fmt::Display for Work {
     }
 }
 
-/// Work of a size.
+/// A workload with its networks and batch size.
 #[derive(Clone, Debug)]
 pub struct Workload {
-    /// What is done.
+    /// The kind of work.
     pub work: Work,
     /// The space of the supernet.
     pub space: SearchSpace,
-    /// The networks, at one resolution.
+    /// The networks, all at one resolution.
     pub archs: Vec<Arch>,
-    /// Images of a batch.
+    /// Images per batch.
     pub batch: usize,
-    /// What the passes of training steps compute in.
+    /// Precision of the forward and backward passes of training steps.
     pub precision: Precision,
 }
 
 impl Workload {
-    /// Milliseconds of each of `samples` repetitions on `device` after `warm_ups` that are not counted.
+    /// Wall-clock milliseconds of each of `samples` repetitions on `device`, after `warm_ups` untimed ones.
     ///
     /// # Errors
     ///
@@ -75,8 +75,8 @@ impl Workload {
         Ok(times)
     }
 
-    /// Multiply-accumulates of a repetition. A training pass counts as three forward passes: gradients of inputs and of
-    /// weights take as many each.
+    /// Multiply-accumulates per repetition. A training pass counts as three forward passes: the gradients of inputs
+    /// and of weights cost one each.
     pub fn macs(&self) -> u64 {
         let of = |arch: &Arch| self.space.cost(arch).macs;
         let trained = 3 * self.archs.iter().map(of).sum::<u64>();
@@ -89,7 +89,7 @@ impl Workload {
         self.batch as u64 * an_image
     }
 
-    /// The work, ready to be repeated.
+    /// A closure that does the work once per call.
     fn prepare(&self, device: &Device) -> Result<Box<dyn FnMut()>> {
         self.precision.check(device)?;
         let config = || -> Result<SupernetConfig> { Ok(SupernetConfig::new(self.space.clone())?.with_seed(1)) };

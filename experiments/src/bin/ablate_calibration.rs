@@ -1,10 +1,11 @@
-//! Question: how many images calibrate a subnet's batch norm, for its accuracy and for the ranking of subnets?
+//! Question: how many images does batch-norm calibration need, for the accuracy of a subnet and the ranking of subnets?
 //!
 //! Command:  `cargo run --release --bin ablate_calibration -- runs/<run> --out runs/calibration`
-//! Result:   a line a number of images on the console and in `calibration.md`, every accuracy in `calibration.csv`;
-//!           0 images are the statistics of the largest subnet, and accuracies are on validation images
+//! Result:   one line per number of images on the console and in `calibration.md`, all accuracies (on validation
+//! images)
+//!           in `calibration.csv`; 0 images means the statistics of the largest subnet
 //! Hardware: any; nothing is trained
-//! Source:   arXiv:1908.09791, section 3.3; the authors' code takes 2,000 images
+//! Source:   arXiv:1908.09791, section 3.3; the authors' code uses 2,000 images
 
 use anyhow::{Result, ensure};
 use clap::Parser;
@@ -24,29 +25,29 @@ use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Measures subnets after calibration on few and many images
+/// Measures subnets after calibration on different numbers of images
 #[derive(Parser)]
 struct Options {
-    /// Directory of a run, of a cell of an ablation, or of a supernet
+    /// Directory of a run, of an ablation cell, or of a supernet
     supernet: PathBuf,
-    /// Images in place of those of the run, or of the embedded Fashion-MNIST
+    /// Directory of images, in any known layout [default: that of the run, else the embedded Fashion-MNIST]
     #[arg(long)]
     data: Option<PathBuf>,
-    /// Numbers of calibration images; the last is what the others are compared with
+    /// Numbers of calibration images, separated by commas; the last is the reference
     #[arg(long, value_delimiter = ',', default_value = "0,16,32,64,125,250,500,1000,2000")]
     images: Vec<usize>,
-    /// Random subnets, at the largest resolution
+    /// Number of random subnets, at the largest resolution
     #[arg(long, default_value_t = 24)]
     archs: usize,
-    /// Times that calibration images are drawn
+    /// Random draws of calibration images per number
     #[arg(long, default_value_t = 3)]
     draws: u64,
-    /// A new directory for the results
+    /// Directory to create for the results
     #[arg(long)]
     out: PathBuf,
 }
 
-/// Accuracy of a subnet.
+/// Accuracy of a subnet after one calibration; a row of `calibration.csv`.
 #[derive(Serialize)]
 struct Row {
     calibration_images: usize,
@@ -63,15 +64,12 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<()> {
     ensure!(options.archs > 1 && options.draws > 0, "--archs must be at least 2, --draws at least 1");
     ensure_new(&options.out)?;
-    ensure!(options.images.last() > Some(&0), "--images ends with 0: there is nothing to compare with");
+    ensure!(options.images.last() > Some(&0), "--images ends with 0: nothing to compare with");
     let opened = supernet_file::open(&options.supernet, &device::by_name("flex")?)?;
     let config = opened.configuration(options.data.as_deref())?;
     let (images, device) = (Images::load(&config, None)?, device::by_name(&config.device)?);
     let (most, train) = (options.images.iter().max(), images.splits.train.len());
-    ensure!(
-        most.is_none_or(|&most| most <= train),
-        "--images asks for more than the {train} training images that there are"
-    );
+    ensure!(most.is_none_or(|&most| most <= train), "--images asks for more images than the {train} training images");
     let dir = RunDir::create(&options.out, &config.to_toml()?)?;
     let space = opened.supernet.space();
     let rng = &mut ChaCha8Rng::seed_from_u64(config.seed);
@@ -81,7 +79,7 @@ fn run(options: &Options) -> Result<()> {
 
     let mut rows = Vec::new();
     for &n in &options.images {
-        // Without images there is nothing to draw.
+        // 0 images: nothing to draw, so one round.
         for draw in 0..if n == 0 { 1 } else { options.draws } {
             let calibration = images.splits.train.subset(n.max(1), config.seed + 1000 * (draw + 1));
             let (batch, normalisation) = (config.tables.batch_size, images.splits.normalisation());
@@ -101,7 +99,7 @@ fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Accuracy after calibration on `n` images; with none, by the statistics of the largest subnet.
+/// Validation accuracy after calibration on `n` images; for 0, with the statistics of the calibrated largest subnet.
 fn top1(
     supernet: &Supernet,
     arch: &Arch,
@@ -119,7 +117,8 @@ fn top1(
     Ok(validation.subnet_top1(&subnet)?)
 }
 
-/// A line a number of images: mean accuracy, what it lacks, and the rank correlation, with 95 % intervals over draws.
+/// One row per number of images: mean accuracy, gap to the reference, largest loss of a subnet and rank correlation,
+/// with 95 % intervals over draws.
 fn table(images: &[usize], rows: &[Row]) -> String {
     let accuracies = |n: usize| -> Vec<Vec<f64>> {
         let of = |draw| rows.iter().filter(move |row| row.calibration_images == n && row.draw == draw);

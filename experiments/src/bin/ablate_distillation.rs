@@ -1,8 +1,8 @@
-//! Question: what do subnets gain from the full network's opinion, and how much should it weigh?
+//! Question: what do subnets gain from distillation from the full network, and what is the best weight?
 //!
 //! Command:  `cargo run --release --bin ablate_distillation -- --out runs/distillation` (`--preset smoke`: two minutes)
-//! Result:   as `ablate_shrinking`: `report.md` and `report.html`
-//! Hardware: two cores; `--dry-run` says what it costs here; the teacher's passes are paid for with weight 0, too
+//! Result:   `report.md` and `report.html`, as from `ablate_shrinking`
+//! Hardware: two cores; `--dry-run` estimates the time on this machine; teacher passes are run even at weight 0
 //! Source:   arXiv:1908.09791, section 3.3 and appendix B: weight 1
 
 use anyhow::Result;
@@ -12,10 +12,10 @@ use experiments::report::ABLATION_REPORTS;
 use ofa_train::Distillation;
 use std::process::ExitCode;
 
-/// Name and weight of the teacher; the labels weigh 1.
+/// Arm name and weight of the teacher's loss; the labels have weight 1.
 const WEIGHTS: [(&str, f64); 4] = [("teacher_0", 0.0), ("teacher_half", 0.5), ("teacher_1", 1.0), ("teacher_2", 2.0)];
 
-/// Trains supernets by teachers of several weights and compares their subnets
+/// Trains supernets with several distillation weights and compares their subnets
 #[derive(Parser)]
 struct Arguments {
     #[command(flatten)]

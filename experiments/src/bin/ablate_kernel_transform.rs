@@ -1,8 +1,8 @@
-//! Question: are smaller kernels better as learned transforms of the largest one than as its centre?
+//! Question: are smaller kernels better as learned transforms of the largest kernel than as its centre crop?
 //!
 //! Command:  `cargo run --release --bin ablate_kernel_transform -- --out runs/kernels` (`--preset smoke`: a minute)
-//! Result:   as `ablate_shrinking`: `report.md` and `report.html`; look at the subnets of kernel size 3
-//! Hardware: two cores; `--dry-run` says what it costs here
+//! Result:   `report.md` and `report.html`, as from `ablate_shrinking`; look at the subnets with kernel size 3
+//! Hardware: two cores; `--dry-run` estimates the time on this machine
 //! Source:   arXiv:1908.09791, section 3.3, "elastic kernel size"
 
 use anyhow::Result;

@@ -1,10 +1,10 @@
-//! Question: which search strategy comes nearest to the optimum at equal queries?
+//! Question: which search strategy comes closest to the optimum at equal queries?
 //!
-//! Command:  `cargo run --release --bin ablate_search -- --out runs/search` (`--preset smoke`: seconds; `--run DIR`: tables of
-//!           a run of yours)
+//! Command:  `cargo run --release --bin ablate_search -- --out runs/search` (`--preset smoke`: seconds; `--run DIR`:
+//!           tables of one of your runs)
 //! Result:   `report.html` with a verdict, `searches.csv`, `curves.csv`, `fronts.csv`, `findings.json`
 //! Hardware: one core
-//! Time:     40 s of a core
+//! Time:     40 s on one core
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
@@ -21,25 +21,25 @@ use ofa_model::SearchSpace;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// The tables of a run of the main job, kept in the repository.
+/// Recorded run of the main job, in the repository.
 const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/records/2026-11-24-default-14-epochs");
 
 /// Compares search strategies at equal queries.
 #[derive(Parser)]
 struct Options {
-    /// How much is compared: smoke (seconds) or default (minutes)
+    /// Size of the comparison: smoke (seconds) or default (a minute)
     #[arg(long, default_value = "default")]
     preset: String,
     /// Run directory whose tables are searched
     #[arg(long, default_value = RECORD)]
     run: PathBuf,
-    /// Directory for what is found
+    /// Directory for the results; must not hold an ablation
     #[arg(long)]
     out: PathBuf,
-    /// Queries of every search, in place of the preset's
+    /// Queries per search [default: that of the preset]
     #[arg(long)]
     queries: Option<u64>,
-    /// Number of seeds, in place of the preset's
+    /// Number of seeds [default: that of the preset]
     #[arg(long)]
     seeds: Option<u64>,
 }
@@ -58,7 +58,7 @@ fn run(options: &Options) -> Result<()> {
     let trained = Trained::load(&options.run, &ablation, &device::by_name("flex")?)?;
     let additive = Additive::draw(SearchSpace::mobilenet_v3(1.0, 1000), ablation.task_seed);
     let dir = RunDir::create(&options.out, &toml::to_string_pretty(&ablation)?)?;
-    say("optima");
+    say("computing optima");
     let tasks = tasks(&trained, &additive, &ablation)?;
 
     let (mut of_tasks, mut searches) = (Vec::new(), Vec::new());

@@ -1,8 +1,8 @@
-//! Question: what does it gain to sort channels by importance before narrower blocks open?
+//! Question: what does sorting channels by importance gain before narrower blocks are opened?
 //!
 //! Command:  `cargo run --release --bin ablate_sorting -- --out runs/sorting` (`--preset smoke`: a minute)
-//! Result:   as `ablate_shrinking`: `report.md` and `report.html`; look at the subnets of expand ratio 3
-//! Hardware: two cores; `--dry-run` says what it costs here
+//! Result:   `report.md` and `report.html`, as from `ablate_shrinking`; look at the subnets with expand ratio 3
+//! Hardware: two cores; `--dry-run` estimates the time on this machine
 //! Source:   arXiv:1908.09791, section 3.3, "elastic width"
 
 use anyhow::Result;
@@ -12,7 +12,7 @@ use experiments::report::ABLATION_REPORTS;
 use ofa_model::Importance;
 use std::process::ExitCode;
 
-/// Trains supernets whose channels are sorted in several ways, or not, and compares their subnets
+/// Trains supernets with channels sorted by several criteria or not at all, and compares their subnets
 #[derive(Parser)]
 struct Arguments {
     #[command(flatten)]

@@ -1,8 +1,8 @@
-//! Compares the backends that are compiled in: parity with flex, time of a training step and of inference, memory.
+//! Compares the compiled-in backends: parity with flex, time of a training step and of inference, and memory.
 //!
 //! Command:  `cargo build --release --features tch --bins && target/release/backend_report`
-//! Result:   a Markdown table, the one of README.md
-//! Hardware: whatever it runs on; backends take turns, so that what slows the machine slows all of them; minutes
+//! Result:   a Markdown table, as in README.md
+//! Hardware: any; backends run in turn, so a disturbance of the machine affects all of them; minutes
 
 use anyhow::{Result, ensure};
 use burn::tensor::Device;
@@ -17,27 +17,27 @@ use ofa_model::SearchSpace;
 use ofa_search::median;
 use std::process::ExitCode;
 
-/// Compares the backends that are compiled in.
+/// Compares the compiled-in backends.
 #[derive(Parser)]
 struct Options {
-    /// Devices [default: all that are compiled in and there]
+    /// Device to compare; may be repeated [default: all that are compiled in and present]
     #[arg(long)]
     device: Vec<String>,
-    /// Side of the images in pixels
+    /// Height and width of the images in pixels
     #[arg(long, default_value_t = 28)]
     resolution: usize,
-    /// Images of a training step
+    /// Batch size of the training step
     #[arg(long, default_value_t = 64)]
     batch: usize,
-    /// Turns that each backend takes
+    /// Rounds; each backend runs once per round
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Repetitions a turn
+    /// Timed repetitions per round
     #[arg(long, default_value_t = 10)]
     samples: usize,
 }
 
-/// What a backend took, in all its turns.
+/// Measurements of one backend over all rounds: times in milliseconds, and peak memory.
 #[derive(Default)]
 struct Times {
     train_step: Vec<f64>,
@@ -85,7 +85,7 @@ fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// The devices that are asked for; else those that are there.
+/// The devices given by `--device`, else all that are present.
 fn devices(options: &Options) -> Result<Vec<(String, Device)>> {
     if !options.device.is_empty() {
         return options.device.iter().map(|name| Ok((name.clone(), device::by_name(name)?))).collect();
@@ -94,7 +94,7 @@ fn devices(options: &Options) -> Result<Vec<(String, Device)>> {
     for name in device::available() {
         match device::by_name(name) {
             Ok(device) => devices.push((name.to_owned(), device)),
-            Err(error) => say(&format!("left out: {error:#}")),
+            Err(error) => say(&format!("skipped: {error:#}")),
         }
     }
     Ok(devices)

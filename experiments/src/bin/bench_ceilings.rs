@@ -1,8 +1,8 @@
-//! What can this machine do at best? `bench_vs_pytorch` states it beside our share.
+//! Question: what are the peak compute and memory rates of this machine? (`bench_vs_pytorch` relates our speed to them)
 //!
 //! Command:  `cargo run --release --bin bench_ceilings`
-//! Result:   rates of a product of matrices and of memory, as JSON
-//! Hardware: whatever it runs on, 768 MiB; threads: `RAYON_NUM_THREADS` (flex, memory), `OMP_NUM_THREADS` (libtorch); seconds
+//! Result:   rate of f32 matrix products and memory bandwidth, as JSON
+//! Hardware: any; 768 MiB; threads by `RAYON_NUM_THREADS` (flex, memory) and `OMP_NUM_THREADS` (libtorch); seconds
 
 use anyhow::Result;
 use clap::Parser;
@@ -13,10 +13,10 @@ use experiments::run::start;
 use experiments::run::start::ready_to_compute;
 use std::process::ExitCode;
 
-/// Measures what this machine can do at best.
+/// Measures the peak compute and memory rates of this machine.
 #[derive(Parser)]
 struct Options {
-    /// Device; it must be compiled in
+    /// Device, if compiled in
     #[arg(long, default_value = "flex")]
     device: String,
 }

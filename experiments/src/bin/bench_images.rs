@@ -1,10 +1,10 @@
-//! Times reading training images: decode, random crop, flip, jitter, normalise; beside torchvision with Pillow where Python
-//! has them.
+//! Times the input pipeline of training (decode, random crop, flip, jitter, normalise), optionally against torchvision
+//! with Pillow.
 //!
 //! Command:  `cargo run --release --bin bench_images -- DIR --python python3`
-//! Result:   milliseconds an image of processor time and of wall time, on one thread and on two, by the loader and by hand;
-//!           peak memory
-//! Hardware: whatever it runs on; rounds of all pipelines are interleaved, so that ratios hold on a machine that is not idle
+//! Result:   CPU time and wall time in milliseconds per image, on one thread and on two, with the loader and without
+//!           prefetching; peak memory
+//! Hardware: any; the rounds of all pipelines are interleaved, so ratios are valid even on a busy machine
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
@@ -20,48 +20,48 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-/// Times reading training images.
+/// Times the input pipeline of training.
 #[derive(Parser)]
 struct Options {
-    /// Images in any layout of JPEG and PNG files
+    /// Directory of images: any known layout of JPEG and PNG files
     dir: PathBuf,
-    /// Side of the images in pixels
+    /// Height and width of the output images in pixels
     #[arg(long, default_value_t = 224)]
     resolution: usize,
-    /// Training images of a round; fewer if there are fewer
+    /// Maximum number of training images per round
     #[arg(long, default_value_t = 512)]
     images: usize,
-    /// Images of a batch
+    /// Images per batch
     #[arg(long, default_value_t = 64)]
     batch_size: usize,
-    /// Rounds of every pipeline; the median is given
+    /// Rounds per pipeline; medians are reported
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Batches ahead of their use, in MiB at most
+    /// Memory limit for prefetched batches, in MiB
     #[arg(long, default_value_t = 256)]
     prefetch_mib: usize,
-    /// Resize by the bicubic filter
+    /// Resizes with the bicubic filter instead of the bilinear one
     #[arg(long)]
     bicubic: bool,
-    /// A Python with torchvision and Pillow to time beside it (an ImageFolder only)
+    /// Python interpreter with torchvision and Pillow, to time for comparison (ImageFolder only)
     #[arg(long)]
     python: Option<PathBuf>,
 }
 
-/// Milliseconds an image.
+/// Milliseconds per image.
 #[derive(Clone, Copy)]
 struct Timing {
     processor: f64,
     wall: f64,
 }
 
-/// A way of reading images.
+/// An input pipeline under test.
 enum Pipeline {
-    /// Batch after batch, made where it is used.
+    /// Batches are prepared one by one when needed, without prefetching.
     ByHand(Loader),
-    /// Batches made ahead.
+    /// Batches are prefetched.
     Loader(Loader),
-    /// Torchvision with Pillow in so many processes, on the images of a list.
+    /// Torchvision with Pillow, in this number of processes, on the images listed in a file.
     Torchvision(usize, PathBuf),
 }
 
@@ -90,9 +90,9 @@ fn run(options: &Options) -> Result<()> {
         ("loader, 2 threads", Pipeline::Loader(loader(2)?)),
     ];
     if options.python.is_some() {
-        ensure!(!options.bicubic, "--python times the bilinear filter: leave out --bicubic");
+        ensure!(!options.bicubic, "--python times the bilinear filter only: drop --bicubic");
         ensure!(layout == Layout::ImageFolder, "--python reads an ImageFolder, {} is {layout}", options.dir.display());
-        // The same images.
+        // Torchvision gets the same images.
         let paths: String = (0..set.len()).map(|i| format!("{}\n", set.path(i).display())).collect();
         let list = std::env::temp_dir().join(format!("bench_images-{}.txt", std::process::id()));
         write_whole(&list, paths.as_bytes())?;
@@ -101,7 +101,7 @@ fn run(options: &Options) -> Result<()> {
     }
     describe(options, &layout, &splits, &set);
     let mut timings: Vec<Vec<Timing>> = vec![Vec::new(); pipelines.len()];
-    // The first round warms the page cache up and is not counted.
+    // The first round warms up the page cache and does not count.
     for round in 0..=options.rounds {
         for ((_, pipeline), timings) in pipelines.iter().zip(&mut timings) {
             let timing = pipeline.round(options, round as u64)?;
@@ -144,10 +144,10 @@ impl Pipeline {
     }
 }
 
-/// A round of `experiments/python/benchmark_images.py`.
+/// One round of `experiments/python/benchmark_images.py`.
 fn torchvision(options: &Options, processes: usize, list: &Path) -> Result<Timing> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/python/benchmark_images.py");
-    let python = options.python.as_ref().context("there is no --python")?;
+    let python = options.python.as_ref().context("--python is missing")?;
     let output = Command::new(python)
         .arg(script)
         .arg(&options.dir)
@@ -161,13 +161,13 @@ fn torchvision(options: &Options, processes: usize, list: &Path) -> Result<Timin
         bail!("{script}: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     let result: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    let number = |key: &str| result[key].as_f64().with_context(|| format!("{script} gives no {key}: {result}"));
+    let number = |key: &str| result[key].as_f64().with_context(|| format!("{script} printed no {key}: {result}"));
     Ok(Timing { processor: number("cpu_ms_per_image")?, wall: number("wall_ms_per_image")? })
 }
 
 fn describe(options: &Options, layout: &Layout, splits: &Splits, set: &ImageSet) {
     say(&format!(
-        "{layout} {}: {} of {} training images a round, {} px, batches of {}, {} rounds, {}",
+        "{layout} {}: {} of {} training images per round, {} px, batches of {}, {} rounds, {}",
         options.dir.display(),
         set.len(),
         splits.train.len(),
@@ -181,21 +181,18 @@ fn describe(options: &Options, layout: &Layout, splits: &Splits, set: &ImageSet)
 fn show(names: &[&str], timings: &[Vec<Timing>]) {
     let processor = |timings: &[Timing]| median(timings.iter().map(|timing| timing.processor));
     let wall = |timings: &[Timing]| median(timings.iter().map(|timing| timing.wall));
-    say(&format!("{:<26}{:>18}{:>14}{:>12}", "median ms an image", "processor time", "wall time", "images/s"));
+    say(&format!("{:<26}{:>18}{:>14}{:>12}", "median ms per image", "CPU time", "wall time", "images/s"));
     for (name, timings) in names.iter().zip(timings) {
         let (processor, wall) = (processor(timings), wall(timings));
         say(&format!("{name:<26}{processor:>18.3}{wall:>14.3}{:>12.0}", 1e3 / wall));
     }
-    // Ratios of every round, so that what slows a round slows both sides.
+    // Median of the ratios per round: a disturbance during a round slows both sides.
     let ratio =
         |a: &[Timing], b: &[Timing], of: fn(&Timing) -> f64| median(a.iter().zip(b).map(|(a, b)| of(a) / of(b)));
     say(&format!("two threads are {:.2} times as fast as one", ratio(&timings[0], &timings[1], |t| t.wall)));
-    say(&format!("the loader takes {:.2} of the time by hand", ratio(&timings[2], &timings[0], |t| t.wall)));
+    say(&format!("the loader takes {:.2} times as long as by hand", ratio(&timings[2], &timings[0], |t| t.wall)));
     if let Some(torchvision) = timings.get(4) {
-        say(&format!(
-            "torchvision takes {:.2} times the processor time",
-            ratio(torchvision, &timings[0], |t| t.processor)
-        ));
+        say(&format!("torchvision takes {:.2} times the CPU time", ratio(torchvision, &timings[0], |t| t.processor)));
     }
     if let Some(memory) = environment::peak_memory_mib() {
         say(&format!("peak memory {memory:.0} MiB"));

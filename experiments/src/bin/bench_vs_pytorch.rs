@@ -1,11 +1,11 @@
-//! How fast are training, inference and calibration beside PyTorch, and beside what the machine can do?
+//! Question: how fast are training, inference and calibration compared with PyTorch and with the peak of the machine?
 //!
 //! Command:  `cargo build --release --bins && target/release/bench_vs_pytorch --python venv/bin/python --compile`
 //!           (packages: experiments/python/README.md)
-//! Result:   the machine's ceilings; for each kind of work the median time and the memory of all sides, our share of the
-//!           ceiling of arithmetic, and the ratio of times; above 1, ours is faster
-//! Hardware: whatever it runs on, 2 threads each; about 15 minutes. All sides take turns in processes of their own, and the
-//!           ratio is the median over rounds: on a machine that does other things too, only ratios mean something
+//! Result:   the peak rates of the machine; for each workload the median time and the memory of all sides, our share of
+//!           peak arithmetic, and the ratio of times (above 1: ours is faster)
+//! Hardware: any; 2 threads per side; about 15 minutes. All sides run in turn in separate processes, and the ratio is
+//!           the median over rounds: on a busy machine, only the ratios are meaningful
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
@@ -18,31 +18,31 @@ use experiments::run::start;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// Times our networks beside PyTorch.
+/// Compares the speed of our networks with PyTorch.
 #[derive(Parser)]
 struct Options {
-    /// A Python with torch, torchvision and ofa
+    /// Python interpreter with torch, torchvision and ofa
     #[arg(long)]
     python: PathBuf,
-    /// Only the lines that contain this, as `train-step` or `small`
+    /// Runs only the rows whose name contains this text, such as `train-step` or `small`
     #[arg(long, default_value = "", hide_default_value = true)]
     only: String,
-    /// Our device; it must be compiled in
+    /// Our device, if compiled in
     #[arg(long, default_value = "flex")]
     device: String,
-    /// Also torch.compile (needs a C++ compiler and the headers of Python), for the work that keeps its network
+    /// Also times torch.compile (needs a C++ compiler and Python's headers), for workloads on a fixed network
     #[arg(long)]
     compile: bool,
-    /// Let threads of PyTorch sleep while they wait: fairer on a machine that does other things too, slower on an idle one
+    /// Lets waiting PyTorch threads sleep instead of spin: fairer on a busy machine, slower on an idle one
     #[arg(long)]
     passive: bool,
-    /// Turns that each side takes
+    /// Rounds; each side runs once per round
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Repetitions a turn, after 2 that are not counted
+    /// Timed repetitions per round, after 2 untimed ones
     #[arg(long, default_value_t = 5)]
     samples: usize,
-    /// Threads of each side
+    /// Threads per side
     #[arg(long, default_value_t = 2)]
     threads: usize,
     /// Seed of the random subnets
@@ -50,13 +50,13 @@ struct Options {
     seed: u64,
 }
 
-/// What takes turns.
+/// The implementations under comparison.
 #[derive(Clone, Copy, PartialEq)]
 enum Side {
     Ours,
-    /// PyTorch eager, contiguous images.
+    /// PyTorch eager, contiguous memory format.
     Eager,
-    /// PyTorch eager, channels last.
+    /// PyTorch eager, channels-last memory format.
     ChannelsLast,
     /// `torch.compile`.
     Compiled,
@@ -65,7 +65,7 @@ enum Side {
 impl Side {
     const ALL: [Self; 4] = [Self::Ours, Self::Eager, Self::ChannelsLast, Self::Compiled];
 
-    /// Compiling pays where one network runs again and again; the others change it from step to step.
+    /// Compilation makes sense only for a fixed network; the other workloads change it from step to step.
     fn takes_part(self, work: Work, options: &Options) -> bool {
         self != Self::Compiled || (options.compile && matches!(work, Work::TrainStep | Work::Inference))
     }
@@ -86,12 +86,12 @@ fn run(options: &Options) -> Result<()> {
 
 fn compare(options: &Options, folder: &Path) -> Result<()> {
     let cases: Vec<Case> = CASES.into_iter().filter(|case| case.to_string().contains(&options.only)).collect();
-    ensure!(!cases.is_empty(), "--only: no line contains `{}`", options.only);
+    ensure!(!cases.is_empty(), "--only: no row contains `{}`", options.only);
     check_python(&options.python)?;
     let ceilings = Ceilings::of(with_threads(&mut Ceilings::command()?, options).args(["--device", &options.device]))?;
     say(&format!(
-        "{} on {} threads beside PyTorch (eager contiguous | eager channels last | torch.compile), {} rounds of {}{}, {}\n\n\
-         Ceilings of these threads: {ceilings}\n",
+        "{} on {} threads against PyTorch (eager contiguous | eager channels last | torch.compile), {} rounds of {}{}, \
+         {}\n\nPeak rates with these threads: {ceilings}\n",
         options.device,
         options.threads,
         options.rounds,
@@ -123,7 +123,7 @@ fn side_command(side: Side, case: Case, workload: &Workload, folder: &Path, opti
     let mut command = if side == Side::Ours { bench_workload(case.work)? } else { pytorch(python, case.work) };
     match side {
         Side::Ours => command.args(["--device", &options.device]),
-        // PyTorch checks that its network is ours.
+        // The script checks by the cost that its network equals ours.
         _ => command.args(["--threads", &threads, "--cost", &cost.parameters.to_string(), &cost.macs.to_string()]),
     };
     command.args(match side {

@@ -1,9 +1,9 @@
-//! Times one kind of work on one device in a process of its own, so that its memory can be told; `backend_report` and
-//! `bench_vs_pytorch` are made of such processes in turns.
+//! Times one workload on one device in its own process, so that its memory can be measured. `backend_report` and
+//! `bench_vs_pytorch` run such processes in turn.
 //!
 //! Command:  `cargo run --release --bin bench_workload -- train-step --space mobilenet_v3 --resolution 128 --batch 16`
 //! Result:   milliseconds of every repetition and the process's peak memory, as JSON
-//! Hardware: whatever it runs on; threads: `RAYON_NUM_THREADS` (flex), `OMP_NUM_THREADS` (libtorch)
+//! Hardware: any; threads by `RAYON_NUM_THREADS` (flex) and `OMP_NUM_THREADS` (libtorch)
 
 use anyhow::{Result, ensure};
 use clap::Parser;
@@ -18,32 +18,32 @@ use experiments::run::start::ready_to_compute;
 use ofa_train::Precision;
 use std::process::ExitCode;
 
-/// Times one kind of work on one device.
+/// Times one workload on one device.
 #[derive(Parser)]
 struct Options {
-    /// What is done
+    /// Workload
     work: Work,
     #[command(flatten)]
     space: SpaceOptions,
-    /// Subnets: text forms or .json files; may be given several times [default: the largest]
+    /// Subnet: text form or .json file; may be repeated [default: the largest]
     #[arg(long)]
     arch: Vec<String>,
-    /// Side of the images in pixels
+    /// Height and width of the images in pixels
     #[arg(long)]
     resolution: usize,
-    /// Images of a batch
+    /// Images per batch
     #[arg(long)]
     batch: usize,
-    /// Repetitions that are not counted
+    /// Untimed repetitions before the timed ones
     #[arg(long, default_value_t = 2)]
     warm_ups: usize,
-    /// Repetitions
+    /// Timed repetitions
     #[arg(long, default_value_t = 10)]
     samples: usize,
-    /// Passes of training steps in bfloat16
+    /// Computes forward and backward passes in bfloat16 (train-step and shrink-step only)
     #[arg(long)]
     bf16: bool,
-    /// Device, as far as compiled in
+    /// Device, if compiled in
     #[arg(long, default_value = "flex")]
     device: String,
 }

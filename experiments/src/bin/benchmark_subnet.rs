@@ -1,8 +1,8 @@
-//! Times one subnet: extraction from its supernet and inference, by batch size.
+//! Times one subnet: extraction from its supernet, and inference by batch size.
 //!
 //! Command:  `cargo run --release --bin benchmark_subnet -- --space mobilenet_v3 --batch 1 --batch 16`
-//! Result:   median and interquartile range of the latency, images a second, memory; `--json` for programs
-//! Hardware: whatever it runs on; the number of threads is that of `RAYON_NUM_THREADS`, else of the cores
+//! Result:   median and interquartile range of the latency, images per second, memory; `--json` for scripts
+//! Hardware: any; threads by `RAYON_NUM_THREADS`, by default one per core
 
 use anyhow::{Result, ensure};
 use burn::tensor::{Device, Distribution, Tensor};
@@ -19,39 +19,39 @@ use serde::Serialize;
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// Times one subnet: extraction from its supernet and inference, by batch size.
+/// Times one subnet: extraction from its supernet, and inference by batch size.
 #[derive(Parser)]
 struct Options {
     #[command(flatten)]
     space: SpaceOptions,
-    /// The subnet: an arch's text form, or a .json file [default: the largest]
+    /// Subnet: text form or .json file [default: the largest]
     #[arg(long)]
     arch: Option<String>,
-    /// Images a forward pass; may be given several times [default: 1]
+    /// Batch size; may be repeated [default: 1]
     #[arg(long)]
     batch: Vec<usize>,
-    /// Forward passes of each batch size, at most
+    /// Maximum forward passes per batch size
     #[arg(long, default_value_t = 100)]
     samples: usize,
-    /// Print JSON
+    /// Prints JSON
     #[arg(long)]
     json: bool,
-    /// Device, as far as compiled in
+    /// Device, if compiled in
     #[arg(long, default_value = "flex")]
     device: String,
 }
 
-/// What was measured, and where.
+/// The measurements and the machine.
 #[derive(Serialize)]
 struct Benchmark {
     arch: String,
     device: String,
     threads: usize,
     processor: String,
-    /// Median time of taking the subnet out of its supernet.
+    /// Median time to extract the subnet from its supernet.
     extraction_ms: f64,
     inference: Vec<Inference>,
-    /// Largest resident memory of the process, supernet included.
+    /// Peak resident memory of the process, including the supernet.
     peak_memory_mib: Option<f64>,
 }
 

@@ -1,8 +1,8 @@
-//! Reads every image of a set once and says what is broken, before a training finds it.
+//! Reads every image of a set and reports broken ones, before training meets them.
 //!
 //! Command:  `cargo run --release --bin check_images -- DIR --out broken.csv`
-//! Result:   counts by class and by sort of problem; the CSV has a line (path, problem) for everything broken; exit code
-//!           1 if anything is
+//! Result:   counts by class and by kind of problem; the CSV has one row (path, problem) per problem; exit code 1 if
+//!           there is any
 
 use anyhow::{Result, bail};
 use clap::Parser;
@@ -14,15 +14,15 @@ use ofa_data::{ImageCheck, check_images};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Reads every image of a set once and says what is broken.
+/// Reads every image of a set and reports broken ones.
 #[derive(Parser)]
 struct Options {
-    /// Images in any layout of JPEG and PNG files
+    /// Directory of images: any known layout of JPEG and PNG files
     dir: PathBuf,
-    /// A CSV file of everything broken
+    /// CSV file to write, with one row per problem
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Classes to show, those with most broken images first
+    /// Number of classes to show, those with the most broken images first
     #[arg(long, default_value_t = 20)]
     classes: usize,
 }
@@ -44,10 +44,10 @@ fn run(options: &Options) -> Result<()> {
         return Ok(());
     }
     let where_to = match &options.out {
-        Some(path) => format!("they are listed in {}", path.display()),
+        Some(path) => format!("see {}", path.display()),
         None => "list them with --out FILE.csv".into(),
     };
-    bail!("{} problems with {} images; {where_to}", check.broken.len(), check.images());
+    bail!("{} problems in {} images; {where_to}", check.broken.len(), check.images());
 }
 
 fn show(check: &ImageCheck, most: usize) {
@@ -66,7 +66,7 @@ fn show(check: &ImageCheck, most: usize) {
     }
 }
 
-/// A line (path, problem) for everything broken.
+/// One CSV row (path, problem) per problem.
 fn csv(check: &ImageCheck) -> Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(["path", "problem"])?;

@@ -1,10 +1,10 @@
-//! How far are latencies by this table from those of whole networks on this machine, at the table's pace?
+//! Question: how accurate is a latency table for whole networks on this machine, corrected to the pace of the table?
 //!
 //! Command:  `cargo run --release --bin check_latency -- --tables runs/mine --out check`
-//! Result:   mean error, share within 10 %, Kendall's tau over random networks; with `--out` a new directory of
-//!           latency_check.csv and report.html with a plot
-//! Hardware: the machine that the table was measured on; threads by `RAYON_NUM_THREADS`
-//! Time:     a few seconds a hundred small networks, minutes for ImageNet's
+//! Result:   mean error, share within 10 % and Kendall's tau over random networks; with `--out`, a new directory with
+//!           latency_check.csv and report.html (with a plot)
+//! Hardware: the machine on which the table was measured; threads by `RAYON_NUM_THREADS`
+//! Time:     a few seconds per hundred small networks, minutes for networks of ImageNet size
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
@@ -24,30 +24,30 @@ use ofa_search::{LatencyConfig, LatencyTable};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Checks a latency table on whole networks.
+/// Checks a latency table against timings of whole networks.
 #[derive(Parser)]
 struct Options {
-    /// Directory of a run, or one with an accuracy.csv and a latency.csv
+    /// Run directory, or a directory with accuracy.csv and latency.csv
     #[arg(long)]
     tables: PathBuf,
     #[command(flatten)]
     space: OptionalSpace,
-    /// Another latency table of the space
+    /// Latency table to check [default: latency.csv of --tables]
     #[arg(long)]
     latency: Option<PathBuf>,
-    /// Random networks
+    /// Number of random networks
     #[arg(long, default_value_t = 100)]
     networks: usize,
-    /// Forward passes a network, at most
+    /// Maximum forward passes per network
     #[arg(long, default_value_t = 200)]
     samples: usize,
     /// Seed of the networks
     #[arg(long, default_value_t = 7)]
     seed: u64,
-    /// New directory for latency_check.csv and report.html
+    /// Directory to create for latency_check.csv and report.html
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Device, as far as compiled in
+    /// Device, if compiled in
     #[arg(long, default_value = "flex")]
     device: String,
 }
@@ -57,16 +57,16 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<()> {
-    ensure!(options.networks > 1, "--networks is {}, an agreement takes 2", options.networks);
+    ensure!(options.networks > 1, "--networks is {}, it must be at least 2", options.networks);
     ensure!(options.samples > 0, "--samples must be positive");
     options.out.as_deref().map_or(Ok(()), ensure_new)?;
     let device = device::by_name(&options.device)?;
     let tables = MeasuredTables::open(&options.tables, options.space.named()?)?;
-    let path = options.latency.clone().or(tables.latency).context("no latency.csv lies beside the accuracies")?;
+    let path = options.latency.clone().or(tables.latency).context("no latency.csv in --tables: use --latency")?;
     let table = LatencyTable::load(&path, &tables.space)?;
     let header = table.header();
     if let Some(quantity) = &header.quantity {
-        bail!("{} is a table of {quantity}, not of milliseconds", path.display());
+        bail!("{} is a table of {quantity}, not of latency in milliseconds", path.display());
     }
     let machine = environment::machine(&options.device);
     let setting = format!(
@@ -87,9 +87,9 @@ fn run(options: &Options) -> Result<()> {
     let mut said = setting;
     if let Some(pace) = check.pace {
         let note =
-            format!("this machine runs at {pace:.2} of the table's pace; as measured, {}", sentence(&check.measured()));
+            format!("this machine runs at {pace:.2} of the table's pace; uncorrected: {}", sentence(&check.measured()));
         say(&note);
-        said = format!("{said}; {note}; at the table's pace as follows");
+        said = format!("{said}; {note}; below, corrected to the table's pace");
     }
     say(&sentence(&fit));
     if let Some(out) = &options.out {

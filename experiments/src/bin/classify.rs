@@ -1,7 +1,7 @@
-//! Loads a subnet that `once_for_all` saved and classifies an image file.
+//! Classifies an image file with a subnet saved by `once_for_all`.
 //!
 //! Command:  `cargo run --release --bin classify -- runs/<run>/subnets/<scenario> IMAGE`
-//! Result:   the most likely classes with their probabilities, the first one first
+//! Result:   the most likely classes with their probabilities, in descending order
 
 use anyhow::{Context, Result};
 use burn::tensor::activation::softmax;
@@ -20,12 +20,12 @@ use std::process::ExitCode;
 struct Options {
     /// Directory of the subnet
     subnet: PathBuf,
-    /// A JPEG or PNG file
+    /// Image to classify: a JPEG or PNG file
     image: PathBuf,
-    /// Device, as far as compiled in
+    /// Device, if compiled in
     #[arg(long, default_value = "flex")]
     device: String,
-    /// Classes to show
+    /// Number of classes to show
     #[arg(long, default_value_t = 3)]
     top: usize,
 }
@@ -49,7 +49,7 @@ fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// The image as the subnet was trained to see it, `[channels, resolution, resolution]`.
+/// The image, resized and normalised as for the training of the subnet: `[channels, resolution, resolution]`.
 fn normalised(path: &Path, card: &SubnetCard, resolution: usize) -> Result<Vec<f32>> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let channels = card.space.image_channels;
@@ -59,7 +59,7 @@ fn normalised(path: &Path, card: &SubnetCard, resolution: usize) -> Result<Vec<f
         1 => image::GrayImage::from_raw(width, height, decoded.pixels).map(image::DynamicImage::ImageLuma8),
         _ => image::RgbImage::from_raw(width, height, decoded.pixels).map(image::DynamicImage::ImageRgb8),
     };
-    let image = image.context("the decoder gives as many pixels as it says")?;
+    let image = image.context("the decoder's pixels do not fit the image size")?;
     let side = resolution as u32;
     let resized = match (width, height) {
         (w, h) if w == side && h == side => image,

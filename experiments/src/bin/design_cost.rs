@@ -1,10 +1,12 @@
-//! What do networks for N deployment scenarios cost, by OFA and by a search for each, and from which N on does OFA pay?
+//! Question: what do networks for N deployment scenarios cost with OFA and with one search each, and from which N does
+//!           OFA pay off?
 //!
-//! Command:  `cargo run --release --bin design_cost -- --out design_cost.csv` (`--run runs/mine`: a run of ours, too)
-//! Result:   GPU hours and pounds of CO2e by N from the papers' constants; how many times cheaper OFA is at 40
-//!           scenarios: 1,142x, 16x, 14x as in arXiv v1 and 1,300x, 19x, 16x as in ICLR 2020, all without fine-tuning;
-//!           and the break-even N. A run counts in hours of its own machine, which are no GPU hours
-//! Time:     none to speak of; nothing is trained
+//! Command:  `cargo run --release --bin design_cost -- --out design_cost.csv` (`--run runs/mine`: also one of your
+//! runs)
+//! Result:   GPU hours and pounds of CO2e by N, from the papers' constants; how many times cheaper OFA is at 40
+//!           scenarios (1,142x, 16x, 14x as in arXiv v1 and 1,300x, 19x, 16x as in ICLR 2020, all without
+//!           fine-tuning); and the break-even N. A run is counted in hours of its own machine, not in GPU hours
+//! Time:     negligible; nothing is trained
 
 use anyhow::{Result, ensure};
 use clap::Parser;
@@ -15,19 +17,19 @@ use experiments::run::start;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Compares what networks for many deployment scenarios cost by published constants, and by a run's own times.
+/// Compares the cost of networks for many deployment scenarios, from published constants and from the times of a run.
 #[derive(Parser)]
 struct Options {
-    /// Numbers of deployment scenarios
+    /// Numbers of deployment scenarios to tabulate
     #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 3, 5, 10, 20, 40, 100])]
     scenarios: Vec<u32>,
-    /// Number of scenarios at which methods are compared
+    /// Number of scenarios at which the methods are compared
     #[arg(long, default_value_t = 40)]
     at: u32,
-    /// Directory of a finished run, whose times are added
+    /// Directory of a finished run, whose cost is also shown
     #[arg(long)]
     run: Option<PathBuf>,
-    /// CSV file for all numbers
+    /// CSV file to write, with all numbers
     #[arg(long)]
     out: Option<PathBuf>,
 }
@@ -38,7 +40,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<()> {
     let scenarios = &options.scenarios;
-    ensure!(!scenarios.contains(&0) && options.at > 0, "a number of scenarios is 0: it must be positive");
+    ensure!(!scenarios.contains(&0) && options.at > 0, "--scenarios and --at must be positive");
     let (others, ours) = (DesignCost::others(), DesignCost::once_for_all());
     let published = [others.as_slice(), &ours].concat();
     let measured = options.run.as_deref().map(DesignCost::of_run).transpose()?;
@@ -59,7 +61,7 @@ fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// A line a method, a column a number of scenarios.
+/// Prints one line per method, with one column per number of scenarios.
 fn curves(title: &str, scenarios: &[u32], methods: &[DesignCost], number: impl Fn(f64) -> String) {
     let cells = |cells: Vec<String>| cells.iter().map(|cell| format!("{cell:>10}")).collect::<String>();
     let width = methods.iter().map(|method| method.method.len()).max().unwrap_or(0);
@@ -71,10 +73,10 @@ fn curves(title: &str, scenarios: &[u32], methods: &[DesignCost], number: impl F
     say("");
 }
 
-/// How many times cheaper ours are at a number of scenarios, and from which number on they are cheaper.
+/// Prints how many times cheaper our methods are at `at` scenarios, and their break-even numbers.
 fn compare(at: u32, others: &[DesignCost], ours: &[DesignCost]) {
     let names: String = others.iter().map(|other| format!("{:>24}", other.method)).collect();
-    say(&format!("times cheaper at {at} scenarios (cheaper from which number on)\n{:<12}{names}", ""));
+    say(&format!("times cheaper at {at} scenarios (break-even number)\n{:<12}{names}", ""));
     for method in ours {
         let cell = |other: &DesignCost| {
             let from = method.break_even(other).map_or("never".into(), |n| n.to_string());

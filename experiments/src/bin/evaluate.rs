@@ -1,10 +1,11 @@
-//! How good are these subnets of a supernet: top-1, top-5, loss, accuracy of every class, confusions?
+//! Evaluates subnets of a supernet: top-1, top-5, loss, per-class accuracy and confusion matrix.
 //!
 //! Command:  `cargo run --release --bin evaluate -- runs/<run> --split test --arch r28-k3e3.. --out scores`
 //!           `cargo run --release --bin evaluate -- SUPERNET_DIR --data DIR --archs archs.txt`
-//! Result:   CSV (arch, images, top1, top5, loss) on the console; with `--out` a directory of it and of the classes and
-//!           confusions of every subnet. With `--split test` the extremes of a run score what its report says of them
-//! Hardware: any; memory is that of a batch and of at most a gibibyte of decoded images a set
+//! Result:   CSV (arch, images, top1, top5, loss) on the console; with `--out`, a directory with the same table and the
+//!           per-class accuracies and confusion matrix of every subnet. With `--split test`, the extremes of a run get
+//!           the scores of its report
+//! Hardware: any; memory for a batch and for at most one gibibyte of decoded images per set
 //! Time:     25 s for the two extremes of a smoke run on 10,000 validation images, on 2 threads of a busy AMD EPYC
 
 use anyhow::{Context, Result, ensure};
@@ -24,37 +25,38 @@ use ofa_model::{Arch, SearchSpace};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Scores subnets of a supernet.
+/// Evaluates subnets of a supernet.
 #[derive(Parser)]
 struct Options {
-    /// Directory of a run (its trained supernet, or else its newest checkpoint), or one that import_checkpoint made
+    /// Directory of a run (its newest checkpoint is used until training has finished), or a supernet from
+    /// import_checkpoint
     supernet: PathBuf,
-    /// A subnet, several times if need be: an arch's text form, or a .json file [default: the smallest and the largest]
+    /// Subnet: text form or .json file; may be repeated [default: the smallest and the largest]
     #[arg(long)]
     arch: Vec<String>,
-    /// A file with an arch a line; empty lines and those that begin with # are passed over
+    /// File with one arch per line; empty lines and lines starting with # are skipped
     #[arg(long)]
     archs: Option<PathBuf>,
-    /// Which images
+    /// Images to evaluate on
     #[arg(long, value_enum, default_value = "validation")]
     split: Split,
-    /// Images at most [default: all of the split]
+    /// Maximum number of images [default: the whole split]
     #[arg(long)]
     images: Option<usize>,
-    /// Training images that each subnet's batch-norm statistics are measured on; 0 takes the statistics that came with the
-    /// weights [default: those of the run, or 500]
+    /// Training images to calibrate each subnet's batch-norm statistics on; 0 uses the statistics stored with the
+    /// weights [default: that of the run, else 500]
     #[arg(long)]
     calibration_images: Option<usize>,
-    /// Images a batch [default: those of the run, or 125]
+    /// Batch size [default: that of the run, else 125]
     #[arg(long)]
     batch_size: Option<usize>,
-    /// Images in place of those of the run, or of the embedded Fashion-MNIST
+    /// Directory of images, in any known layout [default: that of the run, else the embedded Fashion-MNIST]
     #[arg(long)]
     data: Option<PathBuf>,
-    /// A new directory for scores.csv, and for two files a subnet: its classes and its confusions
+    /// Directory to create for scores.csv and, per subnet, its per-class accuracies and confusion matrix
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Device, as far as compiled in
+    /// Device, if compiled in
     #[arg(long, default_value = "flex")]
     device: String,
 }
@@ -79,9 +81,9 @@ fn run(options: &Options) -> Result<()> {
     tables.batch_size = options.batch_size.unwrap_or(tables.batch_size);
     tables.calibration_images = options.calibration_images.filter(|n| *n > 0).unwrap_or(tables.calibration_images);
     let images = Images::load(&config, None)?;
-    // The console's lines are those of a table.
+    // To stderr: stdout carries only the CSV table.
     for checkpoint in &opened.damaged {
-        eprintln!("warning: {}: {}; the one before it is taken", checkpoint.path.display(), checkpoint.problem);
+        eprintln!("warning: {}: {}; using the previous checkpoint", checkpoint.path.display(), checkpoint.problem);
     }
     eprintln!("{}; {}", opened.path.display(), images.description);
     score(options, &opened, &archs, &config, &images, &device)?;
@@ -114,7 +116,7 @@ fn score(
         };
         let scores = evaluator.subnet_scores(&subnet).with_context(|| format!("arch `{arch}`"))?;
         let text = csv_text([ScoreRow::new(arch, &scores)])?;
-        // The header comes once.
+        // Print the header only once.
         text.lines().skip(usize::from(i > 0)).for_each(say);
         if let Some(files) = &mut files {
             files.add(arch, &scores, &images.splits.classes)?;
@@ -123,7 +125,7 @@ fn score(
     Ok(())
 }
 
-/// The archs of the options, all of them checked before the first is measured.
+/// The archs of the options, all checked before the first one is evaluated.
 fn archs(options: &Options, space: &SearchSpace) -> Result<Vec<Arch>> {
     let mut archs = options.arch.iter().map(|text| read_arch(text, space, None)).collect::<Result<Vec<_>>>()?;
     if let Some(path) = &options.archs {
@@ -131,7 +133,7 @@ fn archs(options: &Options, space: &SearchSpace) -> Result<Vec<Arch>> {
     } else if archs.is_empty() {
         archs = vec![space.smallest(), space.largest()];
     }
-    ensure!(!archs.is_empty(), "--archs names no arch");
+    ensure!(!archs.is_empty(), "the file of --archs contains no arch");
     Ok(archs)
 }
 

@@ -1,9 +1,11 @@
-//! Writes a subnet for other tools: weights that the original's static net loads, ONNX, and a model card.
+//! Exports a subnet for other tools: weights that the original's static net loads, an ONNX model and a model card.
 //!
 //! Command:  `cargo run --release --bin export_subnet -- runs/<run>/subnets/<scenario> --out DIR`
-//!           `cargo run --release --bin export_subnet -- runs/<run> --arch r28-.. --out DIR`, calibrated on the run's images
-//!           `cargo run --release --bin export_subnet -- SUPERNET_DIR --arch r224-.. --calibrate IMAGES.safetensors --out DIR`
-//! Result:   `weights.safetensors` (PyTorch's keys), `model.onnx` (any batch), `card.json`
+//!           `cargo run --release --bin export_subnet -- runs/<run> --arch r28-.. --out DIR`, calibrated on the run's
+//!           images
+//!           `cargo run --release --bin export_subnet -- SUPERNET_DIR --arch r224-.. --calibrate IMAGES.safetensors
+//!           --out DIR`
+//! Result:   `weights.safetensors` (PyTorch's keys), `model.onnx` (any batch size), `card.json`
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
@@ -23,22 +25,22 @@ use ofa_model::{Subnet, SubnetCard, Supernet, write_directory, write_state_dict}
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Writes a subnet for other tools: weights that the original's static net loads, ONNX, and a model card.
+/// Exports a subnet for other tools: weights that the original's static net loads, an ONNX model and a model card.
 #[derive(Parser)]
 struct Options {
-    /// Directory of a subnet, or together with --arch of a run or of a supernet
+    /// Directory of a subnet; or, with --arch, of a run or a supernet
     network: PathBuf,
-    /// The subnet of a supernet: an arch's text form, or a .json file
+    /// Subnet of the run or supernet: text form or .json file
     #[arg(long)]
     arch: Option<String>,
-    /// A .safetensors file with `images` that batch-norm statistics are measured on; else the run's own training images are, and
-    /// of a supernet from elsewhere its own statistics are used
+    /// Calibrates batch-norm statistics on the `images` of this .safetensors file [default: training images of the
+    /// run, or the existing statistics of a subnet or of a supernet without a run]
     #[arg(long)]
     calibrate: Option<PathBuf>,
-    /// New directory
+    /// Directory to create
     #[arg(long)]
     out: PathBuf,
-    /// Device, as far as compiled in
+    /// Device, if compiled in
     #[arg(long, default_value = "flex")]
     device: String,
 }
@@ -57,7 +59,7 @@ fn run(options: &Options) -> Result<()> {
         ensure_resolution(file, &images, subnet.arch().resolution)?;
         subnet = subnet.calibrate([&images]);
     }
-    // With other statistics it is another network than the one that was measured.
+    // With new statistics it is no longer the network that was measured.
     let measured = measured.filter(|_| options.calibrate.is_none());
     let card = ModelCard::new(&subnet, &card, measured)?;
     write_directory(out, |unfinished| -> Result<()> {
@@ -70,7 +72,7 @@ fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// The subnet, its card, and where its measurements may stand.
+/// The subnet, its card, and the directory that may hold its measurements.
 fn open<'a>(options: &'a Options, device: &Device) -> Result<(Subnet, SubnetCard, Option<&'a Path>)> {
     let network = &options.network;
     match (&options.arch, Supernet::is_saved_in(network) || RunDir::holds_run(network)) {
@@ -78,8 +80,8 @@ fn open<'a>(options: &'a Options, device: &Device) -> Result<(Subnet, SubnetCard
             let (subnet, card) = choose(arch, options, device)?;
             Ok((subnet, card, None))
         }
-        (None, true) => bail!("{} holds a supernet; name the subnet with --arch", network.display()),
-        (Some(_), false) => bail!("{} holds no supernet that --arch could choose from", network.display()),
+        (None, true) => bail!("{} holds a supernet: choose a subnet of it with --arch", network.display()),
+        (Some(_), false) => bail!("{} holds no supernet for --arch to choose from", network.display()),
         (None, false) => {
             let (subnet, card) = Subnet::load(network, device)?;
             Ok((subnet, card, Some(network)))
@@ -87,9 +89,9 @@ fn open<'a>(options: &'a Options, device: &Device) -> Result<(Subnet, SubnetCard
     }
 }
 
-/// A subnet of a run, calibrated on its images; or one of a supernet from elsewhere, with the statistics that came with it.
+/// A subnet of a run, calibrated on the run's images; or of a supernet without a run, with its existing statistics.
 fn choose(arch: &str, options: &Options, device: &Device) -> Result<(Subnet, SubnetCard)> {
-    // The supernet that a run has written is the run's, too.
+    // `runs/<run>/supernet` counts as the run itself, whose images are known.
     let of_run =
         options.network.parent().filter(|parent| options.network.ends_with(SUPERNET) && RunDir::holds_run(parent));
     let opened = supernet_file::open(of_run.unwrap_or(&options.network), device)?;
@@ -103,14 +105,14 @@ fn choose(arch: &str, options: &Options, device: &Device) -> Result<(Subnet, Sub
     let subnet = supernet.subnet(&arch);
     ensure!(
         options.calibrate.is_some() || has_statistics(&subnet),
-        "the batch norms of {} have no statistics yet: name images with --calibrate",
+        "the batch norms of {} have no statistics yet: supply images with --calibrate",
         options.network.display()
     );
     let card = imagenet_card(&subnet);
     Ok((subnet, card))
 }
 
-/// Whether a batch norm has seen images: training alone leaves all means at 0.
+/// Whether any batch norm has running statistics: training leaves all running means at 0.
 fn has_statistics(subnet: &Subnet) -> bool {
     let tensors = subnet.to_original();
     tensors.iter().any(|(key, mean)| key.ends_with("running_mean") && mean.iter::<f32>().any(|mean| mean != 0.0))
@@ -123,6 +125,6 @@ fn write_onnx(subnet: &Subnet, dir: &Path) -> Result<()> {
 
 #[cfg(not(feature = "onnx"))]
 fn write_onnx(_: &Subnet, _: &Path) -> Result<()> {
-    say("no model.onnx: build with `--features onnx` for it");
+    say("no model.onnx: build with `--features onnx` to export it");
     Ok(())
 }

@@ -1,10 +1,10 @@
-//! How well can accuracies be predicted from this table, by which predictor, and how many rows does that take?
+//! Question: how well do predictors learn accuracy from a table, which is best, and how many rows does it need?
 //!
 //! Command:  `cargo run --release --bin fit_predictor -- --tables runs/mine --out predictors`
 //!           (`--tables DIR --space SPACE` for an accuracy.csv without a run)
-//! Result:   RMSE, Kendall's tau and Spearman's rho on held-out rows by number of rows, means over splits; with `--out`
-//!           a new directory of fits.csv (every fit) and report.html
-//! Hardware: any; nothing but predictors is trained
+//! Result:   RMSE, Kendall's tau and Spearman's rho on held-out rows by number of training rows, averaged over splits;
+//!           with `--out`, a new directory with fits.csv (every fit) and report.html
+//! Hardware: any; only predictors are trained
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
@@ -22,30 +22,30 @@ use ofa_search::PredictorKind;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Fits accuracy predictors on parts of a table and judges them by the rest.
+/// Fits accuracy predictors to parts of a table and evaluates them on held-out rows.
 #[derive(Parser)]
 struct Options {
-    /// Directory of a run, or one with an accuracy.csv
+    /// Run directory, or a directory with accuracy.csv
     #[arg(long)]
     tables: PathBuf,
     #[command(flatten)]
     space: OptionalSpace,
-    /// Predictors: mlp, single_mlp, paper_mlp, kernel_ridge [default: all]
+    /// Predictors, separated by commas: mlp, single_mlp, paper_mlp, kernel_ridge [default: all]
     #[arg(long, value_delimiter = ',')]
     predictors: Vec<String>,
-    /// Numbers of rows to fit on [default: all that are not held out, their half, quarter, ...]
+    /// Numbers of training rows, separated by commas [default: all not held out, and 1/2, 1/4, ... of them, down to 10]
     #[arg(long, value_delimiter = ',')]
     rows: Vec<usize>,
-    /// Share of the rows that is held out
+    /// Fraction of the rows to hold out
     #[arg(long, default_value_t = 0.25)]
     holdout: f64,
-    /// Random splits
+    /// Number of random splits
     #[arg(long, default_value_t = 5)]
     seeds: u64,
-    /// New directory for fits.csv and report.html
+    /// Directory to create for fits.csv and report.html
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Device, as far as compiled in
+    /// Device, if compiled in
     #[arg(long, default_value = "flex")]
     device: String,
 }
@@ -93,7 +93,7 @@ fn kinds(names: &[String]) -> Result<Vec<PredictorKind>> {
     let known = || PredictorKind::ALL.map(|kind| kind.to_string()).join(", ");
     let kind = |name: &String| {
         let found = PredictorKind::ALL.into_iter().find(|kind| kind.to_string() == *name);
-        found.with_context(|| format!("unknown predictor `{name}`; known are {}", known()))
+        found.with_context(|| format!("unknown predictor `{name}`; choose from: {}", known()))
     };
     names.iter().map(kind).collect()
 }

@@ -1,8 +1,9 @@
-//! Turns a checkpoint of the PyTorch original into a directory that the other binaries read.
+//! Converts a checkpoint of the PyTorch original to a directory that the other binaries read.
 //!
-//! Command:  `cargo run --release --bin import_checkpoint -- --space mobilenet_v3 --width 1.2 --checkpoint FILE.pth --out DIR`
-//! Result:   a supernet (`space.json`, `weights.safetensors`); with `--arch` a subnet of a specialised, static net
-//! Source:   the authors' checkpoints, both naming generations; pickled code in them is never run
+//! Command:  `cargo run --release --bin import_checkpoint -- --space mobilenet_v3 --width 1.2 --checkpoint FILE.pth
+//! --out DIR`
+//! Result:   a supernet (`space.json`, `weights.safetensors`); with `--arch`, a subnet from a specialised, static net
+//! Source:   the authors' checkpoints, with either generation of key names; pickled code in them is never executed
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
@@ -16,24 +17,24 @@ use ofa_model::{SupernetConfig, read_state_dict};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Turns a checkpoint of the PyTorch original into a directory that the other binaries read.
+/// Converts a checkpoint of the PyTorch original to a directory that the other binaries read.
 #[derive(Parser)]
 struct Options {
     #[command(flatten)]
     space: SpaceOptions,
-    /// A .pth file of torch.save, or a .safetensors file
+    /// Checkpoint to convert: a .pth file written by torch.save, or a .safetensors file
     #[arg(long)]
     checkpoint: PathBuf,
-    /// The checkpoint is a static net of this arch: its text form, or a .json file
+    /// Arch of the checkpoint, if it is a static net: text form or .json file
     #[arg(long)]
     arch: Option<String>,
-    /// Resolution in pixels that a static net is for [default: that of the arch, or the space's highest]
+    /// Resolution of a static net in pixels [default: that of the arch, else the highest of the space]
     #[arg(long, requires = "arch")]
     resolution: Option<usize>,
-    /// New directory
+    /// Directory to create; must not exist
     #[arg(long)]
     out: PathBuf,
-    /// Device, as far as compiled in
+    /// Device, if compiled in
     #[arg(long, default_value = "flex")]
     device: String,
 }

@@ -1,9 +1,9 @@
-//! What do blocks take on a device where only whole networks can be timed?
+//! Question: what is the latency of each block on a device where only whole networks can be timed?
 //!
 //! Command:  `cargo run --release --bin import_latency -- --measured phone.csv --space mobilenet_v3 --device-name phone
 //!           --out phone/latency.csv`
-//! Result:   a latency table like a measured one, estimated from `arch,ms` lines, and how far it is from networks it
-//!           has not seen; `--quantity energy_mj` for millijoules, or any other cost that adds up over blocks
+//! Result:   a latency table in the format of a measured one, estimated from `arch,ms` rows, and its error on held-out
+//!           networks; `--quantity energy_mj` for millijoules, or any other cost that is additive over blocks
 //! Hardware: any; nothing is timed
 
 use anyhow::Result;
@@ -21,30 +21,30 @@ use std::process::ExitCode;
 /// Estimates a latency table from measurements of whole networks.
 #[derive(Parser)]
 struct Options {
-    /// A CSV file: a line `arch,ms`, then an arch and what was measured a line
+    /// CSV file of measurements: a header `arch,ms`, then one row per network
     #[arg(long)]
     measured: PathBuf,
-    /// Directory of a run of the space
+    /// Run directory that the search space is read from, instead of --space
     #[arg(long)]
     run: Option<PathBuf>,
     #[command(flatten)]
     space: OptionalSpace,
-    /// Name of the device
+    /// Name of the device, recorded in the table
     #[arg(long)]
     device_name: String,
-    /// Its threads or processor, for the reader of the table
+    /// Threads or processor of the device, recorded in the table for its readers
     #[arg(long, default_value = "not said")]
     threads: String,
-    /// Images a forward pass
+    /// Images per forward pass in the measurements
     #[arg(long, default_value_t = 1)]
     batch: usize,
-    /// What was measured, if it is not latency in milliseconds, e.g. energy_mj
+    /// Measured quantity, e.g. energy_mj [default: latency in milliseconds]
     #[arg(long)]
     quantity: Option<String>,
-    /// Seed that chooses the networks that judge the estimate
+    /// Seed that selects the held-out networks
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// New file for the table
+    /// File to write; must not exist
     #[arg(long)]
     out: PathBuf,
 }
@@ -73,7 +73,7 @@ fn run(options: &Options) -> Result<()> {
     estimated.table.save(&options.out)?;
     let (fitted, fit) = (estimated.report.training_rows, agreement(estimated.report.held_out));
     say(&format!(
-        "{} units from {} networks; fitted on {fitted}, {} others: {}",
+        "{} units from {} networks; fitted on {fitted}, {} held out: {}",
         estimated.table.units().len(),
         measured.len(),
         fit.points.len(),

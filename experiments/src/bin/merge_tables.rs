@@ -1,9 +1,9 @@
-//! One accuracy table of several, e.g. of machines that share no file system.
+//! Merges accuracy tables, e.g. from machines without a shared file system.
 //!
 //! Command:  `cargo run --release --bin merge_tables -- --run runs/mine --out accuracy.csv a/accuracy.csv
 //!           b/accuracy.csv`
-//! Result:   a table of all rows; tables of other weights, images or conditions, and rows that contradict each other,
-//!           are refused
+//! Result:   one table with all rows; fails if the tables differ in weights, images or conditions, or if rows
+//!           contradict each other
 
 use anyhow::Result;
 use clap::Parser;
@@ -19,15 +19,15 @@ use std::process::ExitCode;
 /// Merges accuracy tables that were measured under the same conditions.
 #[derive(Parser)]
 struct Options {
-    /// Accuracy tables
+    /// Accuracy tables to merge (CSV)
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
-    /// Directory of a run of the space
+    /// Run directory that the search space is read from, instead of --space
     #[arg(long)]
     run: Option<PathBuf>,
     #[command(flatten)]
     space: OptionalSpace,
-    /// New file for the table
+    /// File to write; must not exist
     #[arg(long)]
     out: PathBuf,
 }

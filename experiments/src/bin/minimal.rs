@@ -1,4 +1,4 @@
-//! The whole path in one page, to be copied and changed: space -> supernet -> shrink -> tables -> search.
+//! The whole pipeline on one page, to copy and modify: space -> supernet -> shrink -> tables -> search.
 //!
 //! Command:  `cargo run --release --bin minimal` (about a minute; the numbers are those of a barely trained network)
 
@@ -11,16 +11,16 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::error::Error;
 
-#[allow(clippy::print_stdout, reason = "the console is where a binary says what it found")]
+#[allow(clippy::print_stdout, reason = "a binary reports its results on the console")]
 fn main() -> Result<(), Box<dyn Error>> {
     let device = Device::flex();
     let rng = &mut ChaCha8Rng::seed_from_u64(1);
 
-    // What may vary, and the weights of all of it.
+    // The search space, and one supernet that holds the weights of all its networks.
     let space = SearchSpace::small_mobilenet_v3(1, 10);
     let supernet = SupernetConfig::new(space.clone())?.with_seed(1).init(&device.clone().autodiff());
 
-    // Images: train on some, choose by others.
+    // Images: training and validation sets are disjoint.
     let splits = FashionMnist::embedded(1)?;
     let view = View::Train(AugmentConfig::small_images());
     let config = LoaderConfig { batch_size: 64, seed: 1, view, drop_last: true, prefetch: 2 };
@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (calibration, validation) = (splits.train.subset(200, 2), splits.validation.subset(500, 1));
     let mut evaluator = Evaluator::new(calibration, validation, 100, &splits.normalisation(), &device);
 
-    // Train the full network, then shrink. A schedule is data: change it, or write another one.
+    // Train the full network, then shrink. A schedule is plain data: change it, or write your own.
     let phase = |subnets_per_step| PhaseRecipe { epochs: 1, learning_rate: 0.05, warmup_epochs: 0.2, subnets_per_step };
     let recipe = ShrinkRecipe {
         reference_batch_size: 64,
@@ -58,7 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("{:<9} {:.3} {}", record.stage, record.top1, record.arch);
     }
 
-    // Measure once: accuracies of some subnets, costs of all.
+    // Measure once: the accuracy of a few subnets, and a predictor for all others.
     let supernet = trained.supernet.valid();
     let archs: Vec<Arch> = (0..20).map(|_| space.sample(rng)).collect();
     let measured: Vec<(Arch, f64)> = archs
@@ -67,7 +67,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .collect::<Result<_, _>>()?;
     let predictor = MlpPredictor::fit(&space, &measured, &MlpConfig::default(), &device)?;
 
-    // Ask as often as you like.
+    // Search as often as you like.
     for limit in [1.5e6, 2.5e6, 4e6] {
         let constraints = vec![Constraint::macs(&space, limit)];
         let problem = Problem { space: &space, objective: &predictor, constraints };

@@ -1,8 +1,8 @@
-//! Trains one once-for-all network and answers "the best subnet for this budget" from two tables.
+//! Trains a once-for-all network and finds the best subnet for every budget from two tables.
 //!
-//! Command:  `cargo run --release` (`-- --preset smoke` for a first look, `-- --help` for the rest)
+//! Command:  `cargo run --release` (`-- --preset smoke` for a first look, `-- --help` for all options)
 //! Result:   a run directory with tables, searches, subnets and `report.html`
-//! Source:   arXiv:1908.09791; data: the embedded Fashion-MNIST unless `--data DIR` names an ImageFolder
+//! Source:   arXiv:1908.09791; data: the embedded Fashion-MNIST, or your own images with `--data DIR`
 
 use anyhow::Result;
 use burn::module::Module;
@@ -44,7 +44,7 @@ fn run(config: &ExperimentConfig, listed: Option<Splits>, dir: &RunDir, stop: &A
     let images = Images::load(config, listed)?;
     records::same_images(dir, &images)?;
     let result = train_and_search(config, &images, dir, stop);
-    // Also, and above all, of a run that broken images ended.
+    // Also, and especially, if broken images ended the run.
     records::write_broken(dir, records::broken_rows(&images.broken()))?;
     result
 }
@@ -65,7 +65,7 @@ fn train_and_search(config: &ExperimentConfig, images: &Images, dir: &RunDir, st
         dir.root().display()
     ));
 
-    // Train, by default the full network and then progressive shrinking.
+    // Train: by default the full network first, then progressive shrinking.
     let mut validation = images.validation(config, device);
     let trained =
         phases.time("training", || training::train(config, images, &mut validation, device, dir, &OneRank, stop))?;
@@ -73,7 +73,7 @@ fn train_and_search(config: &ExperimentConfig, images: &Images, dir: &RunDir, st
     let supernet = trained.supernet.valid();
     supernet_file::write(&supernet, dir)?;
 
-    // Measure once: accuracy and latency tables, and a predictor of the first.
+    // Measure once: accuracy and latency tables, and an accuracy predictor.
     let source = records::source(&supernet, images);
     let accuracy = phases
         .time("accuracy table", || tables::accuracy(config, &supernet, &mut validation, source, dir, stop, &OneRank))?;
@@ -81,12 +81,12 @@ fn train_and_search(config: &ExperimentConfig, images: &Images, dir: &RunDir, st
         phases.time("latency table", || tables::latency(config, &supernet, device, dir, stop))?;
     let (predictor, accuracy_fit) = phases.time("predictor", || tables::predictor(config, &accuracy, device))?;
 
-    // Ask as often as one likes.
+    // Search as often as you like.
     let asked = Tables { accuracy: &accuracy, latency: &latency, predictor: &predictor };
     let answers = phases.time("search", || answer_all(config, &asked))?;
     write_answers(dir, &answers)?;
 
-    // Specialise, and measure what was promised.
+    // Specialise, and measure the chosen subnets.
     let specialiser =
         Specialiser { config, images, supernet: &supernet, teacher: trained.teacher.as_ref(), device, dir, stop };
     let mut test = images.test(config, device);

@@ -1,10 +1,10 @@
-//! Prints what a run would train, and how long that would take on this device, before it begins.
+//! Prints what a run would train, and how long it would take on this device.
 //!
-//! Command:  `cargo run --release --bin plan -- --preset thorough` (`--schedule sandwich --subnet-epochs 60`: another way)
-//! Result:   a line a stage: open choices, epochs, learning rate at the batch size, subnets a step; seconds a step and peak
-//!           memory from some real steps; hours in all
-//!           (`--toml`: the whole configuration, to be changed and given to --config)
-//! Time:     some steps of every stage (`--steps 0`: none)
+//! Command:  `cargo run --release --bin plan -- --preset thorough` (e.g. with `--schedule sandwich --subnet-epochs 60`)
+//! Result:   one line per stage: open choices, epochs, learning rate at this batch size, subnets per step, and seconds
+//!           per step and peak memory from a few real steps; then total hours
+//!           (`--toml`: the complete configuration instead, as a starting point for --config)
+//! Time:     a few steps of every stage (`--steps 0`: none)
 
 use anyhow::Result;
 use clap::Parser;
@@ -20,13 +20,13 @@ use std::process::ExitCode;
 struct Options {
     #[command(flatten)]
     run: start::Options,
-    /// Print the configuration as a file to begin with, and nothing else
+    /// Prints only the configuration, as a starting point for --config
     #[arg(long)]
     toml: bool,
-    /// Processes that share a step, each with its part of the images
+    /// Number of ranks to plan for; each processes its share of every batch
     #[arg(long, default_value_t = 1)]
     ranks: usize,
-    /// Steps measured in every stage, after one to warm up; 0 measures none
+    /// Steps measured per stage, after one warm-up step; 0 measures nothing
     #[arg(long, default_value_t = 8)]
     steps: usize,
 }

@@ -1,8 +1,10 @@
-//! Re-encodes a set of images once, to a short side of 256 pixels in tar shards, so that training reads less.
+//! Re-encodes a set of images to a short side of 256 pixels, in tar shards, so that training reads less data.
 //!
 //! Command:  `cargo run --release --bin prepare_images -- DIR OUT`, then train with `--data OUT`
-//! Result:   tar shards with an index in OUT, a WebDataset that other frameworks read too; pixels are not those of DIR, and
-//!           a run on OUT says so in its config.toml; OUT/broken_images.csv lists the images left out or taken in part
+//! Result:   tar shards with an index in OUT: a WebDataset, which other frameworks can read. Pixels differ from those
+//! in
+//!           DIR, which the config.toml of a run on OUT records. OUT/broken_images.csv lists images that were skipped
+//!           or decoded in part
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -13,26 +15,26 @@ use ofa_data::{BrokenImages, PrepareConfig, prepare_images};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Re-encodes a set of images once, so that training reads less.
+/// Re-encodes a set of images at reduced size, so that training reads less data.
 #[derive(Parser)]
 struct Options {
-    /// Images in any layout of JPEG and PNG files
+    /// Directory of images: any known layout of JPEG and PNG files
     dir: PathBuf,
-    /// Where the shards go; a preparation that was interrupted goes on
+    /// Directory for the shards; an interrupted preparation is resumed
     out: PathBuf,
-    /// Shorter side in pixels; smaller images keep their size
+    /// Shorter side of the output images in pixels; smaller images keep their size
     #[arg(long, default_value_t = PrepareConfig::default().short_side)]
     short_side: usize,
-    /// Quality of the JPEG files, 1 to 100
+    /// JPEG quality, 1 to 100
     #[arg(long, default_value_t = PrepareConfig::default().quality)]
     quality: u8,
-    /// Images of a shard, at most
+    /// Maximum number of images per shard
     #[arg(long, default_value_t = PrepareConfig::default().images_per_shard)]
     images_per_shard: usize,
-    /// Leave broken images out, up to this share of a part, in place of stopping at the first one
+    /// Skips broken images, up to this fraction of a part (train, val), instead of stopping at the first one
     #[arg(long, value_name = "FRACTION", conflicts_with = "lenient")]
     skip_broken: Option<f64>,
-    /// Keep damaged images as far as they can be decoded
+    /// Keeps damaged images, as far as they can be decoded
     #[arg(long)]
     lenient: bool,
 }
@@ -58,11 +60,11 @@ fn run(options: &Options) -> Result<()> {
     });
     bar.finish_and_clear();
     let report =
-        report.context("the preparation stopped; shards that are whole are kept, give the same command to go on")?;
+        report.context("the preparation stopped; complete shards are kept, run the same command again to resume")?;
     say(&format!("{} images in {}", report.images, options.out.display()));
     if !report.broken.is_empty() {
         let list = options.out.join("broken_images.csv");
-        say(&format!("{} broken ones are listed in {}", report.broken.len(), list.display()));
+        say(&format!("{} broken images are listed in {}", report.broken.len(), list.display()));
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
-//! Writes a contact sheet of a batch as the network sees it, so that one can look.
+//! Writes a contact sheet of a batch as the network sees it, for inspection by eye.
 //!
 //! Command:  `cargo run --release --bin preview_batch -- --data DIR --resolution 128 --resolution 224 --out sheet.png`
-//! Result:   a PNG: for every resolution a block of the same images, augmented as in training (or, with `--evaluate`,
-//!           framed as in evaluation)
+//! Result:   a PNG with one block of the same images per resolution, augmented as in training (or, with `--evaluate`,
+//!           cropped as in evaluation)
 
 use anyhow::{Result, ensure};
 use burn::tensor::{Device, Tensor};
@@ -19,35 +19,35 @@ use std::process::ExitCode;
 /// Writes a contact sheet of a batch as the network sees it.
 #[derive(Parser)]
 struct Options {
-    /// Images in any known layout [default: the embedded Fashion-MNIST]
+    /// Directory of images, in any known layout [default: the embedded Fashion-MNIST]
     #[arg(long)]
     data: Option<PathBuf>,
-    /// Channels of the images of --data: 1 (gray) or 3 (colour)
+    /// Channels of the images in --data: 1 (gray) or 3 (colour)
     #[arg(long, default_value_t = 3, requires = "data")]
     channels: usize,
-    /// Side of the images in pixels; may be given several times [default: 28]
+    /// Height and width of the images in pixels; may be repeated [default: 28]
     #[arg(long)]
     resolution: Vec<usize>,
-    /// Images of a block
+    /// Images per block
     #[arg(long, default_value_t = 32)]
     images: usize,
-    /// Images of a row
+    /// Images per row
     #[arg(long, default_value_t = 8)]
     columns: usize,
-    /// Show the view of evaluation, of test images
+    /// Shows test images as preprocessed for evaluation
     #[arg(long)]
     evaluate: bool,
-    /// Seed of what is random
+    /// Seed of all random numbers
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The PNG file to write
+    /// PNG file to write
     #[arg(long)]
     out: PathBuf,
 }
 
-/// Between images, in pixels.
+/// Gap between images, in pixels.
 const GAP: usize = 2;
-/// Largest side of a sheet.
+/// Maximum width and height of a sheet, in pixels.
 const MOST_PIXELS: usize = 16_384;
 
 fn main() -> ExitCode {
@@ -78,7 +78,7 @@ fn images(options: &Options) -> Result<(Splits, AugmentConfig)> {
     Ok((layout.load(dir, options.channels, options.seed)?, layout.augmentation()))
 }
 
-/// The images of a batch, each RGB of one resolution.
+/// The images of a batch as RGB, all at one resolution.
 fn block(options: &Options, splits: &Splits, augment: &AugmentConfig, resolution: usize) -> Result<Vec<RgbImage>> {
     let (set, view) = match options.evaluate {
         true => (&splits.test, View::Evaluate),
@@ -89,7 +89,7 @@ fn block(options: &Options, splits: &Splits, augment: &AugmentConfig, resolution
     Ok(pixels(loader.batch(0, 0, resolution, &Device::flex())?.images, splits))
 }
 
-/// Normalised images `[batch, channels, r, r]` as they were before.
+/// Undoes the normalisation of images `[batch, channels, r, r]`.
 fn pixels(images: Tensor<4>, splits: &Splits) -> Vec<RgbImage> {
     let [batch, channels, side, _] = images.dims();
     let values: Vec<f32> = images.into_data().iter::<f32>().collect();
@@ -107,18 +107,18 @@ fn pixels(images: Tensor<4>, splits: &Splits) -> Vec<RgbImage> {
     (0..batch).map(image).collect()
 }
 
-/// Refuses a sheet that would be larger than any screen or memory.
+/// Fails if the sheet would be unreasonably large.
 fn check_size(resolutions: &[usize], images: usize, columns: usize) -> Result<()> {
     let [width, height] = size(resolutions, images, columns);
     ensure!(
         width <= MOST_PIXELS && height <= MOST_PIXELS,
-        "the sheet would have {width} x {height} pixels, at most {MOST_PIXELS} a side: ask for fewer images or columns, or a \
-         smaller --resolution"
+        "the sheet would have {width} x {height} pixels, the maximum is {MOST_PIXELS} per side: ask for fewer images \
+         or columns, or a smaller --resolution"
     );
     Ok(())
 }
 
-/// Width and height of a sheet.
+/// Width and height of a sheet in pixels.
 fn size(resolutions: &[usize], images: usize, columns: usize) -> [usize; 2] {
     let sides = resolutions.iter().map(|resolution| resolution.saturating_add(GAP));
     let rows = images.div_ceil(columns);
@@ -128,7 +128,7 @@ fn size(resolutions: &[usize], images: usize, columns: usize) -> [usize; 2] {
     [width.saturating_add(GAP), height]
 }
 
-/// Blocks of rows, one below the other.
+/// Draws the blocks, one below the other.
 fn sheet(blocks: &[Vec<RgbImage>], columns: usize) -> RgbImage {
     let side = |block: &Vec<RgbImage>| block[0].width() as usize + GAP;
     let rows = |block: &Vec<RgbImage>| block.len().div_ceil(columns);

@@ -1,7 +1,7 @@
-//! Shows a search space, or one arch of it block by block.
+//! Describes a search space, or one of its archs block by block.
 //!
 //! Command:  `cargo run --release --bin print_space -- --space mobilenet_v3 --width 1.2`
-//! Result:   what varies, how many networks that is, and the spread of their costs over a sample
+//! Result:   the choices, the number of networks, and the range of their costs with the median of a random sample
 //! Source:   arXiv:1908.09791, section 3.2 (number of networks)
 
 use anyhow::{Result, ensure};
@@ -15,15 +15,15 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::process::ExitCode;
 
-/// Shows a search space, or one arch of it block by block.
+/// Describes a search space, or one of its archs block by block.
 #[derive(Parser)]
 struct Options {
     #[command(flatten)]
     space: SpaceOptions,
-    /// Show this arch: its text form, or a .json file
+    /// Describes this arch instead of the space: text form or .json file
     #[arg(long)]
     arch: Option<String>,
-    /// Networks sampled, each equally likely
+    /// Number of networks to sample uniformly for the median costs
     #[arg(long, default_value_t = 10_000)]
     samples: usize,
     /// Seed of the sample
@@ -54,7 +54,7 @@ fn run(options: &Options) -> Result<()> {
         let median = values[values.len() / 2];
         say(&format!("{name:<28}{:>16}{:>16}{:>16}", number(smallest), number(median), number(largest)));
     }
-    say(&format!("median of {} networks at any resolution, all equally likely", options.samples));
+    say(&format!("median over {} networks at any resolution, sampled uniformly", options.samples));
     Ok(())
 }
 

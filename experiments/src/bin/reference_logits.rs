@@ -1,9 +1,9 @@
-//! Logits of one subnet of a checkpoint of the PyTorch original, to be compared with what the original computes.
+//! Computes the logits of one subnet of a checkpoint of the PyTorch original, for comparison with the original's.
 //!
 //! Command:  `cargo run --release --bin reference_logits -- --space mobilenet_v3 --width 1.0 --checkpoint FILE.pth
 //!           --arch ARCH.json --images IMAGES.safetensors --out LOGITS.safetensors`
 //! Result:   `logits` `[batch, classes]` for `images` `[batch, channels, height, width]`
-//! Source:   the original's `set_active_subnet(..)` and forward pass in inference
+//! Source:   the original's `set_active_subnet(..)` and forward pass in inference mode
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -17,27 +17,28 @@ use ofa_model::{SupernetConfig, read_state_dict};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Logits of one subnet of a checkpoint of the PyTorch original.
+/// Computes the logits of one subnet of a checkpoint of the PyTorch original.
 #[derive(Parser)]
 struct Options {
     #[command(flatten)]
     space: SpaceOptions,
-    /// A .pth file of torch.save, or a .safetensors file, of a supernet
+    /// Checkpoint of a supernet: a .pth file written by torch.save, or a .safetensors file
     #[arg(long)]
     checkpoint: PathBuf,
-    /// A .json file with the original's dictionary (ks, e, d, w), or an arch's text form
+    /// Subnet: a .json file with the original's dictionary (ks, e, d, w), or an arch in text form
     #[arg(long)]
     arch: String,
-    /// A .safetensors file with `images` [batch, channels, height, width]
+    /// Input: a .safetensors file with `images` [batch, channels, height, width]
     #[arg(long)]
     images: PathBuf,
-    /// A .safetensors file with `images` that batch-norm statistics are measured on; else the checkpoint's own are used
+    /// Calibrates batch-norm statistics on the `images` of this .safetensors file [default: statistics of the
+    /// checkpoint]
     #[arg(long)]
     calibrate: Option<PathBuf>,
-    /// The .safetensors file to write
+    /// Output: the .safetensors file to write
     #[arg(long)]
     out: PathBuf,
-    /// Device, as far as compiled in
+    /// Device, if compiled in
     #[arg(long, default_value = "flex")]
     device: String,
 }

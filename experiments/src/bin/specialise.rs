@@ -1,12 +1,13 @@
-//! Which network for each of these devices and budgets? All of them from tables that were measured once.
+//! Finds the best network for many devices and budgets, from tables measured once.
 //!
 //! Command:  `cargo run --release --bin specialise -- --tables runs/mine --scenarios scenarios.toml --out scenarios`
 //!           (`experiments/configs/scenarios.toml` is an example; `--tables DIR --space SPACE` for tables without a
 //!           run)
-//! Result:   the best network of each scenario, its predicted accuracy and costs, and its gain over the best network
-//!           that is scaled uniformly; with `--out` a new directory of answers.csv, front.csv, report.html (the pointer
-//!           shows archs) and, if the run has a supernet, a calibrated subnet a scenario, for `export_subnet`
-//! Hardware: any; nothing is trained, and nothing is measured but batch-norm statistics of exported subnets
+//! Result:   the best network for each scenario, its predicted accuracy and costs, and its gain over the best uniformly
+//!           scaled network; with `--out`, a new directory with answers.csv, front.csv, report.html (hover to see
+//!           archs)
+//!           and, if the run has a supernet, one calibrated subnet per scenario, for `export_subnet`
+//! Hardware: any; nothing is trained except the predictor, and only exported subnets are calibrated
 
 use anyhow::{Result, ensure};
 use clap::Parser;
@@ -27,27 +28,27 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// Answers many deployment scenarios from tables that were measured once.
+/// Finds the best network for many deployment scenarios, from tables measured once.
 #[derive(Parser)]
 struct Options {
-    /// Directory of a run, or one with an accuracy.csv (and a latency.csv for scenarios without a device)
+    /// Run directory, or a directory with accuracy.csv (and latency.csv, for latency limits without a device)
     #[arg(long)]
     tables: PathBuf,
-    /// A TOML file of devices and scenarios
+    /// TOML file with devices and scenarios
     #[arg(long)]
     scenarios: PathBuf,
     #[command(flatten)]
     space: OptionalSpace,
-    /// Share of the accuracies that judges the predictor
+    /// Fraction of the accuracy table held out to evaluate the predictor
     #[arg(long, default_value_t = 0.25)]
     holdout: f64,
-    /// New directory for the answers
+    /// Directory to create for the answers
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Do not export the subnets
+    /// Does not export subnets
     #[arg(long)]
     no_export: bool,
-    /// Device of the predictor and of exported subnets, as far as compiled in
+    /// Device for the predictor and the exported subnets, if compiled in
     #[arg(long, default_value = "flex")]
     device: String,
 }
@@ -71,7 +72,7 @@ fn run(options: &Options) -> Result<()> {
         &device,
     )?;
     say(&format!(
-        "predictor of {} rows in {:.2} s: RMSE {:.2} %, Kendall tau {:.2} on {} it has not seen",
+        "predictor from {} rows in {:.2} s: RMSE {:.2} %, Kendall tau {:.2} on {} held-out rows",
         tables.accuracy.rows().len(),
         started.elapsed().as_secs_f64(),
         100.0 * fit.rmse,
@@ -88,7 +89,7 @@ fn run(options: &Options) -> Result<()> {
         if !options.no_export {
             match tables.run.as_deref().filter(|run| run.join(SUPERNET).is_dir()) {
                 Some(run) => export_calibrated(run, &answers.archs(), &out.join("subnets"), &device)?,
-                None => say("no subnets are exported: the tables are of no run with a trained supernet"),
+                None => say("no subnets are exported: the tables do not belong to a run with a trained supernet"),
             }
         }
     }
@@ -110,7 +111,7 @@ fn run(options: &Options) -> Result<()> {
 fn print(found: &Found) {
     let gain = found.gain().map_or("-".into(), |gain| format!("{:+.2}", 100.0 * gain));
     let (name, top1, axis) = (&found.scenario.name, 100.0 * found.predicted.mean, &found.axis);
-    // Counts are whole; milliseconds and millijoules are not.
+    // Counts are integers; milliseconds and millijoules are not.
     let decimals = if ["MACs", "parameters"].contains(&axis.unit.as_str()) { 0 } else { 3 };
     let cost = format!("{:.decimals$} {}", found.cost, axis.unit);
     say(&format!("{name:<24} {top1:.2} % (gain {gain}) at {cost}  {}", found.arch));

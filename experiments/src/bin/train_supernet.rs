@@ -1,11 +1,15 @@
-//! Question: what does the supernet learn, when several machines, or one, train it?
+//! Trains the supernet of a run and measures its accuracy table, on one process or on several MPI ranks.
 //!
 //! Command:  `cargo build --release --bin train_supernet --features mpi`, then `mpirun --bind-to none -np 4
-//!           target/release/train_supernet --out runs/mine`, or `srun` (README, "Several machines"); alone as any binary
-//! Result:   a run directory with `metrics.csv`, `watched.csv`, the accuracy table and the weights in `supernet`, which
-//!           `export_subnet` reads; `cargo run --release -- --resume --out runs/mine` goes on with latencies and searches
-//! Hardware: one device a rank; the preset `standard` takes 20 minutes on two cores, the rest is division
-//! Source:   arXiv:1908.09791, section 3.3; the original trains the same way, over Horovod
+//!           target/release/train_supernet --out runs/mine`, or `srun` (README, "Several machines"); without a
+//!           launcher,
+//!           it runs as a single process
+//! Result:   a run directory with `metrics.csv`, `watched.csv`, the accuracy table, and the weights in `supernet`,
+//! which
+//!           `export_subnet` reads; `cargo run --release -- --resume --out runs/mine` continues with latencies and
+//!           searches
+//! Hardware: one device per rank; the preset `standard` takes 20 minutes on two cores, proportionally less on more
+//! Source:   arXiv:1908.09791, section 3.3; the original trains in the same way with Horovod
 
 use anyhow::Result;
 use burn::module::Module;
@@ -28,7 +32,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// Trains a once-for-all network, alone or with other processes that mpirun or srun started
+/// Trains a once-for-all network, in one process or on several started by mpirun or srun
 #[derive(Parser)]
 struct Arguments {
     #[command(flatten)]
@@ -98,7 +102,7 @@ fn train_and_measure(
     if ranks.is_first() {
         supernet_file::write(&supernet, dir)?;
         say(&format!(
-            "weights: {}; for latencies and searches: `--resume --out {}`",
+            "weights: {}; continue with latencies and searches: `cargo run --release -- --resume --out {}`",
             dir.path(supernet_file::SUPERNET).display(),
             dir.root().display()
         ));
@@ -106,7 +110,7 @@ fn train_and_measure(
     Ok(())
 }
 
-/// Runs a phase, whose time rank 0 writes down.
+/// Runs a phase; rank 0 records its time.
 fn timed<T>(phases: &mut Option<Phases>, name: &str, phase: impl FnOnce() -> Result<T>) -> Result<T> {
     match phases {
         Some(phases) => phases.time(name, phase),

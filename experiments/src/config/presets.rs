@@ -1,4 +1,4 @@
-//! Configurations to begin with.
+//! Preset configurations.
 
 use super::{DataConfig, ExperimentConfig, Scenario, SearchConfig, TableConfig, TrainingConfig};
 use anyhow::{Result, bail};
@@ -12,22 +12,23 @@ impl ExperimentConfig {
     pub const PRESETS: [&'static str; 6] =
         ["smoke", "default", "standard", "thorough", "photographs", "imagenet_iclr2020"];
 
-    /// A preset by name: `smoke` (a minute, to see that everything works), `default` (for newcomers, ten minutes),
-    /// `standard` (half an hour), `thorough` (hours), `photographs` (MobileNetV3 at 128 to 224 pixels, for `--data` of JPEG
-    /// images), `imagenet_iclr2020` (the paper's own, for a cluster). All shrink progressively.
+    /// A preset by name: `smoke` (a minute, checks that everything works), `default` (ten minutes, for newcomers),
+    /// `standard` (half an hour), `thorough` (hours), `photographs` (MobileNetV3 at 128 to 224 pixels, for JPEG
+    /// images given by `--data`), `imagenet_iclr2020` (the paper's setting, for a cluster). All use progressive
+    /// shrinking.
     ///
     /// # Errors
     ///
-    /// If there is no preset of this name.
+    /// If no preset has this name.
     pub fn preset(name: &str) -> Result<Self> {
         Self::preset_with(name, ScheduleKind::ProgressiveShrinking)
     }
 
-    /// A preset that trains in another way, by the same recipe.
+    /// A preset with another kind of schedule, made from the same recipe.
     ///
     /// # Errors
     ///
-    /// If there is no preset of this name.
+    /// If no preset has this name.
     pub fn preset_with(name: &str, kind: ScheduleKind) -> Result<Self> {
         let (mut config, recipe) = match name {
             "smoke" => (smoke(), few_epochs([1, 1, 1, 1, 1, 1])),
@@ -39,7 +40,7 @@ impl ExperimentConfig {
                 (photographs(), recipe)
             }
             "imagenet_iclr2020" => (imagenet_iclr2020(), ShrinkRecipe::iclr2020()),
-            _ => bail!("there is no preset `{name}`; choose one of: {}", Self::PRESETS.join(", ")),
+            _ => bail!("unknown preset `{name}`; choose one of: {}", Self::PRESETS.join(", ")),
         };
         config.preset = name.into();
         config.training.schedule = kind.schedule(&config.space, &recipe);
@@ -47,7 +48,7 @@ impl ExperimentConfig {
     }
 }
 
-/// What newcomers run: the images, epochs and tables that ten minutes on two cores allow, chosen by measurement.
+/// For newcomers: images, epochs and table sizes that fit into ten minutes on two cores, chosen by measurement.
 fn default() -> ExperimentConfig {
     let mut config = standard();
     config.data.train_images = None;
@@ -57,7 +58,7 @@ fn default() -> ExperimentConfig {
     config
 }
 
-/// Epochs and learning rates of `default`: little of the full network, and steep shrinking.
+/// Epochs and learning rates of `default`: few epochs of the full network, then high learning rates while shrinking.
 fn default_recipe() -> ShrinkRecipe {
     let mut recipe = few_epochs([4, 1, 1, 1, 1, 7]);
     let ShrinkRecipe { kernel, depth_first, depth_last, expand_first, expand_last, .. } = &mut recipe;
@@ -150,9 +151,9 @@ fn thorough() -> ExperimentConfig {
     config
 }
 
-/// MobileNetV3 at every fourth resolution from 128 to 224 pixels, for some thousand photographs; `--data` says which.
+/// MobileNetV3 at every fourth resolution from 128 to 224 pixels, for a few thousand photographs given by `--data`.
 ///
-/// Half the paper's width, so that a processor is enough; for ImageNet raise the width, the epochs and the tables.
+/// Half the paper's width, so a CPU suffices; for ImageNet, raise the width, the epochs and the table sizes.
 fn photographs() -> ExperimentConfig {
     let mut config = standard();
     config.data.channels = 3;
@@ -170,8 +171,8 @@ fn photographs() -> ExperimentConfig {
     config
 }
 
-/// The paper's training of MobileNetV3 on ImageNet (appendix B and the authors' code): 32 ranks of 64 images; its tables are
-/// those of the preprint, 16,000 subnets on 10,000 held-out training images.
+/// The paper's training of MobileNetV3 on ImageNet (appendix B and the authors' code), on 32 ranks of 64 images.
+/// Table sizes are those of the preprint: 16,000 subnets on 10,000 held-out training images.
 fn imagenet_iclr2020() -> ExperimentConfig {
     let mut config = photographs();
     config.space = SearchSpace::mobilenet_v3(1.0, 1000);
@@ -190,11 +191,11 @@ fn imagenet_iclr2020() -> ExperimentConfig {
     config
 }
 
-/// The phases of the paper (appendix B), at batch 64.
+/// The phases of the paper (appendix B), at batch size 64.
 ///
-/// Few epochs ask for other numbers than the paper's hundreds: higher learning rates in the later phases, two subnets a
-/// step in place of four (more steps for the same time), and most epochs in the last phase, where the narrowest subnets
-/// learn at all.
+/// A few epochs need other settings than the paper's hundreds: higher learning rates in the later phases, two subnets
+/// per step instead of four (more steps in the same time), and many epochs in the last phase, the only one that
+/// trains the narrowest subnets.
 pub(crate) fn few_epochs(epochs: [usize; 6]) -> ShrinkRecipe {
     let [full, kernel, depth_first, depth_last, expand_first, expand_last] = epochs;
     let phase = |epochs: usize, learning_rate, subnets_per_step| PhaseRecipe {

@@ -1,4 +1,4 @@
-//! What one sees of a training: burn-train's dashboard on a terminal, one line per epoch elsewhere.
+//! Training progress: burn-train's dashboard on a terminal, one line per epoch elsewhere.
 
 use crate::console::heartbeat::{self, has_screen, say};
 use burn::train::Interrupter;
@@ -12,30 +12,31 @@ use ofa_train::{
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Shows a training and passes its records to a callback that keeps them.
+/// Shows training progress and passes its records to a callback that stores them.
 pub struct Dashboard<'a> {
     screen: Option<Screen>,
     epochs_before: Vec<(String, usize)>,
     total_epochs: usize,
-    /// The epoch in progress, in words, and its steps.
+    /// Description of the current epoch, and its number of steps.
     epoch: (String, usize),
     interrupter: Interrupter,
     stop: Arc<AtomicBool>,
     keep: KeepRecords<'a>,
 }
 
-/// Called with everything measured so far, after every epoch and every stage.
+/// Called with all records so far, after every epoch and every stage.
 pub type KeepRecords<'a> = Box<dyn FnMut(&[EpochRecord], &[WatchedRecord]) -> Result<(), TrainError> + 'a>;
 
 impl<'a> Dashboard<'a> {
-    /// A dashboard for `schedule`; training stops after the step in which `stop` becomes true.
+    /// A dashboard for `schedule`, as lines without a terminal. Training stops after the step in which `stop` becomes
+    /// true.
     pub fn new(schedule: &Schedule, stop: Arc<AtomicBool>, keep: KeepRecords<'a>) -> Self {
         let mut dashboard = Self::in_lines(schedule, stop, keep);
         dashboard.screen = has_screen().then(|| Screen::open(&dashboard.interrupter));
         dashboard
     }
 
-    /// The same in lines, whatever the output is: `mpirun` gives a process what looks like a terminal.
+    /// The same, always as lines: under `mpirun`, the output of a process looks like a terminal.
     pub fn in_lines(schedule: &Schedule, stop: Arc<AtomicBool>, keep: KeepRecords<'a>) -> Self {
         let epochs_before =
             (0..schedule.phases.len()).map(|i| (schedule.phases[i].name.clone(), schedule.epochs_before(i))).collect();
@@ -44,7 +45,7 @@ impl<'a> Dashboard<'a> {
         Self { screen: None, epochs_before, total_epochs: schedule.epochs(), epoch, interrupter, stop, keep }
     }
 
-    /// A line of text, wherever there is room for it.
+    /// Shows a line in the dashboard's log, or prints it.
     fn tell(&mut self, line: &str) {
         match &mut self.screen {
             Some(screen) => screen.renderer.log_event_training(line.to_owned()),
@@ -61,7 +62,7 @@ impl<'a> Dashboard<'a> {
 impl TrainObserver for Dashboard<'_> {
     fn resumed(&mut self, stage: &str, epoch: usize, step: usize, damaged: &[DamagedCheckpoint]) {
         for DamagedCheckpoint { path, problem } in damaged {
-            self.tell(&format!("warning: {}: {problem}; going on from the checkpoint before it", path.display()));
+            self.tell(&format!("warning: {}: {problem}; resuming from the previous checkpoint", path.display()));
         }
         self.tell(&format!("resumed: stage `{stage}`, epoch {epoch}, {step} steps done"));
     }
@@ -109,7 +110,7 @@ impl TrainObserver for Dashboard<'_> {
         let accuracies: Vec<_> = now.map(|record| format!("{:.2}", 100.0 * record.top1)).collect();
         let (stage, epoch) = (&last.stage, last.epoch);
         self.tell(&format!(
-            "watched subnets on validation after epoch {epoch} of stage `{stage}`: {} %",
+            "validation top-1 of watched subnets after epoch {epoch} of stage `{stage}`: {} %",
             accuracies.join(" ")
         ));
         Ok(())
@@ -180,7 +181,7 @@ impl Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         self.renderer.end();
-        // Gives the terminal back; without a summary there is nothing left to show.
+        // Restores the terminal; no summary to show.
         let _ = self.renderer.on_train_end(None);
     }
 }

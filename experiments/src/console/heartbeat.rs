@@ -1,5 +1,5 @@
-//! [`Heartbeat`]: a line at least every 15 seconds where there is no dashboard, so that a log shows that a run goes on, and
-//! where it is.
+//! [`Heartbeat`]: without a dashboard, prints a line at least every 15 seconds, so the log shows that a run is alive
+//! and where it is.
 
 use crate::machine::environment::launched;
 use std::io::{IsTerminal, Write};
@@ -8,20 +8,20 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Longest time without a line: a second less than promised, for a busy machine.
+/// Longest time without a line: a second less than promised, as slack for a busy machine.
 const SILENCE: Duration = Duration::from_secs(14);
 
-/// The phase of this process that has a heartbeat.
+/// The current phase of this process, if it has a heartbeat.
 static BEAT: Mutex<Option<Beat>> = Mutex::new(None);
 
-/// Says where a phase is whenever nothing else was said for a while, until it is dropped.
+/// Until dropped, prints the progress of a phase whenever nothing else has been printed for a while.
 ///
-/// A thread of its own waits for that: fits, timings of whole networks and fine-tuning call nobody back, and one step or one
-/// accuracy of a large network may take longer than a line may.
+/// It runs on its own thread: fits, timings of whole networks and fine-tuning have no callbacks, and a single step or
+/// accuracy of a large network may take longer than 15 seconds.
 pub struct Heartbeat(Option<(Sender<()>, JoinHandle<()>)>);
 
 impl Heartbeat {
-    /// The heartbeat of `phase`, of which a process has one at a time; none where the dashboard shows what happens.
+    /// Starts the heartbeat of `phase`; a process has one at a time. Does nothing where the dashboard is shown.
     pub fn begin(phase: &str) -> Self {
         if has_screen() {
             return Self(None);
@@ -36,32 +36,32 @@ impl Drop for Heartbeat {
     fn drop(&mut self) {
         let Some((end, thread)) = self.0.take() else { return };
         drop(end);
-        // It has nothing to panic about; if it did, the run goes on without it.
+        // If the thread ever panicked, the run would continue without it.
         drop(thread.join());
         *beat() = None;
     }
 }
 
-/// Notes where the phase is, if anybody will hear of it.
+/// Sets the progress text of the phase; `place` is evaluated only if there is a heartbeat.
 pub fn at(place: impl FnOnce() -> String) {
     if let Some(beat) = &mut *beat() {
         beat.place = place();
     }
 }
 
-/// One line for a log; the dashboard's screen is not open when it is used.
+/// Prints a log line. Call it only while the dashboard's screen is closed.
 pub fn say(line: &str) {
-    // A reader that closed the pipe (`| head`) is no reason to stop a run.
+    // A closed pipe (`| head`) must not stop a run.
     drop(writeln!(std::io::stdout(), "{line}"));
     heard();
 }
 
-/// Whether there is a screen for the dashboard: a terminal, and not what `mpirun` gives a process.
+/// Whether the dashboard can be shown: on a terminal, unless a launcher such as `mpirun` started this process.
 pub(crate) fn has_screen() -> bool {
     std::io::stdout().is_terminal() && launched().is_none()
 }
 
-/// Notes that a line was printed.
+/// Records that a line was printed.
 pub(crate) fn heard() {
     if let Some(beat) = &mut *beat() {
         beat.last_line = Instant::now();
@@ -86,12 +86,12 @@ fn say_until(ended: &Receiver<()>) {
     }
 }
 
-/// A phase and when it was last heard of.
+/// A phase and the time of its last line.
 struct Beat {
     phase: String,
     began: Instant,
     last_line: Instant,
-    /// Where it is, as far as it says so.
+    /// Progress within the phase; empty if it reports none.
     place: String,
 }
 
@@ -100,7 +100,7 @@ impl Beat {
         Self { phase: phase.to_owned(), began: now, last_line: now, place: String::new() }
     }
 
-    /// The line that is due, or how long none is.
+    /// The line that is due, or the time until one is.
     fn due(&self, now: Instant) -> Result<String, Duration> {
         let silent = now.duration_since(self.last_line);
         if silent < SILENCE {
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(beat.due(after(0)), Err(SILENCE));
         assert_eq!(beat.due(after(13)), Err(Duration::from_secs(1)));
         assert_eq!(beat.due(after(14)).unwrap(), "predictor, 0.2 minutes so far");
-        // Another line puts it off.
+        // Another line postpones it.
         beat.last_line = after(10);
         assert_eq!(beat.due(after(14)), Err(Duration::from_secs(10)));
         beat.place = "step 3 of 8".into();
@@ -136,7 +136,7 @@ mod tests {
         let began = Instant::now();
         let mut beat = Beat::begin("training", began);
         let (mut now, mut lines) = (began, vec![began]);
-        // The thread sleeps as long as it is told, and others say something now and then.
+        // The thread sleeps as long as it is told; other code prints a line now and then.
         for step in 0_u64..200 {
             match beat.due(now) {
                 Ok(_) => beat.last_line = now,

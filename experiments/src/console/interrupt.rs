@@ -1,4 +1,4 @@
-//! Ctrl-C: how it is heard, and where a run stops for it.
+//! Ctrl-C handling, and the points where a run stops for it.
 
 use anyhow::{Context, Result};
 use ofa_search::SearchError;
@@ -6,36 +6,36 @@ use ofa_train::TrainError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Asked to stop between two pieces of work; what was done is on disk.
+/// A stop was requested between two pieces of work; everything finished so far is on disk.
 #[derive(Debug, thiserror::Error)]
 #[error("interrupted")]
 pub struct Interrupted;
 
-/// Lets Ctrl-C set `stop`, so that the step in progress is finished and saved; a second one ends the process at once,
-/// which loses nothing that is on disk.
+/// Makes Ctrl-C set `stop`, so the step in progress finishes and is saved. A second Ctrl-C ends the process at once;
+/// nothing on disk is lost.
 ///
 /// # Errors
 ///
-/// If the system does not allow it.
+/// If the handler cannot be installed.
 pub fn on_interrupt(stop: Arc<AtomicBool>) -> Result<()> {
     let handler = move || {
         if stop.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
     };
-    ctrlc::set_handler(handler).context("cannot listen to Ctrl-C")
+    ctrlc::set_handler(handler).context("cannot install the Ctrl-C handler")
 }
 
-/// Ends the work in hand if a stop was asked for.
+/// Call between two pieces of work: fails if a stop was requested.
 ///
 /// # Errors
 ///
-/// [`Interrupted`] then.
+/// [`Interrupted`] if `stop` is set.
 pub fn check(stop: &AtomicBool) -> Result<(), Interrupted> {
     if stop.load(Ordering::Relaxed) { Err(Interrupted) } else { Ok(()) }
 }
 
-/// Whether it was a stop that ended a run, in training, between two measurements or between two phases.
+/// Whether `error` is a requested stop: in training, between two measurements or between two phases.
 pub fn is_interruption(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.is::<Interrupted>()

@@ -1,4 +1,4 @@
-//! The best network of each scenario, by evolution on a predictor, beside the best uniformly scaled one.
+//! The best network for each scenario, by evolution on a predictor, next to the best uniformly scaled one.
 
 use super::{Axis, Deployment, DeploymentFile, Devices, Front, uniform_archs};
 use anyhow::Result;
@@ -12,14 +12,14 @@ use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// What a file of scenarios gave.
+/// Results for a file of scenarios.
 #[derive(Debug, Default)]
 pub struct Answers {
-    /// The scenarios that have an answer, in the order of the file.
+    /// Scenarios with an answer, in file order.
     pub found: Vec<Found>,
-    /// Those that have none.
+    /// Scenarios without one, in file order.
     pub failed: Vec<Failed>,
-    /// The best trade-offs met, by the first limit of the scenarios that met them.
+    /// Best trade-offs met by the searches, grouped by the first limit of their scenario.
     pub fronts: BTreeMap<Axis, Front>,
 }
 
@@ -28,40 +28,40 @@ pub struct Answers {
 pub struct Found {
     /// The scenario.
     pub scenario: Deployment,
-    /// Its limits in words.
+    /// Its limits as text, such as `latency <= 0.9 ms`.
     pub limits: String,
-    /// The first of them, and what the network costs by it.
+    /// The quantity of its first limit.
     pub axis: Axis,
-    /// Cost by that axis.
+    /// Cost of the network on that axis.
     pub cost: f64,
-    /// The network.
+    /// The network found.
     pub arch: Arch,
-    /// Its top-1 accuracy.
+    /// Its predicted top-1 accuracy, 0 to 1.
     pub predicted: Prediction,
-    /// Its latency on the scenario's device, if that is known.
+    /// Its latency by table; `None` without a latency table.
     pub latency_ms: Option<f64>,
-    /// Its energy on the scenario's device, if that is known.
+    /// Its energy by table; `None` without an energy table.
     pub energy_mj: Option<f64>,
     /// Its MACs.
     pub macs: u64,
-    /// Its parameters.
+    /// Its number of parameters.
     pub parameters: u64,
-    /// The best uniformly scaled network within the limits, if there is one.
+    /// The best uniformly scaled network within the limits; `None` if none fits.
     pub uniform: Option<Rival>,
-    /// Questions to the predictor.
+    /// Predictor queries of the search.
     pub queries: u64,
-    /// Wall seconds.
+    /// Wall-clock seconds of the search.
     pub seconds: f64,
 }
 
-/// A network to compare with.
+/// The uniformly scaled network an answer is compared with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rival {
     /// The network.
     pub arch: Arch,
-    /// Its predicted top-1 accuracy.
+    /// Its predicted top-1 accuracy, 0 to 1.
     pub predicted_top1: f64,
-    /// Its cost by the axis of the answer.
+    /// Its cost on the axis of the answer.
     pub cost: f64,
 }
 
@@ -70,15 +70,15 @@ pub struct Rival {
 pub struct Failed {
     /// The scenario.
     pub scenario: Deployment,
-    /// Why; of limits that cannot be met, the cheapest network and what it costs.
+    /// The reason; for infeasible limits it names the cheapest network and its cost.
     pub problem: String,
 }
 
-/// Answers every scenario, several at a time; one that cannot be met does not keep the others from their answers.
+/// Answers all scenarios in parallel. Infeasible ones are reported in [`Answers::failed`] and do not affect the rest.
 ///
 /// # Errors
 ///
-/// If the predictor fails, or gives what is no number.
+/// If the predictor fails or returns a non-finite value.
 pub fn answer(
     file: &DeploymentFile,
     devices: &Devices,
@@ -103,7 +103,7 @@ pub fn answer(
     Ok(answers)
 }
 
-/// What every scenario asks.
+/// Shared inputs of all scenarios.
 struct Asked<'a> {
     file: &'a DeploymentFile,
     devices: &'a Devices,
@@ -113,7 +113,7 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// The answer to a scenario and the front of its search, or why there is none.
+    /// Answers one scenario, with the front of its search, or says why it cannot.
     fn one(&self, scenario: &Deployment) -> Result<Result<(Found, Front), Failed>> {
         let Self { file, devices, predictor, uniform } = *self;
         let space = devices.space(scenario);
@@ -130,7 +130,7 @@ impl Asked<'_> {
             Err(error) => return Err(error.into()),
         };
         let rival = best_rival(&problem, uniform);
-        // The simple network competes too: what is recommended must not be worse than what needs no search.
+        // The uniform network competes too: a recommendation must not be worse than what needs no search.
         let arch = match &rival {
             Some(rival) if rival.predicted_top1 > outcome.best.score => rival.arch.clone(),
             _ => outcome.best.arch,
@@ -164,7 +164,7 @@ fn axis(scenario: &Deployment, limit: &Constraint<'_>) -> Axis {
     Axis { cost: limit.name.clone(), unit: limit.unit.clone(), device }
 }
 
-/// The most accurate of the archs that meet every limit, the cheaper one of two equals.
+/// The most accurate arch that meets every limit; ties go to the cheaper one.
 fn best_rival(problem: &Problem<'_>, archs: &[(Arch, f64)]) -> Option<Rival> {
     let within = archs.iter().filter(|(arch, _)| problem.space.resolutions.contains(&arch.resolution));
     let costed = within.map(|(arch, top1)| {
@@ -178,14 +178,14 @@ fn best_rival(problem: &Problem<'_>, archs: &[(Arch, f64)]) -> Option<Rival> {
 }
 
 impl Answers {
-    /// Names of scenarios and the networks that answer them.
+    /// Names of the answered scenarios, with their networks.
     pub fn archs(&self) -> Vec<(&str, &Arch)> {
         self.found.iter().map(|found| (found.scenario.name.as_str(), &found.arch)).collect()
     }
 }
 
 impl Found {
-    /// Predicted top-1 accuracy beyond that of the best uniformly scaled network.
+    /// Predicted top-1 gain over the best uniformly scaled network, as a fraction; `None` if none fits.
     pub fn gain(&self) -> Option<f64> {
         self.uniform.as_ref().map(|uniform| self.predicted.mean - uniform.predicted_top1)
     }

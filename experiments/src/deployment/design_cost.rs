@@ -1,4 +1,4 @@
-//! [`DesignCost`]: what networks for many deployment scenarios cost, as published for some methods and as measured.
+//! [`DesignCost`]: the cost of designing networks for many deployment scenarios, as published and as measured.
 
 use crate::run::records::PhaseTime;
 use anyhow::{Context, Result, ensure};
@@ -6,31 +6,31 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Pounds of CO2 equivalent a GPU hour: ICLR 2020, table 1, its largest row (453.8k for 1,600k hours of MnasNet;
-/// computed after Strubell et al. 2019).
+/// Pounds of CO2 equivalent per GPU hour. From the largest row of ICLR 2020, table 1 (MnasNet: 453.8k for 1,600k
+/// hours), computed after Strubell et al. 2019.
 pub const CO2E_LBS_PER_GPU_HOUR: f64 = 453.8 / 1600.0;
 
-/// What a method costs: some once, and some for every deployment scenario.
+/// Cost of a method: a fixed part, and a part per deployment scenario.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DesignCost {
     /// Name of the method.
     pub method: String,
-    /// Hours for all scenarios together.
+    /// Hours paid once, for all scenarios together.
     pub once_hours: f64,
-    /// Hours a scenario.
+    /// Hours per scenario.
     pub scenario_hours: f64,
 }
 
-/// The cost of a method for a number of scenarios, a row of a file.
+/// The cost of a method for a number of scenarios; a row of the output of `design_cost`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DesignCostRow {
     /// Name of the method.
     pub method: String,
     /// Number of deployment scenarios.
     pub scenarios: u32,
-    /// Hours: of a GPU for published methods, of the run's machine for a run.
+    /// GPU hours for published methods, hours of the run's machine for a run.
     pub hours: f64,
-    /// Pounds of CO2 equivalent, of published methods.
+    /// Pounds of CO2 equivalent; `None` for a run.
     pub co2e_lbs: Option<f64>,
 }
 
@@ -39,7 +39,8 @@ impl DesignCost {
         Self { method: method.into(), once_hours, scenario_hours }
     }
 
-    /// The methods that OFA is compared with, by search and training: ICLR 2020, table 1 (arXiv v1: the same numbers).
+    /// The methods OFA is compared with, search plus training hours: ICLR 2020, table 1 (arXiv v1 has the same
+    /// numbers).
     pub fn others() -> Vec<Self> {
         vec![
             Self::new("MnasNet", 0.0, 40_000.0),
@@ -48,10 +49,11 @@ impl DesignCost {
         ]
     }
 
-    /// OFA, by training and search, plain and with 25 and 75 epochs of fine-tuning a scenario, each an hour.
+    /// OFA, training plus search, without fine-tuning and with 25 or 75 epochs of it per scenario, at one hour per
+    /// epoch.
     ///
-    /// The search costs 200 hours in arXiv:1908.09791v1 (16,000 measured subnets, table look-up) and 40 in ICLR 2020,
-    /// table 1 (a predictor); training 1,200 V100 hours in both.
+    /// Search costs 200 hours in arXiv:1908.09791v1 (16,000 measured subnets, table look-up) and 40 in ICLR 2020,
+    /// table 1 (a predictor). Training costs 1,200 V100 hours in both.
     pub fn once_for_all() -> Vec<Self> {
         let of_version = |(version, search)| {
             [("", 0.0), (" #25", 25.0), (" #75", 75.0)]
@@ -60,8 +62,8 @@ impl DesignCost {
         [("v1", 200.0), ("ICLR", 40.0)].map(of_version).concat()
     }
 
-    /// The cost of a finished run by its `phases.json`: training, tables and predictor once; search (by all strategies)
-    /// and specialisation divided by the scenarios of `search/answers.csv`.
+    /// The cost of a finished run, from its `phases.json`. Training, tables and predictor count once; search (by all
+    /// strategies) and specialisation are divided by the number of scenarios in `search/answers.csv`.
     ///
     /// # Errors
     ///
@@ -73,7 +75,7 @@ impl DesignCost {
         let hours = |names: &[&str]| {
             names.iter().try_fold(0.0, |sum, name| {
                 let phase = phases.iter().find(|phase| phase.name == *name);
-                let phase = phase.with_context(|| format!("{}: no phase `{name}`: unfinished?", path.display()))?;
+                let phase = phase.with_context(|| format!("{}: no phase `{name}`, unfinished run?", path.display()))?;
                 Ok::<_, anyhow::Error>(sum + phase.seconds / 3600.0)
             })
         };
@@ -87,14 +89,14 @@ impl DesignCost {
         self.once_hours + self.scenario_hours * f64::from(scenarios)
     }
 
-    /// The least number of scenarios from which on this method is cheaper than `other`, if there is one.
+    /// The number of scenarios from which this method is cheaper than `other`; `None` if it never is.
     pub fn break_even(&self, other: &Self) -> Option<u32> {
         let saved = other.scenario_hours - self.scenario_hours;
         let invested = self.once_hours - other.once_hours;
         (saved > 0.0).then(|| (invested / saved).floor().max(0.0) as u32 + 1)
     }
 
-    /// This cost for each number of scenarios; `published` hours are of a GPU and have a CO2 equivalent.
+    /// One row per number of scenarios; with a CO2 equivalent if `published`, since those hours are GPU hours.
     pub fn rows(&self, scenarios: &[u32], published: bool) -> impl Iterator<Item = DesignCostRow> {
         scenarios.iter().map(move |&scenarios| {
             let hours = self.hours(scenarios);
@@ -104,7 +106,7 @@ impl DesignCost {
     }
 }
 
-/// The number of scenarios that a file of answers is about.
+/// Number of distinct scenarios in a file of answers.
 fn scenarios(path: &Path) -> Result<usize> {
     let read = || -> Result<BTreeSet<String>> {
         let mut reader = csv::Reader::from_path(path)?;
@@ -120,7 +122,7 @@ fn scenarios(path: &Path) -> Result<usize> {
 mod tests {
     use super::*;
 
-    /// How often dearer each other method is than the named one, for `scenarios` scenarios.
+    /// Cost of each other method relative to the named one, for `scenarios` scenarios.
     fn ratios(name: &str, scenarios: u32) -> Vec<f64> {
         let ofa = DesignCost::once_for_all().into_iter().find(|method| method.method == name).unwrap();
         DesignCost::others().iter().map(|other| other.hours(scenarios) / ofa.hours(scenarios)).collect()
@@ -133,7 +135,7 @@ mod tests {
 
     #[test]
     fn forty_scenarios_cost_what_the_papers_say() {
-        // arXiv v1: 1,142x, 16x, 14x in GPU hours, cut off to whole numbers; not so with fine-tuning.
+        // arXiv v1: 1,142x, 16x, 14x in GPU hours, truncated to whole numbers; not truncated with fine-tuning.
         let whole: Vec<f64> = ratios("OFA v1", 40).iter().map(|ratio| ratio.floor()).collect();
         assert_eq!(whole, [1142.0, 16.0, 14.0]);
         assert_eq!(rounded(&ratios("OFA v1 #25", 40), 1), [666.7, 9.6, 8.3]);
@@ -144,14 +146,16 @@ mod tests {
 
     #[test]
     fn co2e_is_that_of_table_1() {
-        // Thousands of pounds at 40 scenarios, to the digits printed: MnasNet, FBNet-C, ProxylessNAS, OFA plain and #25.
+        // Thousands of pounds at 40 scenarios, to the printed digits: MnasNet, FBNet-C, ProxylessNAS, OFA plain and
+        // #25.
         let methods = DesignCost::others().into_iter().chain(DesignCost::once_for_all());
         let thousands: Vec<f64> = methods
             .flat_map(|method| method.rows(&[40], true).collect::<Vec<_>>())
             .map(|row| row.co2e_lbs.unwrap() / 1e3)
             .collect();
         assert_eq!(rounded(&thousands[..3], 1), [453.8, 6.5, 5.7]);
-        // Table 1 has 0.34 and 0.62 where its hours give 0.352 and 0.635: they were 1.2k and 2.2k there.
+        // Table 1 has 0.34 and 0.62, computed from hours rounded to 1.2k and 2.2k; the exact hours give 0.352 and
+        // 0.635.
         assert_eq!(rounded(&thousands[6..], 2), [0.35, 0.64, 1.2]);
     }
 

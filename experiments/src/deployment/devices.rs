@@ -1,4 +1,4 @@
-//! [`Devices`]: what archs cost on each device.
+//! [`Devices`]: the cost models of all devices.
 
 use super::{Deployment, DeploymentFile};
 use crate::tables::measured::MeasuredTables;
@@ -8,17 +8,17 @@ use ofa_search::{AdditiveCost, Constraint, LatencyTable, OriginalLatencyTable};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The devices of a file of scenarios, and the costs that need none.
+/// Latency and energy by device, and the device-independent costs (MACs, parameters).
 pub struct Devices {
     space: SearchSpace,
     macs: AdditiveCost,
     parameters: AdditiveCost,
-    /// By name; the table beside the accuracies has none.
+    /// By name; `None` is the latency table beside the accuracies.
     devices: BTreeMap<Option<String>, Device>,
 }
 
 struct Device {
-    /// The resolutions that there is a latency of.
+    /// Resolutions covered by the latency table.
     resolutions: Vec<usize>,
     latency: AdditiveCost,
     energy: Option<AdditiveCost>,
@@ -29,8 +29,8 @@ impl Devices {
     ///
     /// # Errors
     ///
-    /// If one cannot be read, lacks units (naming them all), is about another space or quantity, or there is none
-    /// beside the accuracies for a scenario that asks for it.
+    /// If a table cannot be read, lacks units (the error names them all), or is of another space or quantity; or if a
+    /// scenario without a device limits latency and no `latency.csv` lies beside the accuracies.
     pub fn load(file: &DeploymentFile, tables: &MeasuredTables) -> Result<Self> {
         let space = &tables.space;
         let mut devices = BTreeMap::new();
@@ -43,7 +43,7 @@ impl Devices {
                 (None, Some(_)) => (
                     tables.latency.as_ref().with_context(|| {
                         format!(
-                            "scenario `{}` names no device, and no latency.csv lies beside the accuracies",
+                            "scenario `{}` names no device, and there is no latency.csv beside the accuracies",
                             scenario.name
                         )
                     })?,
@@ -60,7 +60,7 @@ impl Devices {
         Ok(Self { space: space.clone(), macs, parameters, devices })
     }
 
-    /// The archs that a scenario chooses among: those at resolutions that its device has a latency of.
+    /// The space a scenario searches: restricted to the resolutions that its device's latency table covers.
     pub fn space(&self, scenario: &Deployment) -> SearchSpace {
         let resolutions = self.devices.get(&scenario.device).map(|device| device.resolutions.clone());
         SearchSpace { resolutions: resolutions.unwrap_or(self.space.resolutions.clone()), ..self.space.clone() }
@@ -81,12 +81,12 @@ impl Devices {
             .collect()
     }
 
-    /// Latency in milliseconds on the device of a scenario, if it has one.
+    /// Latency in milliseconds on the scenario's device; `None` without a latency table.
     pub fn latency(&self, scenario: &Deployment) -> Option<&AdditiveCost> {
         self.devices.get(&scenario.device).map(|device| &device.latency)
     }
 
-    /// Energy in millijoules on the device of a scenario, if there is a table of it.
+    /// Energy in millijoules on the scenario's device; `None` without an energy table.
     pub fn energy(&self, scenario: &Deployment) -> Option<&AdditiveCost> {
         self.devices.get(&scenario.device)?.energy.as_ref()
     }
@@ -100,7 +100,7 @@ impl Device {
             let resolutions: Vec<usize> = space.resolutions.iter().copied().filter(|r| known.contains(r)).collect();
             if resolutions.is_empty() {
                 bail!(
-                    "{} has latencies at {known:?} px, `{}` networks at {:?} px",
+                    "{} has latencies at {known:?} px, but `{}` has networks at {:?} px",
                     latency.display(),
                     space.name,
                     space.resolutions
@@ -116,7 +116,7 @@ impl Device {
     }
 }
 
-/// The cost of a table of ours, which must be of this quantity.
+/// The cost model of a table in our format, which must be of this quantity (`None`: latency).
 fn cost(path: &Path, quantity: Option<&str>, space: &SearchSpace) -> Result<AdditiveCost> {
     LatencyTable::load(path, space)?.cost_of(quantity, space).with_context(|| path.display().to_string())
 }

@@ -1,4 +1,4 @@
-//! The file that lists scenarios.
+//! The file of scenarios, `scenarios.toml`.
 
 use crate::config::{names_a_directory, twice};
 use anyhow::{Context, Result, bail, ensure};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// What a `scenarios.toml` holds.
+/// Contents of a `scenarios.toml`.
 ///
 /// ```
 /// let text = r#"
@@ -27,13 +27,13 @@ use std::path::{Path, PathBuf};
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeploymentFile {
-    /// Questions to the predictor a scenario.
+    /// Predictor queries per scenario.
     pub queries: u64,
     /// Seed of the searches.
     pub seed: u64,
-    /// Tables of devices, by name; paths are relative to the file.
+    /// Device tables, by name; paths are relative to the file.
     pub devices: BTreeMap<String, DeviceTables>,
-    /// The scenarios, one for each limit on latency.
+    /// The scenarios; a list of latency limits is expanded to one scenario each.
     pub scenarios: Vec<Deployment>,
 }
 
@@ -41,28 +41,27 @@ pub struct DeploymentFile {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeviceTables {
-    /// A latency table, or a directory of the original's.
+    /// A latency table, or a directory of the original's YAML files.
     pub latency: PathBuf,
-    /// A table of the same form in millijoules, whose `quantity` is `energy_mj`.
+    /// An energy table in the format of a latency table, in millijoules and with `quantity` set to `energy_mj`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub energy: Option<PathBuf>,
 }
 
-/// One scenario: limits of which each must be met.
+/// One scenario; all its limits must be met.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deployment {
-    /// Name, also of the subnet's directory.
+    /// Unique name, also of the subnet's directory.
     pub name: String,
-    /// Device whose tables the limits on latency and energy are about; without one the latency table beside the
-    /// accuracies.
+    /// Device whose tables give latency and energy; if `None`, the latency table beside the accuracies is used.
     pub device: Option<String>,
-    /// Highest latency in milliseconds.
+    /// Maximum latency in milliseconds.
     pub latency_ms: Option<f64>,
-    /// Highest energy in millijoules.
+    /// Maximum energy in millijoules.
     pub energy_mj: Option<f64>,
-    /// Most MACs.
+    /// Maximum MACs.
     pub macs: Option<u64>,
-    /// Most parameters.
+    /// Maximum number of parameters.
     pub parameters: Option<u64>,
 }
 
@@ -101,26 +100,26 @@ fn default_queries() -> u64 {
 }
 
 impl DeploymentFile {
-    /// Reads and checks a file.
+    /// Reads and validates a file.
     ///
     /// # Errors
     ///
-    /// If it cannot be read, has an unknown or missing key, or an impossible value; the message names the file.
+    /// If it cannot be read, or has an unknown key, a missing key or an invalid value; the error names the file.
     pub fn load(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         let directory = path.parent().unwrap_or(Path::new(""));
         Self::parse(&text, directory).with_context(|| path.display().to_string())
     }
 
-    /// Parses and checks a text; paths in it are relative to `directory`.
+    /// Parses and validates TOML text; paths in it are relative to `directory`.
     ///
     /// # Errors
     ///
-    /// As [`DeploymentFile::load`].
+    /// If it has an unknown key, a missing key or an invalid value.
     pub fn parse(text: &str, directory: &Path) -> Result<Self> {
         let Written { queries, seed, mut devices, scenario } = toml::from_str(text)?;
         ensure!(queries > 0, "queries is 0, it must be positive");
-        ensure!(!scenario.is_empty(), "there is no [[scenario]]");
+        ensure!(!scenario.is_empty(), "the file has no [[scenario]]");
         for tables in devices.values_mut() {
             tables.latency = directory.join(&tables.latency);
             tables.energy = tables.energy.take().map(|energy| directory.join(energy));
@@ -135,7 +134,7 @@ impl DeploymentFile {
 }
 
 impl WrittenScenario {
-    /// The scenario, or one for each of its limits on latency.
+    /// The scenario, or one per latency limit.
     fn each(self) -> Vec<Deployment> {
         let Self { name, device, latency_ms, energy_mj, macs, parameters } = self;
         let one = |name: String, latency_ms: Option<f64>| Deployment {
@@ -162,12 +161,12 @@ impl Deployment {
         names_a_directory(name)?;
         if let Some(device) = self.device.as_ref().filter(|device| !devices.contains_key(*device)) {
             let known = devices.keys().map(|device| format!("`{device}`")).collect::<Vec<_>>().join(", ");
-            bail!("scenario `{name}`: there is no device `{device}`; [devices] has: {known}");
+            bail!("scenario `{name}`: no device `{device}`; [devices] has: {known}");
         }
         let limits = [self.latency_ms, self.energy_mj, self.macs.map(|n| n as f64), self.parameters.map(|n| n as f64)];
         ensure!(
             limits.iter().any(Option::is_some),
-            "scenario `{name}` has none of latency_ms, energy_mj, macs and parameters"
+            "scenario `{name}` has none of latency_ms, energy_mj, macs and parameters: set at least one limit"
         );
         if let Some(limit) = limits.into_iter().flatten().find(|limit| !(limit.is_finite() && *limit > 0.0)) {
             bail!("scenario `{name}`: a limit is {limit}, it must be positive");

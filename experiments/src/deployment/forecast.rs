@@ -1,4 +1,4 @@
-//! How long a run will take on this machine, before it begins.
+//! Estimates how long a run will take on this machine.
 
 use crate::config::ExperimentConfig;
 use crate::deployment::specialise::Chosen;
@@ -13,25 +13,26 @@ use ofa_search::AccuracyTable;
 use ofa_train::Phase;
 use std::time::Instant;
 
-/// Steps of every stage that are measured, after one to warm up.
+/// Steps measured per stage, after one warm-up step.
 const STEPS: usize = 4;
-/// MACs of the largest network in such a step, which has fewer images where networks are large.
+/// MACs of the largest network per measured step; large networks get smaller batches.
 const STEP_MACS: u64 = 400_000_000;
-/// A shorter run, by name.
+/// Preset suggested as a shorter run.
 const SHORT: &str = "smoke";
 
-/// The first line of a run: how long it will take, or what is left of it, by a few real steps; and what is quicker.
+/// The first log line of a run: how long it will take, or how long is left, estimated from a few real steps, and a
+/// quicker alternative.
 ///
-/// They are steps of another supernet, so that they change nothing. If they fail, the line says so, and the run will report why.
+/// The steps train a separate supernet, so the run is not affected. If they fail, the line gives the reason.
 pub fn first_line(config: &ExperimentConfig, images: &Images, dir: &RunDir, device: &Device) -> String {
     let done = Done::of(config, dir);
     match Pace::measured(config, images, device) {
         Ok(pace) => pace.sentence(config, images, &done, rayon::current_num_threads()),
-        Err(error) => format!("How long this will take here is unknown: {error:#}"),
+        Err(error) => format!("Cannot estimate how long this will take: {error:#}"),
     }
 }
 
-/// What an earlier attempt has done of a run.
+/// Work completed by an earlier attempt of a run.
 #[derive(Debug, Default, PartialEq)]
 struct Done {
     epochs: usize,
@@ -40,7 +41,7 @@ struct Done {
 }
 
 impl Done {
-    /// As far as its files can be read: those that cannot, the run will name.
+    /// Counts what the run's files record; unreadable files count as nothing, since the run itself will report them.
     fn of(config: &ExperimentConfig, dir: &RunDir) -> Self {
         let epochs = csv::Reader::from_path(dir.path("metrics.csv"));
         let table = AccuracyTable::load(&dir.path("tables/accuracy.csv"), &config.space);
@@ -55,11 +56,11 @@ impl Done {
 
 /// Seconds per image.
 struct Pace {
-    /// In a training step, by stage.
+    /// Training, per stage.
     training: Vec<f64>,
-    /// In the calibration of a subnet.
+    /// Calibration of a subnet.
     calibration: f64,
-    /// Where a subnet classifies.
+    /// Inference of a subnet.
     evaluation: f64,
 }
 
@@ -73,7 +74,8 @@ impl Pace {
         Ok(Self { training, calibration, evaluation })
     }
 
-    /// Seconds of the parts of a run that are left, by name; latencies, the predictor and searches take few and are left out.
+    /// Seconds left for each named part of a run. Latencies, the predictor and searches take little time and are
+    /// ignored.
     fn parts(&self, config: &ExperimentConfig, images: &Images, done: &Done) -> [(&'static str, f64); 3] {
         let splits = &images.splits;
         let train = splits.train.len().min(config.data.train_images.unwrap_or(usize::MAX));
@@ -95,12 +97,12 @@ impl Pace {
         [("training", training + watching), ("tables and search", tables), ("fine-tuning", tuning)]
     }
 
-    /// Seconds per image of the epochs that are left.
+    /// Seconds per training image, summed over the remaining epochs.
     fn epochs(&self, config: &ExperimentConfig, done: &Done) -> f64 {
         epochs_left(config, done).zip(&self.training).map(|(epochs, seconds)| epochs as f64 * seconds).sum()
     }
 
-    /// Seconds that `count` subnets take to be calibrated and to classify `images`.
+    /// Seconds to calibrate `count` subnets and evaluate each on `images` images.
     fn subnets(&self, config: &ExperimentConfig, count: usize, images: usize) -> f64 {
         let calibration = config.tables.calibration_images as f64 * self.calibration;
         count as f64 * (calibration + images as f64 * self.evaluation)
@@ -114,7 +116,7 @@ impl Pace {
         format!("About {all}{are_left} on {threads} thread{plural}{each}{quicker}")
     }
 
-    /// What shows the same sooner.
+    /// Suggests a shorter preset, with its time.
     fn quicker(&self, config: &ExperimentConfig, images: &Images) -> String {
         let Ok(mut short) = ExperimentConfig::preset(SHORT) else { return String::new() };
         if config.preset == SHORT {
@@ -123,7 +125,7 @@ impl Pace {
         if config.space.name != short.space.name {
             return format!("; `--preset {SHORT}` shows the same much sooner, with a small network");
         }
-        // What was measured are stages of this schedule.
+        // The pace was measured for the stages of this schedule.
         let subnet_epochs = short.training.schedule.subnet_epochs();
         short.training.schedule = config.training.schedule.scale_to(subnet_epochs);
         let (all, _) = in_words(&self.parts(&short, images, &Done::default()));
@@ -131,12 +133,12 @@ impl Pace {
     }
 }
 
-/// Seconds per image that watched archs take to be calibrated and to classify.
+/// Seconds per image for calibration and for inference, averaged over the watched archs.
 fn measured_subnets(probe: &ExperimentConfig, images: &Images, device: &Device) -> Result<[f64; 2]> {
     let supernet = SupernetConfig::new(probe.space.clone())?.with_seed(probe.seed).init(device);
     let mut evaluator = images.validation(probe, device);
     let archs = watched_archs(&probe.space, probe.seed);
-    // Images are read first.
+    // Warm-up: reads the images.
     evaluator.top1(&supernet, &archs[0])?;
     let mut seconds = [0.0; 2];
     for arch in &archs {
@@ -151,7 +153,7 @@ fn measured_subnets(probe: &ExperimentConfig, images: &Images, device: &Device) 
     Ok([0, 1].map(|i| seconds[i] / (archs.len() * count[i].max(1)) as f64))
 }
 
-/// Epochs that are left of each stage.
+/// Epochs left in each stage.
 fn epochs_left(config: &ExperimentConfig, done: &Done) -> impl Iterator<Item = usize> {
     let schedule = &config.training.schedule;
     let done = done.epochs;
@@ -160,7 +162,7 @@ fn epochs_left(config: &ExperimentConfig, done: &Done) -> impl Iterator<Item = u
     schedule.phases.iter().enumerate().map(left)
 }
 
-/// Accuracies of watched archs that are left.
+/// Accuracies of watched archs left to measure.
 fn watched_left(config: &ExperimentConfig, done: &Done) -> usize {
     let times = |epochs: usize| match config.training.watch_epochs {
         Some(every) => epochs.div_ceil(every),
@@ -169,7 +171,7 @@ fn watched_left(config: &ExperimentConfig, done: &Done) -> usize {
     epochs_left(config, done).map(times).sum::<usize>() * (2 + RANDOM_WATCHED)
 }
 
-/// A configuration of which a step is measured in no time: few images of one resolution, the one of mean area.
+/// A configuration with very short steps: few images, all at the resolution nearest to the mean area.
 fn probe(config: &ExperimentConfig, train_images: usize) -> ExperimentConfig {
     let mut probe = config.clone();
     let resolutions = &config.space.resolutions;
@@ -179,7 +181,7 @@ fn probe(config: &ExperimentConfig, train_images: usize) -> ExperimentConfig {
     probe.space.resolutions =
         resolutions.iter().min_by(|a, b| off(a).total_cmp(&off(b))).copied().into_iter().collect();
     if probe.validate().is_err() {
-        // A stage has archs or a space of its own, of certain resolutions.
+        // A stage has its own archs or space, tied to certain resolutions.
         probe.space = config.space.clone();
     }
     let affordable = STEP_MACS / probe.space.cost(&probe.space.largest()).macs.max(1);
@@ -190,7 +192,8 @@ fn probe(config: &ExperimentConfig, train_images: usize) -> ExperimentConfig {
     probe
 }
 
-/// The sum of `parts` (name, seconds) in words, and in brackets each that is not nothing, all in one unit.
+/// The sum of `parts` (name, seconds) with its unit, and a parenthesised list of the parts that do not round to zero,
+/// in the same unit.
 fn in_words(parts: &[(&str, f64)]) -> (String, String) {
     let sum: f64 = parts.iter().map(|(_, seconds)| seconds).sum();
     let (unit, length, step) = match sum {

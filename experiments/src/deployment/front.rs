@@ -1,20 +1,20 @@
-//! [`Front`]: the best trade-offs that searches met on their way.
+//! [`Front`]: the best trade-offs that searches met.
 
 use ofa_model::Arch;
 use serde::Serialize;
 
-/// What a front's costs are.
+/// The cost axis of a front.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Axis {
     /// `latency`, `energy`, `MACs` or `parameters`.
     pub cost: String,
     /// Unit of the cost.
     pub unit: String,
-    /// Device, of costs that depend on one; empty for the table beside the accuracies.
+    /// Device, for latency and energy; empty for device-independent costs and for the table beside the accuracies.
     pub device: String,
 }
 
-/// The archs that none met is better than at no more cost, by ascending cost and accuracy.
+/// Pareto front of cost and accuracy, by ascending cost (and so by ascending accuracy).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Front {
     points: Vec<FrontPoint>,
@@ -25,22 +25,22 @@ pub struct Front {
 pub struct FrontPoint {
     /// Cost, in the unit of the axis.
     pub cost: f64,
-    /// Predicted top-1 accuracy.
+    /// Predicted top-1 accuracy, 0 to 1.
     pub top1: f64,
-    /// The arch.
+    /// The network.
     pub arch: Arch,
 }
 
 impl Front {
-    /// Takes in an arch, and drops those that it beats, unless one beats it.
+    /// Adds an arch and removes those it dominates, unless it is itself dominated.
     pub fn offer(&mut self, cost: f64, top1: f64, arch: &Arch) {
-        // Points from here on cost more.
+        // Index of the first point that costs more.
         let dearer = self.points.partition_point(|point| point.cost <= cost);
         if self.points[..dearer].last().is_some_and(|point| point.top1 >= top1) {
             return;
         }
         let end = dearer + self.points[dearer..].partition_point(|point| point.top1 <= top1);
-        // One of equal cost is worse, or it would have beaten this one.
+        // A point of equal cost is less accurate, since it did not dominate this one.
         let start = dearer - usize::from(self.points[..dearer].last().is_some_and(|point| point.cost == cost));
         self.points.splice(start..end, [FrontPoint { cost, top1, arch: arch.clone() }]);
     }

@@ -1,4 +1,4 @@
-//! [`ModelCard`]: what a user of an exported subnet needs to know.
+//! [`ModelCard`]: metadata for users of an exported subnet.
 
 use super::specialise::Chosen;
 use crate::machine::environment;
@@ -8,31 +8,31 @@ use ofa_model::{Arch, Cost, OriginalArch, SearchSpace, Subnet, SubnetCard};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// Describes an exported subnet.
+/// Model card of an exported subnet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelCard {
     /// The arch as text.
     pub arch: String,
-    /// The arch as the original's dictionary, if it can say it.
+    /// The arch as the original's dictionary, where that format can express it.
     pub original_arch: Option<OriginalArch>,
-    /// The space it comes from.
+    /// The space it was taken from.
     pub space: SearchSpace,
     /// Height and width of the input in pixels.
     pub resolution: usize,
-    /// MACs, parameters and peak activation memory of one image.
+    /// MACs, parameters and peak activation memory for one image.
     pub cost: Cost,
-    /// Top-1 on the test set, 0 to 1, if it was measured when the subnet was made.
+    /// Top-1 on the test set, 0 to 1, if the run measured it.
     pub test_top1: Option<f64>,
-    /// Latencies measured, by device.
+    /// Measured latencies, one per device.
     pub latencies: Vec<Latency>,
-    /// Names of the classes, in the order of the logits.
+    /// Class names, in the order of the logits.
     pub classes: Vec<String>,
-    /// Subtracted from each channel of an image in [0, 1].
+    /// Per-channel mean, to subtract from an image in [0, 1].
     pub mean: Vec<f32>,
-    /// Divides each channel after that.
+    /// Per-channel standard deviation, to divide by afterwards.
     pub std: Vec<f32>,
-    /// Revision of the source that exported it.
+    /// Git revision of the source that exported it.
     pub revision: String,
 }
 
@@ -40,26 +40,26 @@ pub struct ModelCard {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Latency {
-    /// Device, see `--device`.
+    /// Device name, see `--device`.
     pub device: String,
-    /// Processor.
+    /// CPU model.
     pub processor: String,
-    /// Threads.
+    /// Compute threads.
     pub threads: usize,
-    /// Median.
+    /// Median latency in milliseconds; raw, not corrected for pace, if the run recorded both.
     pub median_ms: f64,
 }
 
 impl ModelCard {
-    /// The card of a subnet; what was measured stands in `dir`, where a run saved it.
+    /// The card of a subnet. Accuracy and latency are read from `dir`, the directory where a run saved the subnet.
     ///
     /// # Errors
     ///
-    /// If a file of measurements is there but cannot be read.
+    /// If a file of measurements exists but cannot be read.
     pub fn new(subnet: &Subnet, card: &SubnetCard, dir: Option<&Path>) -> Result<Self> {
         let (space, arch) = (subnet.space(), subnet.arch());
         let chosen: Option<Chosen> = dir.map_or(Ok(None), |dir| read(&dir.join(Chosen::FILE)))?;
-        // A subnet of a run lies in `subnets/<scenario>` below the run's own files.
+        // A run saves subnets as `subnets/<scenario>` below its own files.
         let run = dir.and_then(|dir| dir.parent()?.parent());
         let machine: Option<Machine> = run.map_or(Ok(None), |run| read(&run.join("environment.json")))?;
         let latency = |(chosen, machine): (&Chosen, &Machine)| Latency {
@@ -71,7 +71,7 @@ impl ModelCard {
         Ok(Self {
             arch: arch.to_string(),
             original_arch: Some(arch.to_original(space)).filter(|original| {
-                // Spaces of one's own may offer choices that the original has no words for.
+                // A custom space may offer choices that the original's format cannot express.
                 Arch::from_original(original, space).is_ok_and(|back| back == *arch)
             }),
             space: space.clone(),
@@ -87,7 +87,7 @@ impl ModelCard {
     }
 }
 
-/// A card for a network of ImageNet's usual normalisation whose classes have no names.
+/// A card with ImageNet's usual normalisation and numbered classes, for networks that come without a card.
 pub fn imagenet_card(subnet: &Subnet) -> SubnetCard {
     let space = subnet.space();
     let channels = |values: [f32; 3]| values.into_iter().cycle().take(space.image_channels).collect();
@@ -100,7 +100,7 @@ pub fn imagenet_card(subnet: &Subnet) -> SubnetCard {
     }
 }
 
-/// The content of a JSON file, if it is there.
+/// Reads a JSON file; `None` if it does not exist.
 fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     match std::fs::read_to_string(path) {
         Ok(text) => serde_json::from_str(&text).map(Some).with_context(|| format!("{}", path.display())),

@@ -1,9 +1,9 @@
-//! Answers and fronts as rows of files.
+//! Rows of `answers.csv` and `front.csv`.
 
 use super::{Answers, Failed, Found};
 use serde::Serialize;
 
-/// A row of `answers.csv`; a scenario without an answer has its problem and nothing else.
+/// A row of `answers.csv`. A scenario without an answer has only its name, device and problem.
 #[derive(Debug, Default, Serialize)]
 pub struct AnswerRow {
     scenario: String,
@@ -11,7 +11,7 @@ pub struct AnswerRow {
     limits: String,
     arch: Option<String>,
     predicted_top1: Option<f64>,
-    /// Standard deviation of the predictor's networks.
+    /// Standard deviation across the predictor's networks.
     spread: Option<f64>,
     latency_ms: Option<f64>,
     energy_mj: Option<f64>,
@@ -42,7 +42,7 @@ impl Answers {
         self.found.iter().map(AnswerRow::found).chain(self.failed.iter().map(AnswerRow::failed)).collect()
     }
 
-    /// Rows of `front.csv`, front by front.
+    /// Rows of `front.csv`, one front after the other.
     pub fn front_rows(&self) -> Vec<FrontRow> {
         let fronts = self.fronts.iter().flat_map(|(axis, front)| front.points().iter().map(move |point| (axis, point)));
         let row = |(axis, point): (&super::Axis, &super::FrontPoint)| FrontRow {

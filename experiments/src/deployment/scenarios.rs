@@ -1,4 +1,4 @@
-//! The best subnet for each budget, by every strategy at equal queries.
+//! The best subnet for each budget, found by every strategy at equal queries.
 
 use crate::config::{ExperimentConfig, Scenario};
 use crate::console::heartbeat;
@@ -13,50 +13,50 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
-/// What a strategy found for a scenario.
+/// The best subnet that a strategy found for a scenario.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Answer {
-    /// Scenario, e.g. `latency 0.9 ms` (also names the subnet's directory).
+    /// Name of the scenario, also of the subnet's directory, e.g. `latency-tight`.
     pub scenario: String,
-    /// Strategy.
+    /// Name of the strategy.
     pub strategy: String,
     /// The arch as text.
     pub arch: String,
     /// Top-1 by the predictor (table look-up: by the table), 0 to 1.
     pub predicted_top1: f64,
-    /// Latency by table.
+    /// Latency by table, in milliseconds.
     pub predicted_ms: f64,
     /// MACs.
     pub macs: u64,
     /// Objective evaluations spent.
     pub queries: usize,
-    /// Wall seconds of the search.
+    /// Wall-clock seconds of the search.
     pub seconds: f64,
-    /// Best score so far: (query, score) at each improvement.
+    /// Best-so-far curve: (query, score) at each improvement.
     pub curve: Vec<(usize, f64)>,
 }
 
-/// Everything a search asks.
+/// Inputs of a search.
 pub struct Tables<'a> {
     /// Measured accuracies.
     pub accuracy: &'a AccuracyTable,
     /// Measured latencies.
     pub latency: &'a LatencyTable,
-    /// Learned accuracies.
+    /// Accuracy predictor.
     pub predictor: &'a dyn Predictor,
 }
 
-/// The strategies of an answer, compared at equal queries.
+/// Strategies that answer each scenario, at equal queries.
 const STRATEGIES: [StrategyKind; 3] = [StrategyKind::Table, StrategyKind::Random, StrategyKind::Evolution];
 
 /// Answers every scenario by table look-up, random search and evolution.
 ///
-/// The look-up is the article's: it maximises the measured accuracies of the table; the others maximise the predictor.
+/// The look-up is the article's: it maximises the measured accuracies of the table. The others maximise the predictor.
 ///
 /// # Errors
 ///
-/// If no subnet meets a budget; the message names the cheapest one and its cost.
+/// If no subnet meets a budget; the error names the cheapest one and its cost.
 pub fn answer_all(config: &ExperimentConfig, tables: &Tables) -> Result<Vec<Answer>> {
     let mut answers = Vec::new();
     for scenario in &config.search.scenarios {
@@ -69,7 +69,7 @@ pub fn answer_all(config: &ExperimentConfig, tables: &Tables) -> Result<Vec<Answ
     Ok(answers)
 }
 
-/// `None` if the strategy has nothing to offer: a table need not hold a row within the budget.
+/// `None` if the table look-up finds no row within the budget.
 fn answer(
     config: &ExperimentConfig,
     scenario: &Scenario,
@@ -109,18 +109,18 @@ fn answer(
     }))
 }
 
-/// The latency that lies `share` of the way from the smallest to the largest subnet.
+/// The latency at fraction `share` of the way from the smallest subnet to the largest.
 fn share_of(config: &ExperimentConfig, latency: &AdditiveCost, share: f64) -> Result<f64> {
     let (low, high) = (latency.of(&config.space.smallest()), latency.of(&config.space.largest()));
     anyhow::ensure!(
         low < high,
-        "the latency table is not plausible (smallest subnet {low:.3} ms, largest {high:.3} ms): measured on a busy \
-         machine? remove tables/latency.csv and go on"
+        "implausible latency table (smallest subnet {low:.3} ms, largest {high:.3} ms), probably measured on a busy \
+         machine: remove tables/latency.csv and resume the run"
     );
     Ok(low + share * (high - low))
 }
 
-/// `search/answers.csv`, and the best-so-far curve of every search.
+/// Writes `search/answers.csv`, and the best-so-far curve of every search as `search/SCENARIO-STRATEGY.csv`.
 ///
 /// # Errors
 ///

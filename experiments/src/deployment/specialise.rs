@@ -1,4 +1,4 @@
-//! The chosen subnets: extracted, fine-tuned, measured for real, saved.
+//! Extracts, fine-tunes, measures and saves the chosen subnets.
 
 use super::scenarios::Answer;
 use crate::config::ExperimentConfig;
@@ -18,13 +18,13 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-/// A chosen subnet, measured for real.
+/// A chosen subnet, extracted and measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Chosen {
-    /// Scenario.
+    /// Name of the scenario.
     pub scenario: String,
-    /// The strategy whose answer it is.
+    /// Strategy that found it.
     pub strategy: String,
     /// The arch as text.
     pub arch: String,
@@ -32,25 +32,25 @@ pub struct Chosen {
     pub parameters: u64,
     /// MACs.
     pub macs: u64,
-    /// Top-1 by the predictor or table, 0 to 1.
+    /// Top-1 by the predictor, 0 to 1.
     pub predicted_top1: f64,
-    /// Top-1 on validation after calibration, 0 to 1.
+    /// Top-1 on validation images after calibration, 0 to 1.
     pub validation_top1: f64,
-    /// Top-1 on test after calibration, 0 to 1.
+    /// Top-1 on test images after calibration, 0 to 1.
     pub test_top1: f64,
-    /// Top-1 on test after fine-tuning and calibration, if it was fine-tuned.
+    /// Top-1 on test images after fine-tuning and calibration; `None` if it was not fine-tuned.
     pub fine_tuned_test_top1: Option<f64>,
-    /// Latency by table.
+    /// Latency by table, in milliseconds.
     pub predicted_ms: f64,
-    /// Median latency of the whole network, at the pace of the table.
+    /// Median latency of the whole network, corrected to the pace of the table.
     pub measured_ms: f64,
-    /// The same as a stopwatch has it, at the pace that the machine had just then; earlier versions did not note it.
+    /// Raw median latency, uncorrected; absent in records of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopwatch_ms: Option<f64>,
 }
 
 impl Chosen {
-    /// Its name in the directory of a run's subnet.
+    /// Name of the file that holds it, in the directory of a subnet.
     pub const FILE: &str = "metrics.json";
 }
 
@@ -66,35 +66,35 @@ pub struct Extreme {
     pub macs: u64,
     /// Parameters.
     pub parameters: u64,
-    /// Top-1 on test after calibration, 0 to 1.
+    /// Top-1 on test images after calibration, 0 to 1.
     pub test_top1: f64,
 }
 
-/// The trained networks and the images of a run.
+/// What specialisation needs of a run.
 pub struct Specialiser<'a> {
     /// Configuration of the run.
     pub config: &'a ExperimentConfig,
-    /// Its images.
+    /// Images of the run.
     pub images: &'a Images,
-    /// The trained supernet, on the plain device.
+    /// The trained supernet, on `device`.
     pub supernet: &'a Supernet,
-    /// The full network that taught it.
+    /// The full network that taught it; `None` if it had no teacher.
     pub teacher: Option<&'a Supernet>,
-    /// The plain device.
+    /// The device, without autodiff.
     pub device: &'a Device,
-    /// Where the subnets go.
+    /// Run directory; subnets go to `subnets/` in it.
     pub dir: &'a RunDir,
-    /// Becomes true when the run is to stop: before the next subnet.
+    /// Set to stop the run before the next subnet.
     pub stop: &'a AtomicBool,
 }
 
 impl Specialiser<'_> {
-    /// Extracts, measures and saves the best answer of every scenario; latencies are at the pace of the latency table whose
-    /// header this is.
+    /// Extracts, measures and saves the best answer of every scenario. Latencies are corrected to the pace of the
+    /// latency table with the header `table`.
     ///
     /// # Errors
     ///
-    /// If an image cannot be read, a file cannot be written, or a stop was asked for.
+    /// If an image cannot be read, a file cannot be written, or a stop was requested.
     pub fn run(
         &self,
         answers: &[Answer],
@@ -115,8 +115,8 @@ impl Specialiser<'_> {
         Ok(chosen)
     }
 
-    /// The subnet of an answer, saved and measured. What an earlier attempt of this run finished is not done again, since
-    /// fine-tuning takes minutes.
+    /// Saves and measures the subnet of one answer. Fine-tuning takes minutes, so a subnet that an earlier attempt of
+    /// this run finished is reused.
     fn one(
         &self,
         answer: &Answer,
@@ -149,7 +149,7 @@ impl Specialiser<'_> {
         Ok(chosen)
     }
 
-    /// What was measured of the subnet of this answer, if its directory is complete and of the same arch.
+    /// Measurements of this answer's subnet from an earlier attempt, if its directory is complete and of the same arch.
     fn finished(&self, name: &str, answer: &Answer) -> Option<Quality> {
         let text = std::fs::read_to_string(self.dir.path(name).join(Chosen::FILE)).ok()?;
         let earlier: Chosen = serde_json::from_str(&text).ok()?;
@@ -182,7 +182,7 @@ impl Specialiser<'_> {
         }
         let path = self.dir.path(name);
         if path.exists() {
-            // Of another arch, or of an attempt that was stopped on the way.
+            // Another arch, or an attempt that was interrupted.
             std::fs::remove_dir_all(&path)?;
         }
         subnet.save(&card(self.images, &config.space, arch), &path)?;
@@ -210,7 +210,7 @@ impl Specialiser<'_> {
     }
 }
 
-/// What is measured of a saved subnet, once.
+/// Measurements of a saved subnet that are not repeated.
 struct Quality {
     parameters: u64,
     validation_top1: f64,
@@ -218,8 +218,8 @@ struct Quality {
     fine_tuned_test_top1: Option<f64>,
 }
 
-/// Writes subnets of the trained supernet of `run` into directories of `root` by name, each with batch-norm statistics
-/// of its own, measured on the run's images.
+/// Exports subnets of the trained supernet of `run` into named subdirectories of `root`, each with batch-norm
+/// statistics calibrated on the run's images.
 ///
 /// # Errors
 ///
@@ -238,7 +238,7 @@ pub fn export_calibrated(run: &Path, archs: &[(&str, &Arch)], root: &Path, devic
     Ok(())
 }
 
-/// What goes with the weights of a subnet that was trained on `images`.
+/// The card saved with the weights of a subnet trained on `images`.
 pub fn card(images: &Images, space: &SearchSpace, arch: &Arch) -> SubnetCard {
     let splits = &images.splits;
     SubnetCard {
@@ -250,8 +250,8 @@ pub fn card(images: &Images, space: &SearchSpace, arch: &Arch) -> SubnetCard {
     }
 }
 
-/// The answer with the highest predicted accuracy of each scenario. Answers of the table are measured, not predicted,
-/// and the best of many measurements is a lucky one: they stand in the report but do not compete here.
+/// The answer with the highest predicted accuracy in each scenario. Table answers are excluded, though the report
+/// shows them: their accuracies are measured, and the maximum of many noisy measurements is biased upwards.
 fn best_by_scenario(answers: &[Answer]) -> Vec<&Answer> {
     let mut best: Vec<&Answer> = Vec::new();
     for answer in answers.iter().filter(|answer| answer.strategy != "table") {

@@ -1,4 +1,4 @@
-//! Scenarios answered from the tables of a recorded run.
+//! Answers scenarios from the tables of a recorded run.
 
 use super::*;
 use crate::tables::measured::MeasuredTables;

@@ -1,10 +1,10 @@
-//! Uniformly scaled networks: what one would deploy without a search.
+//! Uniformly scaled networks: the baseline without a search.
 
 use ofa_model::{Arch, BlockArch, SearchSpace, StageArch, StageSpace};
 use std::collections::BTreeSet;
 
-/// The networks that make the same choice everywhere: one depth, width, kernel size and expand ratio in all stages, at
-/// every resolution. Where stages offer different choices it is the same place in their lists, or the last.
+/// All networks with the same depth, width, kernel size and expand ratio in every stage, at every resolution. Where
+/// stages offer different choices, the same index into their lists is used, or the last one.
 pub fn uniform_archs(space: &SearchSpace) -> Vec<Arch> {
     let most = |choices: fn(&StageSpace) -> usize| 0..space.stages.iter().map(choices).max().unwrap_or(1);
     let mut archs = BTreeSet::new();
@@ -43,7 +43,7 @@ mod tests {
         let archs = uniform_archs(&space);
         assert_eq!(archs.len(), 3 * 3 * 3 * 3);
         assert!(archs.contains(&space.smallest()) && archs.contains(&space.largest()));
-        // Stages of ResNet50D differ in their depths; all archs are of the space nevertheless.
+        // Stages of ResNet50D offer different depths, but every arch must be in the space.
         let space = SearchSpace::resnet50d(10);
         let archs = uniform_archs(&space);
         assert!(archs.iter().all(|arch| space.check(arch).is_ok()));

@@ -1,11 +1,11 @@
-//! Choosing a device by name among the backends that were compiled in.
+//! Selects a device by name among the compiled-in backends.
 
 #![cfg_attr(feature = "tch", allow(deprecated, reason = "this burn is the last one with libtorch: see DESIGN.md"))]
 
 use anyhow::{Result, bail, ensure};
 use burn::tensor::{Device, DeviceType};
 
-/// Names that `--device` takes, each with the Cargo feature that brings it.
+/// Names that `--device` takes, each with the Cargo feature that enables it.
 const NAMES: [(&str, &str); 7] = [
     ("flex", "flex"),
     ("libtorch", "tch"),
@@ -20,12 +20,12 @@ const NAMES: [(&str, &str); 7] = [
 ///
 /// # Errors
 ///
-/// If there is no such name, its backend is not compiled in (the message says which feature to build with), or the machine
-/// has no such device (it says what to install).
+/// If the name is unknown, its backend is not compiled in (the error says which feature to build with), or the
+/// machine has no such device (the error says what to install).
 pub fn by_name(name: &str) -> Result<Device> {
     let Some((_, feature)) = NAMES.iter().find(|(known, _)| *known == name) else {
         let known: Vec<_> = NAMES.iter().map(|(known, _)| *known).collect();
-        bail!("unknown device `{name}`; known are {}", known.join(", "));
+        bail!("unknown device `{name}`; choose from: {}", known.join(", "));
     };
     let Some((device, hardware)) = compiled_in(name) else {
         bail!(
@@ -34,7 +34,7 @@ pub fn by_name(name: &str) -> Result<Device> {
             available().join(", ")
         )
     };
-    // Asking for a tensor on a device that is not there would be a panic deep in its backend.
+    // Creating a tensor on a missing device would panic deep inside the backend.
     if let Some((kind, remedy)) = hardware {
         ensure!(!Device::enumerate(kind).is_empty(), "no device for `{name}`: {remedy}");
     }
@@ -58,7 +58,7 @@ fn is_enabled(feature: &str) -> bool {
     }
 }
 
-/// Devices of a kind that a machine may lack, and what it then needs.
+/// A kind of device that a machine may lack, and what to install then.
 type Hardware = (DeviceType, &'static str);
 
 fn compiled_in(name: &str) -> Option<(Device, Option<Hardware>)> {
@@ -82,14 +82,14 @@ fn compiled_in(name: &str) -> Option<(Device, Option<Hardware>)> {
 }
 
 #[cfg(feature = "tch")]
-const CUDA_LIBTORCH: &str = "it needs an NVIDIA GPU and a libtorch with CUDA when the program is built (LIBTORCH)";
+const CUDA_LIBTORCH: &str = "it needs an NVIDIA GPU, and a CUDA build of libtorch (LIBTORCH) when compiling";
 #[cfg(any(feature = "wgpu", feature = "vulkan"))]
 const VULKAN: &str = "install a GPU driver with Vulkan, or on Debian and Ubuntu `apt-get install libvulkan1 \
-    mesa-vulkan-drivers`, which also has one for the processor";
+    mesa-vulkan-drivers`, which includes a CPU driver";
 #[cfg(feature = "metal")]
-const METAL: &str = "Metal is the graphics system of Apple's machines";
+const METAL: &str = "Metal is available on Apple machines only";
 #[cfg(feature = "cuda")]
-const CUDA: &str = "install the driver of an NVIDIA GPU and CUDA 12 or later";
+const CUDA: &str = "install an NVIDIA GPU driver and CUDA 12 or later";
 
 #[cfg(test)]
 mod tests {

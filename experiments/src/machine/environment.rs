@@ -1,29 +1,29 @@
-//! What a run ran on, for its records.
+//! The machine, source revision and versions of a run, for its records.
 
 use serde::{Deserialize, Serialize};
 use std::process::Command;
 
-/// Where a run ran.
+/// Machine and software versions of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Machine {
-    /// Backend and device.
+    /// Device name, see `--device`.
     pub device: String,
-    /// Worker threads.
+    /// Compute threads.
     pub threads: usize,
-    /// Processor model.
+    /// CPU model.
     pub processor: String,
     /// Operating system.
     pub system: String,
-    /// Source revision, with `-dirty` if files were changed.
+    /// Git revision, with `-dirty` if tracked files have changed.
     pub revision: String,
     /// Versions of this workspace and of burn.
     pub versions: String,
-    /// Start, ISO 8601.
+    /// Start time, ISO 8601 (UTC).
     pub started: String,
 }
 
-/// Describes this machine, this source and this moment.
+/// Describes this machine, the source revision and the current time; `device` is the name given to `--device`.
 pub fn machine(device: &str) -> Machine {
     Machine {
         device: device.to_owned(),
@@ -36,25 +36,25 @@ pub fn machine(device: &str) -> Machine {
     }
 }
 
-/// Where launchers (Open MPI, MPICH and Intel MPI, Slurm) tell a process how many there are.
+/// Environment variables in which launchers (Open MPI; MPICH and Intel MPI; Slurm) give the number of processes.
 const SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"];
 
-/// How many processes a launcher started, if one did.
+/// Number of processes that a launcher started; `None` without a launcher.
 pub fn launched() -> Option<usize> {
     SIZES.iter().find_map(|name| std::env::var(name).ok()).and_then(|size| size.parse().ok())
 }
 
-/// What the numbers of a run may depend on besides its own revision.
+/// Versions that may change the numbers of a run, besides its revision.
 fn versions() -> String {
     let lock = include_str!("../../../Cargo.lock");
     let burn = lock.split("[[package]]").find(|package| package.contains("name = \"burn\""));
     let burn = burn.and_then(|package| package.split("version = \"").nth(1)).and_then(|rest| rest.split('"').next());
-    // Its pixels differ by up to a few values from those of the default decoder.
+    // Its pixels differ by a few values from those of the default decoder.
     let decoder = if cfg!(feature = "turbo") { ", libjpeg-turbo" } else { "" };
     format!("experiments {}, burn {}{decoder}", env!("CARGO_PKG_VERSION"), burn.unwrap_or("unknown"))
 }
 
-/// Largest resident memory of this process so far, where the system tells.
+/// Peak resident memory of this process so far, in MiB; `None` where the system does not report it.
 pub fn peak_memory_mib() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -67,13 +67,13 @@ pub fn today() -> String {
     now()[..10].to_owned()
 }
 
-/// This moment, ISO 8601 to the second (UTC).
+/// The current time, ISO 8601 to the second (UTC).
 fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// Whether this processor computes the same bits as all x86-64 processors with AVX2 and FMA, whatever else they have:
-/// sums are rounded once per product there, and have one order.
+/// Whether this processor computes the same bits as every other x86-64 processor with AVX2 and FMA: there, sums are
+/// rounded once per product and have one order.
 pub fn has_common_bits() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma");
@@ -87,8 +87,8 @@ fn processor() -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
-/// Revision that the source tree this binary was built in is at now: `-dirty` if files were changed since, `-or-earlier` if it
-/// was committed after the binary was built.
+/// Current git revision of the source tree this binary was built in, with `-dirty` if tracked files have changed and
+/// `-or-earlier` if it was committed after the binary was built.
 fn revision() -> Option<String> {
     let git = |args: &[&str]| {
         let output = Command::new("git").arg("-C").arg(env!("CARGO_MANIFEST_DIR")).args(args).output().ok()?;
@@ -101,7 +101,7 @@ fn revision() -> Option<String> {
     Some(format!("{revision}{}{}", if dirty { "-dirty" } else { "" }, if older { "-or-earlier" } else { "" }))
 }
 
-/// When this binary was written, in seconds since 1970.
+/// Modification time of this binary, in seconds since 1970.
 fn built() -> Option<u64> {
     let modified = std::fs::metadata(std::env::current_exe().ok()?).ok()?.modified().ok()?;
     Some(modified.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs())

@@ -1,19 +1,20 @@
-//! The threads that compute.
+//! The compute thread pool.
 
 use anyhow::{Context, Result};
 use std::num::NonZero;
 use std::thread::available_parallelism;
 
-/// Makes the calling thread one of rayon's, as many as there are cores (or `RAYON_NUM_THREADS` says).
+/// Starts rayon's global pool with the calling thread as a member: one thread per core, or `RAYON_NUM_THREADS`.
 ///
-/// An operation then begins where it is called, instead of waking another thread and sleeping until it is done; with as
-/// many threads as cores beside the calling one, that cost 2 to 17 % of a training step on two cores.
+/// An operation then starts on the thread that calls it, instead of waking another thread and sleeping until it is
+/// done. With one pool thread per core *besides* the caller, that hand-over cost 2 to 17 % of a training step on two
+/// cores.
 ///
-/// A single thread stays rayon's own: this one waits for batches that are prepared there.
+/// With a single thread, rayon keeps its own: the calling thread waits for batches prepared there.
 ///
 /// # Errors
 ///
-/// If `RAYON_NUM_THREADS` is not a number, or rayon is in use already.
+/// If `RAYON_NUM_THREADS` is not a number, or rayon's global pool already exists.
 pub fn compute_on_this_thread() -> Result<()> {
     let asked = match std::env::var("RAYON_NUM_THREADS") {
         Ok(text) => text.parse().with_context(|| format!("RAYON_NUM_THREADS is `{text}`, not a number"))?,

@@ -1,17 +1,17 @@
-//! Archs as users give them.
+//! Parsing archs given on the command line.
 
 use anyhow::{Context, Result};
 use ofa_model::{Arch, OriginalArch, SearchSpace};
 use std::path::Path;
 
-/// The arch of `space` that a text means: its text form, or a file with an arch of ours, a dictionary of the
-/// original, or the `net.config` of one of its specialised nets.
+/// Reads an arch of `space`. `text` is the arch's text form, or a file: an arch as JSON, a dictionary of the original
+/// code, or the `net.config` of one of its specialised nets.
 ///
-/// `resolution` replaces that of the arch, even by one that the space does not list: the weights do not depend on it.
+/// `resolution` overrides the arch's own, even with one that the space does not list: weights do not depend on it.
 ///
 /// # Errors
 ///
-/// If it is no arch, or makes a choice the space does not offer.
+/// If `text` is not an arch, or makes a choice that the space does not offer.
 pub fn read_arch(text: &str, space: &SearchSpace, resolution: Option<usize>) -> Result<Arch> {
     let is_file = text.ends_with(".json") || Path::new(text).is_file();
     let arch = if is_file { from_file(Path::new(text), space)? } else { text.parse()? };
@@ -23,7 +23,7 @@ pub fn read_arch(text: &str, space: &SearchSpace, resolution: Option<usize>) -> 
     Ok(checked)
 }
 
-/// `space` with a resolution more if it does not have it.
+/// `space` with `resolution` added, if it does not list it already.
 pub fn with_resolution(space: &SearchSpace, resolution: Option<usize>) -> SearchSpace {
     let mut space = space.clone();
     space.resolutions.extend(resolution);
@@ -46,7 +46,7 @@ fn from_file(path: &Path, space: &SearchSpace) -> Result<Arch> {
         return Arch::from_original_config(&text, space).with_context(context);
     }
     let original: OriginalArch = serde_json::from_value(value).with_context(context)?;
-    // The original is not tied to a list of resolutions.
+    // The original does not restrict resolutions to a list.
     let space = with_resolution(space, original.image_size);
     Arch::from_original(&original, &space).with_context(context)
 }

@@ -1,8 +1,8 @@
-//! The command that made a report, for those who want to make it again.
+//! The command line that reproduces a report.
 
 use std::path::Path;
 
-/// This process's command, with the place of its results left open.
+/// The `cargo run` command of this process, with the output directory replaced by `--out DIR`.
 pub fn again() -> String {
     let mut words = std::env::args();
     let binary = words.next().unwrap_or_default();
@@ -30,7 +30,7 @@ fn in_words(binary: &str, mut options: impl Iterator<Item = String>) -> String {
     command
 }
 
-/// A word as a shell takes it.
+/// `word`, quoted for a POSIX shell if necessary.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

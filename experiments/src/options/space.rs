@@ -1,4 +1,4 @@
-//! Options that name a search space, shared by the binaries about networks rather than runs.
+//! Command-line options that select a search space, shared by the binaries that work on networks instead of runs.
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::TensorData;
@@ -9,40 +9,42 @@ use std::path::PathBuf;
 /// Names that `--space` takes.
 const NAMES: [&str; 5] = ["mobilenet_v3", "proxyless_nas", "paper_v1", "resnet50d", "small_mobilenet_v3"];
 
-/// Which search space, of which size.
+/// A search space and its size.
 #[derive(Clone, Debug, Args)]
 pub struct SpaceOptions {
-    /// mobilenet_v3, proxyless_nas, paper_v1, resnet50d, small_mobilenet_v3, or a space.json file
+    /// Search space: mobilenet_v3, proxyless_nas, paper_v1, resnet50d, small_mobilenet_v3, or a space.json file
     #[arg(long)]
     space: String,
-    /// Width multiplier of mobilenet_v3 (1.0 and 1.2 are published), proxyless_nas (1.3) or paper_v1 [default: 1.0]
+    /// Width multiplier of mobilenet_v3 (published: 1.0 and 1.2), proxyless_nas (published: 1.3) or paper_v1
+    /// [default: 1.0]
     #[arg(long)]
     width: Option<f64>,
-    /// Number of classes [default: 1000, those of a checkpoint, or those of the file]
+    /// Number of classes [default: that of the checkpoint or the space.json file, else 1000; small_mobilenet_v3: 10]
     #[arg(long)]
     classes: Option<usize>,
 }
 
-/// Which search space, where it need not be named.
+/// A search space and its size, where a run may supply them instead.
 #[derive(Clone, Debug, Args)]
 pub struct OptionalSpace {
-    /// mobilenet_v3, proxyless_nas, paper_v1, resnet50d, small_mobilenet_v3, or a space.json file [default: that of the run]
+    /// Search space: mobilenet_v3, proxyless_nas, paper_v1, resnet50d, small_mobilenet_v3, or a space.json file
+    /// [default: the space of the run]
     #[arg(long)]
     space: Option<String>,
     /// Width multiplier of mobilenet_v3, proxyless_nas or paper_v1 [default: 1.0]
     #[arg(long, requires = "space")]
     width: Option<f64>,
-    /// Number of classes [default: 1000, or those of the file]
+    /// Number of classes [default: that of the space.json file, else 1000; small_mobilenet_v3: 10]
     #[arg(long, requires = "space")]
     classes: Option<usize>,
 }
 
 impl OptionalSpace {
-    /// The space, if one is named.
+    /// The selected space; `None` without `--space`.
     ///
     /// # Errors
     ///
-    /// As [`SpaceOptions::space`].
+    /// Those of [`SpaceOptions::space`].
     pub fn named(&self) -> Result<Option<SearchSpace>> {
         let Self { space, width, classes } = self.clone();
         space.map(|space| SpaceOptions { space, width, classes }.space(None)).transpose()
@@ -50,16 +52,17 @@ impl OptionalSpace {
 }
 
 impl SpaceOptions {
-    /// A name alone.
+    /// A space by name, at its default width and number of classes.
     pub fn named(space: &str) -> Self {
         Self { space: space.to_owned(), width: None, classes: None }
     }
 
-    /// The space, with `classes` (those of a checkpoint) unless the options name a number.
+    /// The selected space. `classes` (of a checkpoint) applies unless the options give a number.
     ///
     /// # Errors
     ///
-    /// An unknown name, a file that is no valid space, or a width for a space that has none.
+    /// If the name is unknown, the file is not a valid space, the width is not in 0.05 to 20, or the space has no
+    /// width multiplier.
     pub fn space(&self, classes: Option<usize>) -> Result<SearchSpace> {
         let chosen = self.classes.or(classes);
         let (width, classes) = (self.width.unwrap_or(1.0), chosen.unwrap_or(1000));
@@ -80,14 +83,14 @@ impl SpaceOptions {
                 space.classes = chosen.unwrap_or(space.classes);
                 space
             }
-            name => bail!("unknown space `{name}`; known are {}, or a space.json file", NAMES.join(", ")),
+            name => bail!("unknown space `{name}`; choose from: {}, or a space.json file", NAMES.join(", ")),
         };
         space.validate()?;
         Ok(space)
     }
 }
 
-/// Classes of the original's checkpoint: rows of its classifier.
+/// Number of classes of a checkpoint of the original: the length of its classifier's bias.
 pub fn classes_of(tensors: &[(String, TensorData)]) -> Option<usize> {
     let bias = tensors.iter().find(|(key, _)| key.starts_with("classifier.") && key.ends_with("bias"));
     bias.map(|(_, data)| data.shape().num_elements())
@@ -130,7 +133,7 @@ mod tests {
     #[test]
     fn impossible_options_are_named() {
         let message = |options: SpaceOptions| options.space(None).unwrap_err().to_string();
-        assert!(message(options("vgg", None, None)).contains("unknown space `vgg`; known are mobilenet_v3"));
+        assert!(message(options("vgg", None, None)).contains("unknown space `vgg`; choose from: mobilenet_v3"));
         assert!(message(options("resnet50d", Some(1.2), None)).contains("`resnet50d` has no width"));
         assert!(message(options("mobilenet_v3", Some(0.0), None)).contains("--width 0 is not between"));
         assert!(message(options("mobilenet_v3", None, Some(0))).contains("classes is 0"));

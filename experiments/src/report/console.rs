@@ -1,4 +1,4 @@
-//! The report as a few lines of plain text.
+//! The report as plain text for the console.
 
 use super::data::ReportData;
 use super::format::{big_count, correlation, duration, milliseconds, percent, prefixed};
@@ -6,10 +6,10 @@ use super::summary::{memory, total_seconds};
 use crate::deployment::specialise::{Chosen, Extreme};
 use std::fmt::Write as _;
 
-/// Renders the numbers that matter as text, without colours, ending in a newline.
+/// Renders the main results as text, without colours, ending in a newline.
 pub fn console(data: &ReportData) -> String {
     let mut text = String::new();
-    // Writing to a string does not fail.
+    // Writing to a string cannot fail.
     let _ = writeln!(text, "{}: {} networks of {}", data.preset, big_count(&data.space.networks), data.space.name);
     let _ = writeln!(text, "{}\n", data.data);
     text.push_str(&columns(&subnets(&data.chosen, &data.extremes)));
@@ -39,7 +39,7 @@ pub fn console(data: &ReportData) -> String {
     text
 }
 
-/// One row a subnet, the heading first.
+/// A header, then one row per subnet.
 fn subnets(chosen: &[Chosen], extremes: &[Extreme]) -> Vec<[String; 9]> {
     let mut rows = vec![
         ["subnet", "found by", "predicted", "test top-1", "fine-tuned", "predicted", "measured", "MACs", "parameters"]
@@ -66,7 +66,7 @@ fn subnets(chosen: &[Chosen], extremes: &[Extreme]) -> Vec<[String; 9]> {
     rows
 }
 
-/// Aligns columns: the first two to the left, numbers to the right.
+/// Aligns the first two columns to the left and the numbers to the right.
 fn columns<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; N] = std::array::from_fn(width);

@@ -1,4 +1,4 @@
-//! Everything a report shows, as plain data: `report.json` of a run directory.
+//! All data of a report, as stored in `report.json` of a run directory.
 
 use crate::deployment::scenarios::Answer;
 use crate::deployment::specialise::{Chosen, Extreme};
@@ -9,38 +9,38 @@ use crate::tables::fit::{Fit, nan_if_null};
 use ofa_train::EpochRecord;
 use serde::{Deserialize, Serialize};
 
-/// The numbers of one run of the main job.
+/// The results of one run of the main job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReportData {
-    /// Preset or configuration file the run was started with.
+    /// Preset of the configuration.
     pub preset: String,
-    /// Images, e.g. `Fashion-MNIST (50,000 train, 10,000 validation, 10,000 test)`.
+    /// Images, e.g. `Fashion-MNIST (50000 train, 10000 validation, 10000 test images)`.
     pub data: String,
-    /// Seed of everything random.
+    /// Seed of all random numbers.
     pub seed: u64,
-    /// Where it ran.
+    /// The machine it ran on.
     pub machine: Machine,
-    /// What was searched.
+    /// The search space.
     pub space: SpaceSummary,
     /// Wall time of each phase, in order.
     pub phases: Vec<PhaseTime>,
-    /// Largest resident memory of the process, if the system tells.
+    /// Peak resident memory of the process in MiB; `None` where the system does not report it.
     pub peak_memory_mib: Option<f64>,
-    /// One record an epoch.
+    /// One record per epoch.
     pub epochs: Vec<EpochRecord>,
     /// Validation accuracy of the watched subnets after each stage.
     pub watched: Vec<Watched>,
-    /// How well the accuracy predictor does on rows it was not fitted on.
+    /// Accuracy predictor against measured accuracies, on held-out rows.
     pub accuracy_fit: Fit,
-    /// How well the latency table does on whole networks.
+    /// Latency table against whole networks it was not fitted to.
     pub latency_fit: Fit,
-    /// Latencies of the check within 10 % of the measured ones, as a share.
+    /// Fraction of these networks whose latency by table is within 10 % of the measured one.
     #[serde(deserialize_with = "nan_if_null")]
     pub latency_within_10_percent: f64,
     /// The accuracy table.
     pub table: Vec<TablePoint>,
-    /// What each strategy found for each scenario.
+    /// Answer of each strategy to each scenario.
     pub answers: Vec<Answer>,
     /// The best answer of each scenario, extracted and measured.
     pub chosen: Vec<Chosen>,

@@ -1,4 +1,4 @@
-//! The page of many deployment scenarios, answered from tables.
+//! The page about deployment scenarios.
 
 use super::figure::figure;
 use super::format::{correlation, duration, percent, prefixed, significant};
@@ -8,23 +8,23 @@ use super::tables::{arch, table};
 use crate::deployment::{Answers, Axis, Failed, Found};
 use maud::{Markup, html};
 
-/// What the page says besides the answers.
+/// Context shown on the page besides the answers.
 pub struct DeploymentPage<'a> {
-    /// Where the tables are from.
+    /// Directory the tables come from.
     pub tables: &'a str,
-    /// What they are about, e.g. space and number of rows.
+    /// One-line description of the tables: space and number of rows.
     pub measured: &'a str,
-    /// Error of the predictor on rows it has not seen.
+    /// Root mean squared error of the predictor on held-out rows, as a fraction.
     pub rmse: f64,
-    /// Kendall's tau there.
+    /// Kendall's tau of the predictor on held-out rows.
     pub kendall_tau: f64,
-    /// Wall seconds of all searches.
+    /// Wall-clock seconds of all searches together.
     pub seconds: f64,
-    /// The command that made it.
+    /// Command that reproduces the page.
     pub command: &'a str,
 }
 
-/// Renders the answers as a page that needs nothing else; the pointer on a point of a plot shows its arch.
+/// Renders the answers as a self-contained page; hovering over a point of a plot shows its arch.
 pub fn deployment_html(answers: &Answers, about: &DeploymentPage<'_>) -> String {
     let Answers { found, failed, fronts } = answers;
     let count = found.len() + failed.len();
@@ -35,7 +35,7 @@ pub fn deployment_html(answers: &Answers, about: &DeploymentPage<'_>) -> String 
         }
         p.summary {
             (found.len()) " of " (count) " scenarios answered in " b { (duration(about.seconds)) }
-            " from tables measured once, by evolution on an accuracy predictor (error on rows it has not seen "
+            " from tables measured once, by evolution on an accuracy predictor (error on held-out rows "
             (percent(about.rmse)) ", Kendall τ " (correlation(about.kendall_tau)) "). " (gains(found))
         }
         @if !failed.is_empty() { h2 { "Without an answer" } (failures(failed)) }
@@ -44,17 +44,17 @@ pub fn deployment_html(answers: &Answers, about: &DeploymentPage<'_>) -> String 
             @let of_axis: Vec<&Found> = found.iter().filter(|found| found.axis == *axis).collect();
             div.row.whole {
                 (figure(&heading(axis), plot::deployment_front(axis, front, &of_axis), &[],
-                    "Predicted accuracy of the best networks that the searches met. Scenarios that limit more than this \
-                     cost may lie below the front. Put the pointer on a point to read its arch."))
+                    "Predicted accuracy of the best networks that the searches met. Scenarios with further limits may \
+                     lie below the front. Hover over a point to see its arch."))
             }
         }
         h2 { "Answers" }
         (rows(found))
         p.note {
-            "± is the standard deviation of the predictor's networks, not an interval of the error. Gain: over the best \
-             network within the same limits that makes the same choice in every stage, by the same predictor, in \
-             percentage points. A search finds what the predictor overrates, so that both are optimistic by something \
-             like its error: measure the networks before you rely on a gain."
+            "± is the standard deviation across the predictor's networks, not a confidence interval. Gain: percentage \
+             points over the best network within the same limits that makes the same choice in every stage, by the \
+             same predictor. A search favours networks that the predictor overrates, so both numbers are optimistic by \
+             roughly its error: measure the networks before you rely on a gain."
         }
         h2 { "Reproduce" }
         p { code { (about.command) } }
@@ -72,12 +72,12 @@ fn gains(found: &[Found]) -> String {
         return String::new();
     }
     let mean = gains.iter().sum::<f64>() / gains.len() as f64;
-    format!("Mean gain over uniformly scaled networks: {} percentage points by prediction.", points(mean))
+    format!("Mean predicted gain over uniformly scaled networks: {} percentage points.", points(mean))
 }
 
 fn failures(failed: &[Failed]) -> Markup {
     let row = |failed: &Failed| vec![html! { (failed.scenario.name) }, html! { (failed.problem) }];
-    table(&["Scenario", "Why"], 2, failed.iter().map(row).collect())
+    table(&["Scenario", "Reason"], 2, failed.iter().map(row).collect())
 }
 
 fn rows(found: &[Found]) -> Markup {
@@ -166,7 +166,7 @@ mod tests {
             command: "specialise --tables runs/mine",
         };
         let page = deployment_html(&answers(), &about);
-        // Two points of the front, the answer, its rival.
+        // Two points of the front, the answer and its rival.
         assert_eq!(page.matches("<title>").count(), 1 + 4);
         assert!(page.contains("<title>phone&lt;1&gt;\nr28-k3e3\n75.00 %, 9.000 ms</title>"), "{page}");
         assert!(page.contains("uniform network for phone&lt;1&gt;\nr20-k5e6"));

@@ -1,9 +1,9 @@
-//! A plot on the page: heading, legend, drawing, caption.
+//! A figure on the page: heading, legend, plot and caption.
 
 use super::plot::{Key, Mark, Plot};
 use maud::{Markup, PreEscaped, html};
 
-/// A figure; without a plot it says so in its place.
+/// A figure; shows "no data" in place of a missing plot.
 pub(super) fn figure(heading: &str, plot: Option<Plot>, facts: &[String], caption: &str) -> Markup {
     html! {
         figure {
@@ -23,7 +23,7 @@ pub(super) fn figure(heading: &str, plot: Option<Plot>, facts: &[String], captio
     }
 }
 
-/// The mark of a series, small.
+/// The legend symbol of a series.
 fn swatch(key: &Key) -> Markup {
     let (r, g, b) = (key.color.0, key.color.1, key.color.2);
     let color = format!("#{r:02x}{g:02x}{b:02x}");

@@ -1,9 +1,9 @@
-//! Numbers as text, the same on the page and on the console.
+//! Number formatting, shared by the page and the console.
 
-/// What stands for a number that does not exist (no data, or a correlation of constant values).
+/// Shown for an undefined number (no data, or a correlation of constant values).
 const ABSENT: &str = "n/a";
 
-/// A share between 0 and 1 as percent, `92.10 %`.
+/// A fraction between 0 and 1 as percent, `92.10 %`.
 pub(super) fn percent(share: f64) -> String {
     if share.is_finite() { format!("{:.2} %", share * 100.0) } else { ABSENT.into() }
 }
@@ -39,7 +39,7 @@ pub(super) fn duration(seconds: f64) -> String {
     }
 }
 
-/// An integer with separated thousands, `10,000`.
+/// An integer with thousands separators, `10,000`.
 pub(super) fn thousands(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
@@ -58,7 +58,7 @@ pub(super) fn big_count(digits: &str) -> String {
         Ok(count) if count < 10_000_000 => thousands(count),
         _ if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.to_owned(),
         _ => {
-            // Plain digits always parse; beyond f64's range they become infinite, which `{:e}` would print as `inf`.
+            // Digits always parse; beyond the range of f64 they become infinite, which `{:e}` prints as `inf`.
             let value: f64 = digits.parse().unwrap_or(f64::INFINITY);
             match format!("{value:.2e}").split_once('e') {
                 Some((mantissa, exponent)) => format!("{mantissa} × 10{}", superscript(exponent)),
@@ -73,7 +73,7 @@ pub(super) fn significant(value: f64, digits: i32) -> String {
     if value == 0.0 || !value.is_finite() {
         return value.to_string();
     }
-    // Through `{:e}`, so that 9.996 counts as 10.0 before the decimals are chosen.
+    // Round through `{:e}` first, so 9.996 counts as 10.0 when the number of decimals is chosen.
     let rounded: f64 = format!("{value:.*e}", (digits - 1) as usize).parse().unwrap_or(value);
     let exponent = rounded.abs().log10().floor() as i32;
     format!("{rounded:.*}", (digits - 1 - exponent).max(0) as usize)

@@ -1,4 +1,4 @@
-//! The report as one HTML page that needs nothing else: no script, no font, no file beside it.
+//! The report as one self-contained HTML page: no scripts, fonts or other files.
 
 use super::data::ReportData;
 use super::figure::figure;
@@ -12,11 +12,11 @@ use ofa_search::median;
 
 const STYLE: &str = include_str!("page.css");
 
-/// Share of the measured latency that a prediction may miss it by in the latency plot, as in
+/// Half-width of the tolerance band in the latency plot, relative to the measured latency, as in
 /// [`ReportData::latency_within_10_percent`].
 pub(super) const LATENCY_TOLERANCE: f64 = 0.1;
 
-/// Renders the page. It reads in light and dark, and on paper.
+/// Renders the page, for light mode, dark mode and print.
 pub fn html(data: &ReportData) -> String {
     let title = format!("Once-for-all report: {}", data.preset);
     let body = html! {
@@ -35,7 +35,7 @@ pub fn html(data: &ReportData) -> String {
     page(&title, &body)
 }
 
-/// A whole page around `body`.
+/// A complete page around `body`.
 pub(super) fn page(title: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
@@ -59,15 +59,15 @@ fn training(data: &ReportData) -> Markup {
         div.row {
             (figure("Loss", plot::loss(epochs), &[],
                 "Mean loss of each epoch over its steps and sampled subnets. Bands are the stages of the schedule; from \
-                 the second on, a teacher may add its part to what is minimised."))
+                 the second stage on, a teacher may add a term to the loss."))
             (figure("Training accuracy", plot::train_top1(epochs), &[],
-                "Share of the augmented training images that the sampled subnets classify correctly, with the batch \
-                 statistics of training. It may fall where a stage adds smaller subnets."))
+                "Top-1 accuracy of the sampled subnets on augmented training images, with batch statistics. It may \
+                 drop when a stage adds smaller subnets."))
         }
         div.row.whole {
             (figure("Watched subnets", plot::watched(&data.watched), &[],
-                "Validation accuracy of the same subnets at the end of every stage, each with re-calibrated batch \
-                 statistics: small ones gain as the stages reach them, the largest should not lose."))
+                "Validation accuracy of the same subnets at the end of every stage, each with recalibrated batch-norm \
+                 statistics. Small subnets gain as the stages reach them; the largest should not lose."))
         }
     }
 }
@@ -89,8 +89,7 @@ fn predictors(data: &ReportData) -> Markup {
                 "Subnets of the accuracy table that the predictor was not fitted on: predicted against measured \
                  validation accuracy. The closer to the diagonal, the better."))
             (figure("Latency table", plot::latency_agreement(latency, LATENCY_TOLERANCE), &latency_facts,
-                "Whole networks: latency summed over blocks of the table against the measured median. The band is \
-                 10 % to either side."))
+                "Whole networks: latency by table (sum over blocks) against the measured median. The band is ±10 %."))
         }
     }
 }
@@ -100,28 +99,28 @@ fn result(data: &ReportData) -> Markup {
         h2 { "Accuracy against latency" }
         div.row.whole {
             (figure("Subnets of one supernet", plot::front(&data.table, &data.chosen), &[],
-                "Every subnet of the accuracy table, the best of them at each latency as a step line, and the subnet \
-                 found for each scenario, extracted and measured. Table and front are on validation images, found \
-                 subnets on test images, so that a small offset between them is no gain or loss."))
+                "Every subnet of the accuracy table, their Pareto front as a step line, and the subnet found for each \
+                 scenario, extracted and measured. Table and front use validation images, found subnets test images, \
+                 so a small offset between them is not a gain or loss."))
         }
         h2 { "Chosen subnets" }
         (tables::chosen(&data.chosen, &data.extremes))
         p.note {
-            "The best answer of each scenario, extracted, calibrated and measured; below them the extremes of the space. \
+            "The best answer of each scenario, extracted, calibrated and measured; below, the extremes of the space. \
              Latency is the median of the whole network on " (data.machine.device) ", "
             (summary::threads(data.machine.threads)) (pace_note(&data.chosen)) "."
         }
     }
 }
 
-/// What was done to latencies so that they can be compared with the table's.
+/// Note on the correction of latencies to the pace of the table.
 fn pace_note(chosen: &[Chosen]) -> String {
     let paces = chosen.iter().filter_map(|chosen| Some(chosen.measured_ms / chosen.stopwatch_ms?));
     let paces: Vec<f64> = paces.filter(|pace| pace.is_finite()).collect();
     if paces.is_empty() {
         return String::new();
     }
-    format!(", at the pace of the latency table: {:.2} times what the stopwatch had", median(paces))
+    format!(", corrected to the pace of the latency table: {:.2} times the raw latency", median(paces))
 }
 
 fn search(answers: &[Answer]) -> Markup {
@@ -135,8 +134,8 @@ fn search(answers: &[Answer]) -> Markup {
         h2 { "Search" }
         @if scenarios.is_empty() { p.absent { "no data" } }
         @else { p.note {
-            "Best score of the answer so far over the queries spent, one plot a scenario. Searches ask the accuracy \
-             predictor; a look-up in the accuracy table is a level to compare with."
+            "Best score so far against queries, one plot per scenario. Searches query the accuracy predictor; the \
+             look-up in the accuracy table is shown as a horizontal line for comparison."
         } }
         div.row {
             @for scenario in scenarios {
@@ -158,7 +157,7 @@ fn details(data: &ReportData) -> Markup {
     }
 }
 
-/// The answer with the highest prediction, in words.
+/// One sentence about the answer with the highest prediction.
 fn best(answers: &[&Answer]) -> String {
     let best = answers.iter().max_by(|a, b| a.predicted_top1.total_cmp(&b.predicted_top1));
     best.map_or_else(String::new, |best| {
@@ -168,7 +167,7 @@ fn best(answers: &[&Answer]) -> String {
     })
 }
 
-/// A difference of accuracies.
+/// A difference of accuracies, in percentage points.
 fn points(share: f64) -> String {
     if share.is_finite() { format!("{:.2} percentage points", 100.0 * share) } else { "n/a".into() }
 }

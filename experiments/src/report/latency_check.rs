@@ -1,4 +1,4 @@
-//! The page about a latency table and whole networks.
+//! The page that compares a latency table with whole networks.
 
 use super::figure::figure;
 use super::format::{correlation, milliseconds, percent};
@@ -7,8 +7,8 @@ use super::plot;
 use crate::tables::fit::Fit;
 use maud::html;
 
-/// Renders how well latencies by table agree with whole networks; `setting` says what was timed where, `command` made
-/// it.
+/// Renders the agreement of table latencies with whole networks. `setting` is the subtitle (what was timed, and
+/// where); `command` reproduces the page.
 pub fn latency_check_html(fit: &Fit, within_10_percent: f64, setting: &str, command: &str) -> String {
     let facts = [
         format!("mean error {}", percent(fit.mape)),
@@ -24,7 +24,7 @@ pub fn latency_check_html(fit: &Fit, within_10_percent: f64, setting: &str, comm
         }
         div.row.whole {
             (figure("Predicted against measured", plot::latency_agreement(fit, LATENCY_TOLERANCE), &facts,
-                "Whole networks: latency by table against the measured median. The band is 10 % to either side."))
+                "Whole networks: latency by table against the measured median. The band is ±10 %."))
         }
         h2 { "Reproduce" }
         p { code { (command) } }

@@ -1,6 +1,6 @@
-//! Plots as inline SVG, one kind a file.
+//! Plots as inline SVG, one kind per file.
 //!
-//! A plot is `None` if there is nothing to draw; the page then says so in its place. Only finite values are drawn.
+//! A plot is `None` if there is nothing to draw; the page then shows "no data". Only finite values are drawn.
 
 mod against_compute;
 mod agreement;
@@ -34,17 +34,17 @@ use plotters::style::RGBColor;
 pub(super) struct Plot {
     /// `<svg>` element.
     pub(super) svg: String,
-    /// What its colours and marks mean; shown above it, where it cannot cover data.
+    /// Legend, shown above the plot, where it cannot cover data.
     pub(super) legend: Vec<Key>,
 }
 
 /// An entry of a legend.
 pub(super) struct Key {
-    /// Meaning.
+    /// Label.
     pub(super) text: String,
-    /// Colour.
+    /// Colour of the series.
     pub(super) color: RGBColor,
-    /// Shape.
+    /// How the series is drawn.
     pub(super) mark: Mark,
 }
 

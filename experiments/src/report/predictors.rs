@@ -1,4 +1,4 @@
-//! The page about how good predictors are.
+//! The page about accuracy predictors.
 
 use super::figure::figure;
 use super::format::{correlation, percent, thousands};
@@ -8,8 +8,8 @@ use super::tables::table;
 use crate::tables::predictor_curve::FitRow;
 use maud::{Markup, html};
 
-/// Renders mean fits (one a predictor and number of rows) as a page; `measured` says of what, `noise` is the standard
-/// deviation of one measurement, `command` made them.
+/// Renders mean fits (one per predictor and number of rows) as a page. `measured` describes the table, `noise` is the
+/// standard deviation of one measured accuracy, and `command` reproduces the page.
 pub fn predictors_html(means: &[FitRow], seeds: usize, measured: &str, noise: f64, command: &str) -> String {
     let errors = curves(means, |fit| 100.0 * fit.rmse);
     let rankings = curves(means, |fit| fit.kendall_tau);
@@ -19,8 +19,8 @@ pub fn predictors_html(means: &[FitRow], seeds: usize, measured: &str, noise: f6
             p.subtitle { (measured) " · means over " (seeds) " splits" }
         }
         p.summary {
-            "One measured accuracy has a standard deviation of " b { (percent(noise)) } " by its number of images; \
-             errors are against such measurements, of subnets that the predictor was not fitted on."
+            "With this number of images, one measured accuracy has a standard deviation of " b { (percent(noise)) } "; \
+             errors are against such measurements, on subnets that the predictor was not fitted on."
         }
         div.row.whole {
             (figure("Error", plot::series("rows fitted on", "RMSE of top-1, percentage points", &errors, Mark::Line), &[],
@@ -31,8 +31,8 @@ pub fn predictors_html(means: &[FitRow], seeds: usize, measured: &str, noise: f6
         h2 { "Fits" }
         (rows(means))
         p.note {
-            "Spread: mean standard deviation of the networks of an ensemble; the share of rows within two of them would \
-             be 95 % if it were the whole error."
+            "Spread: mean standard deviation across the networks of an ensemble. If it were the whole error, 95 % of \
+             the rows would lie within two spreads."
         }
         h2 { "Reproduce" }
         p { code { (command) } }

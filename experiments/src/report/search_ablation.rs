@@ -1,4 +1,4 @@
-//! The report of an ablation of search.
+//! The report of the search ablation.
 
 mod verdict;
 
@@ -13,31 +13,32 @@ use super::tables::table;
 use crate::search_ablation::{FrontStanding, SearchFindings, Standing, TARGETS, TaskFindings};
 use maud::{Markup, html};
 
-const QUESTION: &str = "Which search strategy comes nearest to the optimum at equal queries?";
+const QUESTION: &str = "Which search strategy comes closest to the optimum at equal queries?";
 
-/// Renders the findings; `command` made them.
+/// Renders the findings as a page; `command` reproduces it.
 pub fn search_ablation_html(findings: &SearchFindings, command: &str) -> String {
     let (ablation, machine) = (&findings.ablation, &findings.machine);
     let body = html! {
         header {
             h1 { (QUESTION) }
-            p.subtitle { (thousands(ablation.queries)) " queries a search · " (ablation.seeds) " seeds" }
+            p.subtitle { (thousands(ablation.queries)) " queries per search · " (ablation.seeds) " seeds" }
         }
         p.summary { (search_verdict(findings)) }
         h2 { "Tasks" }
         ul {
-            li { b { "tables" } ": accuracies that a predictor learned from the table of a trained supernet (" (findings.tables)
-                "), latencies by its table. A share of 0 is a random arch, of 1 the best that anyone found." }
-            li { b { "additive" } ": scores that are sums over blocks, drawn by seed " (ablation.task_seed) ", of MobileNetV3 "
-                "with MACs of at most the limit. A share of 0 is a score of 0, of 1 the proven optimum." }
-            li { b { "counted" } ": as tables, in a part of the space that exhaustive search counted. A share of 1 is the "
-                "optimum." }
+            li { b { "tables" } ": accuracy by a predictor fitted to the table of a trained supernet ("
+                (findings.tables) "), latency by its latency table. Share 0 is the mean random arch, share 1 the best "
+                "arch found." }
+            li { b { "additive" } ": scores that are random sums over blocks (seed " (ablation.task_seed)
+                "), on MobileNetV3 under a limit on MACs. Share 0 is a score of 0, share 1 the proven optimum." }
+            li { b { "counted" } ": as tables, in a part of the space that exhaustive search enumerated. Share 1 is "
+                "the optimum." }
         }
         @for task in &findings.tasks { (of_task(task)) }
         h2 { "Fronts" }
         (fronts(&findings.fronts))
-        p.note { "Hypervolume of cost and score at the same number of queries, as a share of that of the best front known: of "
-            "everything that was met, and on additive tasks of proven optima under 100 limits." }
+        p.note { "Hypervolume of cost and score at equal queries, as a share of that of the best known front: all "
+            "archs met, plus proven optima under 100 limits on additive tasks." }
         h2 { "Reproduce" }
         p { code { (command) } }
         p.note { (machine.processor) ", " (summary::threads(machine.threads)) ", revision " (machine.revision) ", "
@@ -48,8 +49,8 @@ pub fn search_ablation_html(findings: &SearchFindings, command: &str) -> String 
 
 fn of_task(task: &TaskFindings) -> Markup {
     let reference = if task.proven { "the optimum" } else { "the best known" };
-    let caption = format!("Best score so far as a share of {reference}: medians over seeds, bands between quartiles.");
-    // Where random search begins the others do too; what lies below says nothing.
+    let caption = format!("Best score so far as a share of {reference}: median over seeds, band between quartiles.");
+    // All searches start where random search does; shares below that carry no information.
     let least =
         task.standings.iter().filter_map(|standing| Some(standing.curve.first()?.1[1])).fold(f64::MAX, f64::min);
     html! {
@@ -66,7 +67,7 @@ fn standings(standings: &[Standing]) -> Markup {
         "Searches".to_owned(),
         "Median share".to_owned(),
         "Quartiles".to_owned(),
-        "Behind the first, points".to_owned(),
+        "Behind the leader, points".to_owned(),
         format!("Queries to {first}"),
         format!("Queries to {second}"),
         format!("Reached {second}"),

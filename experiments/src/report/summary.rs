@@ -1,27 +1,27 @@
-//! The run in one paragraph and a few large numbers.
+//! Summary of a run: one paragraph and the headline numbers.
 
 use super::data::ReportData;
 use super::format::{big_count, duration, milliseconds, percent, prefixed, thousands};
 use crate::deployment::specialise::{Chosen, Extreme};
 use maud::{Markup, html};
 
-/// Wall seconds of all phases.
+/// Wall-clock seconds of all phases together.
 pub(super) fn total_seconds(data: &ReportData) -> f64 {
     data.phases.iter().map(|phase| phase.seconds).sum()
 }
 
-/// The extreme of that name.
+/// The extreme labelled `label`; `None` if it was not measured.
 pub(super) fn extreme<'d>(data: &'d ReportData, label: &str) -> Option<&'d Extreme> {
     data.extremes.iter().find(|extreme| extreme.label == label)
 }
 
-/// Largest resident memory, if the system told.
+/// Peak resident memory as text; `n/a` if unknown.
 pub(super) fn memory(data: &ReportData) -> String {
     let text = |mib: f64| format!("{} MiB", thousands(mib.round() as u64));
     data.peak_memory_mib.map_or_else(|| "n/a".into(), text)
 }
 
-/// The large numbers at the top.
+/// The headline numbers at the top of the page.
 pub(super) fn tiles(data: &ReportData) -> Markup {
     let top1 = |label| extreme(data, label).map_or_else(|| "n/a".into(), |extreme| percent(extreme.test_top1));
     let tiles = [
@@ -36,7 +36,7 @@ pub(super) fn tiles(data: &ReportData) -> Markup {
     }
 }
 
-/// What was done, on what, and what came out.
+/// One paragraph: the work done, the data and the results.
 pub(super) fn paragraph(data: &ReportData) -> Markup {
     let resolutions: Vec<_> = data.space.resolutions.iter().map(usize::to_string).collect();
     html! {
@@ -53,7 +53,7 @@ pub(super) fn paragraph(data: &ReportData) -> Markup {
     }
 }
 
-/// `2 threads`
+/// `1 thread`, `2 threads`.
 pub(super) fn threads(count: usize) -> String {
     if count == 1 { "1 thread".into() } else { format!("{count} threads") }
 }

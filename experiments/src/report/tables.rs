@@ -1,4 +1,4 @@
-//! The tables of the page.
+//! HTML tables of the page.
 
 use super::data::ReportData;
 use super::format::{duration, milliseconds, percent, prefixed, thousands};
@@ -7,7 +7,7 @@ use crate::deployment::scenarios::Answer;
 use crate::deployment::specialise::{Chosen, Extreme};
 use maud::{Markup, html};
 
-/// Chosen subnets and the extremes, predicted beside measured.
+/// Chosen subnets and the extremes, with predicted and measured values.
 pub(super) fn chosen(chosen: &[Chosen], extremes: &[Extreme]) -> Markup {
     let headings = [
         "Scenario",
@@ -87,7 +87,7 @@ pub(super) fn answers(answers: &[Answer]) -> Markup {
     table(&headings, 2, answers.iter().map(row).collect())
 }
 
-/// Wall time by phase with its sum.
+/// Wall time per phase, with the total.
 pub(super) fn phases(data: &ReportData) -> Markup {
     let total = total_seconds(data);
     let row = |name: &str, seconds: f64| {
@@ -101,7 +101,7 @@ pub(super) fn phases(data: &ReportData) -> Markup {
     table(&["Phase", "Wall time", "Share"], 1, rows)
 }
 
-/// Where and on what it ran.
+/// Configuration and machine of the run.
 pub(super) fn setting(data: &ReportData) -> Markup {
     let (machine, space) = (&data.machine, &data.space);
     let resolutions: Vec<_> = space.resolutions.iter().map(usize::to_string).collect();
@@ -149,7 +149,7 @@ pub(super) fn table(headings: &[&str], names: usize, rows: Vec<Vec<Markup>>) -> 
     }
 }
 
-/// The text of an arch, breaking between its blocks where a column is narrow.
+/// The text of an arch, which may wrap between its blocks in a narrow column.
 pub(super) fn arch(text: &str) -> Markup {
     html! { code { @for block in text.split_inclusive(['-', '.']) { (block) wbr; } } }
 }

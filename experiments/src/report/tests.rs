@@ -1,4 +1,4 @@
-//! The whole report, from data as a run leaves it.
+//! Tests of the complete report, on data such as a run produces.
 
 use super::*;
 use crate::deployment::scenarios::Answer;
@@ -117,7 +117,7 @@ fn extreme(label: &str, test_top1: f64) -> Extreme {
     Extreme { label: label.into(), arch: arch(0), macs: 6_600_000, parameters: 262_000, test_top1 }
 }
 
-/// Everything that can be empty, empty.
+/// A report in which everything that can be empty is empty.
 fn empty() -> ReportData {
     let no_fit = || Fit { points: vec![], rmse: f64::NAN, mape: f64::NAN, kendall_tau: f64::NAN };
     ReportData {
@@ -136,7 +136,7 @@ fn empty() -> ReportData {
     }
 }
 
-/// Number of plots: legends hold other, smaller `<svg>` elements.
+/// Number of plots; legends contain other, smaller `<svg>` elements, which do not count.
 fn plots(page: &str) -> usize {
     page.matches("xmlns=\"http://www.w3.org/2000/svg\"").count()
 }
@@ -184,7 +184,7 @@ fn a_large_report_stays_small() {
 fn an_empty_report_says_so_in_place_of_each_plot_and_table() {
     let page = html(&empty());
     assert_eq!(plots(&page), 0);
-    // Six figures, the searches, and the tables of chosen subnets, answers and phases.
+    // Six figures, the searches, and the three tables of chosen subnets, answers and phases.
     assert_eq!(page.matches("no data").count(), 6 + 1 + 3);
     assert!(!page.contains("NaN") && page.contains("Kendall τ n/a"));
     let text = console(&empty());
@@ -204,7 +204,7 @@ fn single_and_equal_and_infinite_values_are_drawn_or_left_out() {
     data.chosen[0].measured_ms = f64::NAN;
     data.epochs[0].loss = f64::NAN;
     let page = html(&data);
-    assert_eq!(plots(&page), 7, "all but the loss");
+    assert_eq!(plots(&page), 7, "all except the loss");
     assert!(!page.contains("NaN") && !page.contains("inf "), "only finite numbers are drawn");
 }
 

@@ -1,4 +1,4 @@
-//! The images of a run: splits, the training loader, evaluators.
+//! The images of a run: splits, training loader and evaluators.
 
 use crate::config::ExperimentConfig;
 use anyhow::{Context, Result, bail};
@@ -7,22 +7,22 @@ use ofa_data::{BrokenImage, FashionMnist, ImageSet, Layout, Loader, LoaderConfig
 use ofa_train::{Evaluator, Ranks};
 use std::path::Path;
 
-/// Batches made ahead of their use.
+/// Batches prepared ahead.
 const PREFETCH: usize = 4;
 
-/// The images of a run and what they are called.
+/// The images of a run and their description.
 pub struct Images {
     /// Train, validation and test, cut to the configured sizes.
     pub splits: Splits,
-    /// In words.
+    /// One-line description for logs and reports: data set, directory and sizes.
     pub description: String,
 }
 
 fn list(layout: &Layout, dir: &Path, config: &ExperimentConfig) -> Result<Splits> {
     if layout.preparation(dir)? != config.data.prepared {
         bail!(
-            "the images in {} were prepared otherwise than data.prepared in config.toml says: name the right directory, or \
-             begin a new run",
+            "the images in {} were not prepared as data.prepared in config.toml says: name the right directory, or \
+             start a new run",
             dir.display()
         );
     }
@@ -30,7 +30,7 @@ fn list(layout: &Layout, dir: &Path, config: &ExperimentConfig) -> Result<Splits
 }
 
 impl Images {
-    /// Loads what the configuration asks for; `listed` are its images, if they were listed before.
+    /// Loads the configured images; `listed` avoids listing them again.
     ///
     /// # Errors
     ///
@@ -50,7 +50,7 @@ impl Images {
         let expected = (config.space.image_channels, config.space.classes);
         if found != expected {
             bail!(
-                "{name}: images have {} channels and {} classes, the space `{}` is made for {} and {}",
+                "{name}: images have {} channels and {} classes, but the space `{}` has {} and {}",
                 found.0,
                 found.1,
                 config.space.name,
@@ -61,18 +61,19 @@ impl Images {
         let cut = |set: &ImageSet, most: Option<usize>| set.subset(most.unwrap_or(set.len()), config.seed);
         splits.train = cut(&splits.train, config.data.train_images);
         splits.test = cut(&splits.test, config.data.test_images);
-        // The fraction that may be broken is one of the images that are used.
+        // After cutting: the allowed fraction of broken images refers to the images in use.
         let splits = splits.with_reading(config.data.read)?.with_interpolation(config.data.interpolation);
         let [train, validation, test] = [&splits.train, &splits.validation, &splits.test].map(ImageSet::len);
         let description = format!("{name} ({train} train, {validation} validation, {test} test images)");
         Ok(Self { splits, description })
     }
 
-    /// Augmented training batches: the n-th part of each for one of n ranks.
+    /// Augmented training batches; each rank gets its shard of every batch.
     ///
     /// # Errors
     ///
-    /// If the ranks cannot share a batch evenly, the set is smaller than a batch or the augmentation is impossible.
+    /// If the batch size is not divisible by the number of ranks, the set is smaller than a batch, or the
+    /// augmentation is invalid.
     pub fn train_loader(&self, config: &ExperimentConfig, ranks: &dyn Ranks) -> Result<Loader> {
         let loader = LoaderConfig {
             batch_size: config.training.batch_of_rank(ranks.size())?,
@@ -85,7 +86,7 @@ impl Images {
         Ok(loader.with_shard(ranks.rank(), ranks.size())?.with_memory(config.data.prefetch_mib << 20))
     }
 
-    /// The broken images that were met so far and skipped or shown in part.
+    /// Broken images met so far, which were skipped or decoded in part.
     pub fn broken(&self) -> Vec<BrokenImage> {
         [&self.splits.train, &self.splits.validation, &self.splits.test]
             .into_iter()
@@ -99,7 +100,7 @@ impl Images {
         self.evaluator(validation, config, device)
     }
 
-    /// Calibrates on training images, measures on the test images: for the final report alone.
+    /// Calibrates on training images, measures on test images: for the final report only.
     pub fn test(&self, config: &ExperimentConfig, device: &Device) -> Evaluator {
         self.evaluator(self.splits.test.clone(), config, device)
     }

@@ -1,4 +1,4 @@
-//! What a schedule will do, and what it will cost on this device, before it runs.
+//! Prints what a schedule will do, and measures what it will cost on this device.
 
 use crate::config::ExperimentConfig;
 use crate::machine::environment;
@@ -15,19 +15,19 @@ use std::time::Instant;
 /// Time and memory of the steps of one stage.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct StageCost {
-    /// Mean wall time of a step, the first one left out.
+    /// Mean wall time of a step, without the first one.
     pub seconds_per_step: f64,
-    /// Largest memory of the process until the end of the stage, where the system tells.
+    /// Peak memory of the process up to the end of the stage, in MiB; `None` where the system does not report it.
     pub peak_mib: Option<f64>,
 }
 
-/// Trains some steps of every stage, with the real learner on the real images, and measures them.
+/// Measures `steps` training steps of every stage (after one untimed step), with the real learner on the real images.
 ///
-/// A step has the images of one rank of `ranks`; reducing gradients between them is not in it.
+/// Each step has the batch of one of `ranks` ranks; gradient reduction between ranks is not included.
 ///
 /// # Errors
 ///
-/// Those of training, or if there are too few images.
+/// Those of training; also if there are too few images.
 pub fn measure(
     config: &ExperimentConfig,
     images: &Images,
@@ -38,7 +38,7 @@ pub fn measure(
     let batch_size = config.training.batch_of_rank(ranks)?;
     let wanted = (steps + 1) * batch_size;
     let train = &images.splits.train;
-    ensure!(train.len() >= wanted, "{wanted} training images are needed to measure, there are {}", train.len());
+    ensure!(train.len() >= wanted, "measuring takes {wanted} training images, but there are {}", train.len());
     let view = View::Train(config.data.augment.clone());
     let loader = LoaderConfig { batch_size, seed: config.seed, view, drop_last: true, prefetch: 2 };
     let loader = Loader::new(train.subset(wanted, config.seed), loader, images.splits.normalisation())?;
@@ -47,7 +47,7 @@ pub fn measure(
         (stage.epochs, stage.warmup_epochs) = (1, 0.0);
     }
     let supernet = SupernetConfig::new(config.space.clone())?.with_seed(config.seed);
-    // A step takes as long whatever the teacher knows.
+    // The time of a step does not depend on the teacher's weights.
     let teacher = config.training.teacher.as_ref().map(|_| supernet.clone().init(device));
     let run = TrainRun {
         schedule: &schedule,
@@ -68,7 +68,7 @@ pub fn measure(
     Ok(watch.stages)
 }
 
-/// Measures steps as they pass.
+/// Observer that times the steps.
 #[derive(Default)]
 struct StopWatch {
     stages: Vec<StageCost>,
@@ -89,7 +89,7 @@ impl TrainObserver for StopWatch {
     }
 }
 
-/// A schedule as a table, a line a stage; with `costs` also how long it will take.
+/// The schedule as a text table, one line per stage; with `costs`, also how long it will take.
 pub fn table(config: &ExperimentConfig, train_images: usize, costs: Option<&[StageCost]>) -> String {
     let schedule = &config.training.schedule;
     let steps = train_images / config.training.batch_size;
@@ -117,12 +117,12 @@ pub fn table(config: &ExperimentConfig, train_images: usize, costs: Option<&[Sta
         if let Some(StageCost { seconds_per_step, peak_mib }) = costs.and_then(|costs| costs.get(i)) {
             let hours = seconds_per_step * (steps * stage.epochs) as f64 / 3600.0;
             let peak = peak_mib.map_or("?".into(), |mib| format!("{mib:.0}"));
-            write!(text, " {seconds_per_step:>7.3} {hours:>6.2} {peak:>9}").expect("a string takes all text");
+            write!(text, " {seconds_per_step:>7.3} {hours:>6.2} {peak:>9}").expect("writing to a string cannot fail");
         }
         text.push('\n');
     }
     if let Some(costs) = costs {
-        writeln!(text, "\ntraining: about {:.2} hours", total_hours(schedule, steps, costs)).expect("likewise");
+        writeln!(text, "\ntraining: about {:.2} hours", total_hours(schedule, steps, costs)).expect("as above");
     }
     text
 }
@@ -159,7 +159,7 @@ fn stage_line(stage: &Phase, whole: &SearchSpace, scale: f64) -> String {
     )
 }
 
-/// The choices of all stages of a network together.
+/// The choices of all stages of the network combined, such as `K {3,5,7} D {3,4} E {6}`.
 fn choices(space: &SearchSpace) -> String {
     let set = |name: &str, values: BTreeSet<String>| {
         let values: Vec<String> = values.into_iter().collect();
@@ -192,7 +192,7 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].contains("`progressive_shrinking`: 14 epochs of 390 steps of 128 images, 22 subnet-epochs"));
         assert_eq!(lines.len(), 3 + stages + 2, "{text}");
-        // Twice the reference batch size: twice the rate.
+        // Twice the reference batch size, so twice the rate.
         assert!(lines[3].starts_with("full        K {7} D {4} E {6}") && lines[3].contains("0.2000"), "{}", lines[3]);
         assert!(lines[5].contains("K {3,5,7} D {3,4} E {6}") && lines[5].contains("full net"), "{}", lines[5]);
         assert!(lines[8].contains("4.0e11") && lines[8].contains(" 0.500   0.27       310"), "{}", lines[8]);

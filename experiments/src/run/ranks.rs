@@ -1,4 +1,4 @@
-//! The processes of a run: one, or those that `mpirun` or `srun` started.
+//! The processes of a run: one, or several started by `mpirun` or `srun`.
 
 use crate::console::interrupt::is_interruption;
 use crate::machine::environment::launched;
@@ -13,11 +13,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The ranks of this job, of which this process is one.
+/// Joins the ranks of this job.
 ///
 /// # Errors
 ///
-/// If a launcher started several processes that cannot hear of each other: they would all do the same, in one directory.
+/// If a launcher started several processes that cannot reach each other: they would all run the same job in one
+/// directory.
 pub fn join() -> Result<Box<dyn Ranks>> {
     #[cfg(feature = "mpi")]
     let ranks = ofa_train::MpiRanks::join()?;
@@ -26,18 +27,18 @@ pub fn join() -> Result<Box<dyn Ranks>> {
     let (found, started) = (ranks.size(), launched().unwrap_or(ranks.size()));
     ensure!(
         found == started,
-        "this is one of {started} processes, but finds {found}: build with `--features mpi` against the MPI library of the \
-         launcher (with srun, see `srun --mpi=list`), or start one process"
+        "the launcher started {started} processes, but this one finds {found}: build with `--features mpi` against the \
+         launcher's MPI library (for srun, see `srun --mpi=list`), or start one process"
     );
     Ok(Box::new(ranks))
 }
 
-/// As [`start::open`], on all ranks: rank 0 makes the run directory, the others read its configuration.
+/// [`start::open`] for all ranks: rank 0 creates the run directory, the others read its configuration.
 ///
 /// # Errors
 ///
-/// Those of [`start::open`], or if the ranks cannot share a batch evenly, or if the directory is not on a file system that
-/// they have in common.
+/// Those of [`start::open`]; also if the batch size is not divisible by the number of ranks, or the directory is not
+/// on a file system shared by all ranks.
 pub fn open(options: &Options, ranks: &dyn Ranks) -> Result<Run> {
     if ranks.size() == 1 {
         return start::open(options);
@@ -50,14 +51,14 @@ pub fn open(options: &Options, ranks: &dyn Ranks) -> Result<Run> {
         return Ok(run);
     }
     let root = String::from_utf8(ranks.broadcast(0, Vec::new())).context("the name of the run directory")?;
-    start::reopen(Path::new(&root)).context("all ranks need a file system in common")
+    start::reopen(Path::new(&root)).context("the run directory must be on a file system shared by all ranks")
 }
 
-/// As [`records::same_images`], on all ranks, which must also have the same images.
+/// [`records::same_images`] for all ranks, which must also have the same images as each other.
 ///
 /// # Errors
 ///
-/// Those of [`records::same_images`], or if a rank has other images than rank 0.
+/// Those of [`records::same_images`]; also if a rank has other images than rank 0.
 pub fn same_images(dir: &RunDir, images: &Images, ranks: &dyn Ranks) -> Result<()> {
     if ranks.is_first() {
         records::same_images(dir, images)?;
@@ -67,7 +68,7 @@ pub fn same_images(dir: &RunDir, images: &Images, ranks: &dyn Ranks) -> Result<(
     Ok(same_on_all(ranks, "images", parts.concat().as_bytes())?)
 }
 
-/// Writes down the broken images that any rank has met; of a run that failed on this rank, those of this rank.
+/// Records the broken images met by all ranks; if the run failed on this rank alone, only those of this rank.
 ///
 /// # Errors
 ///
@@ -88,8 +89,8 @@ pub fn write_broken(dir: &RunDir, images: &Images, result: &Result<()>, ranks: &
     records::write_broken(dir, rows)
 }
 
-/// Ends this rank with the code of its result: 0, 1, or 130 after Ctrl-C. A rank that fails alone ends all others, which
-/// would wait for it for ever; what failed on all of them is said once.
+/// Ends this rank with the exit code of its result: 0, 1, or 130 after Ctrl-C. A rank that fails alone aborts the
+/// others, which would otherwise wait for it forever. An error common to all ranks is printed once.
 pub fn leave(ranks: Box<dyn Ranks>, result: Result<()>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
     if ranks.size() == 1 {
@@ -97,7 +98,7 @@ pub fn leave(ranks: Box<dyn Ranks>, result: Result<()>) -> ExitCode {
     }
     let interrupted = is_interruption(&error);
     if is_everywhere(&error) && !ranks.is_first() {
-        // Waits for rank 0, which says what happened.
+        // Waits for rank 0, which prints the error.
         drop(ranks);
         return ExitCode::from(if interrupted { 130 } else { 1 });
     }
@@ -108,14 +109,14 @@ pub fn leave(ranks: Box<dyn Ranks>, result: Result<()>) -> ExitCode {
     ranks.abort(1)
 }
 
-/// Whether an error is one on all ranks.
+/// Whether an error is one that occurs on all ranks.
 fn is_everywhere(error: &anyhow::Error) -> bool {
     let shared =
         |error: &TrainError| matches!(error, TrainError::NonFiniteLoss { .. } | TrainError::RanksDiffer { .. });
     is_interruption(error) || error.chain().any(|cause| cause.downcast_ref().is_some_and(shared))
 }
 
-/// Shows nothing, as rank 0 does that, and stops when it is asked to.
+/// Observer of all ranks but 0: shows nothing, and stops when the flag is set.
 pub struct Quiet(pub Arc<AtomicBool>);
 
 impl TrainObserver for Quiet {

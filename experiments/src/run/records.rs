@@ -1,4 +1,4 @@
-//! What a run writes down besides its tables and subnets.
+//! The records of a run, besides its tables and subnets.
 
 use crate::config::ExperimentConfig;
 use crate::console::dashboard::KeepRecords;
@@ -20,13 +20,13 @@ use std::io::ErrorKind;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-/// The searched space in a few numbers.
+/// Summary of the search space.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SpaceSummary {
-    /// Name.
+    /// Name of the space.
     pub name: String,
-    /// Number of networks, resolutions not counted.
+    /// Number of networks, not counting resolutions, in decimal.
     pub networks: String,
     /// Resolutions in pixels.
     pub resolutions: Vec<usize>,
@@ -40,13 +40,13 @@ pub struct SpaceSummary {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PhaseTime {
-    /// Phase.
+    /// Phase, such as `training`.
     pub name: String,
-    /// Wall seconds.
+    /// Wall-clock seconds, over all attempts.
     pub seconds: f64,
 }
 
-/// A row of the accuracy table with its costs.
+/// A row of the accuracy table, with its costs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TablePoint {
@@ -54,13 +54,13 @@ pub struct TablePoint {
     pub arch: String,
     /// Measured top-1 on validation, 0 to 1.
     pub top1: f64,
-    /// Latency by table.
+    /// Latency by table, in milliseconds.
     pub latency_ms: f64,
     /// MACs.
     pub macs: u64,
 }
 
-/// Wall times of the phases of a run, of earlier attempts too.
+/// Wall times of the phases of a run, including earlier attempts.
 pub struct Phases<'a> {
     dir: &'a RunDir,
     stop: &'a AtomicBool,
@@ -72,11 +72,12 @@ const BROKEN: &str = "broken_images.csv";
 const IMAGES: &str = "images.json";
 
 impl<'a> Phases<'a> {
-    /// The phases that an interrupted run has written down, or none; once `stop` is true no other begins.
+    /// Reads the phases recorded by an interrupted run; none for a new one. Once `stop` is true, no further phase
+    /// starts.
     ///
     /// # Errors
     ///
-    /// If they cannot be read.
+    /// If the record cannot be read.
     pub fn resumed(dir: &'a RunDir, stop: &'a AtomicBool) -> Result<Self> {
         let path = dir.path(PHASES);
         let times = match std::fs::read_to_string(&path) {
@@ -87,11 +88,11 @@ impl<'a> Phases<'a> {
         Ok(Self { dir, stop, times })
     }
 
-    /// Runs a phase with a [`Heartbeat`] and writes down how long it took, also if it fails: attempts add up.
+    /// Runs a phase with a [`Heartbeat`] and records its time, even if it fails: attempts add up.
     ///
     /// # Errors
     ///
-    /// Those of the phase, or that a stop was asked for before it.
+    /// Those of the phase, or [`interrupt::Interrupted`] if a stop was requested before it.
     pub fn time<T>(&mut self, name: &str, phase: impl FnOnce() -> Result<T>) -> Result<T> {
         interrupt::check(self.stop)?;
         let started = Instant::now();
@@ -104,20 +105,20 @@ impl<'a> Phases<'a> {
             None => self.times.push(PhaseTime { name: name.to_owned(), seconds }),
         }
         let written = self.dir.write_json(PHASES, &self.times);
-        // What went wrong in the phase matters more than that its time could not be written down.
+        // An error of the phase takes precedence over failing to record its time.
         let value = result?;
         written?;
         Ok(value)
     }
 
-    /// Corrects a phase by what its records say: an attempt that was killed wrote down no time of its own.
+    /// Raises the time of a phase to at least `seconds`, known from its records: a killed attempt recorded no time.
     pub fn at_least(&mut self, name: &str, seconds: f64) {
         if let Some(time) = self.times.iter_mut().find(|time| time.name == name) {
             time.seconds = time.seconds.max(seconds);
         }
     }
 
-    /// The times, in the order of the phases.
+    /// The recorded times, in phase order.
     pub fn into_records(self) -> Vec<PhaseTime> {
         self.times
     }
@@ -155,19 +156,19 @@ pub fn keeper<'a>(dir: &'a RunDir, archs: &'a [Arch]) -> KeepRecords<'a> {
     })
 }
 
-/// Identifies weights and data: a table of other weights or other images must not be gone on with.
+/// Identifies weights and data: a table of other weights or images must not be resumed.
 pub fn source(supernet: &Supernet, images: &Images) -> String {
     let splits = &images.splits;
     let data = Sha256::new().chain_update(splits.train.fingerprint()).chain_update(splits.validation.fingerprint());
     format!("weights {} data {}", &weights_sha256(supernet)[..16], beginning(data))
 }
 
-/// Eight bytes of a hash, in hexadecimal.
+/// The first eight bytes of a hash, in hexadecimal.
 fn beginning(hash: Sha256) -> String {
     hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The space in a few numbers.
+/// Summary of the space for the report.
 pub fn space_summary(space: &SearchSpace) -> SpaceSummary {
     let (small, large) = (space.cost(&space.smallest()), space.cost(&space.largest()));
     SpaceSummary {
@@ -200,7 +201,7 @@ pub fn table_points(
     accuracy.rows().iter().map(point).collect()
 }
 
-/// Broken images as lines of `broken_images.csv`.
+/// Broken images as rows of `broken_images.csv`.
 pub fn broken_rows(broken: &[BrokenImage]) -> Vec<BrokenLine> {
     let row = |image: &BrokenImage| BrokenLine {
         path: image.path.to_string_lossy().into_owned(),
@@ -209,8 +210,8 @@ pub fn broken_rows(broken: &[BrokenImage]) -> Vec<BrokenLine> {
     broken.iter().map(row).collect()
 }
 
-/// Adds to `broken_images.csv`, a line for every image that was skipped or shown in part, by this or an earlier attempt of
-/// the run, and says so; nothing if there is none.
+/// Merges `broken` into `broken_images.csv` and logs the total. The file has one row per image skipped or decoded in
+/// part, by this or an earlier attempt of the run. Does nothing if `broken` is empty.
 ///
 /// # Errors
 ///
@@ -228,15 +229,16 @@ pub fn write_broken(dir: &RunDir, broken: Vec<BrokenLine>) -> Result<()> {
         }
     }
     rows.extend(broken.into_iter().map(|row| (row.path.clone(), row)));
-    say(&format!("{} broken images were met, see {}", rows.len(), path.display()));
+    say(&format!("{} broken images, see {}", rows.len(), path.display()));
     dir.write_csv(BROKEN, rows.into_values())
 }
 
-/// Notes in `images.json` which images a new run is of, or finds that a resumed run is of the same.
+/// Writes the fingerprints of the images of a new run to `images.json`; for a resumed run, checks them.
 ///
 /// # Errors
 ///
-/// If they are others: the rest of the run would be another one. Or if the file cannot be read or written.
+/// If the images differ, since the rest of the run would not belong to its beginning; or if the file cannot be read
+/// or written.
 pub fn same_images(dir: &RunDir, images: &Images) -> Result<()> {
     let path = dir.path(IMAGES);
     let splits = &images.splits;
@@ -250,8 +252,8 @@ pub fn same_images(dir: &RunDir, images: &Images) -> Result<()> {
     match found.iter().find(|(part, fingerprint)| noted.get(*part) != Some(*fingerprint)) {
         None => Ok(()),
         Some((part, _)) => bail!(
-            "the {part} images are not those the run began with (files were added, removed, renamed or changed): restore \
-             them, or begin a new run"
+            "the {part} images are not those the run started with (files were added, removed, renamed or changed): \
+             restore them, or start a new run"
         ),
     }
 }

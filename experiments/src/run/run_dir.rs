@@ -1,4 +1,4 @@
-//! The directory of one run: everything it was started with and everything it found.
+//! The directory of one run: its configuration and all its results.
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 
 const CONFIG: &str = "config.toml";
 
-/// A run directory that exists.
+/// An existing run directory.
 #[derive(Clone, Debug)]
 pub struct RunDir {
     root: PathBuf,
 }
 
 impl RunDir {
-    /// A new directory for a run with the given configuration text.
+    /// Creates the directory of a run and writes `config` as its `config.toml`.
     ///
     /// # Errors
     ///
@@ -23,41 +23,41 @@ impl RunDir {
     pub fn create(root: &Path, config: &str) -> Result<Self> {
         if Self::holds_run(root) {
             bail!(
-                "{} already holds a run; go on with it by `--resume --out {}`, or choose another --out",
+                "{} already holds a run; resume it with `--resume --out {}`, or choose another --out",
                 root.display(),
                 root.display()
             );
         }
-        fs::create_dir_all(root).with_context(|| format!("cannot make the run directory {}", root.display()))?;
+        fs::create_dir_all(root).with_context(|| format!("cannot create the run directory {}", root.display()))?;
         let dir = Self { root: root.to_owned() };
         dir.write(CONFIG, config)?;
         Ok(dir)
     }
 
-    /// The directory of an earlier run, with its configuration text.
+    /// Opens the directory of an earlier run and returns it with the text of its configuration.
     ///
     /// # Errors
     ///
-    /// If there is no run in it.
+    /// If it holds no run.
     pub fn open(root: &Path) -> Result<(Self, String)> {
         let path = root.join(CONFIG);
-        let config = fs::read_to_string(&path)
-            .with_context(|| format!("there is no run to resume: cannot read {}", path.display()))?;
+        let config =
+            fs::read_to_string(&path).with_context(|| format!("no run to resume: cannot read {}", path.display()))?;
         Ok((Self { root: root.to_owned() }, config))
     }
 
-    /// Whether `root` is the directory of a run.
+    /// Whether `root` is a run directory.
     pub fn holds_run(root: &Path) -> bool {
         root.join(CONFIG).exists()
     }
 
-    /// A directory for files, without a run's configuration, that is made if it is not there.
+    /// Opens a directory for result files without a configuration; creates it if missing.
     ///
     /// # Errors
     ///
-    /// If it cannot be made.
+    /// If it cannot be created.
     pub fn create_or_open(root: &Path) -> Result<Self> {
-        fs::create_dir_all(root).with_context(|| format!("cannot make the directory {}", root.display()))?;
+        fs::create_dir_all(root).with_context(|| format!("cannot create the directory {}", root.display()))?;
         Ok(Self { root: root.to_owned() })
     }
 
@@ -65,16 +65,15 @@ impl RunDir {
     ///
     /// # Errors
     ///
-    /// If there is none.
+    /// If there is no such run.
     pub fn newest(parent: &Path, preset: &str) -> Result<PathBuf> {
         let suffix = format!("-{preset}");
         let entries = fs::read_dir(parent).into_iter().flatten().flatten();
         let runs = entries.map(|entry| entry.path()).filter(|path| {
             Self::holds_run(path) && path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(&suffix))
         });
-        runs.max().with_context(|| {
-            format!("there is no run to resume: {} holds no directory `<date>{suffix}`", parent.display())
-        })
+        runs.max()
+            .with_context(|| format!("no run to resume: {} contains no directory `<date>{suffix}`", parent.display()))
     }
 
     /// Path of `name` inside the directory.
@@ -87,11 +86,11 @@ impl RunDir {
         &self.root
     }
 
-    /// Writes a file whole or not at all.
+    /// Writes a file atomically.
     ///
     /// # Errors
     ///
-    /// If it cannot be written; what was there before is intact.
+    /// If it cannot be written; an existing file is then unchanged.
     pub fn write(&self, name: &str, contents: &str) -> Result<()> {
         let path = self.path(name);
         if let Some(parent) = path.parent() {
@@ -100,31 +99,31 @@ impl RunDir {
         write_whole(&path, contents.as_bytes())
     }
 
-    /// Writes `value` as JSON, whole or not at all.
+    /// Writes `value` as JSON, atomically.
     ///
     /// # Errors
     ///
     /// If it cannot be written.
     pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
-        self.write(name, &serde_json::to_string_pretty(value).context("the value is not JSON")?)
+        self.write(name, &serde_json::to_string_pretty(value).context("the value cannot be serialised as JSON")?)
     }
 
-    /// Writes rows as CSV with a header, whole or not at all.
+    /// Writes rows as CSV with a header, atomically.
     ///
     /// # Errors
     ///
-    /// If they cannot be written.
+    /// If a row cannot be serialised, or the file cannot be written.
     pub fn write_csv<T: Serialize>(&self, name: &str, rows: impl IntoIterator<Item = T>) -> Result<()> {
-        let text = csv_text(rows).with_context(|| format!("a row of {name} is not CSV"))?;
+        let text = csv_text(rows).with_context(|| format!("a row of {name} cannot be serialised as CSV"))?;
         self.write(name, &text)
     }
 }
 
-/// Rows as CSV, with a header where they have names.
+/// Rows as CSV text, with a header if the row type has named fields.
 ///
 /// # Errors
 ///
-/// If a row is none.
+/// If a row cannot be serialised.
 pub fn csv_text<T: Serialize>(rows: impl IntoIterator<Item = T>) -> Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     rows.into_iter().try_for_each(|row| writer.serialize(row))?;
@@ -132,7 +131,7 @@ pub fn csv_text<T: Serialize>(rows: impl IntoIterator<Item = T>) -> Result<Strin
     String::from_utf8(bytes).context("CSV is UTF-8")
 }
 
-/// Refuses a place for results that is taken, before there are any.
+/// Checks that an output path is free; call it before the work starts.
 ///
 /// # Errors
 ///
@@ -142,20 +141,20 @@ pub fn ensure_new(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Makes a directory for results, with those around it.
+/// Creates an output directory and its parents.
 ///
 /// # Errors
 ///
-/// If it cannot be made.
+/// If it cannot be created.
 pub fn make_dir(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))
+    fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))
 }
 
-/// Writes a file whole or not at all.
+/// Writes a file atomically.
 ///
 /// # Errors
 ///
-/// If it cannot be written, with its name; what was there before is intact.
+/// If it cannot be written; the error names the file, and an existing file is unchanged.
 pub fn write_whole(path: &Path, contents: &[u8]) -> Result<()> {
     let write = || -> std::io::Result<()> {
         let mut file = atomic_write_file::AtomicWriteFile::open(path)?;
@@ -165,7 +164,7 @@ pub fn write_whole(path: &Path, contents: &[u8]) -> Result<()> {
     write().with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Removes a file, if there is one.
+/// Removes a file, if it exists.
 ///
 /// # Errors
 ///

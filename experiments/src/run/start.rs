@@ -1,4 +1,4 @@
-//! How a binary begins and ends: options, configuration, run directory, exit code.
+//! Start and end of a binary: options, configuration, run directory, exit code.
 
 use crate::config::ExperimentConfig;
 use crate::console::interrupt::is_interruption;
@@ -14,50 +14,52 @@ use ofa_train::ScheduleKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Parent of run directories that are not named.
+/// Parent of run directories created without `--out`.
 const RUNS: &str = "runs";
 
-/// Options of the main job.
+/// Command-line options of the main job.
 #[derive(Clone, Debug, Parser)]
 #[command(about = "Trains a once-for-all network and finds the best subnet for every budget")]
 pub struct Options {
-    /// What to run: smoke (a minute), default (ten minutes), standard (half an hour), thorough (hours), photographs (JPEG
-    /// images at 128 to 224 pixels, see --data), imagenet_iclr2020 (for a cluster)
+    /// Preset: smoke (a minute), default (ten minutes), standard (half an hour), thorough (hours), photographs (JPEG
+    /// images at 128 to 224 pixels, needs --data), imagenet_iclr2020 (for a cluster)
     #[arg(long, default_value = "default")]
     preset: String,
-    /// A configuration file in place of a preset; every run directory holds a complete one
+    /// Configuration file to use instead of a preset; every run directory contains a complete one
     #[arg(long, conflicts_with = "preset")]
     config: Option<PathBuf>,
-    /// How to train: progressive_shrinking, compofa, sandwich, random_only, grow or full_only, made from the preset's recipe;
-    /// or a file of a schedule, as `[training.schedule]` in config.toml but at the top level
+    /// Training schedule: progressive_shrinking, compofa, sandwich, random_only, grow or full_only, with the preset's
+    /// recipe; or a .toml file with the keys of [training.schedule] at the top level
     #[arg(long)]
     schedule: Option<String>,
-    /// Scales the schedule to this many subnet-epochs (epochs times subnets a step)
+    /// Scales the schedule to this many subnet-epochs (epochs times subnets per step)
     #[arg(long)]
     subnet_epochs: Option<usize>,
-    /// Images in place of the embedded Fashion-MNIST: an ImageFolder (train/CLASS/*, val/CLASS/*), ImageNet as it is handed
-    /// out, what prepare_images wrote, WebDataset or parquet shards, the binary files of CIFAR-10 or CIFAR-100, or the .gz
-    /// files of Fashion-MNIST
+    /// Directory of images to use instead of the embedded Fashion-MNIST: an ImageFolder (train/CLASS/*, val/CLASS/*),
+    /// ImageNet as distributed, output of prepare_images, WebDataset or parquet shards, CIFAR-10 or CIFAR-100 binary
+    /// files, or Fashion-MNIST .gz files
     #[arg(long)]
     data: Option<PathBuf>,
-    /// Channels of the images of --data: 1 (gray) or 3 (colour) [default: 3, or those of --config]
+    /// Channels of the images in --data: 1 (gray) or 3 (colour) [default: that of --config, else 3]
     #[arg(long, requires = "data")]
     channels: Option<usize>,
     /// Run directory [default: runs/DATE-PRESET]
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Go on with the run in --out, or with the newest one of the preset
+    /// Resumes the run in --out, or the newest run of the preset
     #[arg(long)]
     resume: bool,
-    /// Device: flex, libtorch, libtorch-cuda, wgpu, vulkan, metal or cuda, as far as compiled in
+    /// Device, if compiled in: flex, libtorch, libtorch-cuda, wgpu, vulkan, metal or cuda [default: that of the
+    /// configuration]
     #[arg(long)]
     device: Option<String>,
-    /// Seed of everything random
+    /// Seed of all random numbers [default: that of the configuration]
     #[arg(long)]
     seed: Option<u64>,
 }
 
-/// What a program does first that is to train or measure: its thread computes, and memory is kept for the next step.
+/// Call first in every program that trains or measures: the main thread joins the compute pool, and freed memory is
+/// kept for the next step.
 ///
 /// # Errors
 ///
@@ -67,21 +69,22 @@ pub fn ready_to_compute() -> Result<()> {
     compute_on_this_thread()
 }
 
-/// A run that can begin or go on.
+/// A run, ready to start or resume.
 pub struct Run {
-    /// Its complete configuration.
+    /// Complete configuration.
     pub config: ExperimentConfig,
-    /// Its directory.
+    /// Run directory.
     pub dir: RunDir,
-    /// The images of `--data`, which were listed to configure the run.
+    /// The images of `--data`, already listed in order to configure the run.
     pub listed: Option<Splits>,
 }
 
-/// The run that the options ask for.
+/// Creates or resumes the run selected by the options.
 ///
 /// # Errors
 ///
-/// A bad configuration, images of `--data` that cannot be listed, a directory that already holds a run, or none to resume.
+/// If the configuration is invalid, the images of `--data` cannot be listed, the directory already holds a run, or
+/// there is no run to resume.
 pub fn open(options: &Options) -> Result<Run> {
     if options.resume {
         ensure!(
@@ -91,15 +94,15 @@ pub fn open(options: &Options) -> Result<Run> {
                 && options.seed.is_none()
                 && options.schedule.is_none()
                 && options.subnet_epochs.is_none(),
-            "a resumed run goes on with its own config.toml: leave out --config, --data, --device, --schedule, \
-             --subnet-epochs and --seed"
+            "a resumed run uses its own config.toml: drop --config, --data, --device, --schedule, --subnet-epochs and \
+             --seed"
         );
         return reopen(&to_resume(options, Path::new(RUNS))?);
     }
     let (config, listed) = configure(options)?;
     ensure!(
         config.data.dir.is_some() || config.space.image_channels == 1,
-        "the preset `{}` is for images of your own: name their directory with --data",
+        "the preset `{}` needs your own images: name their directory with --data",
         config.preset
     );
     device::by_name(&config.device)?;
@@ -109,7 +112,7 @@ pub fn open(options: &Options) -> Result<Run> {
     Ok(Run { config, dir, listed })
 }
 
-/// Directory of the run to go on with: the one that is named, or the newest of the preset in `runs`.
+/// Directory of the run to resume: `--out`, else the newest run of the preset in `runs`.
 fn to_resume(options: &Options, runs: &Path) -> Result<PathBuf> {
     match &options.out {
         Some(root) => Ok(root.clone()),
@@ -117,22 +120,22 @@ fn to_resume(options: &Options, runs: &Path) -> Result<PathBuf> {
     }
 }
 
-/// A run that has begun, with the configuration it was begun with, whatever its preset is today.
+/// Reopens a run with the configuration it was started with, even if its preset has changed since.
 ///
 /// # Errors
 ///
-/// If there is none in `root`, or its configuration is bad.
+/// If `root` holds no run, or its configuration is invalid.
 pub fn reopen(root: &Path) -> Result<Run> {
     let (dir, text) = RunDir::open(root)?;
     let config = ExperimentConfig::parse(&text).with_context(|| format!("{}", dir.path("config.toml").display()))?;
     Ok(Run { config, dir, listed: None })
 }
 
-/// The configuration that the options ask for, with the images of `--data`, which were listed to find it.
+/// The configuration selected by the options, and the images of `--data`, which have to be listed for it.
 ///
 /// # Errors
 ///
-/// If a file cannot be read, the images cannot be listed, or the configuration is bad.
+/// If a file cannot be read, the images cannot be listed, or the configuration is invalid.
 pub fn configure(options: &Options) -> Result<(ExperimentConfig, Option<Splits>)> {
     let mut config = trained_as_asked(options)?;
     if let Some(name) = &options.device {
@@ -146,7 +149,7 @@ pub fn configure(options: &Options) -> Result<(ExperimentConfig, Option<Splits>)
     Ok((config, listed))
 }
 
-/// Lists the images in `data` and makes the configuration theirs.
+/// Lists the images in `data` and adapts the configuration to them.
 fn list(data: &Path, options: &Options, config: &mut ExperimentConfig) -> Result<Splits> {
     let layout = Layout::detect(data)?;
     config.data.dir = Some(data.to_owned());
@@ -162,7 +165,7 @@ fn list(data: &Path, options: &Options, config: &mut ExperimentConfig) -> Result
     Ok(listed)
 }
 
-/// The preset or the file, with the schedule that is asked for.
+/// The preset or configuration file, with the selected schedule.
 fn trained_as_asked(options: &Options) -> Result<ExperimentConfig> {
     let schedule_file = options.schedule.as_deref().filter(|schedule| schedule.ends_with(".toml"));
     let kind = match options.schedule.as_deref().filter(|_| schedule_file.is_none()) {
@@ -171,7 +174,7 @@ fn trained_as_asked(options: &Options) -> Result<ExperimentConfig> {
     };
     let mut config = match (&options.config, kind) {
         (Some(_), Some(_)) => {
-            bail!("a kind of schedule is made from a preset's recipe: with --config give a .toml file")
+            bail!("named schedules take their recipe from a preset: with --config, give --schedule a .toml file")
         }
         (Some(path), None) => ExperimentConfig::load(path)?,
         (None, kind) => {
@@ -183,23 +186,23 @@ fn trained_as_asked(options: &Options) -> Result<ExperimentConfig> {
         config.training.schedule = toml::from_str(&text).with_context(|| path.to_owned())?;
     }
     if let Some(subnet_epochs) = options.subnet_epochs {
-        // A schedule that is not sound cannot be scaled.
+        // An invalid schedule cannot be scaled.
         config.training.schedule.validate(&config.space, config.training.teacher.is_some())?;
         config.training.schedule = config.training.schedule.scale_to(subnet_epochs);
     }
     Ok(config)
 }
 
-/// What ended a run, with what to do about it.
+/// Adds to the error that ended a run how to resume it.
 pub fn with_next_step(error: anyhow::Error, dir: &RunDir) -> anyhow::Error {
     let root = dir.root().display();
     if is_interruption(&error) {
-        return error.context(format!("everything so far is saved; go on with `--resume --out {root}`"));
+        return error.context(format!("progress is saved; resume with `--resume --out {root}`"));
     }
-    error.context(format!("the run stopped; when the cause is gone, go on with `--resume --out {root}`"))
+    error.context(format!("the run stopped; fix the cause, then resume with `--resume --out {root}`"))
 }
 
-/// Prints an error and gives the code a process ends with: 0, 1, or 130 after Ctrl-C.
+/// Prints an error and returns the exit code: 0, 1, or 130 after Ctrl-C.
 #[allow(clippy::print_stderr, reason = "the end of a binary")]
 pub fn exit_code(result: Result<()>) -> ExitCode {
     match result {

@@ -1,4 +1,4 @@
-//! The trained supernet of a run: a directory of its own, as `import_checkpoint` makes them, which every binary reads.
+//! The trained supernet of a run: a directory in the format of `import_checkpoint`, which every binary reads.
 
 use crate::config::ExperimentConfig;
 use crate::run::run_dir::RunDir;
@@ -11,12 +11,12 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// The directory inside that of a run.
+/// Subdirectory of a run that holds its trained supernet.
 pub const SUPERNET: &str = "supernet";
-/// Where a run has its checkpoints.
+/// Subdirectory of a run that holds its checkpoints.
 pub const CHECKPOINTS: &str = "checkpoints";
 
-/// Writes the supernet of a run whole or not at all, in the place of one that an earlier attempt has written.
+/// Writes the supernet of a run atomically, replacing that of an earlier attempt.
 ///
 /// # Errors
 ///
@@ -29,51 +29,51 @@ pub fn write(supernet: &Supernet, dir: &RunDir) -> Result<()> {
     fs::rename(&new, &path).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// The supernet that a run has written; `None` if it has not finished training.
+/// Reads the trained supernet of a run; `None` if it has not finished training.
 ///
 /// # Errors
 ///
-/// If it is damaged.
+/// If the files are damaged.
 pub fn read(dir: &RunDir, device: &Device) -> Result<Option<Supernet>> {
     let path = dir.path(SUPERNET);
     Ok(if Supernet::is_saved_in(&path) { Some(Supernet::load(&path, device)?) } else { None })
 }
 
-/// The supernet in a directory of its own, or in that of a run that has finished training.
+/// Reads the supernet in `root`: a supernet directory, or a run that has finished training.
 ///
 /// # Errors
 ///
-/// If there is none, or it is damaged.
+/// If there is no supernet, or it is damaged.
 pub fn finished(root: &Path, device: &Device) -> Result<Supernet> {
     let of_run = root.join(SUPERNET);
     Ok(Supernet::load(if Supernet::is_saved_in(&of_run) { &of_run } else { root }, device)?)
 }
 
-/// A supernet and where it came from.
+/// A supernet and its origin.
 pub struct OpenedSupernet {
     /// The weights.
     pub supernet: Supernet,
     /// Directory of the weights.
     pub path: PathBuf,
-    /// Configuration of the run that trained it, if it is one's.
+    /// Configuration of the run that trained it; `None` if not opened from a run directory.
     pub config: Option<ExperimentConfig>,
-    /// Checkpoints that were passed over, and why.
+    /// Damaged checkpoints that were skipped, with the reason.
     pub damaged: Vec<DamagedCheckpoint>,
 }
 
-/// The supernet of a directory: what [`write()`] or `import_checkpoint` wrote, or a run with its trained supernet or,
-/// while it is not trained, its newest sound checkpoint.
+/// Opens the supernet in `root`: a directory written by [`write()`] or `import_checkpoint`, or a run, whose newest
+/// intact checkpoint is used until it has finished training.
 ///
 /// # Errors
 ///
-/// If there is none, or it is damaged.
+/// If there is no supernet, or it is damaged.
 pub fn open(root: &Path, device: &Device) -> Result<OpenedSupernet> {
     if Supernet::is_saved_in(root) {
         let supernet = Supernet::load(root, device)?;
         return Ok(OpenedSupernet { supernet, path: root.to_owned(), config: None, damaged: Vec::new() });
     }
     let (dir, text) = RunDir::open(root)
-        .with_context(|| format!("{} is neither a run's directory nor a supernet's", root.display()))?;
+        .with_context(|| format!("{} is neither a run directory nor a supernet directory", root.display()))?;
     let config = ExperimentConfig::parse(&text).with_context(|| dir.path("config.toml").display().to_string())?;
     if let Some(supernet) = read(&dir, device)? {
         return Ok(OpenedSupernet { supernet, path: dir.path(SUPERNET), config: Some(config), damaged: Vec::new() });
@@ -86,16 +86,17 @@ pub fn open(root: &Path, device: &Device) -> Result<OpenedSupernet> {
             config: Some(config),
             damaged: saved.damaged,
         }),
-        None => bail!("{} holds no supernet and no checkpoint yet", root.display()),
+        None => bail!("{} contains no supernet and no checkpoint yet", root.display()),
     }
 }
 
 impl OpenedSupernet {
-    /// The configuration of its run, or the preset `standard` for its space, with the images of `data` in the place of those.
+    /// The configuration of its run, or the preset `standard` with its space; `data` replaces the directory of the
+    /// images.
     ///
     /// # Errors
     ///
-    /// If `data` is in no known layout.
+    /// If the layout of `data` is unknown.
     pub fn configuration(&self, data: Option<&Path>) -> Result<ExperimentConfig> {
         let mut config = self.config.clone().map_or_else(|| ExperimentConfig::preset("standard"), Ok)?;
         config.space = self.supernet.space().clone();
@@ -141,6 +142,6 @@ mod tests {
         }
         assert!(open(&dir.path(SUPERNET), &device).unwrap().config.is_none());
         let message = format!("{:#}", open(&dir.path("nowhere"), &device).err().unwrap());
-        assert!(message.contains("nowhere is neither a run's directory"), "{message}");
+        assert!(message.contains("nowhere is neither a run directory"), "{message}");
     }
 }

@@ -1,7 +1,7 @@
-//! The metrics of a run as an event file of TensorBoard: `tensorboard --logdir runs` shows all runs side by side.
+//! Writes the metrics of a run as a TensorBoard event file: `tensorboard --logdir runs` shows all runs side by side.
 //!
-//! The crates for it write other files than one that can be gone on with, and need protoc (`tboard`) or an unmaintained
-//! protobuf (`tensorboard-rs`); the part of the format that scalars need is small.
+//! The existing crates cannot append to an existing file, and need protoc (`tboard`) or an unmaintained protobuf
+//! (`tensorboard-rs`). Scalars use only a small part of the format, so we write it ourselves.
 
 mod event;
 
@@ -16,10 +16,10 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-/// Of the form that TensorBoard looks for; the same in every attempt of a run, so that none shows twice.
+/// Named as TensorBoard expects, and the same in every attempt of a run, so no data shows twice.
 const FILE: &str = "tensorboard/events.out.tfevents.0.run";
 
-/// A line of `metrics.csv`.
+/// A row of `metrics.csv`.
 #[derive(Deserialize)]
 struct EpochRow {
     stage: String,
@@ -32,21 +32,21 @@ struct EpochRow {
     seconds: f64,
 }
 
-/// A line of `watched.csv`.
+/// A row of `watched.csv`.
 #[derive(Deserialize)]
 struct WatchedRow {
     stage: String,
-    /// Absent for what was measured at the end of the stage.
+    /// Absent if measured at the end of the stage.
     #[serde(default)]
     epoch: Option<usize>,
     arch: String,
     top1: f64,
 }
 
-/// Brings the event file up to what `metrics.csv` and `watched.csv` hold now; `archs` are the watched ones, in order.
+/// Updates the event file to the contents of `metrics.csv` and `watched.csv`; `archs` are the watched archs, in order.
 ///
-/// Steps are epochs since the beginning of the run, times are those of training alone. What is new is appended, so that
-/// a TensorBoard that is open shows it; after a resume from an earlier checkpoint the file is written anew.
+/// Steps are epochs since the start of the run; wall times count training only. New points are appended, so an open
+/// TensorBoard shows them. After a resume from an earlier checkpoint the file is rewritten.
 ///
 /// # Errors
 ///
@@ -60,11 +60,11 @@ pub fn update(dir: &RunDir, archs: &[Arch]) -> Result<()> {
     let began = began.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
     let path = dir.path(FILE);
     let parent = path.parent().context("the event file has a directory")?;
-    fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
     extend(&path, &event::file(began, &points(began, &epochs, &watched, archs)))
 }
 
-/// The scalars in the order in which they were measured.
+/// The scalars, in the order they were measured.
 fn points(began: f64, epochs: &[EpochRow], watched: &[WatchedRow], archs: &[Arch]) -> Vec<Point> {
     let mut points = Vec::new();
     let mut time = began;
@@ -73,7 +73,7 @@ fn points(began: f64, epochs: &[EpochRow], watched: &[WatchedRow], archs: &[Arch
         let mut add = |tag: &str, value| points.push(Point { tag: tag.to_owned(), step: i as u64 + 1, time, value });
         add("train/loss", epoch.loss);
         add("train/label_loss", epoch.label_loss);
-        // 0 is that of a stage without a teacher.
+        // Stages without a teacher record 0.
         if epoch.teacher_loss != 0.0 {
             add("train/teacher_loss", epoch.teacher_loss);
         }
@@ -89,7 +89,7 @@ fn points(began: f64, epochs: &[EpochRow], watched: &[WatchedRow], archs: &[Arch
     points
 }
 
-/// The lines of a CSV file with a header; none if there is no such file.
+/// The rows of a CSV file with a header; empty if the file does not exist.
 fn rows<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
     let context = || format!("{}", path.display());
     match fs::read(path) {
@@ -101,7 +101,7 @@ fn rows<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
     }
 }
 
-/// Makes a file hold `bytes`: by appending what lacks if it holds their beginning, else by replacing it.
+/// Makes a file hold `bytes`: appends the rest if it already holds a prefix of them, else replaces it.
 fn extend(path: &Path, bytes: &[u8]) -> Result<()> {
     let present = match fs::read(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),

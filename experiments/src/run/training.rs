@@ -1,4 +1,4 @@
-//! The training of a run: the supernet of its configuration, by its schedule, alone or on several ranks.
+//! Trains the supernet of a run by its schedule, on one rank or several.
 
 use crate::config::ExperimentConfig;
 use crate::console::dashboard::Dashboard;
@@ -18,12 +18,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// Trains the supernet on the plain `device`, or goes on where the newest checkpoint in `dir` ends. Rank 0 shows what
-/// happens and keeps the records; training stops after the step in which `stop` becomes true on any rank.
+/// Trains the supernet, or resumes from the newest checkpoint in `dir`; `device` is not an autodiff device. Rank 0
+/// shows progress and keeps the records. Training stops after the step in which `stop` becomes true on any rank.
 ///
 /// # Errors
 ///
-/// Those of [`train`], or if the ranks cannot share a batch evenly.
+/// Those of [`train`]; also if the batch size is not divisible by the number of ranks.
 pub fn train(
     config: &ExperimentConfig,
     images: &Images,
@@ -54,8 +54,8 @@ pub fn train(
     Ok(ofa_train::train(supernet, &run, validation, &mut *observer)?)
 }
 
-/// The supernet after the first `steps` steps of the same training, in `scratch`, a directory that does not outlive it;
-/// rank 0 gets it. A training that is shorter is trained to its end.
+/// Runs only the first `steps` steps of the same training and returns the supernet on rank 0, `None` elsewhere.
+/// Checkpoints go to `scratch`, a temporary directory. A shorter training runs to its end.
 ///
 /// # Errors
 ///
@@ -91,7 +91,7 @@ pub fn first_steps(
     Ok(Some(saved.supernet))
 }
 
-/// Ends a training early.
+/// Stops training after `left` more steps.
 struct StopAfter {
     left: usize,
 }
@@ -106,7 +106,7 @@ impl TrainObserver for StopAfter {
     }
 }
 
-/// A training of `config` that nobody watches and that keeps nothing.
+/// A training of `config` without teacher, watched archs or checkpoints.
 fn bare<'a>(
     config: &'a ExperimentConfig,
     loader: &'a Loader,
@@ -129,7 +129,7 @@ fn bare<'a>(
     }
 }
 
-/// The weights that training begins with, on the autodiff device: random ones, or those of a directory.
+/// The initial weights, on the autodiff device: random, or those of `training.start`.
 fn initial(config: &ExperimentConfig, device: &Device) -> Result<Supernet> {
     let space = &config.space;
     let Some(path) = &config.training.start else {
@@ -141,8 +141,8 @@ fn initial(config: &ExperimentConfig, device: &Device) -> Result<Supernet> {
     let found = supernet_file::open(path, device).with_context(|| in_words("training.start", path))?.supernet;
     ensure!(
         found.space() == space,
-        "training.start: {} is a supernet of `{}`, which is not the `{}` of this configuration (classes, channels and \
-         resolutions count): take its space.json over, or begin without it",
+        "training.start: {} is a supernet of `{}`, which differs from `{}` of this configuration (classes, channels or \
+         resolutions may differ): copy its space.json into the configuration, or start without it",
         path.display(),
         found.space().name,
         space.name
@@ -150,7 +150,7 @@ fn initial(config: &ExperimentConfig, device: &Device) -> Result<Supernet> {
     Ok(found.train())
 }
 
-/// A teacher that a resumed run finds again: no checkpoint of a run that goes on.
+/// The teacher: a finished supernet, not a checkpoint of a run in progress, so a resumed run finds the same one.
 fn teacher(path: &Path, device: &Device) -> Result<Supernet> {
     supernet_file::finished(path, device).with_context(|| in_words("training.teacher", path))
 }

@@ -6,14 +6,14 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// Random archs that are watched besides the largest and the smallest.
+/// Random archs watched during training, besides the largest and the smallest.
 pub(crate) const RANDOM_WATCHED: usize = 3;
 
 /// Accuracy of a watched subnet after a stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Watched {
-    /// Stage.
+    /// Name of the stage.
     pub stage: String,
     /// `smallest`, `largest`, `random 1`, ...
     pub label: String,
@@ -23,14 +23,14 @@ pub struct Watched {
     pub top1: f64,
 }
 
-/// The archs watched during training: the smallest, the largest, and some fixed random ones.
+/// The archs watched during training: the smallest, the largest, and random ones determined by `seed`.
 pub fn watched_archs(space: &SearchSpace, seed: u64) -> Vec<Arch> {
     let rng = &mut ChaCha8Rng::seed_from_u64(seed ^ 2);
     let random = std::iter::repeat_with(|| space.sample(rng)).take(RANDOM_WATCHED);
     [space.smallest(), space.largest()].into_iter().chain(random).collect()
 }
 
-/// What the watched archs reached in each stage, named by their place in the list.
+/// The last accuracy of each watched arch in each stage; `archs` gives the names.
 pub fn watched(records: &[WatchedRecord], archs: &[Arch]) -> Vec<Watched> {
     let is_last = |record: &&WatchedRecord| {
         let same = records.iter().filter(|other| (&other.stage, &other.arch) == (&record.stage, &record.arch));
@@ -43,7 +43,7 @@ pub fn watched(records: &[WatchedRecord], archs: &[Arch]) -> Vec<Watched> {
     watched.collect()
 }
 
-/// The name of a watched arch by its place in the list; of another, its text.
+/// The name of a watched arch by its position in `archs`; the arch's text if it is not listed.
 pub(crate) fn watched_name(arch: &str, archs: &[Arch]) -> String {
     match archs.iter().position(|watched| watched.to_string() == arch) {
         Some(0) => "smallest".to_owned(),

@@ -1,4 +1,4 @@
-//! Searches of every contestant on every task.
+//! Runs every contestant on every task.
 
 use super::{Contestant, SearchAblation, Task};
 use anyhow::{Context, Result};
@@ -6,31 +6,31 @@ use ofa_search::{Budget, Improvement, SearchError, SearchOutcome, Stop, Strategy
 use serde::Serialize;
 use std::time::Instant;
 
-/// What a contestant found on a task with a seed.
+/// Outcome of one contestant on a task with one seed.
 #[derive(Clone, Debug)]
 pub struct Found {
     /// Name of the contestant.
     pub strategy: String,
     /// Seed of the search.
     pub seed: u64,
-    /// What came of it.
+    /// Outcome of the search.
     pub outcome: SearchOutcome,
-    /// Wall seconds.
+    /// Wall-clock seconds.
     pub seconds: f64,
 }
 
-/// What all contestants found on a task, by contestant and seed; a contestant that finds nothing feasible is left out.
+/// Runs all contestants on a task, with every seed. Contestants that find nothing feasible are skipped.
 ///
 /// # Errors
 ///
 /// If a search fails.
 pub fn contest(task: &Task<'_>, ablation: &SearchAblation) -> Result<Vec<Found>> {
-    /// Where 20,000 archs in a row are infeasible or known, little is left to find.
+    /// If 20,000 archs in a row are infeasible or known, little is left to find.
     const PATIENCE: u64 = 20_000;
     let budget = Budget { queries: ablation.queries, rejections_in_a_row: PATIENCE };
     let mut found = Vec::new();
     for &contestant in &task.contestants {
-        // A look-up draws nothing.
+        // A look-up is deterministic.
         let seeds = if contestant == Contestant::Strategy(StrategyKind::Table) { 1 } else { ablation.seeds };
         for seed in 1..=seeds {
             let started = Instant::now();
@@ -44,54 +44,54 @@ pub fn contest(task: &Task<'_>, ablation: &SearchAblation) -> Result<Vec<Found>>
     Ok(found)
 }
 
-/// A step of a best-so-far curve, a row of a file.
+/// A step of a best-so-far curve; a row of `curves.csv`.
 #[derive(Clone, Debug, Serialize)]
 pub struct CurveRow<'a> {
-    /// The task.
+    /// Task name.
     pub task: &'a str,
-    /// Its limit.
+    /// Limit of the task, as text.
     pub limit: &'a str,
-    /// The contestant.
+    /// Contestant name.
     pub strategy: &'a str,
     /// Seed of the search.
     pub seed: u64,
-    /// Queries up to there.
+    /// Query at which the best score improved.
     pub query: u64,
-    /// The best score from there on.
+    /// Best score from that query on.
     pub best_score: f64,
 }
 
-/// A search, a row of a file.
+/// One search; a row of `searches.csv`.
 #[derive(Clone, Debug, Serialize)]
 pub struct SearchRow<'a> {
-    /// The task.
+    /// Task name.
     pub task: &'a str,
-    /// Its limit.
+    /// Limit of the task, as text.
     pub limit: &'a str,
-    /// The contestant.
+    /// Contestant name.
     pub strategy: &'a str,
     /// Seed of the search.
     pub seed: u64,
-    /// The best arch.
+    /// Best arch found, as text.
     pub arch: String,
-    /// Its cost.
+    /// Cost of that arch, in the unit of the limit.
     pub cost: f64,
-    /// Its score.
+    /// Score of that arch.
     pub score: f64,
-    /// Queries that were paid for.
+    /// Queries charged.
     pub queries: u64,
-    /// Proposals that were infeasible.
+    /// Infeasible proposals, not charged.
     pub infeasible: u64,
-    /// Proposals that were known.
+    /// Proposals already known, not charged.
     pub duplicate: u64,
-    /// Whether the search gave up, as it met nothing new.
+    /// Whether the search stopped early after too many rejections in a row.
     pub gave_up: bool,
-    /// Wall seconds.
+    /// Wall-clock seconds.
     pub seconds: f64,
 }
 
 impl Found {
-    /// The curve as rows.
+    /// The best-so-far curve as rows.
     pub fn curve<'a>(&'a self, task: &'a Task<'_>) -> impl Iterator<Item = CurveRow<'a>> {
         let row = |&Improvement { query, score }: &Improvement| CurveRow {
             task: task.name,

@@ -1,4 +1,4 @@
-//! Who searches in an ablation of search.
+//! The search methods under comparison.
 
 use ofa_search::{
     AccuracyTable, Budget, Evolution, EvolutionConfig, Problem, SearchError, SearchOutcome, StrategyKind,
@@ -7,19 +7,20 @@ use ofa_search::{
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// Who searches.
+/// A search method under comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contestant {
     /// A strategy with its default settings.
     Strategy(StrategyKind),
-    /// The evolution of the authors' code, with its own.
+    /// The evolution of the authors' code, with its default settings.
     Original,
-    /// [`Evolution`] whose parents may all have the same resolution.
+    /// [`Evolution`] with `resolution_share` 1: parents may all have the same resolution.
     AnyParents,
 }
 
 impl Contestant {
-    /// Those that search; exhaustive search has no chance at equal queries and nothing random.
+    /// All searching contestants. Exhaustive search is omitted: at equal queries it cannot compete, and it has no
+    /// randomness.
     pub const SEARCHING: [Self; 8] = [
         Self::Strategy(StrategyKind::Random),
         Self::Original,
@@ -31,7 +32,7 @@ impl Contestant {
         Self::Strategy(StrategyKind::Nsga2),
     ];
 
-    /// Its name and what it finds.
+    /// Runs the search and returns the contestant's name with the outcome.
     pub(super) fn search(
         self,
         problem: &Problem<'_>,

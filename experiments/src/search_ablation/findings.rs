@@ -1,54 +1,54 @@
-//! How near to the optimum every contestant comes, and how fast.
+//! How close every contestant comes to the optimum, and how fast.
 
 use super::{Found, SearchAblation, Task};
 use crate::ablation::Gap;
 use ofa_search::{Improvement, quantile};
 use serde::Serialize;
 
-/// Shares of the optimum that are aimed at.
+/// Target fractions of the optimum.
 pub const TARGETS: [f64; 2] = [0.99, 0.995];
-/// Confidence of intervals.
+/// Confidence level of intervals.
 const CONFIDENCE: f64 = 0.95;
 
-/// What is known of a task after the contest.
+/// Results of all contestants on one task.
 #[derive(Clone, Debug, Serialize)]
 pub struct TaskFindings {
-    /// The task.
+    /// Task name.
     pub task: String,
-    /// Its limit.
+    /// Limit of the task, as text.
     pub limit: String,
-    /// The score that counts as a share of 0.
+    /// Score that counts as a share of 0.
     pub floor: f64,
-    /// The score that counts as a share of 1.
+    /// Score that counts as a share of 1.
     pub reference: f64,
-    /// Whether the reference is the optimum, and not the best that anyone found.
+    /// Whether the reference is the proven optimum; otherwise it is the best score found.
     pub proven: bool,
-    /// The contestants, the highest median share first, of equals the higher lower quartile.
+    /// The contestants by descending median share; ties by descending lower quartile.
     pub standings: Vec<Standing>,
 }
 
-/// What a contestant reached on a task.
+/// Summary of one contestant on a task. A share is `(score - floor) / (reference - floor)`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Standing {
-    /// The contestant.
+    /// Contestant name.
     pub strategy: String,
     /// Number of searches.
     pub searches: usize,
-    /// Lower quartile, median and upper quartile of the share of the optimum over seeds.
+    /// Lower quartile, median and upper quartile of the share over seeds.
     pub share: [f64; 3],
-    /// Median of the queries until the targets are reached; none where half of the searches do not.
+    /// Median number of queries to reach each target; `None` if half of the searches do not reach it.
     pub queries_to: [Option<u64>; 2],
-    /// Searches that reach the targets, as a share.
+    /// Fraction of searches that reach each target.
     pub reached: [f64; 2],
-    /// Share of the one with the highest median less this one's, over seeds; none for that one itself.
+    /// Share of the leader (highest median) minus that of this one, over seeds; `None` for the leader.
     pub behind: Option<Gap>,
-    /// Median of the wall seconds.
+    /// Median wall-clock seconds of a search.
     pub seconds: f64,
-    /// Share of the optimum so far: query, lower quartile, median and upper quartile.
+    /// Best share so far: query, and lower quartile, median and upper quartile.
     pub curve: Vec<(u64, [f64; 3])>,
 }
 
-/// Summarises what was found on a task; queries are spaced by logarithm.
+/// Summarises the outcomes on a task; curves are sampled at logarithmically spaced queries.
 pub fn findings(task: &Task<'_>, found: &[Found], ablation: &SearchAblation) -> TaskFindings {
     let best_known = found.iter().map(|found| found.outcome.best.score).fold(f64::NEG_INFINITY, f64::max);
     let scale = Scale { floor: task.floor, reference: task.optimum.unwrap_or(best_known) };
@@ -73,7 +73,7 @@ pub fn findings(task: &Task<'_>, found: &[Found], ablation: &SearchAblation) -> 
     }
 }
 
-/// What scores are shares of.
+/// Maps scores to shares: `floor` to 0, `reference` to 1.
 struct Scale {
     floor: f64,
     reference: f64,
@@ -89,7 +89,7 @@ impl Scale {
         let at = |query| {
             let shares = found.iter().filter_map(|found| best_at(&found.outcome.history, query));
             let shares: Vec<f64> = shares.map(|score| self.share(score)).collect();
-            // A curve begins where every search has something.
+            // A curve starts where every search has found something.
             (shares.len() == found.len()).then(|| (query, quartiles(shares)))
         };
         let to = TARGETS.map(|target| {
@@ -109,7 +109,7 @@ impl Scale {
             searches: found.len(),
             share: quartiles(shares),
             reached: [reached(&to[0]), reached(&to[1])],
-            // Of two in the middle the later one.
+            // For an even number, the later of the two middle values.
             queries_to: to.map(|queries| Some(queries[queries.len() / 2]).filter(|&query| query < u64::MAX)),
             behind: None,
             seconds: quartiles(seconds)[1],
@@ -117,7 +117,7 @@ impl Scale {
         }
     }
 
-    /// Share of `best` less that of `other`, paired by seed.
+    /// Share of `best` minus that of `other`, paired by seed.
     fn gap(&self, best: &[&Found], other: &[&Found]) -> Option<Gap> {
         let gap = |other: &&Found| {
             let pair = best.iter().find(|best| best.seed == other.seed)?;
@@ -139,7 +139,7 @@ pub(super) fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
     [0.25, 0.5, 0.75].map(|q| quantile(&values, q))
 }
 
-/// 1 to `queries`, 20 a factor of ten.
+/// Query numbers from 1 to `queries`, 20 per factor of ten.
 fn grid(queries: u64) -> impl Iterator<Item = u64> {
     let decades = (queries as f64).log10();
     let steps = (20.0 * decades).ceil() as i32;
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(standing.share, [0.5, 0.5, 0.75]);
         assert_eq!(standing.reached, [1.0 / 3.0; 2]);
         assert_eq!(standing.queries_to, [None, None]);
-        // At the first query one has nothing yet.
+        // At query 1, one of the searches has found nothing yet.
         assert_eq!(standing.curve[0], (2, [0.25, 0.5, 0.75]));
         assert_eq!(standing.curve.last().unwrap(), &(100, [0.5, 0.5, 0.75]));
     }

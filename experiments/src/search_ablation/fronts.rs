@@ -1,4 +1,4 @@
-//! Whole fronts of score and cost at equal queries, by their hypervolume.
+//! Compares fronts of score and cost at equal queries by hypervolume.
 
 use super::findings::quartiles;
 use super::{Additive, SearchAblation, Task};
@@ -10,42 +10,42 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-/// A front that was found, a row of a file.
+/// One front; a row of `fronts.csv`.
 #[derive(Clone, Debug, Serialize)]
 pub struct FrontRow {
-    /// The task.
+    /// Task name.
     pub task: String,
-    /// Its limit, the highest cost of the front.
+    /// Limit of the task, which is the highest cost on the front, as text.
     pub limit: String,
-    /// The contestant.
+    /// Contestant name.
     pub strategy: String,
     /// Seed of the search.
     pub seed: u64,
-    /// Archs on the front.
+    /// Number of archs on the front.
     pub archs: usize,
-    /// Hypervolume as a share of that of the best front known.
+    /// Hypervolume as a fraction of that of the best known front.
     pub hypervolume: f64,
 }
 
-/// What a contestant reached over seeds.
+/// Summary of a contestant's fronts over seeds.
 #[derive(Clone, Debug, Serialize)]
 pub struct FrontStanding {
-    /// The task.
+    /// Task name.
     pub task: String,
-    /// Its limit.
+    /// Limit of the task, as text.
     pub limit: String,
-    /// The contestant.
+    /// Contestant name.
     pub strategy: String,
-    /// Lower quartile, median and upper quartile of the share of the best known hypervolume.
+    /// Lower quartile, median and upper quartile of the fraction of the best known hypervolume.
     pub hypervolume: [f64; 3],
     /// Median number of archs on the front.
     pub archs: f64,
 }
 
-/// Fronts of a task by NSGA-II, by evolution under some limits with its part of the queries each, and by random search.
+/// Fronts of a task by NSGA-II, by random search, and by evolution under several limits that share the queries equally.
 ///
-/// The best front known is that of everything met, and of proven optima under 100 limits where they are known; the reference
-/// point is the smallest arch's score at the task's limit.
+/// The best known front consists of all archs met, plus the proven optima under 100 limits if `additive` is given.
+/// The reference point is the task's limit and the score of the smallest arch.
 ///
 /// # Errors
 ///
@@ -86,7 +86,7 @@ pub fn fronts(task: &Task<'_>, additive: Option<&Additive>, ablation: &SearchAbl
     Ok(found.into_iter().map(row).collect())
 }
 
-/// Everything that searches under `limits` meet.
+/// The front of all archs met by one search per limit.
 fn front<S: SearchStrategy>(
     task: &Task<'_>,
     limits: &[f64],
@@ -100,7 +100,7 @@ fn front<S: SearchStrategy>(
         let constraints = vec![Constraint::at_most(name, limit, unit, cost)];
         let problem = Problem { constraints, ..task.problem };
         match search(&problem, &mut strategy(), budget, rng, |trial| front.add(trial)) {
-            // Random search need not meet the lowest of the limits.
+            // Random search may find nothing below the lowest limits.
             Ok(_) | Err(SearchError::NothingFeasible { .. }) => (),
             Err(error) => return Err(error.into()),
         }
@@ -108,7 +108,7 @@ fn front<S: SearchStrategy>(
     Ok(front)
 }
 
-/// Summarises rows of tasks, contestant by contestant.
+/// Summarises rows over seeds, by task and contestant.
 pub fn front_standings(rows: &[FrontRow]) -> Vec<FrontStanding> {
     let mut standings: Vec<FrontStanding> = Vec::new();
     for row in rows {

@@ -1,4 +1,4 @@
-//! What strategies are compared on.
+//! The tasks of the search ablation.
 
 use super::{Contestant, SearchAblation};
 use anyhow::{Context, Result};
@@ -14,41 +14,41 @@ use serde::Deserialize;
 use std::collections::HashMap;
 use std::path::Path;
 
-/// The tables of a trained supernet, and what was learned from them.
+/// The tables of a trained supernet, and a predictor fitted to them.
 pub struct Trained {
-    /// Its space.
+    /// Space of the supernet.
     pub space: SearchSpace,
     /// Measured accuracies.
     pub accuracy: AccuracyTable,
     /// Measured latencies.
     pub latency: LatencyTable,
-    /// Accuracies learned from the table.
+    /// Predictor fitted to the measured accuracies.
     pub predictor: MlpPredictor,
-    /// The part of the space that is small enough to count.
+    /// A part of the space small enough to enumerate.
     pub counted: Counted,
 }
 
-/// A space small enough to count, with the score of every arch.
+/// A space small enough to enumerate, with the score of every arch.
 pub struct Counted {
-    /// The space.
+    /// The enumerated space.
     pub space: SearchSpace,
     scores: HashMap<Arch, f64>,
 }
 
 impl Counted {
-    /// Asks the predictor for every arch once.
+    /// Queries the predictor once for every arch.
     fn new(space: SearchSpace, predictor: &dyn Predictor) -> Result<Self> {
         let problem = Problem { space: &space, objective: predictor, constraints: vec![] };
         let budget = Budget { queries: u64::MAX, rejections_in_a_row: u64::MAX };
         let (rng, mut scores) = (&mut ChaCha8Rng::seed_from_u64(0), HashMap::new());
         let observe = |trial: &Trial| scores.extend([(trial.arch.clone(), trial.score)]);
         let outcome = search(&problem, &mut Exhaustive::default(), budget, rng, observe)?;
-        assert_eq!(outcome.stop, Stop::Finished, "a search without a budget ends when all is tried");
+        assert_eq!(outcome.stop, Stop::Finished, "a search without a budget ends when all archs are tried");
         drop(problem);
         Ok(Self { space, scores })
     }
 
-    /// The highest score that meets the constraints.
+    /// The highest score of an arch that meets the constraints.
     fn optimum(&self, problem: &Problem<'_>) -> Result<f64> {
         let mut highest = f64::NEG_INFINITY;
         for (arch, &score) in &self.scores {
@@ -69,7 +69,7 @@ impl Predictor for Counted {
     }
 }
 
-/// The part of a run's configuration that its tables need; the rest may be of another version.
+/// The needed part of a run's configuration; the rest may be of another version.
 #[derive(Deserialize)]
 struct RunConfig {
     space: SearchSpace,
@@ -82,11 +82,11 @@ struct TablesConfig {
 }
 
 impl Trained {
-    /// Reads the tables of a run directory and fits the predictor that its configuration asks for.
+    /// Reads the tables of a run directory and fits a predictor with the settings of its configuration.
     ///
     /// # Errors
     ///
-    /// If a file is missing or is not what it should be.
+    /// If a file is missing or invalid.
     pub fn load(run: &Path, ablation: &SearchAblation, device: &Device) -> Result<Self> {
         let path = run.join("config.toml");
         let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -102,11 +102,11 @@ impl Trained {
     }
 }
 
-/// Archs, at most, whose scores are kept.
+/// Maximum number of archs whose scores are kept.
 const MOST_COUNTED: u32 = 1_000_000;
 
-/// A part of the space with few enough archs: as long as there are more, a stage with the most choices for a block loses the
-/// last of its kernel sizes, or of its expand ratios if it has but one size.
+/// Reduces the space to at most [`MOST_COUNTED`] archs: while it has more, the stage with the most choices per block
+/// loses its last kernel size, or its last expand ratio if only one size is left.
 fn countable(mut space: SearchSpace) -> SearchSpace {
     while space.len() * space.resolutions.len() > MOST_COUNTED.into() {
         let choices = |stage: &&mut StageSpace| stage.kernel_sizes.len() * stage.expand_ratios.len();
@@ -122,22 +122,24 @@ fn countable(mut space: SearchSpace) -> SearchSpace {
     space
 }
 
-/// A score that is a sum over blocks, drawn by a seed, so that its optimum can be proven.
+/// A random score that is a sum over blocks, so its optimum can be proven.
 pub struct Additive {
-    /// The space.
+    /// Search space.
     pub space: SearchSpace,
-    /// The score.
+    /// Score to maximise.
     pub score: AdditiveCost,
-    /// MACs.
+    /// MACs, the limited cost.
     pub macs: AdditiveCost,
 }
 
 impl Additive {
-    /// A score as accuracies are: the larger a choice the better, by less and less, and by how much depends on the block.
+    /// Draws a score that behaves like accuracy: larger choices are better, with diminishing gains that depend on the
+    /// block.
     ///
-    /// A block is worth a number between 0.15 and 0.35, half of which is due to its existence. Every larger kernel size and
-    /// expand ratio adds up to 0.5 of the block's worth, the next one up to 0.6 times as much; a pair of choices has up
-    /// to 0.1 more or less. The resolution adds up to 1 in all, as its logarithm.
+    /// Each block has a worth between 0.15 and 0.35, half of which comes with its existence. The second kernel size
+    /// or expand ratio adds up to 0.5 of the worth, and each further one up to 0.6 times the bound of the one before.
+    /// Each pair of choices adds noise of up to ±0.1 of the worth. The resolution adds up to 1 in total, by its
+    /// logarithm.
     pub fn draw(space: SearchSpace, seed: u64) -> Self {
         let rng = &mut ChaCha8Rng::seed_from_u64(seed);
         let mut gains = |choices: usize| {
@@ -179,32 +181,32 @@ impl Additive {
         Self { macs: AdditiveCost::macs(&space), score, space }
     }
 
-    /// The problem under a limit in MACs.
+    /// The problem of maximising the score under a limit in MACs.
     pub fn problem(&self, limit: f64) -> AdditiveProblem<'_> {
         let Self { space, score, macs } = self;
         AdditiveProblem { space, score, cost: macs, name: "MACs", unit: "MACs", limit }
     }
 }
 
-/// A problem that strategies are compared on.
+/// A problem on which strategies are compared.
 pub struct Task<'a> {
-    /// Its kind.
+    /// Kind: `tables`, `additive` or `counted`.
     pub name: &'static str,
-    /// Its limit in words.
+    /// Limit as text, with its unit.
     pub limit: String,
-    /// The problem.
+    /// The problem to solve.
     pub problem: Problem<'a>,
-    /// The table that a look-up looks up in.
+    /// Table for table look-up.
     pub table: &'a AccuracyTable,
-    /// Who is compared.
+    /// Contestants of this task.
     pub contestants: Vec<Contestant>,
-    /// The score that counts as 0: of accuracies that of a random arch, of sums nothing.
+    /// Score that counts as a share of 0: the mean of random archs for accuracies, 0 for additive scores.
     pub floor: f64,
-    /// The highest score, if it is known.
+    /// The optimum; `None` if unknown.
     pub optimum: Option<f64>,
 }
 
-/// Every task of an ablation.
+/// All tasks of an ablation.
 ///
 /// # Errors
 ///
@@ -227,7 +229,7 @@ pub fn tasks<'a>(trained: &'a Trained, additive: &'a Additive, ablation: &Search
         let (table, contestants) = (&trained.accuracy, Contestant::SEARCHING.to_vec());
         tasks.push(Task { name: "additive", limit, problem, table, contestants, floor: 0.0, optimum });
     }
-    // Under a tighter limit there would be fewer archs than queries.
+    // A tighter limit would leave fewer archs than queries.
     if let Some(&share) = ablation.shares.last() {
         let mut task = predicted("counted", &trained.counted.space, &trained.counted, trained, share)?;
         task.optimum = Some(trained.counted.optimum(&task.problem)?);
@@ -236,7 +238,7 @@ pub fn tasks<'a>(trained: &'a Trained, additive: &'a Additive, ablation: &Search
     Ok(tasks)
 }
 
-/// Predicted accuracy in `space` within a share of its latencies.
+/// The task of maximising predicted accuracy in `space`, with latency limited to a fraction of its range.
 fn predicted<'a>(
     name: &'static str,
     space: &'a SearchSpace,
@@ -254,7 +256,7 @@ fn predicted<'a>(
     Ok(Task { name, limit, problem, table: &trained.accuracy, contestants, floor, optimum: None })
 }
 
-/// Mean score of 1,000 random feasible archs, or of all of a space of fewer.
+/// Mean score of 1,000 random feasible archs, or of all if there are fewer.
 fn random_score(problem: &Problem<'_>) -> Result<f64> {
     let (rng, mut scores) = (&mut ChaCha8Rng::seed_from_u64(0), Vec::new());
     search(problem, &mut RandomSearch, Budget::new(1_000), rng, |trial| scores.push(trial.score))?;

@@ -1,4 +1,4 @@
-//! Latencies by table against whole networks, timed on this machine.
+//! Compares table latencies with whole networks timed on this machine.
 
 use crate::console::say;
 use crate::tables::fit::{Fit, PredictedMeasured};
@@ -11,37 +11,37 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-/// Networks in memory at a time, timed in turns.
+/// Networks in memory at a time; their repetitions are interleaved.
 const GROUP: usize = 20;
 
-/// A network timed here, in milliseconds.
+/// One timed network; latencies in milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CheckedNetwork {
-    /// The network.
+    /// The arch as text.
     pub arch: String,
-    /// By the table.
+    /// Latency by the table.
     pub predicted: f64,
-    /// As it was measured.
+    /// Raw median latency, uncorrected.
     pub measured: f64,
-    /// At the pace of the table; as it was measured if the table has none.
+    /// Median latency corrected to the pace of the table; raw if the table records no pace.
     pub at_tables_pace: f64,
 }
 
-/// How far latencies by a table are from those of whole networks.
+/// Table latencies against those of whole networks.
 pub struct LatencyCheck {
-    /// The networks.
+    /// The timed networks.
     pub networks: Vec<CheckedNetwork>,
-    /// The machine's pace, the table's being 1; `None` if the table has none.
+    /// Pace of the machine now, relative to that of the table (1); `None` if the table records none.
     pub pace: Option<f64>,
 }
 
 impl LatencyCheck {
-    /// Agreement with what was measured.
+    /// Agreement of the table with raw latencies.
     pub fn measured(&self) -> Fit {
         self.agreement(|network| network.measured)
     }
 
-    /// Agreement with what was measured, brought to the pace of the table.
+    /// Agreement of the table with latencies corrected to its pace.
     pub fn at_tables_pace(&self) -> Fit {
         self.agreement(|network| network.at_tables_pace)
     }
@@ -56,8 +56,8 @@ impl LatencyCheck {
     }
 }
 
-/// Draws `networks` random networks of `space`, times them on `device` and compares with `table`. Latency does not depend
-/// on weights, so they are random.
+/// Draws `networks` random networks of `space`, times them on `device` and compares them with `table`. Weights are
+/// random: latency does not depend on them.
 ///
 /// # Errors
 ///
@@ -84,7 +84,7 @@ pub fn check_latency(
             measured: timing.measured.median_ms,
             at_tables_pace: timing.at_usual_pace.median_ms,
         }));
-        say(&format!("{} of {networks} networks", checked.len()));
+        say(&format!("{} of {networks} networks timed", checked.len()));
     }
     Ok(LatencyCheck { networks: checked, pace: pacemaker.map(|pacemaker| pacemaker.pace()) })
 }

@@ -1,4 +1,4 @@
-//! [`MeasuredTables`]: the tables of a run, or of any directory, opened again to be asked.
+//! [`MeasuredTables`]: reopens the tables of a run, or of any directory.
 
 use crate::console::say;
 use crate::options::space::OptionalSpace;
@@ -11,21 +11,21 @@ use std::path::{Path, PathBuf};
 const CONFIG: &str = "config.toml";
 const ACCURACY: &str = "accuracy.csv";
 
-/// An accuracy table with its space, and what lies beside it.
+/// An accuracy table, its space, and the files beside it.
 pub struct MeasuredTables {
     /// The space that was measured.
     pub space: SearchSpace,
     /// Measured accuracies.
     pub accuracy: AccuracyTable,
-    /// The latency table beside it, if there is one.
+    /// Path of the latency table beside it; `None` if absent.
     pub latency: Option<PathBuf>,
-    /// How the run fits its predictor; the default without a run.
+    /// The run's predictor settings; the default without a run.
     pub predictor: MlpConfig,
-    /// Directory of the run that the tables are of, if they are a run's.
+    /// Directory of the run the tables belong to; `None` if they belong to none.
     pub run: Option<PathBuf>,
 }
 
-/// What is needed of a run's configuration: the rest may be that of another version.
+/// The needed part of a run's configuration: the rest may be of another version.
 #[derive(Deserialize)]
 struct RunConfig {
     space: SearchSpace,
@@ -40,12 +40,12 @@ struct RunTables {
 }
 
 impl MeasuredTables {
-    /// Opens the tables of a run's directory, of its `tables`, or of another directory with an `accuracy.csv`, whose
-    /// space is `space` or that of a `space.json` beside it.
+    /// Opens tables in a run directory, its `tables` directory, or any other directory with an `accuracy.csv`. The
+    /// space is `space` if given, else that of the run or of a `space.json` beside the table.
     ///
     /// # Errors
     ///
-    /// If there is no table, its space is not known, or it is damaged or about another space.
+    /// If there is no table, its space is unknown, or the table is damaged or of another space.
     pub fn open(dir: &Path, space: Option<SearchSpace>) -> Result<Self> {
         let is_run = |dir: &Path| dir.join(CONFIG).is_file();
         let (tables, run) = match dir.parent() {
@@ -55,7 +55,7 @@ impl MeasuredTables {
         };
         let path = tables.join(ACCURACY);
         if !path.is_file() {
-            bail!("{} is neither a run's directory nor one with an {ACCURACY}", dir.display());
+            bail!("{} is neither a run directory nor a directory with an {ACCURACY}", dir.display());
         }
         let config = run.as_deref().map(|run| read_config(&run.join(CONFIG))).transpose()?;
         let (of_run, predictor) = config.map_or((None, MlpConfig::default()), |c| (Some(c.space), c.tables.predictor));
@@ -65,34 +65,34 @@ impl MeasuredTables {
         };
         let accuracy = AccuracyTable::load(&path, &space)?;
         if let Some(line) = accuracy.dropped_line() {
-            say(&format!("{}: an unfinished last line is left out: `{line}`", path.display()));
+            say(&format!("{}: skipped an incomplete last line: `{line}`", path.display()));
         }
         let latency = Some(tables.join("latency.csv")).filter(|path| path.is_file());
         Ok(Self { space, accuracy, latency, predictor, run })
     }
 }
 
-/// The space that options name, or that of a run.
+/// The space named by `options`, else that of `run`.
 ///
 /// # Errors
 ///
-/// If there is neither, or it cannot be read.
+/// If neither is given, or the space cannot be read.
 pub fn named_space(options: &OptionalSpace, run: Option<&Path>) -> Result<SearchSpace> {
     match (options.named()?, run) {
         (Some(space), _) => Ok(space),
         (None, Some(run)) => Ok(read_config(&run.join(CONFIG))?.space),
-        (None, None) => bail!("name a space with --space, or a run of it with --run"),
+        (None, None) => bail!("no space given: name one with --space, or a run with --run"),
     }
 }
 
 fn read_config(path: &Path) -> Result<RunConfig> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    toml::from_str(&text).with_context(|| format!("{} names no space", path.display()))
+    toml::from_str(&text).with_context(|| format!("{} contains no search space", path.display()))
 }
 
 fn read_space(path: &Path) -> Result<SearchSpace> {
     let text = std::fs::read_to_string(path)
-        .with_context(|| format!("the tables are no run's: name their space with --space, or in {}", path.display()))?;
+        .with_context(|| format!("these tables have no run: give their space by --space or in {}", path.display()))?;
     let space: SearchSpace =
         serde_json::from_str(&text).with_context(|| format!("{} is not a search space", path.display()))?;
     space.validate()?;
@@ -103,7 +103,7 @@ fn read_space(path: &Path) -> Result<SearchSpace> {
 mod tests {
     use super::*;
 
-    /// A record of a run that is kept with the source.
+    /// A run's record that is kept in the repository.
     fn record() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("records/2026-11-24-default-14-epochs")
     }
@@ -122,10 +122,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let open = |space| MeasuredTables::open(dir.path(), space).map(|tables| tables.accuracy.rows().len());
         let message = format!("{:#}", open(None).unwrap_err());
-        assert!(message.contains("neither a run's directory nor one with an accuracy.csv"), "{message}");
+        assert!(message.contains("neither a run directory nor a directory with an accuracy.csv"), "{message}");
         std::fs::copy(record().join("tables/accuracy.csv"), dir.path().join(ACCURACY)).unwrap();
         let message = format!("{:#}", open(None).unwrap_err());
-        assert!(message.contains("name their space with --space"), "{message}");
+        assert!(message.contains("give their space by --space"), "{message}");
         let space = SearchSpace::small_mobilenet_v3(1, 10);
         assert_eq!(open(Some(space.clone())).unwrap(), 160);
         std::fs::write(dir.path().join("space.json"), serde_json::to_string(&space).unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! An accuracy table that several ranks measure together, each its part.
+//! An accuracy table measured by several ranks, each measuring its part.
 
 use crate::console::interrupt::{Interrupted, is_interruption};
 use anyhow::{Context, Result};
@@ -9,10 +9,10 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
-/// Beginning of the names of the files that ranks write their parts to, beside the table.
+/// Prefix of the file names of the ranks' parts, beside the table.
 const PART: &str = "accuracy-part-";
 
-/// What is measured, under which conditions, and where it is written to.
+/// The archs to measure, the measuring conditions and the file of the table.
 pub(crate) struct Job<'a> {
     pub(crate) path: &'a Path,
     pub(crate) header: &'a AccuracyHeader,
@@ -20,19 +20,20 @@ pub(crate) struct Job<'a> {
     pub(crate) archs: &'a [Arch],
 }
 
-/// An accuracy, or why there is none.
+/// An accuracy, 0 to 1, or the error that prevented it.
 pub(crate) type Measured = Result<f64, Box<dyn Error + Send + Sync>>;
 
 impl Job<'_> {
-    /// Measures the archs that the table lacks, the i-th of them on rank i modulo the number of ranks. A rank's part is a
-    /// file of its own until rank 0 has put all into the table, which then is that of one process, row by row.
+    /// Measures the archs missing from the table, the i-th of them on rank i modulo the number of ranks. Each rank
+    /// writes its part to its own file, and rank 0 merges them. The final table equals that of a single process, row
+    /// by row.
     ///
-    /// `progress` hears of this rank's part. Parts of a run that was killed are put into the table first, however many
-    /// ranks it had.
+    /// `progress` reports this rank's part. Parts left by a killed run are merged first, whatever its number of ranks.
     ///
     /// # Errors
     ///
-    /// Those of [`AccuracyTable::measure`]; an interruption on one rank is one on all, when they are done with their parts.
+    /// Those of [`AccuracyTable::measure`]. An interruption on one rank interrupts all, once they have finished their
+    /// parts.
     pub(crate) fn run(
         &self,
         ranks: &dyn Ranks,
@@ -58,18 +59,18 @@ impl Job<'_> {
         self.collected(ranks)
     }
 
-    /// The table after rank 0 has put all parts into it, in the order of the archs. All ranks come and go together.
+    /// The table after rank 0 has merged all parts. A barrier: all ranks must call it.
     fn collected(&self, ranks: &dyn Ranks) -> Result<AccuracyTable> {
         if ranks.is_first() {
             self.collect(self.parts()?)?;
-            // The others find a table, if an empty one.
+            // Creates the table if it does not exist yet, since all ranks load it.
             self.begun(self.path)?;
         }
         ranks.any(false);
         Ok(AccuracyTable::load(self.path, self.space)?)
     }
 
-    /// Puts parts into the table, in the order of the archs, and removes them.
+    /// Merges parts into the table, in the order of the archs, and removes their files.
     fn collect(&self, parts: Vec<PathBuf>) -> Result<()> {
         if parts.is_empty() {
             return Ok(());
@@ -86,9 +87,9 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// The table in a file as far as it was measured, which may be not at all.
+    /// Opens a table with the rows measured so far; creates an empty one if the file is missing.
     fn begun(&self, path: &Path) -> Result<AccuracyTable> {
-        self.measure(path, &[], |_| Err("nothing is asked for".into()), |_, _, _| ())
+        self.measure(path, &[], |_| Err("no archs to measure".into()), |_, _, _| ())
     }
 
     fn measure(

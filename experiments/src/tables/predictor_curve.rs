@@ -1,4 +1,4 @@
-//! How good predictors are on archs they have not seen, by the number of archs they learned from.
+//! Learning curves of predictors: error on held-out archs by number of training archs.
 
 use anyhow::{Result, ensure};
 use burn::tensor::Device;
@@ -7,54 +7,54 @@ use ofa_search::{AccuracyTable, FitReport, PredictorKind};
 use serde::Serialize;
 use std::time::Instant;
 
-/// One fit.
+/// One fit and its error on the held-out rows.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FitRow {
-    /// The predictor.
+    /// Name of the predictor.
     pub predictor: String,
-    /// Rows it was fitted on.
+    /// Number of rows it was fitted on.
     pub training_rows: usize,
-    /// Rows that judge it.
+    /// Number of held-out rows.
     pub held_out: usize,
     /// Seed of the split and of the predictor.
     pub seed: u64,
-    /// Root mean squared error of top-1, a fraction.
+    /// Root mean squared error of top-1, as a fraction.
     pub rmse: f64,
     /// Kendall's tau-b.
     pub kendall_tau: f64,
     /// Spearman's rho.
     pub spearman: f64,
-    /// Mean standard deviation of the predictor's networks, of kinds that have one.
+    /// Mean standard deviation across the predictor's networks; `None` for kinds without one.
     pub spread: Option<f64>,
-    /// Share of the rows that lie within two of these standard deviations.
+    /// Fraction of held-out rows within two of their standard deviations.
     pub within_2_spreads: Option<f64>,
-    /// Wall seconds of the fit.
+    /// Wall-clock seconds of the fit.
     pub seconds: f64,
 }
 
-/// What is fitted.
+/// Settings of a learning curve.
 pub struct Curve<'a> {
-    /// The rows.
+    /// Measured accuracies.
     pub table: &'a AccuracyTable,
-    /// Their space.
+    /// Space of the table.
     pub space: &'a SearchSpace,
-    /// The predictors.
+    /// Predictors to fit.
     pub kinds: &'a [PredictorKind],
-    /// Numbers of rows to fit on; all that are not held out if empty, and their half, quarter, ... down to 10.
+    /// Numbers of rows to fit on; if empty, all rows not held out, and a half, a quarter, ... of them, down to 10.
     pub sizes: &'a [usize],
-    /// Share of the rows held out.
+    /// Fraction of the rows held out.
     pub holdout: f64,
-    /// Splits.
+    /// One split, and one fit of each kind and size, per seed.
     pub seeds: &'a [u64],
 }
 
 impl Curve<'_> {
-    /// Fits every kind on every number of rows and seed; within a seed the rows held out are the same for all, and
-    /// smaller sets of rows are part of larger ones.
+    /// Fits every kind on every number of rows, for every seed. Within a seed, all fits share the held-out rows, and
+    /// smaller training sets are subsets of larger ones.
     ///
     /// # Errors
     ///
-    /// If the table has fewer rows than a size asks for, or too few to fit and judge.
+    /// If the table has fewer rows than a size needs, or too few to fit and evaluate.
     pub fn fit(&self, device: &Device, mut progress: impl FnMut(&FitRow)) -> Result<Vec<FitRow>> {
         let mut fits = Vec::new();
         for &seed in self.seeds {
@@ -82,7 +82,7 @@ impl Curve<'_> {
         for size in self.sizes {
             ensure!(
                 (3..=rows).contains(size),
-                "a predictor cannot be fitted on {size} rows: {rows} are left when {} are held out, and it takes 3",
+                "cannot fit a predictor on {size} rows: {rows} are left when {} are held out, and 3 are the minimum",
                 self.table.rows().len() - rows
             );
         }
@@ -125,7 +125,7 @@ impl Curve<'_> {
     }
 }
 
-/// Means over seeds, a row for each predictor and number of rows, in the order of the fits.
+/// Means over seeds: one row per predictor and number of training rows, in the order of the fits.
 pub fn means(fits: &[FitRow]) -> Vec<FitRow> {
     let mut means: Vec<FitRow> = Vec::new();
     for fit in fits {
@@ -151,8 +151,8 @@ pub fn means(fits: &[FitRow]) -> Vec<FitRow> {
     means
 }
 
-/// Standard deviation of one measured accuracy, by the number of images it is a share of: no predictor can be nearer to
-/// the measurements than about that, though accuracies on the same images differ by less.
+/// Standard deviation of one measured accuracy, from the number of validation images (binomial). It is roughly the
+/// lower bound of any predictor's error, although accuracies on the same images differ by less.
 pub fn measurement_noise(table: &AccuracyTable) -> f64 {
     let images = table.header().validation_images as f64;
     let variances = table.rows().iter().map(|row| row.top1 * (1.0 - row.top1) / images);
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn noise_is_that_of_a_share_of_images() {
-        // About 90 % on 2,500 images.
+        // About 90 % accuracy on 2,500 images.
         let noise = measurement_noise(&tables().accuracy);
         assert!((0.004..0.008).contains(&noise), "{noise}");
     }

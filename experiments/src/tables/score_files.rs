@@ -1,4 +1,4 @@
-//! Scores of subnets as files: one row a subnet, and for each its classes and what they were taken for.
+//! Score files of subnets: one row per subnet, plus per-class accuracies and a confusion matrix for each.
 
 use crate::run::run_dir::{csv_text, write_whole};
 use anyhow::{Context, Result};
@@ -12,52 +12,51 @@ use std::path::{Path, PathBuf};
 pub struct ScoreRow {
     /// The arch as text.
     pub arch: String,
-    /// Images it is measured on.
+    /// Number of images it is measured on.
     pub images: u64,
-    /// Top-1 accuracy, between 0 and 1.
+    /// Top-1 accuracy, 0 to 1.
     pub top1: f64,
-    /// Top-5 accuracy, between 0 and 1.
+    /// Top-5 accuracy, 0 to 1.
     pub top5: f64,
     /// Mean cross-entropy in nats.
     pub loss: f64,
 }
 
 impl ScoreRow {
-    /// The row of a subnet.
+    /// The row of `arch`.
     pub fn new(arch: &Arch, scores: &Scores) -> Self {
         let (images, top1, top5, loss) = (scores.images(), scores.top1(), scores.top5(), scores.loss());
         Self { arch: arch.to_string(), images, top1, top5, loss }
     }
 }
 
-/// A directory of scores.
+/// Writes a directory of score files.
 pub struct ScoreFiles {
     root: PathBuf,
     rows: Vec<ScoreRow>,
 }
 
 impl ScoreFiles {
-    /// A new directory.
+    /// Creates the directory, with its parents.
     ///
     /// # Errors
     ///
-    /// If it exists or cannot be made.
+    /// If it exists or cannot be created.
     pub fn create(root: &Path) -> Result<Self> {
         let parent = root.parent().context("a directory has a parent")?;
         std::fs::create_dir_all(parent)
             .and_then(|()| std::fs::create_dir(root))
-            .with_context(|| format!("cannot make a new directory {}", root.display()))?;
+            .with_context(|| format!("cannot create the directory {}", root.display()))?;
         Ok(Self { root: root.to_owned(), rows: Vec::new() })
     }
 
-    /// Adds a subnet to `scores.csv` and writes its `ARCH.classes.csv` and `ARCH.confusion.csv`, each file whole or not at
-    /// all.
+    /// Adds a subnet to `scores.csv` and writes its `ARCH.classes.csv` and `ARCH.confusion.csv`, each file atomically.
     ///
     /// # Errors
     ///
     /// If a file cannot be written.
     pub fn add(&mut self, arch: &Arch, scores: &Scores, classes: &[String]) -> Result<()> {
-        // Widths are written behind a colon, which some systems do not allow in names of files.
+        // The text form of widths contains a colon, which some systems forbid in file names.
         let name = |part: &str| format!("{}.{part}.csv", arch.to_string().replace(':', "_"));
         self.write(&name("classes"), &csv_text(class_rows(scores, classes))?)?;
         self.write(&name("confusion"), &csv_text(confusion_rows(scores, classes))?)?;
@@ -74,7 +73,7 @@ impl ScoreFiles {
 struct ClassRow<'a> {
     class: &'a str,
     images: u64,
-    /// Empty without images.
+    /// Empty for a class without images.
     top1: Option<f64>,
 }
 
@@ -86,7 +85,7 @@ fn class_rows<'a>(scores: &'a Scores, classes: &'a [String]) -> impl Iterator<It
     })
 }
 
-/// A line a label with the numbers of images that were taken for each class; the first line names the classes.
+/// One row per label, with the number of images predicted as each class; the first row names the classes.
 fn confusion_rows(scores: &Scores, classes: &[String]) -> impl Iterator<Item = Vec<String>> {
     let line = |name: &str, cells: Vec<String>| [vec![name.to_owned()], cells].concat();
     let header = line("label \\ predicted", classes.to_vec());

@@ -1,4 +1,4 @@
-//! Binaries as processes, and how they ended.
+//! Runs binaries as processes and checks their exit status.
 
 use std::process::{Command, Output};
 
@@ -6,14 +6,14 @@ pub fn binary(path: &str, arguments: &[&str]) -> Output {
     Command::new(path).args(arguments).output().unwrap()
 }
 
-/// What a process that did well printed.
+/// The stdout of a process that must have succeeded.
 pub fn success(output: Output) -> String {
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}{err}");
     out.into_owned()
 }
 
-/// The error that a failing process printed.
+/// The stderr of a process that must have failed.
 pub fn failure(output: Output) -> String {
     assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
     String::from_utf8_lossy(&output.stderr).into_owned()

@@ -7,28 +7,29 @@ use super::{Key, Mark, Plot};
 use crate::tables::fit::Fit;
 use std::ops::Range;
 
-/// Accuracy: predictor against table.
+/// Scatter plot of predicted against measured top-1, both in percent.
 pub(in crate::report) fn accuracy_agreement(fit: &Fit) -> Option<Plot> {
     let points = points(fit, 100.0)?;
     let axis = |title: &str| Axis::percent(title, both(&points));
     Some(draw(&points, &axis("measured top-1, %"), &axis("predicted top-1, %"), None))
 }
 
-/// Latency: block table against whole networks, with a band of `tolerance` (a share) around equality.
+/// Scatter plot of latency by table against whole networks, with a band of relative half-width `tolerance` around
+/// equality.
 pub(in crate::report) fn latency_agreement(fit: &Fit, tolerance: f64) -> Option<Plot> {
     let points = points(fit, 1.0)?;
     let axis = |title: &str| Axis::linear(title, both(&points), 0.0..f64::INFINITY);
     Some(draw(&points, &axis("measured latency, ms"), &axis("predicted latency, ms"), Some(tolerance)))
 }
 
-/// `(measured, predicted)` of the pairs that are finite.
+/// The finite pairs as `(measured, predicted)`, multiplied by `scale`.
 fn points(fit: &Fit, scale: f64) -> Option<Vec<(f64, f64)>> {
     let points = fit.points.iter().map(|pair| (scale * pair.measured, scale * pair.predicted));
     let points: Vec<_> = points.filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
     (!points.is_empty()).then_some(points)
 }
 
-/// All coordinates: the axes must span the same for equality to be the diagonal.
+/// All coordinates: both axes need the same range, so equality is the diagonal.
 fn both(points: &[(f64, f64)]) -> impl Iterator<Item = f64> {
     points.iter().flat_map(|&(x, y)| [x, y])
 }

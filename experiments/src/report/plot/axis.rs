@@ -1,13 +1,13 @@
-//! What an axis spans and where its ticks are.
+//! Range and ticks of an axis.
 
 use crate::report::format::thousands;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 use std::ops::Range;
 
-/// Most ticks of a linear axis.
+/// Maximum number of tick intervals of a linear axis.
 const MOST_TICKS: usize = 7;
 
-/// An axis: title with unit, span, ticks. It is the coordinate plotters draws by.
+/// An axis with title, range and ticks; implements the coordinate trait of plotters.
 #[derive(Clone)]
 pub(super) struct Axis {
     pub(super) title: String,
@@ -16,10 +16,11 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// Spans `values` with a margin on either side; the margin ends at `limits` (those the quantity has by nature).
+    /// Spans `values` with a margin on either side; the margin does not extend beyond `limits`, the natural bounds of
+    /// the quantity.
     pub(super) fn linear(title: &str, values: impl Iterator<Item = f64>, limits: Range<f64>) -> Self {
         let (low, high) = extent(values).unwrap_or((0.0, 1.0));
-        // All values alike would give a span of zero, which no coordinate can map.
+        // Equal values would give an empty range, which cannot be mapped.
         let margin = if high > low { 0.05 * (high - low) } else { (0.05 * high.abs()).max(1e-3) };
         let range = (low - margin).max(limits.start.min(low))..(high + margin).min(limits.end.max(high));
         let (ticks, decimals) = round_ticks(&range, MOST_TICKS);
@@ -27,12 +28,12 @@ impl Axis {
         Self { title: title.to_owned(), range, ticks }
     }
 
-    /// Spans the percentages `values`.
+    /// Spans `values` in percent, within 0 to 100.
     pub(super) fn percent(title: &str, values: impl Iterator<Item = f64>) -> Self {
         Self::linear(title, values, 0.0..100.0)
     }
 
-    /// Spans 1 to `last`, half a unit wider on either side, with ticks at whole numbers.
+    /// Spans 1 to `last` plus half a unit on either side, with ticks at integers.
     pub(super) fn ordinal(title: &str, last: usize) -> Self {
         let range = 0.5..last.max(1) as f64 + 0.5;
         let (ticks, _) = round_ticks(&range, 10);
@@ -40,21 +41,21 @@ impl Axis {
         Self { title: title.to_owned(), ticks: whole.map(|tick| (tick, format!("{tick:.0}"))).collect(), range }
     }
 
-    /// Has a tick at 0, 1, 2, ... for each of `names`.
+    /// A categorical axis: `names` are ticks at 0, 1, 2, ...
     pub(super) fn names<'n>(title: &str, names: impl Iterator<Item = &'n str>) -> Self {
         let ticks: Vec<_> = names.enumerate().map(|(i, name)| (i as f64, name.to_owned())).collect();
         Self { title: title.to_owned(), range: -0.5..ticks.len().max(1) as f64 - 0.5, ticks }
     }
 
-    /// Spans 1 to `last` by logarithm: the coordinate of `n` is `log10(n)`.
+    /// Spans 1 to `last` on a logarithmic scale: the coordinate of `n` is `log10(n)`.
     pub(super) fn logarithmic(title: &str, last: usize) -> Self {
         let end = (last.max(1) as f64).log10().max(1.0);
         let ticks = (0..=end as u32).map(|power| (f64::from(power), thousands(10u64.pow(power))));
         Self { title: title.to_owned(), range: 0.0..end * 1.02, ticks: ticks.collect() }
     }
 
-    /// Spans positive `values` by logarithm with a margin: the coordinate of `v` is `log10(v)`, ticks are 1, 2 and 5 times
-    /// powers of ten.
+    /// Spans positive `values` on a logarithmic scale, with a margin: the coordinate of `v` is `log10(v)`, and ticks
+    /// are 1, 2 and 5 times powers of ten.
     pub(super) fn logarithm_of(title: &str, values: impl Iterator<Item = f64>) -> Self {
         let (low, high) = extent(values.map(f64::log10)).unwrap_or((0.0, 1.0));
         let margin = (0.08 * (high - low)).max(0.1);
@@ -65,7 +66,7 @@ impl Axis {
         Self { title: title.to_owned(), ticks: ticks.collect(), range }
     }
 
-    /// All texts of ticks.
+    /// All tick labels.
     pub(super) fn labels(&self) -> impl Iterator<Item = &str> {
         self.ticks.iter().map(|tick| tick.1.as_str())
     }
@@ -81,7 +82,7 @@ impl Ranged for Axis {
     }
 
     fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
-        // Lighter lines between the ticks are not drawn.
+        // No minor grid lines.
         if hint.weight().allow_light_points() { Vec::new() } else { self.ticks.iter().map(|tick| tick.0).collect() }
     }
 
@@ -96,7 +97,7 @@ impl ValueFormatter<f64> for Axis {
     }
 }
 
-/// Least and greatest of the finite `values`.
+/// Minimum and maximum of the finite `values`.
 fn extent(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     values.filter(|value| value.is_finite()).fold(None, |extent, value| {
         let (low, high) = extent.unwrap_or((value, value));
@@ -104,7 +105,8 @@ fn extent(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     })
 }
 
-/// At most `most` multiples of 1, 2 or 5 times a power of ten within `range`, and how many decimals they need.
+/// Ticks within `range`, in at most `most` steps of 1, 2 or 5 times a power of ten, and the number of decimals they
+/// need.
 fn round_ticks(range: &Range<f64>, most: usize) -> (Vec<f64>, usize) {
     let least_step = (range.end - range.start) / most as f64;
     let power = 10f64.powf(least_step.log10().floor());
@@ -112,7 +114,7 @@ fn round_ticks(range: &Range<f64>, most: usize) -> (Vec<f64>, usize) {
     let step = step.unwrap_or(10.0 * power);
     let first = (range.start / step).ceil();
     let ticks = (0..=most).map(|i| (first + i as f64) * step).filter(|&tick| tick <= range.end);
-    // A tick of zero must not read `-0`.
+    // Avoid a tick labelled `-0`.
     let ticks = ticks.map(|tick| if tick == 0.0 { 0.0 } else { tick }).collect();
     (ticks, (-step.log10().floor()).clamp(0.0, 12.0) as usize)
 }

@@ -1,4 +1,4 @@
-//! Best score so far over queries, for one scenario.
+//! Best score so far against queries, for one scenario.
 
 use super::axis::Axis;
 use super::canvas::{self, Frame, HALF};
@@ -7,8 +7,8 @@ use super::{Key, Mark, Plot};
 use crate::deployment::scenarios::Answer;
 use plotters::style::RGBColor;
 
-/// One step line a strategy. A strategy that reads the accuracy table asks nothing of the predictor, so its answer is
-/// a level to compare with.
+/// One step line per strategy. Table look-up does not query the predictor, so its answer is drawn as a horizontal
+/// line for comparison.
 pub(in crate::report) fn best_so_far(answers: &[&Answer]) -> Option<Plot> {
     let queries = answers.iter().map(|answer| answer.queries).max()?;
     let x = Axis::logarithmic("queries (logarithmic)", queries);
@@ -72,7 +72,7 @@ impl<'a> Line<'a> {
     }
 }
 
-/// The strategies at hand keep their colours over all scenarios.
+/// Known strategies have the same colour in all scenarios.
 fn colors(lines: &[Line<'_>]) -> Vec<RGBColor> {
     let mut others = [GREEN, PURPLE, ORANGE].into_iter().cycle();
     lines

@@ -1,6 +1,6 @@
-//! A drawing surface with axes, and the few things that are drawn on it.
+//! A drawing surface with axes, and the primitives drawn on it.
 //!
-//! Everything is drawn at twice the size at which the page shows it, because plotters rounds to whole pixels.
+//! Plots are drawn at twice their displayed size, because plotters rounds to whole pixels.
 
 use super::axis::Axis;
 use super::palette::{GRAY, GRID, INK, PAPER};
@@ -15,22 +15,22 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontDesc, FontFamily, FontStyle, RGBColor, TextStyle};
 use std::ops::Range;
 
-/// A plot that shares its row with another.
+/// Size of a plot that shares its row with another, in pixels.
 pub(super) const HALF: (u32, u32) = (1080, 660);
-/// A plot over the whole width.
+/// Size of a plot of full width, in pixels.
 pub(super) const WIDE: (u32, u32) = (2220, 880);
 
-/// Height of text.
+/// Font size in pixels.
 const TEXT: f64 = 24.0;
-/// Height of a row of text above the plotting area.
+/// Height of a row of text above the plotting area, in pixels.
 const ROW: i32 = 34;
-/// Drawing into a string has no way to fail.
-const INFALLIBLE: &str = "drawing into a string does not fail";
+/// Drawing into a string cannot fail.
+const INFALLIBLE: &str = "drawing into a string cannot fail";
 
 type Root<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Context<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<Axis, Axis>>;
 
-/// Which part of a text is at its point.
+/// Horizontal alignment of a text: which part of it is at the given point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Anchor {
     Start,
@@ -38,14 +38,14 @@ pub(super) enum Anchor {
     End,
 }
 
-/// Size and arrangement of a plot.
+/// Size and layout of a plot.
 #[derive(Clone, Copy)]
 pub(super) struct Frame {
     /// Width and height in pixels.
     pub(super) size: (u32, u32),
-    /// Rows of text to leave free between the title of the y axis and the plotting area.
+    /// Rows of text to reserve between the title of the y axis and the plotting area.
     pub(super) rows: usize,
-    /// Whether to draw grid lines at the ticks of x too.
+    /// Whether to draw vertical grid lines, at the ticks of x.
     pub(super) vertical_grid: bool,
 }
 
@@ -53,11 +53,11 @@ pub(super) struct Frame {
 pub(super) struct Canvas<'a> {
     root: Root<'a>,
     chart: Context<'a>,
-    /// Pixels and what is shown when the pointer is on them.
+    /// Pixel positions and their hover texts.
     notes: Vec<((i32, i32), String)>,
 }
 
-/// Draws axes, then what `paint` draws; returns the `<svg>` element.
+/// Draws the axes, calls `paint`, and returns the `<svg>` element.
 pub(super) fn draw(frame: Frame, x: &Axis, y: &Axis, paint: impl FnOnce(&mut Canvas<'_>)) -> String {
     let mut svg = String::new();
     let root = SVGBackend::with_string(&mut svg, frame.size).into_drawing_area();
@@ -78,7 +78,7 @@ pub(super) fn draw(frame: Frame, x: &Axis, y: &Axis, paint: impl FnOnce(&mut Can
     with_notes(svg, &notes)
 }
 
-/// The drawing with an invisible circle on top of every noted point, which plotters has no element for.
+/// Adds an invisible circle with a `<title>` over every noted point; plotters has no element for that.
 fn with_notes(mut svg: String, notes: &[((i32, i32), String)]) -> String {
     let circles = html! {
         @for ((x, y), text) in notes { circle cx=(x) cy=(y) r="14" fill-opacity="0" { title { (text) } } }
@@ -90,7 +90,7 @@ fn with_notes(mut svg: String, notes: &[((i32, i32), String)]) -> String {
 
 /// Estimated width of a text in pixels.
 pub(super) fn text_width(text: &str) -> i32 {
-    // A little more than the mean advance of common sans-serif fonts, so that neighbours do not touch.
+    // A little more than the mean advance of common sans-serif fonts, so neighbouring texts do not touch.
     (0.56 * TEXT * text.chars().count() as f64).ceil() as i32
 }
 
@@ -110,7 +110,7 @@ impl<'a> Canvas<'a> {
         let (across, down) = self.pixels();
         let floor = PathElement::new(vec![(across.start, down.end), (across.end, down.end)], GRAY.stroke_width(2));
         self.root.draw(&floor).expect(INFALLIBLE);
-        // The title of y stands upright above its ticks, where it is read without turning the head.
+        // The title of the y axis goes above its ticks, horizontally, where it is easier to read.
         self.text_at((0, 4), VPos::Top, HPos::Left, y_title, INK);
     }
 
@@ -132,7 +132,7 @@ impl<'a> Canvas<'a> {
         }
     }
 
-    /// Hollow points, filled with the background.
+    /// Hollow points, filled with the background colour.
     pub(super) fn rings(&mut self, points: &[(f64, f64)], color: RGBColor, radius: u32) {
         for &point in points {
             self.put(Circle::new(point, radius, PAPER.filled()));
@@ -145,20 +145,20 @@ impl<'a> Canvas<'a> {
         self.put(Polygon::new(outline, color.mix(opacity)));
     }
 
-    /// A band over the whole height of the plotting area.
+    /// A vertical band over the full range `y`.
     pub(super) fn band(&mut self, x: Range<f64>, y: &Range<f64>, color: RGBColor, opacity: f64) {
         let (left, right, bottom, top) = (x.start, x.end, y.start, y.end);
         self.area(vec![(left, bottom), (left, top), (right, top), (right, bottom)], color, opacity);
     }
 
-    /// A text above the plotting area, centred at `x`, in row `row` counted upwards from 0.
+    /// A text above the plotting area, centred at `x`, in row `row` (0 is the lowest).
     pub(super) fn heading(&mut self, x: f64, row: usize, text: &str) {
         let (_, down) = self.pixels();
         let at = (self.pixel((x, 0.0)).0, down.start - 8 - row as i32 * ROW);
         self.text_at(at, VPos::Bottom, HPos::Center, text, GRAY);
     }
 
-    /// A text at `offset` pixels from `point`, centred vertically.
+    /// A text at `offset` pixels from `point`, vertically centred.
     pub(super) fn label(&mut self, point: (f64, f64), offset: (i32, i32), anchor: Anchor, text: &str) {
         let (x, y) = self.pixel(point);
         let horizontal = match anchor {
@@ -169,17 +169,17 @@ impl<'a> Canvas<'a> {
         self.text_at((x + offset.0, y + offset.1), VPos::Center, horizontal, text, INK);
     }
 
-    /// Shows `text` while the pointer is on `point`.
+    /// Shows `text` while the pointer hovers over `point`.
     pub(super) fn note(&mut self, point: (f64, f64), text: String) {
         self.notes.push((self.pixel(point), text));
     }
 
-    /// Pixel of a point.
+    /// Pixel position of a point.
     pub(super) fn pixel(&self, point: (f64, f64)) -> (i32, i32) {
         self.chart.backend_coord(&point)
     }
 
-    /// Pixels of the plotting area: across and down.
+    /// Pixel ranges of the plotting area: horizontal, vertical.
     pub(super) fn pixels(&self) -> (Range<i32>, Range<i32>) {
         self.chart.plotting_area().get_pixel_range()
     }

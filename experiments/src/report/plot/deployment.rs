@@ -1,4 +1,4 @@
-//! The front of many searches with the answers on it; the pointer shows the archs.
+//! The front of all searches, with the answers on it; hovering shows the archs.
 
 use super::axis::Axis;
 use super::canvas::{self, Frame, WIDE};
@@ -8,7 +8,7 @@ use super::{Key, Mark, Plot};
 use crate::deployment::{Axis as Cost, Found, Front};
 use crate::report::format::{percent, significant};
 
-/// Predicted accuracy against one cost: the front, the answers of its scenarios, their uniformly scaled rivals.
+/// Predicted accuracy against one cost: the front, the answers of its scenarios and their uniformly scaled rivals.
 pub(in crate::report) fn deployment_front(cost: &Cost, front: &Front, found: &[&Found]) -> Option<Plot> {
     let scale = scale(&cost.unit);
     let at = |cost: f64, top1: f64| (cost / scale.0, 100.0 * top1);
@@ -35,7 +35,7 @@ pub(in crate::report) fn deployment_front(cost: &Cost, front: &Front, found: &[&
         for (at, arch) in &front {
             canvas.note(*at, note(*at, "front", arch));
         }
-        // Last, so that the pointer finds them on top.
+        // Drawn last, so they are on top for the pointer.
         for (at, found) in &answers {
             canvas.points(&[*at], VERMILION, 11, 1.0);
             canvas.note(*at, note(*at, &found.scenario.name, &found.arch));
@@ -43,7 +43,7 @@ pub(in crate::report) fn deployment_front(cost: &Cost, front: &Front, found: &[&
     });
     let mut legend = vec![Key::new("front of all searches", BLUE, Mark::Point)];
     if !answers.is_empty() {
-        legend.push(Key::new("answer of a scenario", VERMILION, Mark::Point));
+        legend.push(Key::new("answer to a scenario", VERMILION, Mark::Point));
     }
     if !rivals.is_empty() {
         legend.push(Key::new("best uniformly scaled network within its limits", GRAY, Mark::Ring));
@@ -51,7 +51,7 @@ pub(in crate::report) fn deployment_front(cost: &Cost, front: &Front, found: &[&
     Some(Plot { svg, legend })
 }
 
-/// How many of a cost's unit make one of the axis, and the name of that: counts come in millions.
+/// Units of the cost per unit of the axis, and the name of the axis unit: counts are shown in millions.
 fn scale(unit: &str) -> (f64, String) {
     if ["MACs", "parameters"].contains(&unit) { (1e6, format!("millions of {unit}")) } else { (1.0, unit.to_owned()) }
 }

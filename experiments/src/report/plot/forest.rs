@@ -1,4 +1,4 @@
-//! Differences with their intervals, one below the other, against no difference.
+//! Forest plot: differences with their intervals, one below the other, with a line at zero.
 
 use super::axis::Axis;
 use super::canvas::{self, Frame, WIDE};
@@ -6,19 +6,19 @@ use super::palette::{BLUE, GRAY, VERMILION};
 use super::{Key, Mark, Plot};
 use plotters::style::RGBColor;
 
-/// A difference in percent points.
+/// A difference of test top-1, in percentage points.
 pub(in crate::report) struct Difference {
-    /// What differs.
+    /// Label of the row.
     pub(in crate::report) name: String,
-    /// Mean.
+    /// Mean difference.
     pub(in crate::report) mean: f64,
-    /// Lower and upper end.
+    /// Lower and upper end of its interval; `None` with too few values.
     pub(in crate::report) interval: Option<(f64, f64)>,
-    /// Whether it is a mean over the others.
+    /// Whether it is the mean over the other rows.
     pub(in crate::report) whole: bool,
 }
 
-/// The first difference is the topmost.
+/// One row per difference, the first at the top.
 pub(in crate::report) fn forest(differences: &[Difference]) -> Option<Plot> {
     let shown: Vec<&Difference> = differences.iter().rev().filter(|found| found.mean.is_finite()).collect();
     shown.first()?;

@@ -1,4 +1,4 @@
-//! Accuracy against latency: the table, its Pareto front, and the subnets that were found.
+//! Accuracy against latency: the table, its Pareto front and the found subnets.
 
 use super::axis::Axis;
 use super::canvas::{self, Canvas, Frame, WIDE};
@@ -9,7 +9,7 @@ use crate::deployment::specialise::Chosen;
 use crate::run::records::TablePoint;
 use ofa_search::pareto_front;
 
-/// Subnets of the table at their validation accuracy and latency by table, found ones as measured.
+/// Table rows at validation accuracy and latency by table; found subnets at test accuracy and measured latency.
 pub(in crate::report) fn front(table: &[TablePoint], chosen: &[Chosen]) -> Option<Plot> {
     let finite = |point: &(f64, f64)| point.0.is_finite() && point.1.is_finite();
     let table: Vec<_> = table.iter().map(|row| (row.latency_ms, 100.0 * row.top1)).filter(finite).collect();
@@ -46,7 +46,7 @@ fn legend(table: &[(f64, f64)], found: &[Found<'_>]) -> Vec<Key> {
     legend
 }
 
-/// A found subnet as measured.
+/// A found subnet: (measured latency, test top-1), also fine-tuned.
 struct Found<'c> {
     scenario: &'c str,
     point: (f64, f64),
@@ -60,7 +60,7 @@ impl<'c> Found<'c> {
         Self { scenario: &chosen.scenario, point: at(chosen.test_top1), tuned }
     }
 
-    /// Points along the line up to the fine-tuned accuracy.
+    /// Points along the line from the plain to the fine-tuned accuracy.
     fn connection(&self) -> Vec<(f64, f64)> {
         let (x, start) = self.point;
         let along = |(_, end)| (1..=4).map(|quarter| (x, start + (end - start) * f64::from(quarter) / 4.0)).collect();
@@ -91,13 +91,13 @@ fn label_found(canvas: &mut Canvas<'_>, found: &[Found<'_>], table: &[(f64, f64)
     }
 }
 
-/// A step line: each point holds until the next, the last until `end`.
+/// A step line: each value holds until the next point, the last until `end`.
 pub(super) fn staircase(front: &[(f64, f64)], end: f64) -> Vec<(f64, f64)> {
     let ends = front.iter().skip(1).map(|next| next.0).chain([end]);
     front.iter().zip(ends).flat_map(|(&(x, y), until)| [(x, y), (until, y)]).collect()
 }
 
-/// Pixels of a line, so near to each other that a label across the line covers more of them than it would dots.
+/// Pixels sampled along a line, so densely that a label across the line covers more of them than of dots.
 fn along(from: (i32, i32), to: (i32, i32)) -> impl Iterator<Item = (i32, i32)> {
     let (across, down) = (to.0 - from.0, to.1 - from.1);
     let count = (across.abs().max(down.abs()) / 6).max(1);

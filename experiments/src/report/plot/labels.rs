@@ -1,14 +1,14 @@
-//! Where the labels of marked points go, so that they cover neither each other nor the marks.
+//! Places the labels of marked points so they cover neither each other nor the marks.
 
 use super::canvas::Anchor;
 use std::ops::Range;
 
-/// Half the height of a label with its margin.
+/// Half the height of a label with its margin, in pixels.
 const HALF_HEIGHT: i32 = 17;
-/// Distance of a label from its point.
+/// Distance of a label from its point, in pixels.
 const GAP: i32 = 20;
 
-/// Where a label stands relative to its point.
+/// Position of a label relative to its point.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Placement {
     pub(super) offset: (i32, i32),
@@ -50,10 +50,11 @@ impl Cover {
     }
 }
 
-/// One placement for each of `marks` (pixel, width of its label), the least covering one at a time.
+/// One placement per mark (pixel position, width of its label). Greedy: each label takes the candidate that covers
+/// least.
 ///
-/// `pins` are other pixels that must not be covered, `dots` those that are better left uncovered; `across` and `down`
-/// are the plotting area.
+/// `pins` are other pixels that must not be covered, `dots` pixels that preferably are not; `across` and `down` are
+/// the plotting area.
 pub(super) fn place(
     marks: &[((i32, i32), i32)],
     pins: &[(i32, i32)],
@@ -81,7 +82,7 @@ pub(super) fn place(
         .collect()
 }
 
-/// Placements around a point, the preferred first.
+/// Placements around a point, in order of preference.
 fn candidates() -> impl Iterator<Item = Placement> {
     let near = [
         (GAP, 0, Anchor::Start),

@@ -1,4 +1,4 @@
-//! Loss and training accuracy over epochs.
+//! Loss and training accuracy against epochs.
 
 use super::axis::Axis;
 use super::canvas::{self, Canvas, Frame, HALF};
@@ -7,10 +7,10 @@ use super::{Key, Mark, Plot};
 use ofa_train::EpochRecord;
 use plotters::style::RGBColor;
 
-/// Up to this many epochs each has its point; more would be a thick line.
+/// Epochs are marked by points up to this number; more would merge into a thick line.
 const MOST_POINTS: usize = 60;
 
-/// The minimised loss, and the part of it against the labels where a teacher adds another.
+/// The training loss; with a teacher, also its cross-entropy against the labels.
 pub(in crate::report) fn loss(epochs: &[EpochRecord]) -> Option<Plot> {
     let total = curve(epochs, |epoch| epoch.loss)?;
     let mut legend = vec![Key::new("minimised loss", BLUE, Mark::Line)];
@@ -26,7 +26,7 @@ pub(in crate::report) fn loss(epochs: &[EpochRecord]) -> Option<Plot> {
     Some(Plot { svg: draw(epochs, &y, &curves), legend })
 }
 
-/// Share of the training images that the sampled subnets classify correctly.
+/// Top-1 accuracy of the sampled subnets on training images, in percent.
 pub(in crate::report) fn train_top1(epochs: &[EpochRecord]) -> Option<Plot> {
     let points = curve(epochs, |epoch| 100.0 * epoch.train_top1)?;
     let y = Axis::percent("top-1 on augmented training images, %", points.iter().map(|point| point.1));
@@ -34,7 +34,7 @@ pub(in crate::report) fn train_top1(epochs: &[EpochRecord]) -> Option<Plot> {
     Some(Plot { svg: draw(epochs, &y, &[(points, BLUE)]), legend })
 }
 
-/// Points of a curve, epochs counted through from 1; `None` without a finite one.
+/// Points of a curve, with epochs numbered consecutively from 1; `None` if no value is finite.
 fn curve(epochs: &[EpochRecord], value: impl Fn(&EpochRecord) -> f64) -> Option<Vec<(f64, f64)>> {
     let points = epochs.iter().enumerate().map(|(i, epoch)| ((i + 1) as f64, value(epoch)));
     let points: Vec<_> = points.filter(|point| point.1.is_finite()).collect();
@@ -61,14 +61,14 @@ fn draw(epochs: &[EpochRecord], y: &Axis, curves: &[(Vec<(f64, f64)>, RGBColor)]
 }
 
 fn draw_stage(canvas: &mut Canvas<'_>, stage: &Stage<'_>, row: usize, index: usize, y: &Axis) {
-    // Every second band is shaded, which shows the borders without lines.
+    // Shading every second band shows the borders without lines.
     if index % 2 == 1 {
         canvas.band(stage.start..stage.end, &y.range, GRAY, 0.11);
     }
     canvas.heading((stage.start + stage.end) / 2.0, row, stage.name);
 }
 
-/// A run of epochs of one stage on the x axis.
+/// The range of a stage's epochs on the x axis.
 struct Stage<'e> {
     name: &'e str,
     start: f64,
@@ -86,7 +86,7 @@ fn stages(epochs: &[EpochRecord]) -> Vec<Stage<'_>> {
     .collect()
 }
 
-/// The lowest row for each stage's name in which it does not touch another's: short stages have long names.
+/// For each stage, the lowest row in which its name does not touch another: names may be wider than short stages.
 fn heading_rows(stages: &[Stage<'_>], pixels_an_epoch: f64) -> Vec<usize> {
     let mut row_ends: Vec<f64> = Vec::new();
     stages

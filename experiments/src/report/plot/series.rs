@@ -1,4 +1,4 @@
-//! Several named series of points in one plot.
+//! Several named series in one plot.
 
 use super::axis::Axis;
 use super::canvas::{self, Frame, WIDE};
@@ -7,13 +7,13 @@ use super::{Key, Mark, Plot};
 
 /// A series of points.
 pub(in crate::report) struct Series {
-    /// Its name.
+    /// Name in the legend.
     pub(in crate::report) name: String,
-    /// Where its points are; those that are not finite are left out.
+    /// Points (x, y); non-finite ones are skipped.
     pub(in crate::report) points: Vec<(f64, f64)>,
 }
 
-/// Points of several series, or lines through them; `y` is in percent.
+/// Several series as points, or as lines if `mark` is [`Mark::Line`]; y is at most 100.
 pub(in crate::report) fn series(x_title: &str, y_title: &str, series: &[Series], mark: Mark) -> Option<Plot> {
     let finite = |point: &&(f64, f64)| point.0.is_finite() && point.1.is_finite();
     let all = || series.iter().flat_map(|series| series.points.iter().filter(finite));

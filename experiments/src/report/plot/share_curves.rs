@@ -1,4 +1,4 @@
-//! Shares of the optimum over queries, of several strategies: medians and quartiles.
+//! Share of the optimum against queries, by strategy: median and quartiles.
 
 use super::axis::Axis;
 use super::canvas::{self, Frame, WIDE};
@@ -7,9 +7,9 @@ use super::{Key, Mark, Plot};
 use crate::search_ablation::Standing;
 use plotters::style::RGBColor;
 
-/// A line a strategy through its medians, and a band between its quartiles.
+/// One line per strategy through its medians, with a band between its quartiles.
 ///
-/// Shares below `least`, where all are far from the goal, are cut off.
+/// Shares below `least`, where all strategies are far from the optimum, are clipped.
 pub(in crate::report) fn share_curves(standings: &[Standing], least: f64) -> Option<Plot> {
     let queries = standings.iter().flat_map(|standing| &standing.curve).map(|point| point.0).max()?;
     let x = Axis::logarithmic("queries (logarithmic)", queries as usize);
@@ -30,7 +30,7 @@ pub(in crate::report) fn share_curves(standings: &[Standing], least: f64) -> Opt
     Some(Plot { svg, legend: legend.collect() })
 }
 
-/// Strategies keep their colours over all plots.
+/// Strategies have the same colour in all plots.
 fn color(strategy: &str) -> RGBColor {
     match strategy {
         "evolution" => BLUE,
@@ -71,7 +71,7 @@ mod tests {
         let plot = share_curves(&standings, 0.0).unwrap();
         let texts: Vec<_> = plot.legend.iter().map(|key| key.text.as_str()).collect();
         assert_eq!(texts, ["evolution", "random"]);
-        // The lowest quartile is cut off, so that the axis does not go down to it.
+        // The lowest quartile is clipped, so the axis does not extend to it.
         assert!(!plot.svg.contains("-300") && plot.svg.contains("polygon"), "{}", plot.svg);
         assert!(share_curves(&[standing("evolution", &[])], 0.0).is_none());
     }

@@ -7,7 +7,7 @@ use super::{Key, Mark, Plot};
 use crate::run::watched::Watched;
 use plotters::style::RGBColor;
 
-/// One line a subnet over the stages.
+/// One line per subnet, over the stages.
 pub(in crate::report) fn watched(records: &[Watched]) -> Option<Plot> {
     let records: Vec<_> = records.iter().filter(|record| record.top1.is_finite()).collect();
     let stages = distinct(records.iter().map(|record| record.stage.as_str()));
@@ -15,7 +15,7 @@ pub(in crate::report) fn watched(records: &[Watched]) -> Option<Plot> {
         .into_iter()
         .map(|label| (label, points(&records, label, &stages)))
         .collect();
-    // The legend in the order in which the lines end.
+    // The legend follows the order of the lines' last values.
     lines.sort_by(|a, b| last(&b.1).total_cmp(&last(&a.1)));
     if lines.is_empty() {
         return None;
@@ -34,7 +34,7 @@ pub(in crate::report) fn watched(records: &[Watched]) -> Option<Plot> {
     Some(Plot { svg, legend })
 }
 
-/// The values in the order in which they first come.
+/// The distinct values, in order of first occurrence.
 fn distinct<'v>(values: impl Iterator<Item = &'v str>) -> Vec<&'v str> {
     let mut seen = Vec::new();
     for value in values {
@@ -55,7 +55,7 @@ fn last(points: &[(f64, f64)]) -> f64 {
     points.last().map_or(f64::NEG_INFINITY, |point| point.1)
 }
 
-/// The extremes keep their colours whatever else is watched.
+/// The extremes have fixed colours, whatever else is watched.
 fn colors<'l>(labels: impl Iterator<Item = &'l str>) -> Vec<RGBColor> {
     let mut others = [GREEN, ORANGE, PURPLE, SKY].into_iter().cycle();
     labels

@@ -1,16 +1,16 @@
-//! What the numbers say, in sentences.
+//! The conclusions of the search ablation, in sentences.
 
 use crate::ablation::holm;
 use crate::report::format::percent;
 use crate::search_ablation::{FrontStanding, SearchFindings, Standing, TaskFindings};
 
-/// Level at which contestants are told apart.
+/// Significance level for differences between contestants.
 const SIGNIFICANCE: f64 = 0.05;
-/// The share of the optimum that evolution is to reach on additive tasks.
+/// Share of the optimum that evolution should reach on additive tasks.
 const AIM: f64 = 0.995;
 
-/// A paragraph by fixed rules: the leader of every task, who cannot be told apart from it, whether evolution reaches its
-/// aim, and who finds the largest front.
+/// A paragraph by fixed rules: the leader of every task, the contestants that do not differ significantly from it,
+/// whether evolution reaches its target, and which contestant finds the largest front.
 pub fn search_verdict(findings: &SearchFindings) -> String {
     let mut sentences: Vec<String> = findings.tasks.iter().filter_map(leader).collect();
     sentences.extend(aim(&findings.tasks));
@@ -27,17 +27,17 @@ fn leader(task: &TaskFindings) -> Option<String> {
     let random = others.iter().find(|other| other.strategy == "random");
     let random = random.map_or_else(String::new, |random| format!("; random search {}", percent(random.share[1])));
     let close = not_told_apart(others);
-    let close = if close.is_empty() { "no other".to_owned() } else { close.join(", ") };
+    let close = if close.is_empty() { "none".to_owned() } else { close.join(", ") };
     Some(format!(
-        "On `{}` within {} {} leads with {median} of the {reference} in the median (quartiles {low} and {high}); not told \
-         apart from it: {close}{random}.",
+        "On `{}` within {}, {} leads with a median of {median} of the {reference} (quartiles {low} and {high}); no \
+         significant difference: {close}{random}.",
         task.task, task.limit, first.strategy
     ))
 }
 
-/// Those whose gap to the leader is not significant, by Student's t over paired seeds and Holm's correction.
+/// Contestants whose gap to the leader is not significant, by Student's t over paired seeds with Holm's correction.
 fn not_told_apart(others: &[Standing]) -> Vec<&str> {
-    // Seeds that all agree have no p: they are told apart if there is a gap at all. One search tells nothing apart.
+    // If all seeds agree there is no p-value: any gap is then significant. A single search is never significant.
     let p = |other: &Standing| match other.behind {
         Some(gap) if other.searches > 1 => gap.p.unwrap_or(if gap.mean == 0.0 { 1.0 } else { 0.0 }),
         _ => 1.0,
@@ -62,7 +62,7 @@ fn aim(tasks: &[TaskFindings]) -> Option<String> {
         shares.join(" and ")
     };
     Some(format!(
-        "The aim that evolution reaches {} of the proven optimum in the median is met on {reached} of {} additive tasks: {} \
+        "Evolution should reach a median of {} of the proven optimum; it does on {reached} of {} additive tasks: {} \
          (the original's evolution {}, random search {}).",
         percent(AIM),
         evolution.len(),
@@ -114,8 +114,8 @@ mod tests {
         ]);
         assert_eq!(
             leader(&task).unwrap(),
-            "On `additive` within 200 MMACs evolution leads with 99.60 % of the optimum in the median (quartiles 98.60 % and \
-             99.70 %); not told apart from it: nsga2; random search 87.00 %."
+            "On `additive` within 200 MMACs, evolution leads with a median of 99.60 % of the optimum (quartiles \
+             98.60 % and 99.70 %); no significant difference: nsga2; random search 87.00 %."
         );
     }
 
@@ -124,7 +124,7 @@ mod tests {
         let hit = task(vec![standing("evolution", 0.9951, &[]), standing("random", 0.87, &[0.1, 0.2])]);
         let miss = task(vec![standing("evolution", 0.9949, &[]), standing("random", 0.86, &[0.1, 0.2])]);
         let text = aim(&[hit, miss]).unwrap();
-        assert!(text.contains("met on 1 of 2 additive tasks: 99.51 % and 99.49 %"), "{text}");
+        assert!(text.contains("it does on 1 of 2 additive tasks: 99.51 % and 99.49 %"), "{text}");
         assert!(text.contains("random search 87.00 % and 86.00 %"), "{text}");
         assert_eq!(aim(&[]), None);
     }

@@ -1,26 +1,26 @@
-//! The bytes of an event file: records of length, checksum, content, checksum, where contents are `Event` messages of
+//! Encodes an event file: records of length, checksum, content and checksum, whose contents are `Event` messages of
 //! TensorFlow's `event.proto` in protobuf's wire format.
 
-/// A value of a curve.
+/// A scalar of a curve.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Point {
-    /// Name of the curve; those with the same beginning up to a `/` are shown together.
+    /// Name of the curve; names with the same prefix up to a `/` are shown together.
     pub(super) tag: String,
-    /// Place on the horizontal axis.
+    /// Position on the horizontal axis.
     pub(super) step: u64,
     /// Seconds since 1970.
     pub(super) time: f64,
-    /// Place on the vertical axis.
+    /// Position on the vertical axis.
     pub(super) value: f64,
 }
 
-/// Keys of fields: number and wire type.
+/// Wire types; a field key combines field number and wire type.
 const VARINT: u8 = 0;
 const FIXED64: u8 = 1;
 const BYTES: u8 = 2;
 const FIXED32: u8 = 5;
 
-/// A whole event file, begun at `time`.
+/// A complete event file, started at `time`.
 pub(super) fn file(time: f64, points: &[Point]) -> Vec<u8> {
     let mut file = Vec::new();
     let mut version = Message::default();
@@ -44,12 +44,12 @@ fn record(file: &mut Vec<u8>, content: &[u8]) {
     }
 }
 
-/// A checksum as it is stored, so that one of data that hold checksums is still a good one.
+/// The masked form in which checksums are stored; it keeps CRCs of data that contain CRCs effective.
 fn masked(checksum: u32) -> u32 {
     checksum.rotate_right(15).wrapping_add(0xA282_EAD8)
 }
 
-/// A message of protobuf.
+/// A protobuf message.
 #[derive(Default)]
 struct Message(Vec<u8>);
 
@@ -78,7 +78,7 @@ impl Message {
         self
     }
 
-    /// Seven bits a byte, the lowest first; all but the last have the eighth bit set.
+    /// Seven bits per byte, lowest first; the eighth bit is set in all bytes except the last.
     fn varint(&mut self, mut value: u64) -> &mut Self {
         while value >= 0x80 {
             self.0.push(value as u8 | 0x80);

@@ -7,7 +7,7 @@ fn checksum(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), bit))
 }
 
-/// The contents of the records of a file, whose checksums must be right.
+/// The contents of the records of a file; checks their checksums.
 fn records(mut file: &[u8]) -> Vec<Vec<u8>> {
     let mut take = |n: usize| {
         let (taken, rest) = file.split_at(n);
@@ -32,7 +32,7 @@ fn records(mut file: &[u8]) -> Vec<Vec<u8>> {
     }
 }
 
-/// The fields of a message by number; integers as eight bytes.
+/// The fields of a message by number, with integers as eight bytes.
 fn fields(message: &[u8]) -> BTreeMap<u8, Vec<u8>> {
     let mut bytes = message.iter().copied();
     let mut fields = BTreeMap::new();
@@ -63,7 +63,7 @@ fn fields(message: &[u8]) -> BTreeMap<u8, Vec<u8>> {
     fields
 }
 
-/// Time, step, tag and value of every event of a file but the first, which says the version.
+/// Time, step, tag and value of every event of a file except the first, which holds the version.
 fn events(file: &[u8]) -> Vec<(f64, u64, String, f32)> {
     let records = records(file);
     assert_eq!(fields(&records[0])[&3], b"brain.Event:2");
@@ -89,7 +89,7 @@ fn the_checksum_of_the_tests_is_crc32c() {
 #[test]
 fn a_file_holds_its_points() {
     let point = |tag: &str, step, value| Point { tag: tag.repeat(40), step, time: 1.7e9 + step as f64, value };
-    // Lengths and steps on both sides of what fits into one byte of a varint.
+    // Lengths and steps below and above the limit of a one-byte varint.
     let points = [point("a", 1, 0.5), point("long", 127, -3.25), point("b", 128, 1e30), point("c", 70_000, f64::NAN)];
     let events = events(&event::file(1.7e9, &points));
     for (found, point) in events.iter().zip(&points) {
@@ -160,10 +160,10 @@ fn a_file_grows_and_a_resumed_run_neither_doubles_nor_loses_points() {
     let whole = updated(&dir, 3, &watched);
     assert!(second.starts_with(&first) && whole.starts_with(&second) && first.len() < second.len());
     assert_eq!(updated(&dir, 3, &watched), whole, "nothing is new");
-    // Killed in the middle of an append.
+    // Killed during an append.
     fs::write(dir.path(FILE), &whole[..second.len() + 5]).unwrap();
     assert_eq!(updated(&dir, 3, &watched), whole);
-    // Resumed from an earlier checkpoint, and trained again.
+    // Resumed from an earlier checkpoint and trained again.
     assert_eq!(updated(&dir, 2, &watched), second);
     assert_eq!(updated(&dir, 3, &watched), whole);
 }

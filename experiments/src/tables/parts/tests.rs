@@ -33,7 +33,7 @@ impl Fixture {
         self.dir.path().join(name)
     }
 
-    /// Measures into the table `name`; the interruption comes before the archs that `stop` says.
+    /// Measures into the table `name`; interrupts before an arch if `stop`, given the number measured so far, is true.
     fn run(&self, name: &str, ranks: &dyn Ranks, stop: impl Fn(usize) -> bool) -> Result<AccuracyTable> {
         let path = self.path(name);
         let job = Job { path: &path, header: &self.header, space: &self.space, archs: &self.archs };
@@ -66,7 +66,7 @@ fn ranks_write_the_table_of_one_process() {
     assert!(tables.iter().all(|table| table.rows() == tables[0].rows()));
     let read = |name| std::fs::read_to_string(fixture.path(name)).unwrap();
     assert_eq!(read("table.csv"), read("alone.csv"));
-    assert_eq!(fixture.asked.lock().unwrap().len(), fixture.archs.len(), "each is measured once");
+    assert_eq!(fixture.asked.lock().unwrap().len(), fixture.archs.len(), "each arch is measured once");
     assert_eq!(fixture.files(), ["alone.csv", "table.csv"], "no part is left");
 }
 
@@ -77,11 +77,11 @@ fn an_interruption_of_one_rank_is_one_of_all_and_what_was_measured_is_kept() {
         fixture.run("table.csv", rank, |done| rank.rank() == 2 && done == 1).map_err(|error| is_interruption(&error))
     });
     assert!(results.into_iter().all(|result| result.err() == Some(true)));
-    // Ranks 0 and 1 finish their four; rank 2 is stopped after one of its three.
+    // Ranks 0 and 1 finish their four archs; rank 2 is stopped after one of its three.
     assert_eq!(fixture.asked.lock().unwrap().len(), 9);
     assert_eq!(fixture.files().len(), 4);
 
-    // Another number of ranks goes on.
+    // Resume with another number of ranks.
     on_threads(2, |rank: &ThreadRank| fixture.run("table.csv", rank, |_| false).map(drop).unwrap());
     assert_eq!(fixture.asked.lock().unwrap().len(), fixture.archs.len(), "nothing is measured again");
     let table = AccuracyTable::load(&fixture.path("table.csv"), &fixture.space).unwrap();
