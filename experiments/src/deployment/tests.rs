@@ -121,7 +121,7 @@ fn tables_of_other_quantities_or_spaces_are_refused() {
     assert!(message.contains("quantity is latency in ms, not energy_mj"), "{message}");
     std::fs::create_dir(dir.path().join("phone")).unwrap();
     let message = format!("{:#}", load("phone", "energy.csv").unwrap_err());
-    assert!(message.contains("no latency table of the original is here"), "{message}");
+    assert!(message.contains("no latency table of the original found here"), "{message}");
 }
 
 #[test]
