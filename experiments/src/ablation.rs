@@ -39,7 +39,7 @@ pub use alone::Alone;
 pub use arms::{full_arm, shrinking_arms, shrunk_arm};
 pub use bins::BinGap;
 pub use budget::{Budget, expected_budget};
-pub use command::{Options, Renderer, run};
+pub use command::{Files, Options, Renderer, run};
 pub use config::{AblationConfig, Arm, BudgetConfig, Criteria, Rule, Selection};
 pub use findings::{ArmFindings, CornerMean, Findings};
 pub use judgement::Judgement;

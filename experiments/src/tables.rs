@@ -179,7 +179,7 @@ pub fn whole_networks(
     Ok(time_interleaved(device, settings, &mut archs.iter().map(run).collect::<Vec<_>>(), pacemaker)?)
 }
 
-/// [`fit`] for held-out archs.
+/// [`fit()`] for held-out archs.
 pub fn agreement(judged: Vec<HeldOut>) -> Fit {
     let point =
         |HeldOut { arch, predicted, measured }| PredictedMeasured { arch: arch.to_string(), predicted, measured };

@@ -57,7 +57,7 @@ impl TrainObserver for () {}
 /// checkpoint of another run, unreadable images, or files that cannot be written; [`TrainError::NonFiniteLoss`] if the
 /// loss or the weights become non-finite, in which case nothing is saved; [`TrainError::Interrupted`] after the
 /// observer asked to stop and a checkpoint was saved. The last two occur on all ranks; after any other error the ranks
-/// must be [aborted](Ranks::abort).
+/// must be [aborted](crate::Ranks::abort).
 pub fn train(
     supernet: Supernet,
     run: &TrainRun,

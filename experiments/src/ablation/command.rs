@@ -59,13 +59,16 @@ pub struct Options {
     toml: bool,
 }
 
+/// Names and contents of files.
+pub type Files = Vec<(&'static str, String)>;
+
 /// Turns findings into report files: pairs of a file name and its content. The second argument lists commands as pairs
 /// of a description and a command.
 pub struct Renderer {
     /// The report of one budget.
-    pub budget: fn(&Findings, &[(String, String)]) -> Vec<(&'static str, String)>,
+    pub budget: fn(&Findings, &[(String, String)]) -> Files,
     /// The report of the whole ladder.
-    pub ladder: fn(&LadderFindings, &[(String, String)]) -> Vec<(&'static str, String)>,
+    pub ladder: fn(&LadderFindings, &[(String, String)]) -> Files,
 }
 
 /// Runs the ablation that the options ask for, in one process or on the ranks of a job. `binary` is the name of the
@@ -189,7 +192,7 @@ fn report(binary: &str, ladder: &Ladder, renderer: &Renderer) -> Result<()> {
 }
 
 /// Writes findings and their report files, and prints the first paragraph of the Markdown report.
-fn write(dir: &RunDir, findings: &impl Serialize, files: Vec<(&'static str, String)>) -> Result<()> {
+fn write(dir: &RunDir, findings: &impl Serialize, files: Files) -> Result<()> {
     dir.write_json("findings.json", findings)?;
     for (name, content) in files {
         dir.write(name, &content)?;
