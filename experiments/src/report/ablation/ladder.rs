@@ -72,7 +72,7 @@ fn in_words(sign: &Sign, findings: &LadderFindings) -> String {
     }
     let flips = match sign.flips_between {
         Some([low, high]) => format!("The sign flips between {low:.0} and {high:.0} TMACs"),
-        None => format!("The sign does not flip up to {:.0} TMACs", sign.up_to),
+        None => format!("No flip of the sign is shown up to {:.0} TMACs", sign.up_to),
     };
     let slope = sign.per_doubling.map_or_else(String::new, |slope| {
         format!("; the gap changes by {:+.2} points per doubling of compute", 100.0 * slope)
@@ -158,6 +158,9 @@ fn costs(findings: &LadderFindings) -> Section {
     let whole = |at: &AtBudget| at.arms.iter().filter(|arm| arm.trains_all).map(|arm| row(at, arm)).collect::<Vec<_>>();
     let rows = findings.budgets.iter().flat_map(whole).collect();
     let items = findings.cheapest.iter().map(|found| {
+        if (&found.arm.arm, &found.at) == (&found.treatment.arm, &found.budget) {
+            return format!("No cheaper training is as good as `{}` at {}.", found.arm.arm, found.at);
+        }
         let ratio = found.arm.tmacs / found.treatment.tmacs;
         let halves = if ratio <= 0.5 { "it halves the cost" } else { "it does not halve the cost" };
         format!(
