@@ -157,7 +157,8 @@ impl Cell<'_> {
             return Ok(());
         }
         dir.write_csv(SUBNETS, &subnets)?;
-        if shop.ablation.arms.iter().any(|arm| [&arm.start, &arm.teacher].contains(&&Some(self.arm.name.clone()))) {
+        let starts_others = |arm: &Arm| [&arm.start, &arm.teacher].contains(&&Some(self.arm.name.clone()));
+        if !self.selects || shop.ablation.arms.iter().any(starts_others) {
             supernet_file::write(&supernet, &dir)?;
         }
         let seconds = started.elapsed().as_secs_f64();
