@@ -77,3 +77,18 @@ pub(super) fn ladder() -> Result<AblationConfig> {
     config.validate()?;
     Ok(config)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn the_ladder_is_that_of_its_record() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("records/2026-11-30-shrinking/config.toml");
+        let mut recorded = AblationConfig::load(&path).unwrap();
+        // The number of threads depends on the machine.
+        recorded.base.tables.latency.threads_note = None;
+        assert!(ladder().unwrap() == recorded, "the record's cells would not be those of the preset");
+    }
+}
