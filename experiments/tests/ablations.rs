@@ -123,6 +123,7 @@ fn an_ablation_survives_a_kill_is_shared_by_processes_and_its_cells_can_be_had_a
     }
     cells_come_out_the_same(&whole, &at("again"));
     estimates_follow_from_cells(&whole);
+    choices_are_measured_on_several_supernets(&whole, &at("choices"));
     other_cells_are_refused(&whole);
 }
 
@@ -142,6 +143,19 @@ fn cells_come_out_the_same(root: &Path, beside: &Path) {
     success(&run(train, &["--config", config.to_str().unwrap(), "--out", beside.to_str().unwrap()]));
     let weights = |dir: &Path| Supernet::load(&dir.join("supernet"), &Device::flex()).unwrap().to_original();
     assert!(weights(beside) == weights(&root.join("cells/full/seed-1")));
+}
+
+fn choices_are_measured_on_several_supernets(root: &Path, out: &Path) {
+    let cells = ["progressive/seed-1", "progressive/seed-2"].map(|cell| root.join("cells").join(cell));
+    let choose = |more: &[&str]| {
+        let arguments = [cells[0].to_str().unwrap(), cells[1].to_str().unwrap(), "--out", out.to_str().unwrap()];
+        run(env!("CARGO_BIN_EXE_ablate_choice"), &[&arguments[..], more].concat())
+    };
+    let said = success(&choose(&["--rows", "8", "--queries", "300", "--limits", "0.3,0.6"]));
+    assert!(said.contains("Supernets: 2") && said.contains("| evolution − random |"), "{said}");
+    let rows = fs::read_to_string(out.join("choices.csv")).unwrap();
+    assert!((1 + 2 * 2 * 3..=1 + 2 * 2 * 4).contains(&rows.lines().count()), "{rows}");
+    assert!(failure(&choose(&["--limits", "2"])).contains("shares between 0 and 1"));
 }
 
 fn estimates_follow_from_cells(root: &Path) {

@@ -121,7 +121,7 @@ fn on_ranks(
     if let Some(name) = &options.again {
         if let Some(again) = ablation.make_again(name, ranks, &stop)? {
             let (path, weights, subnets) = (again.path.display(), again.weights, again.subnets);
-            say(&format!("the same weights ({weights}) and the same accuracies of {subnets} subnets: {path}"));
+            say(&format!("the same weights ({weights}) and the same accuracies of all subnets ({subnets}): {path}"));
         }
         return Ok(());
     }

@@ -121,6 +121,8 @@ impl Contest<'_> {
         let problem = Problem { space, objective, constraints };
         let budget = Budget::new(self.config.search.queries);
         let rng = &mut ChaCha8Rng::seed_from_u64(self.config.seed);
+        // The accuracy table was drawn from the first stream: random search must not draw its archs again.
+        rng.set_stream(1);
         let found = match strategy {
             "original evolution" => original_evolution(&problem, EvolutionConfig::default(), budget, rng),
             _ => {
