@@ -99,7 +99,7 @@ fn verdicts(findings: &LadderFindings) -> Section {
     let row = |at: &AtBudget, judgement: &Judgement| {
         let contrast = &judgement.contrast;
         vec![
-            format!("[{}]({}/report.md)", at.name, at.name),
+            at.name.clone(),
             at.arm(&contrast.treatment).map_or_else(|| "–".into(), |arm| format!("{:.1}", arm.tmacs)),
             super::contrast_name(contrast),
             format!("{} of {}", contrast.seeds.len(), contrast.seeds.len() + contrast.missing.len()),
@@ -113,7 +113,7 @@ fn verdicts(findings: &LadderFindings) -> Section {
     let headings = vec!["budget", "TMACs", "pair", "seeds", "gap, points", "of the errors, %", "p (Holm)", "verdict"];
     let cells = findings.budgets.iter().map(|at| format!("{} of {} at {}", at.cells[0], at.cells[1], at.name));
     let text = format!(
-        "Mean over the corners with {} % intervals over seeds; each budget links to its own report with every corner. \
+        "Mean over the corners with {} % intervals over seeds; every budget has a report of its own in its directory, corner by corner. \
          Complete cells: {}.",
         100.0 * findings.confidence,
         cells.collect::<Vec<_>>().join(", ")
