@@ -113,8 +113,8 @@ fn verdicts(findings: &LadderFindings) -> Section {
     let headings = vec!["budget", "TMACs", "pair", "seeds", "gap, points", "of the errors, %", "p (Holm)", "verdict"];
     let cells = findings.budgets.iter().map(|at| format!("{} of {} at {}", at.cells[0], at.cells[1], at.name));
     let text = format!(
-        "Mean over the corners with {} % intervals over seeds; every budget has a report of its own in its directory, corner by corner. \
-         Complete cells: {}.",
+        "Mean over the corners with {} % intervals over seeds; every budget has a report of its own in its directory, \
+         corner by corner. Complete cells: {}.",
         100.0 * findings.confidence,
         cells.collect::<Vec<_>>().join(", ")
     );
