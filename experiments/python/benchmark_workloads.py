@@ -15,7 +15,7 @@ from ofa.imagenet_classification.elastic_nn.utils import set_running_statistics
 from small_mobilenet_v3 import small_mobilenet_v3
 from torch.utils.flop_counter import FlopCounterMode
 
-# Same as in experiments/src/workload.rs.
+# Same as in experiments/src/bench/workload.rs.
 CALIBRATION_BATCHES, EVALUATION_BATCHES = 4, 8
 LARGEST = {"ks": 7, "e": 6, "d": 4}
 
