@@ -118,13 +118,10 @@ impl Schedule {
             return self.phases[stage].learning_rate_at(step, steps_per_epoch);
         }
         let before = self.epochs_before(stage) - self.epochs_before(first);
-        let joined = Phase {
-            epochs: self.epochs() - self.epochs_before(first),
-            warmup_epochs: self.phases[first].warmup_epochs,
-            learning_rate: self.phases[stage].learning_rate,
-            ..self.phases[stage].clone()
-        };
-        joined.learning_rate_at(before * steps_per_epoch + step, steps_per_epoch)
+        let joined = self.epochs() - self.epochs_before(first);
+        let warmup = self.phases[first].warmup_epochs;
+        let rate = self.phases[stage].learning_rate;
+        annealed(rate, joined, warmup, before * steps_per_epoch + step, steps_per_epoch)
     }
 }
 
@@ -157,15 +154,20 @@ impl Phase {
     /// Departure from the original: its code warms up from `warmup_lr`, which its script sets to the rate for one GPU,
     /// 1/32 of the rate that warm-up reaches there.
     pub fn learning_rate_at(&self, step: usize, steps_per_epoch: usize) -> f64 {
-        let total = (steps_per_epoch * self.epochs) as f64;
-        let warmup = (self.warmup_epochs * steps_per_epoch as f64).round();
-        let step = step as f64;
-        if step < warmup {
-            return self.learning_rate * (step + 1.0) / warmup;
-        }
-        let progress = (step - warmup) / (total - warmup).max(1.0);
-        0.5 * self.learning_rate * (1.0 + libm::cos(std::f64::consts::PI * progress))
+        annealed(self.learning_rate, self.epochs, self.warmup_epochs, step, steps_per_epoch)
     }
+}
+
+/// Learning rate of step `step` (from 0) of `epochs`: linear warm-up to `rate`, then a cosine to zero.
+fn annealed(rate: f64, epochs: usize, warmup_epochs: f64, step: usize, steps_per_epoch: usize) -> f64 {
+    let total = (steps_per_epoch * epochs) as f64;
+    let warmup = (warmup_epochs * steps_per_epoch as f64).round();
+    let step = step as f64;
+    if step < warmup {
+        return rate * (step + 1.0) / warmup;
+    }
+    let progress = (step - warmup) / (total - warmup).max(1.0);
+    0.5 * rate * (1.0 + libm::cos(std::f64::consts::PI * progress))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::console::interrupt;
 use crate::machine::environment::Machine;
 use crate::machine::{device, environment};
 use crate::run::images::Images;
-use crate::run::run_dir::RunDir;
+use crate::run::run_dir::{RunDir, remove_dir};
 use crate::run::supernet_file::{self, CHECKPOINTS, SUPERNET};
 use crate::run::{ranks, training};
 use anyhow::{Context, Result, ensure};
@@ -18,8 +18,6 @@ use burn::module::Module;
 use ofa_model::Supernet;
 use ofa_train::{EpochRecord, Ranks, TrainError, weights_sha256};
 use serde::{Deserialize, Serialize};
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -267,10 +265,5 @@ fn anywhere(mut config: ExperimentConfig) -> ExperimentConfig {
 fn without_leftovers(dir: &RunDir) -> Result<()> {
     first_steps::remove(dir)?;
     parcel::remove(dir)?;
-    match fs::remove_dir_all(dir.path(CHECKPOINTS)) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("{}", dir.path(CHECKPOINTS).display()))
-        }
-        _ => Ok(()),
-    }
+    remove_dir(&dir.path(CHECKPOINTS))
 }

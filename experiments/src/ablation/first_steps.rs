@@ -4,7 +4,7 @@
 use super::record::FirstSteps;
 use crate::config::ExperimentConfig;
 use crate::run::images::Images;
-use crate::run::run_dir::{RunDir, remove_file};
+use crate::run::run_dir::{RunDir, remove_dir, remove_file};
 use crate::run::training;
 use anyhow::{Context, Result};
 use burn::tensor::Device;
@@ -54,13 +54,13 @@ pub(super) fn computed(
 ) -> Result<Option<FirstSteps>> {
     let scratch = dir.path(SCRATCH);
     // Training would otherwise resume from the remains of a killed attempt.
-    if ranks.is_first() && scratch.exists() {
-        fs::remove_dir_all(&scratch).with_context(|| scratch.display().to_string())?;
+    if ranks.is_first() {
+        remove_dir(&scratch)?;
     }
     ranks.broadcast(0, Vec::new());
     let supernet = training::first_steps(steps, config, images, validation, device, &scratch, ranks)?;
     if ranks.is_first() {
-        fs::remove_dir_all(&scratch).with_context(|| scratch.display().to_string())?;
+        remove_dir(&scratch)?;
     }
     Ok(supernet.map(|supernet| FirstSteps { steps, weights: weights_sha256(&supernet) }))
 }

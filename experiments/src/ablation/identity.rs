@@ -4,6 +4,7 @@ use crate::config::ExperimentConfig;
 use crate::machine::{device, environment};
 use crate::run::images::Images;
 use crate::run::run_dir::RunDir;
+use crate::run::training;
 use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use ofa_data::Splits;
@@ -166,19 +167,8 @@ fn trained(
     let device = device::by_name(&base.device)?;
     let train = images.splits.train.subset(steps * batch, 0);
     let few = Images { splits: Splits { train, ..images.splits.clone() }, description: String::new() };
-    let run = TrainRun {
-        schedule,
-        recipe: &config.training.recipe,
-        sampler: None,
-        teacher: None,
-        loader: &few.train_loader(&config, &OneRank)?,
-        seed: 0,
-        watched: &[],
-        watch_epochs: None,
-        checkpoints: None,
-        device: &device,
-        ranks: &OneRank,
-    };
+    let loader = few.train_loader(&config, &OneRank)?;
+    let run = TrainRun { schedule, ..training::bare(&config, &loader, &device, &OneRank) };
     let supernet = SupernetConfig::new(config.space.clone())?.init(&device.clone().autodiff());
     let trained = ofa_train::train(supernet, &run, &mut few.validation(&config, &device), &mut ())?;
     Ok(weights_sha256(&trained.supernet.valid()))

@@ -61,7 +61,7 @@ impl Ladder {
     ///
     /// # Errors
     ///
-    /// If there is none, or its configuration is invalid.
+    /// If `root` holds no ablation, or its configuration is invalid.
     pub fn reopen(root: &Path) -> Result<Self> {
         let (dir, text) = RunDir::open(root)?;
         let config = AblationConfig::parse(&text).with_context(|| dir.path("config.toml").display().to_string())?;
@@ -121,10 +121,10 @@ impl Ladder {
         if ranks.is_first() {
             self.rungs.iter().try_for_each(Ablation::check_ancestors)?;
         }
-        let mut codes: BTreeMap<usize, String> = BTreeMap::new();
         if !trains {
             return if ranks.is_first() { self.rungs.iter().try_for_each(Ablation::check_images) } else { Ok(()) };
         }
+        let mut codes: BTreeMap<usize, String> = BTreeMap::new();
         let mut done = 0;
         while most.is_none_or(|most| done < most) {
             let claimed = if ranks.is_first() { self.next(&chosen, stop)? } else { (Next::Nothing, None) };

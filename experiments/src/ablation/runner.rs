@@ -59,7 +59,7 @@ impl Ablation {
     ///
     /// # Errors
     ///
-    /// If there is none, or its configuration is invalid.
+    /// If `root` holds no ablation, or its configuration is invalid.
     pub fn reopen(root: &Path) -> Result<Self> {
         let (dir, text) = RunDir::open(root)?;
         let config = AblationConfig::parse(&text).with_context(|| dir.path("config.toml").display().to_string())?;

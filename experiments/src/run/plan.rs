@@ -3,6 +3,7 @@
 use crate::config::ExperimentConfig;
 use crate::machine::environment;
 use crate::run::images::Images;
+use crate::run::training;
 use anyhow::{Result, ensure};
 use burn::tensor::Device;
 use ofa_data::{Loader, LoaderConfig, View};
@@ -51,16 +52,8 @@ pub fn measure(
     let teacher = config.training.teacher.as_ref().map(|_| supernet.clone().init(device));
     let run = TrainRun {
         schedule: &schedule,
-        recipe: &config.training.recipe,
-        sampler: None,
         teacher: teacher.as_ref(),
-        loader: &loader,
-        seed: config.seed,
-        watched: &[],
-        watch_epochs: None,
-        checkpoints: None,
-        device,
-        ranks: &OneRank,
+        ..training::bare(config, &loader, device, &OneRank)
     };
     let mut watch = StopWatch::default();
     let mut evaluator = images.validation(config, device);

@@ -170,7 +170,20 @@ pub fn write_whole(path: &Path, contents: &[u8]) -> Result<()> {
 ///
 /// If it cannot be removed.
 pub fn remove_file(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
+    removed(fs::remove_file(path), path)
+}
+
+/// Removes a directory with all its contents, if it exists.
+///
+/// # Errors
+///
+/// If it cannot be removed.
+pub fn remove_dir(path: &Path) -> Result<()> {
+    removed(fs::remove_dir_all(path), path)
+}
+
+fn removed(result: std::io::Result<()>, path: &Path) -> Result<()> {
+    match result {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot remove {}", path.display()))
         }

@@ -1,14 +1,13 @@
 //! The trained supernet of a run: a directory in the format of `import_checkpoint`, which every binary reads.
 
 use crate::config::ExperimentConfig;
-use crate::run::run_dir::RunDir;
+use crate::run::run_dir::{RunDir, remove_dir};
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use ofa_data::Layout;
 use ofa_model::{Supernet, SupernetConfig};
 use ofa_train::{CheckpointDir, DamagedCheckpoint};
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Subdirectory of a run that holds its trained supernet.
@@ -23,9 +22,9 @@ pub const CHECKPOINTS: &str = "checkpoints";
 /// If it cannot be written.
 pub fn write(supernet: &Supernet, dir: &RunDir) -> Result<()> {
     let (path, new) = (dir.path(SUPERNET), dir.path("supernet.new"));
-    remove(&new)?;
+    remove_dir(&new)?;
     supernet.save(&new)?;
-    remove(&path)?;
+    remove_dir(&path)?;
     fs::rename(&new, &path).with_context(|| format!("cannot write {}", path.display()))
 }
 
@@ -107,15 +106,6 @@ impl OpenedSupernet {
             config.data.prepared = layout.preparation(data)?;
         }
         Ok(config)
-    }
-}
-
-fn remove(path: &Path) -> Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", path.display()))
-        }
-        _ => Ok(()),
     }
 }
 

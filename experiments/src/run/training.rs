@@ -23,7 +23,7 @@ use std::sync::atomic::AtomicBool;
 ///
 /// # Errors
 ///
-/// Those of [`train`]; also if the batch size is not divisible by the number of ranks.
+/// Those of [`ofa_train::train`]; also if the batch size is not divisible by the number of ranks.
 pub fn train(
     config: &ExperimentConfig,
     images: &Images,
@@ -42,6 +42,7 @@ pub fn train(
     let run = TrainRun {
         teacher: teacher.as_ref(),
         watched: &watched,
+        watch_epochs: training.watch_epochs,
         checkpoints: Some(&checkpoints),
         ..bare(config, &loader, device, together)
     };
@@ -107,7 +108,7 @@ impl TrainObserver for StopAfter {
 }
 
 /// A training of `config` without teacher, watched archs or checkpoints.
-fn bare<'a>(
+pub(crate) fn bare<'a>(
     config: &'a ExperimentConfig,
     loader: &'a Loader,
     device: &'a Device,
@@ -122,7 +123,7 @@ fn bare<'a>(
         loader,
         seed: config.seed,
         watched: &[],
-        watch_epochs: training.watch_epochs,
+        watch_epochs: None,
         checkpoints: None,
         device,
         ranks,

@@ -75,7 +75,7 @@ pub(crate) fn decode_region(
             return Ok(Some(Region { image, left: 0, top: 0 }));
         }
     }
-    // For broken files, too, decoding everything gives the better error.
+    // Decoding everything also gives a better error for broken files.
     Ok(decode(bytes)?.map(|image| Region { image, left: 0, top: 0 }))
 }
 

@@ -70,8 +70,8 @@ fn parse<const RANK: usize>(
     }
     let announced = shape.iter().map(|&(_, size)| size as u64).product::<u64>();
     let mut data = Vec::new();
-    // One byte more than announced suffices to detect excess data. If there is none, this read reaches the gzip trailer
-    // and verifies its checksum.
+    // One byte more than announced detects excess data. Without excess, the read reaches the gzip trailer and verifies
+    // its checksum.
     stream.take(announced + 1).read_to_end(&mut data).map_err(broken)?;
     let found = data.len() as u64;
     if found == announced { Ok(data) } else { Err(IdxProblem::Length { announced, found }) }

@@ -1,6 +1,6 @@
 //! The report of a ladder: where shrinking pays, in one figure and one table.
 
-use super::section::{Section, Table, freeze, reproduce, section};
+use super::section::{Section, Table, corner_by_corner, freeze, reproduce, section};
 use super::{markdown, points, share};
 use crate::ablation::{
     Alone, AloneCost, AtBudget, CornerPrice, Gap, Interval, Judgement, LadderFindings, Price, Sign, Verdict,
@@ -123,13 +123,12 @@ fn verdicts(findings: &LadderFindings) -> Section {
 
 fn against_alone(findings: &LadderFindings) -> Section {
     let row = |at: &AtBudget, alone: &Alone| {
-        let corners = alone.corners.iter().map(|corner| format!("{} {}", corner.corner, points(&corner.gap)));
         vec![
             at.name.clone(),
             format!("`{}`", alone.arm),
             alone.seeds.len().to_string(),
             points(&alone.gap),
-            corners.collect::<Vec<_>>().join("; "),
+            corner_by_corner(alone),
         ]
     };
     let rows = findings.budgets.iter().flat_map(|at| at.alone.iter().map(move |alone| row(at, alone)));

@@ -133,16 +133,20 @@ fn by_macs(primary: &Contrast) -> Section {
 
 fn alone(findings: &Findings) -> Section {
     let row = |alone: &Alone| {
-        let corners = alone.corners.iter().map(|corner| format!("{} {}", corner.corner, points(&corner.gap)));
         let seeds: Vec<String> = alone.seeds.iter().map(u64::to_string).collect();
-        let all = corners.collect::<Vec<_>>().join("; ");
-        vec![format!("`{}`", alone.arm), seeds.join(", "), points(&alone.gap), all]
+        vec![format!("`{}`", alone.arm), seeds.join(", "), points(&alone.gap), corner_by_corner(alone)]
     };
     let rows = findings.alone.iter().map(row).collect();
     let headings = vec!["arm", "seeds", "subnet minus alone, points", "corner by corner"];
     let text = "The loss in the article's own sense: test top-1 of a subnet minus that of the same network trained \
                 alone, mean over the corners trained alone, with intervals over seeds.";
     section("Against networks trained alone", &[text], Some(Table { headings, names: 2, rows }), Vec::new())
+}
+
+/// The gap of every corner that was trained alone, in points.
+pub(super) fn corner_by_corner(alone: &Alone) -> String {
+    let corners = alone.corners.iter().map(|corner| format!("{} {}", corner.corner, points(&corner.gap)));
+    corners.collect::<Vec<_>>().join("; ")
 }
 
 /// What was tried before the configuration was written, and what was added after the start.

@@ -64,7 +64,7 @@ impl OriginalLatencyTable {
     ///
     /// # Errors
     ///
-    /// If there is none, or a file cannot be read, is malformed, or has a negative or non-finite latency (naming file,
+    /// If `directory` holds no such file, or a file cannot be read, is malformed, or has a negative or non-finite latency (naming file,
     /// line and key).
     pub fn load(directory: &Path) -> Result<Self, SearchError> {
         let mut entries = BTreeMap::new();
