@@ -115,6 +115,34 @@ pub struct CornerMean {
     pub uncalibrated_top1: Gap,
 }
 
+impl Findings {
+    /// The arms that train the whole space, so their corners can be compared.
+    pub fn supernets(&self) -> impl Iterator<Item = &ArmFindings> {
+        let most = self.arms.iter().map(|arm| arm.corners.len()).max().unwrap_or(0);
+        self.arms.iter().filter(move |arm| arm.corners.len() == most)
+    }
+
+    /// The cheapest arm whose mean is not below the interval of the primary treatment, and that treatment; `None` with
+    /// fewer than two seeds.
+    pub fn cheapest_match(&self) -> Option<(&ArmFindings, &ArmFindings)> {
+        let treatment = &self.primary.as_ref()?.treatment;
+        let reference = self.arms.iter().find(|arm| arm.name == *treatment)?;
+        let floor = reference.mean_top1.interval?.low;
+        let good = self.supernets().filter(|arm| arm.mean_top1.mean >= floor);
+        Some((good.min_by(|a, b| a.budget.macs.total_cmp(&b.budget.macs))?, reference))
+    }
+
+    /// The arms whose selected learning rate is the lowest or highest tried.
+    pub fn chosen_at_the_edge(&self) -> impl Iterator<Item = &str> {
+        let is_edge = |(arm, scores): &(&String, &Vec<(f64, f64)>)| {
+            let chosen = self.arms.iter().find(|found| found.name == **arm).map(|found| found.factor);
+            let ends = [f64::min, f64::max].map(|end| scores.iter().map(|(factor, _)| *factor).reduce(end));
+            scores.len() > 1 && chosen.is_some() && ends.contains(&chosen)
+        };
+        self.selections.iter().filter(is_edge).map(|(arm, _)| arm.as_str())
+    }
+}
+
 impl Ablation {
     /// Findings of the complete cells.
     ///

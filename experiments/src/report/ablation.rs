@@ -11,7 +11,7 @@ use html::ablation_html;
 use ladder::{ladder_figure, ladder_html, ladder_markdown};
 use markdown::ablation_markdown;
 
-use crate::ablation::{ArmFindings, Contrast, Findings, Gap, Renderer};
+use crate::ablation::{Contrast, Findings, Gap, Renderer};
 
 /// The reports of an ablation: `report.html`, `report.md` and, over several budgets, `gap.svg`.
 pub const ABLATION_REPORTS: Renderer = Renderer {
@@ -122,24 +122,9 @@ fn others(findings: &Findings) -> impl Iterator<Item = String> {
     })
 }
 
-/// The arms that train the whole space, so their corners can be compared.
-fn supernets(findings: &Findings) -> impl Iterator<Item = &ArmFindings> {
-    let most = findings.arms.iter().map(|arm| arm.corners.len()).max().unwrap_or(0);
-    findings.arms.iter().filter(move |arm| arm.corners.len() == most)
-}
-
-/// The cheapest arm whose mean is not below the interval of the primary treatment, and that treatment.
-fn cheapest_match(findings: &Findings) -> Option<(&ArmFindings, &ArmFindings)> {
-    let treatment = &findings.primary.as_ref()?.treatment;
-    let reference = findings.arms.iter().find(|arm| arm.name == *treatment)?;
-    let floor = reference.mean_top1.interval?.low;
-    let good = supernets(findings).filter(|arm| arm.mean_top1.mean >= floor);
-    Some((good.min_by(|a, b| a.budget.macs.total_cmp(&b.budget.macs))?, reference))
-}
-
 /// The sentence on cost.
 fn cost_sentence(findings: &Findings) -> String {
-    match cheapest_match(findings) {
+    match findings.cheapest_match() {
         Some((arm, reference)) if arm.name != reference.name => format!(
             "The cheapest arm whose mean accuracy lies within or above the interval of `{}` is `{}`: {:.2} of its \
              MACs.",
@@ -152,16 +137,6 @@ fn cost_sentence(findings: &Findings) -> String {
         }
         None => "With fewer than two seeds there is no interval to compare with.".into(),
     }
-}
-
-/// Arms whose selected learning rate is the lowest or highest tried.
-fn edges(findings: &Findings) -> Vec<String> {
-    let is_edge = |(arm, scores): &(&String, &Vec<(f64, f64)>)| {
-        let chosen = findings.arms.iter().find(|found| found.name == **arm).map(|found| found.factor);
-        let ends = [f64::min, f64::max].map(|end| scores.iter().map(|(factor, _)| *factor).reduce(end));
-        scores.len() > 1 && chosen.is_some() && ends.contains(&chosen)
-    };
-    findings.selections.iter().filter(is_edge).map(|(arm, _)| format!("`{arm}`")).collect()
 }
 
 /// Threats to validity: reasons not to read more into the numbers than they show.

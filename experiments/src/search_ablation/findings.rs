@@ -1,7 +1,7 @@
 //! How close every contestant comes to the optimum, and how fast.
 
 use super::{Found, SearchAblation, Task};
-use crate::ablation::Gap;
+use crate::ablation::{Gap, holm};
 use ofa_search::{Improvement, quantile};
 use serde::Serialize;
 
@@ -9,6 +9,8 @@ use serde::Serialize;
 pub const TARGETS: [f64; 2] = [0.99, 0.995];
 /// Confidence level of intervals.
 const CONFIDENCE: f64 = 0.95;
+/// Significance level for differences between contestants.
+const SIGNIFICANCE: f64 = 0.05;
 
 /// Results of all contestants on one task.
 #[derive(Clone, Debug, Serialize)]
@@ -42,10 +44,21 @@ pub struct Standing {
     pub reached: [f64; 2],
     /// Share of the leader (highest median) minus that of this one, over seeds; `None` for the leader.
     pub behind: Option<Gap>,
+    /// P-value of that difference, by Student's t over paired seeds with Holm's correction over the contestants of the
+    /// task; `None` for the leader.
+    pub adjusted_p: Option<f64>,
     /// Median wall-clock seconds of a search.
     pub seconds: f64,
     /// Best share so far: query, and lower quartile, median and upper quartile.
     pub curve: Vec<(u64, [f64; 3])>,
+}
+
+impl TaskFindings {
+    /// The contestants whose distance to the leader is not significant.
+    pub fn equals_of_the_leader(&self) -> impl Iterator<Item = &str> {
+        let equal = |standing: &&Standing| standing.adjusted_p.is_some_and(|p| p >= SIGNIFICANCE);
+        self.standings.iter().filter(equal).map(|standing| standing.strategy.as_str())
+    }
 }
 
 /// Summarises the outcomes on a task; curves are sampled at logarithmically spaced queries.
@@ -59,9 +72,10 @@ pub fn findings(task: &Task<'_>, found: &[Found], ablation: &SearchAblation) -> 
     standings.sort_by(|a, b| b.share[1].total_cmp(&a.share[1]).then(b.share[0].total_cmp(&a.share[0])));
     if let Some((first, others)) = standings.split_first_mut() {
         let best = of(&first.strategy);
-        for other in others {
+        for other in &mut *others {
             other.behind = scale.gap(&best, &of(&other.strategy));
         }
+        adjust(others);
     }
     TaskFindings {
         task: task.name.to_owned(),
@@ -70,6 +84,19 @@ pub fn findings(task: &Task<'_>, found: &[Found], ablation: &SearchAblation) -> 
         reference: scale.reference,
         proven: task.optimum.is_some(),
         standings,
+    }
+}
+
+/// Sets the p-values of the contestants behind the leader.
+fn adjust(others: &mut [Standing]) {
+    // If all seeds agree there is no p-value: any gap is then significant. A single search is never significant.
+    let p = |other: &Standing| match other.behind {
+        Some(gap) if other.searches > 1 => gap.p.unwrap_or(if gap.mean == 0.0 { 1.0 } else { 0.0 }),
+        _ => 1.0,
+    };
+    let adjusted = holm(&others.iter().map(p).collect::<Vec<_>>());
+    for (other, p) in others.iter_mut().zip(adjusted) {
+        other.adjusted_p = Some(p);
     }
 }
 
@@ -112,6 +139,7 @@ impl Scale {
             // For an even number, the later of the two middle values.
             queries_to: to.map(|queries| Some(queries[queries.len() / 2]).filter(|&query| query < u64::MAX)),
             behind: None,
+            adjusted_p: None,
             seconds: quartiles(seconds)[1],
             curve: grid(ablation.queries).filter_map(at).collect(),
         }
@@ -194,5 +222,18 @@ mod tests {
             ([found(1, &[(1, 0.9)]), found(2, &[(1, 0.8)])], [found(2, &[(1, 0.5)]), found(1, &[(1, 0.7)])]);
         let gap = scale.gap(&best.iter().collect::<Vec<_>>(), &other.iter().collect::<Vec<_>>()).unwrap();
         assert!((gap.mean - 0.25).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_contestant_is_told_apart_from_the_leader_over_seeds() {
+        let behind = |gaps: &[f64]| Standing {
+            searches: gaps.len(),
+            behind: Some(Gap::of(gaps, CONFIDENCE)),
+            ..standing(&[found(1, &[(1, 1.0)])])
+        };
+        let mut others = [behind(&[0.01, -0.01, 0.002, 0.0]), behind(&[0.12, 0.13, 0.125, 0.126]), behind(&[0.19])];
+        adjust(&mut others);
+        let significant = others.map(|other| other.adjusted_p.unwrap() < SIGNIFICANCE);
+        assert_eq!(significant, [false, true, false]);
     }
 }

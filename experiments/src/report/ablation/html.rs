@@ -1,7 +1,7 @@
 //! The report as one self-contained HTML page.
 
 use super::section::{Section, sections};
-use super::{contrast_name, summary, supernets};
+use super::{contrast_name, summary};
 use crate::ablation::{ArmFindings, Contrast, Findings, Interval};
 use crate::report::figure::figure;
 use crate::report::html::page;
@@ -88,7 +88,7 @@ fn contrasts(findings: &Findings) -> Vec<Difference> {
 }
 
 fn series(findings: &Findings, points: impl Fn(&ArmFindings) -> Vec<(f64, f64)>) -> Vec<Series> {
-    supernets(findings).map(|arm| Series { name: arm.name.clone(), points: points(arm) }).collect()
+    findings.supernets().map(|arm| Series { name: arm.name.clone(), points: points(arm) }).collect()
 }
 
 fn random(findings: &Findings) -> Vec<Series> {

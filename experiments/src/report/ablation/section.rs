@@ -1,6 +1,6 @@
 //! Content of the report, as sections shared by the HTML page and the Markdown.
 
-use super::{THREATS, contrast_name, cost_sentence, edges, points, top1};
+use super::{THREATS, contrast_name, cost_sentence, points, top1};
 use crate::ablation::{Addition, Alone, ArmFindings, Contrast, Findings, Interval};
 
 /// A part of the report, under a heading.
@@ -245,7 +245,7 @@ fn rates(findings: &Findings) -> Option<Section> {
     };
     let text = "Every arm is trained once with each factor on all its rates, with a seed that is not reported; the \
                 factor that is best on validation images is selected. Test images are not used.";
-    let edges = edges(findings);
+    let edges: Vec<String> = findings.chosen_at_the_edge().map(|arm| format!("`{arm}`")).collect();
     let note = (!edges.is_empty()).then(|| {
         format!(
             "The selected factor is the lowest or highest tried, so a better one may lie beyond it, for: {}.",

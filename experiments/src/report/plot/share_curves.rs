@@ -57,6 +57,7 @@ mod tests {
             queries_to: [None; 2],
             reached: [0.0; 2],
             behind: None,
+            adjusted_p: None,
             seconds: 0.1,
             curve: curve.to_vec(),
         }

@@ -1,11 +1,8 @@
 //! The conclusions of the search ablation, in sentences.
 
-use crate::ablation::holm;
 use crate::report::format::percent;
-use crate::search_ablation::{FrontStanding, SearchFindings, Standing, TaskFindings};
+use crate::search_ablation::{FrontStanding, SearchFindings, TaskFindings};
 
-/// Significance level for differences between contestants.
-const SIGNIFICANCE: f64 = 0.05;
 /// Share of the optimum that evolution should reach on additive tasks.
 const AIM: f64 = 0.995;
 
@@ -26,25 +23,13 @@ fn leader(task: &TaskFindings) -> Option<String> {
     let [low, median, high] = first.share.map(percent);
     let random = others.iter().find(|other| other.strategy == "random");
     let random = random.map_or_else(String::new, |random| format!("; random search {}", percent(random.share[1])));
-    let close = not_told_apart(others);
+    let close: Vec<&str> = task.equals_of_the_leader().collect();
     let close = if close.is_empty() { "none".to_owned() } else { close.join(", ") };
     Some(format!(
         "On `{}` within {}, {} leads with a median of {median} of the {reference} (quartiles {low} and {high}); no \
          significant difference: {close}{random}.",
         task.task, task.limit, first.strategy
     ))
-}
-
-/// Contestants whose gap to the leader is not significant, by Student's t over paired seeds with Holm's correction.
-fn not_told_apart(others: &[Standing]) -> Vec<&str> {
-    // If all seeds agree there is no p-value: any gap is then significant. A single search is never significant.
-    let p = |other: &Standing| match other.behind {
-        Some(gap) if other.searches > 1 => gap.p.unwrap_or(if gap.mean == 0.0 { 1.0 } else { 0.0 }),
-        _ => 1.0,
-    };
-    let adjusted = holm(&others.iter().map(p).collect::<Vec<_>>());
-    let pairs = others.iter().zip(adjusted);
-    pairs.filter(|(_, p)| *p >= SIGNIFICANCE).map(|(other, _)| other.strategy.as_str()).collect()
 }
 
 fn aim(tasks: &[TaskFindings]) -> Option<String> {
@@ -84,16 +69,17 @@ fn largest_front(task: &str, fronts: &[FrontStanding]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ablation::Gap;
+    use crate::search_ablation::Standing;
 
-    fn standing(strategy: &str, median: f64, gaps: &[f64]) -> Standing {
+    fn standing(strategy: &str, median: f64, adjusted_p: Option<f64>) -> Standing {
         Standing {
             strategy: strategy.into(),
-            searches: gaps.len().max(3),
+            searches: 3,
             share: [median - 0.01, median, median + 0.001],
             queries_to: [None; 2],
             reached: [0.0; 2],
-            behind: (!gaps.is_empty()).then(|| Gap::of(gaps, 0.95)),
+            behind: None,
+            adjusted_p,
             seconds: 0.1,
             curve: Vec::new(),
         }
@@ -107,10 +93,10 @@ mod tests {
     #[test]
     fn a_task_names_its_leader_and_its_equals() {
         let task = task(vec![
-            standing("evolution", 0.996, &[]),
-            standing("nsga2", 0.995, &[0.01, -0.01, 0.002, 0.0]),
-            standing("random", 0.87, &[0.12, 0.13, 0.125, 0.126]),
-            standing("table", 0.8, &[0.19]),
+            standing("evolution", 0.996, None),
+            standing("nsga2", 0.995, Some(0.7)),
+            standing("random", 0.87, Some(0.001)),
+            standing("table", 0.8, Some(0.049)),
         ]);
         assert_eq!(
             leader(&task).unwrap(),
@@ -121,8 +107,8 @@ mod tests {
 
     #[test]
     fn the_aim_is_judged_by_medians() {
-        let hit = task(vec![standing("evolution", 0.9951, &[]), standing("random", 0.87, &[0.1, 0.2])]);
-        let miss = task(vec![standing("evolution", 0.9949, &[]), standing("random", 0.86, &[0.1, 0.2])]);
+        let hit = task(vec![standing("evolution", 0.9951, None), standing("random", 0.87, Some(0.2))]);
+        let miss = task(vec![standing("evolution", 0.9949, None), standing("random", 0.86, Some(0.2))]);
         let text = aim(&[hit, miss]).unwrap();
         assert!(text.contains("it does on 1 of 2 additive tasks: 99.51 % and 99.49 %"), "{text}");
         assert!(text.contains("random search 87.00 % and 86.00 %"), "{text}");
