@@ -207,11 +207,12 @@ pub fn within_10_percent(fit: &Fit) -> f64 {
 
 /// One-line summary of the agreement of table latencies with measured ones.
 pub fn latency_agreement(fit: &Fit) -> String {
+    // All measurements are equal: there is no order to agree with.
+    let tau = if fit.kendall_tau.is_nan() { "undefined".to_owned() } else { format!("{:.3}", fit.kendall_tau) };
     format!(
-        "mean error {:.2} %, {:.1} % within 10 %, Kendall tau {:.3}",
+        "mean error {:.2} %, {:.1} % within 10 %, Kendall tau {tau}",
         100.0 * fit.mape,
-        100.0 * within_10_percent(fit),
-        fit.kendall_tau
+        100.0 * within_10_percent(fit)
     )
 }
 

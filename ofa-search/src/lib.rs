@@ -79,7 +79,7 @@ pub use strategies::{
     RandomSearch, SearchStrategy, StrategyKind, TableAccuracy, TableLookup,
 };
 pub use tables::{
-    AccuracyHeader, AccuracyRow, AccuracyTable, LatencyHeader, LatencyTable, NetworkFit, OriginalLatencyTable,
-    Overhead, read_measured,
+    AccuracyHeader, AccuracyRow, AccuracyTable, LatencyHeader, LatencyTable, Measure, MeasuredNetwork,
+    MeasuredNetworks, NetworkFit, OriginalLatencyTable, Overhead,
 };
 pub use timing::{Latency, LatencyConfig, Pacemaker, TimedRun, Timing, time_interleaved};

@@ -2,8 +2,10 @@
 
 mod accuracy;
 mod latency;
+mod measured;
 mod table_file;
 mod unit_key;
 
 pub use accuracy::{AccuracyHeader, AccuracyRow, AccuracyTable};
-pub use latency::{LatencyHeader, LatencyTable, NetworkFit, OriginalLatencyTable, Overhead, read_measured};
+pub use latency::{LatencyHeader, LatencyTable, NetworkFit, OriginalLatencyTable, Overhead};
+pub use measured::{Measure, MeasuredNetwork, MeasuredNetworks};

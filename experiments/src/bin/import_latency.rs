@@ -2,8 +2,8 @@
 //!
 //! Command:  `cargo run --release --bin import_latency -- --measured phone.csv --space mobilenet_v3 --device-name phone
 //!           --out phone/latency.csv`
-//! Result:   a latency table in the format of a measured one, estimated from `arch,ms` rows, and its error on held-out
-//!           networks; `--quantity energy_mj` for millijoules, or any other cost that is additive over blocks
+//! Result:   a latency table in the format of a measured one, estimated from rows of an arch and its latency, and its error
+//!           on held-out networks; `--quantity energy_mj` for millijoules, or any other cost that is additive over blocks
 //! Hardware: any; nothing is timed
 
 use anyhow::Result;
@@ -14,16 +14,19 @@ use experiments::run::run_dir::{ensure_new, make_dir};
 use experiments::run::start;
 use experiments::tables::measured::named_space;
 use experiments::tables::{agreement, latency_agreement};
-use ofa_search::{LatencyHeader, LatencyTable, read_measured};
+use ofa_search::{LatencyHeader, LatencyTable, Measure, MeasuredNetworks};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Estimates a latency table from measurements of whole networks.
 #[derive(Parser)]
 struct Options {
-    /// CSV file of measurements: a header `arch,ms`, then one row per network
+    /// CSV file of measurements with a column `arch` and a latency whose name ends in its unit: ms, latency_us, seconds
     #[arg(long)]
     measured: PathBuf,
+    /// Column that is read, if several hold a latency
+    #[arg(long)]
+    column: Option<String>,
     /// Run directory that the search space is read from, instead of --space
     #[arg(long)]
     run: Option<PathBuf>,
@@ -38,7 +41,7 @@ struct Options {
     /// Images per forward pass in the measurements
     #[arg(long, default_value_t = 1)]
     batch: usize,
-    /// Measured quantity, e.g. energy_mj [default: latency in milliseconds]
+    /// Measured quantity and its column, e.g. energy_mj [default: latency in milliseconds]
     #[arg(long)]
     quantity: Option<String>,
     /// Seed that selects the held-out networks
@@ -56,7 +59,9 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<()> {
     ensure_new(&options.out)?;
     let space = named_space(&options.space, options.run.as_deref())?;
-    let measured = read_measured(&options.measured, &space)?;
+    let measure = options.quantity.clone().map_or(Measure::Latency, Measure::Other);
+    let measured = MeasuredNetworks::read(&options.measured, &space, &measure, options.column.as_deref())?;
+    say(&measured.described(options.quantity.as_deref().unwrap_or("ms")));
     let header = LatencyHeader {
         space: space.name.clone(),
         device: options.device_name.clone(),
@@ -66,7 +71,7 @@ fn run(options: &Options) -> Result<()> {
         pace_ms: None,
         overhead: None,
     };
-    let estimated = LatencyTable::from_networks(&space, header, &measured, options.seed)?;
+    let estimated = LatencyTable::from_networks(&space, header, &measured.medians(), options.seed)?;
     if let Some(parent) = options.out.parent() {
         make_dir(parent)?;
     }
@@ -75,7 +80,7 @@ fn run(options: &Options) -> Result<()> {
     say(&format!(
         "{} units from {} networks; fitted on {fitted}, {} held out: {}",
         estimated.table.units().len(),
-        measured.len(),
+        measured.networks.len(),
         fit.points.len(),
         latency_agreement(&fit)
     ));

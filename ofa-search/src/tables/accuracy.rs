@@ -2,6 +2,7 @@
 
 mod combine;
 
+use super::MeasuredNetworks;
 use crate::tables::table_file::{self, Content, Format, invalid};
 use crate::{AdditiveCost, SearchError};
 use ofa_model::{Arch, SearchSpace};
@@ -114,6 +115,26 @@ impl AccuracyTable {
         let content = table_file::read::<AccuracyFormat>(path)?;
         check_space(path, &content.header, space)?;
         Self::from_content(path, space, content)
+    }
+
+    /// A table of accuracies that others measured on `space`.
+    ///
+    /// # Errors
+    ///
+    /// If an arch is outside the space.
+    pub fn from_measured(
+        header: AccuracyHeader,
+        space: &SearchSpace,
+        measured: &MeasuredNetworks,
+    ) -> Result<Self, SearchError> {
+        let mut table = Self::empty(header);
+        for network in &measured.networks {
+            space.check(&network.arch)?;
+            let cost = space.cost(&network.arch);
+            let (arch, top1) = (network.arch.clone(), network.median);
+            table.push(AccuracyRow { arch, top1, macs: cost.macs, parameters: cost.parameters });
+        }
+        Ok(table)
     }
 
     fn from_content(path: &Path, space: &SearchSpace, content: Content<AccuracyFormat>) -> Result<Self, SearchError> {

@@ -1,12 +1,10 @@
 //! [`LatencyTable`]: measured latencies of units, which sum to the latency of any arch.
 
 mod from_networks;
-mod measured;
 mod original;
 mod overhead;
 
 pub use from_networks::NetworkFit;
-pub use measured::read_measured;
 pub use original::OriginalLatencyTable;
 pub use overhead::Overhead;
 
