@@ -5,13 +5,24 @@ use crate::machine::environment::launched;
 use crate::run::images::Images;
 use crate::run::records;
 use crate::run::run_dir::RunDir;
-use crate::run::start::{self, Options, Run};
+use crate::run::start::{self, Options, Run, ready_to_compute};
 use anyhow::{Context, Result, ensure};
 use ofa_train::{Ranks, TrainError, TrainObserver, same_on_all};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// [`start::main`] for a program that works on all ranks of a job, which it joins before it prints anything.
+pub fn main(work: impl FnOnce(&dyn Ranks) -> Result<()>) -> ExitCode {
+    match ready_to_compute().and_then(|()| join()) {
+        Ok(ranks) => {
+            let result = work(&*ranks);
+            leave(ranks, result)
+        }
+        Err(error) => start::exit_code(Err(error)),
+    }
+}
 
 /// Joins the ranks of this job.
 ///
