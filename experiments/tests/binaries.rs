@@ -68,6 +68,28 @@ fn failure(output: &Output) -> String {
     text(&output.stderr)
 }
 
+/// Help of a command of `ofa` and of everything below it.
+fn helps(command: &[&str]) -> Vec<String> {
+    let output = Command::new(env!("CARGO_BIN_EXE_ofa")).args(command).arg("--help").output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", text(&output.stderr));
+    let help = text(&output.stdout);
+    let mut found = vec![help.clone()];
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    for name in commands.map(|line| line.split_whitespace().next().unwrap()).filter(|name| *name != "help") {
+        found.extend(helps(&[command, &[name]].concat()));
+    }
+    found
+}
+
+#[test]
+fn help_fits_a_screen_and_has_an_example() {
+    let helps = helps(&[]);
+    assert!(helps.len() >= 31, "{helps:?}");
+    for help in helps {
+        assert!(help.contains("\nExample: ofa ") && help.lines().count() <= 50, "{help}");
+    }
+}
+
 #[test]
 fn the_main_job_leaves_a_complete_run_and_its_subnet_classifies_an_image() {
     let temporary = tempfile::tempdir().unwrap();

@@ -30,7 +30,7 @@ pub fn main(work: impl FnOnce(&dyn Ranks) -> Result<()>) -> ExitCode {
 ///
 /// If a launcher started several processes that cannot reach each other: they would all run the same job in one
 /// directory.
-pub fn join() -> Result<Box<dyn Ranks>> {
+fn join() -> Result<Box<dyn Ranks>> {
     #[cfg(feature = "mpi")]
     let ranks = ofa_train::MpiRanks::join()?;
     #[cfg(not(feature = "mpi"))]
@@ -102,7 +102,7 @@ pub fn write_broken(dir: &RunDir, images: &Images, result: &Result<()>, ranks: &
 
 /// Ends this rank with the exit code of its result: 0, 1, or 130 after Ctrl-C. A rank that fails alone aborts the
 /// others, which would otherwise wait for it forever. An error common to all ranks is printed once.
-pub fn leave(ranks: Box<dyn Ranks>, result: Result<()>) -> ExitCode {
+fn leave(ranks: Box<dyn Ranks>, result: Result<()>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
     if ranks.size() == 1 {
         return start::exit_code(Err(error));

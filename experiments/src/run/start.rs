@@ -1,4 +1,4 @@
-//! Start and end of a binary: options, configuration, run directory, exit code.
+//! Start and end of a program: options, configuration, run directory, exit code.
 
 use crate::config::ExperimentConfig;
 use crate::console::interrupt::is_interruption;
@@ -209,8 +209,8 @@ pub fn with_next_step(error: anyhow::Error, dir: &RunDir) -> anyhow::Error {
 }
 
 /// Prints an error and returns the exit code: 0, 1, or 130 after Ctrl-C.
-#[allow(clippy::print_stderr, reason = "the end of a binary")]
-pub fn exit_code(result: Result<()>) -> ExitCode {
+#[allow(clippy::print_stderr, reason = "the end of a program")]
+pub(super) fn exit_code(result: Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_interruption(&error) => {

@@ -16,7 +16,7 @@ mod train;
 mod weights;
 
 use clap::{Parser, Subcommand};
-use experiments::run::{ranks, start};
+use experiments::run::start;
 use std::process::ExitCode;
 
 /// Works with once-for-all networks: their images, spaces, weights, subnets and tables.
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
         Command::Space(command) => start::main(|| command.run()),
         Command::Weights(command) => start::main(|| command.run()),
         Command::Plan(options) => start::main(|| plan::run(&options)),
-        Command::Train(options) => ranks::main(|ranks| train::run(&options, ranks)),
+        Command::Train(options) => train::run(&options),
         Command::Subnet(command) => start::main(|| command.run()),
         Command::Tables(command) => start::main(|| command.run()),
         Command::Deploy(options) => start::main(|| deploy::run(&options)),

@@ -25,6 +25,7 @@ use experiments::run::{supernet_file, training};
 use experiments::tables;
 use ofa_data::Splits;
 use ofa_train::Ranks;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -36,10 +37,12 @@ pub struct Options {
     run: start::Options,
 }
 
-pub fn run(options: &Options, ranks: &dyn Ranks) -> Result<()> {
-    let stop = interrupt::on_interrupt()?;
-    let Run { config, dir, listed } = ranks::open(&options.run, ranks)?;
-    train(&config, listed, &dir, ranks, &stop).map_err(|error| start::with_next_step(error, &dir))
+pub fn run(options: &Options) -> ExitCode {
+    ranks::main(|ranks| {
+        let stop = interrupt::on_interrupt()?;
+        let Run { config, dir, listed } = ranks::open(&options.run, ranks)?;
+        train(&config, listed, &dir, ranks, &stop).map_err(|error| start::with_next_step(error, &dir))
+    })
 }
 
 fn train(

@@ -19,7 +19,9 @@ use ofa_train::Precision;
 #[derive(Args)]
 #[command(after_help = "Example: ofa bench workload train-step --space mobilenet_v3 --resolution 128 --batch 16")]
 pub struct Options {
-    /// Workload
+    /// Workload: train-step (from labels), shrink-step (also from the largest network), inference, or
+    /// calibrate-evaluate (on 4 batches, of 8)
+    #[arg(hide_possible_values = true)]
     work: Work,
     #[command(flatten)]
     space: SpaceOptions,
