@@ -16,7 +16,7 @@ mod plain;
 use anyhow::{Context, Result, bail, ensure};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
-use experiments::run::ranks::{join, leave};
+use experiments::run::ranks;
 use ofa_data::{AugmentConfig, FashionMnist, ImageBatch, Loader, LoaderConfig, Splits, View};
 use ofa_model::{Arch, SearchSpace, Supernet, SupernetConfig};
 use ofa_train::{OneRank, Ranks, Recipe, StepOutput, StepRules, step_gradients};
@@ -35,15 +35,10 @@ const NOISE: f32 = 20.0;
 const RESOLUTION: usize = 20;
 
 fn main() -> ExitCode {
-    let ranks = match join() {
-        Ok(ranks) => ranks,
-        Err(error) => return experiments::run::start::exit_code(Err(error)),
-    };
-    let result = std::env::args()
-        .nth(1)
-        .context("missing argument: same, panic, error or wait")
-        .and_then(|what| if what == "same" { same(&*ranks) } else { die(&*ranks, &what) });
-    leave(ranks, result)
+    ranks::main(|ranks| {
+        let what = std::env::args().nth(1).context("missing argument: same, panic, error or wait")?;
+        if what == "same" { same(ranks) } else { die(ranks, &what) }
+    })
 }
 
 /// Trains networks in a single process and on all ranks, and compares the weights.

@@ -29,7 +29,7 @@ const SIDE: usize = 8;
 const BATCH: usize = 20;
 
 fn main() -> ExitCode {
-    start::exit_code(start::ready_to_compute().and_then(|()| run()))
+    start::main(run)
 }
 
 fn run() -> Result<()> {

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from ofa.imagenet_classification.elastic_nn.networks import OFAMobileNetV3
 
-BIN = Path(__file__).resolve().parents[2] / "target" / "release" / "benchmark_subnet"
+OFA = Path(__file__).resolve().parents[2] / "target" / "release" / "ofa"
 
 
 def torch_ms(net, images, passes):
@@ -46,7 +46,7 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "arch.json"
             path.write_text(json.dumps({**arch, "image_size": 224}))
-            command = [BIN, "--space", "mobilenet_v3", "--arch", path, "--batch", str(arguments.batch), "--samples", "20", "--json"]
+            command = [OFA, "subnet", "bench", "--space", "mobilenet_v3", "--arch", path, "--batch", str(arguments.batch), "--samples", "20", "--json"]
             ours, theirs = [], []
             for _ in range(arguments.rounds):
                 measured = json.loads(subprocess.run(command, check=True, capture_output=True, env=environment).stdout)

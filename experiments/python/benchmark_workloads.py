@@ -1,4 +1,4 @@
-"""Times one workload in PyTorch, the other side of `bench_vs_pytorch`; `mobilenet_v3` is the original's code, width 1.
+"""Times one workload in PyTorch, the other side of `ofa bench pytorch`; `mobilenet_v3` is the original's code, width 1.
 
 Command:  python experiments/python/benchmark_workloads.py train-step --space mobilenet_v3 --resolution 128 --batch 16
           (packages: see README.md beside this file)

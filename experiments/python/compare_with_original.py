@@ -1,8 +1,8 @@
-"""Compares our binaries with the PyTorch original on random weights.
+"""Compares `ofa` with the PyTorch original on random weights.
 
 Command:  python experiments/python/compare_with_original.py --seed 7     (after cargo build --release; packages: see README.md beside this file)
 Result:   for every published space and a few random subnets: the difference from the original's logits of
-          `reference_logits`, of the original's static net with weights from `export_subnet`, and of the exported
+          `ofa weights logits`, of the original's static net with weights from `ofa subnet export`, and of the exported
           ONNX model; exit code 1 if they differ
 """
 
@@ -14,7 +14,7 @@ import torch
 from ofa.imagenet_classification.elastic_nn.networks import OFAMobileNetV3, OFAProxylessNASNets, OFAResNets
 from safetensors.torch import load_file, save_file
 
-BIN = Path(__file__).resolve().parents[2] / "target" / "release"
+OFA = Path(__file__).resolve().parents[2] / "target" / "release" / "ofa"
 MOBILE = dict(dropout_rate=0, ks_list=[3, 5, 7], expand_ratio_list=[3, 4, 6], depth_list=[2, 3, 4])
 SPACES = {
     "mobilenet_v3 1.0": lambda classes: OFAMobileNetV3(n_classes=classes, width_mult=1.0, **MOBILE),
@@ -40,9 +40,9 @@ def randomise(net):
             buffer.data = 0.5 + torch.rand_like(buffer)
 
 
-def run(binary, *arguments):
+def run(command, *arguments):
     began = time.time()
-    subprocess.run([BIN / binary, *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([OFA, *command.split(), *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
     return time.time() - began
 
 
@@ -64,7 +64,7 @@ def compare(space, make, arguments, folder):
     name, *width = space.split()
     options = ["--space", name, *(["--width", *width] if width else [])]
     torch.save({"state_dict": net.state_dict()}, folder / "net.pth")
-    seconds = run("import_checkpoint", *options, "--checkpoint", folder / "net.pth", "--out", folder / "supernet")
+    seconds = run("weights import", *options, "--checkpoint", folder / "net.pth", "--out", folder / "supernet")
     print(f"{space}: imported in {seconds:.2f} s")
     worst = 0.0
     for number in range(arguments.subnets):
@@ -77,14 +77,14 @@ def compare(space, make, arguments, folder):
             static = net.get_active_subnet(preserve_weight=False).eval()
         (folder / "arch.json").write_text(json.dumps({**arch, "image_size": size}))
         save_file({"images": images}, folder / "images.safetensors")
-        run("reference_logits", *options, "--checkpoint", folder / "net.pth", "--arch", folder / "arch.json",
+        run("weights logits", *options, "--checkpoint", folder / "net.pth", "--arch", folder / "arch.json",
             "--images", folder / "images.safetensors", "--out", folder / "logits.safetensors")
         exported = folder / f"exported{number}"
-        run("export_subnet", folder / "supernet", "--arch", folder / "arch.json", "--out", exported)
+        run("subnet export", folder / "supernet", "--arch", folder / "arch.json", "--out", exported)
         static.load_state_dict(load_file(exported / "weights.safetensors"), strict=True)
         with torch.no_grad():
             found = {
-                "reference_logits": load_file(folder / "logits.safetensors")["logits"].numpy(),
+                "ofa weights logits": load_file(folder / "logits.safetensors")["logits"].numpy(),
                 "static net": static(images).numpy(),
                 "ONNX": onnx_logits(exported / "model.onnx", images),
             }

@@ -1,8 +1,8 @@
 //! Ablations: arms that differ only in configuration, trained with several seeds and compared by a rule fixed in
 //! advance.
 //!
-//! A cell is one arm trained with one seed. It is an ordinary run directory: every binary can read it, and
-//! `train_supernet --config` reproduces it.
+//! A cell is one arm trained with one seed. It is an ordinary run directory: every command can read it, and
+//! `ofa train --config` reproduces it.
 
 mod additions;
 mod again;

@@ -51,7 +51,7 @@ pub struct DataConfig {
     /// Maximum number of test images; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_images: Option<usize>,
-    /// How `prepare_images` re-encoded the images, which changes pixels; absent for original images.
+    /// How `ofa data prepare` re-encoded the images, which changes pixels; absent for original images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepared: Option<PrepareConfig>,
     /// Interpolation used to resize images.
@@ -86,7 +86,7 @@ pub struct TrainingConfig {
     /// stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watch_epochs: Option<usize>,
-    /// Directory of the initial weights: a supernet (from `import_checkpoint`), or a run, whose newest checkpoint is
+    /// Directory of the initial weights: a supernet (from `ofa weights import`), or a run, whose newest checkpoint is
     /// used if it has not finished. Random weights if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<PathBuf>,
@@ -308,11 +308,7 @@ mod tests {
     fn the_file_of_the_papers_training_is_the_preset() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/imagenet_iclr2020.toml");
         let preset = ExperimentConfig::preset("imagenet_iclr2020").unwrap();
-        assert_eq!(
-            ExperimentConfig::load(&path).unwrap(),
-            preset,
-            "cargo run --bin plan -- --preset imagenet_iclr2020 --toml"
-        );
+        assert_eq!(ExperimentConfig::load(&path).unwrap(), preset, "ofa plan --preset imagenet_iclr2020 --toml");
         let schedule = &preset.training.schedule;
         assert_eq!((schedule.epochs(), schedule.subnet_epochs()), (605, 1205));
         // 32 ranks of 64 images give the published rate of 2.6.

@@ -1,4 +1,4 @@
-//! Shared code of the experiment binaries: configuration, images, tables, searches, records and output.
+//! What the programs share: configuration, images, tables, searches, records and output.
 
 pub mod ablation;
 pub mod bench;

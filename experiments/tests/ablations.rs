@@ -139,8 +139,8 @@ fn cells_come_out_the_same(root: &Path, beside: &Path) {
 
     // A cell is also an ordinary run.
     let config = root.join("cells/full/seed-1/config.toml");
-    let train = env!("CARGO_BIN_EXE_train_supernet");
-    success(&run(train, &["--config", config.to_str().unwrap(), "--out", beside.to_str().unwrap()]));
+    let ofa = env!("CARGO_BIN_EXE_ofa");
+    success(&run(ofa, &["train", "--config", config.to_str().unwrap(), "--out", beside.to_str().unwrap()]));
     let weights = |dir: &Path| Supernet::load(&dir.join("supernet"), &Device::flex()).unwrap().to_original();
     assert!(weights(beside) == weights(&root.join("cells/full/seed-1")));
 }

@@ -5,8 +5,8 @@ use experiments::bench::Ceilings;
 use experiments::bench::timings::Timings;
 use std::process::{Command, Output};
 
-fn run(binary: &str, arguments: &str) -> Output {
-    Command::new(binary).args(arguments.split(' ')).output().unwrap()
+fn ofa(arguments: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ofa")).args(arguments.split(' ')).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -15,9 +15,9 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 fn a_workload_is_timed() {
-    let arguments = "shrink-step --space small_mobilenet_v3 --resolution 16 --batch 2 --samples 3 --arch \
+    let arguments = "bench workload shrink-step --space small_mobilenet_v3 --resolution 16 --batch 2 --samples 3 --arch \
                      r16-k3e3.k5e4-k7e6.k3e3.k3e3-k5e3.k3e6";
-    let output = run(env!("CARGO_BIN_EXE_bench_workload"), arguments);
+    let output = ofa(arguments);
     let timings: Timings =
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&output.stderr)));
     assert_eq!(timings.samples_ms.len(), 3);
@@ -25,29 +25,27 @@ fn a_workload_is_timed() {
 
 #[test]
 fn the_report_has_a_row_a_backend() {
-    let output =
-        run(env!("CARGO_BIN_EXE_backend_report"), "--device flex --resolution 12 --batch 2 --rounds 1 --samples 2");
+    let output = ofa("bench backends --device flex --resolution 12 --batch 2 --rounds 1 --samples 2");
     let report = text(&output.stdout);
     assert!(report.contains("| `flex` | 0e0 | 0e0 | 0e0 | 0e0 |"), "{report}{}", text(&output.stderr));
 }
 
 #[test]
 fn ceilings_are_rates() {
-    let output = run(env!("CARGO_BIN_EXE_bench_ceilings"), "--device flex");
+    let output = ofa("bench ceilings --device flex");
     let Ceilings { gflops, gigabytes } = serde_json::from_slice(&output.stdout).unwrap();
     assert!(gflops > 0.0 && gigabytes > 0.0, "{gflops}, {gigabytes}");
 }
 
 #[test]
 fn a_line_that_is_not_there_is_named() {
-    let output = run(env!("CARGO_BIN_EXE_bench_vs_pytorch"), "--python /no/python --only training");
+    let output = ofa("bench pytorch --python /no/python --only training");
     assert!(text(&output.stderr).contains("no row contains `training`"), "{}", text(&output.stderr));
 }
 
 #[test]
 fn a_missing_python_is_named() {
-    let output =
-        run(env!("CARGO_BIN_EXE_bench_vs_pytorch"), "--python /no/python --rounds 1 --samples 1 --only train-step");
+    let output = ofa("bench pytorch --python /no/python --rounds 1 --samples 1 --only train-step");
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("cannot run /no/python"), "{}", text(&output.stderr));
 }

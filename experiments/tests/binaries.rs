@@ -39,6 +39,13 @@ fn once_for_all(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_once_for_all")).args(arguments).output().unwrap()
 }
 
+/// A command of `ofa`.
+fn ofa(command: &str) -> Command {
+    let mut ofa = Command::new(env!("CARGO_BIN_EXE_ofa"));
+    ofa.args(command.split(' '));
+    ofa
+}
+
 /// Writes the configuration to a file beside its run directory.
 fn config_file(config: &ExperimentConfig, root: &Path) -> PathBuf {
     let path = root.with_extension("toml");
@@ -59,6 +66,28 @@ fn text(bytes: &[u8]) -> String {
 fn failure(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1), "{}{}", text(&output.stdout), text(&output.stderr));
     text(&output.stderr)
+}
+
+/// Help of a command of `ofa` and of everything below it.
+fn helps(command: &[&str]) -> Vec<String> {
+    let output = Command::new(env!("CARGO_BIN_EXE_ofa")).args(command).arg("--help").output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", text(&output.stderr));
+    let help = text(&output.stdout);
+    let mut found = vec![help.clone()];
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    for name in commands.map(|line| line.split_whitespace().next().unwrap()).filter(|name| *name != "help") {
+        found.extend(helps(&[command, &[name]].concat()));
+    }
+    found
+}
+
+#[test]
+fn help_fits_a_screen_and_has_an_example() {
+    let helps = helps(&[]);
+    assert!(helps.len() >= 31, "{helps:?}");
+    for help in helps {
+        assert!(help.contains("\nExample: ofa ") && help.lines().count() <= 50, "{help}");
+    }
 }
 
 #[test]
@@ -107,9 +136,8 @@ fn the_main_job_leaves_a_complete_run_and_its_subnet_classifies_an_image() {
     let image = temporary.path().join("shirt.png");
     image::GrayImage::from_fn(28, 28, |x, y| image::Luma([(x * y) as u8])).save(&image).unwrap();
     let subnet = root.join("subnets").join(&chosen.scenario);
-    let classify = |image: &Path| {
-        Command::new(env!("CARGO_BIN_EXE_classify")).arg(&subnet).arg(image).args(["--top", "10"]).output().unwrap()
-    };
+    let classify =
+        |image: &Path| ofa("subnet classify").arg(&subnet).arg(image).args(["--top", "10"]).output().unwrap();
     let output = classify(&image);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let lines = text(&output.stdout);
@@ -155,9 +183,7 @@ fn scores(output: &Output) -> Vec<(String, [f64; 4])> {
 
 fn evaluate_gives_the_numbers_of_the_report(root: &Path, report: &ReportData) {
     let beside = |name: &str| root.with_file_name(name);
-    let evaluate = |network: &Path, more: &[&str]| {
-        Command::new(env!("CARGO_BIN_EXE_evaluate")).arg(network).args(more).output().unwrap()
-    };
+    let evaluate = |network: &Path, more: &[&str]| ofa("subnet evaluate").arg(network).args(more).output().unwrap();
     let out = beside("scores");
     let trained = scores(&evaluate(root, &["--split", "test", "--out", out.to_str().unwrap()]));
     let extremes: Vec<_> =
@@ -194,7 +220,7 @@ fn specialise_exports_a_subnet_a_scenario(root: &Path) {
     let beside = |name: &str| root.with_file_name(name);
     let (scenarios, out) = (beside("scenarios.toml"), beside("scenarios"));
     fs::write(&scenarios, "queries = 50\n[[scenario]]\nname = \"small\"\nmacs = 1_000_000\n").unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_specialise"))
+    let output = ofa("deploy")
         .args(["--tables", root.to_str().unwrap(), "--scenarios", scenarios.to_str().unwrap()])
         .args(["--out", out.to_str().unwrap()])
         .output()
@@ -242,10 +268,8 @@ fn every_kind_of_schedule_trains_a_supernet() {
         let mut config = tiny_trained_by(kind);
         config.training.schedule = config.training.schedule.scale_to(8);
         let path = config_file(&config, &root);
-        let output = Command::new(env!("CARGO_BIN_EXE_train_supernet"))
-            .args(["--config", path.to_str().unwrap(), "--out", root.to_str().unwrap()])
-            .output()
-            .unwrap();
+        let output =
+            ofa("train").args(["--config", path.to_str().unwrap(), "--out", root.to_str().unwrap()]).output().unwrap();
         assert!(output.status.success(), "{kind}: {}{}", text(&output.stdout), text(&output.stderr));
         let lines = fs::read_to_string(root.join("metrics.csv")).unwrap().lines().count();
         assert_eq!(lines, 1 + config.training.schedule.epochs(), "{kind}");
@@ -256,7 +280,7 @@ fn every_kind_of_schedule_trains_a_supernet() {
 #[test]
 fn schedules_are_chosen_by_name_and_by_file() {
     let temporary = tempfile::tempdir().unwrap();
-    let plan = |arguments: &[&str]| Command::new(env!("CARGO_BIN_EXE_plan")).args(arguments).output().unwrap();
+    let plan = |arguments: &[&str]| ofa("plan").args(arguments).output().unwrap();
     let output = plan(&["--preset", "standard", "--schedule", "sandwich", "--subnet-epochs", "40", "--steps", "0"]);
     assert!(
         text(&output.stdout).contains("10 epochs of 781 steps"),
@@ -288,9 +312,7 @@ fn a_supernet_is_trained_alone_and_the_main_job_goes_on_with_it() {
     let root = temporary.path().join("run");
     let path = config_file(&tiny(), &root);
     let out = root.to_str().unwrap();
-    let train = |arguments: &[&str]| {
-        Command::new(env!("CARGO_BIN_EXE_train_supernet")).args(arguments).args(["--out", out]).output().unwrap()
-    };
+    let train = |arguments: &[&str]| ofa("train").args(arguments).args(["--out", out]).output().unwrap();
     let output = train(&["--config", path.to_str().unwrap()]);
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
     let table = fs::read_to_string(root.join("tables/accuracy.csv")).unwrap();
@@ -319,7 +341,7 @@ fn a_supernet_is_trained_alone_and_the_main_job_goes_on_with_it() {
 fn is_exported_with_statistics(supernet: &Path, arch: &str, parent: &Path) {
     let export = |supernet: &Path, out: &Path| {
         let arguments = [supernet.to_str().unwrap(), "--arch", arch, "--out", out.to_str().unwrap()];
-        Command::new(env!("CARGO_BIN_EXE_export_subnet")).args(arguments).output().unwrap()
+        ofa("subnet export").args(arguments).output().unwrap()
     };
     let exported = parent.join("net");
     let output = export(supernet, &exported);
@@ -349,7 +371,7 @@ fn goes_on_from(run: &Path, parent: &Path) {
         let root = parent.join(name);
         let path = config_file(config, &root);
         let arguments = ["--config", path.to_str().unwrap(), "--out", root.to_str().unwrap()];
-        Command::new(env!("CARGO_BIN_EXE_train_supernet")).args(arguments).output().unwrap()
+        ofa("train").args(arguments).output().unwrap()
     };
     assert!(failure(&train(&config, "without")).contains("no earlier stage becomes the teacher and none is given"));
     (config.training.start, config.training.teacher) = (Some(run.to_owned()), Some(run.join("supernet")));
@@ -364,7 +386,7 @@ fn goes_on_from(run: &Path, parent: &Path) {
 fn one_of_several_processes_that_cannot_hear_of_the_others_does_nothing() {
     let temporary = tempfile::tempdir().unwrap();
     let root = temporary.path().join("run");
-    let output = Command::new(env!("CARGO_BIN_EXE_train_supernet"))
+    let output = ofa("train")
         .args(["--preset", "smoke", "--out", root.to_str().unwrap()])
         .env("OMPI_COMM_WORLD_SIZE", "2")
         .output()
@@ -440,7 +462,7 @@ fn a_folder_of_colour_images_takes_the_place_of_the_embedded_ones() {
     let (from, to) = (data.to_str().unwrap(), prepared.to_str().unwrap());
     let prepare = |more: &[&str]| {
         let arguments = [&[from, to, "--short-side", "16"], more].concat();
-        Command::new(env!("CARGO_BIN_EXE_prepare_images")).args(arguments).output().unwrap()
+        ofa("data prepare").args(arguments).output().unwrap()
     };
     let refused = text(&prepare(&[]).stderr);
     assert!(refused.contains("train/red/7.png: empty file") && refused.contains("the same command"), "{refused}");
@@ -460,7 +482,7 @@ fn a_folder_of_colour_images_takes_the_place_of_the_embedded_ones() {
     let report: ReportData = serde_json::from_str(&fs::read_to_string(root.join("report.json")).unwrap()).unwrap();
     let subnet = root.join("subnets").join(&report.chosen[0].scenario);
     let image = data.join("val/red/3.png");
-    let output = Command::new(env!("CARGO_BIN_EXE_classify")).arg(subnet).arg(image).output().unwrap();
+    let output = ofa("subnet classify").arg(subnet).arg(image).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(text(&output.stdout).contains("red") && text(&output.stdout).contains("blue"));
 }

@@ -1,11 +1,18 @@
-//! The image binaries on small real images.
+//! The image commands on small real images.
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+/// A command of `ofa`.
+fn ofa(command: &str) -> Command {
+    let mut ofa = Command::new(env!("CARGO_BIN_EXE_ofa"));
+    ofa.args(command.split(' '));
+    ofa
+}
+
 fn check(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_check_images")).args(arguments).output().unwrap()
+    ofa("data check").args(arguments).output().unwrap()
 }
 
 /// An ImageFolder with two classes, of two images each in train and in val.
@@ -53,7 +60,7 @@ fn a_batch_can_be_looked_at() {
     let (root, sheet) = (temporary.path().join("images"), temporary.path().join("sheet.png"));
     folder(&root);
     let preview = |arguments: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_preview_batch")).args(arguments).output().unwrap();
+        let output = ofa("data preview").args(arguments).output().unwrap();
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     let common = ["--data", root.to_str().unwrap(), "--columns", "2", "--out", sheet.to_str().unwrap()];
@@ -74,8 +81,7 @@ fn reading_images_can_be_timed() {
     let temporary = tempfile::tempdir().unwrap();
     folder(temporary.path());
     let bench = |arguments: &[&str]| {
-        let output =
-            Command::new(env!("CARGO_BIN_EXE_bench_images")).arg(temporary.path()).args(arguments).output().unwrap();
+        let output = ofa("data bench").arg(temporary.path()).args(arguments).output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.success(), text(&output.stdout), text(&output.stderr))
     };

@@ -1,10 +1,10 @@
-//! The binaries that work on networks instead of runs: checkpoints in, subnets out, and errors on bad input.
+//! The commands that work on networks instead of runs: checkpoints in, subnets out, and errors on bad input.
 
 mod process;
 
 use burn::tensor::{Device, TensorData};
 use ofa_model::{Arch, SearchSpace, Supernet, SupernetConfig, read_state_dict, write_state_dict};
-use process::{binary, failure, success};
+use process::{failure, ofa, success};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -42,16 +42,14 @@ fn a_checkpoint_becomes_a_supernet_becomes_an_exported_subnet() {
     let (net, image_file, arch_file) = (path("net.safetensors"), path("images.safetensors"), path("arch.json"));
     let checkpoint = ["--space", "small_mobilenet_v3", "--checkpoint", &net];
     let reference = ["--arch", &arch_file, "--images", &image_file, "--out", &path("logits.safetensors")];
-    success(binary(env!("CARGO_BIN_EXE_reference_logits"), &[&checkpoint[..], &reference].concat()));
+    success(ofa("weights logits", &[&checkpoint[..], &reference].concat()));
     let logits = read_state_dict(Path::new(&path("logits.safetensors"))).unwrap();
     assert_eq!(logits, [("logits".to_owned(), expected)]);
 
-    let import = env!("CARGO_BIN_EXE_import_checkpoint");
-    let said = success(binary(import, &[&checkpoint[..], &["--out", &path("supernet")]].concat()));
+    let said = success(ofa("weights import", &[&checkpoint[..], &["--out", &path("supernet")]].concat()));
     assert!(said.contains("supernet of 400478525811 networks"), "{said}");
-    let export = env!("CARGO_BIN_EXE_export_subnet");
-    success(binary(
-        export,
+    success(ofa(
+        "subnet export",
         &[
             &path("supernet"),
             "--arch",
@@ -71,8 +69,8 @@ fn a_checkpoint_becomes_a_supernet_becomes_an_exported_subnet() {
     // files.
     let exported = path("a/weights.safetensors");
     let specialised = ["--space", "small_mobilenet_v3", "--checkpoint", &exported, "--arch", &path("arch.json")];
-    success(binary(import, &[&specialised[..], &["--out", &path("subnet")]].concat()));
-    success(binary(export, &[&path("subnet"), "--out", &path("b")]));
+    success(ofa("weights import", &[&specialised[..], &["--out", &path("subnet")]].concat()));
+    success(ofa("subnet export", &[&path("subnet"), "--out", &path("b")]));
     for file in ["weights.safetensors", "model.onnx", "card.json"] {
         assert_eq!(
             fs::read(path(&format!("a/{file}"))).unwrap(),
@@ -92,12 +90,12 @@ fn what_does_not_fit_is_named_and_nothing_is_left_behind() {
     fs::write(path("text.pth"), "not a checkpoint").unwrap();
     let import = |space: &str, file: &str, more: &[&str]| {
         let arguments = ["--space", space, "--checkpoint", &path(file), "--out", &path("out")];
-        failure(binary(env!("CARGO_BIN_EXE_import_checkpoint"), &[&arguments[..], more].concat()))
+        failure(ofa("weights import", &[&arguments[..], more].concat()))
     };
     let logits = |arch: &str, images: &str| {
         let arguments = ["--space", "small_mobilenet_v3", "--checkpoint", &path("net.safetensors"), "--arch", arch];
         let more = ["--images", &path(images), "--out", &path("out")];
-        failure(binary(env!("CARGO_BIN_EXE_reference_logits"), &[&arguments[..], &more].concat()))
+        failure(ofa("weights logits", &[&arguments[..], &more].concat()))
     };
     let arch = space().smallest().to_string();
     let cases = [
@@ -119,7 +117,7 @@ fn what_does_not_fit_is_named_and_nothing_is_left_behind() {
     }
     let export = |network: &str, more: &[&str]| {
         let arguments = [network, "--out", &path("out")];
-        failure(binary(env!("CARGO_BIN_EXE_export_subnet"), &[&arguments[..], more].concat()))
+        failure(ofa("subnet export", &[&arguments[..], more].concat()))
     };
     assert!(export(&path("nothing"), &[]).contains("arch.json"));
     assert!(export(&path("nothing"), &["--arch", &arch]).contains("holds no supernet"));
@@ -129,21 +127,25 @@ fn what_does_not_fit_is_named_and_nothing_is_left_behind() {
 
 #[test]
 fn a_space_and_an_arch_are_shown() {
-    let print = env!("CARGO_BIN_EXE_print_space");
-    let said = success(binary(print, &["--space", "mobilenet_v3", "--width", "1.2", "--samples", "100"]));
+    let said = success(ofa("space show", &["--space", "mobilenet_v3", "--width", "1.2", "--samples", "100"]));
     for part in ["21758655492572485851 networks", "mb_conv to 136 channels", "MACs", "843.10 M", "10.70 M"] {
         assert!(said.contains(part), "{said}");
     }
-    let said = success(binary(print, &["--space", "small_mobilenet_v3", "--arch", &space().largest().to_string()]));
+    let said = success(ofa("space show", &["--space", "small_mobilenet_v3", "--arch", &space().largest().to_string()]));
     assert!(said.contains("mb_conv k7 s1 32-192-32 hard_swish se +input"), "{said}");
-    let said = failure(binary(print, &["--space", "small_mobilenet_v3", "--arch", "r28-k3e3"]));
+    let said = failure(ofa("space show", &["--space", "small_mobilenet_v3", "--arch", "r28-k3e3"]));
     assert!(said.contains("number of stages"), "{said}");
 }
 
 #[test]
 fn a_reader_that_stops_early_is_no_error() {
     let space = ["--space", "resnet50d", "--samples", "2000"];
-    let mut child = Command::new(env!("CARGO_BIN_EXE_print_space")).args(space).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ofa"))
+        .args(["space", "show"])
+        .args(space)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     drop(child.stdout.take());
     assert!(child.wait().unwrap().success());
 }

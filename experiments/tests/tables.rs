@@ -1,10 +1,10 @@
-//! The binaries that read tables, on those of a recorded run.
+//! The commands that read tables, on those of a recorded run.
 
 mod process;
 
 use ofa_model::{Arch, SearchSpace};
 use ofa_search::LatencyTable;
-use process::{binary, failure, success};
+use process::{failure, ofa, success};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::fs;
@@ -22,13 +22,13 @@ fn rows(path: &Path) -> Vec<Row> {
 }
 
 #[test]
-fn specialise_answers_the_example() {
+fn deploy_answers_the_example() {
     let temporary = tempfile::tempdir().unwrap();
     let (record, out) = (record(), temporary.path().join("scenarios"));
     let scenarios = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/scenarios.toml");
     let (tables, example) = (record.to_str().unwrap(), scenarios.to_str().unwrap());
     let arguments = ["--tables", tables, "--scenarios", example, "--out", out.to_str().unwrap()];
-    let said = success(binary(env!("CARGO_BIN_EXE_specialise"), &arguments));
+    let said = success(ofa("deploy", &arguments));
     assert!(said.contains("7 scenarios in") && said.contains("no subnets are exported"), "{said}");
     let answers = rows(&out.join("answers.csv"));
     assert_eq!(answers.len(), 7);
@@ -44,21 +44,19 @@ fn specialise_answers_the_example() {
     assert_eq!(costs.into_iter().collect::<Vec<_>>(), ["MACs", "latency", "parameters"]);
     let page = fs::read_to_string(out.join("report.html")).unwrap();
     assert!(page.contains(&format!("<title>macs-2M\n{}\n", answers[1]["arch"])));
-    assert!(failure(binary(env!("CARGO_BIN_EXE_specialise"), &arguments)).contains("exists already"));
+    assert!(failure(ofa("deploy", &arguments)).contains("exists already"));
 }
 
 #[test]
-fn specialise_names_what_cannot_be_met_and_answers_the_rest() {
+fn deploy_names_what_cannot_be_met_and_answers_the_rest() {
     let temporary = tempfile::tempdir().unwrap();
     let (record, out) = (record(), temporary.path().join("out"));
     let scenarios = temporary.path().join("scenarios.toml");
     let text = "queries = 50\n[[scenario]]\nname = \"no\"\nmacs = 10\n[[scenario]]\nname = \"yes\"\nmacs = 2_000_000\n";
     fs::write(&scenarios, text).unwrap();
     let (tables, file) = (record.to_str().unwrap(), scenarios.to_str().unwrap());
-    let specialise = |more: &[&str]| {
-        binary(env!("CARGO_BIN_EXE_specialise"), &[&["--tables", tables, "--scenarios", file], more].concat())
-    };
-    let message = failure(specialise(&["--out", out.to_str().unwrap()]));
+    let deploy = |more: &[&str]| ofa("deploy", &[&["--tables", tables, "--scenarios", file], more].concat());
+    let message = failure(deploy(&["--out", out.to_str().unwrap()]));
     let smallest = SearchSpace::small_mobilenet_v3(1, 10).smallest().to_string();
     assert!(message.contains("1 of 2 scenarios have no answer") && message.contains("scenario `no`"), "{message}");
     assert!(message.contains(&smallest), "{message}");
@@ -66,23 +64,23 @@ fn specialise_names_what_cannot_be_met_and_answers_the_rest() {
     assert_eq!(answers.iter().map(|row| row["scenario"].as_str()).collect::<Vec<_>>(), ["yes", "no"]);
     assert!(answers[1]["arch"].is_empty() && answers[1]["problem"].contains(&smallest));
     fs::write(&scenarios, text.replace("macs", "mac")).unwrap();
-    let message = failure(specialise(&[]));
+    let message = failure(deploy(&[]));
     assert!(message.contains("scenarios.toml") && message.contains("mac"), "{message}");
 }
 
 #[test]
-fn fit_predictor_writes_every_fit() {
+fn fit_writes_every_fit() {
     let temporary = tempfile::tempdir().unwrap();
     let (record, out) = (record(), temporary.path().join("predictors"));
     let (tables, out_text) = (record.to_str().unwrap(), out.to_str().unwrap());
     let settings = ["--predictors", "kernel_ridge,single_mlp", "--rows", "30,60", "--seeds", "2"];
     let arguments = [&["--tables", tables, "--out", out_text], &settings[..]].concat();
-    let said = success(binary(env!("CARGO_BIN_EXE_fit_predictor"), &arguments));
+    let said = success(ofa("tables fit", &arguments));
     assert!(said.contains("160 rows of small_mobilenet_v3 on 2500 images"), "{said}");
     assert_eq!(said.lines().filter(|line| line.starts_with("kernel_ridge")).count(), 2, "{said}");
     assert_eq!(rows(&out.join("fits.csv")).len(), 2 * 2 * 2);
     assert!(fs::read_to_string(out.join("report.html")).unwrap().contains("kernel_ridge"));
-    let message = failure(binary(env!("CARGO_BIN_EXE_fit_predictor"), &["--tables", tables, "--predictors", "oracle"]));
+    let message = failure(ofa("tables fit", &["--tables", tables, "--predictors", "oracle"]));
     assert!(message.contains("unknown predictor `oracle`; choose from: mlp"), "{message}");
 }
 
@@ -100,7 +98,7 @@ fn networks_timed_elsewhere_become_a_table_that_answers_scenarios() {
     let (run_dir, out_text) = (record.to_str().unwrap(), out.to_str().unwrap());
     let arguments =
         ["--measured", measured.to_str().unwrap(), "--run", run_dir, "--device-name", "phone", "--out", out_text];
-    let said = success(binary(env!("CARGO_BIN_EXE_import_latency"), &arguments));
+    let said = success(ofa("tables import-latency", &arguments));
     assert!(said.starts_with("171 units from 60 networks; fitted on 48, 12 held out"), "{said}");
     assert_eq!(LatencyTable::load(&out, &space).unwrap().header().device, "phone");
 
@@ -109,7 +107,7 @@ fn networks_timed_elsewhere_become_a_table_that_answers_scenarios() {
                 [[scenario]]\nname = \"a\"\ndevice = \"phone\"\nlatency_ms = 3\n";
     fs::write(&scenarios, text).unwrap();
     let arguments = ["--tables", run_dir, "--scenarios", scenarios.to_str().unwrap()];
-    assert!(success(binary(env!("CARGO_BIN_EXE_specialise"), &arguments)).contains("1 scenarios in"));
+    assert!(success(ofa("deploy", &arguments)).contains("1 scenarios in"));
 }
 
 #[test]
@@ -124,7 +122,7 @@ fn parts_of_a_table_merge_into_it() {
     fs::write(path("b.csv"), part(90..lines.len())).unwrap();
     let merge = |out: &str| {
         let arguments = ["--run", record.to_str().unwrap(), "--out", out, &path("a.csv"), &path("b.csv")];
-        binary(env!("CARGO_BIN_EXE_merge_tables"), &arguments)
+        ofa("tables merge", &arguments)
     };
     assert!(success(merge(&path("merged.csv"))).starts_with("160 rows"));
     assert_eq!(fs::read_to_string(path("merged.csv")).unwrap(), text);
@@ -139,7 +137,7 @@ fn check_latency_times_whole_networks() {
     let (record, out) = (record(), temporary.path().join("check"));
     let arguments = ["--tables", record.to_str().unwrap(), "--out", out.to_str().unwrap()];
     let few = ["--networks", "3", "--samples", "2"];
-    let said = success(binary(env!("CARGO_BIN_EXE_check_latency"), &[&arguments[..], &few].concat()));
+    let said = success(ofa("tables check-latency", &[&arguments[..], &few].concat()));
     assert!(said.contains("3 networks: mean error"), "{said}");
     let rows = rows(&out.join("latency_check.csv"));
     // The recorded table predates the recording of paces.

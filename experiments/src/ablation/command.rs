@@ -9,7 +9,6 @@ use crate::console::say;
 use crate::run::images::Images;
 use crate::run::ranks;
 use crate::run::run_dir::RunDir;
-use crate::run::start::ready_to_compute;
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use ofa_data::Layout;
@@ -17,8 +16,6 @@ use ofa_train::Ranks;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 /// Command-line options of an ablation.
 #[derive(Clone, Debug, Parser)]
@@ -79,12 +76,7 @@ pub fn run(
     preset: impl Fn(&str) -> Result<AblationConfig>,
     renderer: &Renderer,
 ) -> ExitCode {
-    let ranks = match ready_to_compute().and_then(|()| ranks::join()) {
-        Ok(ranks) => ranks,
-        Err(error) => return crate::run::start::exit_code(Err(error)),
-    };
-    let result = on_ranks(binary, options, preset, renderer, &*ranks);
-    ranks::leave(ranks, result)
+    ranks::main(|ranks| on_ranks(binary, options, preset, renderer, ranks))
 }
 
 fn on_ranks(
@@ -110,8 +102,7 @@ fn on_ranks(
         }
         return Ok(());
     }
-    let stop = Arc::new(AtomicBool::new(false));
-    interrupt::on_interrupt(stop.clone())?;
+    let stop = interrupt::on_interrupt()?;
     if let Some(name) = options.again.as_ref().filter(|_| options.first_steps) {
         if let Some(found) = ablation.repeat_first_steps(name, ranks)? {
             say(&format!("the same weights after {} steps: {}", found.steps, found.weights));
@@ -224,7 +215,7 @@ fn commands(binary: &str, config: &AblationConfig) -> Vec<(String, String)> {
         (
             "The same cell as an ordinary run, which keeps its weights (the cells it starts from must be there)",
             format!(
-                "cargo run --release --bin train_supernet -- --config DIR/{budget}cells/{cell}/config.toml --out \
+                "cargo run --release --bin ofa -- train --config DIR/{budget}cells/{cell}/config.toml --out \
                  runs/again"
             ),
         ),

@@ -1,4 +1,4 @@
-//! [`Case`]: a workload that `bench_vs_pytorch` runs on both sides.
+//! [`Case`]: a workload that `ofa bench pytorch` runs on both sides.
 
 use crate::bench::workload::{Work, Workload};
 use crate::options::arch::with_resolution;

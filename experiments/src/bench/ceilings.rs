@@ -1,6 +1,6 @@
 //! [`Ceilings`]: peak compute and memory rates of a machine, as a reference for other measurements.
 
-use crate::bench::timings::{beside, printed};
+use crate::bench::timings::printed;
 use anyhow::Result;
 use burn::tensor::{Device, Distribution, Tensor};
 use ofa_model::kernels::matmul;
@@ -37,15 +37,6 @@ impl Ceilings {
     /// If the device fails.
     pub fn measure(device: &Device) -> Result<Self> {
         Ok(Self { gflops: product_gflops(device)?, gigabytes: triad_gigabytes()? })
-    }
-
-    /// A command that measures them with the binary `bench_ceilings`.
-    ///
-    /// # Errors
-    ///
-    /// If the binary is missing.
-    pub fn command() -> Result<Command> {
-        beside("bench_ceilings")
     }
 
     /// Runs a command that prints ceilings as JSON.

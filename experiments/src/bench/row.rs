@@ -1,4 +1,4 @@
-//! [`Row`]: a row of the table of `bench_vs_pytorch`.
+//! [`Row`]: a row of the table of `ofa bench pytorch`.
 
 use super::{Case, Ceilings};
 use crate::bench::timings::Timings;

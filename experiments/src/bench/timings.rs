@@ -1,12 +1,10 @@
 //! Timings taken in separate processes that run in turn: each reports its own memory, and none shares threads or
 //! caches with another.
 
-use crate::bench::workload::Work;
 use anyhow::{Context, Result, bail, ensure};
 use ofa_search::quantile;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 use std::process::Command;
 
 /// Timings of one process, which prints them as JSON.
@@ -37,7 +35,7 @@ impl Timings {
 /// # Errors
 ///
 /// If it cannot be run, fails (the error quotes its stderr), or prints anything else.
-pub fn printed<T: DeserializeOwned>(command: &mut Command, what: &str) -> Result<T> {
+pub(super) fn printed<T: DeserializeOwned>(command: &mut Command, what: &str) -> Result<T> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.output().with_context(|| format!("cannot run {name}"))?;
     if !output.status.success() {
@@ -45,49 +43,6 @@ pub fn printed<T: DeserializeOwned>(command: &mut Command, what: &str) -> Result
     }
     let text = || format!("{name} printed no {what}: {}", String::from_utf8_lossy(&output.stdout).trim());
     serde_json::from_slice(&output.stdout).with_context(text)
-}
-
-/// A command that times `work` with the binary `bench_workload`.
-///
-/// # Errors
-///
-/// See [`beside`].
-pub fn bench_workload(work: Work) -> Result<Command> {
-    let mut command = beside("bench_workload")?;
-    command.arg(work.to_string());
-    Ok(command)
-}
-
-/// A command for another binary in the directory of this one.
-///
-/// # Errors
-///
-/// If the binary is missing.
-pub fn beside(name: &str) -> Result<Command> {
-    let path = std::env::current_exe()?.with_file_name(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    ensure!(path.is_file(), "{} is missing: build it with the same features and `--bins`", path.display());
-    Ok(Command::new(path))
-}
-
-/// A command that times `work` with `experiments/python/benchmark_workloads.py`.
-pub fn pytorch(python: &Path, work: Work) -> Command {
-    let mut command = Command::new(python);
-    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/python/benchmark_workloads.py")).arg(work.to_string());
-    command
-}
-
-/// Checks that a Python interpreter has the packages that [`pytorch`] needs.
-///
-/// # Errors
-///
-/// If it cannot be run, or cannot import torch and ofa.
-pub fn check_python(python: &Path) -> Result<()> {
-    let imports = Command::new(python).args(["-c", "import torch, ofa"]).output();
-    let imports = imports.with_context(|| format!("cannot run {}", python.display()))?;
-    let message = String::from_utf8_lossy(&imports.stderr);
-    let exception = message.lines().last().unwrap_or_default();
-    ensure!(imports.status.success(), "{} cannot import torch and ofa: {exception}", python.display());
-    Ok(())
 }
 
 /// Interquartile range of the samples.

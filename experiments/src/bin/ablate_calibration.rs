@@ -14,7 +14,6 @@ use experiments::console::say;
 use experiments::machine::device;
 use experiments::run::images::Images;
 use experiments::run::run_dir::{RunDir, ensure_new};
-use experiments::run::start::ready_to_compute;
 use experiments::run::{start, supernet_file};
 use ofa_model::{Arch, Supernet};
 use ofa_search::kendall_tau;
@@ -58,7 +57,8 @@ struct Row {
 }
 
 fn main() -> ExitCode {
-    start::exit_code(ready_to_compute().and_then(|()| run(&Options::parse())))
+    let options = Options::parse();
+    start::main(|| run(&options))
 }
 
 fn run(options: &Options) -> Result<()> {

@@ -13,12 +13,10 @@ use experiments::machine::{device, environment};
 use experiments::report::choice_markdown;
 use experiments::run::images::Images;
 use experiments::run::run_dir::RunDir;
-use experiments::run::start::ready_to_compute;
 use experiments::run::{start, supernet_file};
 use experiments::search_ablation::choice::{Choice, Contest};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// Measures the choices of search strategies on several supernets
@@ -45,11 +43,8 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let stop = Arc::new(AtomicBool::new(false));
-    let result = ready_to_compute()
-        .and_then(|()| interrupt::on_interrupt(stop.clone()))
-        .and_then(|()| run(&Options::parse(), &stop));
-    start::exit_code(result)
+    let options = Options::parse();
+    start::main(|| run(&options, &*interrupt::on_interrupt()?))
 }
 
 fn run(options: &Options, stop: &AtomicBool) -> Result<()> {

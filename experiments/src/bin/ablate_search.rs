@@ -45,7 +45,8 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    start::exit_code(run(&Options::parse()))
+    let options = Options::parse();
+    start::main(|| run(&options))
 }
 
 fn run(options: &Options) -> Result<()> {

@@ -18,7 +18,6 @@ use experiments::report::ReportData;
 use experiments::run::images::Images;
 use experiments::run::records::{self, Phases};
 use experiments::run::run_dir::RunDir;
-use experiments::run::start::ready_to_compute;
 use experiments::run::start::{self, Options, Run};
 use experiments::run::watched::{watched, watched_archs};
 use experiments::run::{supernet_file, training};
@@ -30,14 +29,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 fn main() -> ExitCode {
-    let stop = Arc::new(AtomicBool::new(false));
-    let result = ready_to_compute()
-        .and_then(|()| interrupt::on_interrupt(stop.clone()))
-        .and_then(|()| start::open(&Options::parse()))
-        .and_then(|Run { config, dir, listed }| {
-            run(&config, listed, &dir, &stop).map_err(|error| start::with_next_step(error, &dir))
-        });
-    start::exit_code(result)
+    let options = Options::parse();
+    start::main(|| {
+        let stop = interrupt::on_interrupt()?;
+        let Run { config, dir, listed } = start::open(&options)?;
+        run(&config, listed, &dir, &stop).map_err(|error| start::with_next_step(error, &dir))
+    })
 }
 
 fn run(config: &ExperimentConfig, listed: Option<Splits>, dir: &RunDir, stop: &Arc<AtomicBool>) -> Result<()> {

@@ -11,19 +11,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[error("interrupted")]
 pub struct Interrupted;
 
-/// Makes Ctrl-C set `stop`, so the step in progress finishes and is saved. A second Ctrl-C ends the process at once;
-/// nothing on disk is lost.
+/// For programs that save their progress: from now on Ctrl-C sets the flag, so the step in progress finishes and is
+/// saved. A second Ctrl-C ends the process at once; nothing on disk is lost. Without this call the first one does.
 ///
 /// # Errors
 ///
-/// If the handler cannot be installed.
-pub fn on_interrupt(stop: Arc<AtomicBool>) -> Result<()> {
+/// If the handler cannot be installed, or already is.
+pub fn on_interrupt() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = stop.clone();
     let handler = move || {
-        if stop.swap(true, Ordering::Relaxed) {
+        if asked.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
     };
-    ctrlc::set_handler(handler).context("cannot install the Ctrl-C handler")
+    ctrlc::set_handler(handler).context("cannot install the Ctrl-C handler")?;
+    Ok(stop)
 }
 
 /// Call between two pieces of work: fails if a stop was requested.

@@ -21,7 +21,7 @@ pub struct DesignCost {
     pub scenario_hours: f64,
 }
 
-/// The cost of a method for a number of scenarios; a row of the output of `design_cost`.
+/// The cost of a method for a number of scenarios; a row of the output of `ofa cost`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DesignCostRow {
     /// Name of the method.

@@ -1,4 +1,4 @@
-//! The global allocator of every binary in this package.
+//! The global allocator of every program in this package.
 
 use std::ffi::{c_int, c_long};
 

@@ -1,4 +1,4 @@
-//! Command-line options that select a search space, shared by the binaries that work on networks instead of runs.
+//! Command-line options that select a search space, shared by the commands that work on networks instead of runs.
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::TensorData;

@@ -93,7 +93,7 @@ mod tests {
         let fits = [fit("mlp", 100, 0.004), fit("kernel_ridge", 100, 0.005), fit("mlp", 50, 0.006)];
         let lines = curves(&fits, |fit| 100.0 * fit.rmse);
         assert_eq!((lines.len(), lines[0].name.as_str()), (2, "mlp"));
-        let page = predictors_html(&fits, 3, "160 rows", 0.006, "fit_predictor");
+        let page = predictors_html(&fits, 3, "160 rows", 0.006, "ofa tables fit");
         assert!(page.contains("0.60 %") && page.contains("50.00 %") && page.contains("n/a") && page.contains("0.10 %"));
         assert_eq!(page.matches("<tr>").count(), 1 + 3);
     }

@@ -5,7 +5,7 @@ use crate::machine::environment::launched;
 use crate::run::images::Images;
 use crate::run::records;
 use crate::run::run_dir::RunDir;
-use crate::run::start::{self, Options, Run};
+use crate::run::start::{self, Options, Run, ready_to_compute};
 use anyhow::{Context, Result, ensure};
 use ofa_train::{Ranks, TrainError, TrainObserver, same_on_all};
 use std::path::Path;
@@ -13,13 +13,24 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// [`start::main`] for a program that works on all ranks of a job, which it joins before it prints anything.
+pub fn main(work: impl FnOnce(&dyn Ranks) -> Result<()>) -> ExitCode {
+    match ready_to_compute().and_then(|()| join()) {
+        Ok(ranks) => {
+            let result = work(&*ranks);
+            leave(ranks, result)
+        }
+        Err(error) => start::exit_code(Err(error)),
+    }
+}
+
 /// Joins the ranks of this job.
 ///
 /// # Errors
 ///
 /// If a launcher started several processes that cannot reach each other: they would all run the same job in one
 /// directory.
-pub fn join() -> Result<Box<dyn Ranks>> {
+fn join() -> Result<Box<dyn Ranks>> {
     #[cfg(feature = "mpi")]
     let ranks = ofa_train::MpiRanks::join()?;
     #[cfg(not(feature = "mpi"))]
@@ -91,7 +102,7 @@ pub fn write_broken(dir: &RunDir, images: &Images, result: &Result<()>, ranks: &
 
 /// Ends this rank with the exit code of its result: 0, 1, or 130 after Ctrl-C. A rank that fails alone aborts the
 /// others, which would otherwise wait for it forever. An error common to all ranks is printed once.
-pub fn leave(ranks: Box<dyn Ranks>, result: Result<()>) -> ExitCode {
+fn leave(ranks: Box<dyn Ranks>, result: Result<()>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
     if ranks.size() == 1 {
         return start::exit_code(Err(error));

@@ -1,4 +1,4 @@
-//! Start and end of a binary: options, configuration, run directory, exit code.
+//! Start and end of a program: options, configuration, run directory, exit code.
 
 use crate::config::ExperimentConfig;
 use crate::console::interrupt::is_interruption;
@@ -36,7 +36,7 @@ pub struct Options {
     #[arg(long)]
     subnet_epochs: Option<usize>,
     /// Directory of images to use instead of the embedded Fashion-MNIST: an ImageFolder (train/CLASS/*, val/CLASS/*),
-    /// ImageNet as distributed, output of prepare_images, WebDataset or parquet shards, CIFAR-10 or CIFAR-100 binary
+    /// ImageNet as distributed, output of `ofa data prepare`, WebDataset or parquet shards, CIFAR-10 or CIFAR-100 binary
     /// files, or Fashion-MNIST .gz files
     #[arg(long)]
     data: Option<PathBuf>,
@@ -58,8 +58,14 @@ pub struct Options {
     seed: Option<u64>,
 }
 
-/// Call first in every program that trains or measures: the main thread joins the compute pool, and freed memory is
-/// kept for the next step.
+/// Runs a program from start to end: it gets [`ready_to_compute`], does its `work`, and leaves with the exit code of
+/// the result. [`ranks::main`](super::ranks::main) does so on the ranks of a job.
+pub fn main(work: impl FnOnce() -> Result<()>) -> ExitCode {
+    exit_code(ready_to_compute().and_then(|()| work()))
+}
+
+/// Call first in a program that trains or measures, unless [`main`] does: the main thread joins the compute pool, and
+/// freed memory is kept for the next step.
 ///
 /// # Errors
 ///
@@ -203,8 +209,8 @@ pub fn with_next_step(error: anyhow::Error, dir: &RunDir) -> anyhow::Error {
 }
 
 /// Prints an error and returns the exit code: 0, 1, or 130 after Ctrl-C.
-#[allow(clippy::print_stderr, reason = "the end of a binary")]
-pub fn exit_code(result: Result<()>) -> ExitCode {
+#[allow(clippy::print_stderr, reason = "the end of a program")]
+pub(super) fn exit_code(result: Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_interruption(&error) => {

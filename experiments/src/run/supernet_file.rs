@@ -1,4 +1,4 @@
-//! The trained supernet of a run: a directory in the format of `import_checkpoint`, which every binary reads.
+//! The trained supernet of a run: a directory in the format of `ofa weights import`, which every command reads.
 
 use crate::config::ExperimentConfig;
 use crate::run::run_dir::{RunDir, remove_dir};
@@ -60,7 +60,7 @@ pub struct OpenedSupernet {
     pub damaged: Vec<DamagedCheckpoint>,
 }
 
-/// Opens the supernet in `root`: a directory written by [`write()`] or `import_checkpoint`, or a run, whose newest
+/// Opens the supernet in `root`: a directory written by [`write()`] or `ofa weights import`, or a run, whose newest
 /// intact checkpoint is used until it has finished training.
 ///
 /// # Errors

@@ -1,9 +1,10 @@
-//! Runs binaries as processes and checks their exit status.
+//! Runs commands as processes and checks their exit status.
 
 use std::process::{Command, Output};
 
-pub fn binary(path: &str, arguments: &[&str]) -> Output {
-    Command::new(path).args(arguments).output().unwrap()
+/// Runs a command of `ofa`.
+pub fn ofa(command: &str, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ofa")).args(command.split(' ')).args(arguments).output().unwrap()
 }
 
 /// The stdout of a process that must have succeeded.

@@ -1,28 +1,28 @@
 //! Times the input pipeline of training (decode, random crop, flip, jitter, normalise), optionally against torchvision
 //! with Pillow.
 //!
-//! Command:  `cargo run --release --bin bench_images -- DIR --python python3`
+//! Command:  `ofa data bench DIR --python python3`
 //! Result:   CPU time and wall time in milliseconds per image, on one thread and on two, with the loader and without
 //!           prefetching; peak memory
 //! Hardware: any; the rounds of all pipelines are interleaved, so ratios are valid even on a busy machine
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
-use clap::Parser;
+use clap::Args;
 use cpu_time::ProcessTime;
 use experiments::console::say;
 use experiments::machine::environment;
 use experiments::run::run_dir::write_whole;
-use experiments::run::start;
 use ofa_data::{ImageSet, Interpolation, Layout, Loader, LoaderConfig, Splits, View};
 use ofa_search::median;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::Command;
 use std::time::Instant;
 
 /// Times the input pipeline of training.
-#[derive(Parser)]
-struct Options {
+#[derive(Args)]
+#[command(after_help = "Example: ofa data bench DIR --python python3")]
+pub struct Options {
     /// Directory of images: any known layout of JPEG and PNG files
     dir: PathBuf,
     /// Height and width of the output images in pixels
@@ -65,11 +65,7 @@ enum Pipeline {
     Torchvision(usize, PathBuf),
 }
 
-fn main() -> ExitCode {
-    start::exit_code(run(&Options::parse()))
-}
-
-fn run(options: &Options) -> Result<()> {
+pub fn run(options: &Options) -> Result<()> {
     ensure!(options.rounds > 0 && options.resolution > 0, "--rounds and --resolution must be positive");
     let layout = Layout::detect(&options.dir)?;
     let mut splits = layout.load(&options.dir, 3, 1)?;

@@ -1,30 +1,28 @@
 //! Question: how well do predictors learn accuracy from a table, which is best, and how many rows does it need?
 //!
-//! Command:  `cargo run --release --bin fit_predictor -- --tables runs/mine --out predictors`
+//! Command:  `ofa tables fit --tables runs/mine --out predictors`
 //!           (`--tables DIR --space SPACE` for an accuracy.csv without a run)
 //! Result:   RMSE, Kendall's tau and Spearman's rho on held-out rows by number of training rows, averaged over splits;
 //!           with `--out`, a new directory with fits.csv (every fit) and report.html
 //! Hardware: any; only predictors are trained
 
 use anyhow::{Context, Result, ensure};
-use clap::Parser;
+use clap::Args;
 use experiments::console::say;
 use experiments::machine::device;
 use experiments::options::command_line;
 use experiments::options::space::OptionalSpace;
 use experiments::report::predictors_html;
 use experiments::run::run_dir::{csv_text, ensure_new, make_dir, write_whole};
-use experiments::run::start;
-use experiments::run::start::ready_to_compute;
 use experiments::tables::measured::MeasuredTables;
 use experiments::tables::predictor_curve::{Curve, FitRow, means, measurement_noise};
 use ofa_search::PredictorKind;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// Fits accuracy predictors to parts of a table and evaluates them on held-out rows.
-#[derive(Parser)]
-struct Options {
+#[derive(Args)]
+#[command(after_help = "Example: ofa tables fit --tables runs/mine --out predictors")]
+pub struct Options {
     /// Run directory, or a directory with accuracy.csv
     #[arg(long)]
     tables: PathBuf,
@@ -50,11 +48,7 @@ struct Options {
     device: String,
 }
 
-fn main() -> ExitCode {
-    start::exit_code(ready_to_compute().and_then(|()| run(&Options::parse())))
-}
-
-fn run(options: &Options) -> Result<()> {
+pub fn run(options: &Options) -> Result<()> {
     ensure!(options.seeds > 0, "--seeds must be positive");
     options.out.as_deref().map_or(Ok(()), ensure_new)?;
     let kinds = kinds(&options.predictors)?;

@@ -1,25 +1,23 @@
 //! Question: what do networks for N deployment scenarios cost with OFA and with one search each, and from which N does
 //!           OFA pay off?
 //!
-//! Command:  `cargo run --release --bin design_cost -- --out design_cost.csv` (`--run runs/mine`: also one of your
-//! runs)
+//! Command:  `ofa cost --out design_cost.csv` (`--run runs/mine`: also one of your runs)
 //! Result:   GPU hours and pounds of CO2e by N, from the papers' constants; how many times cheaper OFA is at 40
 //!           scenarios (1,142x, 16x, 14x as in arXiv v1 and 1,300x, 19x, 16x as in ICLR 2020, all without
 //!           fine-tuning); and the break-even N. A run is counted in hours of its own machine, not in GPU hours
 //! Time:     negligible; nothing is trained
 
 use anyhow::{Result, ensure};
-use clap::Parser;
+use clap::Args;
 use experiments::console::say;
 use experiments::deployment::design_cost::{CO2E_LBS_PER_GPU_HOUR, DesignCost};
 use experiments::run::run_dir::{csv_text, write_whole};
-use experiments::run::start;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// Compares the cost of networks for many deployment scenarios, from published constants and from the times of a run.
-#[derive(Parser)]
-struct Options {
+#[derive(Args)]
+#[command(after_help = "Example: ofa cost --run runs/mine --out design_cost.csv")]
+pub struct Options {
     /// Numbers of deployment scenarios to tabulate
     #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 3, 5, 10, 20, 40, 100])]
     scenarios: Vec<u32>,
@@ -34,11 +32,7 @@ struct Options {
     out: Option<PathBuf>,
 }
 
-fn main() -> ExitCode {
-    start::exit_code(run(&Options::parse()))
-}
-
-fn run(options: &Options) -> Result<()> {
+pub fn run(options: &Options) -> Result<()> {
     let scenarios = &options.scenarios;
     ensure!(!scenarios.contains(&0) && options.at > 0, "--scenarios and --at must be positive");
     let (others, ours) = (DesignCost::others(), DesignCost::once_for_all());

@@ -1,25 +1,25 @@
 //! Compares the compiled-in backends: parity with flex, time of a training step and of inference, and memory.
 //!
-//! Command:  `cargo build --release --features tch --bins && target/release/backend_report`
+//! Command:  `cargo run --release --features tch --bin ofa -- bench backends`
 //! Result:   a Markdown table, as in README.md
 //! Hardware: any; backends run in turn, so a disturbance of the machine affects all of them; minutes
 
+use super::in_a_process;
 use anyhow::{Result, ensure};
 use burn::tensor::Device;
-use clap::Parser;
+use clap::Args;
 use experiments::bench::parity::Parity;
-use experiments::bench::timings::{Timings, bench_workload, iqr};
+use experiments::bench::timings::{Timings, iqr};
 use experiments::bench::workload::Work;
 use experiments::console::say;
 use experiments::machine::{device, environment};
-use experiments::run::start;
 use ofa_model::SearchSpace;
 use ofa_search::median;
-use std::process::ExitCode;
 
 /// Compares the compiled-in backends.
-#[derive(Parser)]
-struct Options {
+#[derive(Args)]
+#[command(after_help = "Example: ofa bench backends --rounds 5")]
+pub struct Options {
     /// Device to compare; may be repeated [default: all that are compiled in and present]
     #[arg(long)]
     device: Vec<String>,
@@ -45,11 +45,7 @@ struct Times {
     memory_mib: f64,
 }
 
-fn main() -> ExitCode {
-    start::exit_code(run(&Options::parse()))
-}
-
-fn run(options: &Options) -> Result<()> {
+pub fn run(options: &Options) -> Result<()> {
     ensure!(options.rounds > 0 && options.samples > 0, "--rounds and --samples must be positive");
     let devices = devices(options)?;
     let mut times: Vec<Times> = devices.iter().map(|_| Times::default()).collect();
@@ -101,8 +97,8 @@ fn devices(options: &Options) -> Result<Vec<(String, Device)>> {
 }
 
 fn turn(work: Work, batch: usize, device: &str, options: &Options) -> Result<Timings> {
-    let mut command = bench_workload(work)?;
-    command.args(["--space", "small_mobilenet_v3", "--device", device]);
+    let mut command = in_a_process("workload")?;
+    command.arg(work.to_string()).args(["--space", "small_mobilenet_v3", "--device", device]);
     command.args(["--resolution", &options.resolution.to_string(), "--batch", &batch.to_string()]);
     Timings::of(command.args(["--samples", &options.samples.to_string()]))
 }

@@ -1,22 +1,21 @@
 //! Reads every image of a set and reports broken ones, before training meets them.
 //!
-//! Command:  `cargo run --release --bin check_images -- DIR --out broken.csv`
+//! Command:  `ofa data check DIR --out broken.csv`
 //! Result:   counts by class and by kind of problem; the CSV has one row (path, problem) per problem; exit code 1 if
 //!           there is any
 
 use anyhow::{Result, bail};
-use clap::Parser;
+use clap::Args;
 use experiments::console::progress;
 use experiments::console::say;
 use experiments::run::run_dir::write_whole;
-use experiments::run::start;
 use ofa_data::{ImageCheck, check_images};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// Reads every image of a set and reports broken ones.
-#[derive(Parser)]
-struct Options {
+#[derive(Args)]
+#[command(after_help = "Example: ofa data check DIR --out broken.csv")]
+pub struct Options {
     /// Directory of images: any known layout of JPEG and PNG files
     dir: PathBuf,
     /// CSV file to write, with one row per problem
@@ -27,11 +26,7 @@ struct Options {
     classes: usize,
 }
 
-fn main() -> ExitCode {
-    start::exit_code(run(&Options::parse()))
-}
-
-fn run(options: &Options) -> Result<()> {
+pub fn run(options: &Options) -> Result<()> {
     let bar = progress::bar()?;
     let check = check_images(&options.dir, |done, total| progress::show(&bar, done, total));
     bar.finish_and_clear();

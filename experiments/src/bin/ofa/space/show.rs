@@ -1,23 +1,22 @@
 //! Describes a search space, or one of its archs block by block.
 //!
-//! Command:  `cargo run --release --bin print_space -- --space mobilenet_v3 --width 1.2`
+//! Command:  `ofa space show --space mobilenet_v3 --width 1.2`
 //! Result:   the choices, the number of networks, and the range of their costs with the median of a random sample
 //! Source:   arXiv:1908.09791, section 3.2 (number of networks)
 
 use anyhow::{Result, ensure};
-use clap::Parser;
+use clap::Args;
 use experiments::console::say;
 use experiments::options::arch::read_arch;
 use experiments::options::space::SpaceOptions;
-use experiments::run::start;
 use ofa_model::{Cost, SearchSpace};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use std::process::ExitCode;
 
 /// Describes a search space, or one of its archs block by block.
-#[derive(Parser)]
-struct Options {
+#[derive(Args)]
+#[command(after_help = "Example: ofa space show --space mobilenet_v3 --width 1.2")]
+pub struct Options {
     #[command(flatten)]
     space: SpaceOptions,
     /// Describes this arch instead of the space: text form or .json file
@@ -31,11 +30,7 @@ struct Options {
     seed: u64,
 }
 
-fn main() -> ExitCode {
-    start::exit_code(run(&Options::parse()))
-}
-
-fn run(options: &Options) -> Result<()> {
+pub fn run(options: &Options) -> Result<()> {
     let space = options.space.space(None)?;
     if let Some(arch) = &options.arch {
         say(space.summary(&read_arch(arch, &space, None)?).to_string().trim_end());

@@ -1,23 +1,21 @@
 //! Re-encodes a set of images to a short side of 256 pixels, in tar shards, so that training reads less data.
 //!
-//! Command:  `cargo run --release --bin prepare_images -- DIR OUT`, then train with `--data OUT`
+//! Command:  `ofa data prepare DIR OUT`, then train with `--data OUT`
 //! Result:   tar shards with an index in OUT: a WebDataset, which other frameworks can read. Pixels differ from those
-//! in
-//!           DIR, which the config.toml of a run on OUT records. OUT/broken_images.csv lists images that were skipped
+//!           in DIR, which the config.toml of a run on OUT records. OUT/broken_images.csv lists images that were skipped
 //!           or decoded in part
 
 use anyhow::{Context, Result};
-use clap::Parser;
+use clap::Args;
 use experiments::console::progress;
 use experiments::console::say;
-use experiments::run::start;
 use ofa_data::{BrokenImages, PrepareConfig, prepare_images};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// Re-encodes a set of images at reduced size, so that training reads less data.
-#[derive(Parser)]
-struct Options {
+#[derive(Args)]
+#[command(after_help = "Example: ofa data prepare DIR OUT --skip-broken 0.001")]
+pub struct Options {
     /// Directory of images: any known layout of JPEG and PNG files
     dir: PathBuf,
     /// Directory for the shards; an interrupted preparation is resumed
@@ -39,11 +37,7 @@ struct Options {
     lenient: bool,
 }
 
-fn main() -> ExitCode {
-    start::exit_code(run(&Options::parse()))
-}
-
-fn run(options: &Options) -> Result<()> {
+pub fn run(options: &Options) -> Result<()> {
     let config = PrepareConfig {
         short_side: options.short_side,
         quality: options.quality,

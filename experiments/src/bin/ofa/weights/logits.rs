@@ -1,25 +1,27 @@
 //! Computes the logits of one subnet of a checkpoint of the PyTorch original, for comparison with the original's.
 //!
-//! Command:  `cargo run --release --bin reference_logits -- --space mobilenet_v3 --width 1.0 --checkpoint FILE.pth
-//!           --arch ARCH.json --images IMAGES.safetensors --out LOGITS.safetensors`
+//! Command:  `ofa weights logits --space mobilenet_v3 --width 1.0 --checkpoint FILE.pth --arch ARCH.json
+//!           --images IMAGES.safetensors --out LOGITS.safetensors`
 //! Result:   `logits` `[batch, classes]` for `images` `[batch, channels, height, width]`
 //! Source:   the original's `set_active_subnet(..)` and forward pass in inference mode
 
 use anyhow::{Context, Result};
-use clap::Parser;
+use clap::Args;
 use experiments::bench::tensor_file::{ensure_resolution, read_images, write_logits};
 use experiments::console::say;
 use experiments::machine::device;
 use experiments::options::arch::{read_arch, with_resolution};
 use experiments::options::space::{SpaceOptions, classes_of};
-use experiments::run::start;
 use ofa_model::{SupernetConfig, read_state_dict};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// Computes the logits of one subnet of a checkpoint of the PyTorch original.
-#[derive(Parser)]
-struct Options {
+#[derive(Args)]
+#[command(
+    after_help = "Example: ofa weights logits --space mobilenet_v3 --checkpoint FILE.pth --arch ARCH.json --images \
+                   IMAGES.safetensors --out LOGITS.safetensors"
+)]
+pub struct Options {
     #[command(flatten)]
     space: SpaceOptions,
     /// Checkpoint of a supernet: a .pth file written by torch.save, or a .safetensors file
@@ -43,11 +45,7 @@ struct Options {
     device: String,
 }
 
-fn main() -> ExitCode {
-    start::exit_code(run(&Options::parse()))
-}
-
-fn run(options: &Options) -> Result<()> {
+pub fn run(options: &Options) -> Result<()> {
     let Options { checkpoint, .. } = options;
     let device = device::by_name(&options.device)?;
     let tensors = read_state_dict(checkpoint)?;

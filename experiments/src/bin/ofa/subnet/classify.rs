@@ -1,23 +1,22 @@
 //! Classifies an image file with a subnet saved by `once_for_all`.
 //!
-//! Command:  `cargo run --release --bin classify -- runs/<run>/subnets/<scenario> IMAGE`
+//! Command:  `ofa subnet classify runs/<run>/subnets/<scenario> IMAGE`
 //! Result:   the most likely classes with their probabilities, in descending order
 
 use anyhow::{Context, Result};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Tensor, TensorData};
-use clap::Parser;
+use clap::Args;
 use experiments::console::say;
 use experiments::machine::device;
-use experiments::run::start;
 use image::imageops::FilterType;
 use ofa_model::{Subnet, SubnetCard};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 /// Classifies an image with a saved subnet.
-#[derive(Parser)]
-struct Options {
+#[derive(Args)]
+#[command(after_help = "Example: ofa subnet classify runs/mine/subnets/latency-tight photo.png")]
+pub struct Options {
     /// Directory of the subnet
     subnet: PathBuf,
     /// Image to classify: a JPEG or PNG file
@@ -30,11 +29,7 @@ struct Options {
     top: usize,
 }
 
-fn main() -> ExitCode {
-    start::exit_code(run(&Options::parse()))
-}
-
-fn run(options: &Options) -> Result<()> {
+pub fn run(options: &Options) -> Result<()> {
     let device = device::by_name(&options.device)?;
     let (subnet, card) = Subnet::load(&options.subnet, &device)?;
     let resolution = subnet.arch().resolution;

@@ -1,26 +1,26 @@
 //! Question: how fast are training, inference and calibration compared with PyTorch and with the peak of the machine?
 //!
-//! Command:  `cargo build --release --bins && target/release/bench_vs_pytorch --python venv/bin/python --compile`
-//!           (packages: experiments/python/README.md)
+//! Command:  `ofa bench pytorch --python venv/bin/python --compile` (packages: experiments/python/README.md)
 //! Result:   the peak rates of the machine; for each workload the median time and the memory of all sides, our share of
 //!           peak arithmetic, and the ratio of times (above 1: ours is faster)
 //! Hardware: any; 2 threads per side; about 15 minutes. All sides run in turn in separate processes, and the ratio is
 //!           the median over rounds: on a busy machine, only the ratios are meaningful
 
+use super::in_a_process;
 use anyhow::{Context, Result, ensure};
-use clap::Parser;
-use experiments::bench::timings::{Timings, bench_workload, check_python, pytorch};
+use clap::Args;
+use experiments::bench::timings::Timings;
 use experiments::bench::workload::{Work, Workload};
 use experiments::bench::{CASES, Case, Ceilings, HEADER, Row};
 use experiments::console::say;
 use experiments::machine::environment;
-use experiments::run::start;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::Command;
 
 /// Compares the speed of our networks with PyTorch.
-#[derive(Parser)]
-struct Options {
+#[derive(Args)]
+#[command(after_help = "Example: ofa bench pytorch --python venv/bin/python --compile")]
+pub struct Options {
     /// Python interpreter with torch, torchvision and ofa
     #[arg(long)]
     python: PathBuf,
@@ -71,11 +71,7 @@ impl Side {
     }
 }
 
-fn main() -> ExitCode {
-    start::exit_code(run(&Options::parse()))
-}
-
-fn run(options: &Options) -> Result<()> {
+pub fn run(options: &Options) -> Result<()> {
     ensure!(options.rounds > 0 && options.samples > 0, "--rounds and --samples must be positive");
     let folder = std::env::temp_dir().join(format!("bench_vs_pytorch-{}", std::process::id()));
     std::fs::create_dir(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
@@ -88,7 +84,8 @@ fn compare(options: &Options, folder: &Path) -> Result<()> {
     let cases: Vec<Case> = CASES.into_iter().filter(|case| case.to_string().contains(&options.only)).collect();
     ensure!(!cases.is_empty(), "--only: no row contains `{}`", options.only);
     check_python(&options.python)?;
-    let ceilings = Ceilings::of(with_threads(&mut Ceilings::command()?, options).args(["--device", &options.device]))?;
+    let ceilings =
+        Ceilings::of(with_threads(&mut in_a_process("ceilings")?, options).args(["--device", &options.device]))?;
     say(&format!(
         "{} on {} threads against PyTorch (eager contiguous | eager channels last | torch.compile), {} rounds of {}{}, \
          {}\n\nPeak rates with these threads: {ceilings}\n",
@@ -120,7 +117,8 @@ fn side_command(side: Side, case: Case, workload: &Workload, folder: &Path, opti
     let (samples, threads) = (options.samples.to_string(), options.threads.to_string());
     let cost = workload.space.cost(&workload.archs[0]);
     let python = &options.python;
-    let mut command = if side == Side::Ours { bench_workload(case.work)? } else { pytorch(python, case.work) };
+    let mut command = if side == Side::Ours { in_a_process("workload")? } else { pytorch(python) };
+    command.arg(case.work.to_string());
     match side {
         Side::Ours => command.args(["--device", &options.device]),
         // The script checks by the cost that its network equals ours.
@@ -148,4 +146,21 @@ fn side_command(side: Side, case: Case, workload: &Workload, folder: &Path, opti
 fn with_threads<'a>(command: &'a mut Command, options: &Options) -> &'a mut Command {
     let threads = options.threads.to_string();
     command.env("RAYON_NUM_THREADS", &threads).env("OMP_NUM_THREADS", &threads)
+}
+
+/// A command that times a workload with `experiments/python/benchmark_workloads.py`.
+fn pytorch(python: &Path) -> Command {
+    let mut command = Command::new(python);
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/python/benchmark_workloads.py"));
+    command
+}
+
+/// Checks that a Python interpreter has the packages that [`pytorch`] needs.
+fn check_python(python: &Path) -> Result<()> {
+    let imports = Command::new(python).args(["-c", "import torch, ofa"]).output();
+    let imports = imports.with_context(|| format!("cannot run {}", python.display()))?;
+    let message = String::from_utf8_lossy(&imports.stderr);
+    let exception = message.lines().last().unwrap_or_default();
+    ensure!(imports.status.success(), "{} cannot import torch and ofa: {exception}", python.display());
+    Ok(())
 }

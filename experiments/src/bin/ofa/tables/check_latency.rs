@@ -1,32 +1,30 @@
 //! Question: how accurate is a latency table for whole networks on this machine, corrected to the pace of the table?
 //!
-//! Command:  `cargo run --release --bin check_latency -- --tables runs/mine --out check`
+//! Command:  `ofa tables check-latency --tables runs/mine --out check`
 //! Result:   mean error, share within 10 % and Kendall's tau over random networks; with `--out`, a new directory with
 //!           latency_check.csv and report.html (with a plot)
 //! Hardware: the machine on which the table was measured; threads by `RAYON_NUM_THREADS`
 //! Time:     a few seconds per hundred small networks, minutes for networks of ImageNet size
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::Parser;
+use clap::Args;
 use experiments::console::say;
 use experiments::machine::{device, environment};
 use experiments::options::command_line;
 use experiments::options::space::OptionalSpace;
 use experiments::report::latency_check_html;
 use experiments::run::run_dir::{csv_text, ensure_new, make_dir, write_whole};
-use experiments::run::start;
-use experiments::run::start::ready_to_compute;
 use experiments::tables::fit::Fit;
 use experiments::tables::latency_check::check_latency;
 use experiments::tables::measured::MeasuredTables;
 use experiments::tables::{latency_agreement, within_10_percent};
 use ofa_search::{LatencyConfig, LatencyTable};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// Checks a latency table against timings of whole networks.
-#[derive(Parser)]
-struct Options {
+#[derive(Args)]
+#[command(after_help = "Example: ofa tables check-latency --tables runs/mine --out check")]
+pub struct Options {
     /// Run directory, or a directory with accuracy.csv and latency.csv
     #[arg(long)]
     tables: PathBuf,
@@ -52,11 +50,7 @@ struct Options {
     device: String,
 }
 
-fn main() -> ExitCode {
-    start::exit_code(ready_to_compute().and_then(|()| run(&Options::parse())))
-}
-
-fn run(options: &Options) -> Result<()> {
+pub fn run(options: &Options) -> Result<()> {
     ensure!(options.networks > 1, "--networks is {}, it must be at least 2", options.networks);
     ensure!(options.samples > 0, "--samples must be positive");
     options.out.as_deref().map_or(Ok(()), ensure_new)?;

@@ -1,7 +1,7 @@
 //! Evaluates subnets of a supernet: top-1, top-5, loss, per-class accuracy and confusion matrix.
 //!
-//! Command:  `cargo run --release --bin evaluate -- runs/<run> --split test --arch r28-k3e3.. --out scores`
-//!           `cargo run --release --bin evaluate -- SUPERNET_DIR --data DIR --archs archs.txt`
+//! Command:  `ofa subnet evaluate runs/<run> --split test --arch r28-k3e3.. --out scores`
+//!           `ofa subnet evaluate SUPERNET_DIR --data DIR --archs archs.txt`
 //! Result:   CSV (arch, images, top1, top5, loss) on the console; with `--out`, a directory with the same table and the
 //!           per-class accuracies and confusion matrix of every subnet. With `--split test`, the extremes of a run get
 //!           the scores of its report
@@ -10,26 +10,24 @@
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
-use clap::{Parser, ValueEnum};
+use clap::{Args, ValueEnum};
 use experiments::config::ExperimentConfig;
 use experiments::console::say;
 use experiments::machine::device;
 use experiments::options::arch::read_arch;
 use experiments::run::images::Images;
 use experiments::run::run_dir::csv_text;
-use experiments::run::start;
-use experiments::run::start::ready_to_compute;
 use experiments::run::supernet_file::{self, OpenedSupernet};
 use experiments::tables::score_files::{ScoreFiles, ScoreRow};
 use ofa_model::{Arch, SearchSpace};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 /// Evaluates subnets of a supernet.
-#[derive(Parser)]
-struct Options {
+#[derive(Args)]
+#[command(after_help = "Example: ofa subnet evaluate runs/mine --split test --archs archs.txt --out scores")]
+pub struct Options {
     /// Directory of a run (its newest checkpoint is used until training has finished), or a supernet from
-    /// import_checkpoint
+    /// `ofa weights import`
     supernet: PathBuf,
     /// Subnet: text form or .json file; may be repeated [default: the smallest and the largest]
     #[arg(long)]
@@ -68,11 +66,7 @@ enum Split {
     Test,
 }
 
-fn main() -> ExitCode {
-    start::exit_code(ready_to_compute().and_then(|()| run(&Options::parse())))
-}
-
-fn run(options: &Options) -> Result<()> {
+pub fn run(options: &Options) -> Result<()> {
     let device = device::by_name(&options.device)?;
     let opened = supernet_file::open(&options.supernet, &device)?;
     let archs = archs(options, opened.supernet.space())?;

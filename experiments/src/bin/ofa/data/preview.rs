@@ -1,24 +1,23 @@
 //! Writes a contact sheet of a batch as the network sees it, for inspection by eye.
 //!
-//! Command:  `cargo run --release --bin preview_batch -- --data DIR --resolution 128 --resolution 224 --out sheet.png`
+//! Command:  `ofa data preview --data DIR --resolution 128 --resolution 224 --out sheet.png`
 //! Result:   a PNG with one block of the same images per resolution, augmented as in training (or, with `--evaluate`,
 //!           cropped as in evaluation)
 
 use anyhow::{Result, ensure};
 use burn::tensor::{Device, Tensor};
-use clap::Parser;
+use clap::Args;
 use experiments::console::say;
 use experiments::run::run_dir::write_whole;
-use experiments::run::start;
 use image::{Rgb, RgbImage};
 use ofa_data::{AugmentConfig, FashionMnist, Layout, Loader, LoaderConfig, Splits, View};
 use std::io::Cursor;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// Writes a contact sheet of a batch as the network sees it.
-#[derive(Parser)]
-struct Options {
+#[derive(Args)]
+#[command(after_help = "Example: ofa data preview --data DIR --resolution 128 --resolution 224 --out sheet.png")]
+pub struct Options {
     /// Directory of images, in any known layout [default: the embedded Fashion-MNIST]
     #[arg(long)]
     data: Option<PathBuf>,
@@ -50,11 +49,7 @@ const GAP: usize = 2;
 /// Maximum width and height of a sheet, in pixels.
 const MOST_PIXELS: usize = 16_384;
 
-fn main() -> ExitCode {
-    start::exit_code(run(&Options::parse()))
-}
-
-fn run(options: &Options) -> Result<()> {
+pub fn run(options: &Options) -> Result<()> {
     let resolutions = if options.resolution.is_empty() { &[28][..] } else { &options.resolution };
     ensure!(options.images > 0 && options.columns > 0, "--images and --columns must be positive");
     ensure!(!resolutions.contains(&0), "--resolution must be positive");

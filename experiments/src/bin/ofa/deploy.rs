@@ -1,16 +1,15 @@
 //! Finds the best network for many devices and budgets, from tables measured once.
 //!
-//! Command:  `cargo run --release --bin specialise -- --tables runs/mine --scenarios scenarios.toml --out scenarios`
+//! Command:  `ofa deploy --tables runs/mine --scenarios scenarios.toml --out scenarios`
 //!           (`experiments/configs/scenarios.toml` is an example; `--tables DIR --space SPACE` for tables without a
 //!           run)
 //! Result:   the best network for each scenario, its predicted accuracy and costs, and its gain over the best uniformly
 //!           scaled network; with `--out`, a new directory with answers.csv, front.csv, report.html (hover to see
-//!           archs)
-//!           and, if the run has a supernet, one calibrated subnet per scenario, for `export_subnet`
+//!           archs) and, if the run has a supernet, one calibrated subnet per scenario, for `ofa subnet export`
 //! Hardware: any; nothing is trained except the predictor, and only exported subnets are calibrated
 
 use anyhow::{Result, ensure};
-use clap::Parser;
+use clap::Args;
 use experiments::console::say;
 use experiments::deployment::specialise::export_calibrated;
 use experiments::deployment::{Answers, DeploymentFile, Devices, Found, answer};
@@ -19,18 +18,18 @@ use experiments::options::command_line;
 use experiments::options::space::OptionalSpace;
 use experiments::report::{DeploymentPage, deployment_html};
 use experiments::run::run_dir::{csv_text, ensure_new, make_dir, write_whole};
-use experiments::run::start;
-use experiments::run::start::ready_to_compute;
 use experiments::run::supernet_file::SUPERNET;
 use experiments::tables::measured::MeasuredTables;
 use ofa_search::{FitReport, MlpPredictor};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::Instant;
 
 /// Finds the best network for many deployment scenarios, from tables measured once.
-#[derive(Parser)]
-struct Options {
+#[derive(Args)]
+#[command(
+    after_help = "Example: ofa deploy --tables runs/mine --scenarios experiments/configs/scenarios.toml --out scenarios"
+)]
+pub struct Options {
     /// Run directory, or a directory with accuracy.csv (and latency.csv, for latency limits without a device)
     #[arg(long)]
     tables: PathBuf,
@@ -53,11 +52,7 @@ struct Options {
     device: String,
 }
 
-fn main() -> ExitCode {
-    start::exit_code(ready_to_compute().and_then(|()| run(&Options::parse())))
-}
-
-fn run(options: &Options) -> Result<()> {
+pub fn run(options: &Options) -> Result<()> {
     options.out.as_deref().map_or(Ok(()), ensure_new)?;
     let device = device::by_name(&options.device)?;
     let tables = MeasuredTables::open(&options.tables, options.space.named()?)?;

@@ -1,23 +1,22 @@
 //! Prints what a run would train, and how long it would take on this device.
 //!
-//! Command:  `cargo run --release --bin plan -- --preset thorough` (e.g. with `--schedule sandwich --subnet-epochs 60`)
+//! Command:  `ofa plan --preset thorough` (e.g. with `--schedule sandwich --subnet-epochs 60`)
 //! Result:   one line per stage: open choices, epochs, learning rate at this batch size, subnets per step, and seconds
 //!           per step and peak memory from a few real steps; then total hours
 //!           (`--toml`: the complete configuration instead, as a starting point for --config)
 //! Time:     a few steps of every stage (`--steps 0`: none)
 
 use anyhow::Result;
-use clap::Parser;
+use clap::Args;
 use experiments::console::say;
 use experiments::machine::device;
 use experiments::run::images::Images;
-use experiments::run::start::ready_to_compute;
 use experiments::run::{plan, start};
-use std::process::ExitCode;
 
 /// Prints what a run would train, and how long that would take on this device.
-#[derive(Parser)]
-struct Options {
+#[derive(Args)]
+#[command(after_help = "Example: ofa plan --schedule sandwich --subnet-epochs 60")]
+pub struct Options {
     #[command(flatten)]
     run: start::Options,
     /// Prints only the configuration, as a starting point for --config
@@ -31,11 +30,7 @@ struct Options {
     steps: usize,
 }
 
-fn main() -> ExitCode {
-    start::exit_code(ready_to_compute().and_then(|()| run(&Options::parse())))
-}
-
-fn run(options: &Options) -> Result<()> {
+pub fn run(options: &Options) -> Result<()> {
     let (config, listed) = start::configure(&options.run)?;
     if options.toml {
         say(config.to_toml()?.trim_end());

@@ -1,24 +1,24 @@
 //! Turns accuracies that others measured into an accuracy table.
 //!
-//! Command:  `cargo run --release --bin import_accuracy -- --measured 224.dict --space mobilenet_v3 --images 10000 --out
-//!           ofa/accuracy.csv`
-//! Result:   an accuracy table and its `space.json`, as `fit_predictor` and searches read them
+//! Command:  `ofa tables import-accuracy --measured 224.dict --space mobilenet_v3 --images 10000 --out ofa/accuracy.csv`
+//! Result:   an accuracy table and its `space.json`, as `ofa tables fit` and searches read them
 //! Source:   CSV files with the columns `arch` and `top1`, or the `.dict` files of the original's predictor
 
 use anyhow::{Context, Result};
-use clap::Parser;
+use clap::Args;
 use experiments::console::say;
 use experiments::options::space::OptionalSpace;
 use experiments::run::run_dir::{ensure_new, make_dir, write_whole};
-use experiments::run::start;
 use experiments::tables::measured::named_space;
 use ofa_search::{AccuracyHeader, AccuracyTable, Measure, MeasuredNetworks};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// Turns accuracies that others measured into an accuracy table.
-#[derive(Parser)]
-struct Options {
+#[derive(Args)]
+#[command(
+    after_help = "Example: ofa tables import-accuracy --measured 224.dict --space mobilenet_v3 --images 10000 --out accuracy.csv"
+)]
+pub struct Options {
     /// CSV file with the columns `arch` and an accuracy (top1, acc), or a .dict file of the original
     #[arg(long)]
     measured: PathBuf,
@@ -38,11 +38,7 @@ struct Options {
     out: PathBuf,
 }
 
-fn main() -> ExitCode {
-    start::exit_code(run(&Options::parse()))
-}
-
-fn run(options: &Options) -> Result<()> {
+pub fn run(options: &Options) -> Result<()> {
     ensure_new(&options.out)?;
     let space = named_space(&options.space, options.run.as_deref())?;
     let measured = MeasuredNetworks::read(&options.measured, &space, &Measure::Top1, options.column.as_deref())?;

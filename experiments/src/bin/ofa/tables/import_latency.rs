@@ -1,26 +1,27 @@
 //! Question: what is the latency of each block on a device where only whole networks can be timed?
 //!
-//! Command:  `cargo run --release --bin import_latency -- --measured phone.csv --space mobilenet_v3 --device-name phone
-//!           --out phone/latency.csv`
+//! Command:  `ofa tables import-latency --measured phone.csv --space mobilenet_v3 --device-name phone --out
+//!           phone/latency.csv`
 //! Result:   a latency table in the format of a measured one, estimated from rows of an arch and its latency, and its error
 //!           on held-out networks; `--quantity energy_mj` for millijoules, or any other cost that is additive over blocks
 //! Hardware: any; nothing is timed
 
 use anyhow::Result;
-use clap::Parser;
+use clap::Args;
 use experiments::console::say;
 use experiments::options::space::OptionalSpace;
 use experiments::run::run_dir::{ensure_new, make_dir};
-use experiments::run::start;
 use experiments::tables::measured::named_space;
 use experiments::tables::{agreement, latency_agreement};
 use ofa_search::{LatencyHeader, LatencyTable, Measure, MeasuredNetworks};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// Estimates a latency table from measurements of whole networks.
-#[derive(Parser)]
-struct Options {
+#[derive(Args)]
+#[command(
+    after_help = "Example: ofa tables import-latency --measured phone.csv --run runs/mine --device-name phone --out phone.csv"
+)]
+pub struct Options {
     /// CSV file of measurements with a column `arch` and a latency whose name ends in its unit: ms, latency_us, seconds
     #[arg(long)]
     measured: PathBuf,
@@ -52,11 +53,7 @@ struct Options {
     out: PathBuf,
 }
 
-fn main() -> ExitCode {
-    start::exit_code(run(&Options::parse()))
-}
-
-fn run(options: &Options) -> Result<()> {
+pub fn run(options: &Options) -> Result<()> {
     ensure_new(&options.out)?;
     let space = named_space(&options.space, options.run.as_deref())?;
     let measure = options.quantity.clone().map_or(Measure::Latency, Measure::Other);

@@ -1,27 +1,27 @@
-//! Times one workload on one device in its own process, so that its memory can be measured. `backend_report` and
-//! `bench_vs_pytorch` run such processes in turn.
+//! Times one workload on one device in its own process, so that its memory can be measured. `ofa bench backends`
+//! and `ofa bench pytorch` run such processes in turn.
 //!
-//! Command:  `cargo run --release --bin bench_workload -- train-step --space mobilenet_v3 --resolution 128 --batch 16`
+//! Command:  `ofa bench workload train-step --space mobilenet_v3 --resolution 128 --batch 16`
 //! Result:   milliseconds of every repetition and the process's peak memory, as JSON
 //! Hardware: any; threads by `RAYON_NUM_THREADS` (flex) and `OMP_NUM_THREADS` (libtorch)
 
 use anyhow::{Result, ensure};
-use clap::Parser;
+use clap::Args;
 use experiments::bench::timings::Timings;
 use experiments::bench::workload::{Work, Workload};
 use experiments::console::say;
 use experiments::machine::{device, environment};
 use experiments::options::arch::{read_arch, with_resolution};
 use experiments::options::space::SpaceOptions;
-use experiments::run::start;
-use experiments::run::start::ready_to_compute;
 use ofa_train::Precision;
-use std::process::ExitCode;
 
 /// Times one workload on one device.
-#[derive(Parser)]
-struct Options {
-    /// Workload
+#[derive(Args)]
+#[command(after_help = "Example: ofa bench workload train-step --space mobilenet_v3 --resolution 128 --batch 16")]
+pub struct Options {
+    /// Workload: train-step (from labels), shrink-step (also from the largest network), inference, or
+    /// calibrate-evaluate (on 4 batches, of 8)
+    #[arg(hide_possible_values = true)]
     work: Work,
     #[command(flatten)]
     space: SpaceOptions,
@@ -48,11 +48,7 @@ struct Options {
     device: String,
 }
 
-fn main() -> ExitCode {
-    start::exit_code(ready_to_compute().and_then(|()| run(&Options::parse())))
-}
-
-fn run(options: &Options) -> Result<()> {
+pub fn run(options: &Options) -> Result<()> {
     ensure!(options.resolution > 0 && options.batch > 0, "--resolution and --batch must be positive");
     let trains = matches!(options.work, Work::TrainStep | Work::ShrinkStep);
     ensure!(trains || !options.bf16, "--bf16 is for train-step and shrink-step: {} computes in f32", options.work);

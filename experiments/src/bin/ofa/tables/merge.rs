@@ -1,24 +1,22 @@
 //! Merges accuracy tables, e.g. from machines without a shared file system.
 //!
-//! Command:  `cargo run --release --bin merge_tables -- --run runs/mine --out accuracy.csv a/accuracy.csv
-//!           b/accuracy.csv`
+//! Command:  `ofa tables merge --run runs/mine --out accuracy.csv a/accuracy.csv b/accuracy.csv`
 //! Result:   one table with all rows; fails if the tables differ in weights, images or conditions, or if rows
 //!           contradict each other
 
 use anyhow::Result;
-use clap::Parser;
+use clap::Args;
 use experiments::console::say;
 use experiments::options::space::OptionalSpace;
 use experiments::run::run_dir::ensure_new;
-use experiments::run::start;
 use experiments::tables::measured::named_space;
 use ofa_search::AccuracyTable;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// Merges accuracy tables that were measured under the same conditions.
-#[derive(Parser)]
-struct Options {
+#[derive(Args)]
+#[command(after_help = "Example: ofa tables merge --run runs/mine --out accuracy.csv a/accuracy.csv b/accuracy.csv")]
+pub struct Options {
     /// Accuracy tables to merge (CSV)
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
@@ -32,11 +30,7 @@ struct Options {
     out: PathBuf,
 }
 
-fn main() -> ExitCode {
-    start::exit_code(run(&Options::parse()))
-}
-
-fn run(options: &Options) -> Result<()> {
+pub fn run(options: &Options) -> Result<()> {
     ensure_new(&options.out)?;
     let space = named_space(&options.space, options.run.as_deref())?;
     let merged = AccuracyTable::merge(&options.inputs, &space)?;

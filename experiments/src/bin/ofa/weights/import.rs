@@ -1,25 +1,23 @@
-//! Converts a checkpoint of the PyTorch original to a directory that the other binaries read.
+//! Converts a checkpoint of the PyTorch original to a directory that the other commands read.
 //!
-//! Command:  `cargo run --release --bin import_checkpoint -- --space mobilenet_v3 --width 1.2 --checkpoint FILE.pth
-//! --out DIR`
+//! Command:  `ofa weights import --space mobilenet_v3 --width 1.2 --checkpoint FILE.pth --out DIR`
 //! Result:   a supernet (`space.json`, `weights.safetensors`); with `--arch`, a subnet from a specialised, static net
 //! Source:   the authors' checkpoints, with either generation of key names; pickled code in them is never executed
 
 use anyhow::{Context, Result, ensure};
-use clap::Parser;
+use clap::Args;
 use experiments::console::say;
 use experiments::deployment::model_card::imagenet_card;
 use experiments::machine::device;
 use experiments::options::arch::{read_arch, with_resolution};
 use experiments::options::space::{SpaceOptions, classes_of};
-use experiments::run::start;
 use ofa_model::{SupernetConfig, read_state_dict};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
-/// Converts a checkpoint of the PyTorch original to a directory that the other binaries read.
-#[derive(Parser)]
-struct Options {
+/// Converts a checkpoint of the PyTorch original to a directory that the other commands read.
+#[derive(Args)]
+#[command(after_help = "Example: ofa weights import --space mobilenet_v3 --width 1.2 --checkpoint FILE.pth --out DIR")]
+pub struct Options {
     #[command(flatten)]
     space: SpaceOptions,
     /// Checkpoint to convert: a .pth file written by torch.save, or a .safetensors file
@@ -39,11 +37,7 @@ struct Options {
     device: String,
 }
 
-fn main() -> ExitCode {
-    start::exit_code(run(&Options::parse()))
-}
-
-fn run(options: &Options) -> Result<()> {
+pub fn run(options: &Options) -> Result<()> {
     let Options { checkpoint, out, .. } = options;
     ensure!(!out.exists(), "{} exists already; choose another --out", out.display());
     let device = device::by_name(&options.device)?;

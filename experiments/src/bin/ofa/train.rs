@@ -1,19 +1,17 @@
 //! Trains the supernet of a run and measures its accuracy table, on one process or on several MPI ranks.
 //!
-//! Command:  `cargo build --release --bin train_supernet --features mpi`, then `mpirun --bind-to none -np 4
-//!           target/release/train_supernet --out runs/mine`, or `srun` (README, "Several machines"); without a
-//!           launcher,
-//!           it runs as a single process
-//! Result:   a run directory with `metrics.csv`, `watched.csv`, the accuracy table, and the weights in `supernet`,
-//! which
-//!           `export_subnet` reads; `cargo run --release -- --resume --out runs/mine` continues with latencies and
+//! Command:  `cargo build --release --bin ofa --features mpi`, then `mpirun --bind-to none -np 4 target/release/ofa
+//!           train --out runs/mine`, or `srun` (README, "Several machines"); without a launcher, it runs as a single
+//!           process
+//! Result:   a run directory with `metrics.csv`, `watched.csv`, the accuracy table, and the weights in `supernet`, which
+//!           `ofa subnet export` reads; `cargo run --release -- --resume --out runs/mine` continues with latencies and
 //!           searches
 //! Hardware: one device per rank; the preset `standard` takes 20 minutes on two cores, proportionally less on more
 //! Source:   arXiv:1908.09791, section 3.3; the original trains in the same way with Horovod
 
 use anyhow::Result;
 use burn::module::Module;
-use clap::Parser;
+use clap::Args;
 use experiments::config::ExperimentConfig;
 use experiments::console::interrupt;
 use experiments::console::say;
@@ -22,8 +20,7 @@ use experiments::run::images::Images;
 use experiments::run::ranks;
 use experiments::run::records::{self, Phases};
 use experiments::run::run_dir::RunDir;
-use experiments::run::start::ready_to_compute;
-use experiments::run::start::{self, Options, Run};
+use experiments::run::start::{self, Run};
 use experiments::run::{supernet_file, training};
 use experiments::tables;
 use ofa_data::Splits;
@@ -32,29 +29,23 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// Trains a once-for-all network, in one process or on several started by mpirun or srun
-#[derive(Parser)]
-struct Arguments {
+/// Trains a once-for-all network, in one process or on several started by mpirun or srun.
+#[derive(Args)]
+#[command(after_help = "Example: ofa train --schedule sandwich --subnet-epochs 60 --out runs/sandwich")]
+pub struct Options {
     #[command(flatten)]
-    options: Options,
+    run: start::Options,
 }
 
-fn main() -> ExitCode {
-    let Arguments { options } = Arguments::parse();
-    let ranks = match ready_to_compute().and_then(|()| ranks::join()) {
-        Ok(ranks) => ranks,
-        Err(error) => return start::exit_code(Err(error)),
-    };
-    let stop = Arc::new(AtomicBool::new(false));
-    let result = interrupt::on_interrupt(stop.clone()).and_then(|()| ranks::open(&options, &*ranks)).and_then(
-        |Run { config, dir, listed }| {
-            run(&config, listed, &dir, &*ranks, &stop).map_err(|error| start::with_next_step(error, &dir))
-        },
-    );
-    ranks::leave(ranks, result)
+pub fn run(options: &Options) -> ExitCode {
+    ranks::main(|ranks| {
+        let stop = interrupt::on_interrupt()?;
+        let Run { config, dir, listed } = ranks::open(&options.run, ranks)?;
+        train(&config, listed, &dir, ranks, &stop).map_err(|error| start::with_next_step(error, &dir))
+    })
 }
 
-fn run(
+fn train(
     config: &ExperimentConfig,
     listed: Option<Splits>,
     dir: &RunDir,

@@ -1,15 +1,13 @@
 //! Exports a subnet for other tools: weights that the original's static net loads, an ONNX model and a model card.
 //!
-//! Command:  `cargo run --release --bin export_subnet -- runs/<run>/subnets/<scenario> --out DIR`
-//!           `cargo run --release --bin export_subnet -- runs/<run> --arch r28-.. --out DIR`, calibrated on the run's
-//!           images
-//!           `cargo run --release --bin export_subnet -- SUPERNET_DIR --arch r224-.. --calibrate IMAGES.safetensors
-//!           --out DIR`
+//! Command:  `ofa subnet export runs/<run>/subnets/<scenario> --out DIR`
+//!           `ofa subnet export runs/<run> --arch r28-.. --out DIR`, calibrated on the run's images
+//!           `ofa subnet export SUPERNET_DIR --arch r224-.. --calibrate IMAGES.safetensors --out DIR`
 //! Result:   `weights.safetensors` (PyTorch's keys), `model.onnx` (any batch size), `card.json`
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
-use clap::Parser;
+use clap::Args;
 use experiments::bench::tensor_file::{ensure_resolution, read_images};
 use experiments::console::say;
 use experiments::deployment::model_card::{ModelCard, imagenet_card};
@@ -18,16 +16,14 @@ use experiments::machine::device;
 use experiments::options::arch::read_arch;
 use experiments::run::images::Images;
 use experiments::run::run_dir::RunDir;
-use experiments::run::start;
-use experiments::run::start::ready_to_compute;
 use experiments::run::supernet_file::{self, SUPERNET};
 use ofa_model::{Subnet, SubnetCard, Supernet, write_directory, write_state_dict};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 /// Exports a subnet for other tools: weights that the original's static net loads, an ONNX model and a model card.
-#[derive(Parser)]
-struct Options {
+#[derive(Args)]
+#[command(after_help = "Example: ofa subnet export runs/mine/subnets/latency-tight --out exported")]
+pub struct Options {
     /// Directory of a subnet; or, with --arch, of a run or a supernet
     network: PathBuf,
     /// Subnet of the run or supernet: text form or .json file
@@ -45,11 +41,7 @@ struct Options {
     device: String,
 }
 
-fn main() -> ExitCode {
-    start::exit_code(ready_to_compute().and_then(|()| run(&Options::parse())))
-}
-
-fn run(options: &Options) -> Result<()> {
+pub fn run(options: &Options) -> Result<()> {
     let out = &options.out;
     ensure!(!out.exists(), "{} exists already; choose another --out", out.display());
     let device = device::by_name(&options.device)?;

@@ -1,27 +1,25 @@
 //! Times one subnet: extraction from its supernet, and inference by batch size.
 //!
-//! Command:  `cargo run --release --bin benchmark_subnet -- --space mobilenet_v3 --batch 1 --batch 16`
+//! Command:  `ofa subnet bench --space mobilenet_v3 --batch 1 --batch 16`
 //! Result:   median and interquartile range of the latency, images per second, memory; `--json` for scripts
 //! Hardware: any; threads by `RAYON_NUM_THREADS`, by default one per core
 
 use anyhow::{Result, ensure};
 use burn::tensor::{Device, Distribution, Tensor};
-use clap::Parser;
+use clap::Args;
 use experiments::console::say;
 use experiments::machine::{device, environment};
 use experiments::options::arch::read_arch;
 use experiments::options::space::SpaceOptions;
-use experiments::run::start;
-use experiments::run::start::ready_to_compute;
 use ofa_model::{Arch, Subnet, Supernet, SupernetConfig};
 use ofa_search::{Latency, LatencyConfig, TimedRun, time_interleaved};
 use serde::Serialize;
-use std::process::ExitCode;
 use std::time::Instant;
 
 /// Times one subnet: extraction from its supernet, and inference by batch size.
-#[derive(Parser)]
-struct Options {
+#[derive(Args)]
+#[command(after_help = "Example: ofa subnet bench --space mobilenet_v3 --batch 1 --batch 16")]
+pub struct Options {
     #[command(flatten)]
     space: SpaceOptions,
     /// Subnet: text form or .json file [default: the largest]
@@ -62,11 +60,7 @@ struct Inference {
     images_per_second: f64,
 }
 
-fn main() -> ExitCode {
-    start::exit_code(ready_to_compute().and_then(|()| run(&Options::parse())))
-}
-
-fn run(options: &Options) -> Result<()> {
+pub fn run(options: &Options) -> Result<()> {
     ensure!(options.samples > 0, "--samples must be positive");
     ensure!(!options.batch.contains(&0), "--batch must be positive");
     let device = device::by_name(&options.device)?;
