@@ -60,6 +60,11 @@ impl StrategyKind {
         Self::Exhaustive,
     ];
 
+    /// Whether it reads its answers from the accuracy table, whose measurements are then its objective.
+    pub fn looks_up(self) -> bool {
+        self == Self::Table
+    }
+
     /// A new strategy with default settings. `table` is used by the look-up only.
     pub fn init(self, table: &AccuracyTable) -> Box<dyn SearchStrategy> {
         match self {
