@@ -14,7 +14,6 @@ mod tests;
 mod uniform;
 
 pub use answer::{Answers, Axis, Failed, Found, Rival, answer, answer_by};
-pub use asked::{Asked, Searched, Searcher};
+pub use asked::Searcher;
 pub use devices::Devices;
 pub use rows::{AnswerRow, FrontRow};
-pub use uniform::uniform_archs;

@@ -264,6 +264,32 @@ mod tests {
         assert_eq!(parse(&toml::to_string_pretty(&search).unwrap()).unwrap(), search);
     }
 
+    /// Every TOML file below a directory.
+    fn configurations(dir: &Path) -> Vec<PathBuf> {
+        let paths = || std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        let here = paths().filter(|path| path.extension() == Some("toml".as_ref()));
+        here.chain(paths().filter(|path| path.is_dir()).flat_map(|path| configurations(&path))).collect()
+    }
+
+    #[test]
+    fn searches_on_record_are_read_and_written_as_they_are() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut read = 0;
+        for path in [configurations(&root.join("records")), configurations(&root.join("configs"))].concat() {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let config: toml::Table = toml::from_str(&text).unwrap();
+            let base = config.get("base").and_then(toml::Value::as_table).unwrap_or(&config);
+            if let Some(written) = base.get("search") {
+                let search: SearchConfig = written.clone().try_into().unwrap();
+                search.validate().unwrap();
+                assert_eq!(&toml::Value::try_from(&search).unwrap(), written, "{}", path.display());
+                read += 1;
+            }
+        }
+        assert!(read > 60, "{read}");
+        assert_eq!(SearchConfig::load(&root.join("configs/scenarios.toml")).unwrap().scenarios.len(), 7);
+    }
+
     #[test]
     fn what_makes_no_sense_is_named_with_its_scenario_and_key() {
         let a = |keys: &str| format!("[devices.d]\nlatency = \"l\"\n[[scenario]]\nname = \"a\"\n{keys}");

@@ -1,8 +1,9 @@
 //! The best network for each scenario, by evolution on a predictor, next to the best uniformly scaled one.
 
-use super::{Asked, Devices, Searched, Searcher, uniform_archs};
+use super::asked::{Asked, Searched, Searcher};
+use super::{Devices, uniform::uniform_archs};
 use crate::config::{Scenario, SearchConfig};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use ofa_model::Arch;
 use ofa_search::{
     AccuracyTable, Constraint, Front, MlpPredictor, Prediction, Predictor, Problem, SearchError, StrategyKind, Trial,
@@ -207,7 +208,7 @@ impl Contest<'_> {
                 (best, _) => best,
             };
         }
-        Ok(best.expect("a validated file names a strategy"))
+        best.context("there is no strategy to answer with")
     }
 
     /// Predicted accuracy of what was found, even if the search maximised measured ones.

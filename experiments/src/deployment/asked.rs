@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use std::time::Instant;
 
 /// What all searches share.
-pub struct Asked<'a> {
+pub(super) struct Asked<'a> {
     /// Cost models.
     pub devices: &'a Devices,
     /// Measured accuracies.
@@ -32,7 +32,7 @@ pub struct Searcher<'a> {
 }
 
 /// What a searcher found.
-pub struct Searched {
+pub(super) struct Searched {
     /// Name of the strategy.
     pub strategy: String,
     /// Whether scores were looked up in the accuracy table instead of predicted.
@@ -56,23 +56,20 @@ impl<'a> Searcher<'a> {
     }
 
     /// Name of the strategy.
-    pub fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         (self.init)().name().to_owned()
     }
 
     /// Whether it maximises the measured accuracies of the table.
-    pub fn looks_up(&self) -> bool {
+    pub(super) fn looks_up(&self) -> bool {
         self.looks_up
     }
 }
 
 impl Asked<'_> {
-    /// Answers one scenario. The inner error says that nothing was found.
-    ///
-    /// # Errors
-    ///
-    /// If a table is implausible, or the objective fails.
-    pub fn search(
+    /// Answers one scenario. The inner error says that nothing was found, the outer one that a table or the objective
+    /// is at fault.
+    pub(super) fn search(
         &self,
         scenario: &Scenario,
         searcher: &Searcher<'_>,

@@ -48,7 +48,7 @@ impl Devices {
     }
 
     /// The space of the tables.
-    pub fn whole_space(&self) -> &SearchSpace {
+    pub(super) fn whole_space(&self) -> &SearchSpace {
         &self.space
     }
 

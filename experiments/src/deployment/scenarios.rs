@@ -1,6 +1,7 @@
 //! The best subnet for each budget, found by every strategy at equal queries.
 
-use super::{Asked, Devices, Searched, Searcher};
+use super::Devices;
+use super::asked::{Asked, Searched, Searcher};
 use crate::config::{ExperimentConfig, Scenario};
 use crate::console::heartbeat;
 use crate::run::run_dir::RunDir;
