@@ -1,8 +1,10 @@
 //! The configuration of a run: all settings, in one TOML file.
 
 mod presets;
+mod search;
 
 pub(crate) use presets::few_epochs;
+pub use search::{DeviceTables, Scenario, SearchConfig};
 
 use anyhow::{Context, Result, bail, ensure};
 use ofa_data::{AugmentConfig, Interpolation, PrepareConfig, ReadConfig};
@@ -140,33 +142,6 @@ pub struct TableConfig {
     pub predictor: MlpConfig,
 }
 
-/// Search settings.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SearchConfig {
-    /// Objective evaluations per strategy and scenario.
-    pub queries: u64,
-    /// Budgets to find subnets for.
-    pub scenarios: Vec<Scenario>,
-}
-
-/// A budget; exactly one of its limits must be set.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Scenario {
-    /// Unique name, also of the subnet's directory.
-    pub name: String,
-    /// Maximum latency by table, in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub latency_ms: Option<f64>,
-    /// The same as a fraction, 0 to 1, of the way from the smallest to the largest subnet; for unknown machines.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub latency_share: Option<f64>,
-    /// Maximum MACs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub macs: Option<u64>,
-}
-
 impl ExperimentConfig {
     /// Reads and validates a configuration file.
     ///
@@ -213,7 +188,6 @@ impl ExperimentConfig {
             ("tables.validation_images", self.tables.validation_images),
             ("tables.calibration_images", self.tables.calibration_images),
             ("tables.batch_size", self.tables.batch_size),
-            ("search.queries", self.search.queries as usize),
         ];
         if let Some((key, _)) = positive.iter().find(|(_, value)| *value == 0) {
             bail!("{key} is 0, it must be positive");
@@ -239,29 +213,13 @@ impl ExperimentConfig {
         self.training.recipe.validate().context("training.recipe")?;
         self.training.schedule.validate(&self.space, self.training.teacher.is_some()).context("training.schedule")?;
         self.fine_tune.validate()?;
-        let scenarios = &self.search.scenarios;
-        if let Some(name) = twice(&scenarios.iter().map(|scenario| &scenario.name).collect::<Vec<_>>()) {
-            bail!("two scenarios are called `{name}`: each needs its own directory");
-        }
-        scenarios.iter().try_for_each(Scenario::validate)
+        self.search.validate().context("search")
     }
 }
 
 /// The first value that repeats an earlier one.
 pub(crate) fn twice<T: PartialEq + Copy>(values: &[T]) -> Option<T> {
     values.iter().enumerate().find(|(i, value)| values[..*i].contains(value)).map(|(_, value)| *value)
-}
-
-/// Checks that a scenario name is a valid name of a subdirectory.
-pub(crate) fn names_a_directory(name: &str) -> Result<()> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    if name.chars().all(allowed) && name.chars().any(|c| c != '.') {
-        return Ok(());
-    }
-    bail!(
-        "scenario `{name}`: use only letters, digits, `-`, `_` and `.`, and not dots alone: it names a \
-         directory"
-    );
 }
 
 impl TrainingConfig {
@@ -272,23 +230,6 @@ impl TrainingConfig {
             Some(steps) => dir.every_steps(steps),
             None => dir,
         }
-    }
-}
-
-impl Scenario {
-    fn validate(&self) -> Result<()> {
-        let limits = [self.latency_ms.is_some(), self.latency_share.is_some(), self.macs.is_some()];
-        let name = &self.name;
-        if limits.iter().filter(|given| **given).count() != 1 {
-            bail!("scenario `{name}` must have exactly one of latency_ms, latency_share and macs");
-        }
-        names_a_directory(name)?;
-        let positive = self.latency_ms.is_none_or(|ms| ms > 0.0) && self.macs != Some(0);
-        let share = self.latency_share.is_none_or(|share| (0.0..=1.0).contains(&share));
-        if !positive || !share {
-            bail!("scenario `{name}`: limits must be positive, and a share between 0 and 1");
-        }
-        Ok(())
     }
 }
 
@@ -329,17 +270,15 @@ mod tests {
     #[test]
     fn impossible_values_are_named() {
         type Change = fn(&mut ExperimentConfig);
-        let break_it: [(&str, Change); 11] = [
+        let break_it: [(&str, Change); 9] = [
             ("training.watch_epochs is 0", |c| c.training.watch_epochs = Some(0)),
             ("no stages", |c| c.training.schedule.phases.clear()),
             ("training.batch_size is 0", |c| c.training.batch_size = 0),
             ("tables.holdout_fraction is 0", |c| c.tables.holdout_fraction = 0.0),
             ("tables.holdout_fraction is NaN", |c| c.tables.holdout_fraction = f64::NAN),
             ("data.channels is 2", |c| c.data.channels = 2),
-            ("exactly one of", |c| c.search.scenarios[0].macs = Some(1)),
-            ("names a directory", |c| c.search.scenarios[0].name = "../up".into()),
-            ("not dots alone", |c| c.search.scenarios[0].name = "..".into()),
-            ("are called `macs-2M`", |c| c.search.scenarios[0].name = "macs-2M".into()),
+            ("search: scenario `latency-tight`: macs is 0", |c| c.search.scenarios[0].macs = Some(0)),
+            ("search: two scenarios are named `macs-2M`", |c| c.search.scenarios[0].name = "macs-2M".into()),
             ("resolutions", |c| c.space.resolutions.clear()),
         ];
         for (expected, change) in break_it {

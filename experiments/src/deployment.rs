@@ -1,11 +1,10 @@
 //! Deployment scenarios: many devices and budgets, all answered from tables measured once.
 
 mod answer;
+mod asked;
 pub mod design_cost;
 mod devices;
-mod file;
 pub mod forecast;
-mod front;
 pub mod model_card;
 mod rows;
 pub mod scenarios;
@@ -14,9 +13,7 @@ pub mod specialise;
 mod tests;
 mod uniform;
 
-pub use answer::{Answers, Failed, Found, Rival, answer};
+pub use answer::{Answers, Axis, Failed, Found, Rival, answer, answer_by};
+pub use asked::Searcher;
 pub use devices::Devices;
-pub use file::{Deployment, DeploymentFile, DeviceTables};
-pub use front::{Axis, Front, FrontPoint};
 pub use rows::{AnswerRow, FrontRow};
-pub use uniform::uniform_archs;

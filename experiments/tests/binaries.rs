@@ -30,7 +30,7 @@ fn tiny_trained_by(kind: ScheduleKind) -> ExperimentConfig {
     config.tables.predictor.epochs = 5;
     config.search.queries = 200;
     // A budget in MACs, since latencies of such small networks are noise on a busy machine.
-    let macs = Scenario { name: "macs-1M".into(), latency_ms: None, latency_share: None, macs: Some(1_000_000) };
+    let macs = Scenario { name: "macs-1M".into(), macs: Some(1_000_000), ..Scenario::default() };
     config.search.scenarios = vec![macs];
     config
 }

@@ -54,7 +54,7 @@ fn bad_input_is_named_and_nothing_is_written() {
     let nowhere = temporary.path().join("nowhere");
     let cases = [
         (vec!["--preset", "fast"], "unknown search ablation `fast`"),
-        (vec!["--run", nowhere.to_str().unwrap()], "nowhere/config.toml"),
+        (vec!["--run", nowhere.to_str().unwrap()], "nowhere is neither a run directory"),
         (vec!["--queries", "100"], "queries is 100"),
         (vec!["--seeds", "0"], "seeds is 0"),
     ];

@@ -25,52 +25,55 @@ pub use table::{TableAccuracy, TableLookup};
 use crate::AccuracyTable;
 use serde::{Deserialize, Serialize};
 
-/// The strategies of this crate, by their name in configurations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StrategyKind {
+/// One entry per strategy: what it is, its kind, and how to make it with default settings.
+macro_rules! kinds {
+    ($(#[$doc:meta] $kind:ident => |$table:pat_param| $strategy:expr,)*) => {
+        /// The strategies of this crate, by their name in configurations.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum StrategyKind {
+            $(#[$doc] $kind,)*
+        }
+
+        impl StrategyKind {
+            /// All strategies.
+            pub const ALL: [Self; [$(stringify!($kind)),*].len()] = [$(Self::$kind),*];
+
+            /// A new strategy with default settings. `table` is used by the look-up only.
+            pub fn init(self, table: &AccuracyTable) -> Box<dyn SearchStrategy> {
+                match self {
+                    $(Self::$kind => {
+                        let $table = table;
+                        Box::new($strategy)
+                    })*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
     /// [`TableLookup`]
-    Table,
+    Table => |table| TableLookup::new(table),
     /// [`RandomSearch`]
-    Random,
+    Random => |_| RandomSearch,
     /// [`Evolution`], the paper's search.
-    Evolution,
+    Evolution => |_| Evolution::default(),
     /// [`AgeingEvolution`]
-    AgeingEvolution,
+    AgeingEvolution => |_| AgeingEvolution::default(),
     /// [`LocalSearch`] that takes the first improvement.
-    LocalSearch,
+    LocalSearch => |_| LocalSearch::default(),
     /// [`LocalSearch`] that takes the best improvement.
-    SteepestAscent,
+    SteepestAscent => |_| LocalSearch::new(Ascent::Steepest),
     /// [`Nsga2`]
-    Nsga2,
+    Nsga2 => |_| Nsga2::default(),
     /// [`Exhaustive`]
-    Exhaustive,
+    Exhaustive => |_| Exhaustive::default(),
 }
 
 impl StrategyKind {
-    /// All strategies.
-    pub const ALL: [Self; 8] = [
-        Self::Table,
-        Self::Random,
-        Self::Evolution,
-        Self::AgeingEvolution,
-        Self::LocalSearch,
-        Self::SteepestAscent,
-        Self::Nsga2,
-        Self::Exhaustive,
-    ];
-
-    /// A new strategy with default settings. `table` is used by the look-up only.
-    pub fn init(self, table: &AccuracyTable) -> Box<dyn SearchStrategy> {
-        match self {
-            Self::Table => Box::new(TableLookup::new(table)),
-            Self::Random => Box::new(RandomSearch),
-            Self::Evolution => Box::new(Evolution::default()),
-            Self::AgeingEvolution => Box::new(AgeingEvolution::default()),
-            Self::LocalSearch => Box::new(LocalSearch::default()),
-            Self::SteepestAscent => Box::new(LocalSearch::new(Ascent::Steepest)),
-            Self::Nsga2 => Box::new(Nsga2::default()),
-            Self::Exhaustive => Box::new(Exhaustive::default()),
-        }
+    /// Whether it reads its answers from the accuracy table, whose measurements are then its objective.
+    pub fn looks_up(self) -> bool {
+        self == Self::Table
     }
 }

@@ -6,6 +6,7 @@ use ofa_data::{AugmentConfig, Interpolation, ReadConfig};
 use ofa_model::SearchSpace;
 use ofa_search::{LatencyConfig, MlpConfig};
 use ofa_train::{FineTune, PhaseRecipe, Recipe, ScheduleKind, ShrinkRecipe};
+use std::collections::BTreeMap;
 
 impl ExperimentConfig {
     /// Names of the presets.
@@ -113,11 +114,14 @@ fn standard() -> ExperimentConfig {
         },
         search: SearchConfig {
             queries: 10_000,
+            seed: None,
+            strategies: None,
+            devices: BTreeMap::new(),
             scenarios: vec![
                 latency_share("latency-tight", 0.15),
                 latency_share("latency-medium", 0.35),
                 latency_share("latency-loose", 0.6),
-                Scenario { name: "macs-2M".into(), latency_ms: None, latency_share: None, macs: Some(2_000_000) },
+                macs("macs-2M", 2_000_000),
             ],
         },
         fine_tune: FineTune { epochs: 0, learning_rate: 0.01, distillation_weight: 1.0 },
@@ -166,8 +170,7 @@ fn photographs() -> ExperimentConfig {
     config.tables.batch_size = 32;
     config.tables.latency_networks = 20;
     config.tables.latency = LatencyConfig { warmup: 1, min_samples: 5, max_samples: 20, ..config.tables.latency };
-    config.search.scenarios[3] =
-        Scenario { name: "macs-40M".into(), latency_ms: None, latency_share: None, macs: Some(40_000_000) };
+    config.search.scenarios[3] = macs("macs-40M", 40_000_000);
     config
 }
 
@@ -186,8 +189,7 @@ fn imagenet_iclr2020() -> ExperimentConfig {
     config.tables.batch_size = 100;
     config.tables.latency_networks = 200;
     config.tables.latency = LatencyConfig::default();
-    config.search.scenarios[3] =
-        Scenario { name: "macs-230M".into(), latency_ms: None, latency_share: None, macs: Some(230_000_000) };
+    config.search.scenarios[3] = macs("macs-230M", 230_000_000);
     config
 }
 
@@ -217,5 +219,9 @@ pub(crate) fn few_epochs(epochs: [usize; 6]) -> ShrinkRecipe {
 }
 
 fn latency_share(name: &str, share: f64) -> Scenario {
-    Scenario { name: name.into(), latency_ms: None, latency_share: Some(share), macs: None }
+    Scenario { name: name.into(), latency_share: Some(share), ..Scenario::default() }
+}
+
+fn macs(name: &str, macs: u64) -> Scenario {
+    Scenario { name: name.into(), macs: Some(macs), ..Scenario::default() }
 }

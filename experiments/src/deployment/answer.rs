@@ -1,16 +1,27 @@
 //! The best network for each scenario, by evolution on a predictor, next to the best uniformly scaled one.
 
-use super::{Axis, Deployment, DeploymentFile, Devices, Front, uniform_archs};
-use anyhow::Result;
-use ofa_model::{Arch, SearchSpace};
+use super::asked::{Asked, Searched, Searcher};
+use super::{Devices, uniform::uniform_archs};
+use crate::config::{Scenario, SearchConfig};
+use anyhow::{Context, Result};
+use ofa_model::Arch;
 use ofa_search::{
-    Budget, Constraint, Evolution, MlpPredictor, Prediction, Predictor, Problem, SearchError, Trial, search,
+    AccuracyTable, Constraint, Front, MlpPredictor, Prediction, Predictor, Problem, SearchError, StrategyKind, Trial,
 };
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
+use serde::Serialize;
 use std::collections::BTreeMap;
-use std::time::Instant;
+
+/// The cost axis of a front.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Axis {
+    /// `latency`, `energy`, `MACs` or `parameters`.
+    pub cost: String,
+    /// Unit of the cost.
+    pub unit: String,
+    /// Device, for latency and energy; empty for device-independent costs and for the table beside the accuracies.
+    pub device: String,
+}
 
 /// Results for a file of scenarios.
 #[derive(Debug, Default)]
@@ -19,7 +30,7 @@ pub struct Answers {
     pub found: Vec<Found>,
     /// Scenarios without one, in file order.
     pub failed: Vec<Failed>,
-    /// Best trade-offs met by the searches, grouped by the first limit of their scenario.
+    /// Best trade-offs of predicted accuracy and cost met by the searches, grouped by the first limit of their scenario.
     pub fronts: BTreeMap<Axis, Front>,
 }
 
@@ -27,7 +38,7 @@ pub struct Answers {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
     /// The scenario.
-    pub scenario: Deployment,
+    pub scenario: Scenario,
     /// Its limits as text, such as `latency <= 0.9 ms`.
     pub limits: String,
     /// The quantity of its first limit.
@@ -48,9 +59,11 @@ pub struct Found {
     pub parameters: u64,
     /// The best uniformly scaled network within the limits; `None` if none fits.
     pub uniform: Option<Rival>,
-    /// Predictor queries of the search.
+    /// Strategy that found it; `None` if it is the uniformly scaled network.
+    pub strategy: Option<String>,
+    /// Objective evaluations of the best search.
     pub queries: u64,
-    /// Wall-clock seconds of the search.
+    /// Wall-clock seconds of the best search.
     pub seconds: f64,
 }
 
@@ -69,32 +82,55 @@ pub struct Rival {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failed {
     /// The scenario.
-    pub scenario: Deployment,
+    pub scenario: Scenario,
     /// The reason; for infeasible limits it names the cheapest network and its cost.
     pub problem: String,
 }
 
-/// Answers all scenarios in parallel. Infeasible ones are reported in [`Answers::failed`] and do not affect the rest.
+/// Strategies that answer each scenario, unless the file names others.
+const STRATEGIES: [StrategyKind; 1] = [StrategyKind::Evolution];
+
+/// Answers all scenarios by the strategies that the file names. Infeasible scenarios are reported in
+/// [`Answers::failed`] and do not affect the rest.
 ///
 /// # Errors
 ///
-/// If the predictor fails or returns a non-finite value.
+/// Those of [`answer_by`].
 pub fn answer(
-    file: &DeploymentFile,
+    search: &SearchConfig,
     devices: &Devices,
-    space: &SearchSpace,
+    accuracy: &AccuracyTable,
     predictor: &MlpPredictor,
 ) -> Result<Answers> {
-    let uniform = uniform_archs(space);
+    let kinds = search.strategies.as_deref().unwrap_or(&STRATEGIES);
+    let searchers: Vec<Searcher> = kinds.iter().map(|kind| Searcher::of(*kind, accuracy)).collect();
+    answer_by(&searchers, search, devices, accuracy, predictor)
+}
+
+/// Answers all scenarios by `searchers`, in parallel.
+///
+/// # Errors
+///
+/// If a table is implausible, or the predictor fails or returns a non-finite value.
+pub fn answer_by(
+    searchers: &[Searcher],
+    search: &SearchConfig,
+    devices: &Devices,
+    accuracy: &AccuracyTable,
+    predictor: &MlpPredictor,
+) -> Result<Answers> {
+    let uniform = uniform_archs(devices.whole_space());
     let uniform: Vec<(Arch, f64)> = uniform.iter().cloned().zip(predictor.predict(&uniform)?).collect();
-    let asked = Asked { file, devices, predictor, uniform: &uniform };
-    let all = file.scenarios.par_iter().map(|scenario| asked.one(scenario)).collect::<Result<Vec<_>>>()?;
+    let seed = search.seed.unwrap_or(0);
+    let asked = Asked { devices, accuracy, predictor, queries: search.queries, seed };
+    let contest = Contest { asked, predictor, searchers, uniform: &uniform };
+    let all = search.scenarios.par_iter().map(|scenario| contest.one(scenario)).collect::<Result<Vec<_>>>()?;
     let mut answers = Answers::default();
     for answer in all {
         match answer {
             Ok((found, front)) => {
                 let merged = answers.fronts.entry(found.axis.clone()).or_default();
-                front.points().iter().for_each(|point| merged.offer(point.cost, point.top1, &point.arch));
+                front.trials().iter().for_each(|trial| merged.add(trial));
                 answers.found.push(found);
             }
             Err(failed) => answers.failed.push(failed),
@@ -103,41 +139,36 @@ pub fn answer(
     Ok(answers)
 }
 
-/// Shared inputs of all scenarios.
-struct Asked<'a> {
-    file: &'a DeploymentFile,
-    devices: &'a Devices,
+/// Who competes for every scenario.
+struct Contest<'a> {
+    asked: Asked<'a>,
     predictor: &'a MlpPredictor,
+    searchers: &'a [Searcher<'a>],
     /// Uniformly scaled networks with their predicted accuracies.
     uniform: &'a [(Arch, f64)],
 }
 
-impl Asked<'_> {
-    /// Answers one scenario, with the front of its search, or says why it cannot.
-    fn one(&self, scenario: &Deployment) -> Result<Result<(Found, Front), Failed>> {
-        let Self { file, devices, predictor, uniform } = *self;
-        let space = devices.space(scenario);
-        let problem = Problem { space: &space, objective: predictor, constraints: devices.constraints(scenario) };
+impl Contest<'_> {
+    /// Answers one scenario, with the front of its searches, or says why it cannot.
+    fn one(&self, scenario: &Scenario) -> Result<Result<(Found, Front), Failed>> {
+        let Self { asked, predictor, .. } = self;
+        let devices = asked.devices;
         let mut front = Front::default();
-        let started = Instant::now();
-        let rng = &mut ChaCha8Rng::seed_from_u64(file.seed);
-        let observe = |trial: &Trial| front.offer(trial.costs[0], trial.score, &trial.arch);
-        let outcome = match search(&problem, &mut Evolution::default(), Budget::new(file.queries), rng, observe) {
-            Ok(outcome) => outcome,
-            Err(error @ (SearchError::Infeasible { .. } | SearchError::NothingFeasible { .. })) => {
-                return Ok(Err(Failed { scenario: scenario.clone(), problem: error.to_string() }));
-            }
-            Err(error) => return Err(error.into()),
+        let (top1, searched) = match self.best_search(scenario, &mut front)? {
+            Ok(best) => best,
+            Err(error) => return Ok(Err(Failed { scenario: scenario.clone(), problem: error.to_string() })),
         };
-        let rival = best_rival(&problem, uniform);
+        let space = devices.space(scenario);
+        let problem = Problem { space: &space, objective: *predictor, constraints: devices.constraints(scenario)? };
+        let rival = best_rival(&problem, self.uniform);
         // The uniform network competes too: a recommendation must not be worse than what needs no search.
-        let arch = match &rival {
-            Some(rival) if rival.predicted_top1 > outcome.best.score => rival.arch.clone(),
-            _ => outcome.best.arch,
+        let (arch, strategy) = match &rival {
+            Some(rival) if rival.predicted_top1 > top1 => (rival.arch.clone(), None),
+            _ => (searched.outcome.best.arch, Some(searched.strategy)),
         };
         let (cost, macs_and_parameters) = (problem.costs(&arch)?[0], space.cost(&arch));
         let predicted = predictor.predict_with_spread(std::slice::from_ref(&arch))?[0];
-        front.offer(cost, predicted.mean, &arch);
+        front.add(&Trial { arch: arch.clone(), score: predicted.mean, costs: vec![cost], query: 0 });
         let found = Found {
             limits: problem.constraints.iter().map(|limit| format!("{limit:?}")).collect::<Vec<_>>().join(", "),
             axis: axis(scenario, &problem.constraints[0]),
@@ -148,17 +179,50 @@ impl Asked<'_> {
             macs: macs_and_parameters.macs,
             parameters: macs_and_parameters.parameters,
             uniform: rival,
-            queries: outcome.queries,
-            seconds: started.elapsed().as_secs_f64(),
+            strategy,
+            queries: searched.outcome.queries,
+            seconds: searched.seconds,
             scenario: scenario.clone(),
             arch,
         };
         Ok(Ok((found, front)))
     }
+
+    /// The search whose result has the highest predicted accuracy, the first of equals; or why none found anything.
+    fn best_search(&self, scenario: &Scenario, front: &mut Front) -> Result<Result<(f64, Searched), SearchError>> {
+        let mut best = None;
+        for searcher in self.searchers {
+            let observe = |trial: &Trial| {
+                // A front of predictions has no place for measured accuracies.
+                if !searcher.looks_up() {
+                    front.add(&Trial { costs: vec![trial.costs[0]], ..trial.clone() });
+                }
+            };
+            let next = match self.asked.search(scenario, searcher, observe)? {
+                Ok(searched) => Ok((self.predicted(&searched)?, searched)),
+                Err(error) => Err(error),
+            };
+            best = match (best, next) {
+                (Some(Ok((top1, _))), Ok(next)) if next.0 > top1 => Some(Ok(next)),
+                (None | Some(Err(_)), next) => Some(next),
+                (best, _) => best,
+            };
+        }
+        best.context("there is no strategy to answer with")
+    }
+
+    /// Predicted accuracy of what was found, even if the search maximised measured ones.
+    fn predicted(&self, searched: &Searched) -> Result<f64, SearchError> {
+        let best = &searched.outcome.best;
+        if !searched.looked_up {
+            return Ok(best.score);
+        }
+        Ok(self.predictor.predict(std::slice::from_ref(&best.arch))?[0])
+    }
 }
 
 /// The axis of a scenario's first limit.
-fn axis(scenario: &Deployment, limit: &Constraint<'_>) -> Axis {
+fn axis(scenario: &Scenario, limit: &Constraint<'_>) -> Axis {
     let of_device = ["latency", "energy"].contains(&limit.name.as_str());
     let device = scenario.device.clone().filter(|_| of_device).unwrap_or_default();
     Axis { cost: limit.name.clone(), unit: limit.unit.clone(), device }

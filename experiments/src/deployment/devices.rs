@@ -1,8 +1,7 @@
 //! [`Devices`]: the cost models of all devices.
 
-use super::{Deployment, DeploymentFile};
-use crate::tables::measured::MeasuredTables;
-use anyhow::{Context, Result, bail};
+use crate::config::{DeviceTables, Scenario, SearchConfig};
+use anyhow::{Context, Result, bail, ensure};
 use ofa_model::SearchSpace;
 use ofa_search::{AdditiveCost, Constraint, LatencyTable, OriginalLatencyTable};
 use std::collections::BTreeMap;
@@ -25,75 +24,81 @@ struct Device {
 }
 
 impl Devices {
-    /// Reads the tables that the scenarios need.
+    /// Reads the tables that the scenarios need; `own` reads the latency table beside the accuracies.
     ///
     /// # Errors
     ///
-    /// If a table cannot be read, lacks units (the error names them all), or is of another space or quantity; or if a
-    /// scenario without a device limits latency and no `latency.csv` lies beside the accuracies.
-    pub fn load(file: &DeploymentFile, tables: &MeasuredTables) -> Result<Self> {
-        let space = &tables.space;
+    /// If a table cannot be read, lacks units (the error names them all), or is of another space or quantity.
+    pub fn load(search: &SearchConfig, space: &SearchSpace, own: impl Fn() -> Result<LatencyTable>) -> Result<Self> {
         let mut devices = BTreeMap::new();
-        for scenario in &file.scenarios {
-            if devices.contains_key(&scenario.device) {
-                continue;
-            }
-            let (latency, energy) = match (&scenario.device, scenario.latency_ms) {
-                (Some(name), _) => (&file.devices[name].latency, file.devices[name].energy.as_deref()),
-                (None, Some(_)) => (
-                    tables.latency.as_ref().with_context(|| {
-                        format!(
-                            "scenario `{}` names no device, and there is no latency.csv beside the accuracies",
-                            scenario.name
-                        )
-                    })?,
-                    None,
-                ),
-                (None, None) => continue,
+        for scenario in &search.scenarios {
+            let limits_latency = scenario.latency_ms.is_some() || scenario.latency_share.is_some();
+            let device = match &scenario.device {
+                _ if devices.contains_key(&scenario.device) => continue,
+                Some(name) => Device::load(&search.devices[name], space).with_context(|| format!("device `{name}`"))?,
+                None if limits_latency => {
+                    Device::own(&own, space).with_context(|| format!("scenario `{}` names no device", scenario.name))?
+                }
+                None => continue,
             };
-            let device = Device::load(latency, energy, space).with_context(|| {
-                scenario.device.as_ref().map_or("own device".into(), |name| format!("device `{name}`"))
-            })?;
             devices.insert(scenario.device.clone(), device);
         }
         let (macs, parameters) = (AdditiveCost::macs(space), AdditiveCost::parameters(space));
         Ok(Self { space: space.clone(), macs, parameters, devices })
     }
 
+    /// The space of the tables.
+    pub(super) fn whole_space(&self) -> &SearchSpace {
+        &self.space
+    }
+
     /// The space a scenario searches: restricted to the resolutions that its device's latency table covers.
-    pub fn space(&self, scenario: &Deployment) -> SearchSpace {
+    pub fn space(&self, scenario: &Scenario) -> SearchSpace {
         let resolutions = self.devices.get(&scenario.device).map(|device| device.resolutions.clone());
         SearchSpace { resolutions: resolutions.unwrap_or(self.space.resolutions.clone()), ..self.space.clone() }
     }
 
     /// The limits of a scenario, in the order latency, energy, MACs, parameters.
-    pub fn constraints(&self, scenario: &Deployment) -> Vec<Constraint<'_>> {
-        let device = self.devices.get(&scenario.device);
+    ///
+    /// # Errors
+    ///
+    /// If latency is limited to a share of an implausible table.
+    pub fn constraints(&self, scenario: &Scenario) -> Result<Vec<Constraint<'_>>> {
+        let (latency, energy) = (self.latency(scenario), self.energy(scenario));
+        let latency_ms = match (scenario.latency_share, latency) {
+            (Some(share), Some(latency)) => Some(share_of(latency, &self.space(scenario), share)?),
+            _ => scenario.latency_ms,
+        };
         let costs = [
-            ("latency", "ms", scenario.latency_ms, device.map(|device| &device.latency)),
-            ("energy", "mJ", scenario.energy_mj, device.and_then(|device| device.energy.as_ref())),
+            ("latency", "ms", latency_ms, latency),
+            ("energy", "mJ", scenario.energy_mj, energy),
             ("MACs", "MACs", scenario.macs.map(|macs| macs as f64), Some(&self.macs)),
             ("parameters", "parameters", scenario.parameters.map(|n| n as f64), Some(&self.parameters)),
         ];
         let limited = costs.into_iter().filter_map(|(name, unit, limit, cost)| Some((name, unit, limit?, cost?)));
-        limited
+        Ok(limited
             .map(|(name, unit, limit, cost)| Constraint::at_most(name, limit, unit, move |arch| cost.of(arch)))
-            .collect()
+            .collect())
     }
 
     /// Latency in milliseconds on the scenario's device; `None` without a latency table.
-    pub fn latency(&self, scenario: &Deployment) -> Option<&AdditiveCost> {
+    pub fn latency(&self, scenario: &Scenario) -> Option<&AdditiveCost> {
         self.devices.get(&scenario.device).map(|device| &device.latency)
     }
 
     /// Energy in millijoules on the scenario's device; `None` without an energy table.
-    pub fn energy(&self, scenario: &Deployment) -> Option<&AdditiveCost> {
+    pub fn energy(&self, scenario: &Scenario) -> Option<&AdditiveCost> {
         self.devices.get(&scenario.device)?.energy.as_ref()
     }
 }
 
 impl Device {
-    fn load(latency: &Path, energy: Option<&Path>, space: &SearchSpace) -> Result<Self> {
+    /// The device that the latency table beside the accuracies was measured on.
+    fn own(table: impl Fn() -> Result<LatencyTable>, space: &SearchSpace) -> Result<Self> {
+        Ok(Self { resolutions: space.resolutions.clone(), latency: table()?.cost_of(None, space)?, energy: None })
+    }
+
+    fn load(DeviceTables { latency, energy }: &DeviceTables, space: &SearchSpace) -> Result<Self> {
         let (latency, resolutions) = if latency.is_dir() {
             let table = OriginalLatencyTable::load(latency)?;
             let known: Vec<usize> = table.resolutions().collect();
@@ -111,9 +116,20 @@ impl Device {
         } else {
             (cost(latency, None, space)?, space.resolutions.clone())
         };
-        let energy = energy.map(|energy| cost(energy, Some(LatencyTable::ENERGY), space)).transpose()?;
+        let energy = energy.as_ref().map(|energy| cost(energy, Some(LatencyTable::ENERGY), space)).transpose()?;
         Ok(Self { resolutions, latency, energy })
     }
+}
+
+/// The latency at fraction `share` of the way from the smallest subnet to the largest.
+fn share_of(latency: &AdditiveCost, space: &SearchSpace, share: f64) -> Result<f64> {
+    let [low, high] = [0.0, 1.0].map(|share| latency.at_share(space, share));
+    ensure!(
+        low < high,
+        "implausible latency table (smallest subnet {low:.3} ms, largest {high:.3} ms), probably measured on a busy \
+         machine: measure it again (in a run, remove tables/latency.csv and resume)"
+    );
+    Ok(latency.at_share(space, share))
 }
 
 /// The cost model of a table in our format, which must be of this quantity (`None`: latency).

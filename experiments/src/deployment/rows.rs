@@ -1,6 +1,7 @@
 //! Rows of `answers.csv` and `front.csv`.
 
-use super::{Answers, Failed, Found};
+use super::{Answers, Axis, Failed, Found};
+use ofa_search::Trial;
 use serde::Serialize;
 
 /// A row of `answers.csv`. A scenario without an answer has only its name, device and problem.
@@ -20,6 +21,7 @@ pub struct AnswerRow {
     uniform_arch: Option<String>,
     uniform_predicted_top1: Option<f64>,
     gain: Option<f64>,
+    strategy: Option<String>,
     queries: Option<u64>,
     seconds: Option<f64>,
     problem: Option<String>,
@@ -44,14 +46,14 @@ impl Answers {
 
     /// Rows of `front.csv`, one front after the other.
     pub fn front_rows(&self) -> Vec<FrontRow> {
-        let fronts = self.fronts.iter().flat_map(|(axis, front)| front.points().iter().map(move |point| (axis, point)));
-        let row = |(axis, point): (&super::Axis, &super::FrontPoint)| FrontRow {
+        let fronts = self.fronts.iter().flat_map(|(axis, front)| front.trials().iter().map(move |trial| (axis, trial)));
+        let row = |(axis, trial): (&Axis, &Trial)| FrontRow {
             cost: axis.cost.clone(),
             device: axis.device.clone(),
             unit: axis.unit.clone(),
-            value: point.cost,
-            predicted_top1: point.top1,
-            arch: point.arch.to_string(),
+            value: trial.costs[0],
+            predicted_top1: trial.score,
+            arch: trial.arch.to_string(),
         };
         fronts.map(row).collect()
     }
@@ -73,6 +75,7 @@ impl AnswerRow {
             uniform_arch: found.uniform.as_ref().map(|rival| rival.arch.to_string()),
             uniform_predicted_top1: found.uniform.as_ref().map(|rival| rival.predicted_top1),
             gain: found.gain(),
+            strategy: found.strategy.clone(),
             queries: Some(found.queries),
             seconds: Some(found.seconds),
             problem: None,

@@ -1,17 +1,14 @@
 //! The best subnet for each budget, found by every strategy at equal queries.
 
+use super::Devices;
+use super::asked::{Asked, Searched, Searcher};
 use crate::config::{ExperimentConfig, Scenario};
 use crate::console::heartbeat;
 use crate::run::run_dir::RunDir;
 use anyhow::{Context, Result};
-use ofa_search::{
-    AccuracyTable, AdditiveCost, Budget, Constraint, LatencyTable, Predictor, Problem, StrategyKind, TableAccuracy,
-    search,
-};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
+use ofa_model::SearchSpace;
+use ofa_search::{AccuracyTable, AdditiveCost, LatencyTable, Predictor, SearchError, StrategyKind};
 use serde::{Deserialize, Serialize};
-use std::time::Instant;
 
 /// The best subnet that a strategy found for a scenario.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +18,9 @@ pub struct Answer {
     pub scenario: String,
     /// Name of the strategy.
     pub strategy: String,
+    /// Whether its accuracies were looked up in the table instead of predicted; absent in records of earlier versions.
+    #[serde(default)]
+    pub looked_up: bool,
     /// The arch as text.
     pub arch: String,
     /// Top-1 by the predictor (table look-up: by the table), 0 to 1.
@@ -44,80 +44,68 @@ pub struct Tables<'a> {
     /// Measured latencies.
     pub latency: &'a LatencyTable,
     /// Accuracy predictor.
-    pub predictor: &'a dyn Predictor,
+    pub predictor: &'a (dyn Predictor + Sync),
 }
 
-/// Strategies that answer each scenario, at equal queries.
+/// Strategies that answer each scenario of a run, unless its configuration names others.
 const STRATEGIES: [StrategyKind; 3] = [StrategyKind::Table, StrategyKind::Random, StrategyKind::Evolution];
 
-/// Answers every scenario by table look-up, random search and evolution.
-///
-/// The look-up is the article's: it maximises the measured accuracies of the table. The others maximise the predictor.
+/// Answers every scenario by every strategy of the configuration.
 ///
 /// # Errors
 ///
-/// If no subnet meets a budget; the error names the cheapest one and its cost.
+/// Those of [`answer_by`].
 pub fn answer_all(config: &ExperimentConfig, tables: &Tables) -> Result<Vec<Answer>> {
+    let kinds = config.search.strategies.as_deref().unwrap_or(&STRATEGIES);
+    let searchers: Vec<Searcher> = kinds.iter().map(|kind| Searcher::of(*kind, tables.accuracy)).collect();
+    answer_by(&searchers, config, tables)
+}
+
+/// Answers every scenario by each of `searchers`, at equal queries. A table without a row within the limits gives no
+/// answer.
+///
+/// # Errors
+///
+/// If no subnet meets the limits; the error names the cheapest one and its cost.
+pub fn answer_by(searchers: &[Searcher], config: &ExperimentConfig, tables: &Tables) -> Result<Vec<Answer>> {
+    let &Tables { accuracy, latency, predictor } = tables;
+    let ExperimentConfig { search, space, .. } = config;
+    let devices = &Devices::load(search, space, || Ok(latency.clone()))?;
+    let seed = search.seed.unwrap_or(config.seed);
+    let asked = Asked { devices, accuracy, predictor, queries: search.queries, seed };
+    let latency = latency.cost(space)?;
     let mut answers = Vec::new();
-    for scenario in &config.search.scenarios {
-        for kind in STRATEGIES {
-            heartbeat::at(|| format!("scenario `{}`, strategy {kind:?}", scenario.name));
-            let answer = answer(config, scenario, kind, tables);
-            answers.extend(answer.with_context(|| format!("scenario `{}`, strategy {kind:?}", scenario.name))?);
+    for scenario in &search.scenarios {
+        for searcher in searchers {
+            let what = format!("scenario `{}`, strategy {}", scenario.name, searcher.name());
+            heartbeat::at(|| what.clone());
+            match asked.search(scenario, searcher, |_| ()).with_context(|| what.clone())? {
+                Ok(searched) => answers.push(Answer::new(scenario, searched, &latency, space)),
+                Err(SearchError::NothingFeasible { .. }) if searcher.looks_up() => (),
+                Err(error) => return Err(error).context(what),
+            }
         }
     }
     Ok(answers)
 }
 
-/// `None` if the table look-up finds no row within the budget.
-fn answer(
-    config: &ExperimentConfig,
-    scenario: &Scenario,
-    kind: StrategyKind,
-    tables: &Tables,
-) -> Result<Option<Answer>> {
-    let space = &config.space;
-    let latency = tables.latency.cost(space)?;
-    let measured = TableAccuracy(tables.accuracy);
-    let objective: &dyn Predictor = if kind == StrategyKind::Table { &measured } else { tables.predictor };
-    let constraint = match (scenario.latency_ms, scenario.latency_share, scenario.macs) {
-        (Some(limit), _, _) => Constraint::latency(tables.latency, space, limit)?,
-        (_, Some(share), _) => Constraint::latency(tables.latency, space, share_of(config, &latency, share)?)?,
-        (_, _, Some(macs)) => Constraint::macs(space, macs as f64),
-        _ => unreachable!("a validated scenario has a limit"),
-    };
-    let problem = Problem { space, objective, constraints: vec![constraint] };
-    let mut strategy = kind.init(tables.accuracy);
-    let rng = &mut ChaCha8Rng::seed_from_u64(config.seed);
-    let started = Instant::now();
-    let outcome = match search(&problem, strategy.as_mut(), Budget::new(config.search.queries), rng, |_| ()) {
-        Ok(outcome) => outcome,
-        Err(ofa_search::SearchError::NothingFeasible { .. }) if kind == StrategyKind::Table => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let arch = &outcome.best.arch;
-    Ok(Some(Answer {
-        scenario: scenario.name.clone(),
-        strategy: strategy.name().to_owned(),
-        arch: arch.to_string(),
-        predicted_top1: outcome.best.score,
-        predicted_ms: latency.of(arch),
-        macs: space.cost(arch).macs,
-        queries: outcome.queries as usize,
-        seconds: started.elapsed().as_secs_f64(),
-        curve: outcome.history.iter().map(|step| (step.query as usize, step.score)).collect(),
-    }))
-}
-
-/// The latency at fraction `share` of the way from the smallest subnet to the largest.
-fn share_of(config: &ExperimentConfig, latency: &AdditiveCost, share: f64) -> Result<f64> {
-    let (low, high) = (latency.of(&config.space.smallest()), latency.of(&config.space.largest()));
-    anyhow::ensure!(
-        low < high,
-        "implausible latency table (smallest subnet {low:.3} ms, largest {high:.3} ms), probably measured on a busy \
-         machine: remove tables/latency.csv and resume the run"
-    );
-    Ok(low + share * (high - low))
+impl Answer {
+    fn new(scenario: &Scenario, searched: Searched, latency: &AdditiveCost, space: &SearchSpace) -> Self {
+        let Searched { strategy, looked_up, outcome, seconds } = searched;
+        let arch = &outcome.best.arch;
+        Self {
+            scenario: scenario.name.clone(),
+            strategy,
+            looked_up,
+            arch: arch.to_string(),
+            predicted_top1: outcome.best.score,
+            predicted_ms: latency.of(arch),
+            macs: space.cost(arch).macs,
+            queries: outcome.queries as usize,
+            seconds,
+            curve: outcome.history.iter().map(|step| (step.query as usize, step.score)).collect(),
+        }
+    }
 }
 
 /// Writes `search/answers.csv`, and the best-so-far curve of every search as `search/SCENARIO-STRATEGY.csv`.

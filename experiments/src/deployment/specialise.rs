@@ -225,8 +225,8 @@ struct Quality {
 ///
 /// If the run has no supernet, an image cannot be read, or a directory cannot be written.
 pub fn export_calibrated(run: &Path, archs: &[(&str, &Arch)], root: &Path, device: &Device) -> Result<()> {
-    let config = ExperimentConfig::load(&run.join("config.toml"))?;
-    let supernet = supernet_file::open(run, device)?.supernet;
+    let opened = supernet_file::open(run, device)?;
+    let (config, supernet) = (opened.configuration(None)?, opened.supernet);
     let images = Images::load(&config, None)?;
     let mut validation = images.validation(&config, device);
     make_dir(root)?;
@@ -250,13 +250,15 @@ pub fn card(images: &Images, space: &SearchSpace, arch: &Arch) -> SubnetCard {
     }
 }
 
-/// The answer with the highest predicted accuracy in each scenario. Table answers are excluded, though the report
-/// shows them: their accuracies are measured, and the maximum of many noisy measurements is biased upwards.
+/// The answer with the highest predicted accuracy in each scenario. Looked-up answers count only where there is no
+/// other, though the report shows them: their accuracies are measured, and the maximum of many noisy measurements is
+/// biased upwards.
 fn best_by_scenario(answers: &[Answer]) -> Vec<&Answer> {
+    let rank = |answer: &Answer| (!answer.looked_up, answer.predicted_top1);
     let mut best: Vec<&Answer> = Vec::new();
-    for answer in answers.iter().filter(|answer| answer.strategy != "table") {
+    for answer in answers {
         match best.iter_mut().find(|found| found.scenario == answer.scenario) {
-            Some(found) if answer.predicted_top1 > found.predicted_top1 => *found = answer,
+            Some(found) if rank(answer) > rank(found) => *found = answer,
             Some(_) => (),
             None => best.push(answer),
         }

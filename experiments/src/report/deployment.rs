@@ -35,7 +35,7 @@ pub fn deployment_html(answers: &Answers, about: &DeploymentPage<'_>) -> String 
         }
         p.summary {
             (found.len()) " of " (count) " scenarios answered in " b { (duration(about.seconds)) }
-            " from tables measured once, by evolution on an accuracy predictor (error on held-out rows "
+            " from tables measured once, by search on an accuracy predictor (error on held-out rows "
             (percent(about.rmse)) ", Kendall τ " (correlation(about.kendall_tau)) "). " (gains(found))
         }
         @if !failed.is_empty() { h2 { "Without an answer" } (failures(failed)) }
@@ -118,24 +118,24 @@ fn points(share: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deployment::{Deployment, Front, Rival};
-    use ofa_search::Prediction;
+    use crate::config::Scenario;
+    use crate::deployment::Rival;
+    use ofa_search::{Front, Prediction, Trial};
 
     fn answers() -> Answers {
-        let scenario = Deployment {
+        let scenario = Scenario {
             name: "phone<1>".into(),
             device: Some("a & b".into()),
             latency_ms: Some(10.0),
-            energy_mj: None,
-            macs: None,
-            parameters: None,
+            ..Scenario::default()
         };
         let axis = Axis { cost: "latency".into(), unit: "ms".into(), device: "a & b".into() };
         let (arch, rival): (ofa_model::Arch, ofa_model::Arch) =
             ("r28-k3e3".parse().unwrap(), "r20-k5e6".parse().unwrap());
         let mut front = Front::default();
-        front.offer(9.0, 0.75, &arch);
-        front.offer(8.0, 0.5, &"r24-k7e4".parse().unwrap());
+        for (arch, score, cost) in [(arch.clone(), 0.75, 9.0), ("r24-k7e4".parse().unwrap(), 0.5, 8.0)] {
+            front.add(&Trial { arch, score, costs: vec![cost], query: 1 });
+        }
         let found = Found {
             limits: "latency <= 10 ms".into(),
             axis: axis.clone(),
@@ -146,6 +146,7 @@ mod tests {
             macs: 1_000_000,
             parameters: 5_000,
             uniform: Some(Rival { arch: rival, predicted_top1: 0.7, cost: 9.5 }),
+            strategy: Some("evolution".into()),
             queries: 100,
             seconds: 0.1,
             scenario: scenario.clone(),

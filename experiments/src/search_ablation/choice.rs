@@ -1,6 +1,7 @@
 //! Search judged by measurement: the subnets that strategies choose on supernets of several seeds, measured on test
 //! images.
 
+use super::Contestant;
 use crate::ablation::{Gap, holm};
 use crate::config::ExperimentConfig;
 use crate::console::heartbeat;
@@ -12,8 +13,7 @@ use anyhow::{Context, Result};
 use burn::tensor::Device;
 use ofa_model::{Arch, Supernet};
 use ofa_search::{
-    AccuracyTable, Budget, Constraint, EvolutionConfig, Predictor, Problem, SearchError, StrategyKind, TableAccuracy,
-    original_evolution, search,
+    AccuracyTable, AdditiveCost, Budget, Constraint, Predictor, Problem, SearchError, StrategyKind, TableAccuracy,
 };
 use ofa_train::OneRank;
 use rand::SeedableRng;
@@ -21,8 +21,13 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::AtomicBool;
 
-/// The strategies, in order of comparison: a later one minus an earlier one.
-const STRATEGIES: [&str; 4] = ["table", "random", "original evolution", "evolution"];
+/// The strategies and their names in records, in order of comparison: a later one minus an earlier one.
+const STRATEGIES: [(&str, Contestant); 4] = [
+    ("table", Contestant::Strategy(StrategyKind::Table)),
+    ("random", Contestant::Strategy(StrategyKind::Random)),
+    ("original evolution", Contestant::Original),
+    ("evolution", Contestant::Strategy(StrategyKind::Evolution)),
+];
 
 /// The choice of a strategy on one supernet within one limit: a row of `choices.csv`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,9 +87,9 @@ impl Contest<'_> {
         let mut test = self.images.test(self.config, self.device);
         let mut choices = Vec::new();
         for &limit in limits {
-            for strategy in STRATEGIES {
+            for (strategy, contestant) in STRATEGIES {
                 heartbeat::at(|| format!("limit {limit}, {strategy}"));
-                let found = self.search(strategy, limit, &table, &predictor);
+                let found = self.search(contestant, limit, &table, &predictor);
                 let Some((arch, expected_top1)) = found.with_context(|| format!("limit {limit}, {strategy}"))? else {
                     continue;
                 };
@@ -108,35 +113,24 @@ impl Contest<'_> {
     /// Searches with one strategy: the best arch and its score, or `None` if the table holds no row within the limit.
     fn search(
         &self,
-        strategy: &str,
+        contestant: Contestant,
         limit: f64,
         table: &AccuracyTable,
         predictor: &dyn Predictor,
     ) -> Result<Option<(Arch, f64)>> {
         let space = &self.config.space;
-        let [low, high] = [space.smallest(), space.largest()].map(|arch| space.cost(&arch).macs as f64);
         let measured = TableAccuracy(table);
-        let objective: &dyn Predictor = if strategy == "table" { &measured } else { predictor };
-        let constraints = vec![Constraint::macs(space, low + limit * (high - low))];
+        let objective: &dyn Predictor = if contestant.looks_up() { &measured } else { predictor };
+        let limit = AdditiveCost::macs(space).at_share(space, limit);
+        let constraints = vec![Constraint::macs(space, limit)];
         let problem = Problem { space, objective, constraints };
         let budget = Budget::new(self.config.search.queries);
         let rng = &mut ChaCha8Rng::seed_from_u64(self.config.seed);
         // The accuracy table was drawn from the first stream: random search must not draw its archs again.
         rng.set_stream(1);
-        let found = match strategy {
-            "original evolution" => original_evolution(&problem, EvolutionConfig::default(), budget, rng),
-            _ => {
-                let kind = match strategy {
-                    "table" => StrategyKind::Table,
-                    "random" => StrategyKind::Random,
-                    _ => StrategyKind::Evolution,
-                };
-                search(&problem, kind.init(table).as_mut(), budget, rng, |_| ())
-            }
-        };
-        match found {
-            Ok(outcome) => Ok(Some((outcome.best.arch, outcome.best.score))),
-            Err(SearchError::NothingFeasible { .. }) if strategy == "table" => Ok(None),
+        match contestant.search(&problem, table, budget, rng) {
+            Ok((_, outcome)) => Ok(Some((outcome.best.arch, outcome.best.score))),
+            Err(SearchError::NothingFeasible { .. }) if contestant.looks_up() => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
@@ -190,7 +184,7 @@ fn pairs(choices: &[Choice], limits: &[f64], limit: Option<f64>) -> Vec<ChoiceGa
         (!gaps.is_empty()).then(|| Gap::of(&gaps, 0.95))
     };
     let all = STRATEGIES.iter().enumerate().rev();
-    let all = all.flat_map(|(i, strategy)| STRATEGIES[..i].iter().map(move |other| (*strategy, *other)));
+    let all = all.flat_map(|(i, (strategy, _))| STRATEGIES[..i].iter().map(move |(other, _)| (*strategy, *other)));
     all.filter_map(|(strategy, other)| {
         let predicted = gap(strategy, other, |choice| choice.predicted_top1)?;
         let measured = gap(strategy, other, |choice| choice.test_top1)?;

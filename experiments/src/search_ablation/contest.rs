@@ -1,8 +1,10 @@
 //! Runs every contestant on every task.
 
-use super::{Contestant, SearchAblation, Task};
+use super::{SearchAblation, Task};
 use anyhow::{Context, Result};
-use ofa_search::{Budget, Improvement, SearchError, SearchOutcome, Stop, StrategyKind};
+use ofa_search::{Budget, Improvement, SearchError, SearchOutcome, Stop};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use std::time::Instant;
 
@@ -31,10 +33,10 @@ pub fn contest(task: &Task<'_>, ablation: &SearchAblation) -> Result<Vec<Found>>
     let mut found = Vec::new();
     for &contestant in &task.contestants {
         // A look-up is deterministic.
-        let seeds = if contestant == Contestant::Strategy(StrategyKind::Table) { 1 } else { ablation.seeds };
+        let seeds = if contestant.looks_up() { 1 } else { ablation.seeds };
         for seed in 1..=seeds {
-            let started = Instant::now();
-            let (strategy, outcome) = match contestant.search(&task.problem, task.table, budget, seed) {
+            let (started, rng) = (Instant::now(), &mut ChaCha8Rng::seed_from_u64(seed));
+            let (strategy, outcome) = match contestant.search(&task.problem, task.table, budget, rng) {
                 Err(SearchError::NothingFeasible { .. }) => continue,
                 result => result.with_context(|| format!("{contestant:?} on {} within {}", task.name, task.limit))?,
             };

@@ -4,8 +4,7 @@ use ofa_search::{
     AccuracyTable, Budget, Evolution, EvolutionConfig, Problem, SearchError, SearchOutcome, StrategyKind,
     original_evolution, search,
 };
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
+use rand::Rng;
 
 /// A search method under comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,15 +31,19 @@ impl Contestant {
         Self::Strategy(StrategyKind::Nsga2),
     ];
 
+    /// Whether it reads its answers from the accuracy table.
+    pub(super) fn looks_up(self) -> bool {
+        matches!(self, Self::Strategy(kind) if kind.looks_up())
+    }
+
     /// Runs the search and returns the contestant's name with the outcome.
     pub(super) fn search(
         self,
         problem: &Problem<'_>,
         table: &AccuracyTable,
         budget: Budget,
-        seed: u64,
+        rng: &mut dyn Rng,
     ) -> Result<(String, SearchOutcome), SearchError> {
-        let rng = &mut ChaCha8Rng::seed_from_u64(seed);
         match self {
             Self::Original => {
                 let outcome = original_evolution(problem, EvolutionConfig::default(), budget, rng)?;

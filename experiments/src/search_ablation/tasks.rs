@@ -1,16 +1,16 @@
 //! The tasks of the search ablation.
 
 use super::{Contestant, SearchAblation};
-use anyhow::{Context, Result};
+use crate::tables::measured::MeasuredTables;
+use anyhow::Result;
 use burn::tensor::Device;
 use ofa_model::{Arch, ChoiceMask, SearchSpace, StageSpace};
 use ofa_search::{
-    AccuracyTable, AdditiveCost, AdditiveProblem, Budget, Constraint, Exhaustive, LatencyTable, MlpConfig,
-    MlpPredictor, PlacedBlock, Predictor, Problem, RandomSearch, SearchError, Stop, StrategyKind, Trial, search,
+    AccuracyTable, AdditiveCost, AdditiveProblem, Budget, Constraint, Exhaustive, LatencyTable, MlpPredictor,
+    PlacedBlock, Predictor, Problem, RandomSearch, SearchError, Stop, StrategyKind, Trial, search,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::Deserialize;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -69,18 +69,6 @@ impl Predictor for Counted {
     }
 }
 
-/// The needed part of a run's configuration; the rest may be of another version.
-#[derive(Deserialize)]
-struct RunConfig {
-    space: SearchSpace,
-    tables: TablesConfig,
-}
-
-#[derive(Deserialize)]
-struct TablesConfig {
-    predictor: MlpConfig,
-}
-
 impl Trained {
     /// Reads the tables of a run directory and fits a predictor with the settings of its configuration.
     ///
@@ -88,12 +76,10 @@ impl Trained {
     ///
     /// If a file is missing or invalid.
     pub fn load(run: &Path, ablation: &SearchAblation, device: &Device) -> Result<Self> {
-        let path = run.join("config.toml");
-        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let RunConfig { space, tables } = toml::from_str(&text).with_context(|| format!("{}", path.display()))?;
-        let accuracy = AccuracyTable::load(&run.join("tables/accuracy.csv"), &space)?;
-        let latency = LatencyTable::load(&run.join("tables/latency.csv"), &space)?;
-        let predictor = MlpPredictor::fit(&space, &accuracy.samples(), &tables.predictor, device)?;
+        let tables = MeasuredTables::open(run, None)?;
+        let latency = tables.latency()?;
+        let MeasuredTables { space, accuracy, predictor, .. } = tables;
+        let predictor = MlpPredictor::fit(&space, &accuracy.samples(), &predictor, device)?;
         let resolutions = space.resolutions.iter().rev().take(ablation.counted_resolutions).copied().collect();
         let shallow = space.stages.iter().flat_map(|stage| stage.depths.first()).min().copied();
         let mask = ChoiceMask { resolutions, depths: shallow.into_iter().collect(), ..ChoiceMask::default() };
@@ -246,9 +232,7 @@ fn predicted<'a>(
     trained: &'a Trained,
     share: f64,
 ) -> Result<Task<'a>> {
-    let latency = trained.latency.cost(space)?;
-    let (low, high) = (latency.of(&space.smallest()), latency.of(&space.largest()));
-    let limit = low + share * (high - low);
+    let limit = trained.latency.cost(space)?.at_share(space, share);
     let constraints = vec![Constraint::latency(&trained.latency, space, limit)?];
     let problem = Problem { space, objective, constraints };
     let floor = random_score(&problem)?;

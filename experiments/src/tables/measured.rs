@@ -4,7 +4,7 @@ use crate::console::say;
 use crate::options::space::OptionalSpace;
 use anyhow::{Context, Result, bail};
 use ofa_model::SearchSpace;
-use ofa_search::{AccuracyTable, MlpConfig};
+use ofa_search::{AccuracyTable, LatencyTable, MlpConfig};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -69,6 +69,16 @@ impl MeasuredTables {
         }
         let latency = Some(tables.join("latency.csv")).filter(|path| path.is_file());
         Ok(Self { space, accuracy, latency, predictor, run })
+    }
+
+    /// The latency table beside the accuracies.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or it is damaged or of another space.
+    pub fn latency(&self) -> Result<LatencyTable> {
+        let path = self.latency.as_ref().context("there is no latency.csv beside the accuracies")?;
+        Ok(LatencyTable::load(path, &self.space)?)
     }
 }
 

@@ -103,6 +103,16 @@ impl AdditiveCost {
         self.get(arch).unwrap_or_else(|| panic!("arch `{arch}` is outside the space of this cost"))
     }
 
+    /// The cost at fraction `share` of the way from the smallest arch of `space` to the largest.
+    ///
+    /// # Panics
+    ///
+    /// Those of [`Self::of`].
+    pub fn at_share(&self, space: &SearchSpace, share: f64) -> f64 {
+        let [low, high] = [space.smallest(), space.largest()].map(|arch| self.of(&arch));
+        low + share * (high - low)
+    }
+
     fn get(&self, arch: &Arch) -> Option<f64> {
         let r = self.resolutions.iter().position(|&r| r == arch.resolution)?;
         if arch.stages.len() != self.stages.len() {

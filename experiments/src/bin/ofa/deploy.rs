@@ -10,9 +10,10 @@
 
 use anyhow::{Result, ensure};
 use clap::Args;
+use experiments::config::SearchConfig;
 use experiments::console::say;
 use experiments::deployment::specialise::export_calibrated;
-use experiments::deployment::{Answers, DeploymentFile, Devices, Found, answer};
+use experiments::deployment::{Answers, Devices, Found, answer};
 use experiments::machine::device;
 use experiments::options::command_line;
 use experiments::options::space::OptionalSpace;
@@ -56,8 +57,8 @@ pub fn run(options: &Options) -> Result<()> {
     options.out.as_deref().map_or(Ok(()), ensure_new)?;
     let device = device::by_name(&options.device)?;
     let tables = MeasuredTables::open(&options.tables, options.space.named()?)?;
-    let file = DeploymentFile::load(&options.scenarios)?;
-    let devices = Devices::load(&file, &tables)?;
+    let file = SearchConfig::load(&options.scenarios)?;
+    let devices = Devices::load(&file, &tables.space, || tables.latency())?;
     let started = Instant::now();
     let (predictor, fit) = MlpPredictor::fit_with_report(
         &tables.space,
@@ -75,7 +76,7 @@ pub fn run(options: &Options) -> Result<()> {
         fit.held_out.len()
     ));
     let started = Instant::now();
-    let answers = answer(&file, &devices, &tables.space, &predictor)?;
+    let answers = answer(&file, &devices, &tables.accuracy, &predictor)?;
     let seconds = started.elapsed().as_secs_f64();
     answers.found.iter().for_each(print);
     say(&format!("{} scenarios in {seconds:.2} s", file.scenarios.len()));

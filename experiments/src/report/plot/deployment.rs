@@ -5,14 +5,15 @@ use super::canvas::{self, Frame, WIDE};
 use super::front::staircase;
 use super::palette::{BLUE, GRAY, SKY, VERMILION};
 use super::{Key, Mark, Plot};
-use crate::deployment::{Axis as Cost, Found, Front};
+use crate::deployment::{Axis as Cost, Found};
 use crate::report::format::{percent, significant};
+use ofa_search::Front;
 
 /// Predicted accuracy against one cost: the front, the answers of its scenarios and their uniformly scaled rivals.
 pub(in crate::report) fn deployment_front(cost: &Cost, front: &Front, found: &[&Found]) -> Option<Plot> {
     let scale = scale(&cost.unit);
     let at = |cost: f64, top1: f64| (cost / scale.0, 100.0 * top1);
-    let front: Vec<_> = front.points().iter().map(|point| (at(point.cost, point.top1), &point.arch)).collect();
+    let front: Vec<_> = front.trials().iter().map(|trial| (at(trial.costs[0], trial.score), &trial.arch)).collect();
     let answers: Vec<_> = found.iter().map(|found| (at(found.cost, found.predicted.mean), *found)).collect();
     let rivals = found.iter().filter_map(|found| Some((found.uniform.as_ref()?, *found)));
     let rivals: Vec<_> = rivals.map(|(rival, found)| (at(rival.cost, rival.predicted_top1), rival, found)).collect();
