@@ -118,7 +118,7 @@ impl Supernet {
     }
 
     /// The subnet `arch` as slices of this supernet's weights, linked to them for gradients.
-    fn view(&self, arch: &Arch) -> Subnet {
+    pub(crate) fn view(&self, arch: &Arch) -> Subnet {
         let elastic = self.stages.iter().zip(&arch.stages).flat_map(|(all, some)| &all.blocks[..some.blocks.len()]);
         let mut elastic = self.stem.iter().chain(elastic);
         let mut next = || elastic.next().expect("an arch of the space has no more blocks than the supernet");

@@ -10,7 +10,7 @@ use ofa_data::Loader;
 use ofa_model::{Arch, Supernet};
 
 /// All inputs of a training run except the weights.
-pub struct TrainRun<'a> {
+pub struct TrainRun<'a, N = Supernet> {
     /// Stages to train.
     pub schedule: &'a Schedule,
     /// Loss, regularisation and optimizer.
@@ -19,7 +19,7 @@ pub struct TrainRun<'a> {
     pub sampler: Option<&'a dyn ArchSampler>,
     /// External teacher, on the plain device, used until a stage of the schedule becomes the teacher. Not saved in
     /// checkpoints. If a stage learns from it, it must have the supernet's classes, image channels and resolutions.
-    pub teacher: Option<&'a Supernet>,
+    pub teacher: Option<&'a N>,
     /// Training images; with several ranks, this rank's part of every batch ([`Loader::with_shard`]). All ranks must
     /// have the same number of batches, which `drop_last` ensures. A checkpoint resumes only with the same number of
     /// batches per epoch and of images per step over all ranks.
@@ -39,11 +39,11 @@ pub struct TrainRun<'a> {
 }
 
 /// A trained supernet and its training history.
-pub struct TrainOutcome {
+pub struct TrainOutcome<N = Supernet> {
     /// Final weights, on the autodiff device.
-    pub supernet: Supernet,
+    pub supernet: N,
     /// Supernet of the stage that became the teacher, else the external teacher; on the plain device.
-    pub teacher: Option<Supernet>,
+    pub teacher: Option<N>,
     /// One record per epoch.
     pub epochs: Vec<EpochRecord>,
     /// One record per watched arch and measurement.

@@ -7,7 +7,7 @@ use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Int, Tensor};
 use ofa_data::ImageBatch;
 use ofa_model::kernels::cross_entropy;
-use ofa_model::{Arch, Statistics, Supernet, in_pool};
+use ofa_model::{Arch, ElasticNetwork, FixedNetwork, Statistics, in_pool};
 use std::ops::Range;
 
 /// How the subnets of a step learn.
@@ -77,12 +77,17 @@ pub struct StepNumbers {
 /// # Panics
 ///
 /// If `archs` is empty or holds an arch outside the supernet's space.
-pub fn step_gradients(supernet: &Supernet, batch: &ImageBatch, archs: &[Arch], rules: &StepRules) -> StepOutput {
+pub fn step_gradients(
+    supernet: &impl ElasticNetwork,
+    batch: &ImageBatch,
+    archs: &[Arch],
+    rules: &StepRules,
+) -> StepOutput {
     assert!(!archs.is_empty(), "a step needs at least one arch");
     let classes = supernet.space().classes;
     in_pool(|| {
         step(supernet, archs.len(), classes, batch, rules, |supernet, subnet, images, features| {
-            supernet.forward_with(images, &archs[subnet], &mut Statistics::Batch, features)
+            supernet.view(&archs[subnet]).forward_with(images, &mut Statistics::Batch, features)
         })
     })
 }
