@@ -52,7 +52,7 @@ impl FineTune {
     }
 
     /// Rules of step `step` (from 0).
-    fn rules(&self, recipe: &Recipe, teacher: Option<Tensor<2>>, seed: u64, step: usize) -> StepRules {
+    fn rules(&self, recipe: &Recipe, teacher: Option<Tensor<2>>, seed: u64, step: usize) -> StepRules<'static> {
         let soft = SoftTargets { weight: self.distillation_weight, ..SoftTargets::default() };
         let teaching = teacher.map_or(Teaching::None, |logits| Teaching::Logits(logits, soft));
         recipe.rules(teaching, seed, StepKey { stage: STAGE, step: step as u64 })

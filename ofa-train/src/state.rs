@@ -100,7 +100,7 @@ impl<N: ElasticNetwork> TrainState<N> {
             average: None,
             position: Position::default(),
             progress: Progress::default(),
-            optimizer: run.recipe.optimizer(),
+            optimizer: run.fresh_optimizer(),
             last_checkpoint: None,
             is_best: false,
             resumed: None,
@@ -145,7 +145,7 @@ impl<N: ElasticNetwork> TrainState<N> {
             return;
         }
         // Momentum belongs to the loss of the previous stage and to its channel order.
-        self.optimizer = run.recipe.optimizer();
+        self.optimizer = run.fresh_optimizer();
         if let Some(importance) = stage.sort_channels {
             let trained = run.schedule.trained_before(self.position.stage, self.supernet.space());
             self.supernet = self.supernet.clone().sort_channels(&trained, importance);

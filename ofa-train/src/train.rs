@@ -198,14 +198,14 @@ impl<'a> Sampling<'a> {
     }
 }
 
-fn rules<N: ElasticNetwork>(
+fn rules<'a, N: ElasticNetwork>(
     state: &mut TrainState<N>,
     stage: &Phase,
     batch: &ImageBatch,
     key: StepKey,
-    run: &TrainRun<N>,
+    run: &TrainRun<'a, N>,
     evaluator: &mut Evaluator,
-) -> Result<StepRules, TrainError> {
+) -> Result<StepRules<'a>, TrainError> {
     let teaching = match (&stage.distillation, &mut state.teacher) {
         (Distillation::Teacher(config), Some(teacher)) => {
             let (images, precision) = (batch.images.clone(), run.recipe.precision);
@@ -216,7 +216,7 @@ fn rules<N: ElasticNetwork>(
         (Distillation::None | Distillation::Teacher(_), _) => Teaching::None,
     };
     let seed = run.seed ^ (run.ranks.rank() as u64) << 32;
-    Ok(run.recipe.rules(teaching, seed, key))
+    Ok(StepRules { loss: run.loss, ..run.recipe.rules(teaching, seed, key) })
 }
 
 fn watch<N: ElasticNetwork>(
