@@ -155,7 +155,6 @@ fn a_network_that_is_not_ours_is_evaluated_and_fine_tuned() {
     assert_eq!(subnet.hidden.dims(), [64, 16]);
     let config = FineTune { epochs: 1, learning_rate: 0.05, distillation_weight: 1.0 };
     let (loader, recipe) = (bench.loader(&OneRank), Recipe::default());
-    let tuned =
-        fine_tune(subnet.clone(), Some(&network), &config, &recipe, &loader, 1, &Device::flex()).unwrap();
+    let tuned = fine_tune(subnet.clone(), Some(&network), &config, &recipe, &loader, 1, &Device::flex()).unwrap();
     assert_ne!(weights_sha256(&tuned), weights_sha256(&subnet));
 }
