@@ -117,19 +117,8 @@ impl Bench {
         let calibration = self.splits.train.subset(64, 1);
         let normalisation = self.splits.normalisation();
         let mut evaluator = Evaluator::new(calibration.clone(), calibration, 64, &normalisation, &self.device);
-        let run = TrainRun {
-            schedule: &self.schedule,
-            recipe: &Recipe::default(),
-            sampler: None,
-            teacher: None,
-            loader: &self.loader,
-            seed: 1,
-            watched: &[],
-            watch_epochs: None,
-            checkpoints: None,
-            device: &self.device,
-            ranks: &OneRank,
-        };
+        let recipe = Recipe::default();
+        let run = TrainRun { seed: 1, ..TrainRun::new(&self.schedule, &recipe, &self.loader, &self.device) };
         let supernet = self.supernet.clone();
         let start = Instant::now();
         train(supernet, &run, &mut evaluator, &mut ())?;

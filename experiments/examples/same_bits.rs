@@ -86,19 +86,8 @@ fn trained(config: &ExperimentConfig, images: &Images, kind: ScheduleKind, devic
     for stage in &mut schedule.phases {
         (stage.epochs, stage.warmup_epochs) = (1, 0.0);
     }
-    let run = TrainRun {
-        schedule: &schedule,
-        recipe: &config.training.recipe,
-        sampler: None,
-        teacher: None,
-        loader: &images.train_loader(config, &OneRank)?,
-        seed: 0,
-        watched: &[],
-        watch_epochs: None,
-        checkpoints: None,
-        device,
-        ranks: &OneRank,
-    };
+    let loader = images.train_loader(config, &OneRank)?;
+    let run = TrainRun::new(&schedule, &config.training.recipe, &loader, device);
     let supernet = SupernetConfig::new(config.space.clone())?.init(&device.clone().autodiff());
     Ok(train(supernet, &run, &mut images.validation(config, device), &mut ())?.supernet.valid())
 }

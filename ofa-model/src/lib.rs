@@ -3,6 +3,7 @@
 //! - [`SearchSpace`] describes what may vary; an [`Arch`] is one choice from it. Both are plain data.
 //! - [`Supernet`] holds the weights of every network of a space. Its forward pass takes the arch as an argument.
 //! - [`Subnet`] is one extracted network with its own batch-norm statistics.
+//! - [`ElasticNetwork`] is what the learner needs of a supernet, for networks of your own.
 //! - [`SearchSpace::cost`] gives exact MACs, parameters and activation memory without any weights.
 //!
 //! ```
@@ -30,6 +31,7 @@ mod folded;
 mod importance;
 mod init;
 pub mod kernels;
+mod network;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod original;
@@ -51,6 +53,7 @@ pub use error::ModelError;
 pub use folded::FoldedSubnet;
 pub use importance::Importance;
 pub use kernels::Activation;
+pub use network::{ElasticNetwork, FixedNetwork};
 #[cfg(feature = "onnx")]
 pub use onnx::{ONNX_INPUT, ONNX_OUTPUT};
 pub use original::{ImportReport, MisShaped, OriginalArch, read_state_dict, write_state_dict};

@@ -118,7 +118,7 @@ impl Supernet {
     }
 
     /// The subnet `arch` as slices of this supernet's weights, linked to them for gradients.
-    fn view(&self, arch: &Arch) -> Subnet {
+    pub(crate) fn view(&self, arch: &Arch) -> Subnet {
         let elastic = self.stages.iter().zip(&arch.stages).flat_map(|(all, some)| &all.blocks[..some.blocks.len()]);
         let mut elastic = self.stem.iter().chain(elastic);
         let mut next = || elastic.next().expect("an arch of the space has no more blocks than the supernet");
@@ -139,7 +139,7 @@ impl Supernet {
         let blocks = self.stem.iter().chain(self.stages.iter().flat_map(|stage| &stage.blocks));
         let transforms = blocks.filter_map(|block| match block {
             ElasticBlock::MbConv(block) => Some(&block.depthwise.transforms),
-            _ => None,
+            ElasticBlock::Conv(_) | ElasticBlock::Bottleneck(_) => None,
         });
         transforms.flatten().map(|matrix| matrix.id).collect()
     }

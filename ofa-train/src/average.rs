@@ -3,10 +3,9 @@
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
-use ofa_model::Supernet;
 
 /// `decay * average + (1 - decay) * current` for every trained parameter; `average` is on the plain device.
-pub(crate) fn moved(average: Supernet, current: &Supernet, decay: f64) -> Supernet {
+pub(crate) fn moved<M: Module>(average: M, current: &M, decay: f64) -> M {
     let mut values = Values(GradientsParams::new());
     current.visit(&mut values);
     average.map(&mut Blend { current: values.0, decay })

@@ -11,7 +11,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use images::Images;
 use ofa_data::{ImageSet, Normalisation};
-use ofa_model::{Arch, Subnet, Supernet};
+use ofa_model::{Arch, ElasticNetwork, FixedNetwork};
 
 /// Evaluates subnets on fixed images: top-1 accuracy, which is all that accuracy tables need, or full [`Scores`].
 ///
@@ -49,7 +49,7 @@ impl Evaluator {
     /// # Panics
     ///
     /// If `arch` is outside the supernet's space.
-    pub fn top1(&mut self, supernet: &Supernet, arch: &Arch) -> Result<f64, TrainError> {
+    pub fn top1(&mut self, supernet: &impl ElasticNetwork, arch: &Arch) -> Result<f64, TrainError> {
         let subnet = self.calibrated(supernet, arch)?;
         self.subnet_top1(&subnet)
     }
@@ -63,7 +63,7 @@ impl Evaluator {
     /// # Panics
     ///
     /// If `arch` is outside the supernet's space, or a label is not one of the supernet's classes.
-    pub fn scores(&mut self, supernet: &Supernet, arch: &Arch) -> Result<Scores, TrainError> {
+    pub fn scores(&mut self, supernet: &impl ElasticNetwork, arch: &Arch) -> Result<Scores, TrainError> {
         let subnet = self.calibrated(supernet, arch)?;
         self.subnet_scores(&subnet)
     }
@@ -73,8 +73,8 @@ impl Evaluator {
     /// # Errors
     ///
     /// If an image cannot be read.
-    pub fn calibrated(&mut self, supernet: &Supernet, arch: &Arch) -> Result<Subnet, TrainError> {
-        self.recalibrated(supernet.subnet(arch))
+    pub fn calibrated<N: ElasticNetwork>(&mut self, supernet: &N, arch: &Arch) -> Result<N::Subnet, TrainError> {
+        self.recalibrated(supernet.view(arch).valid())
     }
 
     /// Measures the batch-norm statistics of `subnet` again.
@@ -82,7 +82,7 @@ impl Evaluator {
     /// # Errors
     ///
     /// If an image cannot be read.
-    pub fn recalibrated(&mut self, subnet: Subnet) -> Result<Subnet, TrainError> {
+    pub fn recalibrated<S: FixedNetwork>(&mut self, subnet: S) -> Result<S, TrainError> {
         let mut failure = None;
         let images = self.calibration.at(subnet.arch().resolution)?.map_while(|batch| match batch {
             Ok(batch) => Some(batch.images),
@@ -106,7 +106,7 @@ impl Evaluator {
     /// # Errors
     ///
     /// If an image cannot be read.
-    pub fn subnet_top1(&mut self, subnet: &Subnet) -> Result<f64, TrainError> {
+    pub fn subnet_top1(&mut self, subnet: &impl FixedNetwork) -> Result<f64, TrainError> {
         let right = self.subnet_right(subnet)?;
         Ok(right.iter().filter(|right| **right).count() as f64 / right.len().max(1) as f64)
     }
@@ -116,7 +116,7 @@ impl Evaluator {
     /// # Errors
     ///
     /// If an image cannot be read.
-    pub fn subnet_right(&mut self, subnet: &Subnet) -> Result<Vec<bool>, TrainError> {
+    pub fn subnet_right(&mut self, subnet: &impl FixedNetwork) -> Result<Vec<bool>, TrainError> {
         let mut right = Vec::new();
         self.classify(subnet, |logits, labels| right.extend(hits(logits, labels)))?;
         Ok(right)
@@ -132,7 +132,7 @@ impl Evaluator {
     /// # Panics
     ///
     /// If a label is not one of the subnet's classes.
-    pub fn subnet_scores(&mut self, subnet: &Subnet) -> Result<Scores, TrainError> {
+    pub fn subnet_scores(&mut self, subnet: &impl FixedNetwork) -> Result<Scores, TrainError> {
         let mut scores = Scores::new(subnet.space().classes);
         self.classify(subnet, |logits, labels| scores.add(logits, labels))?;
         Ok(scores)
@@ -141,7 +141,7 @@ impl Evaluator {
     /// Calls `judge` with the logits `[batch, classes]` and labels `[batch]` of every evaluation batch.
     fn classify(
         &mut self,
-        subnet: &Subnet,
+        subnet: &impl FixedNetwork,
         mut judge: impl FnMut(Tensor<2>, Tensor<1, Int>),
     ) -> Result<(), TrainError> {
         for batch in self.evaluation.at(subnet.arch().resolution)? {

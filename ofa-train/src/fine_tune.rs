@@ -4,10 +4,9 @@ use crate::step::step;
 use crate::teacher::check_teacher;
 use crate::weights::are_finite;
 use crate::{Recipe, SoftTargets, StepKey, StepOutput, StepRules, Teaching, TrainError, gradients, teacher_logits};
-use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use ofa_data::{ImageBatch, Loader};
-use ofa_model::{Statistics, Subnet, Supernet, in_pool};
+use ofa_model::{ElasticNetwork, FixedNetwork, Statistics, in_pool};
 use serde::{Deserialize, Serialize};
 
 /// Stage index for the dropout masks of fine-tuning, which has no stage.
@@ -53,7 +52,7 @@ impl FineTune {
     }
 
     /// Rules of step `step` (from 0).
-    fn rules(&self, recipe: &Recipe, teacher: Option<Tensor<2>>, seed: u64, step: usize) -> StepRules {
+    fn rules(&self, recipe: &Recipe, teacher: Option<Tensor<2>>, seed: u64, step: usize) -> StepRules<'static> {
         let soft = SoftTargets { weight: self.distillation_weight, ..SoftTargets::default() };
         let teaching = teacher.map_or(Teaching::None, |logits| Teaching::Logits(logits, soft));
         recipe.rules(teaching, seed, StepKey { stage: STAGE, step: step as u64 })
@@ -68,15 +67,15 @@ impl FineTune {
 /// If the configuration or the recipe is invalid, the device does not support its precision, the teacher does not fit
 /// the images, or an image cannot be read; [`TrainError::NonFiniteFineTuning`] if the loss or the weights become
 /// non-finite.
-pub fn fine_tune(
-    subnet: Subnet,
-    teacher: Option<&Supernet>,
+pub fn fine_tune<S: FixedNetwork>(
+    subnet: S,
+    teacher: Option<&impl ElasticNetwork>,
     config: &FineTune,
     recipe: &Recipe,
     loader: &Loader,
     seed: u64,
     device: &Device,
-) -> Result<Subnet, TrainError> {
+) -> Result<S, TrainError> {
     config.validate()?;
     recipe.validate()?;
     recipe.precision.check(device)?;
@@ -114,7 +113,7 @@ pub fn fine_tune(
     Ok(subnet.valid())
 }
 
-fn fine_tune_step(subnet: &Subnet, batch: &ImageBatch, rules: &StepRules) -> StepOutput {
+fn fine_tune_step(subnet: &impl FixedNetwork, batch: &ImageBatch, rules: &StepRules) -> StepOutput {
     in_pool(|| {
         step(subnet, 1, subnet.space().classes, batch, rules, |subnet, _, images, features| {
             subnet.forward_with(images, &mut Statistics::Batch, features)

@@ -3,11 +3,14 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
-use ofa_model::Supernet;
+use ofa_model::ElasticNetwork;
 
-/// Drops the gradients of a supernet's kernel transforms, so the optimizer leaves these unchanged.
-pub(crate) fn without_kernel_transforms(mut gradients: GradientsParams, supernet: &Supernet) -> GradientsParams {
-    for id in supernet.kernel_transforms() {
+/// Drops the gradients of a network's kernel transforms, so the optimizer leaves these unchanged.
+pub(crate) fn without_kernel_transforms(
+    mut gradients: GradientsParams,
+    network: &impl ElasticNetwork,
+) -> GradientsParams {
+    for id in network.kernel_transforms() {
         gradients.remove::<2>(id);
     }
     gradients

@@ -3,6 +3,9 @@
 //!
 //! A [`Schedule`] is plain data, an [`ArchSampler`] picks the subnets of each step, [`step_gradients`] turns a batch
 //! into summed gradients, and [`train`] is the only training loop. An ablation changes values, not code.
+//!
+//! A [`TrainRun`] takes what is yours: an [`ArchSampler`], a [`Loss`], an optimizer. [`train`] takes any
+//! [`ElasticNetwork`](ofa_model::ElasticNetwork).
 
 mod average;
 mod checkpoint;
@@ -12,6 +15,7 @@ mod error;
 mod evaluate;
 mod fine_tune;
 mod gradients;
+mod loss;
 mod precision;
 mod progress;
 mod random;
@@ -33,6 +37,7 @@ pub use dropout::Dropout;
 pub use error::TrainError;
 pub use evaluate::{Evaluator, Scores};
 pub use fine_tune::{FineTune, fine_tune};
+pub use loss::{Loss, Targets};
 pub use precision::Precision;
 pub use progress::{EpochRecord, WatchedRecord};
 #[cfg(feature = "mpi")]

@@ -71,7 +71,7 @@ impl Recipe {
     }
 
     /// Rules of the step `key`; `seed` seeds dropout.
-    pub(crate) fn rules(&self, teaching: Teaching, seed: u64, key: StepKey) -> StepRules {
+    pub(crate) fn rules(&self, teaching: Teaching, seed: u64, key: StepKey) -> StepRules<'static> {
         let probability = self.dropout;
         StepRules {
             label_smoothing: self.label_smoothing,
@@ -79,6 +79,7 @@ impl Recipe {
             dropout: (probability > 0.0).then_some(Dropout { probability, seed, key }),
             micro_batch: self.micro_batch,
             precision: self.precision,
+            loss: None,
         }
     }
 

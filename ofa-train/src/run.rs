@@ -2,24 +2,30 @@
 
 use crate::checkpoint::CheckpointDir;
 use crate::progress::{EpochRecord, WatchedRecord};
-use crate::ranks::Ranks;
+use crate::ranks::{OneRank, Ranks};
 use crate::step::StepNumbers;
-use crate::{ArchSampler, Recipe, Schedule};
+use crate::{ArchSampler, Loss, Recipe, Schedule};
+use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
 use ofa_data::Loader;
 use ofa_model::{Arch, Supernet};
 
 /// All inputs of a training run except the weights.
-pub struct TrainRun<'a> {
+pub struct TrainRun<'a, N = Supernet> {
     /// Stages to train.
     pub schedule: &'a Schedule,
-    /// Loss, regularisation and optimizer.
+    /// Label smoothing, regularisation, precision and, unless `loss` and `optimizer` say otherwise, loss and optimizer.
     pub recipe: &'a Recipe,
     /// Overrides the samplers of the stages, if given. Not saved in checkpoints.
     pub sampler: Option<&'a dyn ArchSampler>,
+    /// Replaces the built-in loss, if given. Not saved in checkpoints.
+    pub loss: Option<&'a dyn Loss>,
+    /// Makes a fresh optimizer for every phase in place of the recipe's SGD, whose momentum and weight decay are then
+    /// not used. Checkpoints hold its state, but not its settings: resume with the same.
+    pub optimizer: Option<&'a dyn Fn() -> ModuleOptimizer>,
     /// External teacher, on the plain device, used until a stage of the schedule becomes the teacher. Not saved in
     /// checkpoints. If a stage learns from it, it must have the supernet's classes, image channels and resolutions.
-    pub teacher: Option<&'a Supernet>,
+    pub teacher: Option<&'a N>,
     /// Training images; with several ranks, this rank's part of every batch ([`Loader::with_shard`]). All ranks must
     /// have the same number of batches, which `drop_last` ensures. A checkpoint resumes only with the same number of
     /// batches per epoch and of images per step over all ranks.
@@ -38,12 +44,39 @@ pub struct TrainRun<'a> {
     pub ranks: &'a dyn Ranks,
 }
 
+impl<'a, N> TrainRun<'a, N> {
+    /// A run of one process with seed 0 that watches nothing and writes no checkpoints, with the loss, optimizer and
+    /// samplers that recipe and schedule name.
+    pub fn new(schedule: &'a Schedule, recipe: &'a Recipe, loader: &'a Loader, device: &'a Device) -> Self {
+        Self {
+            schedule,
+            recipe,
+            sampler: None,
+            loss: None,
+            optimizer: None,
+            teacher: None,
+            loader,
+            seed: 0,
+            watched: &[],
+            watch_epochs: None,
+            checkpoints: None,
+            device,
+            ranks: &OneRank,
+        }
+    }
+
+    /// A fresh optimizer, without history.
+    pub(crate) fn fresh_optimizer(&self) -> ModuleOptimizer {
+        self.optimizer.map_or_else(|| self.recipe.optimizer(), |make| make())
+    }
+}
+
 /// A trained supernet and its training history.
-pub struct TrainOutcome {
+pub struct TrainOutcome<N = Supernet> {
     /// Final weights, on the autodiff device.
-    pub supernet: Supernet,
+    pub supernet: N,
     /// Supernet of the stage that became the teacher, else the external teacher; on the plain device.
-    pub teacher: Option<Supernet>,
+    pub teacher: Option<N>,
     /// One record per epoch.
     pub epochs: Vec<EpochRecord>,
     /// One record per watched arch and measurement.

@@ -3,17 +3,18 @@
 use crate::state::{AVERAGE, WEIGHTS};
 use crate::weights::filled;
 use crate::{CheckpointDir, DamagedCheckpoint, TrainError};
+use burn::module::Module;
 use ofa_model::Supernet;
 use std::path::PathBuf;
 
 /// A supernet loaded from a checkpoint.
 #[derive(Debug)]
-pub struct SavedSupernet {
+pub struct SavedSupernet<N = Supernet> {
     /// Directory of the checkpoint.
     pub path: PathBuf,
     /// Its weights, or their moving average if the recipe keeps one: what training evaluates. On the device of the
     /// blank supernet.
-    pub supernet: Supernet,
+    pub supernet: N,
     /// Newer checkpoints that were skipped, and why.
     pub damaged: Vec<DamagedCheckpoint>,
 }
@@ -26,7 +27,7 @@ impl CheckpointDir {
     ///
     /// [`TrainError::Io`] if checkpoints cannot be read or all are damaged; [`TrainError::Record`] if the weights
     /// belong to another space.
-    pub fn supernet(&self, blank: Supernet) -> Result<Option<SavedSupernet>, TrainError> {
+    pub fn supernet<N: Module>(&self, blank: N) -> Result<Option<SavedSupernet<N>>, TrainError> {
         let Some(mut found) = self.newest()? else { return Ok(None) };
         let weights = if found.files.contains_key(AVERAGE) { AVERAGE } else { WEIGHTS };
         let supernet = filled(blank, weights, found.take(weights)?)?;

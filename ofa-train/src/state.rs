@@ -7,10 +7,9 @@ use crate::run::{TrainOutcome, TrainRun, TrainedStep};
 use crate::teacher::Teacher;
 use crate::weights::{are_finite, filled, record_error};
 use crate::{Phase, Ranks, Recipe, TrainError, average, gradients, weights};
-use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Bytes;
-use ofa_model::{Arch, Supernet, in_pool};
+use ofa_model::{Arch, ElasticNetwork, in_pool};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -49,7 +48,7 @@ struct Saved {
 }
 
 impl Saved {
-    fn new(run: &TrainRun, position: Position, progress: Progress) -> Self {
+    fn new<N>(run: &TrainRun<N>, position: Position, progress: Progress) -> Self {
         Self {
             training_sha256: training_digest(run),
             seed: Some(run.seed),
@@ -61,7 +60,7 @@ impl Saved {
     }
 
     /// Checks that `run` may resume from this checkpoint, which is at `path`.
-    fn check(&self, run: &TrainRun, path: &Path) -> Result<(), TrainError> {
+    fn check<N>(&self, run: &TrainRun<N>, path: &Path) -> Result<(), TrainError> {
         if self.training_sha256 != training_digest(run) {
             return Err(TrainError::OtherSchedule { path: path.to_owned() });
         }
@@ -79,11 +78,11 @@ impl Saved {
     }
 }
 
-pub(crate) struct TrainState {
-    pub(crate) supernet: Supernet,
-    pub(crate) teacher: Option<Teacher>,
+pub(crate) struct TrainState<N: ElasticNetwork> {
+    pub(crate) supernet: N,
+    pub(crate) teacher: Option<Teacher<N>>,
     /// Moving average of the weights, on the plain device, if the recipe enables it.
-    average: Option<Supernet>,
+    average: Option<N>,
     pub(crate) position: Position,
     pub(crate) progress: Progress,
     optimizer: ModuleOptimizer,
@@ -92,16 +91,16 @@ pub(crate) struct TrainState {
     resumed: Option<Vec<DamagedCheckpoint>>,
 }
 
-impl TrainState {
+impl<N: ElasticNetwork> TrainState<N> {
     /// Restores the newest checkpoint, or starts from `supernet` if there is none.
-    pub(crate) fn begin(supernet: Supernet, run: &TrainRun) -> Result<Self, TrainError> {
+    pub(crate) fn begin(supernet: N, run: &TrainRun<N>) -> Result<Self, TrainError> {
         let state = Self {
             supernet,
             teacher: run.teacher.cloned().map(Teacher::given),
             average: None,
             position: Position::default(),
             progress: Progress::default(),
-            optimizer: run.recipe.optimizer(),
+            optimizer: run.fresh_optimizer(),
             last_checkpoint: None,
             is_best: false,
             resumed: None,
@@ -115,7 +114,7 @@ impl TrainState {
         Ok(state)
     }
 
-    fn restored(self, mut found: Found, run: &TrainRun) -> Result<Self, TrainError> {
+    fn restored(self, mut found: Found, run: &TrainRun<N>) -> Result<Self, TrainError> {
         let saved: Saved = parse(&found, STATE)?;
         saved.check(run, &found.path)?;
         let blank = self.supernet.valid();
@@ -141,12 +140,12 @@ impl TrainState {
     }
 
     /// Prepares the first step of a stage; a no-op later in the stage.
-    pub(crate) fn enter(&mut self, stage: &Phase, run: &TrainRun) {
+    pub(crate) fn enter(&mut self, stage: &Phase, run: &TrainRun<N>) {
         if self.position.epoch > 0 || self.position.step > 0 {
             return;
         }
         // Momentum belongs to the loss of the previous stage and to its channel order.
-        self.optimizer = run.recipe.optimizer();
+        self.optimizer = run.fresh_optimizer();
         if let Some(importance) = stage.sort_channels {
             let trained = run.schedule.trained_before(self.position.stage, self.supernet.space());
             self.supernet = self.supernet.clone().sort_channels(&trained, importance);
@@ -164,7 +163,7 @@ impl TrainState {
     }
 
     /// Weights to evaluate: the moving average if enabled, else the current weights; on the plain device.
-    pub(crate) fn measured(&self) -> Supernet {
+    pub(crate) fn measured(&self) -> N {
         self.average.clone().unwrap_or_else(|| self.supernet.valid())
     }
 
@@ -182,7 +181,7 @@ impl TrainState {
     }
 
     /// Checks that all ranks have the same position and weights.
-    fn check_ranks(&self, run: &TrainRun) -> Result<(), TrainError> {
+    fn check_ranks(&self, run: &TrainRun<N>) -> Result<(), TrainError> {
         let place = serde_json::to_vec(&self.position).expect("a position is plain data");
         same_on_all(run.ranks, "checkpoints", &place)?;
         same_weights(run.ranks, &self.supernet)
@@ -194,7 +193,7 @@ impl TrainState {
     }
 
     /// Writes a checkpoint if checkpoints are enabled and this is rank 0.
-    pub(crate) fn save(&mut self, run: &TrainRun) -> Result<(), TrainError> {
+    pub(crate) fn save(&mut self, run: &TrainRun<N>) -> Result<(), TrainError> {
         self.check_ranks(run)?;
         let is_best = std::mem::take(&mut self.is_best);
         let Some(dir) = run.checkpoints else { return Ok(()) };
@@ -214,7 +213,7 @@ impl TrainState {
     }
 
     /// Serialises this state to the files of a checkpoint.
-    fn files(&self, run: &TrainRun) -> Result<Files, TrainError> {
+    fn files(&self, run: &TrainRun<N>) -> Result<Files, TrainError> {
         let saved = Saved::new(run, self.position, self.progress.clone());
         let optimizer = self.optimizer.into_bytes().map_err(record_error(OPTIMIZER))?;
         let mut files = Files::from([
@@ -269,7 +268,7 @@ impl TrainState {
         }
     }
 
-    pub(crate) fn into_outcome(self) -> TrainOutcome {
+    pub(crate) fn into_outcome(self) -> TrainOutcome<N> {
         TrainOutcome {
             supernet: self.supernet,
             teacher: self.teacher.map(|teacher| teacher.supernet),
@@ -280,6 +279,6 @@ impl TrainState {
 }
 
 /// Digest of schedule and recipe; a checkpoint resumes only under the same.
-fn training_digest(run: &TrainRun) -> String {
+fn training_digest<N>(run: &TrainRun<N>) -> String {
     digest(&serde_json::to_vec(&(run.schedule, run.recipe)).expect("a schedule is plain data"))
 }

@@ -1,18 +1,18 @@
 //! One training step: from a batch and some subnets to gradients and statistics.
 
 use crate::distill::{distance_to_teacher, smoothed};
-use crate::{Dropout, Precision, SoftTargets};
+use crate::{Dropout, Loss, Precision, SoftTargets, Targets};
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Int, Tensor};
 use ofa_data::ImageBatch;
 use ofa_model::kernels::cross_entropy;
-use ofa_model::{Arch, Statistics, Supernet, in_pool};
+use ofa_model::{Arch, ElasticNetwork, FixedNetwork, Statistics, in_pool};
 use std::ops::Range;
 
 /// How the subnets of a step learn.
-#[derive(Clone, Debug, Default)]
-pub struct StepRules {
+#[derive(Clone, Default)]
+pub struct StepRules<'a> {
     /// Probability mass that label smoothing moves from the label to all classes evenly.
     pub label_smoothing: f64,
     /// What they learn from besides labels.
@@ -23,6 +23,9 @@ pub struct StepRules {
     pub micro_batch: Option<usize>,
     /// Number format of the passes.
     pub precision: Precision,
+    /// Loss of each subnet. If `None`, cross-entropy against the smoothed labels, plus that against the teacher, weighted
+    /// by [`SoftTargets`].
+    pub loss: Option<&'a dyn Loss>,
 }
 
 /// Teacher logits for a batch, and how they count.
@@ -54,10 +57,10 @@ pub struct StepNumbers {
     pub subnets: usize,
     /// Number of images in the batch.
     pub images: usize,
-    /// Sum of the mean cross-entropies against the smoothed labels, unweighted.
+    /// Sum of the mean cross-entropies against the smoothed labels, unweighted; 0 with a loss of your own.
     pub label_loss: f64,
     /// Sum of the mean cross-entropies against the teacher (times the squared temperature), unweighted; 0 without a
-    /// teacher.
+    /// teacher or with a loss of your own.
     pub teacher_loss: f64,
     /// Sum of the minimised losses.
     pub loss: f64,
@@ -77,12 +80,17 @@ pub struct StepNumbers {
 /// # Panics
 ///
 /// If `archs` is empty or holds an arch outside the supernet's space.
-pub fn step_gradients(supernet: &Supernet, batch: &ImageBatch, archs: &[Arch], rules: &StepRules) -> StepOutput {
+pub fn step_gradients(
+    supernet: &impl ElasticNetwork,
+    batch: &ImageBatch,
+    archs: &[Arch],
+    rules: &StepRules,
+) -> StepOutput {
     assert!(!archs.is_empty(), "a step needs at least one arch");
     let classes = supernet.space().classes;
     in_pool(|| {
         step(supernet, archs.len(), classes, batch, rules, |supernet, subnet, images, features| {
-            supernet.forward_with(images, &archs[subnet], &mut Statistics::Batch, features)
+            supernet.view(&archs[subnet]).forward_with(images, &mut Statistics::Batch, features)
         })
     })
 }
@@ -99,13 +107,13 @@ pub(crate) fn step<M: Module>(
     rules: &StepRules,
     forward: impl Fn(&M, usize, Tensor<4>, Features) -> Tensor<2>,
 ) -> StepOutput {
-    let targets = Targets::new(batch, classes, rules);
+    let lesson = Lesson::new(batch, classes, rules);
     let images = Tensor::from_inner(batch.images.clone());
     let mut accumulator = GradientsAccumulator::new();
     let mut numbers = StepNumbers { subnets, images: batch.size(), ..StepNumbers::default() };
     for (part, range) in parts(batch.size(), rules.micro_batch).into_iter().enumerate() {
         let share = range.len() as f64 / batch.size() as f64;
-        let mut targets = targets.of(range.clone());
+        let mut lesson = lesson.of(range.clone());
         for subnet in 0..subnets {
             let drop = |features| match &rules.dropout {
                 Some(dropout) => dropout.apply(features, part * subnets + subnet),
@@ -114,7 +122,7 @@ pub(crate) fn step<M: Module>(
             let images = images.clone().slice([range.clone()]);
             let forward = |module: &M, images| forward(module, subnet, images, &drop);
             let logits = rules.precision.pass(module, images, forward);
-            let loss = targets.loss(logits, subnet, share, &mut numbers) * share;
+            let loss = lesson.loss(logits, subnet, share, &mut numbers) * share;
             numbers.loss += number(&loss);
             accumulator.accumulate(module, GradientsParams::from_grads(loss.backward(), module));
         }
@@ -128,53 +136,69 @@ fn parts(images: usize, most: Option<usize>) -> Vec<Range<usize>> {
     (0..images).step_by(most).map(|start| start..(start + most).min(images)).collect()
 }
 
-/// Targets of some images, shared by all subnets of a step.
-struct Targets {
+/// What all subnets of a step learn from on some images.
+struct Lesson<'a> {
     labels: Tensor<1, Int>,
     smoothed: Tensor<2>,
     teaching: Teaching,
+    own: Option<&'a dyn Loss>,
 }
 
-impl Targets {
-    fn new(batch: &ImageBatch, classes: usize, rules: &StepRules) -> Self {
+impl<'a> Lesson<'a> {
+    fn new(batch: &ImageBatch, classes: usize, rules: &StepRules<'a>) -> Self {
         let smoothed = smoothed(batch.labels.clone(), classes, rules.label_smoothing);
         let smoothed = match batch.mixup {
             Some(share) => smoothed.clone() * share + smoothed.flip([0]) * (1.0 - share),
             None => smoothed,
         };
-        Self { labels: batch.labels.clone(), smoothed, teaching: rules.teaching.clone() }
+        Self { labels: batch.labels.clone(), smoothed, teaching: rules.teaching.clone(), own: rules.loss }
     }
 
-    /// Targets of a range of the images.
+    /// The same for a range of the images.
     fn of(&self, range: Range<usize>) -> Self {
         let teaching = match &self.teaching {
             Teaching::Logits(logits, soft) => Teaching::Logits(logits.clone().slice([range.clone()]), *soft),
             other => other.clone(),
         };
         let (labels, smoothed) = (self.labels.clone(), self.smoothed.clone());
-        Self { labels: labels.slice([range.clone()]), smoothed: smoothed.slice([range]), teaching }
+        Self { labels: labels.slice([range.clone()]), smoothed: smoothed.slice([range]), teaching, own: self.own }
     }
 
     /// Loss of the `subnet`-th subnet of a step. With in-place distillation, the first becomes the teacher of the
     /// others.
     fn loss(&mut self, logits: Tensor<2>, subnet: usize, share: f64, numbers: &mut StepNumbers) -> Tensor<1> {
         numbers.correct += correct(logits.clone().inner(), self.labels.clone());
-        let labels = cross_entropy(logits.clone(), Tensor::from_inner(self.smoothed.clone()));
-        numbers.label_loss += share * number(&labels);
-        match &self.teaching {
-            Teaching::Logits(teacher, soft) => {
-                let teacher = Tensor::from_inner(teacher.clone());
-                let distance = distance_to_teacher(logits, teacher, soft.temperature);
-                numbers.teacher_loss += share * number(&distance);
-                labels * soft.label_weight + distance * soft.weight
-            }
-            Teaching::InPlace(soft) if subnet == 0 => {
-                self.teaching = Teaching::Logits(logits.inner(), *soft);
-                labels
-            }
-            Teaching::InPlace(_) | Teaching::None => labels,
+        let targets = self.targets();
+        let loss = match self.own {
+            Some(own) => own.loss(logits.clone(), &targets),
+            None => of_labels_and_teacher(logits.clone(), targets, share, numbers),
+        };
+        if let Teaching::InPlace(soft) = self.teaching
+            && subnet == 0
+        {
+            self.teaching = Teaching::Logits(logits.inner(), soft);
         }
+        loss
     }
+
+    fn targets(&self) -> Targets {
+        let teacher = match &self.teaching {
+            Teaching::Logits(teacher, soft) => Some((Tensor::from_inner(teacher.clone()), *soft)),
+            Teaching::InPlace(_) | Teaching::None => None,
+        };
+        let labels = Tensor::from_inner(self.labels.clone());
+        Targets { labels, probabilities: Tensor::from_inner(self.smoothed.clone()), teacher }
+    }
+}
+
+/// The built-in loss; its parts are added to `numbers`.
+fn of_labels_and_teacher(logits: Tensor<2>, targets: Targets, share: f64, numbers: &mut StepNumbers) -> Tensor<1> {
+    let labels = cross_entropy(logits.clone(), targets.probabilities);
+    numbers.label_loss += share * number(&labels);
+    let Some((teacher, soft)) = targets.teacher else { return labels };
+    let distance = distance_to_teacher(logits, teacher, soft.temperature);
+    numbers.teacher_loss += share * number(&distance);
+    labels * soft.label_weight + distance * soft.weight
 }
 
 /// Number of rows of logits `[batch, classes]` whose maximum is at the label.

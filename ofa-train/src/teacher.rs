@@ -2,27 +2,27 @@
 
 use crate::{Evaluator, Precision, TeacherStatistics, TrainError};
 use burn::tensor::Tensor;
-use ofa_model::{Arch, SearchSpace, Statistics, Subnet, Supernet, in_pool};
+use ofa_model::{Arch, ElasticNetwork, FixedNetwork, SearchSpace, Statistics, in_pool};
 use std::collections::HashMap;
 
 /// The largest network of a supernet, frozen, on the plain device.
-pub(crate) struct Teacher {
-    pub(crate) supernet: Supernet,
+pub(crate) struct Teacher<N: ElasticNetwork> {
+    pub(crate) supernet: N,
     /// Whether it was trained by the schedule it teaches in, so checkpoints must include it.
     pub(crate) is_own: bool,
     /// Calibrated subnets by resolution. A function of weights and calibration images, so a resumed run computes the
     /// same.
-    calibrated: HashMap<usize, Subnet>,
+    calibrated: HashMap<usize, N::Subnet>,
 }
 
-impl Teacher {
+impl<N: ElasticNetwork> Teacher<N> {
     /// A teacher from an earlier stage.
-    pub(crate) fn own(supernet: Supernet) -> Self {
+    pub(crate) fn own(supernet: N) -> Self {
         Self { supernet, is_own: true, calibrated: HashMap::new() }
     }
 
     /// An external teacher.
-    pub(crate) fn given(supernet: Supernet) -> Self {
+    pub(crate) fn given(supernet: N) -> Self {
         Self { is_own: false, ..Self::own(supernet) }
     }
 
@@ -55,14 +55,16 @@ impl Teacher {
 ///
 /// - images: `[batch, channels, resolution, resolution]`
 /// - output: `[batch, classes]`
-pub fn teacher_logits(teacher: &Supernet, images: Tensor<4>, precision: Precision) -> Tensor<2> {
+pub fn teacher_logits(teacher: &impl ElasticNetwork, images: Tensor<4>, precision: Precision) -> Tensor<2> {
     let arch = largest(teacher, &images);
     in_pool(|| {
-        precision.pass(teacher, images, |teacher, images| teacher.forward(images, &arch, &mut Statistics::Batch))
+        precision.pass(teacher, images, |teacher, images| {
+            teacher.view(&arch).forward_with(images, &mut Statistics::Batch, |features| features)
+        })
     })
 }
 
-fn largest(supernet: &Supernet, images: &Tensor<4>) -> Arch {
+fn largest(supernet: &impl ElasticNetwork, images: &Tensor<4>) -> Arch {
     let [_, _, resolution, _] = images.dims();
     supernet.space().largest().at_resolution(resolution)
 }

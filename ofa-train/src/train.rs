@@ -10,7 +10,7 @@ use crate::step::{StepNumbers, StepRules, Teaching, step_gradients};
 use crate::teacher::check_teacher;
 use crate::{ArchSampler, Distillation, Evaluator, Phase, StepKey, TrainError, gradients};
 use ofa_data::ImageBatch;
-use ofa_model::{Arch, SearchSpace, Supernet};
+use ofa_model::{Arch, ElasticNetwork, SearchSpace};
 use rand::RngExt;
 use std::time::Instant;
 
@@ -58,12 +58,12 @@ impl TrainObserver for () {}
 /// loss or the weights become non-finite, in which case nothing is saved; [`TrainError::Interrupted`] after the
 /// observer asked to stop and a checkpoint was saved. The last two occur on all ranks; after any other error the ranks
 /// must be [aborted](crate::Ranks::abort).
-pub fn train(
-    supernet: Supernet,
-    run: &TrainRun,
+pub fn train<N: ElasticNetwork>(
+    supernet: N,
+    run: &TrainRun<N>,
     evaluator: &mut Evaluator,
     observer: &mut dyn TrainObserver,
-) -> Result<TrainOutcome, TrainError> {
+) -> Result<TrainOutcome<N>, TrainError> {
     run.schedule.validate(supernet.space(), run.teacher.is_some())?;
     run.recipe.validate()?;
     run.recipe.precision.check(run.device)?;
@@ -98,10 +98,10 @@ pub fn train(
     Ok(state.into_outcome())
 }
 
-fn train_epoch(
-    state: &mut TrainState,
+fn train_epoch<N: ElasticNetwork>(
+    state: &mut TrainState<N>,
     stage: &Phase,
-    run: &TrainRun,
+    run: &TrainRun<N>,
     evaluator: &mut Evaluator,
     observer: &mut dyn TrainObserver,
 ) -> Result<(), TrainError> {
@@ -143,12 +143,12 @@ fn train_epoch(
 }
 
 /// Trains the sampled subnets of one step on one batch.
-fn train_step(
-    state: &mut TrainState,
+fn train_step<N: ElasticNetwork>(
+    state: &mut TrainState<N>,
     stage: &Phase,
     batch: &ImageBatch,
     sampling: &Sampling,
-    run: &TrainRun,
+    run: &TrainRun<N>,
     evaluator: &mut Evaluator,
 ) -> Result<TrainedStep, TrainError> {
     let steps = run.loader.batches_per_epoch();
@@ -168,7 +168,7 @@ fn train_step(
         false => output.gradients,
     };
     state.update(gradients, learning_rate, run.recipe);
-    let macs = trained.archs.iter().map(|arch| sampling.space.cost(arch).macs);
+    let macs = trained.archs.iter().map(|arch| state.supernet.macs(arch));
     state.progress.totals.add(&trained.numbers, macs, learning_rate);
     Ok(trained)
 }
@@ -182,7 +182,7 @@ struct Sampling<'a> {
 }
 
 impl<'a> Sampling<'a> {
-    fn new(stage: &Phase, whole: &SearchSpace, run: &TrainRun<'a>) -> Self {
+    fn new<N>(stage: &Phase, whole: &SearchSpace, run: &TrainRun<'a, N>) -> Self {
         Self {
             space: stage.opened.of(whole),
             own: stage.sampler.init(run.seed),
@@ -198,14 +198,14 @@ impl<'a> Sampling<'a> {
     }
 }
 
-fn rules(
-    state: &mut TrainState,
+fn rules<'a, N: ElasticNetwork>(
+    state: &mut TrainState<N>,
     stage: &Phase,
     batch: &ImageBatch,
     key: StepKey,
-    run: &TrainRun,
+    run: &TrainRun<'a, N>,
     evaluator: &mut Evaluator,
-) -> Result<StepRules, TrainError> {
+) -> Result<StepRules<'a>, TrainError> {
     let teaching = match (&stage.distillation, &mut state.teacher) {
         (Distillation::Teacher(config), Some(teacher)) => {
             let (images, precision) = (batch.images.clone(), run.recipe.precision);
@@ -216,10 +216,15 @@ fn rules(
         (Distillation::None | Distillation::Teacher(_), _) => Teaching::None,
     };
     let seed = run.seed ^ (run.ranks.rank() as u64) << 32;
-    Ok(run.recipe.rules(teaching, seed, key))
+    Ok(StepRules { loss: run.loss, ..run.recipe.rules(teaching, seed, key) })
 }
 
-fn watch(state: &mut TrainState, stage: &Phase, run: &TrainRun, evaluator: &mut Evaluator) -> Result<(), TrainError> {
+fn watch<N: ElasticNetwork>(
+    state: &mut TrainState<N>,
+    stage: &Phase,
+    run: &TrainRun<N>,
+    evaluator: &mut Evaluator,
+) -> Result<(), TrainError> {
     let measured = state.measured();
     let accuracies = spread(run.ranks, run.watched.len(), |i| evaluator.top1(&measured, &run.watched[i]))?;
     let (stage, epoch) = (&stage.name, state.position.epoch);

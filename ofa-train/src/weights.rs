@@ -5,7 +5,6 @@ use crate::checkpoint::hexadecimal;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::store::ModuleRecord;
 use burn::tensor::{Bytes, Tensor};
-use ofa_model::Supernet;
 use sha2::{Digest, Sha256};
 
 /// SHA-256 of all parameters of `module`, bit for bit, in hexadecimal.
@@ -34,15 +33,15 @@ pub(crate) fn are_finite<M: Module>(module: &M) -> bool {
     finite.0
 }
 
-/// Loads `bytes`, the file `name` of a checkpoint, into `blank`, a supernet of the same space.
-pub(crate) fn filled(blank: Supernet, name: &'static str, bytes: Vec<u8>) -> Result<Supernet, TrainError> {
+/// Loads `bytes`, the file `name` of a checkpoint, into `blank`, a network of the same space.
+pub(crate) fn filled<M: Module>(blank: M, name: &'static str, bytes: Vec<u8>) -> Result<M, TrainError> {
     let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes)).map_err(record_error(name))?;
     blank.try_load_record(record).map_err(record_error(name))
 }
 
-/// Serialises a supernet's weights for the file `name` of a checkpoint.
-pub(crate) fn bytes(supernet: &Supernet, name: &'static str) -> Result<Vec<u8>, TrainError> {
-    let bytes = supernet.clone().into_record().into_bytes().map_err(record_error(name))?;
+/// Serialises a network's weights for the file `name` of a checkpoint.
+pub(crate) fn bytes<M: Module>(module: &M, name: &'static str) -> Result<Vec<u8>, TrainError> {
+    let bytes = module.clone().into_record().into_bytes().map_err(record_error(name))?;
     Ok(bytes.to_vec())
 }
 

@@ -40,19 +40,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         expand_last: phase(4),
         distillation_weight: 1.0,
     };
-    let run = TrainRun {
-        schedule: &Schedule::progressive_shrinking(&space, &recipe),
-        recipe: &Recipe::default(),
-        sampler: None,
-        teacher: None,
-        loader: &loader,
-        seed: 1,
-        watched: &[space.smallest(), space.largest()],
-        watch_epochs: None,
-        checkpoints: None,
-        device: &device,
-        ranks: &OneRank,
-    };
+    let (schedule, recipe) = (Schedule::progressive_shrinking(&space, &recipe), Recipe::default());
+    let watched = [space.smallest(), space.largest()];
+    let run = TrainRun { seed: 1, watched: &watched, ..TrainRun::new(&schedule, &recipe, &loader, &device) };
     let trained = train(supernet, &run, &mut evaluator, &mut ())?;
     for record in &trained.watched {
         println!("{:<9} {:.3} {}", record.stage, record.top1, record.arch);

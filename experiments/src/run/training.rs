@@ -115,19 +115,7 @@ pub(crate) fn bare<'a>(
     ranks: &'a dyn Ranks,
 ) -> TrainRun<'a> {
     let training = &config.training;
-    TrainRun {
-        schedule: &training.schedule,
-        recipe: &training.recipe,
-        sampler: None,
-        teacher: None,
-        loader,
-        seed: config.seed,
-        watched: &[],
-        watch_epochs: None,
-        checkpoints: None,
-        device,
-        ranks,
-    }
+    TrainRun { seed: config.seed, ranks, ..TrainRun::new(&training.schedule, &training.recipe, loader, device) }
 }
 
 /// The initial weights, on the autodiff device: random, or those of `training.start`.

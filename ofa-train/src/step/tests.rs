@@ -3,7 +3,7 @@
 use super::*;
 use crate::{StepKey, teacher_logits};
 use burn::tensor::{Device, Distribution, Tolerance};
-use ofa_model::{SearchSpace, SupernetConfig};
+use ofa_model::{SearchSpace, Supernet, SupernetConfig};
 
 fn fixture() -> (Supernet, ImageBatch) {
     let device = Device::flex();

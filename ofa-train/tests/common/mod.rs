@@ -106,18 +106,16 @@ impl Bench {
                 None => dir,
             }
         });
+        let loader = self.loader(ranks);
         let run = TrainRun {
-            schedule: &self.schedule,
-            recipe: &self.recipe,
             sampler,
             teacher: self.teacher.as_ref(),
-            loader: &self.loader(ranks),
             seed: self.seed,
             watched: &self.watched,
             watch_epochs: self.watch_epochs,
             checkpoints: checkpoints.as_ref(),
-            device: &device,
             ranks,
+            ..TrainRun::new(&self.schedule, &self.recipe, &loader, &device)
         };
         let images = self.splits.validation.subset(40, SEED);
         let mut evaluator = Evaluator::new(images.clone(), images, 20, &self.splits.normalisation(), &device);
