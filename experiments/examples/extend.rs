@@ -1,5 +1,5 @@
 //! Everything that you can bring from a crate of your own: images, a network, a loss, an optimizer, a sampler, a
-//! predictor and a search strategy. `.ci/extend` builds this file as such a crate.
+//! predictor and a search strategy. `tests/extend.rs` builds this file as such a crate.
 //!
 //! Command:  `cargo run --release --example extend` (seconds)
 
