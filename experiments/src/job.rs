@@ -155,7 +155,7 @@ mod tests {
     fn ranks_train_and_measure_together_and_one_goes_on() {
         let temporary = tempfile::tempdir().unwrap();
         let mut config = tiny_ablation().base;
-        config.tables.archs = 5;
+        config.tables.archs = 9;
         let dir = &RunDir::create(temporary.path(), &config.to_toml().unwrap()).unwrap();
         let stop = &Arc::new(AtomicBool::new(true));
         let interrupted = |ranks: &ThreadRanks| is_interruption(&trains(dir, ranks, stop).unwrap_err());
@@ -166,7 +166,7 @@ mod tests {
         let files = ["tables/accuracy.csv", "metrics.csv", "watched.csv"];
         let read = || files.map(|file| std::fs::read_to_string(dir.path(file)).unwrap());
         let made = read();
-        assert_eq!(made[0].lines().count(), 2 + 5, "{}", made[0]);
+        assert_eq!(made[0].lines().count(), 2 + 9, "{}", made[0]);
         let phases = Phases::resumed(dir, stop, &OneRank).unwrap().into_records();
         assert_eq!(phases.iter().map(|phase| phase.name.as_str()).collect::<Vec<_>>(), ["training", "accuracy table"]);
         // One process finds all done.
