@@ -10,17 +10,16 @@
 
 #![allow(clippy::print_stdout, reason = "the program reports on the console")]
 
-#[path = "../../ofa-train/tests/plain/mod.rs"]
-mod plain;
-
 use anyhow::{Context, Result, bail, ensure};
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::nn::{Linear, LinearConfig};
+use burn::optim::GradientsParams;
+use burn::tensor::loss::cross_entropy_with_logits;
 use burn::tensor::{Device, Tensor};
 use experiments::run::ranks;
 use ofa_data::{AugmentConfig, FashionMnist, ImageBatch, Loader, LoaderConfig, Splits, View};
 use ofa_model::{Arch, SearchSpace, Supernet, SupernetConfig};
-use ofa_train::{OneRank, Ranks, Recipe, StepOutput, StepRules, step_gradients};
-use plain::{Plain, largest_difference, weights};
+use ofa_train::{OneRank, Ranks, Recipe, StepNumbers, StepOutput, StepRules, step_gradients};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -69,14 +68,48 @@ fn same(ranks: &dyn Ranks) -> Result<()> {
 /// Distance of the weights of a network without batch norm from those of a single process, and how far training moved
 /// them.
 fn without_norm(splits: &Splits, ranks: &dyn Ranks) -> Result<(f32, f32)> {
-    let start = Plain::new(1, 8, RESOLUTION);
+    let start = classifier();
     // Parameters are initialised lazily: read them before cloning.
     let before = weights(&start);
-    let plain = |ranks: [&dyn Ranks; 2]| train(start.clone(), splits, ranks, STEPS, Plain::step);
+    let plain = |ranks: [&dyn Ranks; 2]| train(start.clone(), splits, ranks, STEPS, classified);
     let alone = plain([&OneRank, &OneRank])?;
     let deaf = largest_difference(&plain([ranks, &OneRank])?, &alone);
     ensure!(ranks.size() == 1 || deaf > 1e-3, "the comparison would not notice a missing reduction: {deaf}");
     Ok((largest_difference(&plain([ranks, ranks])?, &alone), largest_difference(&alone, &before)))
+}
+
+/// One linear layer: without batch norm, the gradient of a batch is the mean over its parts.
+fn classifier() -> Linear {
+    let device = Device::flex();
+    device.seed(1);
+    LinearConfig::new(RESOLUTION * RESOLUTION, 10).init(&device.autodiff())
+}
+
+fn classified(classifier: &Linear, batch: &ImageBatch) -> StepOutput {
+    let images = Tensor::<4>::from_inner(batch.images.clone());
+    let targets = Tensor::from_inner(batch.labels.clone().one_hot::<2>(10).float());
+    let loss = cross_entropy_with_logits(classifier.forward(images.flatten::<2>(1, 3)), targets);
+    let value = f64::from(loss.clone().into_scalar::<f32>());
+    let gradients = GradientsParams::from_grads(loss.backward(), classifier);
+    let numbers = StepNumbers { subnets: 1, images: batch.size(), loss: value, ..StepNumbers::default() };
+    StepOutput { gradients, numbers }
+}
+
+/// All parameter values, flattened.
+fn weights<M: Module>(module: &M) -> Vec<f32> {
+    struct Collect(Vec<f32>);
+    impl ModuleVisitor for Collect {
+        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+            self.0.extend(parameter.val().into_data().iter::<f32>());
+        }
+    }
+    let mut collect = Collect(Vec::new());
+    module.visit(&mut collect);
+    collect.0
+}
+
+fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).fold(0.0, |largest, (a, b)| largest.max((a - b).abs()))
 }
 
 /// Largest differences of supernet weights from those of a single process.
@@ -151,10 +184,10 @@ fn loader(splits: &Splits, ranks: &dyn Ranks) -> Result<Loader> {
 fn die(ranks: &dyn Ranks, how: &str) -> Result<()> {
     let splits = FashionMnist::embedded(1)?;
     let loader = loader(&splits, ranks)?;
-    let plain = Plain::new(1, 8, RESOLUTION);
+    let plain = classifier();
     for step in 0.. {
         let batch = loader.batch(0, step % loader.batches_per_epoch(), RESOLUTION, &Device::flex())?;
-        plain.step(&batch).over_ranks(&plain, ranks);
+        classified(&plain, &batch).over_ranks(&plain, ranks);
         if step < 3 || ranks.rank() + 1 < ranks.size() {
             continue;
         }

@@ -5,13 +5,10 @@ pub mod bench;
 pub mod config;
 pub mod console;
 pub mod deployment;
+pub mod job;
 pub mod machine;
 pub mod options;
 pub mod report;
 pub mod run;
 pub mod search_ablation;
 pub mod tables;
-
-#[cfg(test)]
-#[path = "../../ofa-train/tests/threads/mod.rs"]
-mod threads_as_ranks;

@@ -42,7 +42,7 @@ pub use precision::Precision;
 pub use progress::{EpochRecord, WatchedRecord};
 #[cfg(feature = "mpi")]
 pub use ranks::MpiRanks;
-pub use ranks::{OneRank, Ranks, same_on_all, spread};
+pub use ranks::{OneRank, Ranks, ThreadRanks, same_on_all, spread};
 pub use recipe::Recipe;
 pub use run::{TrainOutcome, TrainRun};
 pub use sampler::{

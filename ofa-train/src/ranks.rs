@@ -3,9 +3,11 @@
 mod average;
 #[cfg(feature = "mpi")]
 mod mpi;
+mod threads;
 
 #[cfg(feature = "mpi")]
 pub use self::mpi::MpiRanks;
+pub use self::threads::ThreadRanks;
 
 use crate::TrainError;
 use crate::weights::weights_sha256;

@@ -2,7 +2,6 @@
 
 mod common;
 mod plain;
-mod threads;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
@@ -14,7 +13,6 @@ use plain::{Plain, largest_difference, weights};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Mutex;
-use threads::{ThreadRank, on_threads};
 
 /// Ten epochs of the plain network. `shard` selects the part of each batch; gradients are averaged over `ranks`.
 fn train_plain(bench: &Bench, start: &Plain, shard: &dyn Ranks, ranks: &dyn Ranks) -> (Vec<f32>, Vec<f64>) {
@@ -39,7 +37,7 @@ fn without_batch_norm_ranks_end_with_the_weights_of_one_process() {
     let (alone, alone_losses) = train_plain(&bench, &start, &OneRank, &OneRank);
     assert!(largest_difference(&alone, &weights(&start)) > 1e-2, "training moves the weights");
     for size in [2, 4] {
-        let ranks = on_threads(size, |rank| train_plain(&bench, &start, rank, rank));
+        let ranks = ThreadRanks::run(size, |rank| train_plain(&bench, &start, rank, rank));
         for (together, losses) in &ranks {
             let difference = largest_difference(together, &alone);
             assert!(difference < 1e-6, "{size} ranks: {difference}");
@@ -48,7 +46,7 @@ fn without_batch_norm_ranks_end_with_the_weights_of_one_process() {
         }
     }
     // Control: ranks that do not communicate end with clearly different weights.
-    let deaf = on_threads(2, |rank| train_plain(&bench, &start, rank, &OneRank));
+    let deaf = ThreadRanks::run(2, |rank| train_plain(&bench, &start, rank, &OneRank));
     assert!(largest_difference(&deaf[0].0, &alone) > 1e-3);
 }
 
@@ -65,7 +63,7 @@ fn parts_of_different_length_count_by_their_images() {
     };
     let alone = plain.step(&whole);
     let bounds = [(0, 3), (3, BATCH)];
-    let outputs = on_threads(2, |rank| {
+    let outputs = ThreadRanks::run(2, |rank| {
         let (from, to) = bounds[rank.rank()];
         let output = plain.step(&part(from, to)).over_ranks(&plain, rank);
         (gradients(&plain, &output), output.numbers)
@@ -105,7 +103,7 @@ fn a_gradient_that_one_rank_has_reaches_all() {
     let plain = Plain::new(SEED, 4, 12);
     let batch = bench.loader(&OneRank).batch(0, 0, 12, &Device::flex()).unwrap();
     let alone = gradients(&plain, &plain.step(&batch));
-    let outputs = on_threads(2, |rank| {
+    let outputs = ThreadRanks::run(2, |rank| {
         let mut output = plain.step(&batch);
         if rank.rank() == 1 {
             output.gradients = GradientsParams::new();
@@ -147,7 +145,7 @@ fn train(
 /// outcome of rank 0 and the number of interruptions.
 fn train_in_pieces(bench: &Bench, sizes: &[usize], root: &Path) -> (TrainOutcome, usize) {
     for interruptions in 0..100 {
-        let outcomes = on_threads(sizes[interruptions % sizes.len()], |rank| {
+        let outcomes = ThreadRanks::run(sizes[interruptions % sizes.len()], |rank| {
             // Only the last rank is asked to stop.
             let steps = if rank.rank() + 1 == rank.size() { 1 } else { usize::MAX };
             train(bench, SEED, rank, Some(root), &mut StopAfter { steps, damaged: 0 })
@@ -173,7 +171,7 @@ fn finished_or_interrupted(outcome: Result<TrainOutcome, TrainError>) -> Option<
 #[test]
 fn ranks_stay_equal_and_a_run_goes_on_with_the_same_or_another_number_of_them() {
     let bench = bench();
-    let unbroken = on_threads(2, |rank| train(&bench, SEED, rank, None, &mut ()).unwrap());
+    let unbroken = ThreadRanks::run(2, |rank| train(&bench, SEED, rank, None, &mut ()).unwrap());
     assert_eq!(weights(&unbroken[0].supernet), weights(&unbroken[1].supernet));
     let ((epochs, watched), others) = (timeless(&unbroken[0]), timeless(&unbroken[1]));
     assert_eq!((&epochs, &watched), (&others.0, &others.1));
@@ -197,7 +195,7 @@ fn ranks_stay_equal_and_a_run_goes_on_with_the_same_or_another_number_of_them() 
 #[test]
 fn ranks_that_begin_with_different_weights_are_told() {
     let bench = bench();
-    let errors = on_threads(3, |rank| {
+    let errors = ThreadRanks::run(3, |rank| {
         train(&bench, SEED + (rank.rank() / 2) as u64, rank, None, &mut ()).err().unwrap().to_string()
     });
     for error in errors {
@@ -212,8 +210,9 @@ fn ranks_that_see_different_checkpoints_are_told() {
     assert!(train(&bench, SEED, &OneRank, Some(root.path()), &mut StopAfter { steps: 1, damaged: 0 }).is_err());
     let elsewhere = tempfile::tempdir().unwrap();
     let roots = [root.path(), elsewhere.path()];
-    let errors =
-        on_threads(2, |rank| train(&bench, SEED, rank, Some(roots[rank.rank()]), &mut ()).err().unwrap().to_string());
+    let errors = ThreadRanks::run(2, |rank| {
+        train(&bench, SEED, rank, Some(roots[rank.rank()]), &mut ()).err().unwrap().to_string()
+    });
     for error in errors {
         assert!(error.contains("checkpoints of rank 1 differ"), "{error}");
     }
@@ -224,7 +223,7 @@ fn a_loss_that_is_no_number_on_one_rank_is_seen_by_all() {
     let bench = Bench::new();
     let plain = Plain::new(SEED, 4, 12);
     let batch = bench.loader(&OneRank).batch(0, 0, 12, &Device::flex()).unwrap();
-    let losses = on_threads(2, |rank| {
+    let losses = ThreadRanks::run(2, |rank| {
         let mut output = plain.step(&batch);
         if rank.rank() == 1 {
             output.numbers.loss = f64::NAN;
@@ -237,14 +236,14 @@ fn a_loss_that_is_no_number_on_one_rank_is_seen_by_all() {
 #[test]
 fn measurements_are_shared_out_and_each_is_made_once() {
     let made = Mutex::new(BTreeSet::new());
-    let measure = |rank: &ThreadRank| {
+    let measure = |rank: &ThreadRanks| {
         spread(rank, 8, |i| {
             assert!(made.lock().unwrap().insert(i), "{i} measured twice");
             Ok::<_, TrainError>(i as f64 / 7.0)
         })
     };
     let expected: Vec<f64> = (0..8).map(|i| f64::from(i) / 7.0).collect();
-    for values in on_threads(3, measure) {
+    for values in ThreadRanks::run(3, measure) {
         assert_eq!(values.unwrap(), expected);
     }
     assert_eq!(made.into_inner().unwrap().len(), 8);

@@ -12,7 +12,7 @@ use crate::machine::{device, environment};
 use crate::run::images::Images;
 use crate::run::run_dir::{RunDir, remove_dir};
 use crate::run::supernet_file::{self, CHECKPOINTS, SUPERNET};
-use crate::run::{ranks, training};
+use crate::run::{records, training};
 use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use ofa_model::Supernet;
@@ -129,7 +129,7 @@ impl Cell<'_> {
         let dir = self.open(&config, shop)?;
         let device = device::by_name(&config.device)?;
         let images = Images::load(&config, None)?;
-        ranks::same_images(&dir, &images, shop.ranks)?;
+        records::same_images(&dir, &images, shop.ranks)?;
         let mut validation = images.validation(&config, &device);
         let begun = first_steps::noted((&config, &images, &mut validation, &device), &dir, shop.ranks);
         let begun = match begun {

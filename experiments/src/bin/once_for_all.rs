@@ -5,75 +5,41 @@
 //! Source:   arXiv:1908.09791; data: the embedded Fashion-MNIST, or your own images with `--data DIR`
 
 use anyhow::Result;
-use burn::module::Module;
 use clap::Parser;
-use experiments::config::ExperimentConfig;
-use experiments::console::interrupt;
 use experiments::console::say;
 use experiments::deployment::forecast;
 use experiments::deployment::scenarios::{Tables, answer_all, write_answers};
 use experiments::deployment::specialise::Specialiser;
-use experiments::machine::{device, environment};
+use experiments::job::{self, Job, Trained};
+use experiments::machine::environment;
 use experiments::report::ReportData;
-use experiments::run::images::Images;
 use experiments::run::records::{self, Phases};
-use experiments::run::run_dir::RunDir;
-use experiments::run::start::{self, Options, Run};
+use experiments::run::start::Options;
 use experiments::run::watched::{watched, watched_archs};
-use experiments::run::{supernet_file, training};
 use experiments::{report, tables};
-use ofa_data::Splits;
 use ofa_train::OneRank;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    start::main(|| {
-        let stop = interrupt::on_interrupt()?;
-        let Run { config, dir, listed } = start::open(&options)?;
-        run(&config, listed, &dir, &stop).map_err(|error| start::with_next_step(error, &dir))
-    })
+    job::main(&Options::parse(), train_and_search)
 }
 
-fn run(config: &ExperimentConfig, listed: Option<Splits>, dir: &RunDir, stop: &Arc<AtomicBool>) -> Result<()> {
-    let images = Images::load(config, listed)?;
-    records::same_images(dir, &images)?;
-    let result = train_and_search(config, &images, dir, stop);
-    // Also, and especially, if broken images ended the run.
-    records::write_broken(dir, records::broken_rows(&images.broken()))?;
-    result
-}
-
-fn train_and_search(config: &ExperimentConfig, images: &Images, dir: &RunDir, stop: &Arc<AtomicBool>) -> Result<()> {
-    let machine = environment::machine(&config.device);
-    dir.write_json("environment.json", &machine)?;
-    let device = &device::by_name(&config.device)?;
-    let mut phases = Phases::resumed(dir, stop)?;
-
-    say(&forecast::first_line(config, images, dir, device));
+fn train_and_search(job: &Job) -> Result<()> {
+    let Job { config, images, device, dir, machine, ranks, stop } = *job;
     let space = &config.space;
-    say(&format!(
-        "{}; {} subnets in `{}`; run directory {}",
-        images.description,
-        space.len(),
-        space.name,
-        dir.root().display()
-    ));
+    if ranks.is_first() {
+        say(&forecast::first_line(config, images, dir, device));
+    }
 
-    // Train: by default the full network first, then progressive shrinking.
+    // Train: by default the full network first, then progressive shrinking. Measure accuracies once. Ranks share both;
+    // what follows is a matter of minutes, and rank 0 does it alone.
     let mut validation = images.validation(config, device);
-    let trained =
-        phases.time("training", || training::train(config, images, &mut validation, device, dir, &OneRank, stop))?;
-    phases.at_least("training", trained.epochs.iter().map(|epoch| epoch.seconds).sum());
-    let supernet = trained.supernet.valid();
-    supernet_file::write(&supernet, dir)?;
+    let Some(Trained { supernet, outcome, accuracy }) = job.train_and_measure(&mut validation)? else {
+        return Ok(());
+    };
 
-    // Measure once: accuracy and latency tables, and an accuracy predictor.
-    let source = records::source(&supernet, images);
-    let accuracy = phases
-        .time("accuracy table", || tables::accuracy(config, &supernet, &mut validation, source, dir, stop, &OneRank))?;
+    // Measure latencies once, and learn to predict accuracies.
+    let mut phases = Phases::resumed(dir, stop, &OneRank)?;
     let (latency, latency_fit) =
         phases.time("latency table", || tables::latency(config, &supernet, device, dir, stop))?;
     let (predictor, accuracy_fit) = phases.time("predictor", || tables::predictor(config, &accuracy, device))?;
@@ -85,7 +51,7 @@ fn train_and_search(config: &ExperimentConfig, images: &Images, dir: &RunDir, st
 
     // Specialise, and measure the chosen subnets.
     let specialiser =
-        Specialiser { config, images, supernet: &supernet, teacher: trained.teacher.as_ref(), device, dir, stop };
+        Specialiser { config, images, supernet: &supernet, teacher: outcome.teacher.as_ref(), device, dir, stop };
     let mut test = images.test(config, device);
     let specialise = || specialiser.run(&answers, latency.header(), &mut validation, &mut test);
     let chosen = phases.time("specialisation", specialise)?;
@@ -95,12 +61,12 @@ fn train_and_search(config: &ExperimentConfig, images: &Images, dir: &RunDir, st
         preset: config.preset.clone(),
         data: images.description.clone(),
         seed: config.seed,
-        machine,
+        machine: machine.clone(),
         space: records::space_summary(space),
         phases: phases.into_records(),
         peak_memory_mib: environment::peak_memory_mib(),
-        watched: watched(&trained.watched, &watched_archs(space, config.seed)),
-        epochs: trained.epochs,
+        watched: watched(&outcome.watched, &watched_archs(space, config.seed)),
+        epochs: outcome.epochs,
         accuracy_fit,
         latency_within_10_percent: tables::within_10_percent(&latency_fit),
         latency_fit,

@@ -3,21 +3,22 @@
 use crate::config::ExperimentConfig;
 use crate::console::dashboard::KeepRecords;
 use crate::console::heartbeat::Heartbeat;
-use crate::console::interrupt;
+use crate::console::interrupt::Interrupted;
 use crate::console::say;
 use crate::run::images::Images;
+use crate::run::ranks::is_everywhere;
 use crate::run::run_dir::RunDir;
 use crate::run::tensorboard;
 use anyhow::{Context, Result, bail};
 use ofa_data::{BrokenImage, BrokenLine};
 use ofa_model::{Arch, SearchSpace, Supernet};
 use ofa_search::{AccuracyTable, LatencyTable};
-use ofa_train::{EpochRecord, TrainError, WatchedRecord, weights_sha256};
+use ofa_train::{EpochRecord, Ranks, TrainError, WatchedRecord, same_on_all, weights_sha256};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// Summary of the search space.
@@ -60,10 +61,11 @@ pub struct TablePoint {
     pub macs: u64,
 }
 
-/// Wall times of the phases of a run, including earlier attempts.
+/// Wall times of the phases of a run, including earlier attempts. Rank 0 keeps them.
 pub struct Phases<'a> {
     dir: &'a RunDir,
     stop: &'a AtomicBool,
+    ranks: &'a dyn Ranks,
     times: Vec<PhaseTime>,
 }
 
@@ -72,29 +74,34 @@ const BROKEN: &str = "broken_images.csv";
 const IMAGES: &str = "images.json";
 
 impl<'a> Phases<'a> {
-    /// Reads the phases recorded by an interrupted run; none for a new one. Once `stop` is true, no further phase
-    /// starts.
+    /// Reads the phases recorded by an interrupted run; none for a new one. Once `stop` is true on any rank, no further
+    /// phase starts.
     ///
     /// # Errors
     ///
     /// If the record cannot be read.
-    pub fn resumed(dir: &'a RunDir, stop: &'a AtomicBool) -> Result<Self> {
+    pub fn resumed(dir: &'a RunDir, stop: &'a AtomicBool, ranks: &'a dyn Ranks) -> Result<Self> {
         let path = dir.path(PHASES);
         let times = match std::fs::read_to_string(&path) {
             Ok(text) => serde_json::from_str(&text).with_context(|| format!("{}", path.display()))?,
             Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(error).with_context(|| format!("{}", path.display())),
         };
-        Ok(Self { dir, stop, times })
+        Ok(Self { dir, stop, ranks, times })
     }
 
-    /// Runs a phase with a [`Heartbeat`] and records its time, even if it fails: attempts add up.
+    /// Runs a phase on all ranks, with a [`Heartbeat`], and records its time, even if it fails: attempts add up.
     ///
     /// # Errors
     ///
-    /// Those of the phase, or [`interrupt::Interrupted`] if a stop was requested before it.
+    /// Those of the phase, or [`Interrupted`] on all ranks if a stop was requested before it.
     pub fn time<T>(&mut self, name: &str, phase: impl FnOnce() -> Result<T>) -> Result<T> {
-        interrupt::check(self.stop)?;
+        if self.ranks.any(self.stop.load(Ordering::Relaxed)) {
+            return Err(Interrupted.into());
+        }
+        if !self.ranks.is_first() {
+            return phase();
+        }
         let started = Instant::now();
         let heartbeat = Heartbeat::begin(name);
         let result = phase();
@@ -201,8 +208,29 @@ pub fn table_points(
     accuracy.rows().iter().map(point).collect()
 }
 
-/// Broken images as rows of `broken_images.csv`.
-pub fn broken_rows(broken: &[BrokenImage]) -> Vec<BrokenLine> {
+/// Adds the broken images that all ranks met to `broken_images.csv`: one row per image skipped or decoded in part, by
+/// this or an earlier attempt of the run. If the run failed on this rank alone, only those of this rank.
+///
+/// # Errors
+///
+/// If the file cannot be read or written.
+pub fn write_broken<T>(dir: &RunDir, images: &Images, result: &Result<T>, ranks: &dyn Ranks) -> Result<()> {
+    let own = broken_lines(&images.broken());
+    if result.as_ref().is_err_and(|error| !is_everywhere(error)) {
+        return add_broken(dir, own);
+    }
+    let all = ranks.gather(serde_json::to_vec(&own)?);
+    if !ranks.is_first() {
+        return Ok(());
+    }
+    let mut rows = Vec::new();
+    for of_rank in all {
+        rows.extend(serde_json::from_slice::<Vec<_>>(&of_rank)?);
+    }
+    add_broken(dir, rows)
+}
+
+fn broken_lines(broken: &[BrokenImage]) -> Vec<BrokenLine> {
     let row = |image: &BrokenImage| BrokenLine {
         path: image.path.to_string_lossy().into_owned(),
         problem: image.problem.to_string(),
@@ -210,13 +238,7 @@ pub fn broken_rows(broken: &[BrokenImage]) -> Vec<BrokenLine> {
     broken.iter().map(row).collect()
 }
 
-/// Merges `broken` into `broken_images.csv` and logs the total. The file has one row per image skipped or decoded in
-/// part, by this or an earlier attempt of the run. Does nothing if `broken` is empty.
-///
-/// # Errors
-///
-/// If the file cannot be read or written.
-pub fn write_broken(dir: &RunDir, broken: Vec<BrokenLine>) -> Result<()> {
+fn add_broken(dir: &RunDir, broken: Vec<BrokenLine>) -> Result<()> {
     if broken.is_empty() {
         return Ok(());
     }
@@ -233,19 +255,27 @@ pub fn write_broken(dir: &RunDir, broken: Vec<BrokenLine>) -> Result<()> {
     dir.write_csv(BROKEN, rows.into_values())
 }
 
-/// Writes the fingerprints of the images of a new run to `images.json`; for a resumed run, checks them.
+/// Writes the fingerprints of the images of a new run to `images.json`; for a resumed run, checks them. All ranks must
+/// have the same images.
 ///
 /// # Errors
 ///
 /// If the images differ, since the rest of the run would not belong to its beginning; or if the file cannot be read
 /// or written.
-pub fn same_images(dir: &RunDir, images: &Images) -> Result<()> {
-    let path = dir.path(IMAGES);
+pub fn same_images(dir: &RunDir, images: &Images, ranks: &dyn Ranks) -> Result<()> {
     let splits = &images.splits;
     let parts = [("train", &splits.train), ("validation", &splits.validation), ("test", &splits.test)];
-    let found: BTreeMap<String, String> = parts.map(|(part, set)| (part.to_owned(), set.fingerprint())).into();
+    let parts = parts.map(|(part, set)| (part.to_owned(), set.fingerprint()));
+    if ranks.is_first() {
+        same_as_noted(dir, &parts.clone().into())?;
+    }
+    Ok(same_on_all(ranks, "images", parts.map(|(_, fingerprint)| fingerprint).concat().as_bytes())?)
+}
+
+fn same_as_noted(dir: &RunDir, found: &BTreeMap<String, String>) -> Result<()> {
+    let path = dir.path(IMAGES);
     if !path.exists() {
-        return dir.write_json(IMAGES, &found);
+        return dir.write_json(IMAGES, found);
     }
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let noted: BTreeMap<String, String> = serde_json::from_str(&text).with_context(|| path.display().to_string())?;

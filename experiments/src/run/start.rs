@@ -10,7 +10,7 @@ use crate::run::run_dir::RunDir;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Parser;
 use ofa_data::{Layout, Splits};
-use ofa_train::ScheduleKind;
+use ofa_train::{Ranks, ScheduleKind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -85,13 +85,28 @@ pub struct Run {
     pub listed: Option<Splits>,
 }
 
-/// Creates or resumes the run selected by the options.
+/// Creates or resumes the run selected by the options: rank 0 does, the others read its configuration.
 ///
 /// # Errors
 ///
 /// If the configuration is invalid, the images of `--data` cannot be listed, the directory already holds a run, or
-/// there is no run to resume.
-pub fn open(options: &Options) -> Result<Run> {
+/// there is no run to resume; also if the batch size is not divisible by the number of ranks, or the directory is not
+/// on a file system shared by all ranks.
+pub fn open(options: &Options, ranks: &dyn Ranks) -> Result<Run> {
+    if !ranks.is_first() {
+        let root = String::from_utf8(ranks.broadcast(0, Vec::new())).context("the name of the run directory")?;
+        return reopen(Path::new(&root)).context("the run directory must be on a file system shared by all ranks");
+    }
+    let run = create_or_resume(options)?;
+    if ranks.size() > 1 {
+        run.config.training.batch_of_rank(ranks.size())?;
+        let root = run.dir.root().to_str().context("the name of the run directory is not UTF-8")?;
+        ranks.broadcast(0, root.as_bytes().to_vec());
+    }
+    Ok(run)
+}
+
+fn create_or_resume(options: &Options) -> Result<Run> {
     if options.resume {
         ensure!(
             options.config.is_none()

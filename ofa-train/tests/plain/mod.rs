@@ -1,5 +1,5 @@
 //! A network without batch norm, so a batch's gradient is exactly the mean over its parts, and a distance between
-//! weights. Shared with the experiments' example `ranks`.
+//! weights.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};

@@ -5,8 +5,7 @@ use crate::ablation::Ladder;
 use crate::ablation::record::{RECORD, SUBNETS};
 use crate::ablation::testing::{self, ablation, tiny_ablation};
 use crate::console::interrupt;
-use crate::threads_as_ranks::on_threads;
-use ofa_train::OneRank;
+use ofa_train::{OneRank, ThreadRanks};
 
 /// One budget, three factors, eight arms and eight corners trained alone.
 fn default_in(dir: &Path) -> Ablation {
@@ -126,7 +125,7 @@ fn ranks_make_cells_together() {
     let stop = Arc::new(AtomicBool::new(false));
     Ladder::open(tiny_ablation(), dir.path()).unwrap();
     let run = |most, ranks: &dyn Ranks| Ladder::reopen(dir.path()).unwrap().run(most, None, ranks, &stop);
-    on_threads(2, |rank| run(Some(2), rank).unwrap());
+    ThreadRanks::run(2, |rank| run(Some(2), rank).unwrap());
     let ablation = Ablation::reopen(dir.path()).unwrap();
     assert_eq!(ablation.progress().unwrap(), "2 of 6 cells complete");
     let cells = ablation.cells().unwrap();
@@ -139,7 +138,7 @@ fn ranks_make_cells_together() {
     run(Some(1), &OneRank).unwrap();
     assert_eq!(ablation.progress().unwrap(), "3 of 6 cells complete");
     stop.store(true, std::sync::atomic::Ordering::Relaxed);
-    on_threads(2, |rank| {
+    ThreadRanks::run(2, |rank| {
         let error = run(None, rank).unwrap_err();
         assert!(interrupt::is_interruption(&error), "{error:#}");
     });

@@ -1,7 +1,6 @@
 use super::*;
-use crate::threads_as_ranks::{ThreadRank, on_threads};
 use ofa_model::SearchSpace;
-use ofa_train::OneRank;
+use ofa_train::{OneRank, ThreadRanks};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::sync::Mutex;
@@ -62,7 +61,7 @@ fn ranks_write_the_table_of_one_process() {
     let fixture = Fixture::new();
     fixture.run("alone.csv", &OneRank, |_| false).unwrap();
     fixture.asked.lock().unwrap().clear();
-    let tables = on_threads(3, |rank: &ThreadRank| fixture.run("table.csv", rank, |_| false).unwrap());
+    let tables = ThreadRanks::run(3, |rank: &ThreadRanks| fixture.run("table.csv", rank, |_| false).unwrap());
     assert!(tables.iter().all(|table| table.rows() == tables[0].rows()));
     let read = |name| std::fs::read_to_string(fixture.path(name)).unwrap();
     assert_eq!(read("table.csv"), read("alone.csv"));
@@ -73,7 +72,7 @@ fn ranks_write_the_table_of_one_process() {
 #[test]
 fn an_interruption_of_one_rank_is_one_of_all_and_what_was_measured_is_kept() {
     let fixture = Fixture::new();
-    let results = on_threads(3, |rank: &ThreadRank| {
+    let results = ThreadRanks::run(3, |rank: &ThreadRanks| {
         fixture.run("table.csv", rank, |done| rank.rank() == 2 && done == 1).map_err(|error| is_interruption(&error))
     });
     assert!(results.into_iter().all(|result| result.err() == Some(true)));
@@ -82,7 +81,7 @@ fn an_interruption_of_one_rank_is_one_of_all_and_what_was_measured_is_kept() {
     assert_eq!(fixture.files().len(), 4);
 
     // Resume with another number of ranks.
-    on_threads(2, |rank: &ThreadRank| fixture.run("table.csv", rank, |_| false).map(drop).unwrap());
+    ThreadRanks::run(2, |rank: &ThreadRanks| fixture.run("table.csv", rank, |_| false).map(drop).unwrap());
     assert_eq!(fixture.asked.lock().unwrap().len(), fixture.archs.len(), "nothing is measured again");
     let table = AccuracyTable::load(&fixture.path("table.csv"), &fixture.space).unwrap();
     assert_eq!(table.rows().len(), fixture.archs.len());
