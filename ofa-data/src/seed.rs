@@ -42,6 +42,28 @@ mod tests {
     use rand::Rng;
 
     #[test]
+    fn streams_are_those_of_every_earlier_version() {
+        let draw = |purpose, key: &[u64]| rng(purpose, key).next_u64();
+        let found = [
+            draw(Purpose::HoldOut, &[7, 3]),
+            draw(Purpose::Subset, &[7]),
+            draw(Purpose::Order, &[7, 2]),
+            draw(Purpose::Augment, &[7, 2, 9]),
+            draw(Purpose::Mixup, &[7, 2, 4]),
+        ];
+        assert_eq!(
+            found,
+            [
+                16894833869206892154,
+                4193121549904047574,
+                7318862474864062085,
+                14633091539707704837,
+                14972945599238285629
+            ]
+        );
+    }
+
+    #[test]
     fn a_key_names_one_sequence() {
         let draw = |purpose, key: &[u64]| rng(purpose, key).next_u64();
         assert_eq!(draw(Purpose::Order, &[7, 3]), draw(Purpose::Order, &[7, 3]));

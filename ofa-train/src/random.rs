@@ -31,3 +31,21 @@ pub(crate) fn stream(seed: u64, purpose: Purpose, stage: usize, step: u64) -> Ch
     }
     ChaCha8Rng::from_seed(key)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::Rng;
+
+    #[test]
+    fn streams_are_those_of_every_earlier_version() {
+        let draw = |purpose, stage, step| stream(7, purpose, stage, step).next_u64();
+        let found = [
+            draw(Purpose::Resolution, 1, 5),
+            draw(Purpose::Archs, 2, 6),
+            draw(Purpose::Dropout(0), 3, 7),
+            draw(Purpose::Dropout(2), 3, 7),
+        ];
+        assert_eq!(found, [6240458434558339600, 2034843605887504036, 10290108129522575652, 12261085538521448374]);
+    }
+}

@@ -52,3 +52,20 @@ pub(crate) fn watched_name(arch: &str, archs: &[Arch]) -> String {
         None => arch.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_random_archs_are_those_of_every_earlier_version() {
+        let archs = watched_archs(&SearchSpace::small_mobilenet_v3(1, 10), 7);
+        let found: Vec<String> = archs[2..].iter().map(Arch::to_string).collect();
+        let expected = [
+            "r20-k3e6.k5e6-k7e6.k5e3-k3e6.k7e6",
+            "r24-k5e6.k7e6.k5e4-k3e3.k5e4.k7e3-k7e6.k7e4.k3e3.k5e6",
+            "r24-k7e4.k7e3-k7e3.k7e3-k7e3.k7e4",
+        ];
+        assert_eq!(found, expected);
+    }
+}
