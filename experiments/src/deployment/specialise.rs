@@ -180,12 +180,8 @@ impl Specialiser<'_> {
             subnet = validation.recalibrated(tuned)?;
             quality.fine_tuned_test_top1 = Some(test.subnet_top1(&subnet)?);
         }
-        let path = self.dir.path(name);
-        if path.exists() {
-            // Another arch, or an attempt that was interrupted.
-            std::fs::remove_dir_all(&path)?;
-        }
-        subnet.save(&card(self.images, &config.space, arch), &path)?;
+        // There may be another arch, or an attempt that was interrupted.
+        subnet.save_over(&card(self.images, &config.space, arch), &self.dir.path(name))?;
         Ok(quality)
     }
 
