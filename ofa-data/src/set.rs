@@ -15,7 +15,7 @@ use crate::cache::Cache;
 use crate::decode::picture::Picture;
 use crate::decode::{Damage, Image, decode, decode_as_stored};
 use crate::error::{DataError, ImageProblem};
-use crate::seed::{self, Purpose};
+use crate::random::{Purpose, stream};
 use crate::source::{Encoded, EncodedImages, Source};
 use crate::view::augment::Framing;
 use crate::view::canvas::Interpolation;
@@ -252,7 +252,7 @@ impl ImageSet {
     /// the same seed is contained in a larger one.
     pub fn subset(&self, n: usize, seed: u64) -> Self {
         let mut members = self.members.to_vec();
-        members.shuffle(&mut seed::rng(Purpose::Subset, &[seed]));
+        members.shuffle(&mut stream(seed, Purpose::Subset, &[]));
         members.truncate(n);
         self.part(members.into())
     }

@@ -14,7 +14,6 @@ mod fine_tune;
 mod gradients;
 mod precision;
 mod progress;
-mod random;
 mod ranks;
 mod recipe;
 mod run;

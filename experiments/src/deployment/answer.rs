@@ -2,12 +2,11 @@
 
 use super::{Axis, Deployment, DeploymentFile, Devices, Front, uniform_archs};
 use anyhow::Result;
+use ofa_data::random::{Purpose, stream};
 use ofa_model::{Arch, SearchSpace};
 use ofa_search::{
     Budget, Constraint, Evolution, MlpPredictor, Prediction, Predictor, Problem, SearchError, Trial, search,
 };
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -120,7 +119,7 @@ impl Asked<'_> {
         let problem = Problem { space: &space, objective: predictor, constraints: devices.constraints(scenario) };
         let mut front = Front::default();
         let started = Instant::now();
-        let rng = &mut ChaCha8Rng::seed_from_u64(file.seed);
+        let rng = &mut stream(file.seed, Purpose::Search, &[]);
         let observe = |trial: &Trial| front.offer(trial.costs[0], trial.score, &trial.arch);
         let outcome = match search(&problem, &mut Evolution::default(), Budget::new(file.queries), rng, observe) {
             Ok(outcome) => outcome,

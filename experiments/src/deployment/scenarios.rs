@@ -4,12 +4,11 @@ use crate::config::{ExperimentConfig, Scenario};
 use crate::console::heartbeat;
 use crate::run::run_dir::RunDir;
 use anyhow::{Context, Result};
+use ofa_data::random::{Purpose, stream};
 use ofa_search::{
     AccuracyTable, AdditiveCost, Budget, Constraint, LatencyTable, Predictor, Problem, StrategyKind, TableAccuracy,
     search,
 };
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
@@ -88,7 +87,7 @@ fn answer(
     };
     let problem = Problem { space, objective, constraints: vec![constraint] };
     let mut strategy = kind.init(tables.accuracy);
-    let rng = &mut ChaCha8Rng::seed_from_u64(config.seed);
+    let rng = &mut stream(config.seed, Purpose::Search, &[]);
     let started = Instant::now();
     let outcome = match search(&problem, strategy.as_mut(), Budget::new(config.search.queries), rng, |_| ()) {
         Ok(outcome) => outcome,

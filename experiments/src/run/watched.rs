@@ -1,9 +1,8 @@
 //! The subnets that are watched during training.
 
+use ofa_data::random::{Purpose, stream};
 use ofa_model::{Arch, SearchSpace};
 use ofa_train::WatchedRecord;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 /// Random archs watched during training, besides the largest and the smallest.
@@ -25,7 +24,7 @@ pub struct Watched {
 
 /// The archs watched during training: the smallest, the largest, and random ones determined by `seed`.
 pub fn watched_archs(space: &SearchSpace, seed: u64) -> Vec<Arch> {
-    let rng = &mut ChaCha8Rng::seed_from_u64(seed ^ 2);
+    let rng = &mut stream(seed, Purpose::Watched, &[]);
     let random = std::iter::repeat_with(|| space.sample(rng)).take(RANDOM_WATCHED);
     [space.smallest(), space.largest()].into_iter().chain(random).collect()
 }

@@ -10,14 +10,13 @@ use crate::run::run_dir::RunDir;
 use crate::tables;
 use anyhow::{Context, Result};
 use burn::tensor::Device;
+use ofa_data::random::{Purpose, stream};
 use ofa_model::{Arch, Supernet};
 use ofa_search::{
     AccuracyTable, Budget, Constraint, EvolutionConfig, Predictor, Problem, SearchError, StrategyKind, TableAccuracy,
     original_evolution, search,
 };
 use ofa_train::OneRank;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::AtomicBool;
 
@@ -120,9 +119,8 @@ impl Contest<'_> {
         let constraints = vec![Constraint::macs(space, low + limit * (high - low))];
         let problem = Problem { space, objective, constraints };
         let budget = Budget::new(self.config.search.queries);
-        let rng = &mut ChaCha8Rng::seed_from_u64(self.config.seed);
-        // The accuracy table was drawn from the first stream: random search must not draw its archs again.
-        rng.set_stream(1);
+        // Random search must not draw the archs of the accuracy table again.
+        let rng = &mut stream(self.config.seed, Purpose::FreshSearch, &[]);
         let found = match strategy {
             "original evolution" => original_evolution(&problem, EvolutionConfig::default(), budget, rng),
             _ => {

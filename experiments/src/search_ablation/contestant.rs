@@ -1,11 +1,10 @@
 //! The search methods under comparison.
 
+use ofa_data::random::{Purpose, stream};
 use ofa_search::{
     AccuracyTable, Budget, Evolution, EvolutionConfig, Problem, SearchError, SearchOutcome, StrategyKind,
     original_evolution, search,
 };
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 
 /// A search method under comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +39,7 @@ impl Contestant {
         budget: Budget,
         seed: u64,
     ) -> Result<(String, SearchOutcome), SearchError> {
-        let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+        let rng = &mut stream(seed, Purpose::Search, &[]);
         match self {
             Self::Original => {
                 let outcome = original_evolution(problem, EvolutionConfig::default(), budget, rng)?;
