@@ -1,7 +1,6 @@
 //! Sets of labelled images.
 
 use std::any::Any;
-use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -282,7 +281,7 @@ impl ImageSet {
                 Source::Encoded(encoded) => encoded.images.identify(member as usize, &mut hash),
             }
         }
-        hexadecimal(&hash.finalize())
+        hex::encode(hash.finalize())
     }
 }
 
@@ -295,13 +294,6 @@ fn guarded<T>(look: impl FnOnce() -> Result<T, ImageProblem>) -> Result<T, Image
 pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
-}
-
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string");
-        text
-    })
 }
 
 /// Sample sets for the tests of this crate.

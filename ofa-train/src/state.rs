@@ -294,10 +294,11 @@ mod tests {
     fn checkpoints_of_every_earlier_version_are_gone_on_from() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
         let recipe = Recipe::default();
-        let digests = ScheduleKind::ALL.map(|kind| {
+        let digest = |kind: &ScheduleKind| {
             let schedule = kind.schedule(&space, &ShrinkRecipe::iclr2020());
             digest(&serde_json::to_vec(&(&schedule, &recipe)).unwrap())[..16].to_owned()
-        });
+        };
+        let digests: Vec<String> = ScheduleKind::ALL.iter().map(digest).collect();
         let expected = [
             "ece3f710333804d0",
             "b3354a5fe88488a6",

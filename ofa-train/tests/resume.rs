@@ -39,7 +39,7 @@ fn interrupted_in_every_stage_and_resumed() {
 /// Enables every stateful feature and stops after every third step, alternately within and at the end of epochs.
 #[test]
 fn every_kind_of_schedule_resumes_with_all_that_the_recipe_offers() {
-    for kind in ScheduleKind::ALL {
+    for &kind in ScheduleKind::ALL {
         let mut bench = Bench::new();
         let phase =
             |subnets_per_step| PhaseRecipe { epochs: 1, learning_rate: 0.05, warmup_epochs: 0.5, subnets_per_step };

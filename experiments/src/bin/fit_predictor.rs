@@ -6,7 +6,7 @@
 //!           with `--out`, a new directory with fits.csv (every fit) and report.html
 //! Hardware: any; only predictors are trained
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Parser;
 use experiments::console::say;
 use experiments::machine::device;
@@ -90,12 +90,7 @@ fn kinds(names: &[String]) -> Result<Vec<PredictorKind>> {
     if names.is_empty() {
         return Ok(PredictorKind::ALL.to_vec());
     }
-    let known = || PredictorKind::ALL.map(|kind| kind.to_string()).join(", ");
-    let kind = |name: &String| {
-        let found = PredictorKind::ALL.into_iter().find(|kind| kind.to_string() == *name);
-        found.with_context(|| format!("unknown predictor `{name}`; choose from: {}", known()))
-    };
-    names.iter().map(kind).collect()
+    names.iter().map(|name| name.parse().map_err(anyhow::Error::msg)).collect()
 }
 
 fn print(fit: &FitRow) {
