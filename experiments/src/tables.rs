@@ -17,10 +17,10 @@ use burn::tensor::{Device, Tensor};
 use fit::{Fit, PredictedMeasured};
 use ofa_data::random::{Purpose, stream};
 use ofa_model::{Arch, SearchSpace, Supernet};
-use ofa_search::{
-    AccuracyHeader, AccuracyTable, HeldOut, LatencyConfig, LatencyHeader, LatencyTable, MlpPredictor, Pacemaker,
-    SearchError, TimedRun, Timing, kendall_tau, rmse, time_interleaved,
-};
+use ofa_search::predictors::MlpPredictor;
+use ofa_search::statistics::{HeldOut, kendall_tau, rmse};
+use ofa_search::timing::{LatencyConfig, Pacemaker, TimedRun, Timing, time_interleaved};
+use ofa_search::{AccuracyHeader, AccuracyTable, LatencyHeader, LatencyTable, SearchError};
 use ofa_train::{Evaluator, Ranks};
 use parts::{Job, Measured};
 use std::cell::Cell;

@@ -3,7 +3,7 @@
 
 use crate::bench::workload::Work;
 use anyhow::{Context, Result, bail, ensure};
-use ofa_search::quantile;
+use ofa_search::statistics::quantile;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::Path;

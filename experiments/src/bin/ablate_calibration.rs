@@ -18,7 +18,7 @@ use experiments::run::start::ready_to_compute;
 use experiments::run::{start, supernet_file};
 use ofa_data::random::{Purpose, stream};
 use ofa_model::{Arch, Supernet};
-use ofa_search::kendall_tau;
+use ofa_search::statistics::kendall_tau;
 use ofa_train::Evaluator;
 use serde::Serialize;
 use std::path::PathBuf;

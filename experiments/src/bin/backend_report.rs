@@ -14,7 +14,7 @@ use experiments::console::say;
 use experiments::machine::{device, environment};
 use experiments::run::start;
 use ofa_model::SearchSpace;
-use ofa_search::median;
+use ofa_search::statistics::median;
 use std::process::ExitCode;
 
 /// Compares the compiled-in backends.

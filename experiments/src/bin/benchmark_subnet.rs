@@ -14,7 +14,7 @@ use experiments::options::space::SpaceOptions;
 use experiments::run::start;
 use experiments::run::start::ready_to_compute;
 use ofa_model::{Arch, Subnet, Supernet, SupernetConfig};
-use ofa_search::{Latency, LatencyConfig, TimedRun, time_interleaved};
+use ofa_search::timing::{Latency, LatencyConfig, TimedRun, time_interleaved};
 use serde::Serialize;
 use std::process::ExitCode;
 use std::time::Instant;

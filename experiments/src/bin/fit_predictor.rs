@@ -18,7 +18,7 @@ use experiments::run::start;
 use experiments::run::start::ready_to_compute;
 use experiments::tables::measured::MeasuredTables;
 use experiments::tables::predictor_curve::{Curve, FitRow, means, measurement_noise};
-use ofa_search::PredictorKind;
+use ofa_search::predictors::PredictorKind;
 use std::path::PathBuf;
 use std::process::ExitCode;
 

@@ -4,9 +4,8 @@ use super::{Axis, Deployment, DeploymentFile, Devices, Front, uniform_archs};
 use anyhow::Result;
 use ofa_data::random::{Purpose, stream};
 use ofa_model::{Arch, SearchSpace};
-use ofa_search::{
-    Budget, Constraint, Evolution, MlpPredictor, Prediction, Predictor, Problem, SearchError, Trial, search,
-};
+use ofa_search::predictors::{MlpPredictor, Prediction};
+use ofa_search::{Budget, Constraint, Evolution, Predictor, Problem, SearchError, Trial, search};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Instant;

@@ -4,7 +4,8 @@ use super::{Deployment, DeploymentFile};
 use crate::tables::measured::MeasuredTables;
 use anyhow::{Context, Result, bail};
 use ofa_model::SearchSpace;
-use ofa_search::{AdditiveCost, Constraint, LatencyTable, OriginalLatencyTable};
+use ofa_search::cost::AdditiveCost;
+use ofa_search::{Constraint, LatencyTable, OriginalLatencyTable};
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -54,7 +54,7 @@ impl Front {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ofa_search::pareto_front;
+    use ofa_search::statistics::pareto_front;
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 

@@ -5,9 +5,9 @@ use crate::console::heartbeat;
 use crate::run::run_dir::RunDir;
 use anyhow::{Context, Result};
 use ofa_data::random::{Purpose, stream};
+use ofa_search::cost::AdditiveCost;
 use ofa_search::{
-    AccuracyTable, AdditiveCost, Budget, Constraint, LatencyTable, Predictor, Problem, StrategyKind, TableAccuracy,
-    search,
+    AccuracyTable, Budget, Constraint, LatencyTable, Predictor, Problem, StrategyKind, TableAccuracy, search,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Instant;

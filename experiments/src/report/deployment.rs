@@ -119,7 +119,7 @@ fn points(share: f64) -> String {
 mod tests {
     use super::*;
     use crate::deployment::{Deployment, Front, Rival};
-    use ofa_search::Prediction;
+    use ofa_search::predictors::Prediction;
 
     fn answers() -> Answers {
         let scenario = Deployment {

@@ -4,9 +4,11 @@ use super::{Contestant, SearchAblation};
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 use ofa_model::{Arch, ChoiceMask, SearchSpace, StageSpace};
+use ofa_search::cost::{AdditiveCost, PlacedBlock};
+use ofa_search::predictors::{MlpConfig, MlpPredictor};
 use ofa_search::{
-    AccuracyTable, AdditiveCost, AdditiveProblem, Budget, Constraint, Exhaustive, LatencyTable, MlpConfig,
-    MlpPredictor, PlacedBlock, Predictor, Problem, RandomSearch, SearchError, Stop, StrategyKind, Trial, search,
+    AccuracyTable, AdditiveProblem, Budget, Constraint, Exhaustive, LatencyTable, Predictor, Problem, RandomSearch,
+    SearchError, Stop, StrategyKind, Trial, search,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

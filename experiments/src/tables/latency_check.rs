@@ -7,7 +7,8 @@ use anyhow::Result;
 use burn::tensor::Device;
 use ofa_data::random::{Purpose, stream};
 use ofa_model::{Arch, SearchSpace, SupernetConfig};
-use ofa_search::{LatencyConfig, LatencyTable};
+use ofa_search::LatencyTable;
+use ofa_search::timing::LatencyConfig;
 use serde::Serialize;
 
 /// Networks in memory at a time; their repetitions are interleaved.

@@ -1,6 +1,7 @@
 //! [`PredictorKind`]: the learned predictors by name, for comparisons.
 
-use crate::{KernelRidge, MlpConfig, MlpPredictor, Prediction, Predictor, SearchError};
+use crate::predictors::{KernelRidge, MlpConfig, MlpPredictor, Prediction};
+use crate::{Predictor, SearchError};
 use burn::tensor::Device;
 use ofa_model::{Arch, SearchSpace};
 use serde::{Deserialize, Serialize};
