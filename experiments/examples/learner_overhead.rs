@@ -14,7 +14,7 @@ use burn::tensor::{Device, Tensor};
 use experiments::run::start::ready_to_compute;
 use ofa_data::{AugmentConfig, FashionMnist, ImageBatch, Loader, LoaderConfig, Splits, View};
 use ofa_model::{Arch, SearchSpace, Statistics, Supernet, SupernetConfig};
-use ofa_search::median;
+use ofa_search::statistics::median;
 use ofa_train::*;
 use std::time::Instant;
 

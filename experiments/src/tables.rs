@@ -15,15 +15,14 @@ use crate::run::run_dir::{RunDir, make_dir};
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Tensor};
 use fit::{Fit, PredictedMeasured};
+use ofa_data::random::{Purpose, stream};
 use ofa_model::{Arch, SearchSpace, Supernet};
-use ofa_search::{
-    AccuracyHeader, AccuracyTable, HeldOut, LatencyConfig, LatencyHeader, LatencyTable, MlpPredictor, Pacemaker,
-    SearchError, TimedRun, Timing, kendall_tau, rmse, time_interleaved,
-};
+use ofa_search::predictors::MlpPredictor;
+use ofa_search::statistics::{HeldOut, kendall_tau, rmse};
+use ofa_search::timing::{LatencyConfig, Pacemaker, TimedRun, Timing, time_interleaved};
+use ofa_search::{AccuracyHeader, AccuracyTable, LatencyHeader, LatencyTable, SearchError};
 use ofa_train::{Evaluator, Ranks};
 use parts::{Job, Measured};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
@@ -49,7 +48,7 @@ pub fn accuracy(
         calibration_images: evaluator.calibration_images(),
         source,
     };
-    let rng = &mut ChaCha8Rng::seed_from_u64(config.seed);
+    let rng = &mut stream(config.seed, Purpose::Sample, &[]);
     let archs: Vec<Arch> = (0..config.tables.archs).map(|_| config.space.sample(rng)).collect();
     let path = dir.path("tables/accuracy.csv");
     make_parent(&path)?;
@@ -109,7 +108,7 @@ pub fn latency(
     })?;
     // Last chance to stop: timings of whole networks are not saved and would be lost.
     interrupt::check(stop)?;
-    let rng = &mut ChaCha8Rng::seed_from_u64(config.seed ^ 1);
+    let rng = &mut stream(config.seed, Purpose::LatencyNetworks, &[]);
     let archs: Vec<Arch> = (0..config.tables.latency_networks).map(|_| config.space.sample(rng)).collect();
     heartbeat::at(|| format!("{} whole networks in turns", archs.len()));
     let mut pacemaker = pacemaker(&config.space, device, table.header());

@@ -262,7 +262,7 @@ fn a_run_that_is_interrupted_says_how_to_go_on() {
 
 #[test]
 fn every_kind_of_schedule_trains_a_supernet() {
-    for kind in ScheduleKind::ALL {
+    for &kind in ScheduleKind::ALL {
         let temporary = tempfile::tempdir().unwrap();
         let root = temporary.path().join("run");
         let mut config = tiny_trained_by(kind);

@@ -43,7 +43,7 @@ pub mod fuzzing;
 mod layout;
 mod loader;
 mod prepare;
-mod seed;
+pub mod random;
 mod set;
 mod source;
 mod split;

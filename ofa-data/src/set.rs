@@ -1,7 +1,6 @@
 //! Sets of labelled images.
 
 use std::any::Any;
-use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use crate::cache::Cache;
 use crate::decode::picture::Picture;
 use crate::decode::{Damage, Image};
 use crate::error::{DataError, ImageProblem};
-use crate::seed::{self, Purpose};
+use crate::random::{Purpose, stream};
 use crate::source::{ImageSource, MAX_CLASSES, ReadImages, Source, StoredImage};
 use crate::view::augment::Framing;
 use crate::view::canvas::Interpolation;
@@ -273,7 +272,7 @@ impl ImageSet {
     /// the same seed is contained in a larger one.
     pub fn subset(&self, n: usize, seed: u64) -> Self {
         let mut members = self.members.to_vec();
-        members.shuffle(&mut seed::rng(Purpose::Subset, &[seed]));
+        members.shuffle(&mut stream(seed, Purpose::Subset, &[]));
         members.truncate(n);
         self.part(members.into())
     }
@@ -303,7 +302,7 @@ impl ImageSet {
                 Source::Read(read) => hash.update(read.images.identity(member as usize)),
             }
         }
-        hexadecimal(&hash.finalize())
+        hex::encode(hash.finalize())
     }
 }
 
@@ -316,13 +315,6 @@ fn guarded<T>(look: impl FnOnce() -> Result<T, ImageProblem>) -> Result<T, Image
 pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
-}
-
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string");
-        text
-    })
 }
 
 /// Sample sets for the tests of this crate.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand::seq::SliceRandom;
 
 use crate::error::DataError;
-use crate::seed::{self, Purpose};
+use crate::random::{Purpose, stream};
 use crate::set::{ImageSet, ReadConfig};
 use crate::view::augment::Framing;
 use crate::view::canvas::Interpolation;
@@ -137,7 +137,7 @@ pub(crate) fn hold_out(set: &ImageSet, images: usize, seed: u64) -> (ImageSet, I
         let share = (members.len() * images + set.len() / 2) / set.len();
         let all_but_one = members.len().saturating_sub(1);
         let quota = share.max(1).min(all_but_one);
-        members.shuffle(&mut seed::rng(Purpose::HoldOut, &[seed, class as u64]));
+        members.shuffle(&mut stream(seed, Purpose::HoldOut, &[class as u64]));
         for &member in &members[..quota] {
             is_held[member as usize] = true;
         }

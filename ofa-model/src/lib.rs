@@ -25,6 +25,7 @@
 mod arch;
 mod calibrate;
 mod cost;
+mod directory;
 mod elastic;
 mod error;
 mod folded;
@@ -48,6 +49,7 @@ mod units;
 
 pub use arch::{Arch, BlockArch, Ratio, StageArch};
 pub use cost::Cost;
+pub use directory::{Directories, remove_directory, replace_directory, whole_directory, write_directory};
 pub use elastic::{Moments, Statistics};
 pub use error::ModelError;
 pub use folded::FoldedSubnet;
@@ -58,7 +60,7 @@ pub use network::{ElasticNetwork, FixedNetwork};
 pub use onnx::{ONNX_INPUT, ONNX_OUTPUT};
 pub use original::{ImportReport, MisShaped, OriginalArch, read_state_dict, write_state_dict};
 pub use pool::in_pool;
-pub use saved::{SubnetCard, write_directory};
+pub use saved::SubnetCard;
 pub use space::{BlockKind, Choice, ChoiceMask, ChoiceRank, Head, Mutation, SearchSpace, StageSpace};
 pub use subnet::Subnet;
 pub use summary::ArchSummary;

@@ -3,19 +3,22 @@
 //!
 //! - [`AccuracyTable`] and [`LatencyTable`] are measured once, row by row. An interrupted build resumes where it
 //!   stopped.
-//! - A [`Predictor`] scores archs: [`MlpPredictor`], fitted to a table; [`TableAccuracy`]; or any closure.
+//! - A [`Predictor`] scores archs: one of [`predictors`], fitted to a table; [`TableAccuracy`]; or any closure.
 //! - A [`Problem`] is a space, a predictor to maximise and [`Constraint`]s. In [`search()`] a [`SearchStrategy`] only
 //!   proposes archs; the loop checks feasibility, counts queries and enforces the budget, so strategies are compared at
 //!   equal queries.
 //! - A [`Front`] keeps the best trade-offs found by a search. [`search_and_measure`] measures the archs predicted best.
 //! - An [`AdditiveProblem`], whose score and cost are sums over blocks, is solved exactly, without a search.
 //!
+//! Names of daily use are at the root; [`cost`], [`predictors`], [`statistics`] and [`timing`] hold the rest.
+//!
 //! This crate never sees images or training: archs are measured by a closure that the caller passes in.
 //!
 //! ```
 //! use burn::tensor::Device;
 //! use ofa_model::{Arch, SearchSpace};
-//! use ofa_search::*;
+//! use ofa_search::predictors::{MlpConfig, MlpPredictor};
+//! use ofa_search::{AccuracyHeader, AccuracyTable, Budget, Constraint, Evolution, Problem, search};
 //! use rand::SeedableRng;
 //! use rand_chacha::ChaCha8Rng;
 //! use std::convert::Infallible;
@@ -56,24 +59,19 @@ pub mod predictors;
 mod problem;
 mod search;
 pub mod statistics;
-pub mod strategies;
-pub mod tables;
+mod strategies;
+mod tables;
 #[cfg(test)]
 mod testing;
 pub mod timing;
 
-pub use cost::{AdditiveCost, PlacedBlock, distinct_units};
 pub use error::SearchError;
 pub use predictor::Predictor;
-pub use predictors::{
-    ArchEncoder, Fitted, InterpolatedAccuracy, KernelRidge, MlpConfig, MlpPredictor, Prediction, PredictorKind,
-};
 pub use problem::{Budget, Constraint, Problem, Trial};
 pub use search::{
     AdditiveProblem, Front, Improvement, MeasuredTrial, Optimum, Rejected, Remeasured, SearchOutcome, Stop,
     cheapest_arch, original_evolution, search, search_and_measure,
 };
-pub use statistics::{FitReport, HeldOut, hypervolume, kendall_tau, median, pareto_front, quantile, rmse, spearman};
 pub use strategies::{
     AgeingConfig, AgeingEvolution, Ascent, Evolution, EvolutionConfig, Exhaustive, LocalSearch, Nsga2, Nsga2Config,
     RandomSearch, SearchStrategy, StrategyKind, TableAccuracy, TableLookup,
@@ -82,4 +80,3 @@ pub use tables::{
     AccuracyHeader, AccuracyRow, AccuracyTable, LatencyHeader, LatencyTable, Measure, MeasuredNetwork,
     MeasuredNetworks, NetworkFit, OriginalLatencyTable, Overhead,
 };
-pub use timing::{Latency, LatencyConfig, Pacemaker, TimedRun, Timing, time_interleaved};

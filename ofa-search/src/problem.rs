@@ -1,6 +1,7 @@
 //! [`Problem`]: what to search for, under which constraints, and with what budget.
 
-use crate::{AdditiveCost, LatencyTable, Predictor, SearchError};
+use crate::cost::AdditiveCost;
+use crate::{LatencyTable, Predictor, SearchError};
 use ofa_model::{Arch, SearchSpace};
 use std::fmt;
 

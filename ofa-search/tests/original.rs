@@ -7,7 +7,8 @@ mod formula;
 
 use burn::tensor::{Device, TensorData};
 use ofa_model::{Arch, OriginalArch, SearchSpace, read_state_dict};
-use ofa_search::{ArchEncoder, MlpPredictor, Predictor};
+use ofa_search::Predictor;
+use ofa_search::predictors::{ArchEncoder, MlpPredictor};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

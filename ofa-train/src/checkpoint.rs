@@ -1,23 +1,18 @@
-//! Crash-safe checkpoints: written atomically, verified by checksum, and never replaced before the new one is complete.
+//! Checkpoints that survive kills and show damage.
 
 use crate::TrainError;
+use ofa_model::{Directories, remove_directory, replace_directory};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 const MANIFEST: &str = "manifest.json";
-/// Suffix of a checkpoint that is still being written.
-const UNFINISHED: &str = ".unfinished";
-/// Suffix of a checkpoint that is about to be replaced.
-const REPLACED: &str = ".replaced";
 
 /// A directory of checkpoints, each a subdirectory whose name sorts by progress.
 ///
-/// A checkpoint is written under a temporary name, synced and renamed, so it is either complete or absent. Its manifest
-/// holds the SHA-256 of every file, so damage is detected. The newest `keep` checkpoints are kept, plus the one with
+/// A checkpoint is either complete or absent ([`replace_directory`]). Its manifest holds the SHA-256 of every file, so damage is detected. The newest `keep` checkpoints are kept, plus the one with
 /// the best mean accuracy of the watched archs, under the name `best`.
 #[derive(Clone, Debug)]
 pub struct CheckpointDir {
@@ -98,32 +93,10 @@ impl CheckpointDir {
 
     /// Writes a checkpoint, replacing any of the same name, and deletes those no longer kept.
     pub(crate) fn save(&self, name: &str, files: &Files) -> Result<PathBuf, TrainError> {
-        let unfinished = self.path(&format!("{name}{UNFINISHED}"));
-        remove(&unfinished)?;
-        fs::create_dir_all(&unfinished).map_err(io(&unfinished))?;
-        let sha256 = files.iter().map(|(file, bytes)| ((*file).to_owned(), digest(bytes))).collect();
-        let manifest = serde_json::to_vec_pretty(&Manifest { sha256 }).expect("a manifest is plain data");
-        for (file, bytes) in files.iter().map(|(file, bytes)| (*file, bytes)).chain([(MANIFEST, &manifest)]) {
-            let path = unfinished.join(file);
-            let mut handle = File::create(&path).map_err(io(&path))?;
-            handle.write_all(bytes).and_then(|()| handle.sync_all()).map_err(io(&path))?;
-        }
-        let finished = self.put_in_place(&unfinished, name)?;
+        let path = self.path(name);
+        replace_directory(&path, |unfinished| write(unfinished, files))?;
         self.delete_old()?;
-        Ok(finished)
-    }
-
-    /// Renames the finished checkpoint into place. An old one of the same name stays, under another name, until then.
-    fn put_in_place(&self, unfinished: &Path, name: &str) -> Result<PathBuf, TrainError> {
-        let (finished, replaced) = (self.path(name), self.path(&format!("{name}{REPLACED}")));
-        if finished.exists() {
-            remove(&replaced)?;
-            fs::rename(&finished, &replaced).map_err(io(&replaced))?;
-        }
-        fs::rename(unfinished, &finished).map_err(io(&finished))?;
-        File::open(&self.root).and_then(|dir| dir.sync_all()).map_err(io(&self.root))?;
-        remove(&replaced)?;
-        Ok(finished)
+        Ok(path)
     }
 
     /// Path of the newest checkpoint, intact or not; the best one is ignored.
@@ -132,13 +105,13 @@ impl CheckpointDir {
     ///
     /// [`TrainError::Io`] if the directory cannot be listed.
     pub fn newest_path(&self) -> Result<Option<PathBuf>, TrainError> {
-        Ok(self.list()?.finished.pop())
+        Ok(self.list()?.whole.pop())
     }
 
     /// The newest checkpoint whose files match its manifest.
     pub(crate) fn newest(&self) -> Result<Option<Found>, TrainError> {
         let mut damaged = Vec::new();
-        for path in self.list()?.finished.into_iter().rev() {
+        for path in self.list()?.whole.into_iter().rev() {
             match read(&path) {
                 Ok(files) => return Ok(Some(Found { path, files, damaged })),
                 Err(problem) => damaged.push(DamagedCheckpoint { path, problem }),
@@ -155,51 +128,29 @@ impl CheckpointDir {
         }
     }
 
-    /// Lists the directory, without the best checkpoint.
-    fn list(&self) -> Result<Listed, TrainError> {
-        let mut listed = Listed::default();
-        let entries = match fs::read_dir(&self.root) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(listed),
-            Err(error) => return Err(io(&self.root)(error)),
-        };
-        for entry in entries {
-            let path = entry.map_err(io(&self.root))?.path();
-            if path.is_dir() {
-                listed.add(path);
-            }
-        }
-        listed.finished.sort();
+    /// Lists the checkpoints, oldest first, without the best.
+    fn list(&self) -> Result<Directories, TrainError> {
+        let mut listed = Directories::list(&self.root)?;
+        listed.whole.retain(|path| !path.file_prefix().is_some_and(|name| name == Self::BEST));
         Ok(listed)
     }
 
     fn delete_old(&self) -> Result<(), TrainError> {
-        let Listed { finished, left_over } = self.list()?;
-        let old = finished.len().saturating_sub(self.keep);
-        left_over.iter().chain(&finished[..old]).try_for_each(|path| remove(path))
+        let Directories { whole, left_over } = self.list()?;
+        let old = whole.len().saturating_sub(self.keep);
+        left_over.iter().chain(&whole[..old]).try_for_each(|path| Ok(remove_directory(path)?))
     }
 }
 
-/// Checkpoint directories.
-#[derive(Default)]
-struct Listed {
-    /// Complete ones, oldest first.
-    finished: Vec<PathBuf>,
-    /// Remains of writes that a kill cut short.
-    left_over: Vec<PathBuf>,
-}
-
-impl Listed {
-    /// Classifies a directory by name. One marked as replaced counts as finished until its replacement exists.
-    fn add(&mut self, path: PathBuf) {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let replaced = name.strip_suffix(REPLACED);
-        if name.ends_with(UNFINISHED) || replaced.is_some_and(|name| path.with_file_name(name).exists()) {
-            self.left_over.push(path);
-        } else if replaced.unwrap_or(&name) != CheckpointDir::BEST {
-            self.finished.push(path);
-        }
+/// Writes the files of a checkpoint and their manifest.
+fn write(dir: &Path, files: &Files) -> Result<(), TrainError> {
+    let sha256 = files.iter().map(|(file, bytes)| ((*file).to_owned(), digest(bytes))).collect();
+    let manifest = serde_json::to_vec_pretty(&Manifest { sha256 }).expect("a manifest is plain data");
+    for (file, bytes) in files.iter().map(|(file, bytes)| (*file, bytes)).chain([(MANIFEST, &manifest)]) {
+        let path = dir.join(file);
+        fs::write(&path, bytes).map_err(|source| TrainError::Io { path, source })?;
     }
+    Ok(())
 }
 
 fn read(dir: &Path) -> Result<BTreeMap<String, Vec<u8>>, String> {
@@ -225,23 +176,7 @@ pub(crate) fn parse<T: DeserializeOwned>(found: &Found, name: &'static str) -> R
 
 /// SHA-256 in hexadecimal.
 pub(crate) fn digest(bytes: &[u8]) -> String {
-    hexadecimal(&Sha256::digest(bytes))
-}
-
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn remove(dir: &Path) -> Result<(), TrainError> {
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io(dir)(error)),
-        _ => Ok(()),
-    }
-}
-
-fn io(path: &Path) -> impl Fn(std::io::Error) -> TrainError + use<> {
-    let path = path.to_owned();
-    move |source| TrainError::Io { path: path.clone(), source }
+    hex::encode(Sha256::digest(bytes))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Dropout as a pure function of the step.
 
 use crate::StepKey;
-use crate::random::{Purpose, stream};
 use burn::tensor::{Tensor, TensorData};
+use ofa_data::random::Purpose;
 use rand::RngExt;
 
 /// Dropout of one training step.
@@ -23,7 +23,7 @@ impl Dropout {
             return features;
         }
         let [batch, width] = features.dims();
-        let mut rng = stream(self.seed, Purpose::Dropout(pass as u32), self.key.stage, self.key.step);
+        let mut rng = self.key.stream(self.seed, Purpose::Dropout { pass: pass as u32 });
         let kept = (1.0 / (1.0 - self.probability)) as f32;
         let mut factor = || if rng.random_bool(self.probability) { 0.0 } else { kept };
         let mask: Vec<f32> = (0..batch * width).map(|_| factor()).collect();

@@ -149,6 +149,9 @@ pub enum TrainError {
         /// Reason.
         problem: String,
     },
+    /// A checkpoint could not be written, or the directory of checkpoints not be read.
+    #[error(transparent)]
+    Directory(#[from] ofa_model::ModelError),
     /// An image could not be read.
     #[error(transparent)]
     Data(#[from] ofa_data::DataError),

@@ -18,7 +18,6 @@ mod gradients;
 mod loss;
 mod precision;
 mod progress;
-mod random;
 mod ranks;
 mod recipe;
 mod run;

@@ -14,7 +14,9 @@ pub use pareto::{ParetoSampler, Pick};
 pub use sandwich::SandwichSampler;
 pub use uniform::UniformSampler;
 
+use ofa_data::random::{Purpose, stream};
 use ofa_model::{Arch, SearchSpace};
+use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 /// Identifies a step, counted over all epochs of its stage.
@@ -24,6 +26,13 @@ pub struct StepKey {
     pub stage: usize,
     /// Step within the stage, from 0.
     pub step: u64,
+}
+
+impl StepKey {
+    /// The random stream of this step for `purpose`: the same in every run with this seed, including resumed ones.
+    pub fn stream(self, seed: u64, purpose: Purpose) -> ChaCha8Rng {
+        stream(seed, purpose, &[self.stage as u64, self.step])
+    }
 }
 
 /// Picks the subnets of a step.

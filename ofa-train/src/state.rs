@@ -282,3 +282,32 @@ impl<N: ElasticNetwork> TrainState<N> {
 fn training_digest<N>(run: &TrainRun<N>) -> String {
     digest(&serde_json::to_vec(&(run.schedule, run.recipe)).expect("a schedule is plain data"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ScheduleKind, ShrinkRecipe};
+    use ofa_model::SearchSpace;
+
+    #[test]
+    fn checkpoints_of_every_earlier_version_are_gone_on_from() {
+        let space = SearchSpace::small_mobilenet_v3(1, 10);
+        let recipe = Recipe::default();
+        let digest = |kind: &ScheduleKind| {
+            let schedule = kind.schedule(&space, &ShrinkRecipe::iclr2020());
+            digest(&serde_json::to_vec(&(&schedule, &recipe)).unwrap())[..16].to_owned()
+        };
+        let digests: Vec<String> = ScheduleKind::ALL.iter().map(digest).collect();
+        let expected = [
+            "ece3f710333804d0",
+            "b3354a5fe88488a6",
+            "4bf8463fabf47eb4",
+            "8cf4310a2dace4cc",
+            "298c079a7d57e56e",
+            "35b26424d1f6f1bb",
+        ];
+        assert_eq!(digests, expected);
+        let position = Position { stage: 1, epoch: 2, step: 3 };
+        assert_eq!(serde_json::to_string(&position).unwrap(), r#"{"stage":1,"epoch":2,"step":3}"#);
+    }
+}

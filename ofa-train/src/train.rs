@@ -2,7 +2,6 @@
 
 use crate::checkpoint::DamagedCheckpoint;
 use crate::progress::{EpochRecord, WatchedRecord};
-use crate::random::{Purpose, stream};
 use crate::ranks::spread;
 use crate::run::{TrainOutcome, TrainRun, TrainedStep};
 use crate::state::{Position, TrainState};
@@ -10,6 +9,7 @@ use crate::step::{StepNumbers, StepRules, Teaching, step_gradients};
 use crate::teacher::check_teacher;
 use crate::{ArchSampler, Distillation, Evaluator, Phase, StepKey, TrainError, gradients};
 use ofa_data::ImageBatch;
+use ofa_data::random::{Purpose, stream};
 use ofa_model::{Arch, ElasticNetwork, SearchSpace};
 use rand::RngExt;
 use std::time::Instant;
@@ -114,7 +114,7 @@ fn train_epoch<N: ElasticNetwork>(
     let sampling = Sampling::new(stage, state.supernet.space(), run);
     let (seed, resolutions) = (run.seed, sampling.space.resolutions.clone());
     let resolution = move |batch: usize| {
-        let mut rng = stream(seed, Purpose::Resolution, index, (epoch * steps + batch) as u64);
+        let mut rng = stream(seed, Purpose::Resolution, &[index as u64, (epoch * steps + batch) as u64]);
         resolutions[rng.random_range(0..resolutions.len())]
     };
     let data_epoch = run.schedule.epochs_before(index) + epoch;

@@ -1,7 +1,6 @@
 //! Weights as bytes: their digest, and their storage in checkpoints.
 
 use crate::TrainError;
-use crate::checkpoint::hexadecimal;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::store::ModuleRecord;
 use burn::tensor::{Bytes, Tensor};
@@ -17,7 +16,7 @@ pub fn weights_sha256<M: Module>(module: &M) -> String {
     }
     let mut weights = Fingerprint(Sha256::new());
     module.visit(&mut weights);
-    hexadecimal(&weights.0.finalize())
+    hex::encode(weights.0.finalize())
 }
 
 /// Whether all parameters of `module` are finite.

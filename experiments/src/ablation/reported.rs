@@ -1,9 +1,8 @@
 //! The subnets that an ablation compares.
 
 use anyhow::{Result, ensure};
+use ofa_data::random::{Purpose, stream};
 use ofa_model::{Arch, BlockArch, SearchSpace, StageArch, StageSpace};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 /// Which subnets are compared, and on how many images: the corners of the space on all test images, random ones on
@@ -27,7 +26,7 @@ impl Reported {
 
     /// The random subnets, at the largest resolution.
     pub fn random(&self, space: &SearchSpace) -> Vec<Arch> {
-        let rng = &mut ChaCha8Rng::seed_from_u64(self.random_seed);
+        let rng = &mut stream(self.random_seed, Purpose::Sample, &[]);
         let resolution = space.largest().resolution;
         std::iter::repeat_with(|| space.sample(rng).at_resolution(resolution)).take(self.random).collect()
     }

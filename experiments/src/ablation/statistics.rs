@@ -1,6 +1,6 @@
 //! Differences over paired seeds: their size and uncertainty.
 
-use ofa_search::quantile;
+use ofa_search::statistics::quantile;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};

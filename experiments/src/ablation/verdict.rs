@@ -6,18 +6,20 @@ use super::known::Cells;
 use super::record::DoneCell;
 use super::statistics::{Gap, Interval, bootstrap, holm};
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use strum::Display;
 
 /// Coverage of the interval that decides whether arms are equivalent: two one-sided tests at 5 %.
 const NARROW: f64 = 0.9;
 
 /// Outcome of the rule for a contrast.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "lowercase")]
 pub enum Verdict {
     /// The treatment is better by at least what the rule requires.
     Reproduced,
     /// The treatment is better, but by less.
+    #[strum(to_string = "direction only")]
     DirectionOnly,
     /// The control is better.
     Reversed,
@@ -26,6 +28,7 @@ pub enum Verdict {
     /// The seeds do not decide it.
     Undecided,
     /// The treatment is not better; only under the rule of the first record, which distinguishes no further.
+    #[strum(to_string = "not reproduced at this scale")]
     NotReproduced,
 }
 
@@ -193,19 +196,6 @@ fn adjusted(names: &[&str], gaps: Vec<Gap>) -> Vec<CornerGap> {
         adjusted_p: adjusted.as_ref().map(|all| all[i]),
     };
     gaps.into_iter().enumerate().map(corner).collect()
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Self::Reproduced => "reproduced",
-            Self::DirectionOnly => "direction only",
-            Self::Reversed => "reversed",
-            Self::Equivalent => "equivalent",
-            Self::Undecided => "undecided",
-            Self::NotReproduced => "not reproduced at this scale",
-        })
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use crate::bench::timings::printed;
 use anyhow::Result;
 use burn::tensor::{Device, Distribution, Tensor};
 use ofa_model::kernels::matmul;
-use ofa_search::median;
+use ofa_search::statistics::median;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -2,7 +2,7 @@
 
 use super::{Case, Ceilings};
 use crate::bench::timings::Timings;
-use ofa_search::median;
+use ofa_search::statistics::median;
 use std::fmt;
 
 /// Header of the Markdown table.

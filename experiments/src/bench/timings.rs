@@ -2,7 +2,7 @@
 //! caches with another.
 
 use anyhow::{Context, Result, bail, ensure};
-use ofa_search::quantile;
+use ofa_search::statistics::quantile;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::process::Command;

@@ -9,14 +9,16 @@ use ofa_model::{Arch, SearchSpace, SupernetConfig};
 use ofa_train::{Precision, Recipe, SoftTargets, StepRules, Teaching, step_gradients, teacher_logits};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
+use strum::Display;
 
 /// Batches for calibration and for evaluation.
 const CALIBRATION_BATCHES: usize = 4;
 const EVALUATION_BATCHES: usize = 8;
 
 /// A kind of workload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Work {
     /// A training step from labels: forward and backward pass of every arch, and optimizer
     TrainStep,
@@ -26,17 +28,6 @@ pub enum Work {
     Inference,
     /// Extracts the first arch, calibrates it on 4 batches and classifies 8
     CalibrateEvaluate,
-}
-
-impl std::fmt::Display for Work {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            Self::TrainStep => "train-step",
-            Self::ShrinkStep => "shrink-step",
-            Self::Inference => "inference",
-            Self::CalibrateEvaluate => "calibrate-evaluate",
-        })
-    }
 }
 
 /// A workload with its networks and batch size.

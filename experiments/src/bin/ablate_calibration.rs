@@ -15,11 +15,10 @@ use experiments::machine::device;
 use experiments::run::images::Images;
 use experiments::run::run_dir::{RunDir, ensure_new};
 use experiments::run::{start, supernet_file};
+use ofa_data::random::{Purpose, stream};
 use ofa_model::{Arch, Supernet};
-use ofa_search::kendall_tau;
+use ofa_search::statistics::kendall_tau;
 use ofa_train::Evaluator;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -72,7 +71,7 @@ fn run(options: &Options) -> Result<()> {
     ensure!(most.is_none_or(|&most| most <= train), "--images asks for more images than the {train} training images");
     let dir = RunDir::create(&options.out, &config.to_toml()?)?;
     let space = opened.supernet.space();
-    let rng = &mut ChaCha8Rng::seed_from_u64(config.seed);
+    let rng = &mut stream(config.seed, Purpose::Sample, &[]);
     let archs: Vec<Arch> =
         (0..options.archs).map(|_| space.sample(rng).at_resolution(space.largest().resolution)).collect();
     let mut validation = images.validation(&config, &device);

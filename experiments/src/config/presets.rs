@@ -4,7 +4,8 @@ use super::{DataConfig, ExperimentConfig, Scenario, SearchConfig, TableConfig, T
 use anyhow::{Result, bail};
 use ofa_data::{AugmentConfig, Interpolation, ReadConfig};
 use ofa_model::SearchSpace;
-use ofa_search::{LatencyConfig, MlpConfig};
+use ofa_search::predictors::MlpConfig;
+use ofa_search::timing::LatencyConfig;
 use ofa_train::{FineTune, PhaseRecipe, Recipe, ScheduleKind, ShrinkRecipe};
 use std::collections::BTreeMap;
 

@@ -5,9 +5,8 @@ use super::{Devices, uniform::uniform_archs};
 use crate::config::{Scenario, SearchConfig};
 use anyhow::{Context, Result};
 use ofa_model::Arch;
-use ofa_search::{
-    AccuracyTable, Constraint, Front, MlpPredictor, Prediction, Predictor, Problem, SearchError, StrategyKind, Trial,
-};
+use ofa_search::predictors::{MlpPredictor, Prediction};
+use ofa_search::{AccuracyTable, Constraint, Front, Predictor, Problem, SearchError, StrategyKind, Trial};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::BTreeMap;

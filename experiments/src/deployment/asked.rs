@@ -3,12 +3,11 @@
 use super::Devices;
 use crate::config::Scenario;
 use anyhow::Result;
+use ofa_data::random::{Purpose, stream};
 use ofa_search::{
     AccuracyTable, Budget, Predictor, Problem, SearchError, SearchOutcome, SearchStrategy, StrategyKind, TableAccuracy,
     Trial, search,
 };
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use std::time::Instant;
 
 /// What all searches share.
@@ -80,7 +79,7 @@ impl Asked<'_> {
         let objective: &dyn Predictor = if searcher.looks_up { &measured } else { self.predictor };
         let problem = Problem { space: &space, objective, constraints: self.devices.constraints(scenario)? };
         let (mut strategy, started) = ((searcher.init)(), Instant::now());
-        let rng = &mut ChaCha8Rng::seed_from_u64(self.seed);
+        let rng = &mut stream(self.seed, Purpose::Search, &[]);
         match search(&problem, strategy.as_mut(), Budget::new(self.queries), rng, observe) {
             Ok(outcome) => Ok(Ok(Searched {
                 strategy: strategy.name().to_owned(),

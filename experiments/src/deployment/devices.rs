@@ -3,7 +3,8 @@
 use crate::config::{DeviceTables, Scenario, SearchConfig};
 use anyhow::{Context, Result, bail, ensure};
 use ofa_model::SearchSpace;
-use ofa_search::{AdditiveCost, Constraint, LatencyTable, OriginalLatencyTable};
+use ofa_search::cost::AdditiveCost;
+use ofa_search::{Constraint, LatencyTable, OriginalLatencyTable};
 use std::collections::BTreeMap;
 use std::path::Path;
 

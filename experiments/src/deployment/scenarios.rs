@@ -7,7 +7,8 @@ use crate::console::heartbeat;
 use crate::run::run_dir::RunDir;
 use anyhow::{Context, Result};
 use ofa_model::SearchSpace;
-use ofa_search::{AccuracyTable, AdditiveCost, LatencyTable, Predictor, SearchError, StrategyKind};
+use ofa_search::cost::AdditiveCost;
+use ofa_search::{AccuracyTable, LatencyTable, Predictor, SearchError, StrategyKind};
 use serde::{Deserialize, Serialize};
 
 /// The best subnet that a strategy found for a scenario.

@@ -12,7 +12,8 @@ use crate::tables::{pacemaker, whole_networks};
 use anyhow::Result;
 use burn::tensor::Device;
 use ofa_model::{Arch, SearchSpace, SubnetCard, Supernet};
-use ofa_search::{LatencyHeader, Timing};
+use ofa_search::LatencyHeader;
+use ofa_search::timing::Timing;
 use ofa_train::{Evaluator, OneRank, fine_tune};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -180,12 +181,8 @@ impl Specialiser<'_> {
             subnet = validation.recalibrated(tuned)?;
             quality.fine_tuned_test_top1 = Some(test.subnet_top1(&subnet)?);
         }
-        let path = self.dir.path(name);
-        if path.exists() {
-            // Another arch, or an attempt that was interrupted.
-            std::fs::remove_dir_all(&path)?;
-        }
-        subnet.save(&card(self.images, &config.space, arch), &path)?;
+        // There may be another arch, or an attempt that was interrupted.
+        subnet.save_over(&card(self.images, &config.space, arch), &self.dir.path(name))?;
         Ok(quality)
     }
 

@@ -30,7 +30,7 @@ fn in_words(binary: &str, mut options: impl Iterator<Item = String>) -> String {
     command
 }
 
-/// `word`, quoted for a POSIX shell if necessary.
+/// `word`, quoted for a POSIX shell if necessary. Not by the crate `shlex`, which quotes every comma and `=`, too.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

@@ -120,7 +120,8 @@ mod tests {
     use super::*;
     use crate::config::Scenario;
     use crate::deployment::Rival;
-    use ofa_search::{Front, Prediction, Trial};
+    use ofa_search::predictors::Prediction;
+    use ofa_search::{Front, Trial};
 
     fn answers() -> Answers {
         let scenario = Scenario {

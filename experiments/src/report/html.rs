@@ -8,7 +8,7 @@ use crate::deployment::scenarios::Answer;
 use crate::deployment::specialise::Chosen;
 use crate::tables::fit::Fit;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use ofa_search::median;
+use ofa_search::statistics::median;
 
 const STYLE: &str = include_str!("page.css");
 

@@ -172,7 +172,7 @@ pub fn source(supernet: &Supernet, images: &Images) -> String {
 
 /// The first eight bytes of a hash, in hexadecimal.
 fn beginning(hash: Sha256) -> String {
-    hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&hash.finalize()[..8])
 }
 
 /// Summary of the space for the report.

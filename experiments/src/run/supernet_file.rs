@@ -1,13 +1,12 @@
 //! The trained supernet of a run: a directory in the format of `ofa weights import`, which every command reads.
 
 use crate::config::ExperimentConfig;
-use crate::run::run_dir::{RunDir, remove_dir};
+use crate::run::run_dir::RunDir;
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use ofa_data::Layout;
 use ofa_model::{Supernet, SupernetConfig};
 use ofa_train::{CheckpointDir, DamagedCheckpoint};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Subdirectory of a run that holds its trained supernet.
@@ -15,17 +14,13 @@ pub const SUPERNET: &str = "supernet";
 /// Subdirectory of a run that holds its checkpoints.
 pub const CHECKPOINTS: &str = "checkpoints";
 
-/// Writes the supernet of a run atomically, replacing that of an earlier attempt.
+/// Writes the supernet of a run, replacing that of an earlier attempt once the new one is complete.
 ///
 /// # Errors
 ///
 /// If it cannot be written.
 pub fn write(supernet: &Supernet, dir: &RunDir) -> Result<()> {
-    let (path, new) = (dir.path(SUPERNET), dir.path("supernet.new"));
-    remove_dir(&new)?;
-    supernet.save(&new)?;
-    remove_dir(&path)?;
-    fs::rename(&new, &path).with_context(|| format!("cannot write {}", path.display()))
+    supernet.save_over(&dir.path(SUPERNET)).context("cannot write the supernet")
 }
 
 /// Reads the trained supernet of a run; `None` if it has not finished training.

@@ -1,9 +1,8 @@
 //! The subnets that are watched during training.
 
+use ofa_data::random::{Purpose, stream};
 use ofa_model::{Arch, SearchSpace};
 use ofa_train::WatchedRecord;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 /// Random archs watched during training, besides the largest and the smallest.
@@ -25,7 +24,7 @@ pub struct Watched {
 
 /// The archs watched during training: the smallest, the largest, and random ones determined by `seed`.
 pub fn watched_archs(space: &SearchSpace, seed: u64) -> Vec<Arch> {
-    let rng = &mut ChaCha8Rng::seed_from_u64(seed ^ 2);
+    let rng = &mut stream(seed, Purpose::Watched, &[]);
     let random = std::iter::repeat_with(|| space.sample(rng)).take(RANDOM_WATCHED);
     [space.smallest(), space.largest()].into_iter().chain(random).collect()
 }
@@ -50,5 +49,22 @@ pub(crate) fn watched_name(arch: &str, archs: &[Arch]) -> String {
         Some(1) => "largest".to_owned(),
         Some(i) => format!("random {}", i - 1),
         None => arch.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_random_archs_are_those_of_every_earlier_version() {
+        let archs = watched_archs(&SearchSpace::small_mobilenet_v3(1, 10), 7);
+        let found: Vec<String> = archs[2..].iter().map(Arch::to_string).collect();
+        let expected = [
+            "r20-k3e6.k5e6-k7e6.k5e3-k3e6.k7e6",
+            "r24-k5e6.k7e6.k5e4-k3e3.k5e4.k7e3-k7e6.k7e4.k3e3.k5e6",
+            "r24-k7e4.k7e3-k7e3.k7e3-k7e3.k7e4",
+        ];
+        assert_eq!(found, expected);
     }
 }

@@ -11,13 +11,11 @@ use crate::run::run_dir::RunDir;
 use crate::tables;
 use anyhow::{Context, Result};
 use burn::tensor::Device;
+use ofa_data::random::{Purpose, stream};
 use ofa_model::{Arch, Supernet};
-use ofa_search::{
-    AccuracyTable, AdditiveCost, Budget, Constraint, Predictor, Problem, SearchError, StrategyKind, TableAccuracy,
-};
+use ofa_search::cost::AdditiveCost;
+use ofa_search::{AccuracyTable, Budget, Constraint, Predictor, Problem, SearchError, StrategyKind, TableAccuracy};
 use ofa_train::OneRank;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::AtomicBool;
 
@@ -125,9 +123,8 @@ impl Contest<'_> {
         let constraints = vec![Constraint::macs(space, limit)];
         let problem = Problem { space, objective, constraints };
         let budget = Budget::new(self.config.search.queries);
-        let rng = &mut ChaCha8Rng::seed_from_u64(self.config.seed);
-        // The accuracy table was drawn from the first stream: random search must not draw its archs again.
-        rng.set_stream(1);
+        // Random search must not draw the archs of the accuracy table again.
+        let rng = &mut stream(self.config.seed, Purpose::FreshSearch, &[]);
         match contestant.search(&problem, table, budget, rng) {
             Ok((_, outcome)) => Ok(Some((outcome.best.arch, outcome.best.score))),
             Err(SearchError::NothingFeasible { .. }) if contestant.looks_up() => Ok(None),

@@ -2,7 +2,8 @@
 
 use super::{Found, SearchAblation, Task};
 use crate::ablation::{Gap, holm};
-use ofa_search::{Improvement, quantile};
+use ofa_search::Improvement;
+use ofa_search::statistics::quantile;
 use serde::Serialize;
 
 /// Target fractions of the optimum.

@@ -3,11 +3,10 @@
 use super::findings::quartiles;
 use super::{Additive, SearchAblation, Task};
 use anyhow::Result;
+use ofa_data::random::{Purpose, stream};
 use ofa_search::{
     Budget, Constraint, Evolution, Front, Nsga2, Problem, RandomSearch, SearchError, SearchStrategy, Trial, search,
 };
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 /// One front; a row of `fronts.csv`.
@@ -94,7 +93,7 @@ fn front<S: SearchStrategy>(
     budget: Budget,
     seed: u64,
 ) -> Result<Front> {
-    let (rng, mut front) = (&mut ChaCha8Rng::seed_from_u64(seed), Front::default());
+    let (rng, mut front) = (&mut stream(seed, Purpose::Search, &[]), Front::default());
     let Constraint { name, unit, cost, .. } = &task.problem.constraints[0];
     for &limit in limits {
         let constraints = vec![Constraint::at_most(name, limit, unit, cost)];

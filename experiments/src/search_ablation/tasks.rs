@@ -5,9 +5,11 @@ use crate::tables::measured::MeasuredTables;
 use anyhow::Result;
 use burn::tensor::Device;
 use ofa_model::{Arch, ChoiceMask, SearchSpace, StageSpace};
+use ofa_search::cost::{AdditiveCost, PlacedBlock};
+use ofa_search::predictors::MlpPredictor;
 use ofa_search::{
-    AccuracyTable, AdditiveCost, AdditiveProblem, Budget, Constraint, Exhaustive, LatencyTable, MlpPredictor,
-    PlacedBlock, Predictor, Problem, RandomSearch, SearchError, Stop, StrategyKind, Trial, search,
+    AccuracyTable, AdditiveProblem, Budget, Constraint, Exhaustive, LatencyTable, Predictor, Problem, RandomSearch,
+    SearchError, Stop, StrategyKind, Trial, search,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

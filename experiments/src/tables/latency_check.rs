@@ -5,10 +5,10 @@ use crate::tables::fit::{Fit, PredictedMeasured};
 use crate::tables::{fit, pacemaker, whole_networks};
 use anyhow::Result;
 use burn::tensor::Device;
+use ofa_data::random::{Purpose, stream};
 use ofa_model::{Arch, SearchSpace, SupernetConfig};
-use ofa_search::{LatencyConfig, LatencyTable};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
+use ofa_search::LatencyTable;
+use ofa_search::timing::LatencyConfig;
 use serde::Serialize;
 
 /// Networks in memory at a time; their repetitions are interleaved.
@@ -71,7 +71,7 @@ pub fn check_latency(
     device: &Device,
 ) -> Result<LatencyCheck> {
     let supernet = SupernetConfig::new(space.clone())?.with_seed(seed).init(device);
-    let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+    let rng = &mut stream(seed, Purpose::Sample, &[]);
     let archs: Vec<Arch> = (0..networks).map(|_| space.sample(rng)).collect();
     let latency = table.cost(space)?;
     let mut pacemaker = pacemaker(space, device, table.header());

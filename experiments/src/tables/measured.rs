@@ -4,7 +4,8 @@ use crate::console::say;
 use crate::options::space::OptionalSpace;
 use anyhow::{Context, Result, bail};
 use ofa_model::SearchSpace;
-use ofa_search::{AccuracyTable, LatencyTable, MlpConfig};
+use ofa_search::predictors::MlpConfig;
+use ofa_search::{AccuracyTable, LatencyTable};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 

@@ -3,7 +3,9 @@
 use anyhow::{Result, ensure};
 use burn::tensor::Device;
 use ofa_model::{Arch, SearchSpace};
-use ofa_search::{AccuracyTable, FitReport, PredictorKind};
+use ofa_search::AccuracyTable;
+use ofa_search::predictors::PredictorKind;
+use ofa_search::statistics::FitReport;
 use serde::Serialize;
 use std::time::Instant;
 
@@ -105,7 +107,7 @@ impl Curve<'_> {
         let predictions = fitted.predict_with_spread(&archs)?.filter(|all| all.iter().any(|one| one.spread > 0.0));
         let n = held_out.len() as f64;
         let within = predictions.as_ref().map(|all| {
-            let near = |(one, (_, top1)): &(&ofa_search::Prediction, &(Arch, f64))| {
+            let near = |(one, (_, top1)): &(&ofa_search::predictors::Prediction, &(Arch, f64))| {
                 (one.mean - top1).abs() <= 2.0 * one.spread
             };
             all.iter().zip(held_out).filter(near).count() as f64 / n

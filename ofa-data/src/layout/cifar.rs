@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::decode::Image;
 use crate::error::{CifarProblem, DataError};
-use crate::set::{ImageSet, hexadecimal};
+use crate::set::ImageSet;
 use crate::source::Source;
 use crate::source::packed::PackedImages;
 use crate::split::{Splits, hold_out};
@@ -132,7 +132,7 @@ impl Cifar {
             pixels.extend(of_file);
             labels.extend(labels_of_file);
         }
-        let checksum = hexadecimal(&checksum.finalize());
+        let checksum = hex::encode(checksum.finalize());
         let packed = PackedImages { width: SIZE, height: SIZE, channels, pixels, labels, checksum };
         Ok(ImageSet::new(Source::Packed(packed), Framing::Whole))
     }

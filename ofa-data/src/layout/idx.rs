@@ -8,7 +8,6 @@ use flate2::read::GzDecoder;
 use sha2::{Digest, Sha256};
 
 use crate::error::{DataError, IdxProblem};
-use crate::set::hexadecimal;
 
 const IMAGES_MAGIC: u32 = 0x803;
 const LABELS_MAGIC: u32 = 0x801;
@@ -23,7 +22,7 @@ pub(crate) fn read_verified(path: &Path, sha256: &str) -> Result<Vec<u8>, DataEr
         },
         _ => DataError::Read { path: path.to_owned(), source },
     })?;
-    let found = hexadecimal(&Sha256::digest(&bytes));
+    let found = hex::encode(Sha256::digest(&bytes));
     if found != sha256 {
         return Err(DataError::Checksum { path: path.to_owned(), expected: sha256.to_owned(), found });
     }

@@ -8,7 +8,7 @@ use crate::error::DataError;
 use crate::loader::LoaderConfig;
 use crate::loader::batch::HostBatch;
 use crate::loader::prefetch::Stop;
-use crate::seed::{self, Purpose};
+use crate::random::{Purpose, stream};
 use crate::set::ImageSet;
 use crate::view::augment::{AugmentConfig, View};
 use crate::view::canvas::Canvas;
@@ -81,7 +81,7 @@ impl Plan {
     fn draw_order(&self, epoch: u64) -> Arc<[u32]> {
         let mut order: Vec<u32> = (0..self.set.len() as u32).collect();
         if let View::Train(_) = self.config.view {
-            order.shuffle(&mut seed::rng(Purpose::Order, &[self.config.seed, epoch]));
+            order.shuffle(&mut stream(self.config.seed, Purpose::Order, &[epoch]));
         }
         order.into()
     }
@@ -114,8 +114,8 @@ impl Plan {
             let shown = self.set.show(members[position] as usize, |picture| match &self.config.view {
                 View::Evaluate => self.set.framing().draw(picture, resolution, canvas),
                 View::Train(augment) => {
-                    let key = [self.config.seed, epoch, (first + position) as u64];
-                    let mut rng = seed::rng(Purpose::Augment, &key);
+                    let key = [epoch, (first + position) as u64];
+                    let mut rng = stream(self.config.seed, Purpose::Augment, &key);
                     augment.draw(picture, resolution, &self.mean_colour, &mut rng, canvas)
                 }
             })?;
@@ -130,7 +130,7 @@ impl Plan {
             return Err(DataError::NothingLeft { batch, images: members.len() });
         }
         if let View::Train(AugmentConfig { mixup: Some(mixup), .. }) = &self.config.view {
-            built.mix(mixup.draw(&mut seed::rng(Purpose::Mixup, &[self.config.seed, epoch, batch as u64])));
+            built.mix(mixup.draw(&mut stream(self.config.seed, Purpose::Mixup, &[epoch, batch as u64])));
         }
         Ok(built)
     }

@@ -213,7 +213,7 @@ fn widest_rectangle(width: usize, height: usize, ratio: [f64; 2]) -> Rectangle {
 mod tests {
     use super::*;
     use crate::decode::Image;
-    use crate::seed::{self, Purpose};
+    use crate::random::{Purpose, stream};
     use std::collections::BTreeSet;
     use std::sync::Arc;
 
@@ -226,7 +226,7 @@ mod tests {
         let mut canvas = Canvas::default();
         let picture = Picture::Whole(Arc::new(image.clone()));
         let mut draw = |key| {
-            let mut rng = seed::rng(Purpose::Augment, &[key]);
+            let mut rng = stream(key, Purpose::Augment, &[]);
             config.draw(&picture, resolution, &[200], &mut rng, &mut canvas).unwrap();
             canvas.pixels.clone()
         };
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn random_rectangles_have_the_shape_and_area_asked_for() {
-        let mut rng = seed::rng(Purpose::Augment, &[1]);
+        let mut rng = stream(1, Purpose::Augment, &[]);
         let (scale, ratio) = ([0.08, 1.0], [0.75, 4.0 / 3.0]);
         let (mut least, mut greatest) = (1.0f64, 0.0f64);
         for _ in 0..1000 {

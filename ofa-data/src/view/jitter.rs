@@ -181,7 +181,7 @@ fn rounded(value: f64) -> u8 {
 mod tests {
     use super::*;
     use crate::decode::decode;
-    use crate::seed::{self, Purpose};
+    use crate::random::{Purpose, stream};
 
     /// Made from `photo.png` by `fixtures/make.py` with Pillow and torchvision.
     #[test]
@@ -241,7 +241,7 @@ mod tests {
     fn strengths_bound_the_changes_and_the_seed_decides_them() {
         let jitter = |jitter: ColorJitter, number: u64| {
             let mut pixels = vec![100, 150, 50, 100, 150, 50];
-            jitter.apply(&mut pixels, 3, &mut seed::rng(Purpose::Augment, &[1, 0, number]));
+            jitter.apply(&mut pixels, 3, &mut stream(1, Purpose::Augment, &[0, number]));
             pixels
         };
         assert_eq!(jitter(ColorJitter::default(), 1), [100, 150, 50, 100, 150, 50]);

@@ -50,7 +50,7 @@ pub(crate) fn mix(images: &mut [f32], size: usize, share: f32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seed::{self, Purpose};
+    use crate::random::{Purpose, stream};
 
     #[test]
     fn images_are_blended_with_those_in_reverse_order() {
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn weights_follow_the_beta_distribution() {
-        let mut rng = seed::rng(Purpose::Mixup, &[1]);
+        let mut rng = stream(1, Purpose::Mixup, &[]);
         let weights: Vec<f32> = (0..4000).map(|_| Mixup { alpha: 0.2 }.draw(&mut rng)).collect();
         let mean = weights.iter().sum::<f32>() / 4000.0;
         // Variance of Beta(a, a): 1 / (4 (2 a + 1)).

@@ -1,7 +1,7 @@
 //! Saves a subnet as its own directory: `arch.json` and `weights.safetensors`.
 
-use super::{description, load_weights, save};
-use crate::{Arch, ModelError, SearchSpace, Subnet};
+use super::{description, load_weights, write};
+use crate::{Arch, ModelError, SearchSpace, Subnet, replace_directory, whole_directory, write_directory};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -32,7 +32,16 @@ impl Subnet {
     /// [`ModelError::Io`] if the directory exists or cannot be written; [`ModelError::InvalidFile`] if the weights
     /// cannot be stored.
     pub fn save(&self, card: &SubnetCard, dir: &Path) -> Result<(), ModelError> {
-        save(dir, CARD, card, self)
+        write_directory(dir, |unfinished| write(unfinished, CARD, card, self))
+    }
+
+    /// Like [`save`](Self::save), but replaces a directory that exists, once the new one is complete.
+    ///
+    /// # Errors
+    ///
+    /// As [`save`](Self::save); an existing directory is then unchanged.
+    pub fn save_over(&self, card: &SubnetCard, dir: &Path) -> Result<(), ModelError> {
+        replace_directory(dir, |unfinished| write(unfinished, CARD, card, self))
     }
 
     /// Loads a network written by [`Subnet::save`].
@@ -42,6 +51,7 @@ impl Subnet {
     /// [`ModelError::Io`] or [`ModelError::InvalidFile`] if a file is missing or damaged; the error names the file. An
     /// invalid space, or an arch that does not parse or is outside the space, gives its own error.
     pub fn load(dir: &Path, device: &Device) -> Result<(Self, SubnetCard), ModelError> {
+        let dir = &whole_directory(dir);
         let card: SubnetCard = description(dir, CARD)?;
         card.space.validate()?;
         let arch: Arch = card.arch.parse()?;

@@ -1,7 +1,7 @@
 //! Saves a supernet as its own directory: `space.json` and `weights.safetensors`.
 
-use super::{description, load_weights, save};
-use crate::{ModelError, SearchSpace, Supernet, SupernetConfig};
+use super::{description, load_weights, write};
+use crate::{ModelError, SearchSpace, Supernet, SupernetConfig, replace_directory, whole_directory, write_directory};
 use burn::tensor::Device;
 use std::path::Path;
 
@@ -15,7 +15,16 @@ impl Supernet {
     /// [`ModelError::Io`] if the directory exists or cannot be written; [`ModelError::InvalidFile`] if the weights
     /// cannot be stored.
     pub fn save(&self, dir: &Path) -> Result<(), ModelError> {
-        save(dir, SPACE, self.space(), self)
+        write_directory(dir, |unfinished| write(unfinished, SPACE, self.space(), self))
+    }
+
+    /// Like [`save`](Self::save), but replaces a directory that exists, once the new one is complete.
+    ///
+    /// # Errors
+    ///
+    /// As [`save`](Self::save); an existing directory is then unchanged.
+    pub fn save_over(&self, dir: &Path) -> Result<(), ModelError> {
+        replace_directory(dir, |unfinished| write(unfinished, SPACE, self.space(), self))
     }
 
     /// Loads a network written by [`Supernet::save`].
@@ -25,6 +34,7 @@ impl Supernet {
     /// [`ModelError::Io`] or [`ModelError::InvalidFile`] if a file is missing or damaged; the error names the file.
     /// [`ModelError::InvalidSpace`] if the space contradicts itself.
     pub fn load(dir: &Path, device: &Device) -> Result<Self, ModelError> {
+        let dir = &whole_directory(dir);
         let space: SearchSpace = description(dir, SPACE)?;
         let mut supernet = SupernetConfig::new(space)?.init(device);
         load_weights(dir, &mut supernet)?;
@@ -33,7 +43,7 @@ impl Supernet {
 
     /// Whether a directory looks like one written by [`Supernet::save`].
     pub fn is_saved_in(dir: &Path) -> bool {
-        dir.join(SPACE).is_file()
+        whole_directory(dir).join(SPACE).is_file()
     }
 }
 

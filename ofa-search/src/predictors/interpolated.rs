@@ -1,6 +1,7 @@
 //! [`InterpolatedAccuracy`]: measured accuracies, interpolated between measured resolutions.
 
-use crate::{AccuracyRow, AccuracyTable, AdditiveCost, Predictor, SearchError};
+use crate::cost::AdditiveCost;
+use crate::{AccuracyRow, AccuracyTable, Predictor, SearchError};
 use ofa_model::{Arch, SearchSpace, StageArch};
 use std::collections::HashMap;
 

@@ -1,8 +1,9 @@
 //! [`KernelRidge`]: kernel ridge regression, a baseline for learned predictors.
 
+use crate::predictors::ArchEncoder;
 use crate::statistics::median;
 use crate::statistics::require_samples;
-use crate::{ArchEncoder, Predictor, SearchError};
+use crate::{Predictor, SearchError};
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 use ofa_model::{Arch, SearchSpace};
 
@@ -126,8 +127,8 @@ fn factor(distances: &DMatrix<f64>, Setting { length, penalty }: Setting) -> Cho
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::statistics::{FitReport, kendall_tau};
     use crate::testing::additive_samples;
-    use crate::{FitReport, kendall_tau};
 
     #[test]
     fn an_additive_accuracy_is_learned_from_120_archs() {

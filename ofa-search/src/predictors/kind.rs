@@ -1,14 +1,18 @@
 //! [`PredictorKind`]: the learned predictors by name, for comparisons.
 
-use crate::{KernelRidge, MlpConfig, MlpPredictor, Prediction, Predictor, SearchError};
+use crate::predictors::{KernelRidge, MlpConfig, MlpPredictor, Prediction};
+use crate::{Predictor, SearchError};
 use burn::tensor::Device;
 use ofa_model::{Arch, SearchSpace};
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use strum::{Display, EnumString, VariantArray, VariantNames};
 
 /// Kinds of predictor that can be fitted to a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Display, EnumString, VariantArray, VariantNames,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", parse_err_ty = String, parse_err_fn = unknown)]
 pub enum PredictorKind {
     /// An ensemble of small networks: [`MlpPredictor`] with the default configuration.
     Mlp,
@@ -32,7 +36,7 @@ pub enum Fitted {
 
 impl PredictorKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Mlp, Self::SingleMlp, Self::PaperMlp, Self::KernelRidge];
+    pub const ALL: &[Self] = <Self as VariantArray>::VARIANTS;
 
     /// Fits `(arch, target)` samples. The same samples, seed and device give the same predictor.
     ///
@@ -60,15 +64,9 @@ impl PredictorKind {
     }
 }
 
-impl fmt::Display for PredictorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Mlp => "mlp",
-            Self::SingleMlp => "single_mlp",
-            Self::PaperMlp => "paper_mlp",
-            Self::KernelRidge => "kernel_ridge",
-        })
-    }
+fn unknown(name: &str) -> String {
+    let names = <PredictorKind as VariantNames>::VARIANTS.join(", ");
+    format!("unknown predictor `{name}`; choose from: {names}")
 }
 
 impl Fitted {

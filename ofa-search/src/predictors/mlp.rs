@@ -4,9 +4,10 @@ mod network;
 mod original;
 
 use crate::predictors::encoding::ArchEncoder;
+use crate::statistics::FitReport;
 use crate::statistics::require_samples;
 use crate::statistics::split;
-use crate::{FitReport, Predictor, SearchError};
+use crate::{Predictor, SearchError};
 use burn::module::Module;
 use burn::optim::{AdamConfig, GradientsParams, decay::WeightDecayConfig};
 use burn::tensor::{Device, Tensor, TensorData};

@@ -2,8 +2,9 @@
 
 mod graph;
 
+use crate::SearchError;
+use crate::cost::AdditiveCost;
 use crate::problem::finite;
-use crate::{AdditiveCost, SearchError};
 use graph::{Graph, Path};
 use ofa_model::{Arch, SearchSpace};
 
@@ -101,8 +102,9 @@ impl AdditiveProblem<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cost::PlacedBlock;
     use crate::testing::{additive_accuracy, all_archs, tiny_space, two_stages};
-    use crate::{Budget, Constraint, Exhaustive, PlacedBlock, Problem, Stop, search};
+    use crate::{Budget, Constraint, Exhaustive, Problem, Stop, search};
     use proptest::prelude::*;
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;

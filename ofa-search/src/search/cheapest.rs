@@ -122,7 +122,7 @@ fn changes(space: &SearchSpace, arch: &Arch, stage: usize, place: usize) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::AdditiveCost;
+    use crate::cost::AdditiveCost;
     use crate::testing::{all_archs, tiny_space};
     use proptest::prelude::*;
     use rand::{RngExt, SeedableRng};

@@ -1,6 +1,7 @@
 //! [`Front`]: the best trade-offs found by a search.
 
-use crate::{Trial, hypervolume};
+use crate::Trial;
+use crate::statistics::hypervolume;
 
 /// Pareto front over the score and all costs. Fill it from the `observe` callback of any [`search()`](crate::search()).
 ///
@@ -56,7 +57,7 @@ impl Front {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pareto_front;
+    use crate::statistics::pareto_front;
     use proptest::prelude::*;
 
     fn trial(query: usize, score: f64, costs: Vec<f64>) -> Trial {

@@ -1,8 +1,9 @@
 use super::*;
+use crate::statistics::quantile;
 use crate::testing::{additive_accuracy, all_archs, table, tiny_space, two_stages};
 use crate::{
     AgeingConfig, AgeingEvolution, Ascent, Constraint, Evolution, EvolutionConfig, LocalSearch, Nsga2, Nsga2Config,
-    Predictor, RandomSearch, StrategyKind, quantile,
+    Predictor, RandomSearch, StrategyKind,
 };
 use ofa_model::SearchSpace;
 use proptest::prelude::*;

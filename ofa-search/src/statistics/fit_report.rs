@@ -1,6 +1,7 @@
 //! [`FitReport`]: how well a predictor does on unseen archs.
 
-use crate::{Predictor, SearchError, kendall_tau, rmse, spearman};
+use crate::statistics::{kendall_tau, rmse, spearman};
+use crate::{Predictor, SearchError};
 use ofa_model::Arch;
 use serde::{Deserialize, Serialize};
 

@@ -3,8 +3,9 @@
 mod combine;
 
 use super::MeasuredNetworks;
+use crate::SearchError;
+use crate::cost::AdditiveCost;
 use crate::tables::table_file::{self, Content, Format, invalid};
-use crate::{AdditiveCost, SearchError};
 use ofa_model::{Arch, SearchSpace};
 use serde::{Deserialize, Serialize};
 use std::collections::hash_map::Entry;

@@ -8,10 +8,12 @@ pub use from_networks::NetworkFit;
 pub use original::OriginalLatencyTable;
 pub use overhead::Overhead;
 
+use crate::SearchError;
+use crate::cost::{AdditiveCost, distinct_units};
 use crate::tables::table_file::{self, Content, Format, invalid};
 use crate::tables::unit_key::{format_unit, parse_unit};
+use crate::timing::{Latency, LatencyConfig, Pacemaker};
 use crate::timing::{TimedRun, device_name, time_interleaved};
-use crate::{AdditiveCost, Latency, LatencyConfig, Pacemaker, SearchError, distinct_units};
 use burn::tensor::Device;
 use ofa_model::{Arch, SearchSpace, Unit};
 use rand::{SeedableRng, seq::SliceRandom};

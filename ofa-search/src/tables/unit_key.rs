@@ -167,7 +167,7 @@ impl Fields<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::distinct_units;
+    use crate::cost::distinct_units;
     use ofa_model::SearchSpace;
     use std::collections::HashSet;
 

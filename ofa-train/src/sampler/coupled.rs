@@ -1,7 +1,7 @@
 //! [`CoupledSampler`]: depth and expand ratio coupled.
 
 use super::{ArchSampler, StepKey};
-use crate::random::{Purpose, stream};
+use ofa_data::random::Purpose;
 use ofa_model::{Arch, SearchSpace};
 use rand::RngExt;
 
@@ -18,7 +18,7 @@ pub struct CoupledSampler {
 
 impl ArchSampler for CoupledSampler {
     fn sample(&self, space: &SearchSpace, key: StepKey, count: usize) -> Vec<Arch> {
-        let mut rng = stream(self.seed, Purpose::Archs, key.stage, key.step);
+        let mut rng = key.stream(self.seed, Purpose::Archs);
         let draw = |_| {
             let mut coupled = space.clone();
             for stage in &mut coupled.stages {

@@ -1,7 +1,7 @@
 //! [`NetworkSampler`]: uniform over networks.
 
 use super::{ArchSampler, StepKey};
-use crate::random::{Purpose, stream};
+use ofa_data::random::Purpose;
 use ofa_model::{Arch, SearchSpace};
 
 /// Every network is equally likely. Deep networks, which are far more numerous, are drawn much more often than by
@@ -14,7 +14,7 @@ pub struct NetworkSampler {
 
 impl ArchSampler for NetworkSampler {
     fn sample(&self, space: &SearchSpace, key: StepKey, count: usize) -> Vec<Arch> {
-        let mut rng = stream(self.seed, Purpose::Archs, key.stage, key.step);
+        let mut rng = key.stream(self.seed, Purpose::Archs);
         (0..count).map(|_| space.sample_network(&mut rng)).collect()
     }
 }

@@ -1,7 +1,7 @@
 //! [`ParetoSampler`]: sampling near the Pareto front.
 
 use super::{ArchSampler, StepKey};
-use crate::random::{Purpose, stream};
+use ofa_data::random::Purpose;
 use ofa_model::{Arch, SearchSpace};
 use rand::Rng;
 
@@ -63,7 +63,7 @@ fn at_largest(space: &SearchSpace, arch: Arch) -> Arch {
 
 impl<F: Fn(&Arch) -> f64> ArchSampler for ParetoSampler<F> {
     fn sample(&self, space: &SearchSpace, key: StepKey, count: usize) -> Vec<Arch> {
-        let mut rng = stream(self.seed, Purpose::Archs, key.stage, key.step);
+        let mut rng = key.stream(self.seed, Purpose::Archs);
         let mut archs = vec![space.largest()];
         archs.extend((0..count.saturating_sub(2)).map(|_| self.attend(space, &mut rng)));
         archs.push(space.smallest());

@@ -1,7 +1,7 @@
 //! [`UniformSampler`]: uniform over choices.
 
 use super::{ArchSampler, StepKey};
-use crate::random::{Purpose, stream};
+use ofa_data::random::Purpose;
 use ofa_model::{Arch, SearchSpace};
 
 /// Draws every choice uniformly and independently, as in the paper.
@@ -13,7 +13,7 @@ pub struct UniformSampler {
 
 impl ArchSampler for UniformSampler {
     fn sample(&self, space: &SearchSpace, key: StepKey, count: usize) -> Vec<Arch> {
-        let mut rng = stream(self.seed, Purpose::Archs, key.stage, key.step);
+        let mut rng = key.stream(self.seed, Purpose::Archs);
         (0..count).map(|_| space.sample(&mut rng)).collect()
     }
 }

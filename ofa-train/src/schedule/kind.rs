@@ -4,8 +4,7 @@ use super::{Annealing, ChoiceCounts, Opened, Phase, PhaseRecipe, Schedule, Shrin
 use crate::{Distillation, Sampler, SoftTargets};
 use ofa_model::{Importance, SearchSpace, StageSpace};
 use serde::{Deserialize, Serialize};
-use std::fmt;
-use std::str::FromStr;
+use strum::{Display, EnumString, VariantArray, VariantNames};
 
 /// A method of training a supernet.
 ///
@@ -14,8 +13,11 @@ use std::str::FromStr;
 /// 1,205 subnet-epochs, [`Sandwich`](Self::Sandwich) and [`RandomOnly`](Self::RandomOnly) the same to within the
 /// subnets of one step, [`Compofa`](Self::Compofa) 780 and [`FullOnly`](Self::FullOnly) 180.
 /// [`Schedule::scale_to`] equalises them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, VariantArray, VariantNames,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", parse_err_ty = String, parse_err_fn = unknown)]
 pub enum ScheduleKind {
     /// The paper's method: the full network, then kernel size, depth and expand ratio open from large to small (section
     /// 3.3).
@@ -36,8 +38,7 @@ pub enum ScheduleKind {
 
 impl ScheduleKind {
     /// All kinds, in declaration order.
-    pub const ALL: [Self; 6] =
-        [Self::ProgressiveShrinking, Self::Compofa, Self::Sandwich, Self::RandomOnly, Self::Grow, Self::FullOnly];
+    pub const ALL: &[Self] = <Self as VariantArray>::VARIANTS;
 
     /// Builds the schedule of this kind for `space`.
     pub fn schedule(self, space: &SearchSpace, recipe: &ShrinkRecipe) -> Schedule {
@@ -53,28 +54,9 @@ impl ScheduleKind {
     }
 }
 
-impl fmt::Display for ScheduleKind {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Self::ProgressiveShrinking => "progressive_shrinking",
-            Self::Compofa => "compofa",
-            Self::Sandwich => "sandwich",
-            Self::RandomOnly => "random_only",
-            Self::Grow => "grow",
-            Self::FullOnly => "full_only",
-        })
-    }
-}
-
-impl FromStr for ScheduleKind {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|kind| kind.to_string() == name).ok_or_else(|| {
-            let names: Vec<_> = Self::ALL.iter().map(Self::to_string).collect();
-            format!("unknown schedule kind `{name}`; choose one of: {}", names.join(", "))
-        })
-    }
+fn unknown(name: &str) -> String {
+    let names = <ScheduleKind as VariantNames>::VARIANTS.join(", ");
+    format!("unknown schedule kind `{name}`; choose one of: {names}")
 }
 
 impl Schedule {
@@ -264,7 +246,7 @@ mod tests {
     #[test]
     fn every_kind_is_sound_for_every_family_and_has_a_name() {
         for space in [space(), SearchSpace::resnet50d(1000), SearchSpace::mobilenet_v3(1.0, 1000)] {
-            for kind in ScheduleKind::ALL {
+            for &kind in ScheduleKind::ALL {
                 let schedule = kind.schedule(&space, &ShrinkRecipe::iclr2020());
                 schedule.validate(&space, false).unwrap();
                 assert_eq!(schedule.name.parse::<ScheduleKind>().unwrap(), kind);
@@ -285,8 +267,9 @@ mod tests {
 
     #[test]
     fn kinds_cost_what_their_documentation_says() {
-        let cost = |kind: ScheduleKind| kind.schedule(&space(), &ShrinkRecipe::iclr2020()).subnet_epochs();
-        assert_eq!(ScheduleKind::ALL.map(cost), [1205, 780, 1204, 1204, 1205, 180]);
+        let cost = |kind: &ScheduleKind| kind.schedule(&space(), &ShrinkRecipe::iclr2020()).subnet_epochs();
+        let costs: Vec<usize> = ScheduleKind::ALL.iter().map(cost).collect();
+        assert_eq!(costs, [1205, 780, 1204, 1204, 1205, 180]);
     }
 
     #[test]

@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn proportions_stay_and_the_sum_is_met() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
-        for kind in ScheduleKind::ALL {
+        for &kind in ScheduleKind::ALL {
             let whole = kind.schedule(&space, &ShrinkRecipe::iclr2020());
             for wanted in [40, 100, 333, 1205, 3000] {
                 let scaled = whole.scale_to(wanted);

@@ -21,7 +21,8 @@ use experiments::report::{DeploymentPage, deployment_html};
 use experiments::run::run_dir::{csv_text, ensure_new, make_dir, write_whole};
 use experiments::run::supernet_file::SUPERNET;
 use experiments::tables::measured::MeasuredTables;
-use ofa_search::{FitReport, MlpPredictor};
+use ofa_search::predictors::MlpPredictor;
+use ofa_search::statistics::FitReport;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 

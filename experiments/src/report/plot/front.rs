@@ -7,7 +7,7 @@ use super::palette::{BLUE, GRAY, SKY, VERMILION};
 use super::{Key, Mark, Plot};
 use crate::deployment::specialise::Chosen;
 use crate::run::records::TablePoint;
-use ofa_search::pareto_front;
+use ofa_search::statistics::pareto_front;
 
 /// Table rows at validation accuracy and latency by table; found subnets at test accuracy and measured latency.
 pub(in crate::report) fn front(table: &[TablePoint], chosen: &[Chosen]) -> Option<Plot> {

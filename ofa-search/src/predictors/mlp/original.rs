@@ -1,7 +1,8 @@
 //! Accuracy predictors of the PyTorch original.
 
 use super::{Ensemble, MlpPredictor};
-use crate::{ArchEncoder, SearchError};
+use crate::SearchError;
+use crate::predictors::ArchEncoder;
 use burn::tensor::{Device, TensorData};
 use ofa_model::{ModelError, SearchSpace};
 use std::collections::BTreeMap;

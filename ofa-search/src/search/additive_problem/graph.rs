@@ -6,7 +6,7 @@ mod relaxation;
 pub(super) use relaxation::Relaxation;
 
 use super::AdditiveProblem;
-use crate::PlacedBlock;
+use crate::cost::PlacedBlock;
 use crate::cost::choices;
 use ofa_model::{Arch, Ratio, SearchSpace, StageArch};
 
@@ -119,7 +119,7 @@ impl<'a> Builder<'a> {
             if stage + 1 < space.stages.len() {
                 node.steps.extend(self.enter(stage + 1, Some(width)));
             } else {
-                let after = |sum: &crate::AdditiveCost| sum.after_blocks(self.resolution, width);
+                let after = |sum: &crate::cost::AdditiveCost| sum.after_blocks(self.resolution, width);
                 node.end = Some(Sums { cost: after(cost), score: after(score) });
             }
         }
@@ -136,7 +136,7 @@ impl Graph {
                 nodes.extend((0..stage.widths.len()).map(|w| builder.node(s, depth, w)));
             }
         }
-        let before = |sum: &crate::AdditiveCost| sum.before_blocks(resolution);
+        let before = |sum: &crate::cost::AdditiveCost| sum.before_blocks(resolution);
         Self { start: Sums { cost: before(problem.cost), score: before(problem.score) }, nodes }
     }
 

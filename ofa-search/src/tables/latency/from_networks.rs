@@ -1,8 +1,11 @@
 //! Estimates a table of units from measurements of whole networks.
 
 use super::{LatencyHeader, LatencyTable};
+use crate::SearchError;
+use crate::cost::distinct_units;
+use crate::statistics::FitReport;
 use crate::statistics::split;
-use crate::{FitReport, Latency, SearchError, distinct_units};
+use crate::timing::Latency;
 use ofa_model::{Arch, SearchSpace, Unit};
 use std::collections::BTreeMap;
 
@@ -148,7 +151,7 @@ fn non_negative_least_squares(columns: &[Vec<(usize, f64)>], rows: usize, pull: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::AdditiveCost;
+    use crate::cost::AdditiveCost;
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 

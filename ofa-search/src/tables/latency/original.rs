@@ -3,8 +3,9 @@
 mod grammar;
 
 use super::LatencyTable;
+use crate::SearchError;
+use crate::cost::{AdditiveCost, distinct_units};
 use crate::tables::table_file::invalid;
-use crate::{AdditiveCost, SearchError, distinct_units};
 use atomic_write_file::AtomicWriteFile;
 use grammar::Grammar;
 use ofa_model::{Arch, SearchSpace, Unit};

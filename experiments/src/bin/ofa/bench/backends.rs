@@ -14,7 +14,7 @@ use experiments::bench::workload::Work;
 use experiments::console::say;
 use experiments::machine::{device, environment};
 use ofa_model::SearchSpace;
-use ofa_search::median;
+use ofa_search::statistics::median;
 
 /// Compares the compiled-in backends.
 #[derive(Args)]

@@ -14,7 +14,7 @@ use experiments::console::say;
 use experiments::machine::environment;
 use experiments::run::run_dir::write_whole;
 use ofa_data::{ImageSet, Interpolation, Layout, Loader, LoaderConfig, Splits, View};
-use ofa_search::median;
+use ofa_search::statistics::median;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;

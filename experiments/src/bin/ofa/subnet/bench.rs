@@ -12,7 +12,7 @@ use experiments::machine::{device, environment};
 use experiments::options::arch::read_arch;
 use experiments::options::space::SpaceOptions;
 use ofa_model::{Arch, Subnet, Supernet, SupernetConfig};
-use ofa_search::{Latency, LatencyConfig, TimedRun, time_interleaved};
+use ofa_search::timing::{Latency, LatencyConfig, TimedRun, time_interleaved};
 use serde::Serialize;
 use std::time::Instant;
 

@@ -18,7 +18,8 @@ use experiments::tables::fit::Fit;
 use experiments::tables::latency_check::check_latency;
 use experiments::tables::measured::MeasuredTables;
 use experiments::tables::{latency_agreement, within_10_percent};
-use ofa_search::{LatencyConfig, LatencyTable};
+use ofa_search::LatencyTable;
+use ofa_search::timing::LatencyConfig;
 use std::path::PathBuf;
 
 /// Checks a latency table against timings of whole networks.

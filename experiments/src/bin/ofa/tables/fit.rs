@@ -16,7 +16,7 @@ use experiments::report::predictors_html;
 use experiments::run::run_dir::{csv_text, ensure_new, make_dir, write_whole};
 use experiments::tables::measured::MeasuredTables;
 use experiments::tables::predictor_curve::{Curve, FitRow, means, measurement_noise};
-use ofa_search::PredictorKind;
+use ofa_search::predictors::PredictorKind;
 use std::path::PathBuf;
 
 /// Fits accuracy predictors to parts of a table and evaluates them on held-out rows.
@@ -84,12 +84,7 @@ fn kinds(names: &[String]) -> Result<Vec<PredictorKind>> {
     if names.is_empty() {
         return Ok(PredictorKind::ALL.to_vec());
     }
-    let known = || PredictorKind::ALL.map(|kind| kind.to_string()).join(", ");
-    let kind = |name: &String| {
-        let found = PredictorKind::ALL.into_iter().find(|kind| kind.to_string() == *name);
-        found.with_context(|| format!("unknown predictor `{name}`; choose from: {}", known()))
-    };
-    names.iter().map(kind).collect()
+    names.iter().map(|name| name.parse().map_err(anyhow::Error::msg)).collect()
 }
 
 fn print(fit: &FitRow) {

@@ -1,5 +1,6 @@
 use super::*;
-use crate::{Latency, LatencyHeader};
+use crate::LatencyHeader;
+use crate::timing::Latency;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
