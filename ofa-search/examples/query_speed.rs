@@ -11,6 +11,8 @@
 use burn::tensor::Device;
 use cpu_time::ProcessTime;
 use ofa_model::{Arch, SearchSpace};
+use ofa_search::cost::{AdditiveCost, PlacedBlock};
+use ofa_search::predictors::{MlpConfig, MlpPredictor};
 use ofa_search::*;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

@@ -5,6 +5,7 @@
 use burn::{module::Module, tensor::Device};
 use ofa_data::{AugmentConfig, FashionMnist, Loader, LoaderConfig, View};
 use ofa_model::{Arch, SearchSpace, SupernetConfig};
+use ofa_search::predictors::{MlpConfig, MlpPredictor};
 use ofa_search::*;
 use ofa_train::*;
 use rand::SeedableRng;
