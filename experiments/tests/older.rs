@@ -1,8 +1,8 @@
 //! What earlier versions wrote is still read and resumed: a field that is renamed keeps its name in files.
 //!
 //! `fixtures/midway` is a run stopped in the middle of its third phase, with a teacher and moving averages. It was made
-//! by `train_supernet --config experiments/tests/fixtures/midway/config.toml --out DIR`; what was written after the
-//! second step of that phase, and before its first, was deleted. Do not make it again: it has to be old.
+//! by the program that is `ofa train` today, with `--config experiments/tests/fixtures/midway/config.toml`; of its
+//! checkpoints the one after the second step of that phase was kept. Do not make it again: it has to be old.
 
 use burn::tensor::Device;
 use experiments::ablation::{AblationConfig, CellRecord, Ladder};
@@ -22,8 +22,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Weights with which the run in `fixtures/midway` ends.
-const WEIGHTS: &str = "";
+/// How the hash of the weights begins with which the earlier version ended the run, as its accuracy table notes.
+const WEIGHTS: &str = "94c3a2fc719c2842";
 
 fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -123,7 +123,7 @@ fn a_run_that_an_earlier_version_began_ends_with_the_weights_of_an_unbroken_one(
     let weights = [&resumed, &unbroken].map(|root| trained(root));
     assert_eq!(weights[0], weights[1]);
     if has_common_bits() {
-        assert_eq!(weights[0], WEIGHTS);
+        assert!(weights[0].starts_with(WEIGHTS), "{}", weights[0]);
     }
     // Epochs before the stop are those of the earlier version, to the second that they took.
     let metrics = |root: &Path| fs::read_to_string(root.join("metrics.csv")).unwrap();
