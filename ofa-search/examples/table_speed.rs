@@ -10,7 +10,7 @@
 use burn::tensor::Device;
 use cpu_time::ProcessTime;
 use ofa_model::{Arch, SearchSpace};
-use ofa_search::predictors::{MlpConfig, MlpPredictor};
+use ofa_search::predictors::{ArchEncoder, KernelRidge, MlpConfig, MlpPredictor};
 use ofa_search::*;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

@@ -6,7 +6,7 @@
 //!           with `--out`, a new directory with fits.csv (every fit) and report.html
 //! Hardware: any; only predictors are trained
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
 use experiments::console::say;
 use experiments::machine::device;
