@@ -29,7 +29,7 @@ pub struct Answers {
     pub found: Vec<Found>,
     /// Scenarios without one, in file order.
     pub failed: Vec<Failed>,
-    /// Best trade-offs of predicted accuracy and cost met by the searches, grouped by the first limit of their scenario.
+    /// Best trade-offs of predicted accuracy and cost that the searches met, by the first limit of their scenario.
     pub fronts: BTreeMap<Axis, Front>,
 }
 
