@@ -55,8 +55,10 @@ pub use folded::FoldedSubnet;
 pub use importance::Importance;
 pub use kernels::Activation;
 #[cfg(feature = "onnx")]
-pub use onnx::{ONNX_INPUT, ONNX_OUTPUT};
-pub use original::{Checkpoint, CheckpointWeights, ImportReport, MisShaped, OriginalArch, read_state_dict, write_state_dict};
+pub use onnx::{ONNX_INPUT, ONNX_OUTPUT, OnnxForm};
+pub use original::{
+    Checkpoint, CheckpointWeights, ImportReport, MisShaped, OriginalArch, read_state_dict, write_state_dict,
+};
 pub use pool::in_pool;
 pub use saved::{SubnetCard, write_directory};
 pub use soundness::check_weights;

@@ -55,7 +55,8 @@ pub(crate) fn check_numbers(key: &str, numbers: impl Iterator<Item = f32> + Clon
     let bad: Vec<(usize, f32)> = numbers.enumerate().filter(|(_, number)| !sound(*number)).collect();
     let (index, number) = bad[0];
     let what = if number.is_finite() { "a variance below zero" } else { "not finite" };
-    let others = if bad.len() > 1 { format!(" ({} numbers of this tensor are no weights)", bad.len()) } else { String::new() };
+    let others =
+        if bad.len() > 1 { format!(" ({} numbers of this tensor are no weights)", bad.len()) } else { String::new() };
     let problem = format!("number {index} is {number}, {what}{others}: the file is damaged or its training diverged");
     Err(ModelError::InvalidTensor { key: key.to_owned(), problem })
 }

@@ -105,6 +105,12 @@ impl Supernet {
         self
     }
 
+    /// These weights with `resolution` among the resolutions of the space: no weight depends on it.
+    pub fn with_resolution(mut self, resolution: usize) -> Self {
+        self.space = self.space.with_resolution(resolution);
+        self
+    }
+
     /// These weights for `space`, which may differ in its name and its resolutions: no weight depends on them. `None`
     /// if it differs in anything else.
     pub fn in_space(mut self, space: &SearchSpace) -> Option<Self> {

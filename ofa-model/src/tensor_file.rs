@@ -13,7 +13,8 @@ use std::path::Path;
 pub(crate) fn read(path: &Path) -> Result<BTreeMap<String, TensorData>, ModelError> {
     let invalid = |problem| ModelError::InvalidFile { path: path.to_owned(), problem };
     let bytes = std::fs::read(path).map_err(|source| ModelError::Io { path: path.to_owned(), source })?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| invalid(format!("no whole safetensors file: {error}")))?;
+    let file =
+        SafeTensors::deserialize(&bytes).map_err(|error| invalid(format!("no whole safetensors file: {error}")))?;
     let tensor = |(key, view): (&str, TensorView)| {
         let dtype = from_file(view.dtype())
             .ok_or_else(|| invalid(format!("tensor `{key}`: numbers of type {} are not read", view.dtype())))?;

@@ -162,9 +162,8 @@ fn our_stage(stage: &Value, s: usize) -> Result<StageArch, ModelError> {
         Some(width) => Ratio::try_from(number(width, "width").map_err(refused)?)?,
     };
     let block = |(block, b): (&Value, usize)| {
-        let entry = |key: &str| {
-            block.get(key).ok_or_else(|| refused(format!("`{key}` of stage {s}, block {b} is missing")))
-        };
+        let entry =
+            |key: &str| block.get(key).ok_or_else(|| refused(format!("`{key}` of stage {s}, block {b} is missing")));
         let kernel_size = whole(entry("kernel_size")?, "kernel_size").map_err(refused)?;
         let expand_ratio = number(entry("expand_ratio")?, "expand_ratio").map_err(refused)?;
         Ok(BlockArch { kernel_size, expand_ratio: Ratio::try_from(expand_ratio)? })

@@ -1,7 +1,7 @@
 //! Reads archs from configurations of the original's static nets (`net.config` of its specialised networks).
 
-use crate::{Activation, Arch, BlockArch, ModelError, Ratio, SearchSpace, StageArch, StageSpace, UnitLayers};
 use crate::written_arch::field::{number, shown, whole};
+use crate::{Activation, Arch, BlockArch, ModelError, Ratio, SearchSpace, StageArch, StageSpace, UnitLayers};
 use serde_json::{Map, Value};
 
 impl Arch {

@@ -5,8 +5,7 @@ use crate::{SearchSpace, UnitLayers};
 use std::collections::BTreeMap;
 
 /// Widths to try, the published ones first.
-const WIDTHS: [f64; 17] =
-    [1.0, 1.2, 1.3, 0.25, 0.35, 0.5, 0.6, 0.65, 0.75, 0.8, 0.9, 1.1, 1.25, 1.4, 1.5, 1.75, 2.0];
+const WIDTHS: [f64; 17] = [1.0, 1.2, 1.3, 0.25, 0.35, 0.5, 0.6, 0.65, 0.75, 0.8, 0.9, 1.1, 1.25, 1.4, 1.5, 1.75, 2.0];
 
 /// What tensors of these shapes, by canonical name, would fit instead of `space`, in words.
 pub(super) fn fitting(shapes: &BTreeMap<String, Vec<usize>>, space: &SearchSpace) -> Option<String> {
@@ -17,7 +16,8 @@ pub(super) fn fitting(shapes: &BTreeMap<String, Vec<usize>>, space: &SearchSpace
     if score(shapes, &here).is_whole() {
         return of_same_space(space, classes, image_channels);
     }
-    let scored = candidates(classes.max(1), image_channels).into_iter().map(|(name, space)| (score(shapes, &space), name));
+    let scored =
+        candidates(classes.max(1), image_channels).into_iter().map(|(name, space)| (score(shapes, &space), name));
     let (best, name) = scored.min_by_key(|(score, _)| score.wrong)?;
     match best {
         _ if best.is_whole() => Some(format!("they fit the space {name} with {classes} classes")),

@@ -65,7 +65,8 @@ impl WeightSet {
     /// Tensors that belong to no set, as the parts of the file that they lie in.
     pub(super) fn left_out<'a>(&self, keys: impl Iterator<Item = &'a str>, sets: &[Self]) -> Vec<String> {
         let taken: HashSet<&str> = sets.iter().flat_map(|set| &set.keys).map(|(path, _)| path.as_str()).collect();
-        let mut parts: Vec<String> = keys.filter(|key| !taken.contains(key)).map(|key| self.first_difference(key)).collect();
+        let mut parts: Vec<String> =
+            keys.filter(|key| !taken.contains(key)).map(|key| self.first_difference(key)).collect();
         parts.dedup();
         parts
     }
@@ -160,7 +161,8 @@ mod tests {
 
     #[test]
     fn what_is_no_network_of_the_original_is_no_set() {
-        let others = ["blocks.0.0.conv_pw.weight", "features.0.weight", "classifier.0.weight", "conv1.weight", "images"];
+        let others =
+            ["blocks.0.0.conv_pw.weight", "features.0.weight", "classifier.0.weight", "conv1.weight", "images"];
         assert!(sets(&others).is_empty());
         assert!(sets(&["optimizer.first_conv.conv.weight.exp_avg"]).is_empty());
     }
@@ -168,7 +170,8 @@ mod tests {
     #[test]
     fn the_moving_average_goes_first_if_it_is_whole() {
         let set = |prefix: &str, leaf: &str| format!("{prefix}.first_conv.bn.{leaf}");
-        let whole = [set("model", "running_var"), set("model_ema.module", "running_var"), set("teacher", "running_var")];
+        let whole =
+            [set("model", "running_var"), set("model_ema.module", "running_var"), set("teacher", "running_var")];
         let found = all(whole.iter().map(String::as_str));
         let prefix = |chosen| choose(&found, chosen).map(|set| set.prefix.as_str());
         assert_eq!((prefix(None), prefix(Some("model"))), (Some("model_ema.module"), Some("model")));

@@ -17,7 +17,8 @@ pub(super) fn parse(text: &str) -> Result<Value, String> {
     });
     value.map_err(|problem| {
         let before = &text[..reader.at];
-        let (line, column) = (before.matches('\n').count() + 1, before.chars().rev().take_while(|c| *c != '\n').count() + 1);
+        let (line, column) =
+            (before.matches('\n').count() + 1, before.chars().rev().take_while(|c| *c != '\n').count() + 1);
         format!("line {line}, column {column}: {problem}")
     })
 }

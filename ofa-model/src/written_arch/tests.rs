@@ -109,11 +109,31 @@ fn lines_of_a_log_are_read() {
 fn no_word_of_a_library_reaches_the_reader() {
     let long = format!("{{\"ks\": {:?}}}", vec![7; 1000]);
     let wrong = [
-        "", "{", "[]", "{}", "7", "[1, 2]", "null", "true", "x", "r28", "a\nb", "{'ks': }", "{\"ks\": [[[]]], \"e\": 1, \"d\": 1}",
-        "{\"stages\": []}", "{\"stages\": [1], \"resolution\": 1}", "{\"stages\": [{\"blocks\": [1]}], \"resolution\": -1}",
-        "{\"stages\": [{\"blocks\": [{\"kernel_size\": \"a\"}]}], \"resolution\": 224}", "{\"blocks\": [1]}",
-        "{\"blocks\": [{\"conv\": null}]}", "{\"blocks\": []}", "{\"arch\": 5}", "{\"arch\": {\"arch\": {}}}", &long,
-        "{'ks': 1e400, 'e': 6, 'd': 4}", "{\"ks\": [7], \"e\": 6, \"d\": 99999999999999999999}",
+        "",
+        "{",
+        "[]",
+        "{}",
+        "7",
+        "[1, 2]",
+        "null",
+        "true",
+        "x",
+        "r28",
+        "a\nb",
+        "{'ks': }",
+        "{\"ks\": [[[]]], \"e\": 1, \"d\": 1}",
+        "{\"stages\": []}",
+        "{\"stages\": [1], \"resolution\": 1}",
+        "{\"stages\": [{\"blocks\": [1]}], \"resolution\": -1}",
+        "{\"stages\": [{\"blocks\": [{\"kernel_size\": \"a\"}]}], \"resolution\": 224}",
+        "{\"blocks\": [1]}",
+        "{\"blocks\": [{\"conv\": null}]}",
+        "{\"blocks\": []}",
+        "{\"arch\": 5}",
+        "{\"arch\": {\"arch\": {}}}",
+        &long,
+        "{'ks': 1e400, 'e': 6, 'd': 4}",
+        "{\"ks\": [7], \"e\": 6, \"d\": 99999999999999999999}",
     ];
     for text in wrong {
         let problem = problem(text);
