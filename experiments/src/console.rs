@@ -3,6 +3,7 @@
 pub mod dashboard;
 pub mod heartbeat;
 pub mod interrupt;
+pub mod problem;
 pub mod progress;
 
 pub use heartbeat::say;

@@ -2,6 +2,7 @@
 
 pub mod ablation;
 pub mod bench;
+pub mod classes;
 pub mod config;
 pub mod console;
 pub mod deployment;

@@ -105,6 +105,9 @@ fn what_does_not_fit_is_named_and_nothing_is_left_behind() {
         ),
         (import("mobilenet_v3", "net.safetensors", &[]), "missing: "),
         (import("vgg", "net.safetensors", &[]), "unknown space `vgg`"),
+        (import("mobilenet_v3", "net.safetensors", &[]), "they fit the space small_mobilenet_v3 with 10 classes"),
+        (import("small_mobilenet_v3", "net.safetensors", &["--classes", "3"]), "`--new-head` keeps the rest"),
+        (import("small_mobilenet_v3", "net.safetensors", &["--weights", "ema"]), "no weights under `ema`"),
         (import("small_mobilenet_v3", "text.pth", &[]), "text.pth"),
         (import("small_mobilenet_v3", "missing.pth", &[]), "missing.pth"),
         (import("small_mobilenet_v3", "net.safetensors", &["--arch", &arch]), "unused: "),
@@ -135,6 +138,75 @@ fn a_space_and_an_arch_are_shown() {
     assert!(said.contains("mb_conv k7 s1 32-192-32 hard_swish se +input"), "{said}");
     let said = failure(ofa("space show", &["--space", "small_mobilenet_v3", "--arch", "r28-k3e3"]));
     assert!(said.contains("number of stages"), "{said}");
+}
+
+#[test]
+fn c7_published_weights_become_a_start_for_other_classes() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = |name: &str| temporary.path().join(name).to_str().unwrap().to_owned();
+    let before = checkpoint(Path::new(&path("net.safetensors"))).to_original();
+    let net = path("net.safetensors");
+    let options = ["--space", "small_mobilenet_v3", "--checkpoint", &net, "--new-head", "--classes", "2"];
+    let import = env!("CARGO_BIN_EXE_import_checkpoint");
+    let said = success(binary(import, &[&options[..], &["--out", &path("start")]].concat()));
+    assert!(said.contains("a new classifier for 2 classes, drawn by seed 0, replaces that of 10"), "{said}");
+    let start = Supernet::load(Path::new(&path("start")), &Device::flex()).unwrap();
+    assert_eq!(start.space().classes, 2);
+    for ((key, before), (_, after)) in before.iter().zip(&start.to_original()) {
+        assert_eq!(before == after, !key.starts_with("classifier."), "{key}");
+    }
+}
+
+#[test]
+fn archs_at_any_resolution_and_older_onnx_are_exported() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = |name: &str| temporary.path().join(name).to_str().unwrap().to_owned();
+    checkpoint(Path::new(&path("net.safetensors")));
+    images(Path::new(&path("images.safetensors")), [2, 1, 33, 33]);
+    let (net, pixels) = (path("net.safetensors"), path("images.safetensors"));
+    let import = ["--space", "small_mobilenet_v3", "--checkpoint", &net, "--out", &path("supernet")];
+    success(binary(env!("CARGO_BIN_EXE_import_checkpoint"), &import));
+    let arch = "{'wid': None, 'ks': 7, 'e': 6, 'd': 2, 'r': [33]}";
+    let said = success(binary(env!("CARGO_BIN_EXE_print_space"), &["--space", "small_mobilenet_v3", "--arch", arch]));
+    assert!(said.contains("33"), "{said}");
+    let export = |network: &str, arch: &str, out: &str| {
+        let arguments = [network, "--arch", arch, "--calibrate", &pixels, "--opset", "12", "--fixed-batch", "4"];
+        success(binary(env!("CARGO_BIN_EXE_export_subnet"), &[&arguments[..], &["--out", out]].concat()));
+    };
+    export(&path("supernet"), arch, &path("a"));
+    // The directory that was written names the arch again.
+    export(&path("supernet"), &path("a"), &path("b"));
+    for file in ["weights.safetensors", "model.onnx", "card.json"] {
+        let read = |dir: &str| fs::read(Path::new(&path(dir)).join(file)).unwrap();
+        assert_eq!(read("a"), read("b"), "{file}");
+    }
+}
+
+#[test]
+fn wrong_files_are_refused_once_and_in_plain_words() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = |name: &str| temporary.path().join(name).to_str().unwrap().to_owned();
+    fs::write(path("space.json"), r#"{"name": "x", "classes": "ten"}"#).unwrap();
+    fs::write(path("config.toml"), "[training]\nbatch_size = \"many\"\n").unwrap();
+    fs::write(path("arch.json"), r#"{"ks": {}, "e": 1, "d": 1}"#).unwrap();
+    let print = env!("CARGO_BIN_EXE_print_space");
+    let main = env!("CARGO_BIN_EXE_once_for_all");
+    let space = ["--space", "small_mobilenet_v3", "--arch"];
+    let said = [
+        failure(binary(print, &["--space", &path("space.json")])),
+        failure(binary(print, &[&space[..], &[&path("arch.json")]].concat())),
+        failure(binary(print, &[&space[..], &[&path("missing.json")]].concat())),
+        failure(binary(print, &[&space[..], &["{'ks': [7, 'e': 6}"]].concat())),
+        failure(binary(main, &["--config", &path("config.toml"), "--out", &path("run")])),
+        failure(binary(env!("CARGO_BIN_EXE_export_subnet"), &[&path("missing"), "--out", &path("out")])),
+    ];
+    for message in said {
+        for word in ["untagged", "usize", "u64", "f64", "DuplicateKeyPolicy", "expected struct", "expected enum"] {
+            assert!(!message.contains(word), "{message}");
+        }
+        assert!(message.matches("os error").count() < 2, "{message}");
+        assert!(message.starts_with("error: "), "{message}");
+    }
 }
 
 #[test]

@@ -45,6 +45,12 @@ pub enum ModelError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A text or a file describes no arch in any form.
+    #[error("this is no arch: {problem}")]
+    WrittenArch {
+        /// What is wrong with it, and what is expected.
+        problem: String,
+    },
     /// A number is not a valid channel ratio.
     #[error("ratio {value} is not a number between 0.001 and 1000")]
     InvalidRatio {
@@ -104,7 +110,7 @@ pub enum ModelError {
         problem: String,
     },
     /// The tensors do not match the parameters.
-    #[error("the weights do not fit this supernet (wrong space, width or number of classes?): {report}")]
+    #[error("the weights do not fit: {report}")]
     IncompleteImport {
         /// Everything that does not match.
         report: ImportReport,

@@ -38,14 +38,17 @@ mod onnx;
 mod original;
 mod pool;
 mod saved;
+mod soundness;
 mod space;
 mod subnet;
 mod summary;
 mod supernet;
+mod tensor_file;
 #[cfg(test)]
 mod testing;
 mod unit_network;
 mod units;
+mod written_arch;
 
 pub use arch::{Arch, BlockArch, Ratio, StageArch};
 pub use cost::Cost;
@@ -57,13 +60,17 @@ pub use importance::Importance;
 pub use kernels::Activation;
 pub use network::{ElasticNetwork, FixedNetwork};
 #[cfg(feature = "onnx")]
-pub use onnx::{ONNX_INPUT, ONNX_OUTPUT};
-pub use original::{ImportReport, MisShaped, OriginalArch, read_state_dict, write_state_dict};
+pub use onnx::{ONNX_INPUT, ONNX_OUTPUT, OnnxForm};
+pub use original::{
+    Checkpoint, CheckpointWeights, ImportReport, MisShaped, OriginalArch, read_state_dict, write_state_dict,
+};
 pub use pool::in_pool;
 pub use saved::SubnetCard;
+pub use soundness::check_weights;
 pub use space::{BlockKind, Choice, ChoiceMask, ChoiceRank, Head, Mutation, SearchSpace, StageSpace};
 pub use subnet::Subnet;
 pub use summary::ArchSummary;
 pub use supernet::{Supernet, SupernetConfig};
 pub use unit_network::UnitNetwork;
 pub use units::{BottleneckShape, ConvShape, HeadShape, MbConvShape, Unit, UnitLayers, make_divisible};
+pub use written_arch::WrittenArch;

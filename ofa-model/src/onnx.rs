@@ -7,45 +7,81 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_onnx::export::{AxisSpec, InputSpec, OnnxExporter};
 use onnx_ir::{Message, ModelProto};
+use std::ops::RangeInclusive;
 
 /// Name of the model's input, f32 `[batch, channels, resolution, resolution]`.
 pub const ONNX_INPUT: &str = "image";
 /// Name of the model's output, f32 `[batch, classes]`.
 pub const ONNX_OUTPUT: &str = "logits";
 
+/// Form of an ONNX model, for runtimes that do not take the default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OnnxForm {
+    /// Operator set, 12 to 18. Below 14, hard swish is spelled out as `x * HardSigmoid(x)`.
+    pub opset: u8,
+    /// Batch size; `None` for any.
+    pub batch: Option<usize>,
+}
+
+impl Default for OnnxForm {
+    fn default() -> Self {
+        Self { opset: *OPSETS.end(), batch: None }
+    }
+}
+
+/// Operator sets in which the operators of our networks mean the same, but for `HardSwish`, which came with 14. The
+/// last one is that of the exporter.
+const OPSETS: RangeInclusive<u8> = 12..=18;
+/// First operator set with `HardSwish`.
+const HARD_SWISH: u8 = 14;
+
 impl FoldedSubnet {
-    /// Exports this network as an ONNX model (operator set 18).
+    /// Exports this network as an ONNX model (operator set 18, any batch size).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`FoldedSubnet::to_onnx_as`].
+    pub fn to_onnx(&self) -> Result<Vec<u8>, ModelError> {
+        self.to_onnx_as(&OnnxForm::default())
+    }
+
+    /// Exports this network as an ONNX model of a chosen form.
     ///
     /// Hard sigmoid, hard swish and ReLU6 become single operators. The metadata holds the arch and the space's name.
     ///
     /// # Shapes
     ///
-    /// - input `image`: `[batch, channels, resolution, resolution]`, for any batch size
+    /// - input `image`: `[batch, channels, resolution, resolution]`
     /// - output `logits`: `[batch, classes]`
     ///
     /// # Errors
     ///
-    /// [`ModelError::Onnx`] if the exporter does not support an operation of this network.
-    pub fn to_onnx(&self) -> Result<Vec<u8>, ModelError> {
+    /// [`ModelError::Onnx`] if the exporter does not support an operation of this network or the form.
+    pub fn to_onnx_as(&self, form: &OnnxForm) -> Result<Vec<u8>, ModelError> {
         let fail = |problem: String| ModelError::Onnx { arch: self.arch().to_string(), problem };
+        if !OPSETS.contains(&form.opset) || form.batch == Some(0) {
+            return Err(fail(format!("{form:?}: expected an opset of {OPSETS:?} and a batch above 0")));
+        }
         let dynamic = [AxisSpec::dynamic("batch"), AxisSpec::Static, AxisSpec::Static, AxisSpec::Static];
         let size = self.arch().resolution;
         let device = self.devices().remove(0);
-        // The exporter compares two traces to find out which dimensions depend on the batch size.
-        let images = |n| Tensor::<4>::zeros([n, self.space().image_channels, size, size], &device);
-        let traced = OnnxExporter::new().export_dynamic(
-            self,
-            images(2),
-            images(5),
-            &[InputSpec::new(dynamic)],
-            |network, images| network.forward(images),
-        );
+        let forward = |network: &Self, images: Tensor<4>| network.forward(images);
+        let traced = match form.batch {
+            Some(batch) => OnnxExporter::new().export(self, images(batch), forward),
+            // The exporter compares two traces to find out which dimensions depend on the batch size.
+            None => OnnxExporter::new().export_dynamic(self, images(2), images(5), &[InputSpec::new(dynamic)], forward),
+        };
         let bytes = traced.map_err(|error| fail(error.to_string()))?.into_bytes();
         let mut model = ModelProto::parse_from_bytes(&bytes).map_err(|error| fail(error.to_string()))?;
         let graph = model.graph.mut_or_insert_default();
         fuse::rename_ends(graph, ONNX_INPUT, ONNX_OUTPUT);
-        fuse::fuse_activations(graph);
+        fuse::fuse_activations(graph, form.opset >= HARD_SWISH);
         fuse::number_values(graph);
+        for set in &mut model.opset_import {
+            set.version = form.opset.into();
+        }
+        // Versions of the file format that came with the operator sets; runtimes of their time take no later one.
+        model.ir_version = model.ir_version.min(if form.opset < 15 { 7 } else { 8 });
         for (key, value) in [("arch", self.arch().to_string()), ("space", self.space().name.clone())] {
             model.metadata_props.push(Default::default());
             let entry = model.metadata_props.last_mut().expect("an entry was pushed");
@@ -87,6 +123,33 @@ mod tests {
         let graph = &model.graph;
         assert_eq!((graph.input[0].name.as_str(), graph.output[0].name.as_str()), (ONNX_INPUT, ONNX_OUTPUT));
         assert!(model.metadata_props.iter().any(|entry| entry.key == "arch" && entry.value.starts_with("r20-")));
+    }
+
+    #[test]
+    fn older_operator_sets_and_a_fixed_batch() {
+        let space = SearchSpace::small_mobilenet_v3(1, 10);
+        let supernet = SupernetConfig::new(space.clone()).unwrap().init(&Device::flex());
+        let folded = supernet.subnet(&space.smallest()).fold();
+        let model = |opset, batch| {
+            let bytes = folded.to_onnx_as(&OnnxForm { opset, batch }).unwrap();
+            let model = ModelProto::parse_from_bytes(&bytes).unwrap();
+            let count = |name: &str| model.graph.node.iter().filter(|node| node.op_type == name).count();
+            let found = [count("HardSwish"), count("HardSigmoid"), count("Shape")];
+            (model.opset_import[0].version, model.ir_version, found, model)
+        };
+        for (opset, ir, swishes) in [(12, 7, 0), (13, 7, 0), (14, 7, 11), (18, 8, 11)] {
+            let (found, ir_version, [swish, sigmoid, shapes], _) = model(opset, None);
+            assert_eq!((found, ir_version), (i64::from(opset), ir));
+            assert_eq!((swish, sigmoid, shapes), (swishes, 4 + 11 - swishes, 1));
+        }
+        let (_, _, [.., shapes], fixed) = model(12, Some(3));
+        assert_eq!(shapes, 0, "a fixed batch needs no arithmetic on shapes");
+        let text = format!("{:?}", fixed.graph.input[0]);
+        assert!(!text.contains("batch"), "{text}");
+        for (opset, batch) in [(11, None), (19, None), (18, Some(0))] {
+            let message = folded.to_onnx_as(&OnnxForm { opset, batch }).unwrap_err().to_string();
+            assert!(message.contains("expected an opset of 12..=18"), "{message}");
+        }
     }
 
     #[test]

@@ -5,10 +5,11 @@ mod supernet;
 
 pub use subnet::SubnetCard;
 
-use crate::ModelError;
 use crate::directory::at;
+use crate::soundness::check_tensor;
+use crate::{ModelError, tensor_file};
 use burn::module::Module;
-use burn::store::{ModuleSnapshot, SafetensorsStore};
+use burn::store::{ApplyError, ModuleSnapshot, bridge};
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::{Path, PathBuf};
 
@@ -19,9 +20,7 @@ fn write(dir: &Path, name: &str, description: &impl Serialize, network: &impl Mo
     let json = serde_json::to_string_pretty(description).expect("a description is plain data");
     let path = dir.join(name);
     std::fs::write(&path, json).map_err(at(&path))?;
-    let path = dir.join(WEIGHTS);
-    let mut store = SafetensorsStore::from_file(&path);
-    network.save_into(&mut store).map_err(|error| invalid(path, error))
+    write_weights(&dir.join(WEIGHTS), network)
 }
 
 /// Reads the JSON file called `name` from a directory.
@@ -31,12 +30,42 @@ fn description<T: DeserializeOwned>(dir: &Path, name: &str) -> Result<T, ModelEr
     serde_json::from_str(&text).map_err(|error| invalid(path, error))
 }
 
+fn write_weights(path: &Path, network: &impl Module) -> Result<(), ModelError> {
+    let tensor = |tensor| {
+        let (key, data) = (tensor.name.clone(), bridge::into_data(tensor));
+        data.map(|data| (key, data)).map_err(|error| invalid(path.to_owned(), error))
+    };
+    let tensors = network.collect(None, None, false).into_iter().map(tensor).collect::<Result<Vec<_>, _>>()?;
+    tensor_file::write(path, tensors.iter().map(|(key, data)| (key.as_str(), data)))
+}
+
 /// Loads the weights of a directory into `network`.
 fn load_weights(dir: &Path, network: &mut impl Module) -> Result<(), ModelError> {
     let path = dir.join(WEIGHTS);
-    std::fs::metadata(&path).map_err(at(&path))?;
-    let mut store = SafetensorsStore::from_file(&path);
-    network.load_from(&mut store).map(drop).map_err(|error| invalid(path, error))
+    let mut tensors = Vec::new();
+    for (key, data) in tensor_file::read(&path)? {
+        check_tensor(&key, &data).map_err(|error| invalid(path.clone(), error))?;
+        tensors.push(bridge::from_data(data, key, None));
+    }
+    let applied = network.apply(tensors, None, None, false);
+    if let Some(error) = applied.errors.first() {
+        return Err(invalid(path, other_shape(error)));
+    }
+    match applied.missing.first() {
+        Some((tensor, _)) => {
+            Err(invalid(path, format!("tensor `{tensor}` is missing ({} in all)", applied.missing.len())))
+        }
+        None => Ok(()),
+    }
+}
+
+fn other_shape(error: &ApplyError) -> String {
+    match error {
+        ApplyError::ShapeMismatch { path, expected, found } => {
+            format!("tensor `{path}` is {:?}, expected {:?}", found.to_vec(), expected.to_vec())
+        }
+        other => other.to_string(),
+    }
 }
 
 fn invalid(path: PathBuf, problem: impl ToString) -> ModelError {

@@ -97,6 +97,14 @@ impl SearchSpace {
             .or_else(|| in_stages("stage", &self.stages))
     }
 
+    /// This space with `resolution` among its resolutions: no weight depends on it.
+    pub fn with_resolution(mut self, resolution: usize) -> Self {
+        self.resolutions.push(resolution);
+        self.resolutions.sort_unstable();
+        self.resolutions.dedup();
+        self
+    }
+
     /// Exact number of networks, not counting resolutions: 2.18e19 for MobileNetV3 (paper, section 3.2).
     #[allow(clippy::len_without_is_empty, reason = "a valid space is never empty")]
     pub fn len(&self) -> BigUint {

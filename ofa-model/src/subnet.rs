@@ -1,7 +1,8 @@
 //! [`Subnet`]: one network extracted from a supernet, built from ordinary layers.
 
 use crate::elastic::{Block, Head, Moments, Statistics};
-use crate::{Arch, SearchSpace, SupernetConfig, in_pool};
+use crate::init::Initializer;
+use crate::{Arch, ModelError, SearchSpace, SupernetConfig, in_pool};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 
@@ -39,6 +40,19 @@ impl Subnet {
     /// The search space this network comes from.
     pub fn space(&self) -> &SearchSpace {
         &self.space
+    }
+
+    /// This network with a new classifier for `classes` classes, drawn by `seed`.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::InvalidSpace`] if a space cannot have that many classes.
+    pub fn with_new_head(mut self, classes: usize, seed: u64) -> Result<Self, ModelError> {
+        self.space.classes = classes;
+        self.space.validate()?;
+        let device = self.head.classifier_bias.val().device();
+        self.head = self.head.with_new_classifier(classes, &mut Initializer::new(seed, &device));
+        Ok(self)
     }
 
     /// Computes logits `[batch, classes]` for images `[batch, channels, height, width]`.

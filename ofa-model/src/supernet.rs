@@ -78,6 +78,49 @@ impl Supernet {
         &self.space
     }
 
+    /// These weights with a new classifier for `classes` classes, drawn by `seed`: the beginning of a training on other
+    /// classes.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::InvalidSpace`] if a space cannot have that many classes.
+    pub fn with_new_head(mut self, classes: usize, seed: u64) -> Result<Self, ModelError> {
+        self.space.classes = classes;
+        self.space.validate()?;
+        let device = self.head.classifier_bias.val().device();
+        self.head = self.head.with_new_classifier(classes, &mut Initializer::new(seed, &device));
+        Ok(self)
+    }
+
+    /// These weights for a selection of the classes, in the given order (counted from 0).
+    ///
+    /// # Panics
+    ///
+    /// If `classes` is empty or names a class that there is not.
+    pub fn with_classes(mut self, classes: &[usize]) -> Self {
+        let most = self.space.classes;
+        assert!(!classes.is_empty() && classes.iter().all(|&class| class < most), "{classes:?} of {most} classes");
+        self.space.classes = classes.len();
+        self.head = self.head.with_classes(classes);
+        self
+    }
+
+    /// These weights with `resolution` among the resolutions of the space: no weight depends on it.
+    pub fn with_resolution(mut self, resolution: usize) -> Self {
+        self.space = self.space.with_resolution(resolution);
+        self
+    }
+
+    /// These weights for `space`, which may differ in its name and its resolutions: no weight depends on them. `None`
+    /// if it differs in anything else.
+    pub fn in_space(mut self, space: &SearchSpace) -> Option<Self> {
+        let (name, resolutions) = (self.space.name.clone(), self.space.resolutions.clone());
+        (SearchSpace { name, resolutions, ..space.clone() } == self.space).then(|| {
+            self.space = space.clone();
+            self
+        })
+    }
+
     /// Computes logits `[batch, classes]` of subnet `arch` for images `[batch, channels, height, width]`.
     ///
     /// For training, pass [`Statistics::Batch`]. Gradients reach exactly the weights that `arch` uses.

@@ -1,6 +1,7 @@
 //! [`ModelCard`]: metadata for users of an exported subnet.
 
 use super::specialise::Chosen;
+use crate::classes::imagenet;
 use crate::machine::environment;
 use crate::machine::environment::Machine;
 use anyhow::{Context, Result};
@@ -87,14 +88,18 @@ impl ModelCard {
     }
 }
 
-/// A card with ImageNet's usual normalisation and numbered classes, for networks that come without a card.
+/// A card with ImageNet's usual normalisation, and its classes if there are 1,000, for networks that come without a
+/// card.
 pub fn imagenet_card(subnet: &Subnet) -> SubnetCard {
     let space = subnet.space();
     let channels = |values: [f32; 3]| values.into_iter().cycle().take(space.image_channels).collect();
     SubnetCard {
         arch: subnet.arch().to_string(),
         space: space.clone(),
-        classes: (0..space.classes).map(|class| format!("class {class}")).collect(),
+        classes: match space.classes {
+            1000 => imagenet(),
+            classes => (0..classes).map(|class| format!("class {class}")).collect(),
+        },
         mean: channels([0.485, 0.456, 0.406]),
         std: channels([0.229, 0.224, 0.225]),
     }

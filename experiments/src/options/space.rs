@@ -1,5 +1,6 @@
 //! Command-line options that select a search space, shared by the commands that work on networks instead of runs.
 
+use crate::options::text_file;
 use anyhow::{Context, Result, bail};
 use burn::tensor::TensorData;
 use clap::Args;
@@ -57,6 +58,20 @@ impl SpaceOptions {
         Self { space: space.to_owned(), width: None, classes: None }
     }
 
+    /// Number of classes, if the options give one.
+    pub fn classes(&self) -> Option<usize> {
+        self.classes
+    }
+
+    /// The selected space with the classes of a checkpoint, whatever number the options give.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`SpaceOptions::space`].
+    pub fn of_checkpoint(&self, classes: Option<usize>) -> Result<SearchSpace> {
+        Self { classes: None, ..self.clone() }.space(classes)
+    }
+
     /// The selected space. `classes` (of a checkpoint) applies unless the options give a number.
     ///
     /// # Errors
@@ -97,7 +112,7 @@ pub fn classes_of(tensors: &[(String, TensorData)]) -> Option<usize> {
 }
 
 fn read(path: &PathBuf) -> Result<SearchSpace> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = text_file::read(path)?;
     serde_json::from_str(&text).with_context(|| format!("{} is not a search space", path.display()))
 }
 

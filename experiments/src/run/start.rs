@@ -2,6 +2,7 @@
 
 use crate::config::ExperimentConfig;
 use crate::console::interrupt::is_interruption;
+use crate::console::problem::in_one_line;
 use crate::console::say;
 use crate::machine::allocator::keep_freed_memory;
 use crate::machine::threads::compute_on_this_thread;
@@ -229,11 +230,11 @@ pub(super) fn exit_code(result: Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_interruption(&error) => {
-            say(&format!("{error:#}"));
+            say(&in_one_line(&error));
             ExitCode::from(130)
         }
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", in_one_line(&error));
             ExitCode::FAILURE
         }
     }

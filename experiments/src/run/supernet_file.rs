@@ -1,11 +1,12 @@
 //! The trained supernet of a run: a directory in the format of `ofa weights import`, which every command reads.
 
+use crate::classes::{Match, imagenet, matched, sorted_as_text};
 use crate::config::ExperimentConfig;
 use crate::run::run_dir::RunDir;
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
-use ofa_data::Layout;
-use ofa_model::{Supernet, SupernetConfig};
+use ofa_data::{Layout, Splits};
+use ofa_model::{SubnetCard, Supernet, SupernetConfig, check_weights};
 use ofa_train::{CheckpointDir, DamagedCheckpoint};
 use std::path::{Path, PathBuf};
 
@@ -74,17 +75,79 @@ pub fn open(root: &Path, device: &Device) -> Result<OpenedSupernet> {
     }
     let blank = SupernetConfig::new(config.space.clone())?.init(device);
     match CheckpointDir::new(dir.path(CHECKPOINTS), 1).supernet(blank)? {
-        Some(saved) => Ok(OpenedSupernet {
-            supernet: saved.supernet,
-            path: saved.path,
-            config: Some(config),
-            damaged: saved.damaged,
-        }),
+        Some(saved) => {
+            check_weights(&saved.supernet).with_context(|| saved.path.display().to_string())?;
+            Ok(OpenedSupernet {
+                supernet: saved.supernet,
+                path: saved.path,
+                config: Some(config),
+                damaged: saved.damaged,
+            })
+        }
         None => bail!("{} contains no supernet and no checkpoint yet", root.display()),
     }
 }
 
 impl OpenedSupernet {
+    /// Lists the images in `data`. Where their classes are some of the network's, or all in another order, by name or
+    /// WordNet id, the network keeps these, in the order of the images; a line on stderr says so.
+    ///
+    /// # Errors
+    ///
+    /// If the images cannot be listed, or the network has no class for one of theirs.
+    #[allow(clippy::print_stderr, reason = "stdout is for results")]
+    pub fn for_images_in(&mut self, data: &Path) -> Result<Splits> {
+        let seed = self.configuration(Some(data))?.seed;
+        let images = Layout::detect(data)?.load(data, self.supernet.space().image_channels, seed)?;
+        if let Some(note) = self.select_classes(&images.classes)? {
+            eprintln!("{}: {note}", data.display());
+        }
+        Ok(images)
+    }
+
+    /// Keeps the classes called `images`, and says what was done or is in doubt.
+    fn select_classes(&mut self, images: &[String]) -> Result<Option<String>> {
+        let classes = self.supernet.space().classes;
+        let known = self.class_names();
+        match known.as_ref().map(|network| matched(network, images)) {
+            Some(Match::Same) => Ok(None),
+            Some(Match::Selected(selected)) => {
+                self.supernet = self.supernet.clone().with_classes(&selected);
+                Ok(Some(format!("scored among {} of the network's {classes} classes, matched by name", selected.len())))
+            }
+            _ if images.len() == classes => Ok(sorted_as_text(images).then(|| {
+                format!(
+                    "warning: the names of the classes are numbers sorted as text ({}, ..): if the network counts them, \
+                     its scores are wrong; write them with leading zeros",
+                    images[..3].join(", ")
+                )
+            })),
+            Some(Match::Unknown(unknown)) => bail!(
+                "the network has {classes} classes, and none called {}{}",
+                unknown.iter().take(10).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+                if unknown.len() > 10 { format!(" and {} more", unknown.len() - 10) } else { String::new() }
+            ),
+            None => bail!(
+                "the images have {} classes, the network {classes}, whose names are not known: import the weights \
+                 with --new-head to train them on these images",
+                images.len()
+            ),
+        }
+    }
+
+    /// Names of the classes: those of the run's subnets; ImageNet's if there are 1,000.
+    fn class_names(&self) -> Option<Vec<String>> {
+        let classes = self.supernet.space().classes;
+        let run = self.path.ancestors().find(|dir| dir.join("config.toml").is_file());
+        let subnets = run.and_then(|run| fs::read_dir(run.join("subnets")).ok()).into_iter().flatten().flatten();
+        let names = |subnet: fs::DirEntry| -> Option<Vec<String>> {
+            let card = fs::read_to_string(subnet.path().join("arch.json")).ok()?;
+            Some(serde_json::from_str::<SubnetCard>(&card).ok()?.classes)
+        };
+        let of_run = subnets.filter_map(names).find(|names| names.len() == classes);
+        of_run.or_else(|| (classes == 1000).then(imagenet))
+    }
+
     /// The configuration of its run, or the preset `standard` with its space; `data` replaces the directory of the
     /// images.
     ///
@@ -128,5 +191,33 @@ mod tests {
         assert!(open(&dir.path(SUPERNET), &device).unwrap().config.is_none());
         let message = format!("{:#}", open(&dir.path("nowhere"), &device).err().unwrap());
         assert!(message.contains("nowhere is neither a run directory"), "{message}");
+    }
+
+    #[test]
+    fn a_network_keeps_the_classes_that_images_have() {
+        let space = ofa_model::SearchSpace::small_mobilenet_v3(1, 1000);
+        let supernet = SupernetConfig::new(space).unwrap().init(&Device::flex());
+        let opened = || OpenedSupernet {
+            supernet: supernet.clone(),
+            path: PathBuf::from("net"),
+            config: None,
+            damaged: Vec::new(),
+        };
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        let mut some = opened();
+        let note = some.select_classes(&names(&["n02510455", "tench"])).unwrap().unwrap();
+        assert!(note.contains("scored among 2 of the network's 1000 classes"), "{note}");
+        assert_eq!(some.supernet.to_original(), supernet.clone().with_classes(&[388, 0]).to_original());
+        let message = opened().select_classes(&names(&["cat", "tench"])).unwrap_err().to_string();
+        assert!(message.contains("none called `cat`"), "{message}");
+        let mut numbers: Vec<String> = (0..1000).map(|class| class.to_string()).collect();
+        assert_eq!(opened().select_classes(&numbers).unwrap(), None);
+        numbers.sort();
+        let note = opened().select_classes(&numbers).unwrap().unwrap();
+        assert!(note.contains("sorted as text (0, 1, 10, ..)"), "{note}");
+        let mut small = opened();
+        small.supernet = small.supernet.with_classes(&[0, 1, 2]);
+        let message = small.select_classes(&names(&["a", "b"])).unwrap_err().to_string();
+        assert!(message.contains("have 2 classes, the network 3"), "{message}");
     }
 }

@@ -4,7 +4,7 @@ use super::{ConvNorm, Statistics, leading};
 use crate::kernels::{global_average_pool, linear, matmul};
 use crate::{Activation, HeadShape, init::Initializer};
 use burn::module::{Module, Param};
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
 /// Head of a network: optional 1x1 expansion, global average pooling, optional feature mixing, classifier.
 ///
@@ -59,6 +59,29 @@ impl Head {
     /// Maps features `[batch, features]` to logits `[batch, classes]`.
     pub fn classify(&self, features: Tensor<2>) -> Tensor<2> {
         linear(features, self.classifier_weight.val(), self.classifier_bias.val())
+    }
+
+    /// This head with a new classifier for `classes` classes.
+    pub(crate) fn with_new_classifier(self, classes: usize, init: &mut Initializer) -> Self {
+        let [_, features] = self.classifier_weight.dims();
+        Self {
+            classifier_weight: init.uniform_fan_in([classes, features], features),
+            classifier_bias: init.constant([classes], 0.0),
+            ..self
+        }
+    }
+
+    /// This head for some of its classes, in the given order.
+    pub(crate) fn with_classes(self, classes: &[usize]) -> Self {
+        let indices = |device: &Device| {
+            let classes: Vec<i64> = classes.iter().map(|&class| class as i64).collect();
+            Tensor::<1, Int>::from_data(TensorData::from(&classes[..]), device)
+        };
+        Self {
+            classifier_weight: self.classifier_weight.map(|rows| rows.clone().select(0, indices(&rows.device()))),
+            classifier_bias: self.classifier_bias.map(|bias| bias.clone().select(0, indices(&bias.device()))),
+            ..self
+        }
     }
 
     /// Activation after the expansion and the mixing.

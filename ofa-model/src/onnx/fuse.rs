@@ -15,10 +15,11 @@ pub(super) fn rename_ends(graph: &mut GraphProto, input: &str, output: &str) {
     }
 }
 
-/// Replaces the chains that compute ReLU6, hard sigmoid and hard swish with `Clip`, `HardSigmoid` and `HardSwish`, and
-/// removes what is no longer used.
-pub(super) fn fuse_activations(graph: &mut GraphProto) {
-    for replace in [clip, hard_sigmoid, hard_swish] {
+/// Replaces the chains that compute ReLU6, hard sigmoid and, if `has_hard_swish`, hard swish with `Clip`, `HardSigmoid`
+/// and `HardSwish`, and removes what is no longer used.
+pub(super) fn fuse_activations(graph: &mut GraphProto, has_hard_swish: bool) {
+    let replacements = [clip, hard_sigmoid, hard_swish];
+    for replace in &replacements[..if has_hard_swish { 3 } else { 2 }] {
         let known = Known::of(graph);
         let fused: Vec<_> = (0..graph.node.len()).filter_map(|i| Some((i, replace(&known, &graph.node[i])?))).collect();
         for (i, node) in fused {

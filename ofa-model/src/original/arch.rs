@@ -83,8 +83,17 @@ impl Arch {
 }
 
 impl OriginalArch {
-    /// Refuses lists whose lengths differ from the given ones of `ks`, `e`, `d` and `w`.
-    fn check_lengths(&self, space: &SearchSpace, [ks, e, d, w]: [usize; 4]) -> Result<(), ModelError> {
+    /// Number of entries of `ks`, `e`, `d` and `w` for `space`.
+    pub(crate) fn lengths(space: &SearchSpace) -> [usize; 4] {
+        match Family::of(space) {
+            Family::MobileNetV3 | Family::ProxylessNas => mobile::lengths(space),
+            Family::ResNet => resnet::lengths(space),
+        }
+    }
+
+    /// Refuses lists whose lengths differ from those of `space`.
+    fn check_lengths(&self, space: &SearchSpace) -> Result<(), ModelError> {
+        let [ks, e, d, w] = Self::lengths(space);
         let lengths =
             [("ks", self.ks.len(), ks), ("e", self.e.len(), e), ("d", self.d.len(), d), ("w", self.w.len(), w)];
         match lengths.into_iter().find(|(_, found, expected)| found != expected) {

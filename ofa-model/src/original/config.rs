@@ -1,7 +1,8 @@
 //! Reads archs from configurations of the original's static nets (`net.config` of its specialised networks).
 
+use crate::written_arch::field::{number, shown, whole};
 use crate::{Activation, Arch, BlockArch, ModelError, Ratio, SearchSpace, StageArch, StageSpace, UnitLayers};
-use serde::Deserialize;
+use serde_json::{Map, Value};
 
 impl Arch {
     /// Reads the arch of `space` that a static-net configuration of the original describes. The resolution is the
@@ -15,8 +16,8 @@ impl Arch {
     /// space.
     pub fn from_original_config(config: &str, space: &SearchSpace) -> Result<Self, ModelError> {
         let refuse = |problem: String| ModelError::InvalidOriginalConfig { space: space.name.clone(), problem };
-        let config: Config = serde_json::from_str(config).map_err(|error| refuse(error.to_string()))?;
-        let layers = config.layers();
+        let config: Value = serde_json::from_str(config).map_err(|_| refuse("it is no JSON".to_owned()))?;
+        let layers = layers(&config).map_err(refuse)?;
         let stem = space.stem.iter().map(|stage| stage.depths[0]).sum();
         let mut rest = layers.get(stem..).unwrap_or_default();
         let mut stages = Vec::with_capacity(space.stages.len());
@@ -44,60 +45,62 @@ impl Arch {
     }
 }
 
-/// Configuration of a static net.
-#[derive(Deserialize)]
-struct Config {
-    #[serde(default)]
-    first_conv: Option<Wrapped>,
-    #[serde(default)]
-    input_stem: Vec<Wrapped>,
-    blocks: Vec<Wrapped>,
+/// The layers of a static net, first to last.
+fn layers(config: &Value) -> Result<Vec<Layer>, String> {
+    let list = |key: &str| match config.get(key) {
+        Some(Value::Array(layers)) => layers.clone(),
+        _ => Vec::new(),
+    };
+    let first = config.get("first_conv").filter(|layer| !layer.is_null()).cloned();
+    let written: Vec<Value> = first.into_iter().chain(list("input_stem")).chain(list("blocks")).collect();
+    let is_supernet = |value: &Value| name(value).starts_with("OFA") || name(value).starts_with("Dynamic");
+    if is_supernet(config) || written.iter().any(|layer| is_supernet(unwrapped(layer))) {
+        return Err("this is the configuration of a supernet; name a subnet".to_owned());
+    }
+    let layer = |(layer, number): (&Value, usize)| {
+        Layer::read(unwrapped(layer)).map_err(|problem| format!("layer {number}: {problem}"))
+    };
+    written.iter().zip(1..).map(layer).collect()
 }
 
-/// A layer, or the residual block around it.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Wrapped {
-    Residual {
-        #[serde(alias = "mobile_inverted_conv")]
-        conv: Layer,
-    },
-    Plain(Layer),
+/// A layer without the residual block around it.
+fn unwrapped(layer: &Value) -> &Value {
+    layer.get("conv").or_else(|| layer.get("mobile_inverted_conv")).unwrap_or(layer)
+}
+
+fn name(value: &Value) -> &str {
+    value.get("name").and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The settings that identify a layer.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 struct Layer {
     in_channels: usize,
     out_channels: usize,
     kernel_size: usize,
-    #[serde(default = "one")]
     stride: usize,
-    #[serde(default)]
     mid_channels: Option<usize>,
-    #[serde(default)]
     expand_ratio: Option<f64>,
-    #[serde(default)]
     use_se: Option<bool>,
-    #[serde(default)]
     act_func: Option<String>,
 }
 
-fn one() -> usize {
-    1
-}
-
-impl Config {
-    fn layers(self) -> Vec<Layer> {
-        let unwrap = |wrapped| match wrapped {
-            Wrapped::Residual { conv } => conv,
-            Wrapped::Plain(layer) => layer,
-        };
-        self.first_conv.into_iter().chain(self.input_stem).chain(self.blocks).map(unwrap).collect()
-    }
-}
-
 impl Layer {
+    fn read(layer: &Value) -> Result<Self, String> {
+        let settings = layer.as_object().ok_or_else(|| format!("{} is no layer", shown(layer)))?;
+        let needed = |key: &str| whole(settings.get(key).ok_or_else(|| format!("`{key}` is missing"))?, key);
+        Ok(Self {
+            in_channels: needed("in_channels")?,
+            out_channels: needed("out_channels")?,
+            kernel_size: needed("kernel_size")?,
+            stride: optional(settings, "stride", whole)?.unwrap_or(1),
+            mid_channels: optional(settings, "mid_channels", whole)?,
+            expand_ratio: optional(settings, "expand_ratio", number)?,
+            use_se: settings.get("use_se").and_then(Value::as_bool),
+            act_func: settings.get("act_func").and_then(Value::as_str).map(str::to_owned),
+        })
+    }
+
     /// The layer of a unit; `None` if it has none.
     fn of(unit: &UnitLayers) -> Option<Self> {
         let (in_channels, mid_channels, out_channels, kernel_size, stride) = match *unit {
@@ -137,6 +140,15 @@ impl Layer {
         let same_activation = config.act_func.is_none() || config.act_func == self.act_func;
         shape(self) == shape(config) && same_middle && same_gate && same_activation
     }
+}
+
+/// A setting that a layer may lack, or have as null.
+fn optional<T>(
+    settings: &Map<String, Value>,
+    key: &str,
+    read: fn(&Value, &str) -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    settings.get(key).filter(|value| !value.is_null()).map(|value| read(value, key)).transpose()
 }
 
 /// The original's name for an activation.

@@ -1,8 +1,9 @@
 //! Imports a state dict of the original into a supernet or a subnet.
 
 use super::names::{Names, canonical};
-use super::{ImportReport, MisShaped};
-use crate::{ModelError, Subnet, Supernet};
+use super::{ImportReport, MisShaped, nearest};
+use crate::soundness::check_numbers;
+use crate::{ModelError, SearchSpace, Subnet, Supernet};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Tensor, TensorData};
 use std::collections::BTreeMap;
@@ -30,13 +31,14 @@ impl Supernet {
     ///
     /// # Errors
     ///
-    /// [`ModelError::InvalidTensor`] if a tensor does not hold floats or two keys name the same parameter.
+    /// [`ModelError::InvalidTensor`] if a tensor does not hold floats, holds NaN, an infinity or a variance below zero,
+    /// or if two keys name the same parameter.
     pub fn import_original(
         self,
         tensors: impl IntoIterator<Item = (String, TensorData)>,
     ) -> Result<(Self, ImportReport), ModelError> {
-        let names = Names::of_supernet(self.space());
-        import(self, names, tensors)
+        let (names, space) = (Names::of_supernet(self.space()), self.space().clone());
+        import(self, &space, names, tensors)
     }
 }
 
@@ -51,13 +53,14 @@ impl Subnet {
         self,
         tensors: impl IntoIterator<Item = (String, TensorData)>,
     ) -> Result<(Self, ImportReport), ModelError> {
-        let names = Names::of_subnet(self.space(), self.arch());
-        import(self, names, tensors)
+        let (names, space) = (Names::of_subnet(self.space(), self.arch()), self.space().clone());
+        import(self, &space, names, tensors)
     }
 }
 
 fn import<M: Module>(
     network: M,
+    space: &SearchSpace,
     names: Names,
     tensors: impl IntoIterator<Item = (String, TensorData)>,
 ) -> Result<(M, ImportReport), ModelError> {
@@ -75,10 +78,16 @@ fn import<M: Module>(
             return Err(ModelError::InvalidTensor { key, problem });
         }
     }
-    let mut import = Import { names, waiting, path: Vec::new(), report: ImportReport::default() };
+    let shapes: BTreeMap<String, Vec<usize>> =
+        waiting.iter().map(|(name, (_, data))| (name.clone(), data.shape().to_vec())).collect();
+    let mut import = Import { names, waiting, path: Vec::new(), report: ImportReport::default(), sound: Ok(()) };
     let network = network.map(&mut import);
-    let Import { waiting, mut report, .. } = import;
+    let Import { waiting, mut report, sound, .. } = import;
+    sound?;
     report.unused = waiting.into_values().map(|(key, _)| key).collect();
+    if !report.is_complete() {
+        report.nearest = nearest::fitting(&shapes, space);
+    }
     Ok((network, report))
 }
 
@@ -89,6 +98,8 @@ struct Import {
     waiting: BTreeMap<String, (String, TensorData)>,
     path: Vec<String>,
     report: ImportReport,
+    /// The first tensor that holds something other than weights.
+    sound: Result<(), ModelError>,
 }
 
 impl ModuleMapper for Import {
@@ -115,6 +126,9 @@ impl ModuleMapper for Import {
         }
         let numbers: Vec<f32> =
             data.convert::<f32>().try_into_vec().expect("a tensor converted to f32 holds f32 of its own shape");
+        if self.sound.is_ok() {
+            self.sound = check_numbers(&key, numbers.iter().copied());
+        }
         let trainable = parameter.is_require_grad();
         parameter.map(|old| {
             let new = Tensor::from_data(TensorData::new(numbers, shape), &old.device());

@@ -84,6 +84,11 @@ impl Names {
         Self { family, mixes, blocks: units.iter().map(|unit| name(&unit.layers)).collect(), stages: vec![] }
     }
 
+    /// Paths of the blocks in the original, stem first.
+    pub(super) fn prefixes(&self) -> impl Iterator<Item = &str> {
+        self.blocks.iter().map(|block| block.prefix.as_str())
+    }
+
     /// The original's state-dict key for our parameter at `path`.
     ///
     /// # Panics

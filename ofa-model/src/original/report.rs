@@ -16,7 +16,12 @@ pub struct ImportReport {
     pub unused: Vec<String>,
     /// Tensors whose parameter has another shape.
     pub mis_shaped: Vec<MisShaped>,
+    /// What the tensors would fit, by their shapes, or come nearest to; `None` if nothing is near.
+    pub nearest: Option<String>,
 }
+
+/// The most names of a sort that a report spells out.
+const NAMED: usize = 10;
 
 /// A tensor whose parameter has another shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +37,7 @@ pub struct MisShaped {
 impl ImportReport {
     /// Whether every parameter got a tensor and every tensor a parameter.
     pub fn is_complete(&self) -> bool {
-        *self == Self::default()
+        self.missing.is_empty() && self.unused.is_empty() && self.mis_shaped.is_empty()
     }
 
     /// Requires a complete import.
@@ -48,18 +53,56 @@ impl ImportReport {
 impl fmt::Display for ImportReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mis_shaped: Vec<String> = self.mis_shaped.iter().map(MisShaped::to_string).collect();
-        let parts = [("missing", &self.missing), ("unused", &self.unused), ("mis-shaped", &mis_shaped)];
+        let below = shared_prefix(&self.unused).map(|prefix| format!(" (all under `{prefix}.`)")).unwrap_or_default();
+        let parts = [("missing", &self.missing, ""), ("unused", &self.unused, &below), ("mis-shaped", &mis_shaped, "")];
         let mut separator = "";
-        for (title, names) in parts.into_iter().filter(|(_, names)| !names.is_empty()) {
-            write!(f, "{separator}{} {title}: {}", names.len(), names.join(", "))?;
+        for (title, names, below) in parts.into_iter().filter(|(_, names, _)| !names.is_empty()) {
+            write!(f, "{separator}{} {title}{below}: {}", names.len(), names[..names.len().min(NAMED)].join(", "))?;
+            if let Some(more @ 1..) = names.len().checked_sub(NAMED) {
+                write!(f, " and {more} more")?;
+            }
             separator = "; ";
+        }
+        if let Some(nearest) = &self.nearest {
+            write!(f, "; {nearest}")?;
         }
         if self.is_complete() { f.write_str("everything fits") } else { Ok(()) }
     }
 }
 
+/// The parts of dotted names that all of them begin with; `None` for a single name or nothing shared.
+fn shared_prefix(names: &[String]) -> Option<String> {
+    let [first, others @ ..] = names else { return None };
+    let mut shared: Vec<&str> = first.split('.').collect();
+    shared.pop();
+    for name in others {
+        let same = shared.iter().zip(name.split('.')).take_while(|(a, b)| *a == b).count();
+        shared.truncate(same);
+    }
+    (!others.is_empty() && !shared.is_empty()).then(|| shared.join("."))
+}
+
 impl fmt::Display for MisShaped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} is {:?}, expected {:?}", self.key, self.found, self.expected)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_report_names_ten_of_a_sort_and_the_prefix_of_what_is_unused() {
+        let names = |prefix: &str, count| (0..count).map(|i| format!("{prefix}{i}.weight")).collect::<Vec<_>>();
+        let report = ImportReport {
+            missing: names("blocks.", 411),
+            unused: names("some.module.blocks.", 12),
+            ..ImportReport::default()
+        };
+        let text = report.to_string();
+        assert!(text.starts_with("411 missing: blocks.0.weight, ") && text.contains("blocks.9.weight and 401 more; "));
+        assert!(text.contains("12 unused (all under `some.module.blocks.`): some.module.blocks.0.weight"), "{text}");
+        assert!(text.ends_with("blocks.9.weight and 2 more") && text.len() < 1000, "{text}");
     }
 }

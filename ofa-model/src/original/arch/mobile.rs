@@ -4,10 +4,15 @@ use super::{OriginalArch, padded};
 use crate::space::list;
 use crate::{Arch, BlockArch, ModelError, Ratio, SearchSpace, StageArch, StageSpace};
 
+/// Number of entries of `ks`, `e`, `d` and `w`.
+pub(super) fn lengths(space: &SearchSpace) -> [usize; 4] {
+    let blocks = space.stages.iter().map(StageSpace::greatest_depth).sum();
+    [blocks, blocks, space.stages.len(), 0]
+}
+
 /// The stages that a dictionary describes.
 pub(super) fn stages(original: &OriginalArch, space: &SearchSpace) -> Result<Vec<StageArch>, ModelError> {
-    let blocks = space.stages.iter().map(StageSpace::greatest_depth).sum();
-    original.check_lengths(space, [blocks, blocks, space.stages.len(), 0])?;
+    original.check_lengths(space)?;
     let mut first = 0;
     let mut stages = Vec::with_capacity(original.d.len());
     for (s, (stage, &depth)) in space.stages.iter().zip(&original.d).enumerate() {

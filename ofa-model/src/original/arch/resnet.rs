@@ -7,10 +7,15 @@ use super::{OriginalArch, padded};
 use crate::space::list;
 use crate::{Arch, BlockArch, BlockKind, ModelError, Ratio, SearchSpace, StageArch, StageSpace};
 
+/// Number of entries of `ks`, `e`, `d` and `w`.
+pub(super) fn lengths(space: &SearchSpace) -> [usize; 4] {
+    let blocks = bottlenecks(space).map(StageSpace::greatest_depth).sum();
+    [0, blocks, 1 + bottlenecks(space).count(), space.stages.len()]
+}
+
 /// The stages that a dictionary describes.
 pub(super) fn stages(original: &OriginalArch, space: &SearchSpace) -> Result<Vec<StageArch>, ModelError> {
-    let blocks = bottlenecks(space).map(StageSpace::greatest_depth).sum();
-    original.check_lengths(space, [0, blocks, 1 + bottlenecks(space).count(), space.stages.len()])?;
+    original.check_lengths(space)?;
     let (mut first, mut depths) = (0, original.d[1..].iter().zip(1..));
     let mut stages = Vec::with_capacity(space.stages.len());
     for (s, (stage, &width)) in space.stages.iter().zip(&original.w).enumerate() {

@@ -208,7 +208,10 @@ fn read(path: &Path) -> Result<BTreeMap<String, Entry>, SearchError> {
     let text = std::fs::read_to_string(path).map_err(io_error(path))?;
     let rows: BTreeMap<String, EntryInFile> = serde_saphyr::from_str(&text).map_err(|error| {
         let line = error.location().map_or(1, |location| location.line());
-        invalid(path, line, error.without_snippet().to_string())
+        // The advice that follows is for who calls the library.
+        let problem =
+            error.without_snippet().to_string().replace(", set DuplicateKeyPolicy in Options if acceptable", "");
+        invalid(path, line, problem)
     })?;
     let check = |(key, row): (String, EntryInFile)| {
         let EntryInFile { count, mean: Spanned { value: mean, referenced, .. } } = row;

@@ -7,7 +7,7 @@
 use anyhow::{Result, ensure};
 use clap::Args;
 use experiments::console::say;
-use experiments::options::arch::read_arch;
+use experiments::options::arch::{read_arch, with_resolution};
 use experiments::options::space::SpaceOptions;
 use ofa_model::{Cost, SearchSpace};
 use rand::SeedableRng;
@@ -33,7 +33,8 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<()> {
     let space = options.space.space(None)?;
     if let Some(arch) = &options.arch {
-        say(space.summary(&read_arch(arch, &space, None)?).to_string().trim_end());
+        let arch = read_arch(arch, &space, None)?;
+        say(with_resolution(&space, Some(arch.resolution)).summary(&arch).to_string().trim_end());
         return Ok(());
     }
     ensure!(options.samples > 0, "--samples must be positive");

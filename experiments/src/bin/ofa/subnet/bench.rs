@@ -69,7 +69,7 @@ pub fn run(options: &Options) -> Result<()> {
         Some(arch) => read_arch(arch, &space, None)?,
         None => space.largest(),
     };
-    let supernet = SupernetConfig::new(space)?.init(&device);
+    let supernet = SupernetConfig::new(space.with_resolution(arch.resolution))?.init(&device);
     let batches = if options.batch.is_empty() { &[1][..] } else { &options.batch };
     let machine = environment::machine(&options.device);
     let benchmark = Benchmark {

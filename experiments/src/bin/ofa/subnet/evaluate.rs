@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
 use experiments::config::ExperimentConfig;
 use experiments::console::say;
 use experiments::machine::device;
-use experiments::options::arch::read_arch;
+use experiments::options::arch::{read_arch, read_archs};
 use experiments::run::images::Images;
 use experiments::run::run_dir::csv_text;
 use experiments::run::supernet_file::{self, OpenedSupernet};
@@ -29,10 +29,10 @@ pub struct Options {
     /// Directory of a run (its newest checkpoint is used until training has finished), or a supernet from
     /// `ofa weights import`
     supernet: PathBuf,
-    /// Subnet: text form or .json file; may be repeated [default: the smallest and the largest]
+    /// Subnet: text form, file or directory of a subnet; may be repeated [default: the smallest and the largest]
     #[arg(long)]
     arch: Vec<String>,
-    /// File with one arch per line; empty lines and lines starting with # are skipped
+    /// File with one arch per line, or a JSON list; empty lines and lines starting with # are skipped
     #[arg(long)]
     archs: Option<PathBuf>,
     /// Images to evaluate on
@@ -48,7 +48,7 @@ pub struct Options {
     /// Batch size [default: that of the run, else 125]
     #[arg(long)]
     batch_size: Option<usize>,
-    /// Directory of images, in any known layout [default: that of the run, else the embedded Fashion-MNIST]
+    /// Directory of images, in any known layout; their classes may be some of the network's, in any order [default: that of the run, else the embedded Fashion-MNIST]
     #[arg(long)]
     data: Option<PathBuf>,
     /// Directory to create for scores.csv and, per subnet, its per-class accuracies and confusion matrix
@@ -68,13 +68,17 @@ enum Split {
 
 pub fn run(options: &Options) -> Result<()> {
     let device = device::by_name(&options.device)?;
-    let opened = supernet_file::open(&options.supernet, &device)?;
+    let mut opened = supernet_file::open(&options.supernet, &device)?;
     let archs = archs(options, opened.supernet.space())?;
+    for arch in &archs {
+        opened.supernet = opened.supernet.with_resolution(arch.resolution);
+    }
+    let listed = options.data.as_deref().map(|data| opened.for_images_in(data)).transpose()?;
     let mut config = opened.configuration(options.data.as_deref())?;
     let tables = &mut config.tables;
     tables.batch_size = options.batch_size.unwrap_or(tables.batch_size);
     tables.calibration_images = options.calibration_images.filter(|n| *n > 0).unwrap_or(tables.calibration_images);
-    let images = Images::load(&config, None)?;
+    let images = Images::load(&config, listed)?;
     // To stderr: stdout carries only the CSV table.
     for checkpoint in &opened.damaged {
         eprintln!("warning: {}: {}; using the previous checkpoint", checkpoint.path.display(), checkpoint.problem);
@@ -123,17 +127,10 @@ fn score(
 fn archs(options: &Options, space: &SearchSpace) -> Result<Vec<Arch>> {
     let mut archs = options.arch.iter().map(|text| read_arch(text, space, None)).collect::<Result<Vec<_>>>()?;
     if let Some(path) = &options.archs {
-        archs.extend(arch_lines(path, space)?);
+        archs.extend(read_archs(path, space)?);
     } else if archs.is_empty() {
         archs = vec![space.smallest(), space.largest()];
     }
     ensure!(!archs.is_empty(), "the file of --archs contains no arch");
     Ok(archs)
-}
-
-fn arch_lines(path: &Path, space: &SearchSpace) -> Result<Vec<Arch>> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let lines = text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
-    let arch = |(i, line)| read_arch(line, space, None).with_context(|| format!("{}:{}", path.display(), i + 1));
-    lines.map(arch).collect()
 }

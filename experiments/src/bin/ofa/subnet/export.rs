@@ -3,7 +3,7 @@
 //! Command:  `ofa subnet export runs/<run>/subnets/<scenario> --out DIR`
 //!           `ofa subnet export runs/<run> --arch r28-.. --out DIR`, calibrated on the run's images
 //!           `ofa subnet export SUPERNET_DIR --arch r224-.. --calibrate IMAGES.safetensors --out DIR`
-//! Result:   `weights.safetensors` (PyTorch's keys), `model.onnx` (any batch size), `card.json`
+//! Result:   `weights.safetensors` (PyTorch's keys), `model.onnx` (any batch size unless `--fixed-batch`), `card.json`
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
@@ -17,6 +17,8 @@ use experiments::options::arch::read_arch;
 use experiments::run::images::Images;
 use experiments::run::run_dir::RunDir;
 use experiments::run::supernet_file::{self, SUPERNET};
+#[cfg(feature = "onnx")]
+use ofa_model::OnnxForm;
 use ofa_model::{Subnet, SubnetCard, Supernet, write_directory, write_state_dict};
 use std::path::{Path, PathBuf};
 
@@ -26,13 +28,19 @@ use std::path::{Path, PathBuf};
 pub struct Options {
     /// Directory of a subnet; or, with --arch, of a run or a supernet
     network: PathBuf,
-    /// Subnet of the run or supernet: text form or .json file
+    /// Subnet of the run or supernet: text form, file or directory of a subnet
     #[arg(long)]
     arch: Option<String>,
     /// Calibrates batch-norm statistics on the `images` of this .safetensors file [default: training images of the
     /// run, or the existing statistics of a subnet or of a supernet without a run]
     #[arg(long)]
     calibrate: Option<PathBuf>,
+    /// Operator set of the ONNX model, from 12: runtimes that are older need a lower one
+    #[arg(long, default_value_t = 18, value_parser = clap::value_parser!(u8).range(12..=18))]
+    opset: u8,
+    /// Batch size of the ONNX model [default: any, chosen when it runs]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    fixed_batch: Option<u16>,
     /// Directory to create
     #[arg(long)]
     out: PathBuf,
@@ -57,7 +65,7 @@ pub fn run(options: &Options) -> Result<()> {
     write_directory(out, |unfinished| -> Result<()> {
         write_state_dict(&unfinished.join("weights.safetensors"), &subnet.to_original())?;
         std::fs::write(unfinished.join("card.json"), serde_json::to_string_pretty(&card)?)?;
-        write_onnx(&subnet, unfinished)
+        write_onnx(&subnet, options, unfinished)
     })
     .with_context(|| format!("cannot write {}", out.display()))?;
     say(&format!("{} with {} parameters in {}", card.arch, card.cost.parameters, out.display()));
@@ -87,8 +95,8 @@ fn choose(arch: &str, options: &Options, device: &Device) -> Result<(Subnet, Sub
     let of_run =
         options.network.parent().filter(|parent| options.network.ends_with(SUPERNET) && RunDir::holds_run(parent));
     let opened = supernet_file::open(of_run.unwrap_or(&options.network), device)?;
-    let supernet = &opened.supernet;
-    let arch = read_arch(arch, supernet.space(), None)?;
+    let arch = read_arch(arch, opened.supernet.space(), None)?;
+    let supernet = &opened.supernet.with_resolution(arch.resolution);
     if let Some(config) = &opened.config {
         let images = Images::load(config, None)?;
         let subnet = images.validation(config, device).calibrated(supernet, &arch)?;
@@ -111,12 +119,13 @@ fn has_statistics(subnet: &Subnet) -> bool {
 }
 
 #[cfg(feature = "onnx")]
-fn write_onnx(subnet: &Subnet, dir: &Path) -> Result<()> {
-    Ok(std::fs::write(dir.join("model.onnx"), subnet.fold().to_onnx()?)?)
+fn write_onnx(subnet: &Subnet, options: &Options, dir: &Path) -> Result<()> {
+    let form = OnnxForm { opset: options.opset, batch: options.fixed_batch.map(usize::from) };
+    Ok(std::fs::write(dir.join("model.onnx"), subnet.fold().to_onnx_as(&form)?)?)
 }
 
 #[cfg(not(feature = "onnx"))]
-fn write_onnx(_: &Subnet, _: &Path) -> Result<()> {
+fn write_onnx(_: &Subnet, _: &Options, _: &Path) -> Result<()> {
     say("no model.onnx: build with `--features onnx` to export it");
     Ok(())
 }

@@ -11,7 +11,7 @@ use experiments::deployment::model_card::imagenet_card;
 use experiments::machine::device;
 use experiments::options::arch::{read_arch, with_resolution};
 use experiments::options::space::{SpaceOptions, classes_of};
-use ofa_model::{SupernetConfig, read_state_dict};
+use ofa_model::{Checkpoint, CheckpointWeights, SupernetConfig};
 use std::path::PathBuf;
 
 /// Converts a checkpoint of the PyTorch original to a directory that the other commands read.
@@ -23,7 +23,17 @@ pub struct Options {
     /// Checkpoint to convert: a .pth file written by torch.save, or a .safetensors file
     #[arg(long)]
     checkpoint: PathBuf,
-    /// Arch of the checkpoint, if it is a static net: text form or .json file
+    /// Key of the weights, where the checkpoint holds several sets (`state_dict_ema`; `.` for those without a key)
+    /// [default: the moving average, if it is whole]
+    #[arg(long)]
+    weights: Option<String>,
+    /// Replaces the classifier by a new one for --classes, to train on images of your own
+    #[arg(long, requires = "classes")]
+    new_head: bool,
+    /// Seed of the new classifier
+    #[arg(long, default_value_t = 0, requires = "new_head")]
+    seed: u64,
+    /// Arch of the checkpoint, if it is a static net: text form, file or directory of a subnet
     #[arg(long)]
     arch: Option<String>,
     /// Resolution of a static net in pixels [default: that of the arch, else the highest of the space]
@@ -41,20 +51,37 @@ pub fn run(options: &Options) -> Result<()> {
     let Options { checkpoint, out, .. } = options;
     ensure!(!out.exists(), "{} exists already; choose another --out", out.display());
     let device = device::by_name(&options.device)?;
-    let tensors = read_state_dict(checkpoint)?;
-    let space = options.space.space(classes_of(&tensors))?;
+    let CheckpointWeights { tensors, found } = Checkpoint::open(checkpoint)?.weights(options.weights.as_deref())?;
+    found.iter().for_each(|found| say(found));
+    let classes = classes_of(&tensors);
+    let new_classes = options.space.classes().filter(|_| options.new_head);
+    let space = if options.new_head { options.space.of_checkpoint(classes) } else { options.space.space(classes) }?;
+    if let Some(new) = new_classes {
+        say(&format!(
+            "a new classifier for {new} classes, drawn by seed {}, replaces that of {}",
+            options.seed, space.classes
+        ));
+    }
     let context = || format!("{} as `{}`", checkpoint.display(), space.name);
     if let Some(arch) = &options.arch {
         let arch = read_arch(arch, &space, options.resolution)?;
         let blank = SupernetConfig::new(with_resolution(&space, Some(arch.resolution)))?.init(&device).subnet(&arch);
         let (subnet, report) = blank.import_original(tensors).with_context(context)?;
         report.check().with_context(context)?;
+        let subnet = match new_classes {
+            Some(classes) => subnet.with_new_head(classes, options.seed)?,
+            None => subnet,
+        };
         subnet.save(&imagenet_card(&subnet), out)?;
         say(&format!("subnet {arch} with {} parameters in {}", subnet.num_trainable(), out.display()));
     } else {
         let blank = SupernetConfig::new(space.clone())?.init(&device);
         let (supernet, report) = blank.import_original(tensors).with_context(context)?;
         report.check().with_context(context)?;
+        let supernet = match new_classes {
+            Some(classes) => supernet.with_new_head(classes, options.seed)?,
+            None => supernet,
+        };
         supernet.save(out)?;
         say(&format!("supernet of {} networks ({}) in {}", space.len(), space.name, out.display()));
     }

@@ -12,7 +12,7 @@ use experiments::console::say;
 use experiments::machine::device;
 use experiments::options::arch::{read_arch, with_resolution};
 use experiments::options::space::{SpaceOptions, classes_of};
-use ofa_model::{SupernetConfig, read_state_dict};
+use ofa_model::{Checkpoint, CheckpointWeights, SupernetConfig};
 use std::path::PathBuf;
 
 /// Computes the logits of one subnet of a checkpoint of the PyTorch original.
@@ -27,7 +27,10 @@ pub struct Options {
     /// Checkpoint of a supernet: a .pth file written by torch.save, or a .safetensors file
     #[arg(long)]
     checkpoint: PathBuf,
-    /// Subnet: a .json file with the original's dictionary (ks, e, d, w), or an arch in text form
+    /// Key of the weights, where the checkpoint holds several sets [default: the moving average, if it is whole]
+    #[arg(long)]
+    weights: Option<String>,
+    /// Subnet: text form, file (the original's dictionary, a net.config) or directory of a subnet
     #[arg(long)]
     arch: String,
     /// Input: a .safetensors file with `images` [batch, channels, height, width]
@@ -48,7 +51,8 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<()> {
     let Options { checkpoint, .. } = options;
     let device = device::by_name(&options.device)?;
-    let tensors = read_state_dict(checkpoint)?;
+    let CheckpointWeights { tensors, found } = Checkpoint::open(checkpoint)?.weights(options.weights.as_deref())?;
+    found.iter().for_each(|found| say(found));
     let space = options.space.space(classes_of(&tensors))?;
     let images = read_images(&options.images, &space, &device)?;
     let resolution = images.dims()[2];

@@ -1,0 +1,175 @@
+//! [`WrittenArch`]: an arch as people and tools write it down.
+
+mod dictionary;
+pub(crate) mod field;
+mod literal;
+
+use crate::{Arch, BlockArch, ModelError, Ratio, SearchSpace, StageArch};
+use field::{number, whole};
+use serde_json::{Map, Value};
+
+/// An arch read from text of unknown form.
+///
+/// Understood are
+///
+/// - our text form, and our [`Arch`] as JSON;
+/// - the original's dictionary as JSON or as Python prints it, with `r` or `image_size`, one value for all blocks or
+///   stages, and numbers written as `7.0` or `"7"`;
+/// - the `net.config` of a specialised net;
+/// - any of them inside a dictionary or tuple with other things: our `arch.json` and `card.json`, results of a search.
+///
+/// Any resolution is taken, because no weight depends on it.
+///
+/// ```
+/// use ofa_model::{SearchSpace, WrittenArch};
+///
+/// let space = SearchSpace::mobilenet_v3(1.0, 1000);
+/// let found = WrittenArch::parse("(0.78, {'wid': None, 'ks': 7, 'e': 6.0, 'd': 2, 'r': [130]}, 21.5)", &space)?;
+/// assert_eq!((found.arch.resolution, found.arch.depths()), (130, vec![2; 5]));
+/// # Ok::<(), ofa_model::ModelError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrittenArch {
+    /// The arch, checked against the space but for its resolution.
+    pub arch: Arch,
+    /// Keys that hold no choice, such as accuracies.
+    pub ignored: Vec<String>,
+}
+
+/// Keys under which tools put an arch, ours first.
+const HOLDERS: [&str; 9] =
+    ["arch", "original_arch", "config", "arch_config", "subnet", "subnet_config", "setting", "settings", "sample"];
+/// Keys of the original's dictionary.
+const CHOICES: [&str; 4] = ["ks", "e", "d", "w"];
+
+impl WrittenArch {
+    /// Reads the arch that `text` describes.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::WrittenArch`] if it is none of the forms; [`ModelError::ParseArch`] for a text form with a slip;
+    /// the errors of [`SearchSpace::check`], [`Arch::from_original`] and [`Arch::from_original_config`].
+    pub fn parse(text: &str, space: &SearchSpace) -> Result<Self, ModelError> {
+        let text = text.trim_start_matches('\u{feff}').trim();
+        let found = if text.starts_with(['{', '[', '(', '"', '\'']) {
+            from_value(&literal::parse(text).map_err(refused)?, space)?
+        } else if let (Some(start), Some(end)) = (text.find('{'), text.rfind('}')) {
+            // A line of a log.
+            from_value(&literal::parse(text.get(start..=end).unwrap_or_default()).map_err(refused)?, space)?
+        } else {
+            plain(one_line(text)?.parse()?)
+        };
+        space.clone().with_resolution(found.arch.resolution).check(&found.arch)?;
+        Ok(found)
+    }
+}
+
+fn refused(problem: String) -> ModelError {
+    ModelError::WrittenArch { problem }
+}
+
+fn plain(arch: Arch) -> WrittenArch {
+    WrittenArch { arch, ignored: Vec::new() }
+}
+
+fn one_line(text: &str) -> Result<&str, ModelError> {
+    match text.lines().count() {
+        0 => Err(refused("it is empty".to_owned())),
+        1 => Ok(text),
+        lines => Err(refused(format!("it has {lines} lines, expected one arch"))),
+    }
+}
+
+fn from_value(value: &Value, space: &SearchSpace) -> Result<WrittenArch, ModelError> {
+    match value {
+        Value::String(text) => Ok(plain(text.trim().parse()?)),
+        Value::Object(entries) => from_object(entries, space),
+        Value::Array(items) => match pairs(items) {
+            Some(entries) => from_object(&entries, space),
+            None => from_items(items, space),
+        },
+        other => Err(refused(format!("{} is neither a dictionary nor an arch in text form", field::shown(other)))),
+    }
+}
+
+/// The entries of a dictionary that is written as pairs of a name and a value.
+fn pairs(items: &[Value]) -> Option<Map<String, Value>> {
+    let pair = |item: &Value| match item.as_array()?.as_slice() {
+        [Value::String(name), value] => Some((name.clone(), value.clone())),
+        _ => None,
+    };
+    items.iter().map(pair).collect::<Option<_>>().filter(|entries: &Map<_, _>| !entries.is_empty())
+}
+
+/// The one item that can be an arch, such as in a pair of an accuracy and a dictionary.
+fn from_items(items: &[Value], space: &SearchSpace) -> Result<WrittenArch, ModelError> {
+    let mut holding = items.iter().filter(|item| item.is_object() || item.is_string() || item.is_array());
+    match (holding.next(), holding.next()) {
+        (Some(item), None) => from_value(item, space),
+        (None, _) => Err(refused("it is a list without a dictionary or an arch in text form".to_owned())),
+        (Some(_), Some(_)) => Err(refused(format!("it is a list of {} things, expected one arch", items.len()))),
+    }
+}
+
+fn from_object(entries: &Map<String, Value>, space: &SearchSpace) -> Result<WrittenArch, ModelError> {
+    if let Some(Value::Array(stages)) = entries.get("stages") {
+        return ours(entries, stages);
+    }
+    if let Some(Value::Array(_)) = entries.get("blocks") {
+        let config = Value::Object(entries.clone()).to_string();
+        return Arch::from_original_config(&config, space).map(plain);
+    }
+    if CHOICES.iter().any(|key| entries.contains_key(*key)) || dictionary::has_long_names(entries) {
+        return dictionary::read(entries, space);
+    }
+    let holder = HOLDERS.iter().find_map(|key| entries.get(*key)).or_else(|| only_nested(entries));
+    match holder {
+        Some(holder) => from_value(holder, space),
+        None => {
+            let keys = entries.keys().take(10).map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+            Err(refused(format!(
+                "it has the keys {keys}; expected ks, e and d (the original's dictionary), stages (ours), blocks (a \
+                 net.config), or arch"
+            )))
+        }
+    }
+}
+
+/// The only dictionary among the entries.
+fn only_nested(entries: &Map<String, Value>) -> Option<&Value> {
+    let mut nested = entries.values().filter(|value| value.is_object());
+    nested.next().filter(|_| nested.next().is_none())
+}
+
+/// Our [`Arch`] as JSON.
+fn ours(entries: &Map<String, Value>, stages: &[Value]) -> Result<WrittenArch, ModelError> {
+    if stages.iter().any(|stage| stage.get("depths").is_some()) {
+        return Err(refused("this is a search space; name one of its archs".to_owned()));
+    }
+    let resolution = entries.get("resolution").ok_or_else(|| refused("`resolution` is missing".to_owned()))?;
+    let resolution = whole(resolution, "resolution").map_err(refused)?;
+    let stages = stages.iter().zip(1..).map(|(stage, s)| our_stage(stage, s)).collect::<Result<_, _>>()?;
+    let ignored = entries.keys().filter(|key| !["resolution", "stages"].contains(&key.as_str())).cloned().collect();
+    Ok(WrittenArch { arch: Arch { resolution, stages }, ignored })
+}
+
+fn our_stage(stage: &Value, s: usize) -> Result<StageArch, ModelError> {
+    let Some(Value::Array(blocks)) = stage.get("blocks") else {
+        return Err(refused(format!("stage {s} has no list of blocks")));
+    };
+    let width = match stage.get("width") {
+        None | Some(Value::Null) => Ratio::ONE,
+        Some(width) => Ratio::try_from(number(width, "width").map_err(refused)?)?,
+    };
+    let block = |(block, b): (&Value, usize)| {
+        let entry =
+            |key: &str| block.get(key).ok_or_else(|| refused(format!("`{key}` of stage {s}, block {b} is missing")));
+        let kernel_size = whole(entry("kernel_size")?, "kernel_size").map_err(refused)?;
+        let expand_ratio = number(entry("expand_ratio")?, "expand_ratio").map_err(refused)?;
+        Ok(BlockArch { kernel_size, expand_ratio: Ratio::try_from(expand_ratio)? })
+    };
+    Ok(StageArch { width, blocks: blocks.iter().zip(1..).map(block).collect::<Result<_, ModelError>>()? })
+}
+
+#[cfg(test)]
+mod tests;
