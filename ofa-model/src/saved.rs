@@ -8,6 +8,7 @@ pub use subnet::SubnetCard;
 use crate::soundness::check_tensor;
 use crate::{ModelError, tensor_file};
 use burn::module::Module;
+use burn::store::burn_pack::Tensor;
 use burn::store::{ApplyError, ModuleSnapshot, bridge};
 use serde::{Serialize, de::DeserializeOwned};
 use std::io;
@@ -59,7 +60,7 @@ fn description<T: DeserializeOwned>(dir: &Path, name: &str) -> Result<T, ModelEr
 }
 
 fn write_weights(path: &Path, network: &impl Module) -> Result<(), ModelError> {
-    let tensor = |tensor| {
+    let tensor = |tensor: Tensor| {
         let (key, data) = (tensor.name.clone(), bridge::into_data(tensor));
         data.map(|data| (key, data)).map_err(|error| invalid(path.to_owned(), error))
     };
