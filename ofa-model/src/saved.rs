@@ -9,6 +9,7 @@ use crate::directory::at;
 use crate::soundness::check_tensor;
 use crate::{ModelError, tensor_file};
 use burn::module::Module;
+use burn::store::burn_pack::Tensor;
 use burn::store::{ApplyError, ModuleSnapshot, bridge};
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::{Path, PathBuf};
@@ -31,7 +32,7 @@ fn description<T: DeserializeOwned>(dir: &Path, name: &str) -> Result<T, ModelEr
 }
 
 fn write_weights(path: &Path, network: &impl Module) -> Result<(), ModelError> {
-    let tensor = |tensor| {
+    let tensor = |tensor: Tensor| {
         let (key, data) = (tensor.name.clone(), bridge::into_data(tensor));
         data.map(|data| (key, data)).map_err(|error| invalid(path.to_owned(), error))
     };

@@ -51,16 +51,26 @@ impl WrittenArch {
     /// the errors of [`SearchSpace::check`], [`Arch::from_original`] and [`Arch::from_original_config`].
     pub fn parse(text: &str, space: &SearchSpace) -> Result<Self, ModelError> {
         let text = text.trim_start_matches('\u{feff}').trim();
-        let found = if text.starts_with(['{', '[', '(', '"', '\'']) {
-            from_value(&literal::parse(text).map_err(refused)?, space)?
-        } else if let (Some(start), Some(end)) = (text.find('{'), text.rfind('}')) {
-            // A line of a log.
-            from_value(&literal::parse(text.get(start..=end).unwrap_or_default()).map_err(refused)?, space)?
-        } else {
-            plain(one_line(text)?.parse()?)
+        let found = match value_in(text) {
+            Some(value) => from_value(&value.map_err(refused)?, space)?,
+            None => plain(one_line(text)?.parse()?),
         };
+        if found.arch.resolution == 0 {
+            return Err(refused("its resolution is 0".to_owned()));
+        }
         space.clone().with_resolution(found.arch.resolution).check(&found.arch)?;
         Ok(found)
+    }
+}
+
+/// The value that is written in `text`: all of it, or the dictionary in a line of a log. `None` if there is none.
+fn value_in(text: &str) -> Option<Result<Value, String>> {
+    let inner = text.find('{').zip(text.rfind('}')).and_then(|(start, end)| text.get(start..=end));
+    let whole = text.starts_with(['{', '[', '(', '"', '\'']).then(|| literal::parse(text));
+    match (whole, inner) {
+        (Some(Err(problem)), Some(inner)) => Some(literal::parse(inner).map_err(|_| problem)),
+        (Some(whole), _) => Some(whole),
+        (None, inner) => inner.map(literal::parse),
     }
 }
 

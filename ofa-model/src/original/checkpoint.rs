@@ -53,7 +53,7 @@ impl Checkpoint {
     }
 
     /// The paths of its tensors, sorted.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> + Clone {
         self.tensors.keys().map(String::as_str)
     }
 

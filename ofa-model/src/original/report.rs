@@ -54,7 +54,8 @@ impl fmt::Display for ImportReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mis_shaped: Vec<String> = self.mis_shaped.iter().map(MisShaped::to_string).collect();
         let below = shared_prefix(&self.unused).map(|prefix| format!(" (all under `{prefix}.`)")).unwrap_or_default();
-        let parts = [("missing", &self.missing, ""), ("unused", &self.unused, &below), ("mis-shaped", &mis_shaped, "")];
+        let parts =
+            [("missing", &self.missing, ""), ("unused", &self.unused, below.as_str()), ("mis-shaped", &mis_shaped, "")];
         let mut separator = "";
         for (title, names, below) in parts.into_iter().filter(|(_, names, _)| !names.is_empty()) {
             write!(f, "{separator}{} {title}{below}: {}", names.len(), names[..names.len().min(NAMED)].join(", "))?;

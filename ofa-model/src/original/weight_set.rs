@@ -105,7 +105,8 @@ fn below<'a>(key: &'a str, prefix: &str) -> Option<&'a str> {
 fn split(key: &str) -> Option<(String, String, Vec<String>)> {
     let parts: Vec<&str> = key.split('.').collect();
     let start = (0..parts.len()).find(|&start| is_name(&parts[start..]))?;
-    let (wrappers, name): (Vec<&str>, Vec<&str>) = parts[start..].iter().partition(|part| WRAPPERS.contains(part));
+    let (wrappers, name): (Vec<&str>, Vec<&str>) =
+        parts[start..].iter().copied().partition(|part| WRAPPERS.contains(part));
     Some((parts[..start].join("."), name.join("."), wrappers.into_iter().map(str::to_owned).collect()))
 }
 

@@ -107,7 +107,7 @@ impl<'a> Reader<'a> {
             if !is_named {
                 self.at = start;
             }
-            let value = self.value(depth + 1)?;
+            let value = if is_named { self.argument(depth + 1)? } else { self.value(depth + 1)? };
             if !is_named {
                 items.push(value);
             }
@@ -116,6 +116,20 @@ impl<'a> Reader<'a> {
             }
         }
         Ok(items)
+    }
+
+    /// The value of an argument by name, which may also be a word such as `int64`.
+    fn argument(&mut self, depth: usize) -> Result<Value, String> {
+        let start = self.at;
+        let is_word = self.peek()?.is_alphabetic();
+        if is_word {
+            self.while_in(|c| c.is_alphanumeric() || c == '_' || c == '.');
+        }
+        if is_word && !self.rest().starts_with('(') {
+            return Ok(Value::Null);
+        }
+        self.at = start;
+        self.value(depth)
     }
 
     fn string(&mut self) -> Result<String, String> {
