@@ -147,8 +147,7 @@ fn c7_published_weights_become_a_start_for_other_classes() {
     let before = checkpoint(Path::new(&path("net.safetensors"))).to_original();
     let net = path("net.safetensors");
     let options = ["--space", "small_mobilenet_v3", "--checkpoint", &net, "--new-head", "--classes", "2"];
-    let import = env!("CARGO_BIN_EXE_import_checkpoint");
-    let said = success(binary(import, &[&options[..], &["--out", &path("start")]].concat()));
+    let said = success(ofa("weights import", &[&options[..], &["--out", &path("start")]].concat()));
     assert!(said.contains("a new classifier for 2 classes, drawn by seed 0, replaces that of 10"), "{said}");
     let start = Supernet::load(Path::new(&path("start")), &Device::flex()).unwrap();
     assert_eq!(start.space().classes, 2);
@@ -165,13 +164,13 @@ fn archs_at_any_resolution_and_older_onnx_are_exported() {
     images(Path::new(&path("images.safetensors")), [2, 1, 33, 33]);
     let (net, pixels) = (path("net.safetensors"), path("images.safetensors"));
     let import = ["--space", "small_mobilenet_v3", "--checkpoint", &net, "--out", &path("supernet")];
-    success(binary(env!("CARGO_BIN_EXE_import_checkpoint"), &import));
+    success(ofa("weights import", &import));
     let arch = "{'wid': None, 'ks': 7, 'e': 6, 'd': 2, 'r': [33]}";
-    let said = success(binary(env!("CARGO_BIN_EXE_print_space"), &["--space", "small_mobilenet_v3", "--arch", arch]));
+    let said = success(ofa("space show", &["--space", "small_mobilenet_v3", "--arch", arch]));
     assert!(said.contains("33"), "{said}");
     let export = |network: &str, arch: &str, out: &str| {
         let arguments = [network, "--arch", arch, "--calibrate", &pixels, "--opset", "12", "--fixed-batch", "4"];
-        success(binary(env!("CARGO_BIN_EXE_export_subnet"), &[&arguments[..], &["--out", out]].concat()));
+        success(ofa("subnet export", &[&arguments[..], &["--out", out]].concat()));
     };
     export(&path("supernet"), arch, &path("a"));
     // The directory that was written names the arch again.
@@ -189,16 +188,14 @@ fn wrong_files_are_refused_once_and_in_plain_words() {
     fs::write(path("space.json"), r#"{"name": "x", "classes": "ten"}"#).unwrap();
     fs::write(path("config.toml"), "[training]\nbatch_size = \"many\"\n").unwrap();
     fs::write(path("arch.json"), r#"{"ks": {}, "e": 1, "d": 1}"#).unwrap();
-    let print = env!("CARGO_BIN_EXE_print_space");
-    let main = env!("CARGO_BIN_EXE_once_for_all");
     let space = ["--space", "small_mobilenet_v3", "--arch"];
     let said = [
-        failure(binary(print, &["--space", &path("space.json")])),
-        failure(binary(print, &[&space[..], &[&path("arch.json")]].concat())),
-        failure(binary(print, &[&space[..], &[&path("missing.json")]].concat())),
-        failure(binary(print, &[&space[..], &["{'ks': [7, 'e': 6}"]].concat())),
-        failure(binary(main, &["--config", &path("config.toml"), "--out", &path("run")])),
-        failure(binary(env!("CARGO_BIN_EXE_export_subnet"), &[&path("missing"), "--out", &path("out")])),
+        failure(ofa("space show", &["--space", &path("space.json")])),
+        failure(ofa("space show", &[&space[..], &[&path("arch.json")]].concat())),
+        failure(ofa("space show", &[&space[..], &[&path("missing.json")]].concat())),
+        failure(ofa("space show", &[&space[..], &["{'ks': [7, 'e': 6}"]].concat())),
+        failure(ofa("train", &["--config", &path("config.toml"), "--out", &path("run")])),
+        failure(ofa("subnet export", &[&path("missing"), "--out", &path("out")])),
     ];
     for message in said {
         for word in ["untagged", "usize", "u64", "f64", "DuplicateKeyPolicy", "expected struct", "expected enum"] {

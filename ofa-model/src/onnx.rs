@@ -65,6 +65,7 @@ impl FoldedSubnet {
         let dynamic = [AxisSpec::dynamic("batch"), AxisSpec::Static, AxisSpec::Static, AxisSpec::Static];
         let size = self.arch().resolution;
         let device = self.devices().remove(0);
+        let images = |batch| Tensor::<4>::zeros([batch, self.space().image_channels, size, size], &device);
         let forward = |network: &Self, images: Tensor<4>| network.forward(images);
         let traced = match form.batch {
             Some(batch) => OnnxExporter::new().export(self, images(batch), forward),

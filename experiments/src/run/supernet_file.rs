@@ -8,6 +8,7 @@ use burn::tensor::Device;
 use ofa_data::{Layout, Splits};
 use ofa_model::{SubnetCard, Supernet, SupernetConfig, check_weights};
 use ofa_train::{CheckpointDir, DamagedCheckpoint};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Subdirectory of a run that holds its trained supernet.

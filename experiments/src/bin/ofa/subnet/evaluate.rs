@@ -20,7 +20,7 @@ use experiments::run::run_dir::csv_text;
 use experiments::run::supernet_file::{self, OpenedSupernet};
 use experiments::tables::score_files::{ScoreFiles, ScoreRow};
 use ofa_model::{Arch, SearchSpace};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Evaluates subnets of a supernet.
 #[derive(Args)]
