@@ -122,7 +122,7 @@ fn list_folder(dir: &Path, check: &mut ImageCheck) -> Result<Vec<Listed>, DataEr
             check.classes.push(CheckedClass { part: part.to_owned(), class, images, broken: 0 });
             files.extend(found);
         }
-        let images = ImageSet::encoded(ImageFiles { root: dir.to_owned(), files }, 3);
+        let images = ImageSet::read(ImageFiles { root: dir.to_owned(), files }, 3);
         sets.push(Listed { images, first_class });
     }
     if let Err(error) = ImageFolder::parts(dir, 3) {

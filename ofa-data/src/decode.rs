@@ -121,6 +121,15 @@ pub(crate) fn check_size(width: usize, height: usize) -> Result<(), ImageProblem
 }
 
 impl Image {
+    /// Checks an image of unknown origin.
+    pub(crate) fn checked(self) -> Result<Self, ImageProblem> {
+        let Self { width, height, channels, ref pixels } = self;
+        check_size(width, height)?;
+        let values = pixels.len();
+        let is_sound = matches!(channels, 1 | 3) && values > 0 && values == width * height * channels;
+        if is_sound { Ok(self) } else { Err(ImageProblem::Malformed { width, height, channels, values }) }
+    }
+
     /// Converts to 1 (gray) or 3 (RGB) channels.
     ///
     /// # Panics

@@ -2,7 +2,7 @@
 //!
 //! - Sets: [`FashionMnist`] (embedded in the source tree), [`Cifar`], and [`ImageFolder`] for your own images.
 //!   [`Layout`] detects which one a directory holds. All give [`Splits`]: train, validation and test as [`ImageSet`]s,
-//!   cheap lists of labelled images.
+//!   cheap lists of labelled images. [`ImageSet::from_source`] takes any [`ImageSource`] of your own.
 //! - [`View`]s: what a network sees of an image, either augmented ([`AugmentConfig`]) or framed for evaluation
 //!   ([`Framing`]).
 //! - [`Loader`]: batches, prefetched by a background thread. Each batch takes its own resolution, as elastic networks
@@ -68,6 +68,7 @@ pub use loader::batch::ImageBatch;
 pub use loader::{EpochBatches, Loader, LoaderConfig, evaluation_batches};
 pub use prepare::{BrokenLine, PrepareReport, prepare_images};
 pub use set::{ImageSet, ReadConfig};
+pub use source::{ImageSource, StoredImage};
 pub use split::Splits;
 pub use view::augment::{AugmentConfig, Framing, Geometry, RandomErasing, View};
 pub use view::canvas::Interpolation;

@@ -13,10 +13,10 @@ use sha2::{Digest, Sha256};
 use crate::broken::{BrokenImage, BrokenImages, BrokenRecord};
 use crate::cache::Cache;
 use crate::decode::picture::Picture;
-use crate::decode::{Damage, Image, decode, decode_as_stored};
+use crate::decode::{Damage, Image};
 use crate::error::{DataError, ImageProblem};
 use crate::seed::{self, Purpose};
-use crate::source::{Encoded, EncodedImages, Source};
+use crate::source::{ImageSource, MAX_CLASSES, ReadImages, Source, StoredImage};
 use crate::view::augment::Framing;
 use crate::view::canvas::Interpolation;
 
@@ -56,9 +56,29 @@ impl ImageSet {
         Self { source: Arc::new(source), members, framing, interpolation, reading: Arc::new(reading) }
     }
 
-    /// JPEG and PNG images, decoded to `channels` and framed as photographs.
-    pub(crate) fn encoded(images: impl Encoded + 'static, channels: usize) -> Self {
-        Self::new(Source::Encoded(EncodedImages { images: Box::new(images), channels }), Framing::CenterCrop)
+    /// The images of a data set of your own, converted to 1 (gray) or 3 (RGB) `channels`, and framed as photographs: the
+    /// centre is cut out for evaluation, unless [`ImageSet::with_framing`] says otherwise.
+    ///
+    /// # Errors
+    /// [`DataError::Invalid`] for another number of channels, more than 2^32 images, or a label that cannot be a class
+    /// index.
+    pub fn from_source(source: impl ImageSource + 'static, channels: usize) -> Result<Self, DataError> {
+        if !matches!(channels, 1 | 3) {
+            return Err(DataError::invalid("channels", channels, "1 (gray) or 3 (RGB)"));
+        }
+        if u32::try_from(source.len()).is_err() {
+            return Err(DataError::invalid("number of images", source.len(), "at most 4294967295"));
+        }
+        if let Some((i, label)) = (0..source.len()).map(|i| (i, source.label(i))).find(|(_, l)| *l >= MAX_CLASSES) {
+            let name = source.path(i).display().to_string();
+            return Err(DataError::invalid("label", label, format!("below {MAX_CLASSES} (of {name})")));
+        }
+        Ok(Self::read(source, channels))
+    }
+
+    /// [`ImageSet::from_source`] for a source whose labels have been checked.
+    pub(crate) fn read(images: impl ImageSource + 'static, channels: usize) -> Self {
+        Self::new(Source::Read(ReadImages { images: Box::new(images), channels }), Framing::CenterCrop)
     }
 
     /// Number of images.
@@ -155,22 +175,29 @@ impl ImageSet {
         let member = self.members[i] as usize;
         let image = match &*self.source {
             Source::Packed(packed) => Ok(packed.image(member)),
-            Source::Encoded(encoded) => guarded(|| decode(&encoded.images.read(member)?, encoded.channels)),
+            Source::Read(read) => guarded(|| read.image(member, Damage::Refuse)),
         };
         image.map_err(|problem| DataError::Image { path: self.path(i), problem })
     }
 
-    /// The stored bytes of image `i`; `None` for an in-memory set.
+    /// The stored bytes of image `i`.
     #[cfg(test)]
-    pub(crate) fn bytes(&self, i: usize) -> Result<Option<Vec<u8>>, ImageProblem> {
+    pub(crate) fn bytes(&self, i: usize) -> Result<Vec<u8>, ImageProblem> {
+        self.stored_bytes(self.members[i] as usize)
+    }
+
+    fn stored_bytes(&self, member: usize) -> Result<Vec<u8>, ImageProblem> {
         match &*self.source {
-            Source::Packed(_) => Ok(None),
-            Source::Encoded(encoded) => encoded.images.read(self.members[i] as usize).map(Some),
+            Source::Read(read) => match read.images.read(member)? {
+                StoredImage::Encoded(bytes) => Ok(bytes),
+                StoredImage::Decoded(_) => panic!("a decoded image has no stored bytes"),
+            },
+            Source::Packed(_) => panic!("a set in memory has no stored bytes"),
         }
     }
 
     /// Applies `look` to the stored bytes of image `i`. Returns `None` if the image is broken and skipped. With the
-    /// lenient policy, `look` is called a second time on a broken image. Panics for an in-memory set.
+    /// lenient policy, `look` is called a second time on a broken image. Panics for images that are stored decoded.
     ///
     /// # Errors
     /// If the image is broken and the policy does not allow it.
@@ -179,9 +206,8 @@ impl ImageSet {
         i: usize,
         look: impl Fn(&[u8], Damage) -> Result<T, ImageProblem>,
     ) -> Result<Option<T>, DataError> {
-        let Source::Encoded(encoded) = &*self.source else { panic!("a set in memory has no stored bytes") };
         let member = self.members[i] as usize;
-        let shown = |damage| guarded(|| look(&encoded.images.read(member)?, damage));
+        let shown = |damage| guarded(|| look(&self.stored_bytes(member)?, damage));
         self.accept(member, shown(Damage::Refuse), || shown(Damage::Show))
     }
 
@@ -222,17 +248,15 @@ impl ImageSet {
     }
 
     fn picture(&self, member: usize) -> Result<Picture, ImageProblem> {
-        let encoded = match &*self.source {
+        let read = match &*self.source {
             Source::Packed(packed) => return Ok(Picture::Whole(Arc::new(packed.image(member)))),
-            Source::Encoded(encoded) => encoded,
+            Source::Read(read) => read,
         };
-        let Some(cache) = &self.reading.cache else {
-            return Picture::open(encoded.images.read(member)?, encoded.channels);
-        };
+        let Some(cache) = &self.reading.cache else { return read.picture(member) };
         if let Some(image) = cache.get(member) {
             return Ok(Picture::Whole(image));
         }
-        let image = Arc::new(decode(&encoded.images.read(member)?, encoded.channels)?);
+        let image = Arc::new(read.image(member, Damage::Refuse)?);
         cache.keep(member, &image);
         Ok(Picture::Whole(image))
     }
@@ -241,10 +265,7 @@ impl ImageSet {
     fn remains(&self, member: usize) -> Result<Arc<Image>, ImageProblem> {
         match &*self.source {
             Source::Packed(packed) => Ok(Arc::new(packed.image(member))),
-            Source::Encoded(encoded) => {
-                let image = decode_as_stored(&encoded.images.read(member)?, Damage::Show)?;
-                Ok(Arc::new(image.with_channels(encoded.channels)))
-            }
+            Source::Read(read) => Ok(Arc::new(read.image(member, Damage::Show)?)),
         }
     }
 
@@ -264,22 +285,22 @@ impl ImageSet {
 
     /// SHA-256, in hexadecimal, of the labels and image identities, in order: equal fingerprints mean equal sets.
     /// In-memory images are identified by the checksums of their files, others by path within the set and size, because
-    /// reading all of ImageNet would take hours.
+    /// reading all of ImageNet would take hours; those of other sources by [`ImageSource::identity`].
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
         match &*self.source {
             Source::Packed(packed) if packed.channels == 1 => hash.update(&packed.checksum),
             Source::Packed(packed) => hash.update(format!("{}, channels {}", packed.checksum, packed.channels)),
-            Source::Encoded(encoded) => {
-                hash.update(format!("files, channels {}", encoded.channels));
-                encoded.images.identify_source(&mut hash);
+            Source::Read(read) => {
+                hash.update(format!("files, channels {}", read.channels));
+                hash.update(read.images.source_identity());
             }
         }
         for &member in &*self.members {
             hash.update(self.source.label(member as usize).to_le_bytes());
             match &*self.source {
                 Source::Packed(_) => hash.update(member.to_le_bytes()),
-                Source::Encoded(encoded) => encoded.images.identify(member as usize, &mut hash),
+                Source::Read(read) => hash.update(read.images.identity(member as usize)),
             }
         }
         hexadecimal(&hash.finalize())
@@ -329,7 +350,7 @@ pub(crate) mod samples {
             ImageFile { path: Path::new(name).into(), bytes: bytes.len() as u64, label: 0 }
         };
         let files = ImageFiles { root: root.to_owned(), files: files.iter().map(listed).collect() };
-        ImageSet::encoded(files, channels)
+        ImageSet::read(files, channels)
     }
 }
 

@@ -9,59 +9,109 @@ pub(crate) mod parquet;
 
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
+use crate::decode::picture::Picture;
+use crate::decode::{Damage, Image, decode_as_stored};
 use crate::error::ImageProblem;
 use packed::PackedImages;
 
 /// Exclusive upper bound of labels where no class names give a tighter one: a larger number is not a class index.
 pub(crate) const MAX_CLASSES: u32 = 1 << 20;
 
-/// Storage of a set's images.
-#[derive(Debug)]
-pub(crate) enum Source {
-    /// Decoded images of one size, in memory.
-    Packed(PackedImages),
-    /// JPEG and PNG images, read and decoded on every access.
-    Encoded(EncodedImages),
-}
-
-/// Encoded images and the number of channels to decode them to.
-#[derive(Debug)]
-pub(crate) struct EncodedImages {
-    pub(crate) images: Box<dyn Encoded>,
-    /// 1 (gray) or 3 (RGB): what every image is converted to.
-    pub(crate) channels: usize,
-}
-
-/// Labelled JPEG and PNG images, read one at a time, from any thread.
-pub(crate) trait Encoded: Debug + Send + Sync {
+/// Labelled images, read one at a time, from any thread: implement this to bring a data set of your own, and pass it to
+/// [`ImageSet::from_source`](crate::ImageSet::from_source).
+#[allow(clippy::len_without_is_empty, reason = "ImageSet, which holds the source, has it")]
+pub trait ImageSource: Debug + Send + Sync {
     /// Number of images.
     fn len(&self) -> usize;
 
     /// Class index of image `i`.
     fn label(&self, i: usize) -> u32;
 
-    /// How messages refer to image `i`.
-    fn path(&self, i: usize) -> PathBuf;
+    /// Reads image `i`, encoded or decoded.
+    ///
+    /// # Errors
+    /// [`ImageProblem::Unreadable`] with the reason, if it cannot be read.
+    fn read(&self, i: usize) -> Result<StoredImage, ImageProblem>;
 
-    /// The stored bytes of image `i`.
-    fn read(&self, i: usize) -> Result<Vec<u8>, ImageProblem>;
+    /// Bytes that identify the content of image `i`: its name and length, its checksum, or the seed it is drawn from.
+    /// They enter [`ImageSet::fingerprint`](crate::ImageSet::fingerprint), which decides whether a run may be resumed
+    /// and whether tables are of the same images, so they must be the same in every process, and be cheap.
+    fn identity(&self, i: usize) -> Vec<u8>;
 
-    /// Hashes the identity of image `i` without reading its content.
-    fn identify(&self, i: usize, hash: &mut Sha256);
+    /// Bytes that identify the source as a whole, where [`ImageSource::identity`] does not suffice. The default is none.
+    fn source_identity(&self) -> Vec<u8> {
+        Vec::new()
+    }
 
-    /// Hashes the identity of the whole source, for sources where [`Encoded::identify`] does not suffice.
-    fn identify_source(&self, _hash: &mut Sha256) {}
+    /// How messages refer to image `i`. The default is its number.
+    fn path(&self, i: usize) -> PathBuf {
+        format!("image {i}").into()
+    }
 }
 
-/// Hashes a file's name within the set and its length.
-fn identify_file(name: &Path, bytes: u64, hash: &mut Sha256) {
+/// An image as an [`ImageSource`] keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoredImage {
+    /// The bytes of a JPEG or PNG file.
+    Encoded(Vec<u8>),
+    /// Pixels.
+    Decoded(Image),
+}
+
+impl From<Vec<u8>> for StoredImage {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Encoded(bytes)
+    }
+}
+
+impl From<Image> for StoredImage {
+    fn from(image: Image) -> Self {
+        Self::Decoded(image)
+    }
+}
+
+/// Storage of a set's images.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// Decoded images of one size, in memory.
+    Packed(PackedImages),
+    /// Images that are read on every access.
+    Read(ReadImages),
+}
+
+/// A source and the number of channels of its images.
+#[derive(Debug)]
+pub(crate) struct ReadImages {
+    pub(crate) images: Box<dyn ImageSource>,
+    /// 1 (gray) or 3 (RGB): what every image is converted to.
+    pub(crate) channels: usize,
+}
+
+impl ReadImages {
+    /// Image `i`; the part that can be decoded, if `damage` is to be shown.
+    pub(crate) fn image(&self, i: usize, damage: Damage) -> Result<Image, ImageProblem> {
+        let image = match self.images.read(i)? {
+            StoredImage::Encoded(bytes) => decode_as_stored(&bytes, damage)?,
+            StoredImage::Decoded(image) => image.checked()?,
+        };
+        Ok(image.with_channels(self.channels))
+    }
+
+    /// Image `i`, decoded only as far as it is used.
+    pub(crate) fn picture(&self, i: usize) -> Result<Picture, ImageProblem> {
+        match self.images.read(i)? {
+            StoredImage::Encoded(bytes) => Picture::open(bytes, self.channels),
+            StoredImage::Decoded(image) => Ok(Picture::Whole(Arc::new(image.checked()?.with_channels(self.channels)))),
+        }
+    }
+}
+
+/// Identifies a file by its name within the set and its length.
+fn file_identity(name: &Path, bytes: u64) -> Vec<u8> {
     let name = name.as_os_str().as_encoded_bytes();
-    hash.update((name.len() as u64).to_le_bytes());
-    hash.update(name);
-    hash.update(bytes.to_le_bytes());
+    [&(name.len() as u64).to_le_bytes(), name, &bytes.to_le_bytes()].concat()
 }
 
 impl Source {
@@ -69,7 +119,7 @@ impl Source {
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Packed(packed) => packed.labels.len(),
-            Self::Encoded(encoded) => encoded.images.len(),
+            Self::Read(read) => read.images.len(),
         }
     }
 
@@ -77,7 +127,7 @@ impl Source {
     pub(crate) fn channels(&self) -> usize {
         match self {
             Self::Packed(packed) => packed.channels,
-            Self::Encoded(encoded) => encoded.channels,
+            Self::Read(read) => read.channels,
         }
     }
 
@@ -85,7 +135,7 @@ impl Source {
     pub(crate) fn label(&self, i: usize) -> u32 {
         match self {
             Self::Packed(packed) => packed.labels[i],
-            Self::Encoded(encoded) => encoded.images.label(i),
+            Self::Read(read) => read.images.label(i),
         }
     }
 
@@ -93,7 +143,7 @@ impl Source {
     pub(crate) fn path(&self, i: usize) -> PathBuf {
         match self {
             Self::Packed(_) => format!("image {i} in memory").into(),
-            Self::Encoded(encoded) => encoded.images.path(i),
+            Self::Read(read) => read.images.path(i),
         }
     }
 }

@@ -39,7 +39,7 @@ impl Supernet {
             ElasticBlock::Bottleneck(block) => {
                 ElasticBlock::Bottleneck(sort_bottleneck(block, &middles(trained, s, b), importance))
             }
-            block => block,
+            block @ (ElasticBlock::Conv(_) | ElasticBlock::MbConv(_)) => block,
         })
     }
 }
@@ -56,7 +56,9 @@ fn middles(space: &SearchSpace, s: usize, b: usize) -> Vec<usize> {
             middles.push(match space.block_layers(s, b, in_channels, width, block) {
                 UnitLayers::MbConv(shape) => shape.mid_channels,
                 UnitLayers::Bottleneck(shape) => shape.mid_channels,
-                other => panic!("{other:?} has no middle"),
+                other @ (UnitLayers::Conv(_) | UnitLayers::MaxPool { .. } | UnitLayers::Head(_)) => {
+                    panic!("{other:?} has no middle")
+                }
             });
         }
     }

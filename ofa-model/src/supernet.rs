@@ -139,7 +139,7 @@ impl Supernet {
         let blocks = self.stem.iter().chain(self.stages.iter().flat_map(|stage| &stage.blocks));
         let transforms = blocks.filter_map(|block| match block {
             ElasticBlock::MbConv(block) => Some(&block.depthwise.transforms),
-            _ => None,
+            ElasticBlock::Conv(_) | ElasticBlock::Bottleneck(_) => None,
         });
         transforms.flatten().map(|matrix| matrix.id).collect()
     }

@@ -48,6 +48,18 @@ pub enum ImageProblem {
         /// Largest allowed number of pixels.
         limit: usize,
     },
+    /// A decoded image whose values are not those of its size.
+    #[error("{values} values are no image of {width} x {height} pixels with {channels} channels (1 or 3)")]
+    Malformed {
+        /// Width in pixels.
+        width: usize,
+        /// Height in pixels.
+        height: usize,
+        /// Number of channels.
+        channels: usize,
+        /// Number of values found.
+        values: usize,
+    },
     /// The file ends before its image data does.
     #[error("truncated after {bytes} bytes")]
     Truncated {
@@ -84,6 +96,7 @@ impl ImageProblem {
             Self::Empty => "empty file",
             Self::UnknownFormat(_) => "neither JPEG nor PNG",
             Self::TooLarge { .. } => "too large",
+            Self::Malformed { .. } => "malformed",
             Self::Truncated { .. } => "truncated",
             Self::Jpeg { .. } => "broken jpeg",
             Self::Png { .. } => "broken png",

@@ -2,14 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
 use crate::error::ParquetProblem;
 use crate::error::{DataError, ImageProblem};
 use crate::layout::parquet_files;
 use crate::set::ImageSet;
-use crate::source::Encoded;
 use crate::source::parquet::ParquetShards;
+use crate::source::{ImageSource, StoredImage};
 use crate::split::{Parts, Splits};
 
 /// Parquet files as on the Hugging Face Hub, in the directory itself or in `data`: `train-00000-of-00294.parquet` and
@@ -38,7 +36,7 @@ impl HuggingFace {
                 let problem = format!("its label {} is beyond the {} classes of train", shards.label(i), classes.len());
                 return Err(DataError::Labels { path: shards.place(i), problem });
             }
-            Ok(ImageSet::encoded(shards, channels))
+            Ok(ImageSet::read(shards, channels))
         };
         let validation = open(dir, "val")?.map(&set).transpose()?;
         let test = match open(dir, "test") {
@@ -75,7 +73,7 @@ fn missing(dir: &Path, part: &str) -> DataError {
     DataError::Missing { path: dir.join(format!("{part}-*.parquet")), remedy }
 }
 
-impl Encoded for ParquetShards {
+impl ImageSource for ParquetShards {
     fn len(&self) -> usize {
         self.len()
     }
@@ -88,17 +86,17 @@ impl Encoded for ParquetShards {
         self.place(i)
     }
 
-    fn read(&self, i: usize) -> Result<Vec<u8>, ImageProblem> {
-        self.read(i).map_err(ImageProblem::Unreadable)
+    fn read(&self, i: usize) -> Result<StoredImage, ImageProblem> {
+        self.read(i).map(StoredImage::Encoded).map_err(ImageProblem::Unreadable)
     }
 
-    fn identify(&self, i: usize, hash: &mut Sha256) {
-        hash.update((i as u64).to_le_bytes());
+    fn identity(&self, i: usize) -> Vec<u8> {
+        (i as u64).to_le_bytes().to_vec()
     }
 
-    fn identify_source(&self, hash: &mut Sha256) {
+    fn source_identity(&self) -> Vec<u8> {
         // File lengths stand in for image lengths, which are not known without reading.
-        self.shards().for_each(|(_, bytes)| hash.update(bytes.to_le_bytes()));
+        self.shards().flat_map(|(_, bytes)| bytes.to_le_bytes()).collect()
     }
 }
 

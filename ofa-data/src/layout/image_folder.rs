@@ -105,7 +105,7 @@ pub(crate) fn class_directories(
     }
     files.shrink_to_fit();
     let files = ImageFiles { root: dir.to_owned(), files };
-    Ok(ImageSet::encoded(files, channels))
+    Ok(ImageSet::read(files, channels))
 }
 
 /// The image files of a class directory, sorted by path.

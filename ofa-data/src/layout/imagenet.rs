@@ -142,7 +142,7 @@ impl ImageNet {
         let members = listings.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
         let images = ArchiveImages { archives: vec![archive.clone()], members };
         let names = classes.into_iter().map(|(class, _)| class).collect();
-        Ok((names, ImageSet::encoded(images, channels)))
+        Ok((names, ImageSet::read(images, channels)))
     }
 
     fn flat_directory(&self, labels: &Labels, classes: &[String], channels: usize) -> Result<ImageSet, DataError> {
@@ -151,7 +151,7 @@ impl ImageNet {
             file.label = labels.of(&self.val.join(&file.path), classes)?;
         }
         let images = ImageFiles { root: self.val.clone(), files };
-        Ok(ImageSet::encoded(images, channels))
+        Ok(ImageSet::read(images, channels))
     }
 
     fn flat_archive(&self, labels: &Labels, classes: &[String], channels: usize) -> Result<ImageSet, DataError> {
@@ -165,7 +165,7 @@ impl ImageNet {
             return Err(DataError::Archive { path: self.val.clone(), reason: "it holds no images".into() });
         }
         let images = ArchiveImages { archives: vec![archive], members: sorted(members) };
-        Ok(ImageSet::encoded(images, channels))
+        Ok(ImageSet::read(images, channels))
     }
 }
 

@@ -159,7 +159,7 @@ fn part_of(dir: &Path, part: &str, classes: usize, channels: usize) -> Result<Im
         return Err(problem("it lists no images".into()));
     }
     images.members.shrink_to_fit();
-    Ok(ImageSet::encoded(images, channels))
+    Ok(ImageSet::read(images, channels))
 }
 
 /// Writes the index of `shards` and returns the number of images.

@@ -125,7 +125,7 @@ fn part(dir: &Path, part: &str, channels: usize) -> Result<Option<ImageSet>, Dat
     }
     images.members.shrink_to_fit();
     let is_empty = images.members.is_empty();
-    Ok((!is_empty).then(|| ImageSet::encoded(images, channels)))
+    Ok((!is_empty).then(|| ImageSet::read(images, channels)))
 }
 
 /// Lists the labelled images of a shard.

@@ -46,7 +46,7 @@ fn images_are_small_jpegs_with_their_labels() {
     // 60 x 45 becomes 27 x 20; the small JPEG is copied unchanged.
     let photo = parts.train.get(0).unwrap();
     assert_eq!((photo.width, photo.height), (27, 20));
-    assert_eq!(parts.train.bytes(4).unwrap().unwrap(), JPEG);
+    assert_eq!(parts.train.bytes(4).unwrap(), JPEG);
     assert!(parts.train.path(4).ends_with("train-00001.tar/00000004.jpg"), "{:?}", parts.train.path(4));
     // A plain WebDataset reader finds the same images.
     fs::remove_file(out.path().join(MANIFEST)).unwrap();

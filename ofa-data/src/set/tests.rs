@@ -118,3 +118,56 @@ fn a_panic_while_an_image_is_looked_at_is_its_problem() {
     let error = set.show(0, |_| -> Result<(), _> { panic!("index 7 is out of bounds") }).unwrap_err().to_string();
     assert!(error.ends_with("whole: the decoder panicked: index 7 is out of bounds"), "{error}");
 }
+
+/// Images of one's own: decoded ones, the second of them malformed, and encoded ones.
+#[derive(Debug)]
+struct Own {
+    labels: Vec<u32>,
+    seed: u8,
+}
+
+impl ImageSource for Own {
+    fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    fn label(&self, i: usize) -> u32 {
+        self.labels[i]
+    }
+
+    fn read(&self, i: usize) -> Result<StoredImage, ImageProblem> {
+        let pixels = if i == 1 { vec![] } else { vec![self.seed; 8] };
+        Ok(if i < 2 { Image { width: 4, height: 2, channels: 1, pixels }.into() } else { WHOLE.to_vec().into() })
+    }
+
+    fn identity(&self, i: usize) -> Vec<u8> {
+        vec![self.seed, i as u8]
+    }
+}
+
+#[test]
+fn a_source_of_ones_own_is_a_set_like_any_other() {
+    let set = |seed| ImageSet::from_source(Own { labels: vec![4, 2, 7], seed }, 3).unwrap();
+    assert_eq!((set(1).len(), set(1).label(2), set(1).channels()), (3, 7, 3));
+    assert_eq!(set(9).get(0).unwrap().pixels, [9; 24], "gray becomes RGB by repetition");
+    assert_eq!(set(1).get(2).unwrap().width, 24);
+    let message = set(1).get(1).unwrap_err().to_string();
+    assert_eq!(message, "image 1: 0 values are no image of 4 x 2 pixels with 1 channels (1 or 3)");
+    let read = ReadConfig { broken: BrokenImages::Skip { max_fraction: 0.5 }, cache_mib: 1 };
+    let skipping = set(1).with_reading(read).unwrap();
+    let sizes = |i| skipping.show(i, |picture| Ok(picture.size())).unwrap();
+    assert_eq!([sizes(0), sizes(1), sizes(2)], [Some((4, 2)), None, Some((24, 16))]);
+    assert_eq!(set(1).fingerprint(), set(1).fingerprint());
+    assert_ne!(set(1).fingerprint(), set(2).fingerprint());
+}
+
+#[test]
+fn a_source_that_cannot_be_a_set_is_refused() {
+    let message = |channels, label| {
+        let source = Own { labels: vec![0, 0, label], seed: 1 };
+        ImageSet::from_source(source, channels).unwrap_err().to_string()
+    };
+    assert!(message(2, 0).contains("channels is 2, expected 1 (gray) or 3 (RGB)"), "{}", message(2, 0));
+    let found = message(3, 1 << 20);
+    assert!(found.contains("label is 1048576, expected below 1048576 (of image 2)"), "{found}");
+}

@@ -6,11 +6,9 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use sha2::Sha256;
-
 use super::entries::is_litter;
 use super::files::{check_bytes, unreadable};
-use super::{Encoded, identify_file};
+use super::{ImageSource, StoredImage, file_identity};
 use crate::error::{DataError, ImageProblem};
 
 /// Images in archives, located by byte offset.
@@ -55,7 +53,7 @@ pub(crate) struct Entry {
 /// Longest file, in bytes, whose content can be read during listing.
 const MAX_CONTENT: u64 = 64;
 
-impl Encoded for ArchiveImages {
+impl ImageSource for ArchiveImages {
     fn len(&self) -> usize {
         self.members.len()
     }
@@ -69,7 +67,7 @@ impl Encoded for ArchiveImages {
         self.archives[member.archive as usize].path.join(&member.name)
     }
 
-    fn read(&self, i: usize) -> Result<Vec<u8>, ImageProblem> {
+    fn read(&self, i: usize) -> Result<StoredImage, ImageProblem> {
         let member = &self.members[i];
         let archive = &self.archives[member.archive as usize];
         let mut file = File::open(&archive.path).map_err(unreadable)?;
@@ -80,12 +78,12 @@ impl Encoded for ArchiveImages {
         check_bytes(member.bytes)?;
         let mut bytes = vec![0; member.bytes as usize];
         file.seek(SeekFrom::Start(member.offset)).and_then(|_| file.read_exact(&mut bytes)).map_err(unreadable)?;
-        Ok(bytes)
+        Ok(bytes.into())
     }
 
-    fn identify(&self, i: usize, hash: &mut Sha256) {
+    fn identity(&self, i: usize) -> Vec<u8> {
         // The archive is left out: the same images in other shards are the same set.
-        identify_file(&self.members[i].name, self.members[i].bytes, hash);
+        file_identity(&self.members[i].name, self.members[i].bytes)
     }
 }
 

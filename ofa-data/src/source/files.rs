@@ -4,9 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use sha2::Sha256;
-
-use super::{Encoded, identify_file};
+use super::{ImageSource, StoredImage, file_identity};
 use crate::error::ImageProblem;
 
 /// Largest accepted image file, in bytes.
@@ -29,7 +27,7 @@ pub(crate) struct ImageFile {
     pub(crate) label: u32,
 }
 
-impl Encoded for ImageFiles {
+impl ImageSource for ImageFiles {
     fn len(&self) -> usize {
         self.files.len()
     }
@@ -42,12 +40,12 @@ impl Encoded for ImageFiles {
         self.root.join(&self.files[i].path)
     }
 
-    fn read(&self, i: usize) -> Result<Vec<u8>, ImageProblem> {
-        read_file(&self.path(i), self.files[i].bytes)
+    fn read(&self, i: usize) -> Result<StoredImage, ImageProblem> {
+        read_file(&self.path(i), self.files[i].bytes).map(StoredImage::Encoded)
     }
 
-    fn identify(&self, i: usize, hash: &mut Sha256) {
-        identify_file(&self.files[i].path, self.files[i].bytes, hash);
+    fn identity(&self, i: usize) -> Vec<u8> {
+        file_identity(&self.files[i].path, self.files[i].bytes)
     }
 }
 
@@ -98,7 +96,7 @@ mod tests {
         let message = || files.read(0).unwrap_err().to_string();
         assert!(message().starts_with("cannot be read: No such file"), "{}", message());
         fs::write(dir.path().join("x"), "abc").unwrap();
-        assert_eq!((files.read(0).unwrap(), files.label(0), files.len()), (b"abc".to_vec(), 2, 1));
+        assert_eq!((files.read(0).unwrap(), files.label(0), files.len()), (b"abc".to_vec().into(), 2, 1));
         fs::write(dir.path().join("x"), "abcd").unwrap();
         assert_eq!(message(), "changed since it was listed: 4 bytes now, 3 then");
         let huge = one_file(dir.path(), 1 << 42);

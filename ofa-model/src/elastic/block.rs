@@ -87,7 +87,9 @@ impl ElasticBlock {
             (Self::Conv(block), UnitLayers::Conv(shape)) => Block::Conv(block.at(shape)),
             (Self::MbConv(block), UnitLayers::MbConv(shape)) => Block::MbConv(block.at(shape)),
             (Self::Bottleneck(block), UnitLayers::Bottleneck(shape)) => Block::Bottleneck(block.at(shape)),
-            _ => panic!("{layers:?} is not a shape of {self:?}"),
+            (Self::Conv(_) | Self::MbConv(_) | Self::Bottleneck(_), _) => {
+                panic!("{layers:?} is not a shape of {self:?}")
+            }
         }
     }
 
@@ -97,7 +99,7 @@ impl ElasticBlock {
             (Self::Conv(block), UnitLayers::Conv(shape)) if shape.residual => &mut block.conv,
             (Self::MbConv(block), UnitLayers::MbConv(shape)) if shape.residual => &mut block.project,
             (Self::Bottleneck(block), _) => &mut block.expand,
-            _ => return self,
+            (Self::Conv(_) | Self::MbConv(_), _) => return self,
         };
         let gamma = last.norm.gamma.val();
         last.norm.gamma = Param::from_tensor(Tensor::zeros(gamma.dims(), &gamma.device()));

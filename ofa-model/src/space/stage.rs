@@ -117,10 +117,14 @@ impl StageSpace {
                 Some("expand ratio 1 drops the expansion layer and cannot be offered with other ratios".into())
             }
             BlockKind::MbConv => None,
-            _ if self.squeeze_excite => Some("only mb_conv blocks have squeeze-and-excitation".into()),
-            _ if self.kernel_sizes.len() > 1 => Some("only mb_conv blocks have an elastic kernel size".into()),
+            BlockKind::Conv | BlockKind::Bottleneck if self.squeeze_excite => {
+                Some("only mb_conv blocks have squeeze-and-excitation".into())
+            }
+            BlockKind::Conv | BlockKind::Bottleneck if self.kernel_sizes.len() > 1 => {
+                Some("only mb_conv blocks have an elastic kernel size".into())
+            }
             BlockKind::Conv if expands => Some("conv blocks have no middle: expand_ratios must be [1]".into()),
-            _ => None,
+            BlockKind::Conv | BlockKind::Bottleneck => None,
         }
     }
 }

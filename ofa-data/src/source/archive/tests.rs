@@ -29,7 +29,7 @@ fn files_are_read_where_they_lie_also_in_an_archive_in_the_archive() {
     assert_eq!(nested[1].name, Path::new(&long));
     let images = images(archive, [entries[0].clone()].into_iter().chain(nested));
     let contents: Vec<_> = (0..3).map(|i| images.read(i).unwrap()).collect();
-    assert_eq!(contents, [b"abc".to_vec(), b"1".to_vec(), b"22".to_vec()]);
+    assert_eq!(contents, [&b"abc"[..], b"1", b"22"].map(|bytes| bytes.to_vec().into()));
     assert!(images.path(0).ends_with("x.tar/first"));
 }
 
@@ -47,7 +47,7 @@ fn links_to_files_before_them_are_files_and_sparse_files_errors() {
     let dir = tempfile::tempdir().unwrap();
     let archive = write(dir.path(), &builder.into_inner().unwrap());
     let images = images(archive.clone(), archive.entries().unwrap());
-    assert_eq!((images.len(), images.read(1).unwrap()), (2, b"abc".to_vec()));
+    assert_eq!((images.len(), images.read(1).unwrap()), (2, b"abc".to_vec().into()));
     assert!(images.path(1).ends_with("x.tar/second"));
     let sparse = write(dir.path(), &tar_of(&[("GNUSparseFile.0/b.jpg", b"1")]));
     let error = sparse.entries().unwrap_err().to_string();
@@ -81,7 +81,7 @@ fn links_are_to_the_last_file_of_a_name_which_may_be_hidden_or_a_link() {
     let name = |i: usize| images.members[i].name.to_str().unwrap();
     let found: Vec<_> = (0..images.len()).map(|i| (name(i), images.read(i).unwrap())).collect();
     let expected: [(&str, &[u8]); 5] = [("a", b"old"), ("a", b"new"), ("b", b"new"), ("c", b"new"), ("d", b"h")];
-    assert_eq!(found, expected.map(|(name, bytes)| (name, bytes.to_vec())));
+    assert_eq!(found, expected.map(|(name, bytes)| (name, bytes.to_vec().into())));
 }
 
 #[test]
