@@ -273,7 +273,8 @@ mod tests {
         fs::create_dir(dir.path().join("train/dog")).unwrap();
         let check = check_images(dir.path(), DecodeConfig::default(), |_, _| ()).unwrap();
         assert_eq!(check.sorts(), [("class without images", 1)]);
-        let one = |part| check_images(&dir.path().join(part), DecodeConfig::default(), |_, _| ()).unwrap_err().to_string();
+        let one =
+            |part| check_images(&dir.path().join(part), DecodeConfig::default(), |_, _| ()).unwrap_err().to_string();
         assert!(one("val").starts_with("one class (cat): there is nothing to learn"), "{}", one("val"));
         assert!(one("val/cat").contains("no known layout"), "{}", one("val/cat"));
     }

@@ -150,7 +150,11 @@ fn decode_with<'a, D: ImageDecoder>(
 ) -> Result<Image, ImageProblem> {
     let broken = |error: ImageError| {
         let (bytes, reason) = (bytes.len(), error.to_string());
-        if format == "png" { ImageProblem::Png { bytes, reason } } else { ImageProblem::Other { format, bytes, reason } }
+        if format == "png" {
+            ImageProblem::Png { bytes, reason }
+        } else {
+            ImageProblem::Other { format, bytes, reason }
+        }
     };
     let decoder = decoder(bytes).map_err(broken)?;
     let (width, height) = decoder.dimensions();
@@ -258,7 +262,8 @@ mod tests {
     #[test]
     fn the_pixel_limit_is_that_of_the_configuration() {
         let webp = photo_as(ImageFormat::WebP);
-        for bytes in [fixture!("photo.png"), &webp, fixture!("gradient_rgb.jpg"), fixture!("gradient_progressive.jpg")] {
+        for bytes in [fixture!("photo.png"), &webp, fixture!("gradient_rgb.jpg"), fixture!("gradient_progressive.jpg")]
+        {
             let Image { width, height, .. } = decode(bytes, 3).unwrap();
             let config = |max_pixels| DecodeConfig { max_pixels, ..DecodeConfig::default() };
             assert!(config(width * height).decode(bytes, 3).is_ok());

@@ -11,7 +11,9 @@ use crate::source::archive::{Section, entries};
 /// Decodes an image of any format, strictly and leniently.
 pub fn image(bytes: &[u8]) {
     for damage in [Damage::Refuse, Damage::Show] {
-        if let Ok(image) = decode_as_stored(bytes, damage, DecodeConfig { apply_orientation: true, ..DecodeConfig::default() }) {
+        if let Ok(image) =
+            decode_as_stored(bytes, damage, DecodeConfig { apply_orientation: true, ..DecodeConfig::default() })
+        {
             assert_eq!(image.pixels.len(), image.width * image.height * image.channels);
         }
     }

@@ -117,10 +117,24 @@ fn begin(out: &Path, wanted: PreparedSet) -> Result<PreparedSet, DataError> {
         return Ok(wanted);
     }
     let found = PreparedSet::read(out)?;
-    if (PreparedSet { is_complete: false, ..found }) != wanted {
+    let broken = found.broken;
+    if (PreparedSet { is_complete: false, broken: wanted.broken, ..found }) != wanted
+        || !may_become(broken, wanted.broken)
+    {
         return Err(DataError::OtherPreparation { path: out.to_owned() });
     }
+    if broken != wanted.broken {
+        write_whole(&path, &wanted.to_json())?;
+    }
     Ok(wanted)
+}
+
+/// Whether a preparation may go on with another policy: what is written must be what that policy would have written.
+fn may_become(broken: BrokenImages, wanted: BrokenImages) -> bool {
+    match (broken, wanted) {
+        (BrokenImages::Fail, _) | (BrokenImages::Skip { .. }, BrokenImages::Skip { .. }) => true,
+        (broken, wanted) => broken == wanted,
+    }
 }
 
 /// Refuses shards without a manifest: they may come from other images or settings and must not be taken for shards of

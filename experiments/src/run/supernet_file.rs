@@ -103,7 +103,7 @@ impl OpenedSupernet {
         if let Some(data) = data {
             let layout = Layout::detect(data)?;
             config.data.dir = Some(data.to_owned());
-            config.data.prepared = layout.preparation(data)?;
+            config.data.prepared = layout.preparation()?;
         }
         Ok(config)
     }

@@ -63,8 +63,10 @@ mod tests {
     /// The JPEG file with EXIF data of this orientation, little or big endian.
     fn with_orientation(orientation: u8, is_big: bool) -> Vec<u8> {
         let tiff: Vec<u8> = match is_big {
-            true => [b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".as_slice(), &[orientation, 0, 0, 0, 0, 0, 0]].concat(),
-            false => [b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".as_slice(), &[orientation, 0, 0, 0, 0, 0, 0, 0]].concat(),
+            true => [b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".as_slice(), &[orientation, 0, 0, 0, 0, 0, 0]]
+                .concat(),
+            false => [b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".as_slice(), &[orientation, 0, 0, 0, 0, 0, 0, 0]]
+                .concat(),
         };
         let length = ((EXIF.len() + tiff.len() + 2) as u16).to_be_bytes();
         [&JPEG[..2], &[0xff, APP1], &length, EXIF, &tiff, &JPEG[2..]].concat()

@@ -52,11 +52,7 @@ pub(crate) fn decode(bytes: &[u8], limit: usize) -> Result<Option<Image>, ImageP
 ///
 /// # Panics
 /// If the rectangle is not inside the image.
-pub(crate) fn decode_region(
-    bytes: &[u8],
-    place: Rectangle,
-    limit: usize,
-) -> Result<Option<Region>, ImageProblem> {
+pub(crate) fn decode_region(bytes: &[u8], place: Rectangle, limit: usize) -> Result<Option<Region>, ImageProblem> {
     let frame = Frame::find(bytes, limit)?;
     let Rectangle { left, top, width, height } = place;
     assert!(

@@ -12,7 +12,7 @@ use crate::layout::reader::{Found, Reader, found, in_memory};
 use crate::set::{ImageSet, hexadecimal};
 use crate::source::Source;
 use crate::source::packed::PackedImages;
-use crate::split::{Parts, Splits, hold_out, held_out_note, share};
+use crate::split::{Parts, Splits, held_out_note, hold_out, share};
 use crate::view::augment::Framing;
 
 /// CIFAR-10 and CIFAR-100 (Krizhevsky 2009): 32 x 32 colour photographs of 10 or 100 classes, 50,000 for training and
@@ -48,13 +48,7 @@ impl Cifar {
         self.load_with(dir.as_ref(), channels, seed, None)
     }
 
-    fn load_with(
-        self,
-        dir: &Path,
-        channels: usize,
-        seed: u64,
-        fraction: Option<f64>,
-    ) -> Result<Splits, DataError> {
+    fn load_with(self, dir: &Path, channels: usize, seed: u64, fraction: Option<f64>) -> Result<Splits, DataError> {
         let (mean, std) = match channels {
             1 => self.gray_moments(),
             3 => self.moments(),

@@ -99,7 +99,9 @@ fn directory_of(dir: &Path, part: &'static str) -> Result<Option<PathBuf>, DataE
 /// `train/train` for `train`, if archives unpacked to that.
 fn descended(dir: &Path, directory: PathBuf) -> Result<PathBuf, DataError> {
     match &visible_directories(&dir.join(&directory))?[..] {
-        [(name, path)] if directory.file_name() == Some(name) && has_class_directories(path)? => Ok(directory.join(name)),
+        [(name, path)] if directory.file_name() == Some(name) && has_class_directories(path)? => {
+            Ok(directory.join(name))
+        }
         _ => Ok(directory),
     }
 }

@@ -130,11 +130,7 @@ impl ImageNet {
     }
 
     /// From a tar with one tar per class.
-    fn train_archive(
-        &self,
-        channels: usize,
-        others: &mut OtherFiles,
-    ) -> Result<(Vec<String>, ImageSet), DataError> {
+    fn train_archive(&self, channels: usize, others: &mut OtherFiles) -> Result<(Vec<String>, ImageSet), DataError> {
         let archive = Archive::at(&self.train)?;
         let classes = class_archives(&archive)?;
         if classes.is_empty() {
@@ -263,7 +259,8 @@ fn directories(
 /// The entries that may be images by their names, and the others.
 fn images_among(entries: Vec<Entry>) -> (Vec<Entry>, OtherFiles) {
     let file_name = |entry: &Entry| entry.name.file_name().unwrap_or_default().to_owned();
-    let (images, rest): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(|entry| is_image_name(&file_name(entry)));
+    let (images, rest): (Vec<Entry>, Vec<Entry>) =
+        entries.into_iter().partition(|entry| is_image_name(&file_name(entry)));
     let mut others = OtherFiles::default();
     rest.iter().for_each(|entry| others.add(&file_name(entry)));
     (images, others)

@@ -46,11 +46,9 @@ mod tests {
         ] {
             assert_eq!(part_of(OsStr::new(name)), part, "{name}");
         }
-        assert_eq!(["Valid", "EVAL", "Testing", "cat"].map(|name| part_of_directory(OsStr::new(name))), [
-            Some("val"),
-            Some("val"),
-            Some("test"),
-            None
-        ]);
+        assert_eq!(
+            ["Valid", "EVAL", "Testing", "cat"].map(|name| part_of_directory(OsStr::new(name))),
+            [Some("val"), Some("val"), Some("test"), None]
+        );
     }
 }

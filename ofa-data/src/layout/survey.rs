@@ -62,7 +62,9 @@ impl Survey {
         parts.extend(named(files, "file", "files"));
         if self.kinds.len() > 1 || self.files.len() > SHOWN {
             let dot = |kind: &str| if kind.is_empty() { "without extension".into() } else { format!(".{kind}") };
-            parts.push(self.kinds.iter().map(|(kind, count)| format!("{count} {}", dot(kind))).collect::<Vec<_>>().join(", "));
+            parts.push(
+                self.kinds.iter().map(|(kind, count)| format!("{count} {}", dot(kind))).collect::<Vec<_>>().join(", "),
+            );
         }
         if parts.is_empty() { "is empty".into() } else { format!("holds {}", parts.join("; ")) }
     }
@@ -71,12 +73,18 @@ impl Survey {
     fn nearest(&self) -> String {
         let count = |kinds: &[&str]| kinds.iter().filter_map(|kind| self.kinds.get(*kind)).sum::<usize>();
         let part = self.directories.iter().find(|(name, _)| part_of_directory(name.as_ref()).is_some());
-        if self.files.iter().any(|name| name == "data_batch_1" || name == "train" && self.files.iter().any(|n| n == "meta")) {
+        if self
+            .files
+            .iter()
+            .any(|name| name == "data_batch_1" || name == "train" && self.files.iter().any(|n| n == "meta"))
+        {
             return "it looks like the Python version of CIFAR: download the binary version".into();
         }
         if let Some((name, path)) = part {
             let inside = Self::of(path).map_or_else(|error| error.to_string(), |inside| inside.seen());
-            return format!("nearest is an ImageFolder, but `{name}` {inside}, where {name}/<class>/<image> is expected");
+            return format!(
+                "nearest is an ImageFolder, but `{name}` {inside}, where {name}/<class>/<image> is expected"
+            );
         }
         if count(&READ) > 0 {
             return "nearest is <class>/<image>: give each class a directory, and move its images there".into();

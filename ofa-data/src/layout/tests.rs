@@ -51,7 +51,10 @@ fn what_fits_nothing_is_described() {
     assert!(message(&file).ends_with("0.jpg is a file: pass the directory that it lies in"), "{}", message(&file));
     fs::write(dir.path().join("labels.csv"), "").unwrap();
     let error = message(dir.path());
-    assert!(error.contains("it holds 2 files (0.jpg, labels.csv); 1 .csv, 1 .jpg; nearest is <class>/<image>"), "{error}");
+    assert!(
+        error.contains("it holds 2 files (0.jpg, labels.csv); 1 .csv, 1 .jpg; nearest is <class>/<image>"),
+        "{error}"
+    );
     fs::create_dir(dir.path().join("train")).unwrap();
     fs::write(dir.path().join("train/1.jpg"), "").unwrap();
     let error = message(dir.path());

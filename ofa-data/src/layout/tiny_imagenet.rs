@@ -74,7 +74,9 @@ impl TinyImageNet {
 /// Class by file name: the first two fields of every line, which tabs or spaces separate.
 fn annotations(text: &str) -> Result<HashMap<String, String>, String> {
     let mut classes = HashMap::new();
-    for (line, number) in text.trim_start_matches('\u{feff}').lines().zip(1..).filter(|(line, _)| !line.trim().is_empty()) {
+    for (line, number) in
+        text.trim_start_matches('\u{feff}').lines().zip(1..).filter(|(line, _)| !line.trim().is_empty())
+    {
         let mut fields = line.split_whitespace().map(str::to_owned);
         let (Some(name), Some(class)) = (fields.next(), fields.next()) else {
             return Err(format!("line {number} is {line:?}, expected a file name and a class"));

@@ -6,9 +6,9 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+pub(crate) use sample::members;
 #[cfg(fuzzing)]
 pub(crate) use sample::{json_label, label, stem};
-pub(crate) use sample::members;
 
 use crate::error::DataError;
 use crate::layout::class_directories::train_has_class_directories;
@@ -95,12 +95,7 @@ impl Reader for Shards {
     }
 }
 
-fn of_shards(
-    dir: &Path,
-    train: ImageSet,
-    val: Option<ImageSet>,
-    test: Option<ImageSet>,
-) -> Result<Parts, DataError> {
+fn of_shards(dir: &Path, train: ImageSet, val: Option<ImageSet>, test: Option<ImageSet>) -> Result<Parts, DataError> {
     let (classes, are_named) = class_names(dir, numbered_classes::count(&train))?;
     for set in [&val, &test].into_iter().flatten() {
         if let Some(i) = (0..set.len()).find(|&i| set.label(i) >= classes.len()) {
@@ -272,7 +267,11 @@ mod tests {
         replace(&[("x.png", PNG), ("x.cls", b"-1")]);
         assert!(message(&dir).ends_with("0.tar/x.cls: \"-1\" is not a class index"), "{}", message(&dir));
         replace(&[("note.txt", b"")]);
-        assert!(message(&dir).contains("0.tar has no sample: its first files are note.txt; expected"), "{}", message(&dir));
+        assert!(
+            message(&dir).contains("0.tar has no sample: its first files are note.txt; expected"),
+            "{}",
+            message(&dir)
+        );
         fs::remove_dir_all(dir.path().join("validation")).unwrap();
         assert!(WebDataset::parts(dir.path(), 3).unwrap().val.is_none());
     }

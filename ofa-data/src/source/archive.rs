@@ -145,7 +145,9 @@ impl Archive {
         let mut file = File::open(&self.path).map_err(|source| DataError::Read { path: self.path.clone(), source })?;
         let problem = |reason: String| DataError::Archive { path: self.path.clone(), reason };
         if is_gzipped(&mut file, start) {
-            return Err(problem("compressed with gzip; images are read in place, so unpack it with gunzip first".into()));
+            return Err(problem(
+                "compressed with gzip; images are read in place, so unpack it with gunzip first".into(),
+            ));
         }
         let listed = entries(Section { file, start, length, at: 0 }, is_wanted);
         listed.map_err(|error| problem(format!("cannot be listed: {error}")))

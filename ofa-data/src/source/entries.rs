@@ -24,8 +24,8 @@ const LITTER: [&str; 9] = [
 
 /// Extensions of image files, also of formats that are not read, so that they are named as such.
 const IMAGES: [&str; 30] = [
-    "jpg", "jpeg", "jpe", "jfif", "jif", "png", "apng", "webp", "bmp", "dib", "gif", "tif", "tiff", "heic", "heif", "hif",
-    "avif", "jxl", "jp2", "j2k", "ico", "pbm", "pgm", "ppm", "pnm", "psd", "qoi", "tga", "dds", "svg",
+    "jpg", "jpeg", "jpe", "jfif", "jif", "png", "apng", "webp", "bmp", "dib", "gif", "tif", "tiff", "heic", "heif",
+    "hif", "avif", "jxl", "jp2", "j2k", "ico", "pbm", "pgm", "ppm", "pnm", "psd", "qoi", "tga", "dds", "svg",
 ];
 
 /// All entries of `directory`, except what systems and tools leave there.
@@ -96,7 +96,11 @@ impl OtherFiles {
     pub(crate) fn note(&self) -> Option<String> {
         let count: usize = self.0.values().sum();
         let kinds: Vec<String> = self.0.iter().map(|(extension, count)| format!("{count} .{extension}")).collect();
-        let verb = if count == 1 { "file is no image by its name and is" } else { "files are no images by their names and are" };
+        let verb = if count == 1 {
+            "file is no image by its name and is"
+        } else {
+            "files are no images by their names and are"
+        };
         (count > 0).then(|| format!("{count} {verb} passed over ({})", kinds.join(", ")))
     }
 }
@@ -107,7 +111,8 @@ mod tests {
 
     #[test]
     fn d7_litter_is_one_list_for_directories_and_archives() {
-        for name in ["desktop.ini", "Desktop.INI", "Icon\r", "__MACOSX", "Thumbs.db", ".DS_Store", "._0.jpg", "@eaDir"] {
+        for name in ["desktop.ini", "Desktop.INI", "Icon\r", "__MACOSX", "Thumbs.db", ".DS_Store", "._0.jpg", "@eaDir"]
+        {
             assert!(is_litter(OsStr::new(name)) && is_litter_path(&Path::new("./train/a").join(name)), "{name}");
             assert!(is_litter_path(&Path::new(name).join("0.jpg")), "{name}");
         }

@@ -126,7 +126,8 @@ fn random_regions_are_cut_from_the_whole() {
 #[test]
 fn pictures_are_those_of_the_other_decoder() {
     for bytes in [RGB, GRAY, PROGRESSIVE] {
-        let (image, other) = (decode(bytes).unwrap().unwrap(), jpeg::decode(bytes, Damage::Refuse, MAX_PIXELS).unwrap());
+        let (image, other) =
+            (decode(bytes).unwrap().unwrap(), jpeg::decode(bytes, Damage::Refuse, MAX_PIXELS).unwrap());
         assert_eq!((image.width, image.height, image.channels), (other.width, other.height, other.channels));
         let off = image.pixels.iter().zip(&other.pixels).map(|(&a, &b)| a.abs_diff(b)).max();
         assert!(off <= Some(4), "off by {off:?}");

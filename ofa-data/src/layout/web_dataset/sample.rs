@@ -143,7 +143,8 @@ pub(crate) fn json_label(content: &[u8]) -> Result<u32, String> {
     let content = content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(content);
     let value: Value = serde_json::from_slice(content).map_err(|error| format!("not a JSON file: {error}"))?;
     let Some((field, found)) = FIELDS.iter().find_map(|field| Some((field, value.get(field)?))) else {
-        let names: Vec<&str> = value.as_object().into_iter().flat_map(|object| object.keys()).map(|key| &**key).collect();
+        let names: Vec<&str> =
+            value.as_object().into_iter().flat_map(|object| object.keys()).map(|key| &**key).collect();
         return Err(format!("none of its fields ({}) is a label: expected {}", names.join(", "), FIELDS.join(", ")));
     };
     let text = found.as_str().map_or_else(|| found.to_string(), |text| text.trim().to_owned());
@@ -192,7 +193,10 @@ mod tests {
         // A .cls takes precedence: other tools write anything into .json.
         assert_eq!(listed(&[("0.webp", ""), ("0.json", "{"), ("0.cls", "1")]), one("0.webp", 1));
         let problem = |json| listed(&[("0.jpg", ""), ("0.json", json)]).unwrap_err();
-        assert!(problem("{\"url\": 1}").ends_with("0.json: none of its fields (url) is a label: expected label, cls, class"));
+        assert!(
+            problem("{\"url\": 1}")
+                .ends_with("0.json: none of its fields (url) is a label: expected label, cls, class")
+        );
         assert!(problem("{\"label\": \"dog\"}").ends_with("its field label is \"dog\", which is not a class index"));
         assert!(problem("[").contains("0.json: not a JSON file: "));
     }
