@@ -83,8 +83,8 @@ impl DecodeConfig {
 
     /// Decodes a JPEG, PNG, WebP or BMP file, detected by its first bytes, to gray (`channels` = 1) or RGB (3).
     ///
-    /// A truncated JPEG is an error rather than a partly gray image, even if only its end-of-image marker is missing, or
-    /// if the marker is there but data before it is missing. If a progressive JPEG lacks whole scans, this goes
+    /// A truncated JPEG is an error rather than a partly gray image, even if only its end-of-image marker is missing,
+    /// or if the marker is there but data before it is missing. If a progressive JPEG lacks whole scans, this goes
     /// unnoticed. Of an animation, the first picture is decoded.
     ///
     /// Colour is converted to gray with the luma weights of ITU-R BT.601, as Pillow's `convert("L")` does; gray becomes

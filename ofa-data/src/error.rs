@@ -63,10 +63,10 @@ pub enum DataError {
     },
     /// A directory holds no images in any known layout.
     #[error(
-        "{directory}: no known layout of labelled images; it {seen}; {nearest}. Expected train/<class>/<image> (and val, test), \
-         <class>/<image>, ImageNet as distributed by Kaggle or its authors, Tiny ImageNet, train-*.tar of a WebDataset, \
-         train-*.parquet, the binary files of CIFAR-10 (data_batch_1.bin, ...) or CIFAR-100 (train.bin, ...), or the IDX \
-         files of MNIST and its like",
+        "{directory}: no known layout of labelled images; it {seen}; {nearest}. Expected train/<class>/<image> (and val, \
+         test), <class>/<image>, ImageNet as distributed by Kaggle or its authors, Tiny ImageNet, train-*.tar of a \
+         WebDataset, train-*.parquet, the binary files of CIFAR-10 (data_batch_1.bin, ...) or CIFAR-100 (train.bin, ...), \
+         or the IDX files of MNIST and its like",
         directory = .directory.display()
     )]
     UnknownLayout {
@@ -104,8 +104,8 @@ pub enum DataError {
     },
     /// Most classes of a set have no training image, and nothing names them.
     #[error(
-        "{empty} of {classes} classes have no training image: labels must be class indices, 0, 1, 2 and so on; where they \
-         are meant to have gaps, name all classes in classes.txt, one per line"
+        "{empty} of {classes} classes have no training image: labels must be class indices, 0, 1, 2 and so on; where \
+         they are meant to have gaps, name all classes in classes.txt, one per line"
     )]
     EmptyClasses {
         /// Classes without a training image.
@@ -115,7 +115,8 @@ pub enum DataError {
     },
     /// A shard holds no labelled image.
     #[error(
-        "{path} has no sample: {seen}; expected <key>.jpg (.jpeg, .png, .webp, .bmp) and its label <key>.cls, .cls.txt or .json",
+        "{path} has no sample: {seen}; expected <key>.jpg (.jpeg, .png, .webp, .bmp) and its label <key>.cls, .cls.txt \
+         or .json",
         path = .path.display()
     )]
     NoSample {

@@ -34,9 +34,9 @@ pub struct PrepareReport {
     pub broken: Vec<BrokenLine>,
 }
 
-/// Decodes the images of `dir` (any layout of image files), resizes their shorter side (Lanczos), and writes
-/// them as JPEG into tar shards in `out`: a WebDataset with an index, which [`Layout`] recognises. JPEG images that are
-/// already small enough are copied unchanged, unless they are CMYK, damaged or to be turned. Preparation changes pixels:
+/// Decodes the images of `dir` (any layout of image files), resizes their shorter side (Lanczos), and writes them as
+/// JPEG into tar shards in `out`: a WebDataset with an index, which [`Layout`] recognises. JPEG images that are already
+/// small enough are copied unchanged, unless they are CMYK, damaged or to be turned. Preparation changes pixels:
 /// results on `out` are not results on `dir`. `reading` may be a policy for broken images alone.
 ///
 /// Shards are written atomically; after an interruption the same call resumes after the last complete one. Broken

@@ -59,8 +59,8 @@ impl Parts {
     }
 
     /// With val and test, they are the validation and test sets. One of them alone is the test set, and [`hold_out`]
-    /// takes validation images from train, chosen by `seed`; with neither, as many test images too. `fraction` is that of
-    /// train; see [`share`].
+    /// takes validation images from train, chosen by `seed`; with neither, as many test images too. `fraction` is that
+    /// of train; see [`share`].
     pub(crate) fn split(self, channels: usize, seed: u64, fraction: Option<f64>) -> Result<Splits, DataError> {
         let (mean, std) = match channels {
             1 => (vec![LUMA_MEAN], vec![LUMA_STD]),
@@ -94,8 +94,8 @@ impl Parts {
                 }
                 let (count, tested) = (validation.len(), test.len());
                 notes.push(format!(
-                    "the set has no parts: {count} images are held out for validation and {tested} for testing, by seed \
-                     {seed} (another fraction: --hold-out)"
+                    "the set has no parts: {count} images are held out for validation and {tested} for testing, by \
+                     seed {seed} (another fraction: --hold-out)"
                 ));
                 (train, validation, test)
             }

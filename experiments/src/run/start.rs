@@ -37,11 +37,12 @@ pub struct Options {
     #[arg(long)]
     subnet_epochs: Option<usize>,
     /// Directory of images to use instead of the embedded Fashion-MNIST: an ImageFolder (train/CLASS/*, val/CLASS/*) or
-    /// CLASS/*, ImageNet or Tiny ImageNet as distributed, output of prepare_images, WebDataset or parquet shards, CIFAR-10
-    /// or CIFAR-100 binary files, or MNIST's IDX files
+    /// CLASS/*, ImageNet or Tiny ImageNet as distributed, output of prepare_images, WebDataset or parquet shards,
+    /// CIFAR-10 or CIFAR-100 binary files, or MNIST's IDX files
     #[arg(long)]
     data: Option<PathBuf>,
-    /// Channels of the images in --data: 1 (gray) or 3 (colour) [default: that of --config, else 1 for IDX files and 3 for others]
+    /// Channels of the images in --data: 1 (gray) or 3 (colour) [default: that of --config, else 1 for IDX files and 3
+    /// for others]
     #[arg(long, requires = "data")]
     channels: Option<usize>,
     /// Fraction of the training images to hold out for validation, and for testing, where the set in --data has no such

@@ -116,8 +116,8 @@ fn starts_frame(marker: u8) -> bool {
     matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc)
 }
 
-/// Rejects images of more than `limit` pixels, or of more than a file of `bytes` bytes can hold: a header of a few bytes
-/// must not cause seconds of work.
+/// Rejects images of more than `limit` pixels, or of more than a file of `bytes` bytes can hold: a header of a few
+/// bytes must not cause seconds of work.
 pub(super) fn check_dimensions(width: usize, height: usize, bytes: usize, limit: usize) -> Result<(), ImageProblem> {
     check_size(width, height, limit)?;
     match width * height > bytes.saturating_mul(MAX_PIXELS_A_BYTE) {

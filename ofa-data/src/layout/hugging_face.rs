@@ -16,8 +16,8 @@ use crate::split::{Parts, Splits};
 /// Parquet files as on the Hugging Face Hub, in the directory itself or in `data`: `train-00000-of-00294.parquet` and
 /// so on, with columns `image` (or `img`) and `label` (or `labels`, `fine_label`). Images are read in place.
 ///
-/// `validation` and `test` are used as in an [`ImageFolder`](crate::ImageFolder). A `test` split with withheld labels is
-/// ignored.
+/// `validation` and `test` are used as in an [`ImageFolder`](crate::ImageFolder). A `test` split with withheld labels
+/// is ignored.
 #[derive(Debug, Clone, Copy)]
 pub struct HuggingFace;
 

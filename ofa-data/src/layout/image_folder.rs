@@ -10,10 +10,10 @@ use crate::split::{Parts, Splits};
 /// Image files, their format told by their content, in `DIR/train/<class>/*`, `DIR/val/<class>/*` and
 /// `DIR/test/<class>/*`.
 ///
-/// `val` may also be called `valid`, `validation`, `dev` or `eval`, in capitals or not; `train/<class>/images/*` is read
-/// like `train/<class>/*`. Classes are numbered in the order of their names in `train`. What systems and tools leave
-/// behind, files that are no images by their names, and anything that is not a regular file (or a link to one) are
-/// passed over. Images are read on demand, so a broken image is reported only when it is read.
+/// `val` may also be called `valid`, `validation`, `dev` or `eval`, in capitals or not; `train/<class>/images/*` is
+/// read like `train/<class>/*`. Classes are numbered in the order of their names in `train`. What systems and tools
+/// leave behind, files that are no images by their names, and anything that is not a regular file (or a link to one)
+/// are passed over. Images are read on demand, so a broken image is reported only when it is read.
 #[derive(Debug, Clone, Copy)]
 pub struct ImageFolder;
 

@@ -21,9 +21,9 @@ use crate::source::entries::visible_entries;
 use crate::split::{Parts, Splits};
 
 /// Images in tar files: `<key>.jpg` (or `.jpeg`, `.png`, `.webp`, `.bmp`) next to their labels: `<key>.cls` or
-/// `<key>.cls.txt`, which hold the class index, or the field `label`, `cls` or `class` of `<key>.json`. Images are read in
-/// place; nothing is unpacked. Where a key has no such file, an image with a prefix such as `<key>.input.jpg` is taken;
-/// other files of a key, such as `<key>.mask.png`, are ignored.
+/// `<key>.cls.txt`, which hold the class index, or the field `label`, `cls` or `class` of `<key>.json`. Images are read
+/// in place; nothing is unpacked. Where a key has no such file, an image with a prefix such as `<key>.input.jpg` is
+/// taken; other files of a key, such as `<key>.mask.png`, are ignored.
 ///
 /// The shards of a split lie in the directory itself, with the word `train`, `val` (or `validation`) or `test` in their
 /// names, or in subdirectories with these names. An optional `classes.txt` names the classes, one per line. A test
@@ -40,9 +40,8 @@ impl WebDataset {
     /// Lists the images, to be decoded to 1 (gray) or 3 (RGB) `channels`. Val and test are used as in an
     /// [`ImageFolder`](crate::ImageFolder).
     ///
-    /// # Errors
-    /// If train has no shards, a shard is truncated, or an image has no label or one beyond the classes; if most classes
-    /// have no training image and `classes.txt` does not name them.
+    /// # Errors If train has no shards, a shard is truncated, or an image has no label or one beyond the classes; if
+    /// most classes have no training image and `classes.txt` does not name them.
     pub fn load(dir: impl AsRef<Path>, channels: usize, seed: u64) -> Result<Splits, DataError> {
         Self::parts(dir.as_ref(), channels)?.split(channels, seed, None)
     }
@@ -147,7 +146,8 @@ fn shards(dir: &Path, part: Option<&str>) -> Result<Vec<PathBuf>, DataError> {
         }
     }
     shards.sort_unstable();
-    // Compressed shards beside what they were unpacked to are left alone; alone, they are an error when they are listed.
+    // Compressed shards beside what they were unpacked to are left alone; alone, they are an error when they are
+    // listed.
     let is_plain = |path: &Path| path.extension() == Some(OsStr::new("tar"));
     if shards.iter().any(|path| is_plain(path)) {
         shards.retain(|path| is_plain(path));

@@ -8,8 +8,8 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::error::DataError;
 
-/// Names of files and directories that systems and tools leave behind, beside all that begin with a dot. The last one is
-/// macOS's, with a carriage return.
+/// Names of files and directories that systems and tools leave behind, beside all that begin with a dot. The last one
+/// is macOS's, with a carriage return.
 const LITTER: [&str; 9] = [
     "Thumbs.db",
     "ehthumbs.db",
@@ -65,8 +65,8 @@ pub(crate) fn is_litter_path(path: &Path) -> bool {
     path.components().any(|part| matches!(part, Component::Normal(name) if is_litter(name)))
 }
 
-/// The extension of a name, in lower case; `None` if it has none or one that means nothing, such as that of `scan 2.0 (1)`
-/// or `image.0001`.
+/// The extension of a name, in lower case; `None` if it has none or one that means nothing, such as that of `scan 2.0
+/// (1)` or `image.0001`.
 pub(crate) fn extension(name: &OsStr) -> Option<String> {
     let extension = Path::new(name).extension()?.to_str()?;
     let is_word = extension.len() <= 8 && extension.bytes().all(|byte| byte.is_ascii_alphanumeric());

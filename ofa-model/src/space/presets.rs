@@ -137,8 +137,8 @@ impl SearchSpace {
         }
     }
 
-    /// [`SearchSpace::small_mobilenet_v3`] for images of `side` pixels: up to three resolutions, the largest of them the
-    /// side itself (in multiples of 4), and strides that leave a last map of about 7x7. At 28 it is the same space.
+    /// [`SearchSpace::small_mobilenet_v3`] for images of `side` pixels: up to three resolutions, the largest of them
+    /// the side itself (in multiples of 4), and strides that leave a last map of about 7x7. At 28 it is the same space.
     pub fn small_mobilenet_v3_at(side: usize, image_channels: usize, classes: usize) -> Self {
         let mut space = Self::small_mobilenet_v3(image_channels, classes);
         let resolutions = resolutions_up_to(side);
