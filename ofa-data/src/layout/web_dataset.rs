@@ -40,8 +40,9 @@ impl WebDataset {
     /// Lists the images, to be decoded to 1 (gray) or 3 (RGB) `channels`. Val and test are used as in an
     /// [`ImageFolder`](crate::ImageFolder).
     ///
-    /// # Errors If train has no shards, a shard is truncated, or an image has no label or one beyond the classes; if
-    /// most classes have no training image and `classes.txt` does not name them.
+    /// # Errors
+    /// If train has no shards, a shard is truncated, or an image has no label or one beyond the classes; if most
+    /// classes have no training image and `classes.txt` does not name them.
     pub fn load(dir: impl AsRef<Path>, channels: usize, seed: u64) -> Result<Splits, DataError> {
         Self::parts(dir.as_ref(), channels)?.split(channels, seed, None)
     }
