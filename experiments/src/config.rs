@@ -7,7 +7,7 @@ pub(crate) use presets::few_epochs;
 pub use search::{DeviceTables, Scenario, SearchConfig};
 
 use anyhow::{Context, Result, bail, ensure};
-use ofa_data::{AugmentConfig, Interpolation, PrepareConfig, ReadConfig};
+use ofa_data::{AugmentConfig, Framing, Interpolation, PrepareConfig, ReadConfig};
 use ofa_model::SearchSpace;
 use ofa_search::predictors::MlpConfig;
 use ofa_search::timing::LatencyConfig;
@@ -57,6 +57,13 @@ pub struct DataConfig {
     /// How `ofa data prepare` re-encoded the images, which changes pixels; absent for original images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepared: Option<PrepareConfig>,
+    /// Fraction of the training images to hold out for validation, and for testing, where the set has no such parts; a
+    /// tenth, at most 10,000, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_out: Option<f64>,
+    /// Which part of an image evaluation shows; what suits the layout if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub framing: Option<Framing>,
     /// Interpolation used to resize images.
     #[serde(default)]
     pub interpolation: Interpolation,

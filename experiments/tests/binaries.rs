@@ -465,10 +465,9 @@ fn a_folder_of_colour_images_takes_the_place_of_the_embedded_ones() {
         ofa("data prepare").args(arguments).output().unwrap()
     };
     let refused = text(&prepare(&[]).stderr);
-    assert!(refused.contains("train/red/7.png: empty file") && refused.contains("the same command"), "{refused}");
-    let refused = text(&prepare(&["--skip-broken", "0.02"]).stderr);
+    assert!(refused.contains("train/red/7.png: empty file") && refused.contains("--skip-broken"), "{refused}");
+    let refused = text(&prepare(&["--quality", "50"]).stderr);
     assert!(refused.contains("from other images or settings"), "{refused}");
-    fs::remove_dir_all(&prepared).unwrap();
     let output = prepare(&["--skip-broken", "0.02"]);
     assert!(output.status.success() && text(&output.stdout).contains("159 images in"), "{}", text(&output.stderr));
 

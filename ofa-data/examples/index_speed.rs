@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for attempt in 1..=3 {
         let (begin, before) = (Instant::now(), resident_mib());
         let layout = Layout::detect(&dir)?;
-        let splits = layout.load(&dir, 3, 1)?;
+        let splits = layout.load(3, 1)?;
         let images = splits.train.len() + splits.validation.len() + splits.test.len();
         let seconds = begin.elapsed().as_secs_f64();
         let memory =

@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
+use crate::decode::{Damage, DecodeConfig, decode_as_stored, orientation};
 use crate::error::{DataError, ImageProblem};
-use crate::layout::Layout;
-use crate::layout::image_folder::{ImageFolder, PARTS, class_names, has_class_directories, images_of};
-use crate::set::ImageSet;
+use crate::layout::class_directories::{ClassDirectories, Listing, class_names, images_of, texts};
+use crate::layout::{Layout, enough};
+use crate::set::{ImageSet, ReadConfig};
+use crate::source::entries::OtherFiles;
 use crate::source::files::ImageFiles;
 use crate::split::Parts;
 
@@ -20,6 +22,11 @@ pub struct ImageCheck {
     pub classes: Vec<CheckedClass>,
     /// Problems, sorted by path. Empty if the set is sound.
     pub broken: Vec<BrokenPath>,
+    /// Sound images whose EXIF data says that they are to be turned or mirrored; see
+    /// [`DecodeConfig::apply_orientation`].
+    pub turned: usize,
+    /// What else should be said about the set, one line each: classes without training images, files passed over.
+    pub notes: Vec<String>,
 }
 
 /// Image counts of one class in one split.
@@ -66,34 +73,47 @@ impl ImageCheck {
     }
 }
 
-/// Reads and decodes every image of `dir` (any layout of JPEG and PNG images) on all cores.
+/// Reads and decodes every image of `dir` (any layout of image files) on all cores.
 ///
 /// `on_progress` receives (images read, total) and may be called from any thread. Broken images and empty class
 /// directories are part of the result, as is anything that keeps [`Layout::load`] from using an ImageFolder.
 ///
 /// # Errors
 ///
-/// If `dir` holds no such set, or cannot be listed.
-pub fn check_images(dir: &Path, on_progress: impl Fn(usize, usize) + Sync) -> Result<ImageCheck, DataError> {
+/// If `dir` holds no such set or one of fewer than two classes, or cannot be listed; those of
+/// [`DecodeConfig::validate`].
+pub fn check_images(
+    dir: &Path,
+    decode: DecodeConfig,
+    on_progress: impl Fn(usize, usize) + Sync,
+) -> Result<ImageCheck, DataError> {
+    decode.validate()?;
     let mut check = ImageCheck::default();
     let layout = Layout::detect(dir)?;
-    let sets = match layout {
-        Layout::ImageFolder => list_folder(dir, &mut check)?,
-        _ => list_parts(layout.parts(dir, 3)?, &mut check),
+    let sets = match layout.class_directories() {
+        Some(directories) => list_directories(directories, &mut check)?,
+        None => list_parts(layout.parts(3)?, &mut check),
     };
-    let (read, total) = (AtomicUsize::new(0), check.images());
-    for set in sets {
-        let problem_of = |i: usize| {
-            let problem = set.images.get(i).err();
-            on_progress(1 + read.fetch_add(1, Ordering::Relaxed), total);
-            Some((set.first_class + set.images.label(i), broken_image(problem?)))
+    let (read, turned, total) = (AtomicUsize::new(0), AtomicUsize::new(0), check.images());
+    let DecodeConfig { max_pixels, apply_orientation } = decode;
+    for Listed { images, first_class } in sets {
+        let images = images.with_reading(ReadConfig { max_pixels, apply_orientation, ..ReadConfig::default() })?;
+        let look = |bytes: &[u8], damage: Damage| {
+            decode_as_stored(bytes, damage, decode)?;
+            Ok(turned.fetch_add(usize::from(orientation::is_turned(bytes)), Ordering::Relaxed))
         };
-        let problems: Vec<(usize, BrokenPath)> = (0..set.images.len()).into_par_iter().filter_map(problem_of).collect();
+        let problem_of = |i: usize| {
+            let problem = images.show_bytes(i, look).err();
+            on_progress(1 + read.fetch_add(1, Ordering::Relaxed), total);
+            Some((first_class + images.label(i), broken_image(problem?)))
+        };
+        let problems: Vec<(usize, BrokenPath)> = (0..images.len()).into_par_iter().filter_map(problem_of).collect();
         for (class, problem) in problems {
             check.classes[class].broken += 1;
             check.broken.push(problem);
         }
     }
+    check.turned = turned.into_inner();
     check.broken.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(check)
 }
@@ -104,29 +124,29 @@ struct Listed {
     first_class: usize,
 }
 
-/// Lists the images of an ImageFolder; directories that cannot be listed are recorded as broken.
-fn list_folder(dir: &Path, check: &mut ImageCheck) -> Result<Vec<Listed>, DataError> {
-    let mut sets = Vec::new();
-    for part in PARTS {
-        if part != "train" && !has_class_directories(&dir.join(part))? {
-            continue;
-        }
+/// Lists the images of class directories; those that cannot be listed are recorded as broken.
+fn list_directories(directories: &ClassDirectories, check: &mut ImageCheck) -> Result<Vec<Listed>, DataError> {
+    let (root, mut sets, mut others) = (&directories.root, Vec::new(), OtherFiles::default());
+    enough(&texts(&class_names(&root.join(&directories.train))?))?;
+    for (part, directory) in directories.named() {
         let (first_class, mut files) = (check.classes.len(), Vec::new());
-        for (label, class) in class_names(&dir.join(part))?.into_iter().enumerate() {
-            let listing = images_of(dir, &Path::new(part).join(&class), label as u32);
-            let found = listing.unwrap_or_else(|error| {
-                check.broken.push(broken_directory(dir.join(part).join(&class), &error));
-                Vec::new()
+        for (label, class) in class_names(&root.join(directory))?.into_iter().enumerate() {
+            let listing = images_of(root, &directory.join(&class), label as u32);
+            let Listing { files: found, others: passed_over } = listing.unwrap_or_else(|error| {
+                check.broken.push(broken_directory(root.join(directory).join(&class), &error));
+                Listing::default()
             });
             let (class, images) = (class.to_string_lossy().into_owned(), found.len());
             check.classes.push(CheckedClass { part: part.to_owned(), class, images, broken: 0 });
             files.extend(found);
+            others.extend(passed_over);
         }
-        let images = ImageSet::read(ImageFiles { root: dir.to_owned(), files }, 3);
+        let images = ImageSet::read(ImageFiles { root: root.clone(), files }, 3);
         sets.push(Listed { images, first_class });
     }
-    if let Err(error) = ImageFolder::parts(dir, 3) {
-        let unusable = broken_directory(dir.to_owned(), &error);
+    check.notes.extend(others.note());
+    if let Err(error) = directories.parts(3) {
+        let unusable = broken_directory(root.clone(), &error);
         if !check.broken.iter().any(|broken| broken.problem == unusable.problem) {
             check.broken.push(unusable);
         }
@@ -136,6 +156,7 @@ fn list_folder(dir: &Path, check: &mut ImageCheck) -> Result<Vec<Listed>, DataEr
 
 /// Lists the images of a set whose layout is already complete.
 fn list_parts(parts: Parts, check: &mut ImageCheck) -> Vec<Listed> {
+    check.notes.extend(parts.notes.iter().cloned());
     let (parts, classes) = parts.named();
     let mut sets = Vec::new();
     for (part, images) in parts {
@@ -210,11 +231,12 @@ mod tests {
             ("train/dog/0.png", PNG),
             ("train/dog/1.png", b""),
             ("train/dog/2.png", b"GIF89a"),
+            ("train/dog/2.xml", b"<annotation/>"),
             ("val/cat/0.png", &PNG[..PNG.len() / 2]),
             ("val/dog/0.png", PNG),
         ]);
         let last = AtomicUsize::new(0);
-        let check = check_images(dir.path(), |done, total| {
+        let check = check_images(dir.path(), DecodeConfig::default(), |done, total| {
             assert_eq!(total, 8);
             last.fetch_max(done, Ordering::Relaxed);
         })
@@ -228,8 +250,9 @@ mod tests {
         );
         assert_eq!(
             check.sorts(),
-            [("truncated", 2), ("broken png", 1), ("empty file", 1), ("neither JPEG nor PNG", 1)]
+            [("truncated", 2), ("a GIF image; convert it to JPEG or PNG", 1), ("broken png", 1), ("empty file", 1)]
         );
+        assert_eq!(check.notes, ["1 file is no image by its name and is passed over (1 .xml)"]);
         assert!(check.broken[0].path.ends_with("train/cat/1.jpg"), "{:?}", check.broken);
     }
 
@@ -237,10 +260,10 @@ mod tests {
     fn a_sound_folder_has_nothing_broken() {
         let files = ["train/cat/0", "train/cat/1", "train/dog/0", "train/dog/1", "val/cat/0", "val/dog/0"];
         let mut files: Vec<(&str, &[u8])> = files.map(|path| (path, PNG)).to_vec();
-        let check = check_images(folder(&files).path(), |_, _| ()).unwrap();
+        let check = check_images(folder(&files).path(), DecodeConfig::default(), |_, _| ()).unwrap();
         assert_eq!((check.images(), check.broken.len()), (6, 0));
         files.push(("val/bird/0", PNG));
-        let check = check_images(folder(&files).path(), |_, _| ()).unwrap();
+        let check = check_images(folder(&files).path(), DecodeConfig::default(), |_, _| ()).unwrap();
         assert_eq!(check.sorts(), [("classes of the splits differ", 1)], "{:?}", check.broken);
     }
 
@@ -248,18 +271,20 @@ mod tests {
     fn an_empty_class_is_a_problem_and_no_train_an_error() {
         let dir = folder(&[("train/cat/0", PNG), ("val/cat/0", PNG)]);
         fs::create_dir(dir.path().join("train/dog")).unwrap();
-        let check = check_images(dir.path(), |_, _| ()).unwrap();
+        let check = check_images(dir.path(), DecodeConfig::default(), |_, _| ()).unwrap();
         assert_eq!(check.sorts(), [("class without images", 1)]);
-        let error = check_images(&dir.path().join("val"), |_, _| ()).unwrap_err().to_string();
-        assert!(error.contains("no known layout"), "{error}");
+        let one =
+            |part| check_images(&dir.path().join(part), DecodeConfig::default(), |_, _| ()).unwrap_err().to_string();
+        assert!(one("val").starts_with("one class (cat): there is nothing to learn"), "{}", one("val"));
+        assert!(one("val/cat").contains("no known layout"), "{}", one("val/cat"));
     }
 
     #[cfg(unix)]
     #[test]
     fn what_cannot_be_listed_is_a_problem_with_the_reason_of_the_operating_system() {
-        let dir = folder(&[("train/cat/0", PNG), ("val/cat/0", PNG)]);
+        let dir = folder(&[("train/cat/0", PNG), ("val/cat/0", PNG), ("train/dog/0", PNG), ("val/dog/0", PNG)]);
         std::os::unix::fs::symlink("nowhere", dir.path().join("train/cat/dangling.jpg")).unwrap();
-        let check = check_images(dir.path(), |_, _| ()).unwrap();
+        let check = check_images(dir.path(), DecodeConfig::default(), |_, _| ()).unwrap();
         assert_eq!(check.sorts(), [("unusable folder", 1)], "{:?}", check.broken);
         let BrokenPath { path, problem, .. } = &check.broken[0];
         assert!(path.ends_with("train/cat"), "{path:?}");
@@ -273,7 +298,7 @@ mod tests {
         let train = tar_of(&[("a.jpg", JPEG), ("a.cls", b"1"), ("b.jpg", cut), ("b.cls", b"0")]);
         fs::write(dir.path().join("train-0.tar"), train).unwrap();
         fs::write(dir.path().join("val-0.tar"), tar_of(&[("c.png", PNG), ("c.cls", b"1")])).unwrap();
-        let check = check_images(dir.path(), |_, _| ()).unwrap();
+        let check = check_images(dir.path(), DecodeConfig::default(), |_, _| ()).unwrap();
         let counts: Vec<_> = check.classes.iter().map(|c| (&*c.part, &*c.class, c.images, c.broken)).collect();
         assert_eq!(counts, [("train", "0", 1, 1), ("train", "1", 1, 0), ("val", "0", 0, 0), ("val", "1", 1, 0)]);
         assert!(check.broken[0].path.ends_with("train-0.tar/b.jpg"), "{:?}", check.broken);

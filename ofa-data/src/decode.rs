@@ -1,7 +1,9 @@
 //! Decodes image files to pixels.
 
+mod format;
 mod frame;
 pub(crate) mod jpeg;
+pub(crate) mod orientation;
 pub(crate) mod picture;
 mod rectangle;
 #[cfg(feature = "turbo")]
@@ -11,20 +13,37 @@ pub(crate) use rectangle::Rectangle;
 
 use std::io::Cursor;
 
+use format::Format;
+use image::codecs::bmp::BmpDecoder;
 use image::codecs::png::PngDecoder;
-use image::{DynamicImage, ImageDecoder, ImageResult, Limits};
+use image::codecs::webp::WebPDecoder;
+use image::{DynamicImage, ImageDecoder, ImageError, ImageResult, Limits};
 
-use crate::error::ImageProblem;
+use crate::error::{DataError, ImageProblem};
 
-/// Images with more pixels are rejected before memory is allocated: a forged header must not crash the process. The
-/// largest photograph of ImageNet has 61 million pixels.
+/// The default of [`DecodeConfig::max_pixels`].
 pub(crate) const MAX_PIXELS: usize = 1 << 27;
+
+/// How image files are decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DecodeConfig {
+    /// Images with more pixels are rejected before memory is allocated: a forged header must not crash the process. The
+    /// default is 2^27; the largest photograph of ImageNet has 61 million pixels.
+    pub max_pixels: usize,
+    /// Whether images are turned as the orientation in their EXIF data says. Off by default: pixels are those of the
+    /// file, as in Pillow and torchvision.
+    pub apply_orientation: bool,
+}
+
+impl Default for DecodeConfig {
+    fn default() -> Self {
+        Self { max_pixels: MAX_PIXELS, apply_orientation: false }
+    }
+}
 
 /// Bytes the PNG decoder may allocate besides the pixels (one row of pixels counts, though): colour profiles can
 /// inflate enormously. Equals the decoder's default limit.
 const MAX_PNG_EXTRAS: u64 = 64 << 20;
-
-const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
 /// A decoded image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,13 +58,7 @@ pub struct Image {
     pub pixels: Vec<u8>,
 }
 
-/// Decodes a JPEG or PNG file, detected by its first bytes, to gray (`channels` = 1) or RGB (3).
-///
-/// A truncated JPEG is an error rather than a partly gray image, even if only its end-of-image marker is missing, or if
-/// the marker is there but data before it is missing. If a progressive JPEG lacks whole scans, this goes unnoticed.
-///
-/// Colour is converted to gray with the luma weights of ITU-R BT.601, as Pillow's `convert("L")` does; gray becomes RGB
-/// by repetition. CMYK is converted to RGB, alpha is dropped, and 16 bits are scaled to 8.
+/// [`DecodeConfig::decode`] with the defaults.
 ///
 /// # Errors
 /// An [`ImageProblem`] that says why the bytes are not such an image.
@@ -53,7 +66,38 @@ pub struct Image {
 /// # Panics
 /// If `channels` is neither 1 nor 3.
 pub fn decode(bytes: &[u8], channels: usize) -> Result<Image, ImageProblem> {
-    Ok(decode_as_stored(bytes, Damage::Refuse)?.with_channels(channels))
+    DecodeConfig::default().decode(bytes, channels)
+}
+
+impl DecodeConfig {
+    /// Checks the limit.
+    ///
+    /// # Errors
+    /// [`DataError::Invalid`] if `max_pixels` is 0.
+    pub fn validate(self) -> Result<(), DataError> {
+        match self.max_pixels {
+            0 => Err(DataError::invalid("max_pixels", 0, "at least 1")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Decodes a JPEG, PNG, WebP or BMP file, detected by its first bytes, to gray (`channels` = 1) or RGB (3).
+    ///
+    /// A truncated JPEG is an error rather than a partly gray image, even if only its end-of-image marker is missing,
+    /// or if the marker is there but data before it is missing. If a progressive JPEG lacks whole scans, this goes
+    /// unnoticed. Of an animation, the first picture is decoded.
+    ///
+    /// Colour is converted to gray with the luma weights of ITU-R BT.601, as Pillow's `convert("L")` does; gray becomes
+    /// RGB by repetition. CMYK is converted to RGB, alpha is dropped, and 16 bits are scaled to 8.
+    ///
+    /// # Errors
+    /// An [`ImageProblem`] that says why the bytes are not such an image.
+    ///
+    /// # Panics
+    /// If `channels` is neither 1 nor 3.
+    pub fn decode(self, bytes: &[u8], channels: usize) -> Result<Image, ImageProblem> {
+        Ok(decode_as_stored(bytes, Damage::Refuse, self)?.with_channels(channels))
+    }
 }
 
 /// Policy for damage inside an image.
@@ -66,41 +110,56 @@ pub(crate) enum Damage {
 }
 
 /// Decodes gray images to gray, all others to RGB.
-pub(crate) fn decode_as_stored(bytes: &[u8], damage: Damage) -> Result<Image, ImageProblem> {
-    if bytes.starts_with(jpeg::SIGNATURE) {
-        decode_jpeg(bytes, damage)
-    } else if bytes.starts_with(PNG_SIGNATURE) {
-        decode_png(bytes)
-    } else if bytes.is_empty() {
-        Err(ImageProblem::Empty)
-    } else {
-        Err(ImageProblem::UnknownFormat(bytes[..bytes.len().min(8)].to_vec()))
-    }
+pub(crate) fn decode_as_stored(bytes: &[u8], damage: Damage, config: DecodeConfig) -> Result<Image, ImageProblem> {
+    let limit = config.max_pixels;
+    let image = match Format::of(bytes)? {
+        Format::Jpeg => decode_jpeg(bytes, damage, limit)?,
+        Format::Png => decode_with(bytes, limit, "png", png_decoder)?,
+        Format::WebP => {
+            format::check_webp(bytes)?;
+            decode_with(bytes, limit, "webp", |bytes| WebPDecoder::new(Cursor::new(bytes)))?
+        }
+        Format::Bmp => decode_with(bytes, limit, "bmp", |bytes| BmpDecoder::new(Cursor::new(bytes)))?,
+    };
+    Ok(if config.apply_orientation { image.turned(orientation::of(bytes)) } else { image })
 }
 
 #[cfg(not(feature = "turbo"))]
-fn decode_jpeg(bytes: &[u8], damage: Damage) -> Result<Image, ImageProblem> {
-    jpeg::decode(bytes, damage)
+fn decode_jpeg(bytes: &[u8], damage: Damage, limit: usize) -> Result<Image, ImageProblem> {
+    jpeg::decode(bytes, damage, limit)
 }
 
 #[cfg(feature = "turbo")]
-fn decode_jpeg(bytes: &[u8], damage: Damage) -> Result<Image, ImageProblem> {
+fn decode_jpeg(bytes: &[u8], damage: Damage, limit: usize) -> Result<Image, ImageProblem> {
     if damage == Damage::Refuse
-        && let Ok(Some(image)) = turbo::decode(bytes)
+        && let Ok(Some(image)) = turbo::decode(bytes, limit)
     {
         return Ok(image);
     }
     // If libjpeg-turbo cannot decode a file or reports an error, the other decoder decides: whether a set is sound must
     // not depend on the decoder.
-    jpeg::decode(bytes, damage)
+    jpeg::decode(bytes, damage, limit)
 }
 
-fn decode_png(bytes: &[u8]) -> Result<Image, ImageProblem> {
-    let broken = |reason: image::ImageError| ImageProblem::Png { bytes: bytes.len(), reason: reason.to_string() };
-    let decoder = png_decoder(bytes).map_err(broken)?;
+/// Decodes with one of `image`'s decoders; `format` names it in errors.
+fn decode_with<'a, D: ImageDecoder>(
+    bytes: &'a [u8],
+    limit: usize,
+    format: &'static str,
+    decoder: impl FnOnce(&'a [u8]) -> ImageResult<D>,
+) -> Result<Image, ImageProblem> {
+    let broken = |error: ImageError| {
+        let (bytes, reason) = (bytes.len(), error.to_string());
+        if format == "png" {
+            ImageProblem::Png { bytes, reason }
+        } else {
+            ImageProblem::Other { format, bytes, reason }
+        }
+    };
+    let decoder = decoder(bytes).map_err(broken)?;
     let (width, height) = decoder.dimensions();
     let (width, height) = (width as usize, height as usize);
-    check_size(width, height)?;
+    check_size(width, height, limit)?;
     let image = DynamicImage::from_decoder(decoder).map_err(broken)?;
     let (channels, pixels) =
         if image.color().has_color() { (3, image.into_rgb8().into_raw()) } else { (1, image.into_luma8().into_raw()) };
@@ -113,18 +172,18 @@ fn png_decoder(bytes: &[u8]) -> ImageResult<PngDecoder<Cursor<&[u8]>>> {
     PngDecoder::with_limits(Cursor::new(bytes), limits)
 }
 
-pub(crate) fn check_size(width: usize, height: usize) -> Result<(), ImageProblem> {
-    match width.saturating_mul(height) {
-        0..=MAX_PIXELS => Ok(()),
-        _ => Err(ImageProblem::TooLarge { width, height, limit: MAX_PIXELS }),
+pub(crate) fn check_size(width: usize, height: usize, limit: usize) -> Result<(), ImageProblem> {
+    match width.saturating_mul(height) <= limit {
+        true => Ok(()),
+        false => Err(ImageProblem::TooLarge { width, height, limit }),
     }
 }
 
 impl Image {
     /// Checks an image of unknown origin.
-    pub(crate) fn checked(self) -> Result<Self, ImageProblem> {
+    pub(crate) fn checked(self, limit: usize) -> Result<Self, ImageProblem> {
         let Self { width, height, channels, ref pixels } = self;
-        check_size(width, height)?;
+        check_size(width, height, limit)?;
         let values = pixels.len();
         let is_sound = matches!(channels, 1 | 3) && values > 0 && values == width * height * channels;
         if is_sound { Ok(self) } else { Err(ImageProblem::Malformed { width, height, channels, values }) }
@@ -176,6 +235,42 @@ mod tests {
         let mut bytes = Cursor::new(Vec::new());
         image.into().write_to(&mut bytes, ImageFormat::Png).unwrap();
         bytes.into_inner()
+    }
+
+    /// The photograph in another format.
+    fn photo_as(format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        let photo = image::load_from_memory(fixture!("photo.png")).unwrap();
+        photo.to_rgb8().write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    #[test]
+    fn webp_and_bmp_hold_the_picture_of_the_png_or_are_broken() {
+        for (format, name) in [(ImageFormat::WebP, "broken webp"), (ImageFormat::Bmp, "broken bmp")] {
+            let bytes = photo_as(format);
+            for channels in [1, 3] {
+                assert_eq!(decode(&bytes, channels), decode(fixture!("photo.png"), channels), "{format:?}");
+            }
+            for length in [30, bytes.len() / 2, bytes.len() - 20] {
+                let problem = decode(&bytes[..length], 3).unwrap_err();
+                assert!([name, "truncated"].contains(&problem.sort()), "{length} bytes: {problem}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_pixel_limit_is_that_of_the_configuration() {
+        let webp = photo_as(ImageFormat::WebP);
+        for bytes in [fixture!("photo.png"), &webp, fixture!("gradient_rgb.jpg"), fixture!("gradient_progressive.jpg")]
+        {
+            let Image { width, height, .. } = decode(bytes, 3).unwrap();
+            let config = |max_pixels| DecodeConfig { max_pixels, ..DecodeConfig::default() };
+            assert!(config(width * height).decode(bytes, 3).is_ok());
+            let limit = width * height - 1;
+            assert_eq!(config(limit).decode(bytes, 3), Err(ImageProblem::TooLarge { width, height, limit }));
+        }
+        assert!(DecodeConfig { max_pixels: 0, ..DecodeConfig::default() }.validate().is_err());
     }
 
     /// Largest difference from the gradient that `fixtures/make.py` compressed.
@@ -244,7 +339,7 @@ mod tests {
         let chunk = profile.finish().unwrap();
         let (length, mut checksum) = (chunk.len() as u32 - 4, Crc::new());
         checksum.update(&chunk);
-        let (header, rest) = file.split_at(PNG_SIGNATURE.len() + 25);
+        let (header, rest) = file.split_at(format::PNG_SIGNATURE.len() + 25);
         [header, &length.to_be_bytes(), &chunk, &checksum.sum().to_be_bytes(), rest].concat()
     }
 
@@ -263,12 +358,14 @@ mod tests {
     proptest! {
         #[test]
         fn flipped_bits_are_errors_or_pictures_of_some_size_but_never_panics(at in 0usize..735, bit in 0u8..8) {
-            for file in [fixture!("gradient_rgb.jpg"), fixture!("gradient_progressive.jpg"), fixture!("photo.png")] {
+            let [webp, bmp] = [ImageFormat::WebP, ImageFormat::Bmp].map(photo_as);
+            let [jpeg, progressive] = [fixture!("gradient_rgb.jpg"), fixture!("gradient_progressive.jpg")];
+            for file in [jpeg, progressive, fixture!("photo.png"), &webp, &bmp] {
                 let mut flipped = file.to_vec();
                 let at = at * file.len() / 735;
                 flipped[at] ^= 1 << bit;
                 for damage in [Damage::Refuse, Damage::Show] {
-                    if let Ok(image) = decode_as_stored(&flipped, damage) {
+                    if let Ok(image) = decode_as_stored(&flipped, damage, DecodeConfig::default()) {
                         prop_assert_eq!(image.pixels.len(), image.width * image.height * image.channels);
                     }
                 }

@@ -63,14 +63,67 @@ pub enum DataError {
     },
     /// A directory holds no images in any known layout.
     #[error(
-        "{directory}: no known layout of labelled images; expected train/<class>/<image> and val/<class>/<image>, ImageNet as \
-         distributed by Kaggle or its authors, train-*.tar and val-*.tar of a WebDataset, train-*.parquet, the binary files of \
-         CIFAR-10 (data_batch_1.bin, ...) or CIFAR-100 (train.bin, ...), or the .gz files of Fashion-MNIST",
+        "{directory}: no known layout of labelled images; it {seen}; {nearest}. Expected train/<class>/<image> (and val, \
+         test), <class>/<image>, ImageNet as distributed by Kaggle or its authors, Tiny ImageNet, train-*.tar of a \
+         WebDataset, train-*.parquet, the binary files of CIFAR-10 (data_batch_1.bin, ...) or CIFAR-100 (train.bin, ...), \
+         or the IDX files of MNIST and its like",
         directory = .directory.display()
     )]
     UnknownLayout {
         /// The directory.
         directory: PathBuf,
+        /// What lies there: its first entries, and counts by kind.
+        seen: String,
+        /// The layout that it resembles most, and what to do.
+        nearest: String,
+    },
+    /// A file was named where a directory is expected.
+    #[error("{path} is a file: pass the directory that it lies in", path = .path.display())]
+    NotADirectory {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Two directories could be the same part of a set.
+    #[error("{directory}: {names} could both be `{part}`: move one of them away", directory = .directory.display())]
+    AmbiguousParts {
+        /// The directory of the set.
+        directory: PathBuf,
+        /// The part.
+        part: &'static str,
+        /// The directories.
+        names: String,
+    },
+    /// A set has fewer than two classes.
+    #[error(
+        "{count}: there is nothing to learn; a set needs at least two classes",
+        count = match &.classes[..] { [only] => format!("one class ({only})"), _ => "no class".into() }
+    )]
+    TooFewClasses {
+        /// The classes: none or one.
+        classes: Vec<String>,
+    },
+    /// Most classes of a set have no training image, and nothing names them.
+    #[error(
+        "{empty} of {classes} classes have no training image: labels must be class indices, 0, 1, 2 and so on; where \
+         they are meant to have gaps, name all classes in classes.txt, one per line"
+    )]
+    EmptyClasses {
+        /// Classes without a training image.
+        empty: usize,
+        /// All classes: the largest label, and one.
+        classes: usize,
+    },
+    /// A shard holds no labelled image.
+    #[error(
+        "{path} has no sample: {seen}; expected <key>.jpg (.jpeg, .png, .webp, .bmp) and its label <key>.cls, .cls.txt \
+         or .json",
+        path = .path.display()
+    )]
+    NoSample {
+        /// The first shard.
+        path: PathBuf,
+        /// Its first files.
+        seen: String,
     },
     /// An image cannot be decoded.
     #[error("image {path}: {problem}")]
@@ -114,7 +167,7 @@ pub enum DataError {
         reason: String,
     },
     /// An image has no label.
-    #[error("{path}: no label: there is no .cls file of the same name", path = .path.display())]
+    #[error("{path}: no label: there is no .cls, .cls.txt or .json file of the same name", path = .path.display())]
     Unlabelled {
         /// The image.
         path: PathBuf,
@@ -207,7 +260,7 @@ pub enum DataError {
         class: String,
     },
     /// A directory was found where an image was expected.
-    #[error("{path} is a directory: images lie directly in their class directory")]
+    #[error("{path} is a directory: images must lie directly in their class directory, or in `images` there")]
     NestedDirectory {
         /// The directory inside a class directory.
         path: PathBuf,

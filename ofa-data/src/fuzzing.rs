@@ -3,15 +3,17 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use crate::decode::{Damage, decode_as_stored};
+use crate::decode::{Damage, DecodeConfig, decode_as_stored};
 use crate::layout::imagenet::{devkit, solution};
 use crate::layout::{cifar::Cifar, idx, web_dataset};
 use crate::source::archive::{Section, entries};
 
-/// Decodes a JPEG or PNG image, strictly and leniently.
+/// Decodes an image of any format, strictly and leniently.
 pub fn image(bytes: &[u8]) {
     for damage in [Damage::Refuse, Damage::Show] {
-        if let Ok(image) = decode_as_stored(bytes, damage) {
+        if let Ok(image) =
+            decode_as_stored(bytes, damage, DecodeConfig { apply_orientation: true, ..DecodeConfig::default() })
+        {
             assert_eq!(image.pixels.len(), image.width * image.height * image.channels);
         }
     }
@@ -34,7 +36,8 @@ pub fn archive(bytes: &[u8]) {
 pub fn labels(bytes: &[u8]) {
     let _ = solution::parse(bytes);
     let _ = web_dataset::label(bytes);
-    let _ = web_dataset::key(Path::new(&*String::from_utf8_lossy(bytes)));
+    let _ = web_dataset::json_label(bytes);
+    let _ = web_dataset::stem(Path::new(&*String::from_utf8_lossy(bytes)), &[".jpg", ".cls.txt"]);
     let (meta, truth) = bytes.split_at(bytes.len() / 2);
     let _ = devkit::ground_truth::validation_wnids(bytes, "1\n2\n");
     let _ = devkit::ground_truth::validation_wnids(meta, &String::from_utf8_lossy(truth));

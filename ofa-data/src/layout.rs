@@ -1,211 +1,179 @@
 //! Detects the layout of a directory of labelled images.
+//!
+//! A layout is one file here: a `find` that recognises it, in [`KNOWN`], and a [`Reader`].
 
 pub(crate) mod cifar;
+pub(crate) mod class_directories;
+mod class_folder;
 pub(crate) mod fashion_mnist;
 #[cfg(feature = "parquet")]
 pub(crate) mod hugging_face;
 pub(crate) mod idx;
+pub(crate) mod idx_set;
 pub(crate) mod image_folder;
 pub(crate) mod imagenet;
+mod numbered_classes;
+mod parquet_files;
 mod part_name;
+pub(crate) mod prepare_config;
 pub(crate) mod prepared;
+mod reader;
+mod survey;
+pub(crate) mod tiny_imagenet;
+#[cfg(not(feature = "parquet"))]
+mod unread_parquet;
 pub(crate) mod web_dataset;
 
-use std::ffi::OsStr;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
-use cifar::Cifar;
-use fashion_mnist::FashionMnist;
-use image_folder::{ImageFolder, has_class_directories};
-use imagenet::ImageNet;
-use part_name::part_of;
-use prepared::{PrepareConfig, PreparedSet};
-use web_dataset::WebDataset;
+use class_directories::ClassDirectories;
+#[cfg(feature = "parquet")]
+use hugging_face::find as find_parquet;
+use prepare_config::PrepareConfig;
+use reader::{Found, Reader};
+#[cfg(not(feature = "parquet"))]
+use unread_parquet::find as find_parquet;
 
 use crate::error::DataError;
-use crate::source::entries::visible_entries;
+use crate::source::entries::visible_directories;
 use crate::split::{Parts, Splits};
-use crate::view::augment::AugmentConfig;
 
-/// A supported layout of labelled images.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Layout {
-    /// The four gzipped IDX files of Fashion-MNIST.
-    FashionMnist,
-    /// The binary files of CIFAR-10 or CIFAR-100.
-    Cifar(Cifar),
-    /// `train/<class>/*`, `val/<class>/*` and, optionally, `test/<class>/*`.
-    ImageFolder,
-    /// ImageNet as distributed by Kaggle or its authors.
-    ImageNet(ImageNet),
-    /// Output of [`prepare_images`](crate::prepare_images).
-    Prepared,
-    /// Tar files of images and labels.
-    WebDataset,
-    /// Parquet shards of the Hugging Face Hub; reading them needs the feature `parquet`.
-    HuggingFace,
+/// The layout of a directory of labelled images, and where it lies.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    reader: Arc<dyn Reader>,
+    hold_out: Option<f64>,
+    /// What to say about the way it was found.
+    notes: Vec<String>,
 }
 
+/// Recognises a layout in a directory.
+type Find = fn(&Path) -> Result<Found, DataError>;
+
+/// All layouts, in the order in which they are looked for: the most particular ones come first.
+const KNOWN: [Find; 10] = [
+    idx_set::find,
+    cifar::find,
+    prepared::find,
+    tiny_imagenet::find,
+    web_dataset::find,
+    find_parquet,
+    imagenet::find,
+    image_folder::find,
+    web_dataset::find_without_parts,
+    class_folder::find,
+];
+
 impl Layout {
-    /// Detects the layout of `dir` from the files in it.
+    /// Detects the layout of `dir` from the files in it, or of its only subdirectory.
     ///
     /// # Errors
     ///
     /// [`DataError::Missing`] if `dir` does not exist, [`DataError::UnknownLayout`] if no layout is recognised. Also if
-    /// `dir` cannot be listed or holds only parts of ImageNet.
+    /// `dir` is a file, cannot be listed or holds only parts of ImageNet.
     pub fn detect(dir: &Path) -> Result<Self, DataError> {
+        if dir.is_file() {
+            return Err(DataError::NotADirectory { path: dir.to_owned() });
+        }
         if !dir.is_dir() {
             return Err(DataError::Missing { path: dir.to_owned(), remedy: "pass a directory of labelled images" });
         }
-        if dir.join("train-images-idx3-ubyte.gz").is_file() {
-            return Ok(Self::FashionMnist);
+        if let Some(reader) = known(dir)? {
+            return Ok(Self { reader, hold_out: None, notes: Vec::new() });
         }
-        if let Some(set) = Cifar::in_directory(dir) {
-            return Ok(Self::Cifar(set));
+        if let [(_, below)] = &visible_directories(dir)?[..]
+            && let Some(reader) = known(below)?
+        {
+            return Ok(Self { reader, hold_out: None, notes: vec![format!("the images lie in {}", below.display())] });
         }
-        if PreparedSet::is_in(dir) {
-            return Ok(Self::Prepared);
-        }
-        // Class directories take precedence: the archives they were unpacked from may lie next to them.
-        let has_classes = has_class_directories(&dir.join("train"))?;
-        if !has_classes && WebDataset::is_in(dir) {
-            return Ok(Self::WebDataset);
-        }
-        if !has_classes && holds_parquet(dir) {
-            return Ok(Self::HuggingFace);
-        }
-        match ImageNet::in_directory(dir)? {
-            Some(files) if !files.is_image_folder(dir) => Ok(Self::ImageNet(files)),
-            // An incomplete ImageFolder is reported when it is read.
-            _ if dir.join("train").is_dir() => Ok(Self::ImageFolder),
-            _ => Err(DataError::UnknownLayout { directory: dir.to_owned() }),
-        }
+        Err(survey::unknown(dir))
     }
 
-    /// Default augmentation. Small pictures of single objects and photographs of any size need different ones.
-    pub fn augmentation(&self) -> AugmentConfig {
-        match self {
-            Self::FashionMnist | Self::Cifar(_) => AugmentConfig::small_images(),
-            Self::ImageFolder | Self::ImageNet(_) | Self::Prepared | Self::WebDataset | Self::HuggingFace => {
-                AugmentConfig::photographs()
+    /// Sets the fraction of the train images to hold out for validation and for testing, where the set lacks them. The
+    /// default (`None`) is a tenth, at most about [`Splits::MAX_HELD_OUT`] images.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Invalid`] for a fraction that leaves nothing.
+    pub fn with_hold_out(self, hold_out: Option<f64>) -> Result<Self, DataError> {
+        match hold_out {
+            Some(fraction) if !(0.0 < fraction && fraction < 0.5) => {
+                Err(DataError::invalid("hold_out", fraction, "a fraction between 0 and 0.5"))
             }
+            _ => Ok(Self { hold_out, ..self }),
         }
     }
 
-    /// How [`prepare_images`](crate::prepare_images) re-encoded the images of `dir`; `None` if they are not prepared.
+    /// Channels of the images as published: 1 (gray) or 3 (RGB); 3 where images may have either.
+    pub fn channels(&self) -> usize {
+        self.reader.channels()
+    }
+
+    /// How [`prepare_images`](crate::prepare_images) re-encoded the images; `None` if they are not prepared.
     ///
     /// # Errors
     ///
     /// If the manifest of the preparation cannot be read.
-    pub fn preparation(&self, dir: &Path) -> Result<Option<PrepareConfig>, DataError> {
-        match self {
-            Self::Prepared => Ok(Some(PreparedSet::read(dir)?.config)),
-            _ => Ok(None),
-        }
+    pub fn preparation(&self) -> Result<Option<PrepareConfig>, DataError> {
+        self.reader.preparation()
     }
 
-    /// Reads or lists the images of `dir`, with 1 (gray) or 3 (RGB) `channels`. Where the layout has no validation
-    /// split, `seed` chooses the validation images.
+    /// Reads or lists the images, with 1 (gray) or 3 (RGB) `channels`. Where the layout has no validation split, `seed`
+    /// chooses the validation images, and test images likewise.
     ///
     /// # Errors
     ///
-    /// As the layouts' own `load`.
-    pub fn load(&self, dir: &Path, channels: usize, seed: u64) -> Result<Splits, DataError> {
-        match self {
-            Self::FashionMnist if channels == 1 => FashionMnist::load(dir, seed),
-            Self::FashionMnist => Err(DataError::invalid("channels", channels, "1: Fashion-MNIST is gray")),
-            Self::Cifar(set) => set.load(dir, channels, seed),
-            Self::ImageFolder | Self::ImageNet(_) | Self::Prepared | Self::WebDataset | Self::HuggingFace => {
-                self.parts(dir, channels)?.split(channels, seed)
-            }
-        }
+    /// As the layouts' own `load`; [`DataError::TooFewClasses`] for fewer than two.
+    pub fn load(&self, channels: usize, seed: u64) -> Result<Splits, DataError> {
+        let mut splits = self.reader.load(channels, seed, self.hold_out)?;
+        enough(&splits.classes)?;
+        splits.notes.splice(0..0, self.notes.iter().cloned());
+        Ok(splits)
     }
 
-    /// The splits of `dir` as published.
+    /// The splits as published.
     ///
     /// # Errors
     ///
-    /// As the layouts' own `load`; [`DataError::Invalid`] for a layout whose images are kept in memory.
-    pub(crate) fn parts(&self, dir: &Path, channels: usize) -> Result<Parts, DataError> {
-        match self {
-            Self::FashionMnist | Self::Cifar(_) => Err(DataError::invalid(
-                "layout",
-                self,
-                "a layout of JPEG and PNG files: this set is small and loaded into memory",
-            )),
-            Self::ImageFolder => ImageFolder::parts(dir, channels),
-            Self::ImageNet(files) => files.parts(channels),
-            Self::Prepared => PreparedSet::parts(dir, channels),
-            Self::WebDataset => WebDataset::parts(dir, channels),
-            #[cfg(feature = "parquet")]
-            Self::HuggingFace => hugging_face::HuggingFace::parts(dir, channels),
-            #[cfg(not(feature = "parquet"))]
-            Self::HuggingFace => Err(DataError::NeedsFeature { path: dir.to_owned(), feature: "parquet" }),
+    /// As the layouts' own `load`; [`DataError::Invalid`] for a layout whose images are kept in memory,
+    /// [`DataError::TooFewClasses`] for fewer than two.
+    pub(crate) fn parts(&self, channels: usize) -> Result<Parts, DataError> {
+        let mut parts = self.reader.parts(channels)?;
+        enough(&parts.classes)?;
+        parts.notes.splice(0..0, self.notes.iter().cloned());
+        Ok(parts)
+    }
+
+    /// The class directories of a layout that consists of them.
+    pub(crate) fn class_directories(&self) -> Option<&ClassDirectories> {
+        self.reader.class_directories()
+    }
+}
+
+fn known(dir: &Path) -> Result<Found, DataError> {
+    for find in KNOWN {
+        if let Some(reader) = find(dir)? {
+            return Ok(Some(reader));
         }
+    }
+    Ok(None)
+}
+
+/// Refuses a set with nothing to tell apart.
+pub(crate) fn enough(classes: &[String]) -> Result<(), DataError> {
+    match classes {
+        [] | [_] => Err(DataError::TooFewClasses { classes: classes.to_vec() }),
+        _ => Ok(()),
     }
 }
 
 impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::FashionMnist => "Fashion-MNIST",
-            Self::Cifar(Cifar::Ten) => "CIFAR-10",
-            Self::Cifar(Cifar::Hundred) => "CIFAR-100",
-            Self::ImageFolder => "ImageFolder",
-            Self::ImageNet(_) => "ImageNet",
-            Self::Prepared => "prepared images",
-            Self::WebDataset => "WebDataset",
-            Self::HuggingFace => "parquet shards",
-        })
+        f.write_str(&self.reader.name())
     }
-}
-
-/// Whether `dir` or its `data` holds parquet files of a train split.
-fn holds_parquet(dir: &Path) -> bool {
-    parquet_files(dir, "train").is_ok_and(|files| files.iter().any(|path| path.is_file()))
-}
-
-/// The parquet files of a split in `dir` and its `data`, sorted by path.
-fn parquet_files(dir: &Path, part: &str) -> Result<Vec<PathBuf>, DataError> {
-    let is_of_part = |name: &OsStr| part_of(name) == Some(part) && name.to_string_lossy().ends_with(".parquet");
-    let mut found = Vec::new();
-    for directory in [dir.to_owned(), dir.join("data")].iter().filter(|path| path.is_dir()) {
-        let entries = visible_entries(directory)?.into_iter();
-        found.extend(entries.filter(|(name, _)| is_of_part(name)).map(|(_, path)| path));
-    }
-    found.sort_unstable();
-    Ok(found)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_files_tell_the_layout() {
-        assert_eq!(Layout::detect(&FashionMnist::directory()).unwrap(), Layout::FashionMnist);
-        let dir = tempfile::tempdir().unwrap();
-        let error = Layout::detect(dir.path()).unwrap_err().to_string();
-        assert!(error.contains("train/<class>/<image>") && error.contains("data_batch_1.bin"), "{error}");
-        let error = Layout::detect(&dir.path().join("nothing")).unwrap_err().to_string();
-        assert!(error.contains("nothing not found"), "{error}");
-        std::fs::create_dir(dir.path().join("train")).unwrap();
-        assert_eq!(Layout::detect(dir.path()).unwrap(), Layout::ImageFolder);
-        std::fs::create_dir_all(dir.path().join("val/cat")).unwrap();
-        assert_eq!(Layout::detect(dir.path()).unwrap(), Layout::ImageFolder);
-        std::fs::write(dir.path().join("train.bin"), "").unwrap();
-        assert_eq!(Layout::detect(dir.path()).unwrap(), Layout::Cifar(Cifar::Hundred));
-        let parquet = tempfile::tempdir().unwrap();
-        std::fs::write(parquet.path().join("train-00000-of-00001.parquet"), "").unwrap();
-        let layout = Layout::detect(parquet.path()).unwrap();
-        assert_eq!(layout, Layout::HuggingFace);
-        let error = layout.load(parquet.path(), 3, 1).unwrap_err().to_string();
-        assert!(
-            error.contains(if cfg!(feature = "parquet") { "damaged" } else { "build with `--features parquet`" }),
-            "{error}"
-        );
-        let error = Layout::FashionMnist.load(&FashionMnist::directory(), 3, 1).unwrap_err().to_string();
-        assert!(error.contains("channels is 3, expected 1: Fashion-MNIST is gray"), "{error}");
-    }
-}
+mod tests;

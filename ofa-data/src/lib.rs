@@ -40,6 +40,7 @@ mod decode;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod image_size;
 mod layout;
 mod loader;
 mod prepare;
@@ -51,7 +52,7 @@ mod view;
 
 pub use broken::{BrokenImage, BrokenImages};
 pub use check::{BrokenPath, CheckedClass, ImageCheck, check_images};
-pub use decode::{Image, decode};
+pub use decode::{DecodeConfig, Image, decode};
 #[cfg(feature = "parquet")]
 pub use error::ParquetProblem;
 pub use error::{CifarProblem, DataError, DevkitProblem, IdxProblem, ImageProblem, MatProblem};
@@ -62,7 +63,8 @@ pub use layout::fashion_mnist::FashionMnist;
 pub use layout::hugging_face::HuggingFace;
 pub use layout::image_folder::ImageFolder;
 pub use layout::imagenet::ImageNet;
-pub use layout::prepared::{PrepareConfig, PreparedSet};
+pub use layout::prepare_config::PrepareConfig;
+pub use layout::prepared::PreparedSet;
 pub use layout::web_dataset::WebDataset;
 pub use loader::batch::ImageBatch;
 pub use loader::{EpochBatches, Loader, LoaderConfig, evaluation_batches};

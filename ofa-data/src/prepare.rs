@@ -13,10 +13,11 @@ use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use rayon::prelude::*;
 
 use crate::broken::BrokenImages;
-use crate::decode::{Damage, Image, decode_as_stored, jpeg};
+use crate::decode::{Damage, DecodeConfig, Image, decode_as_stored, jpeg, orientation};
 use crate::error::{DataError, ImageProblem};
 use crate::layout::Layout;
-use crate::layout::prepared::{MANIFEST, PrepareConfig, PreparedSet, index_file, write_index, write_whole};
+use crate::layout::prepare_config::PrepareConfig;
+use crate::layout::prepared::{MANIFEST, PreparedSet, index_file, write_index, write_whole};
 use crate::set::{ImageSet, ReadConfig};
 use crate::source::entries::visible_entries;
 use crate::view::canvas::resized;
@@ -33,10 +34,10 @@ pub struct PrepareReport {
     pub broken: Vec<BrokenLine>,
 }
 
-/// Decodes the images of `dir` (any layout of JPEG and PNG images), resizes their shorter side (Lanczos), and writes
-/// them as JPEG into tar shards in `out`: a WebDataset with an index, which [`Layout`] recognises. JPEG images that are
-/// already small enough are copied unchanged, unless they are CMYK or damaged. Preparation changes pixels: results on
-/// `out` are not results on `dir`.
+/// Decodes the images of `dir` (any layout of image files), resizes their shorter side (Lanczos), and writes them as
+/// JPEG into tar shards in `out`: a WebDataset with an index, which [`Layout`] recognises. JPEG images that are already
+/// small enough are copied unchanged, unless they are CMYK, damaged or to be turned. Preparation changes pixels:
+/// results on `out` are not results on `dir`. `reading` may be a policy for broken images alone.
 ///
 /// Shards are written atomically; after an interruption the same call resumes after the last complete one. Broken
 /// images that are skipped or partially decoded are listed in `broken_images.csv` (path within `dir`, problem). The
@@ -44,33 +45,34 @@ pub struct PrepareReport {
 /// `on_progress` receives (images done, total) and may be called from any thread.
 ///
 /// # Errors
-/// If `dir` cannot be listed, an image is broken and `broken` does not allow it, `out` holds another preparation or
+/// If `dir` cannot be listed, an image is broken and `reading` does not allow it, `out` holds another preparation or
 /// shards of unknown origin, or a file cannot be written.
 pub fn prepare_images(
     dir: &Path,
     out: &Path,
     config: PrepareConfig,
-    broken: BrokenImages,
+    reading: impl Into<ReadConfig>,
     on_progress: impl Fn(usize, usize) + Sync,
 ) -> Result<PrepareReport, DataError> {
+    let reading = ReadConfig { cache_mib: 0, ..reading.into() };
     config.validate()?;
-    broken.validate()?;
+    reading.validate()?;
     refuse_nested(dir, out)?;
     let layout = Layout::detect(dir)?;
-    let (sets, classes) = layout.parts(dir, 3)?.named();
+    let (sets, classes) = layout.parts(3)?.named();
     let manifest = PreparedSet {
         config,
-        broken,
+        broken: reading.broken,
         layout: layout.to_string(),
         fingerprints: sets.iter().map(|(part, set)| ((*part).to_owned(), set.fingerprint())).collect(),
         classes,
+        apply_orientation: reading.apply_orientation,
         is_complete: false,
     };
     let manifest = begin(out, manifest)?;
     let (done, total) = (AtomicUsize::new(0), sets.iter().map(|(_, set)| set.len()).sum());
     let progress = |images: usize| on_progress(images + done.fetch_add(images, Ordering::Relaxed), total);
     let mut list = BrokenList::open(dir, out)?;
-    let reading = ReadConfig { broken, cache_mib: 0 };
     let sets: Vec<(&str, ImageSet)> = sets
         .into_iter()
         .map(|(part, set)| {
@@ -115,10 +117,24 @@ fn begin(out: &Path, wanted: PreparedSet) -> Result<PreparedSet, DataError> {
         return Ok(wanted);
     }
     let found = PreparedSet::read(out)?;
-    if (PreparedSet { is_complete: false, ..found }) != wanted {
+    let broken = found.broken;
+    if (PreparedSet { is_complete: false, broken: wanted.broken, ..found }) != wanted
+        || !may_become(broken, wanted.broken)
+    {
         return Err(DataError::OtherPreparation { path: out.to_owned() });
     }
+    if broken != wanted.broken {
+        write_whole(&path, &wanted.to_json())?;
+    }
     Ok(wanted)
+}
+
+/// Whether a preparation may go on with another policy: what is written must be what that policy would have written.
+fn may_become(broken: BrokenImages, wanted: BrokenImages) -> bool {
+    match (broken, wanted) {
+        (BrokenImages::Fail, _) | (BrokenImages::Skip { .. }, BrokenImages::Skip { .. }) => true,
+        (broken, wanted) => broken == wanted,
+    }
 }
 
 /// Refuses shards without a manifest: they may come from other images or settings and must not be taken for shards of
@@ -183,7 +199,7 @@ fn shard(
     progress: &(impl Fn(usize) + Sync),
 ) -> Result<Vec<u8>, DataError> {
     let prepare = |i: usize| {
-        let prepared = set.show_bytes(i, |bytes, damage| prepared(bytes, damage, config));
+        let prepared = set.show_bytes(i, |bytes, damage| prepared(bytes, damage, config, set.decoding()));
         progress(1);
         prepared
     };
@@ -207,12 +223,18 @@ fn append(archive: &mut tar::Builder<Vec<u8>>, name: &str, content: &[u8]) {
 }
 
 /// Decodes and shrinks the image in `bytes`; returns JPEG.
-fn prepared(bytes: &[u8], damage: Damage, config: PrepareConfig) -> Result<Vec<u8>, ImageProblem> {
-    let image = decode_as_stored(bytes, damage)?;
+fn prepared(
+    bytes: &[u8],
+    damage: Damage,
+    config: PrepareConfig,
+    decode: DecodeConfig,
+) -> Result<Vec<u8>, ImageProblem> {
+    let image = decode_as_stored(bytes, damage, decode)?;
     let short = image.width.min(image.height);
     let is_small = short <= config.short_side;
-    // Re-encode CMYK and damaged images even if small, so later readers need not handle them.
-    if is_small && damage == Damage::Refuse && jpeg::is_plain(bytes) {
+    // Re-encode CMYK, damaged and turned images even if small, so later readers need not handle them.
+    let is_turned = decode.apply_orientation && orientation::is_turned(bytes);
+    if is_small && !is_turned && damage == Damage::Refuse && jpeg::is_plain(bytes) {
         return Ok(bytes.to_vec());
     }
     let scaled = |side: usize| ((side * config.short_side) as f64 / short as f64).round().max(1.0) as usize;

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::broken::{BrokenImage, BrokenImages, BrokenRecord};
 use crate::cache::Cache;
 use crate::decode::picture::Picture;
-use crate::decode::{Damage, Image};
+use crate::decode::{Damage, DecodeConfig, Image, MAX_PIXELS};
 use crate::error::{DataError, ImageProblem};
 use crate::random::{Purpose, stream};
 use crate::source::{ImageSource, MAX_CLASSES, ReadImages, Source, StoredImage};
@@ -31,13 +31,52 @@ pub struct ImageSet {
 }
 
 /// How the images of a set are read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReadConfig {
     /// Policy for broken images.
     pub broken: BrokenImages,
     /// Memory for caching decoded images, in MiB per set; 0 disables the cache.
     pub cache_mib: usize,
+    /// Largest number of pixels of an image; see [`DecodeConfig::max_pixels`].
+    #[serde(skip_serializing_if = "is_default_limit")]
+    pub max_pixels: usize,
+    /// Whether images are turned as their EXIF data says; see [`DecodeConfig::apply_orientation`].
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub apply_orientation: bool,
+}
+
+impl Default for ReadConfig {
+    fn default() -> Self {
+        let DecodeConfig { max_pixels, apply_orientation } = DecodeConfig::default();
+        Self { broken: BrokenImages::default(), cache_mib: 0, max_pixels, apply_orientation }
+    }
+}
+
+impl ReadConfig {
+    /// Checks the values.
+    ///
+    /// # Errors
+    /// [`DataError::Invalid`] for a fraction outside 0..=1 or a limit of no pixels.
+    pub fn validate(self) -> Result<(), DataError> {
+        self.broken.validate()?;
+        self.decoding().validate()
+    }
+
+    /// How the images are decoded.
+    pub(crate) fn decoding(self) -> DecodeConfig {
+        DecodeConfig { max_pixels: self.max_pixels, apply_orientation: self.apply_orientation }
+    }
+}
+
+impl From<BrokenImages> for ReadConfig {
+    fn from(broken: BrokenImages) -> Self {
+        Self { broken, ..Self::default() }
+    }
+}
+
+fn is_default_limit(max_pixels: &usize) -> bool {
+    *max_pixels == MAX_PIXELS
 }
 
 /// State shared by all clones and subsets of a set.
@@ -45,12 +84,14 @@ pub struct ReadConfig {
 struct Reading {
     broken: BrokenRecord,
     cache: Option<Cache>,
+    decoding: DecodeConfig,
 }
 
 impl ImageSet {
     pub(crate) fn new(source: Source, framing: Framing) -> Self {
         let members: Arc<[u32]> = (0..source.len() as u32).collect();
-        let reading = Reading { broken: BrokenRecord::new(BrokenImages::Fail, members.len()), cache: None };
+        let broken = BrokenRecord::new(BrokenImages::Fail, members.len());
+        let reading = Reading { broken, cache: None, decoding: DecodeConfig::default() };
         let interpolation = Interpolation::default();
         Self { source: Arc::new(source), members, framing, interpolation, reading: Arc::new(reading) }
     }
@@ -119,9 +160,9 @@ impl ImageSet {
     /// clones and subsets share it.
     ///
     /// # Errors
-    /// [`DataError::Invalid`] for a fraction outside 0..=1.
+    /// As [`ReadConfig::validate`].
     pub fn with_reading(self, config: ReadConfig) -> Result<Self, DataError> {
-        config.broken.validate()?;
+        config.validate()?;
         Ok(self.with_reading_after(config, 0))
     }
 
@@ -130,7 +171,12 @@ impl ImageSet {
     pub(crate) fn with_reading_after(self, config: ReadConfig, earlier: usize) -> Self {
         let cache = (config.cache_mib > 0).then(|| Cache::new(self.source.len(), config.cache_mib << 20));
         let broken = BrokenRecord::new(config.broken, self.len()).after(earlier);
-        Self { reading: Arc::new(Reading { broken, cache }), ..self }
+        Self { reading: Arc::new(Reading { broken, cache, decoding: config.decoding() }), ..self }
+    }
+
+    /// How the images are decoded.
+    pub(crate) fn decoding(&self) -> DecodeConfig {
+        self.reading.decoding
     }
 
     /// Broken images found so far and skipped or shown in part; see [`BrokenImages`].
@@ -174,7 +220,7 @@ impl ImageSet {
         let member = self.members[i] as usize;
         let image = match &*self.source {
             Source::Packed(packed) => Ok(packed.image(member)),
-            Source::Read(read) => guarded(|| read.image(member, Damage::Refuse)),
+            Source::Read(read) => guarded(|| read.image(member, Damage::Refuse, self.reading.decoding)),
         };
         image.map_err(|problem| DataError::Image { path: self.path(i), problem })
     }
@@ -251,11 +297,12 @@ impl ImageSet {
             Source::Packed(packed) => return Ok(Picture::Whole(Arc::new(packed.image(member)))),
             Source::Read(read) => read,
         };
-        let Some(cache) = &self.reading.cache else { return read.picture(member) };
+        let decoding = self.reading.decoding;
+        let Some(cache) = &self.reading.cache else { return read.picture(member, decoding) };
         if let Some(image) = cache.get(member) {
             return Ok(Picture::Whole(image));
         }
-        let image = Arc::new(read.image(member, Damage::Refuse)?);
+        let image = Arc::new(read.image(member, Damage::Refuse, decoding)?);
         cache.keep(member, &image);
         Ok(Picture::Whole(image))
     }
@@ -264,7 +311,7 @@ impl ImageSet {
     fn remains(&self, member: usize) -> Result<Arc<Image>, ImageProblem> {
         match &*self.source {
             Source::Packed(packed) => Ok(Arc::new(packed.image(member))),
-            Source::Read(read) => Ok(Arc::new(read.image(member, Damage::Show)?)),
+            Source::Read(read) => Ok(Arc::new(read.image(member, Damage::Show, self.reading.decoding)?)),
         }
     }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::decode::picture::Picture;
-use crate::decode::{Damage, Image, decode_as_stored};
+use crate::decode::{Damage, DecodeConfig, Image, decode_as_stored};
 use crate::error::ImageProblem;
 use packed::PackedImages;
 
@@ -54,7 +54,7 @@ pub trait ImageSource: Debug + Send + Sync {
 /// An image as an [`ImageSource`] keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoredImage {
-    /// The bytes of a JPEG or PNG file.
+    /// The bytes of a JPEG, PNG, WebP or BMP file.
     Encoded(Vec<u8>),
     /// Pixels.
     Decoded(Image),
@@ -91,19 +91,22 @@ pub(crate) struct ReadImages {
 
 impl ReadImages {
     /// Image `i`; the part that can be decoded, if `damage` is to be shown.
-    pub(crate) fn image(&self, i: usize, damage: Damage) -> Result<Image, ImageProblem> {
+    pub(crate) fn image(&self, i: usize, damage: Damage, config: DecodeConfig) -> Result<Image, ImageProblem> {
         let image = match self.images.read(i)? {
-            StoredImage::Encoded(bytes) => decode_as_stored(&bytes, damage)?,
-            StoredImage::Decoded(image) => image.checked()?,
+            StoredImage::Encoded(bytes) => decode_as_stored(&bytes, damage, config)?,
+            StoredImage::Decoded(image) => image.checked(config.max_pixels)?,
         };
         Ok(image.with_channels(self.channels))
     }
 
     /// Image `i`, decoded only as far as it is used.
-    pub(crate) fn picture(&self, i: usize) -> Result<Picture, ImageProblem> {
+    pub(crate) fn picture(&self, i: usize, config: DecodeConfig) -> Result<Picture, ImageProblem> {
         match self.images.read(i)? {
-            StoredImage::Encoded(bytes) => Picture::open(bytes, self.channels),
-            StoredImage::Decoded(image) => Ok(Picture::Whole(Arc::new(image.checked()?.with_channels(self.channels)))),
+            StoredImage::Encoded(bytes) => Picture::open(bytes, self.channels, config),
+            StoredImage::Decoded(image) => {
+                let image = image.checked(config.max_pixels)?.with_channels(self.channels);
+                Ok(Picture::Whole(Arc::new(image)))
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use burn::tensor::Device;
-use ofa_data::{BrokenImages, ImageFolder, Loader, LoaderConfig, ReadConfig, View, check_images};
+use ofa_data::{BrokenImages, DecodeConfig, ImageFolder, Loader, LoaderConfig, ReadConfig, View, check_images};
 
 const PNG: &[u8] = include_bytes!("../fixtures/photo.png");
 const JPEG: &[u8] = include_bytes!("../fixtures/gradient_rgb.jpg");
@@ -85,8 +85,8 @@ fn broken_pictures_are_errors_with_name_and_reason() {
     flipped[PNG.len() / 2] ^= 4;
     let cases: [(&str, &[u8], &str); 9] = [
         ("zero_bytes", b"", "empty file"),
-        ("html", b"<html>404</html>", "neither JPEG nor PNG"),
-        ("gif", b"GIF89a\x01\0\x01\0", "neither JPEG nor PNG"),
+        ("html", b"<html>404</html>", "neither JPEG, PNG, WebP nor BMP"),
+        ("gif", b"GIF89a\x01\0\x01\0", "a GIF image; convert it to JPEG or PNG"),
         ("header_only", &JPEG[..20], "truncated after 20 bytes"),
         ("half", &JPEG[..JPEG.len() / 2], "truncated after"),
         ("without_end", &JPEG[..JPEG.len() - 2], "truncated after 733 bytes"),
@@ -100,7 +100,7 @@ fn broken_pictures_are_errors_with_name_and_reason() {
         let error = folder.size(&path).unwrap_err();
         assert!(error.contains(&path) && error.contains(reason), "{name}: {error}");
     }
-    let check = check_images(folder.0.path(), |_, _| ()).unwrap();
+    let check = check_images(folder.0.path(), DecodeConfig::default(), |_, _| ()).unwrap();
     assert_eq!((check.images(), check.broken.len()), (8 + 9, 9), "{:?}", check.broken);
 }
 
@@ -162,7 +162,7 @@ fn a_file_that_changes_after_it_was_listed_is_an_error_in_the_epoch_that_reads_i
     let failed = epoch(ReadConfig::default());
     assert_eq!(failed[0], Ok(2));
     assert!(failed[1].as_ref().unwrap_err().contains("val/b/0.jpg: changed since it was listed"), "{failed:?}");
-    let skip = |max_fraction| ReadConfig { broken: BrokenImages::Skip { max_fraction }, cache_mib: 0 };
+    let skip = |max_fraction| ReadConfig { broken: BrokenImages::Skip { max_fraction }, ..ReadConfig::default() };
     assert_eq!(epoch(skip(0.5)), [Ok(2)]);
     assert!(epoch(skip(0.1))[1].as_ref().unwrap_err().contains("of 4 images are broken"));
 }

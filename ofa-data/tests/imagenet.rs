@@ -119,7 +119,7 @@ fn content(set: &ImageSet) -> Vec<(u8, usize)> {
 
 fn load(dir: &TempDir) -> Splits {
     let layout = Layout::detect(dir.path()).unwrap();
-    let splits = layout.load(dir.path(), 3, 1).unwrap();
+    let splits = layout.load(3, 1).unwrap();
     assert_eq!(splits.classes.len(), 5);
     splits
 }
@@ -193,7 +193,7 @@ fn every_layout_gives_the_same_images_and_labels() {
 fn what_is_missing_or_wrong_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let message = || match Layout::detect(dir.path()) {
-        Ok(layout) => layout.load(dir.path(), 3, 1).map(|_| ()).unwrap_err().to_string(),
+        Ok(layout) => layout.load(3, 1).map(|_| ()).unwrap_err().to_string(),
         Err(error) => error.to_string(),
     };
     train_archive(dir.path());

@@ -80,6 +80,9 @@ impl SearchSpace {
         if let Some((name, value)) = positive.iter().find(|(_, value)| *value > MOST_CHANNELS) {
             return Some(format!("{name} is {value}, more than {MOST_CHANNELS}"));
         }
+        if self.classes == 1 {
+            return Some("classes is 1: with one class there is nothing to learn".into());
+        }
         if !(self.norm_epsilon > 0.0 && self.norm_epsilon.is_finite()) {
             return Some(format!("norm_epsilon is {}, it must be positive", self.norm_epsilon));
         }
@@ -183,7 +186,7 @@ mod tests {
     fn contradictory_spaces_are_refused() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
         type Change = fn(&mut SearchSpace);
-        let break_it: [(&str, Change); 12] = [
+        let break_it: [(&str, Change); 13] = [
             ("stage 1: depth 2000000 is more than 1000", |s| s.stages[0].depths = vec![2, 2_000_000]),
             ("classes is 2000000, more than", |s| s.classes = 2_000_000),
             ("resolutions", |s| s.resolutions = vec![28, 24]),
@@ -196,6 +199,7 @@ mod tests {
             ("even", |s| s.stages[1].kernel_sizes = vec![3, 4]),
             ("expand ratio 1", |s| s.stages[2].expand_ratios = vec![1.into(), 3.into()]),
             ("classes is 0", |s| s.classes = 0),
+            ("classes is 1: with one class", |s| s.classes = 1),
         ];
         for (expected, change) in break_it {
             let mut broken = space.clone();

@@ -126,7 +126,7 @@ fn configured(options: &Options, preset: impl Fn(&str) -> Result<AblationConfig>
         None => preset(&options.preset)?,
     };
     if let Some(data) = &options.data {
-        config.base.data.prepared = Layout::detect(data)?.preparation(data)?;
+        config.base.data.prepared = Layout::detect(data)?.preparation()?;
         config.base.data.dir = Some(data.clone());
         // Fails early if the images do not fit the space.
         Images::load(&config.base, None)?;

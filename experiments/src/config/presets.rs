@@ -88,6 +88,8 @@ fn standard() -> ExperimentConfig {
             train_images: None,
             test_images: None,
             prepared: None,
+            hold_out: None,
+            framing: None,
             interpolation: Interpolation::Bilinear,
             prefetch_mib: 256,
             read: ReadConfig::default(),

@@ -18,15 +18,15 @@ pub struct Images {
     pub description: String,
 }
 
-fn list(layout: &Layout, dir: &Path, config: &ExperimentConfig) -> Result<Splits> {
-    if layout.preparation(dir)? != config.data.prepared {
+fn list(layout: Layout, dir: &Path, config: &ExperimentConfig) -> Result<Splits> {
+    if layout.preparation()? != config.data.prepared {
         bail!(
             "the images in {} were not prepared as data.prepared in config.toml says: name the right directory, or \
              start a new run",
             dir.display()
         );
     }
-    Ok(layout.load(dir, config.data.channels, config.seed)?)
+    Ok(layout.with_hold_out(config.data.hold_out)?.load(config.data.channels, config.seed)?)
 }
 
 impl Images {
@@ -43,7 +43,7 @@ impl Images {
             Some(dir) => {
                 let layout = Layout::detect(dir)?;
                 let name = format!("{layout} {}", dir.display());
-                (listed.map_or_else(|| list(&layout, dir, config), Ok)?, name)
+                (listed.map_or_else(|| list(layout, dir, config), Ok)?, name)
             }
         };
         let found = (splits.channels, splits.classes.len());
@@ -61,6 +61,9 @@ impl Images {
         let cut = |set: &ImageSet, most: Option<usize>| set.subset(most.unwrap_or(set.len()), config.seed);
         splits.train = cut(&splits.train, config.data.train_images);
         splits.test = cut(&splits.test, config.data.test_images);
+        if let Some(framing) = config.data.framing {
+            splits = splits.with_framing(framing);
+        }
         // After cutting: the allowed fraction of broken images refers to the images in use.
         let splits = splits.with_reading(config.data.read)?.with_interpolation(config.data.interpolation);
         let [train, validation, test] = [&splits.train, &splits.validation, &splits.test].map(ImageSet::len);

@@ -7,6 +7,7 @@ use crate::console::say;
 use crate::machine::allocator::keep_freed_memory;
 use crate::machine::threads::compute_on_this_thread;
 use crate::machine::{device, environment};
+use crate::run::image_size;
 use crate::run::run_dir::RunDir;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Parser;
@@ -36,14 +37,19 @@ pub struct Options {
     /// Scales the schedule to this many subnet-epochs (epochs times subnets per step)
     #[arg(long)]
     subnet_epochs: Option<usize>,
-    /// Directory of images to use instead of the embedded Fashion-MNIST: an ImageFolder (train/CLASS/*, val/CLASS/*),
-    /// ImageNet as distributed, output of `ofa data prepare`, WebDataset or parquet shards, CIFAR-10 or CIFAR-100 binary
-    /// files, or Fashion-MNIST .gz files
+    /// Directory of images to use instead of the embedded Fashion-MNIST: an ImageFolder (train/CLASS/*, val/CLASS/*) or
+    /// CLASS/*, ImageNet or Tiny ImageNet as distributed, output of `ofa data prepare`, WebDataset or parquet shards,
+    /// CIFAR-10 or CIFAR-100 binary files, or MNIST's IDX files
     #[arg(long)]
     data: Option<PathBuf>,
-    /// Channels of the images in --data: 1 (gray) or 3 (colour) [default: that of --config, else 3]
+    /// Channels of the images in --data: 1 (gray) or 3 (colour) [default: that of --config, else 1 for IDX files and 3
+    /// for others]
     #[arg(long, requires = "data")]
     channels: Option<usize>,
+    /// Fraction of the training images to hold out for validation, and for testing, where the set in --data has no such
+    /// parts [default: 0.1, at most about 10,000 images]
+    #[arg(long, requires = "data", value_name = "FRACTION")]
+    hold_out: Option<f64>,
     /// Run directory [default: runs/DATE-PRESET]
     #[arg(long)]
     out: Option<PathBuf>,
@@ -128,6 +134,7 @@ fn create_or_resume(options: &Options) -> Result<Run> {
         config.preset
     );
     device::by_name(&config.device)?;
+    listed.iter().flat_map(|listed| &listed.notes).for_each(|note| say(note));
     let default = || Path::new(RUNS).join(format!("{}-{}", environment::today(), config.preset));
     let root = options.out.clone().unwrap_or_else(default);
     let dir = RunDir::create(&root, &config.to_toml()?)?;
@@ -173,17 +180,19 @@ pub fn configure(options: &Options) -> Result<(ExperimentConfig, Option<Splits>)
 
 /// Lists the images in `data` and adapts the configuration to them.
 fn list(data: &Path, options: &Options, config: &mut ExperimentConfig) -> Result<Splits> {
-    let layout = Layout::detect(data)?;
     config.data.dir = Some(data.to_owned());
-    if options.config.is_none() {
-        config.data.channels = 3;
-        config.data.augment = layout.augmentation();
-    }
-    config.data.channels = options.channels.unwrap_or(config.data.channels);
-    config.data.prepared = layout.preparation(data)?;
-    let listed = layout.load(data, config.data.channels, config.seed)?;
+    config.data.hold_out = options.hold_out.or(config.data.hold_out);
+    let layout = Layout::detect(data)?.with_hold_out(config.data.hold_out)?;
+    let channels = if options.config.is_none() { layout.channels() } else { config.data.channels };
+    config.data.channels = options.channels.unwrap_or(channels);
+    config.data.prepared = layout.preparation()?;
+    let mut listed = layout.load(config.data.channels, config.seed)?;
     config.space.image_channels = config.data.channels;
     config.space.classes = listed.classes.len();
+    if options.config.is_none() {
+        let note = image_size::adapt(config, &listed)?;
+        listed.notes.push(note);
+    }
     Ok(listed)
 }
 
@@ -243,6 +252,95 @@ pub(super) fn exit_code(result: Result<()>) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ofa_data::{AugmentConfig, Framing};
+
+    /// An ImageFolder of two classes with images of this size, three in train and one in val.
+    fn images(width: u32, height: u32) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (part, count) in [("train", 3), ("val", 1)] {
+            for class in ["cat", "dog"] {
+                let directory = dir.path().join(part).join(class);
+                std::fs::create_dir_all(&directory).unwrap();
+                let image = image::RgbImage::from_fn(width, height, |x, y| image::Rgb([x as u8, y as u8, 7]));
+                (0..count).for_each(|i| image.save(directory.join(format!("{i}.png"))).unwrap());
+            }
+        }
+        dir
+    }
+
+    fn configured(arguments: &[&str]) -> Result<(ExperimentConfig, Option<Splits>)> {
+        configure(&Options::parse_from([&["ofa"], arguments].concat()))
+    }
+
+    #[test]
+    fn small_images_are_no_photographs_in_any_layout_and_preset() {
+        let dir = images(48, 40);
+        let data = dir.path().to_str().unwrap();
+        for preset in ["smoke", "default", "photographs", "imagenet_iclr2020"] {
+            let (config, listed) = configured(&["--preset", preset, "--data", data]).unwrap();
+            assert_eq!(config.data.augment, AugmentConfig::for_side(40));
+            assert_eq!((&config.space.resolutions[..], config.data.framing), (&[28, 36, 40][..], Some(Framing::Whole)));
+            let notes = listed.unwrap().notes.join("\n");
+            assert!(notes.contains("2 images of train are held out for validation, by seed 1"), "{notes}");
+            assert!(notes.contains("images of about 40 px are small") && notes.contains("at 28, 36, 40 px"), "{notes}");
+        }
+        let photographs = images(300, 200);
+        let data = photographs.path().to_str().unwrap();
+        let (config, listed) = configured(&["--preset", "photographs", "--data", data]).unwrap();
+        let preset = ExperimentConfig::preset("photographs").unwrap();
+        assert_eq!((config.data.augment, config.space.resolutions), (preset.data.augment, preset.space.resolutions));
+        assert_eq!((config.data.framing, config.search), (None, preset.search));
+        assert!(listed.unwrap().notes[1].contains("are photographs"));
+    }
+
+    #[test]
+    fn a_configuration_keeps_its_space_and_augmentation() {
+        let dir = images(48, 40);
+        let file = dir.path().join("config.toml");
+        let mut written = ExperimentConfig::preset("photographs").unwrap();
+        written.space.classes = 2;
+        std::fs::write(&file, written.to_toml().unwrap()).unwrap();
+        let arguments = ["--config", file.to_str().unwrap(), "--data", dir.path().to_str().unwrap()];
+        let (config, _) = configured(&arguments).unwrap();
+        assert_eq!(
+            (config.data.augment, config.space, config.data.framing),
+            (written.data.augment, written.space, None)
+        );
+    }
+
+    #[test]
+    fn d8_one_class_is_refused_before_anything_starts() {
+        let dir = images(48, 40);
+        for part in ["train", "val"] {
+            std::fs::remove_dir_all(dir.path().join(part).join("dog")).unwrap();
+        }
+        let out = dir.path().join("run");
+        let arguments =
+            ["ofa", "--preset", "smoke", "--data", dir.path().to_str().unwrap(), "--out", out.to_str().unwrap()];
+        let message = open(&Options::parse_from(arguments), &ofa_train::OneRank).err().unwrap().to_string();
+        assert!(message.starts_with("one class (cat): there is nothing to learn"), "{message}");
+        assert!(!out.exists());
+        let mut config = ExperimentConfig::preset("smoke").unwrap();
+        config.space.classes = 1;
+        assert!(config.validate().unwrap_err().to_string().contains("with one class there is nothing to learn"));
+    }
+
+    #[test]
+    fn published_gray_sets_need_no_option_and_keep_the_preset() {
+        let data = ofa_data::FashionMnist::directory();
+        let (config, _) = configured(&["--preset", "smoke", "--data", data.to_str().unwrap()]).unwrap();
+        let preset = ExperimentConfig::preset("smoke").unwrap();
+        assert_eq!((config.space, config.search), (preset.space, preset.search));
+        assert_eq!(config.data, crate::config::DataConfig { dir: Some(data), ..preset.data });
+        let dir = images(48, 40);
+        let split =
+            |fraction| configured(&["--data", dir.path().join("train").to_str().unwrap(), "--hold-out", fraction]);
+        let (config, listed) = split("0.3").unwrap();
+        let listed = listed.unwrap();
+        let sizes = [listed.train, listed.validation, listed.test].map(|set| set.len());
+        assert_eq!((config.data.hold_out, sizes), (Some(0.3), [2, 2, 2]));
+        assert!(split("0.6").unwrap_err().to_string().contains("hold_out is 0.6"));
+    }
 
     #[test]
     fn a_resumed_run_keeps_its_configuration_when_its_preset_is_another_today() {

@@ -99,7 +99,7 @@ impl OpenedSupernet {
     #[allow(clippy::print_stderr, reason = "stdout is for results")]
     pub fn for_images_in(&mut self, data: &Path) -> Result<Splits> {
         let seed = self.configuration(Some(data))?.seed;
-        let images = Layout::detect(data)?.load(data, self.supernet.space().image_channels, seed)?;
+        let images = Layout::detect(data)?.load(self.supernet.space().image_channels, seed)?;
         if let Some(note) = self.select_classes(&images.classes)? {
             eprintln!("{}: {note}", data.display());
         }
@@ -162,7 +162,7 @@ impl OpenedSupernet {
         if let Some(data) = data {
             let layout = Layout::detect(data)?;
             config.data.dir = Some(data.to_owned());
-            config.data.prepared = layout.preparation(data)?;
+            config.data.prepared = layout.preparation()?;
         }
         Ok(config)
     }

@@ -35,8 +35,8 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// Finds and parses the start of frame; rejects images that are too large.
-    pub(super) fn find(bytes: &[u8]) -> Result<Self, ImageProblem> {
+    /// Finds and parses the start of frame; rejects images of more than `limit` pixels.
+    pub(super) fn find(bytes: &[u8], limit: usize) -> Result<Self, ImageProblem> {
         let missing = || match has_end_of_image(bytes) {
             true => ImageProblem::Jpeg { bytes: bytes.len(), reason: "no start-of-frame marker".into() },
             false => ImageProblem::Truncated { bytes: bytes.len() },
@@ -47,7 +47,7 @@ impl Frame {
             let reason = format!("the image has {} x {} pixels", frame.width, frame.height);
             return Err(ImageProblem::Jpeg { bytes: bytes.len(), reason });
         }
-        check_dimensions(frame.width, frame.height, bytes.len())?;
+        check_dimensions(frame.width, frame.height, bytes.len(), limit)?;
         Ok(frame)
     }
 
@@ -116,10 +116,10 @@ fn starts_frame(marker: u8) -> bool {
     matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc)
 }
 
-/// Rejects images that are too large, or larger than a file of `bytes` bytes can hold: a header of a few bytes must not
-/// cause seconds of work.
-pub(super) fn check_dimensions(width: usize, height: usize, bytes: usize) -> Result<(), ImageProblem> {
-    check_size(width, height)?;
+/// Rejects images of more than `limit` pixels, or of more than a file of `bytes` bytes can hold: a header of a few
+/// bytes must not cause seconds of work.
+pub(super) fn check_dimensions(width: usize, height: usize, bytes: usize, limit: usize) -> Result<(), ImageProblem> {
+    check_size(width, height, limit)?;
     match width * height > bytes.saturating_mul(MAX_PIXELS_A_BYTE) {
         true => Err(ImageProblem::Jpeg { bytes, reason: format!("too short for {width} x {height} pixels") }),
         false => Ok(()),

@@ -18,11 +18,11 @@ pub(crate) const SIGNATURE: &[u8] = &[0xff, START_OF_IMAGE, 0xff];
 
 const PROGRESSIVE: u8 = 0xc2;
 
-/// Decodes a JPEG file to gray if it is stored in gray, else to RGB.
+/// Decodes a JPEG file of at most `limit` pixels to gray if it is stored in gray, else to RGB.
 ///
 /// Damage that still decodes, such as a flipped bit, goes unnoticed: JPEG has no checksums. So does missing data of a
 /// progressive file in scans before the last, or missing whole scans.
-pub(crate) fn decode(bytes: &[u8], damage: Damage) -> Result<Image, ImageProblem> {
+pub(crate) fn decode(bytes: &[u8], damage: Damage, limit: usize) -> Result<Image, ImageProblem> {
     let broken =
         |reason: zune_jpeg::errors::DecodeErrors| ImageProblem::Jpeg { bytes: bytes.len(), reason: reason.to_string() };
     // Even a strict decoder fills in data missing before the end-of-image marker.
@@ -39,7 +39,7 @@ pub(crate) fn decode(bytes: &[u8], damage: Damage) -> Result<Image, ImageProblem
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&*data), options);
     decoder.decode_headers().map_err(broken)?;
     let (width, height) = decoder.dimensions().expect("the header was just decoded");
-    check_dimensions(width, height, bytes.len())?;
+    check_dimensions(width, height, bytes.len(), limit)?;
     let gray = decoder.input_colorspace() == Some(ColorSpace::Luma);
     let (channels, space) = if gray { (1, ColorSpace::Luma) } else { (3, ColorSpace::RGB) };
     decoder.set_options(options.jpeg_set_out_colorspace(space));
@@ -79,10 +79,10 @@ const MAX_UNIT_ROWS: usize = 16;
 /// [`decode`]. `None` if the file must be decoded whole, because nothing would be saved or something is wrong.
 ///
 /// Data below is not checked, except for the end-of-image marker: damage there goes unnoticed.
-pub(crate) fn decode_top(bytes: &[u8], bottom: usize) -> Option<Image> {
-    let frame = Frame::find(bytes).ok().filter(|frame| frame.unit_rows <= MAX_UNIT_ROWS)?;
+pub(crate) fn decode_top(bytes: &[u8], bottom: usize, limit: usize) -> Option<Image> {
+    let frame = Frame::find(bytes, limit).ok().filter(|frame| frame.unit_rows <= MAX_UNIT_ROWS)?;
     let shortened = frame.shortened(bytes, bottom + ROWS_BELOW)?;
-    decode(&shortened, Damage::Refuse).ok()
+    decode(&shortened, Damage::Refuse, limit).ok()
 }
 
 /// Whether `bytes` is a gray or YCbCr JPEG, which every reader supports; CMYK is not.
@@ -101,7 +101,7 @@ mod tests {
     use crate::decode::MAX_PIXELS;
 
     fn decode(bytes: &[u8]) -> Result<Image, ImageProblem> {
-        super::decode(bytes, Damage::Refuse)
+        super::decode(bytes, Damage::Refuse, MAX_PIXELS)
     }
 
     const WHOLE: &[u8] = include_bytes!("../../fixtures/gradient_rgb.jpg");
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn what_is_left_of_a_truncated_file_can_be_shown() {
         let whole = decode(WHOLE).unwrap();
-        let cut = super::decode(&WHOLE[..WHOLE.len() - 24], Damage::Show).unwrap();
+        let cut = super::decode(&WHOLE[..WHOLE.len() - 24], Damage::Show, MAX_PIXELS).unwrap();
         assert_eq!((cut.width, cut.height), (whole.width, whole.height));
         // The first 16 x 16 block is present, except for colour interpolation at its edge; the second one is missing.
         let (row, block) = (whole.width * whole.channels, 12 * whole.channels);
@@ -125,7 +125,7 @@ mod tests {
             assert_eq!(cut.pixels[y * row..y * row + block], whole.pixels[y * row..y * row + block], "row {y}");
         }
         assert_ne!(cut.pixels, whole.pixels);
-        assert!(super::decode(&WHOLE[..40], Damage::Show).is_err());
+        assert!(super::decode(&WHOLE[..40], Damage::Show, MAX_PIXELS).is_err());
     }
 
     #[test]
@@ -136,7 +136,7 @@ mod tests {
             for bytes in [cut.clone(), [&cut[..], b"what follows"].concat()] {
                 let problem = decode(&bytes).unwrap_err().to_string();
                 assert!(problem.starts_with(&format!("broken jpeg ({} bytes): ", bytes.len())), "{problem}");
-                assert!(super::decode(&bytes, Damage::Show).is_ok(), "{missing} bytes");
+                assert!(super::decode(&bytes, Damage::Show, MAX_PIXELS).is_ok(), "{missing} bytes");
             }
         }
     }
@@ -182,7 +182,7 @@ mod tests {
         let frame = forged.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
         forged[frame + 5..frame + 9].copy_from_slice(&[0x10, 0, 0x18, 0]);
         for damage in [Damage::Refuse, Damage::Show] {
-            let problem = super::decode(&forged, damage).unwrap_err().to_string();
+            let problem = super::decode(&forged, damage, MAX_PIXELS).unwrap_err().to_string();
             assert_eq!(problem, "broken jpeg (735 bytes): too short for 6144 x 4096 pixels");
         }
     }

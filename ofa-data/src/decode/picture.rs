@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use image::metadata::Orientation;
+
 use super::frame::Frame;
 #[cfg(feature = "turbo")]
 use super::turbo;
-use super::{Image, decode, jpeg};
+use super::{DecodeConfig, Image, jpeg, orientation};
 use crate::decode::Rectangle;
 use crate::error::ImageProblem;
 
@@ -31,18 +33,22 @@ pub(crate) struct JpegPicture {
     bytes: Vec<u8>,
     size: (usize, usize),
     channels: usize,
+    config: DecodeConfig,
 }
 
 impl Picture {
     /// Opens an encoded image, to be decoded to 1 (gray) or 3 (RGB) channels.
-    pub(crate) fn open(bytes: Vec<u8>, channels: usize) -> Result<Self, ImageProblem> {
+    pub(crate) fn open(bytes: Vec<u8>, channels: usize, config: DecodeConfig) -> Result<Self, ImageProblem> {
+        // An image that is to be turned is decoded whole.
+        let is_turned = config.apply_orientation && orientation::of(&bytes) != Orientation::NoTransforms;
         if bytes.starts_with(jpeg::SIGNATURE)
-            && let Ok(Frame { width, height, .. }) = Frame::find(&bytes)
+            && !is_turned
+            && let Ok(Frame { width, height, .. }) = Frame::find(&bytes, config.max_pixels)
         {
             let size = (width, height);
-            return Ok(Self::Jpeg(JpegPicture { bytes, size, channels }));
+            return Ok(Self::Jpeg(JpegPicture { bytes, size, channels, config }));
         }
-        Ok(Self::Whole(Arc::new(decode(&bytes, channels)?)))
+        Ok(Self::Whole(Arc::new(config.decode(&bytes, channels)?)))
     }
 
     /// Width and height in pixels.
@@ -57,7 +63,7 @@ impl Picture {
     pub(crate) fn whole(&self) -> Result<Arc<Image>, ImageProblem> {
         match self {
             Self::Whole(image) => Ok(image.clone()),
-            Self::Jpeg(picture) => decode(&picture.bytes, picture.channels).map(Arc::new),
+            Self::Jpeg(picture) => picture.config.decode(&picture.bytes, picture.channels).map(Arc::new),
         }
     }
 
@@ -79,15 +85,14 @@ impl JpegPicture {
         if let Some(part) = self.turbo_part(place) {
             return Some(part);
         }
-        let image = jpeg::decode_top(&self.bytes, place.top + place.height)?;
+        let image = jpeg::decode_top(&self.bytes, place.top + place.height, self.config.max_pixels)?;
         Some(Part { image: Arc::new(image.with_channels(self.channels)), place })
     }
 
     #[cfg(feature = "turbo")]
     fn turbo_part(&self, place: Rectangle) -> Option<Part> {
-        let Rectangle { left, top, width, height } = place;
-        let region = turbo::decode_region(&self.bytes, left, top, width, height).ok()??;
-        let place = Rectangle { left: left - region.left, top: top - region.top, ..place };
+        let region = turbo::decode_region(&self.bytes, place, self.config.max_pixels).ok()??;
+        let place = Rectangle { left: place.left - region.left, top: place.top - region.top, ..place };
         Some(Part { image: Arc::new(region.image.with_channels(self.channels)), place })
     }
 }
@@ -102,7 +107,7 @@ mod tests {
             [include_bytes!("../../fixtures/gradient_rgb.jpg").as_slice(), include_bytes!("../../fixtures/photo.png")]
         {
             for channels in [1, 3] {
-                let picture = Picture::open(file.to_vec(), channels).unwrap();
+                let picture = Picture::open(file.to_vec(), channels, DecodeConfig::default()).unwrap();
                 let whole = picture.whole().unwrap();
                 assert_eq!(picture.size(), (whole.width, whole.height));
                 let wanted = Rectangle { left: 3, top: 2, width: 7, height: 4 };

@@ -3,9 +3,9 @@
 
 use turbojpeg::{Decompressor, Error, PixelFormat};
 
-use crate::decode::Image;
 use crate::decode::frame::has_end_of_image;
 use crate::decode::frame::{Frame, ROWS_BELOW};
+use crate::decode::{Image, Rectangle};
 use crate::error::ImageProblem;
 
 /// Largest width and height the library supports.
@@ -33,8 +33,8 @@ pub(crate) struct Region {
 /// CMYK, arithmetic coding, or more than 8 bits.
 ///
 /// Library warnings are treated as errors.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Option<Image>, ImageProblem> {
-    let frame = Frame::find(bytes)?;
+pub(crate) fn decode(bytes: &[u8], limit: usize) -> Result<Option<Image>, ImageProblem> {
+    let frame = Frame::find(bytes, limit)?;
     if !is_supported(&frame) {
         return Ok(None);
     }
@@ -52,17 +52,12 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Option<Image>, ImageProblem> {
 ///
 /// # Panics
 /// If the rectangle is not inside the image.
-pub(crate) fn decode_region(
-    bytes: &[u8],
-    left: usize,
-    top: usize,
-    width: usize,
-    height: usize,
-) -> Result<Option<Region>, ImageProblem> {
-    let frame = Frame::find(bytes)?;
+pub(crate) fn decode_region(bytes: &[u8], place: Rectangle, limit: usize) -> Result<Option<Region>, ImageProblem> {
+    let frame = Frame::find(bytes, limit)?;
+    let Rectangle { left, top, width, height } = place;
     assert!(
         left + width <= frame.width && top + height <= frame.height,
-        "{width} x {height} at ({left}, {top}) of {} x {}",
+        "{place:?} of {} x {}",
         frame.width,
         frame.height
     );
@@ -76,7 +71,7 @@ pub(crate) fn decode_region(
         }
     }
     // Decoding everything also gives a better error for broken files.
-    Ok(decode(bytes)?.map(|image| Region { image, left: 0, top: 0 }))
+    Ok(decode(bytes, limit)?.map(|image| Region { image, left: 0, top: 0 }))
 }
 
 /// Whether the library supports this kind of file.

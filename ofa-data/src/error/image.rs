@@ -35,9 +35,12 @@ pub enum ImageProblem {
     /// The file has no bytes.
     #[error("empty file")]
     Empty,
-    /// The first bytes (at most 8, kept here) are the signature of neither JPEG nor PNG.
-    #[error("neither JPEG nor PNG: the file starts with {0:02x?}")]
+    /// The first bytes (at most 8, kept here) are no signature of an image that is known.
+    #[error("neither JPEG, PNG, WebP nor BMP: the file starts with {0:02x?}")]
     UnknownFormat(Vec<u8>),
+    /// The first bytes are the signature of a format that is not read.
+    #[error("{0}")]
+    OtherFormat(&'static str),
     /// More pixels than any plausible photograph; refused before memory is allocated.
     #[error("{width} x {height} pixels are more than the {limit} allowed")]
     TooLarge {
@@ -74,6 +77,16 @@ pub enum ImageProblem {
         /// The decoder's message.
         reason: String,
     },
+    /// The decoder of a format without a variant of its own reported an error.
+    #[error("broken {format} ({bytes} bytes): {reason}")]
+    Other {
+        /// The format, in lower case.
+        format: &'static str,
+        /// Length of the file in bytes.
+        bytes: usize,
+        /// The decoder's message.
+        reason: String,
+    },
     /// The PNG decoder reported an error.
     #[error("broken png ({bytes} bytes): {reason}")]
     Png {
@@ -94,12 +107,16 @@ impl ImageProblem {
             Self::TooManyBytes { .. } => "too large",
             Self::Panicked(_) => "decoder panicked",
             Self::Empty => "empty file",
-            Self::UnknownFormat(_) => "neither JPEG nor PNG",
+            Self::UnknownFormat(_) => "unknown format",
+            Self::OtherFormat(what) => what,
             Self::TooLarge { .. } => "too large",
             Self::Malformed { .. } => "malformed",
             Self::Truncated { .. } => "truncated",
             Self::Jpeg { .. } => "broken jpeg",
             Self::Png { .. } => "broken png",
+            Self::Other { format: "webp", .. } => "broken webp",
+            Self::Other { format: "bmp", .. } => "broken bmp",
+            Self::Other { .. } => "broken image",
         }
     }
 }

@@ -4,8 +4,8 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdxProblem {
-    /// The gzip stream is broken or ends too early.
-    #[error("broken gzip stream: {0}")]
+    /// The header, or the gzip stream, is broken or ends too early.
+    #[error("broken or truncated: {0}")]
     Gzip(String),
     /// The first four bytes are not the magic number of this kind of file.
     #[error("magic number is {found:#010x}, expected {expected:#010x}")]

@@ -2,16 +2,17 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use crate::decode::Image;
 use crate::error::{CifarProblem, DataError};
+use crate::layout::reader::{Found, Reader, found, in_memory};
 use crate::set::ImageSet;
 use crate::source::Source;
 use crate::source::packed::PackedImages;
-use crate::split::{Splits, hold_out};
+use crate::split::{Parts, Splits, held_out_note, hold_out, share};
 use crate::view::augment::Framing;
 
 /// CIFAR-10 and CIFAR-100 (Krizhevsky 2009): 32 x 32 colour photographs of 10 or 100 classes, 50,000 for training and
@@ -44,7 +45,10 @@ impl Cifar {
     /// If a file is missing, unreadable, not a whole number of records, or has a label beyond the classes, or if
     /// `channels` is neither 1 nor 3.
     pub fn load(self, dir: impl AsRef<Path>, channels: usize, seed: u64) -> Result<Splits, DataError> {
-        let dir = dir.as_ref();
+        self.load_with(dir.as_ref(), channels, seed, None)
+    }
+
+    fn load_with(self, dir: &Path, channels: usize, seed: u64, fraction: Option<f64>) -> Result<Splits, DataError> {
         let (mean, std) = match channels {
             1 => self.gray_moments(),
             3 => self.moments(),
@@ -53,8 +57,9 @@ impl Cifar {
         let classes = self.class_names(dir)?;
         let train = self.read(dir, self.train_files(), channels)?;
         let test = self.read(dir, &[self.test_file()], channels)?;
-        let (train, validation) = hold_out(&train, train.len() / 10, seed);
-        Ok(Splits { train, validation, test, classes, channels, mean, std })
+        let (train, validation) = hold_out(&train, share(train.len(), fraction), seed);
+        let notes = vec![held_out_note(validation.len(), seed)];
+        Ok(Splits { train, validation, test, classes, channels, mean, std, notes })
     }
 
     fn train_files(self) -> &'static [&'static str] {
@@ -162,6 +167,31 @@ impl Cifar {
     fn label(self, item: usize, label: u8) -> Result<u32, CifarProblem> {
         let classes = self.classes();
         if usize::from(label) < classes { Ok(label.into()) } else { Err(CifarProblem::Label { item, label, classes }) }
+    }
+}
+
+/// A directory with the files of a set.
+#[derive(Debug)]
+struct CifarDirectory {
+    dir: PathBuf,
+    set: Cifar,
+}
+
+pub(super) fn find(dir: &Path) -> Result<Found, DataError> {
+    Cifar::in_directory(dir).map_or(Ok(None), |set| found(CifarDirectory { dir: dir.to_owned(), set }))
+}
+
+impl Reader for CifarDirectory {
+    fn name(&self) -> String {
+        format!("CIFAR-{}", self.set.classes())
+    }
+
+    fn parts(&self, _: usize) -> Result<Parts, DataError> {
+        Err(in_memory(&self.name()))
+    }
+
+    fn load(&self, channels: usize, seed: u64, hold_out: Option<f64>) -> Result<Splits, DataError> {
+        self.set.load_with(&self.dir, channels, seed, hold_out)
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use crate::error::{DataError, IdxProblem};
 use crate::layout::idx;
 use crate::set::ImageSet;
 use crate::source::Source;
 use crate::source::packed::PackedImages;
-use crate::split::{Splits, hold_out};
+use crate::split::{Splits, held_out_note, hold_out, share};
 use crate::view::augment::Framing;
 
 /// Fashion-MNIST (Xiao, Rasul, Vollgraf, arXiv:1708.07747): 28 x 28 gray images of articles of clothing in ten balanced
@@ -87,9 +89,22 @@ impl FashionMnist {
     /// # Errors
     /// If a file is missing, unreadable, or differs from the published one.
     pub fn load(dir: impl AsRef<Path>, seed: u64) -> Result<Splits, DataError> {
-        let dir = dir.as_ref();
+        Self::load_with(dir.as_ref(), seed, None)
+    }
+
+    /// Whether a label file in `dir` is that of Fashion-MNIST. Other sets have files of the same names.
+    pub(crate) fn is_in(dir: &Path) -> bool {
+        [TRAIN.labels, TEST.labels].iter().any(|file| {
+            std::fs::read(dir.join(file.name)).is_ok_and(|bytes| hex::encode(Sha256::digest(&bytes)) == file.sha256)
+        })
+    }
+
+    pub(crate) fn load_with(dir: &Path, seed: u64, fraction: Option<f64>) -> Result<Splits, DataError> {
         let (train, test) = rayon::join(|| TRAIN.read(dir), || TEST.read(dir));
-        let (train, validation) = hold_out(&train?, Self::VALIDATION, seed);
+        let train = train?;
+        let images = fraction.map_or(Self::VALIDATION, |_| share(train.len(), fraction));
+        let (train, validation) = hold_out(&train, images, seed);
+        let notes = vec![held_out_note(validation.len(), seed)];
         Ok(Splits {
             train,
             validation,
@@ -98,6 +113,7 @@ impl FashionMnist {
             channels: 1,
             mean: vec![Self::MEAN],
             std: vec![Self::STD],
+            notes,
         })
     }
 }

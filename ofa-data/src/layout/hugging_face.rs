@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use crate::error::ParquetProblem;
 use crate::error::{DataError, ImageProblem};
-use crate::layout::parquet_files;
+use crate::layout::class_directories::train_has_class_directories;
+use crate::layout::numbered_classes;
+use crate::layout::parquet_files::parquet_files;
+use crate::layout::reader::{Found, Reader, found};
 use crate::set::ImageSet;
 use crate::source::parquet::ParquetShards;
 use crate::source::{ImageSource, StoredImage};
@@ -13,8 +16,8 @@ use crate::split::{Parts, Splits};
 /// Parquet files as on the Hugging Face Hub, in the directory itself or in `data`: `train-00000-of-00294.parquet` and
 /// so on, with columns `image` (or `img`) and `label` (or `labels`, `fine_label`). Images are read in place.
 ///
-/// `validation` and `test` are used as in an [`ImageFolder`](crate::ImageFolder). A set without `validation` uses
-/// `test` as its test split. A `test` split with withheld labels is ignored.
+/// `validation` and `test` are used as in an [`ImageFolder`](crate::ImageFolder). A `test` split with withheld labels
+/// is ignored.
 #[derive(Debug, Clone, Copy)]
 pub struct HuggingFace;
 
@@ -24,7 +27,7 @@ impl HuggingFace {
     /// # Errors
     /// If a split is missing, a file is damaged or lacks a column, or a label is not a class.
     pub fn load(dir: impl AsRef<Path>, channels: usize, seed: u64) -> Result<Splits, DataError> {
-        Self::parts(dir.as_ref(), channels)?.split(channels, seed)
+        Self::parts(dir.as_ref(), channels)?.split(channels, seed, None)
     }
 
     pub(crate) fn parts(dir: &Path, channels: usize) -> Result<Parts, DataError> {
@@ -43,19 +46,37 @@ impl HuggingFace {
             Err(DataError::Parquet { problem: ParquetProblem::Label { label: Some(-1), .. }, .. }) => None,
             opened => opened?.map(&set).transpose()?,
         };
-        let (val, test) = match (validation, test) {
-            (Some(validation), test) => (validation, test),
-            (None, Some(test)) => (test, None),
-            (None, None) => return Err(missing(dir, "validation")),
-        };
-        Ok(Parts { train: set(train)?, val, test, classes })
+        let are_named = train.class_names().is_some();
+        let train = set(train)?;
+        let notes = numbered_classes::gaps(&train, classes.len(), are_named)?.into_iter().collect();
+        Ok(Parts { train, val: validation, test, classes, notes })
+    }
+}
+
+/// A directory with parquet files.
+#[derive(Debug)]
+struct HuggingFaceDirectory(PathBuf);
+
+pub(super) fn find(dir: &Path) -> Result<Found, DataError> {
+    // Class directories take precedence: the archives they were unpacked from may lie next to them.
+    let is_here = !parquet_files(dir, "train")?.is_empty() && !train_has_class_directories(dir)?;
+    if is_here { found(HuggingFaceDirectory(dir.to_owned())) } else { Ok(None) }
+}
+
+impl Reader for HuggingFaceDirectory {
+    fn name(&self) -> String {
+        "parquet shards".into()
+    }
+
+    fn parts(&self, channels: usize) -> Result<Parts, DataError> {
+        HuggingFace::parts(&self.0, channels)
     }
 }
 
 fn class_names(train: &ParquetShards) -> Vec<String> {
     let numbers = || {
-        let classes = (0..train.len()).map(|i| train.label(i) + 1).max().unwrap_or(0);
-        (0..classes).map(|class| class.to_string()).collect()
+        let classes = (0..train.len()).map(|i| train.label(i) as usize + 1).max().unwrap_or(0);
+        numbered_classes::names(classes)
     };
     train.class_names().map_or_else(numbers, <[String]>::to_vec)
 }
@@ -115,10 +136,11 @@ mod tests {
         write("train-00001-of-00002.parquet");
         write("train-00000-of-00002.parquet");
         let message = || HuggingFace::parts(dir.path(), 3).unwrap_err().to_string();
-        assert!(message().contains("validation-*.parquet not found"), "{}", message());
+        let parts = HuggingFace::parts(dir.path(), 3).unwrap();
+        assert!(parts.val.is_none() && parts.test.is_none());
         write("test-00000-of-00001.parquet");
         let parts = HuggingFace::parts(dir.path(), 3).unwrap();
-        assert_eq!((parts.train.len(), parts.test.is_none()), (2 * parts.val.len(), true));
+        assert_eq!((parts.train.len(), parts.val.is_none()), (2 * parts.test.unwrap().len(), true));
         write("validation-00000-of-00001.parquet");
         let parts = HuggingFace::parts(dir.path(), 3).unwrap();
         assert!(parts.test.is_some());

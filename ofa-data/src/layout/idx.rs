@@ -1,4 +1,4 @@
-//! Reader of gzipped IDX files, the format of MNIST and its successors.
+//! Reader of IDX files, gzipped or not: the format of MNIST and its successors.
 
 use std::fs;
 use std::io::{self, Read};
@@ -30,48 +30,78 @@ pub(crate) fn read_verified(path: &Path, sha256: &str) -> Result<Vec<u8>, DataEr
 }
 
 /// Reads an image file, `[count, rows, columns]`, which must have this `shape`.
-pub(crate) fn images(gzipped: &[u8], shape: [usize; 3]) -> Result<Vec<u8>, IdxProblem> {
+pub(crate) fn images(bytes: &[u8], shape: [usize; 3]) -> Result<Vec<u8>, IdxProblem> {
     let names = ["number of images", "height of the images", "width of the images"];
-    parse(gzipped, IMAGES_MAGIC, std::array::from_fn::<_, 3, _>(|i| (names[i], shape[i])))
+    parse(bytes, IMAGES_MAGIC, std::array::from_fn::<_, 3, _>(|i| (names[i], shape[i])))
 }
 
 /// Reads a label file, `[count]`; all labels must be below `classes`.
-pub(crate) fn labels(gzipped: &[u8], count: usize, classes: usize) -> Result<Vec<u32>, IdxProblem> {
-    let data = parse(gzipped, LABELS_MAGIC, [("number of labels", count)])?;
+pub(crate) fn labels(bytes: &[u8], count: usize, classes: usize) -> Result<Vec<u32>, IdxProblem> {
+    let data = parse(bytes, LABELS_MAGIC, [("number of labels", count)])?;
     match data.iter().position(|&label| usize::from(label) >= classes) {
         Some(item) => Err(IdxProblem::Label { item, label: data[item], classes }),
         None => Ok(data.into_iter().map(u32::from).collect()),
     }
 }
 
-/// Reads the data after the header: a magic number, then one big-endian u32 per dimension, each checked.
-fn parse<const RANK: usize>(
-    gzipped: &[u8],
-    magic: u32,
-    shape: [(&'static str, usize); RANK],
-) -> Result<Vec<u8>, IdxProblem> {
-    let broken = |error: io::Error| IdxProblem::Gzip(error.to_string());
-    let mut stream = GzDecoder::new(gzipped);
+/// Reads an image file of any shape: `[count, rows, columns]` and the pixels.
+pub(crate) fn any_images(bytes: &[u8]) -> Result<([usize; 3], Vec<u8>), IdxProblem> {
+    let shape = header::<3>(bytes, IMAGES_MAGIC)?;
+    images(bytes, shape).map(|pixels| (shape, pixels))
+}
+
+/// Reads a label file of any length.
+pub(crate) fn any_labels(bytes: &[u8]) -> Result<Vec<u32>, IdxProblem> {
+    let [count] = header::<1>(bytes, LABELS_MAGIC)?;
+    labels(bytes, count, usize::from(u8::MAX) + 1)
+}
+
+/// The bytes, unpacked if they are gzipped.
+fn unpacked<'a>(bytes: &'a [u8]) -> Box<dyn Read + 'a> {
+    if bytes.starts_with(&[0x1f, 0x8b]) { Box::new(GzDecoder::new(bytes)) } else { Box::new(bytes) }
+}
+
+/// The dimensions in the header.
+fn header<const RANK: usize>(bytes: &[u8], magic: u32) -> Result<[usize; RANK], IdxProblem> {
+    let mut stream = unpacked(bytes);
     let mut next_u32 = || {
         let mut word = [0; 4];
-        stream.read_exact(&mut word).map(|()| u32::from_be_bytes(word))
+        stream.read_exact(&mut word).map(|()| u32::from_be_bytes(word)).map_err(unreadable)
     };
-    let found = next_u32().map_err(broken)?;
+    let found = next_u32()?;
     if found != magic {
         return Err(IdxProblem::Magic { expected: magic, found });
     }
+    let mut shape = [0; RANK];
+    for size in &mut shape {
+        *size = next_u32()? as usize;
+    }
+    Ok(shape)
+}
+
+fn unreadable(error: io::Error) -> IdxProblem {
+    IdxProblem::Gzip(error.to_string())
+}
+
+/// Reads the data after the header: a magic number, then one big-endian u32 per dimension, each checked.
+fn parse<const RANK: usize>(
+    bytes: &[u8],
+    magic: u32,
+    shape: [(&'static str, usize); RANK],
+) -> Result<Vec<u8>, IdxProblem> {
+    let found = header::<RANK>(bytes, magic)?;
     // Check the shape before reading data: a forged header must not control allocation.
-    for (what, expected) in shape {
-        let found = next_u32().map_err(broken)? as usize;
+    for ((what, expected), found) in shape.into_iter().zip(found) {
         if found != expected {
             return Err(IdxProblem::Shape { what, expected, found });
         }
     }
-    let announced = shape.iter().map(|&(_, size)| size as u64).product::<u64>();
-    let mut data = Vec::new();
+    let announced = shape.iter().map(|&(_, size)| size as u64).fold(1, u64::saturating_mul);
+    let (mut data, mut stream) = (Vec::new(), unpacked(bytes));
+    stream.read_exact(&mut vec![0; 4 + 4 * RANK]).map_err(unreadable)?;
     // One byte more than announced detects excess data. Without excess, the read reaches the gzip trailer and verifies
     // its checksum.
-    stream.take(announced + 1).read_to_end(&mut data).map_err(broken)?;
+    stream.take(announced.saturating_add(1)).read_to_end(&mut data).map_err(unreadable)?;
     let found = data.len() as u64;
     if found == announced { Ok(data) } else { Err(IdxProblem::Length { announced, found }) }
 }
@@ -97,6 +127,19 @@ mod tests {
         let pixels = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
         assert_eq!(images(&gzip(&[0x803, 2, 2, 3], &pixels), [2, 2, 3]).unwrap(), pixels);
         assert_eq!(labels(&gzip(&[0x801, 3], &[0, 2, 1]), 3, 3).unwrap(), [0, 2, 1]);
+    }
+
+    #[test]
+    fn d17_files_of_any_shape_are_read_gzipped_or_not() {
+        let raw = [[0, 0, 8, 3], [0, 0, 0, 2], [0, 0, 0, 1], [0, 0, 0, 2]].concat();
+        let pixels = [9, 8, 7, 6];
+        assert_eq!(any_images(&[&raw[..], &pixels].concat()).unwrap(), ([2, 1, 2], pixels.to_vec()));
+        assert_eq!(any_images(&gzip(&[0x803, 2, 1, 2], &pixels)).unwrap(), ([2, 1, 2], pixels.to_vec()));
+        assert_eq!(any_labels(&[0, 0, 8, 1, 0, 0, 0, 3, 0, 255, 7]).unwrap(), [0, 255, 7]);
+        let short = any_images(&[&raw[..], &pixels[..3]].concat()).unwrap_err();
+        assert_eq!(short, IdxProblem::Length { announced: 4, found: 3 });
+        assert!(matches!(any_images(&raw[..7]), Err(IdxProblem::Gzip(_))));
+        assert!(any_images(&gzip(&[0x803, u32::MAX, u32::MAX, u32::MAX], &pixels)).is_err());
     }
 
     #[test]

@@ -1,142 +1,74 @@
 //! The ImageFolder layout: one directory per class.
 
-use std::ffi::OsString;
-use std::fs;
 use std::path::Path;
 
-use rayon::prelude::*;
-
 use crate::error::DataError;
-use crate::set::ImageSet;
-use crate::source::entries::visible_entries;
-use crate::source::files::{ImageFile, ImageFiles};
+use crate::layout::class_directories::{ClassDirectories, class_names};
+use crate::layout::reader::{Found, Reader, found};
 use crate::split::{Parts, Splits};
 
-/// Directories of the splits; `test` is optional.
-pub(crate) const PARTS: [&str; 3] = ["train", "val", "test"];
-
-/// JPEG and PNG files, distinguished by content, in `DIR/train/<class>/*`, `DIR/val/<class>/*` and, optionally,
+/// Image files, their format told by their content, in `DIR/train/<class>/*`, `DIR/val/<class>/*` and
 /// `DIR/test/<class>/*`.
 ///
-/// Classes are numbered in the order of their names in `train`. Hidden files, `Thumbs.db` and anything that is not a
-/// regular file (or a link to one) are ignored. Images are read on demand, so a broken image is reported only when it
-/// is read.
+/// `val` may also be called `valid`, `validation`, `dev` or `eval`, in capitals or not; `train/<class>/images/*` is
+/// read like `train/<class>/*`. Classes are numbered in the order of their names in `train`. What systems and tools
+/// leave behind, files that are no images by their names, and anything that is not a regular file (or a link to one)
+/// are passed over. Images are read on demand, so a broken image is reported only when it is read.
 #[derive(Debug, Clone, Copy)]
 pub struct ImageFolder;
 
 impl ImageFolder {
     /// Lists the images under `dir`, to be decoded to 1 (gray) or 3 (RGB) `channels`.
     ///
-    /// If `test` has class directories, `val` is the validation set. Otherwise `val` is the test set, and a tenth of
-    /// train, at most about [`Splits::MAX_HELD_OUT`] images, is held out by `seed` for validation: the same fraction of
-    /// every class, rounded, but at least one image.
+    /// With both `val` and `test`, they are the validation and the test set. One of them alone is the test set, and a
+    /// tenth of train, at most about [`Splits::MAX_HELD_OUT`] images, is held out by `seed` for validation: the same
+    /// fraction of every class, rounded, but at least one image. With neither, as many more are held out for testing.
     ///
     /// Evaluation views are framed as photographs ([`Framing::CenterCrop`](crate::Framing::CenterCrop)); see
     /// [`Splits::with_framing`] for small pictures of single objects.
     ///
     /// # Errors
-    /// If `train` or `val` is missing, a class directory is empty or holds a directory, the splits differ in their
-    /// classes, something cannot be listed, or `channels` is neither 1 nor 3.
+    /// If `train` is missing, a class directory is empty or holds a directory, the splits differ in their classes,
+    /// something cannot be listed, or `channels` is neither 1 nor 3.
     pub fn load(dir: impl AsRef<Path>, channels: usize, seed: u64) -> Result<Splits, DataError> {
-        Self::parts(dir.as_ref(), channels)?.split(channels, seed)
+        Self::parts(dir.as_ref(), channels)?.split(channels, seed, None)
     }
 
     /// The splits as they are in `dir`.
     pub(crate) fn parts(dir: &Path, channels: usize) -> Result<Parts, DataError> {
-        let classes = class_names(&dir.join("train"))?;
-        let train = class_directories(dir, "train", &classes, channels)?;
-        let val = class_directories(dir, "val", &classes, channels)?;
-        let has_test = has_class_directories(&dir.join("test"))?;
-        let test = has_test.then(|| class_directories(dir, "test", &classes, channels)).transpose()?;
-        Ok(Parts { train, val, test, classes: texts(&classes) })
-    }
-}
-
-/// Whether `directory` exists and holds a directory. Kaggle's ImageNet has a flat `test` whose classes are withheld.
-pub(crate) fn has_class_directories(directory: &Path) -> Result<bool, DataError> {
-    if !directory.is_dir() {
-        return Ok(false);
-    }
-    Ok(visible_entries(directory)?.iter().any(|(_, path)| path.is_dir()))
-}
-
-/// Class names as text.
-pub(crate) fn texts(classes: &[OsString]) -> Vec<String> {
-    classes.iter().map(|class| class.to_string_lossy().into_owned()).collect()
-}
-
-/// Sorted names of the class directories in `directory`.
-pub(crate) fn class_names(directory: &Path) -> Result<Vec<OsString>, DataError> {
-    let mut classes = Vec::new();
-    for (name, path) in visible_entries(directory)? {
-        if metadata(&path)?.is_dir() {
-            classes.push(name);
+        match ClassDirectories::in_parts(dir)? {
+            Some(directories) => directories.parts(channels),
+            // Says what is wrong with `train`.
+            None => Err(class_names(&dir.join("train"))
+                .map_or_else(|error| error, |_| DataError::NoClasses { directory: dir.join("train") })),
         }
     }
-    if classes.is_empty() {
-        return Err(DataError::NoClasses { directory: directory.to_owned() });
-    }
-    classes.sort_unstable();
-    Ok(classes)
 }
 
-/// Lists the images of `dir/part`, which must have exactly these classes.
-pub(crate) fn class_directories(
-    dir: &Path,
-    part: &str,
-    classes: &[OsString],
-    channels: usize,
-) -> Result<ImageSet, DataError> {
-    let directory = dir.join(part);
-    let found = class_names(&directory)?;
-    let text = |class: &OsString| class.to_string_lossy().into_owned();
-    if let Some(class) = classes.iter().find(|class| found.binary_search(class).is_err()) {
-        return Err(DataError::MissingClass { directory, class: text(class) });
-    }
-    if let Some(class) = found.iter().find(|class| classes.binary_search(class).is_err()) {
-        return Err(DataError::UnknownClass { directory, class: text(class) });
-    }
-    // Collect all results before reporting an error: which error is reported must not depend on thread timing.
-    let of_class = |(label, class): (usize, &OsString)| images_of(dir, &Path::new(part).join(class), label as u32);
-    let listings: Vec<Result<Vec<ImageFile>, DataError>> = classes.par_iter().enumerate().map(of_class).collect();
-    let mut files = Vec::new();
-    for listing in listings {
-        files.extend(listing?);
-    }
-    files.shrink_to_fit();
-    let files = ImageFiles { root: dir.to_owned(), files };
-    Ok(ImageSet::read(files, channels))
+pub(super) fn find(dir: &Path) -> Result<Found, DataError> {
+    ClassDirectories::in_parts(dir)?.map_or(Ok(None), found)
 }
 
-/// The image files of a class directory, sorted by path.
-pub(crate) fn images_of(root: &Path, class: &Path, label: u32) -> Result<Vec<ImageFile>, DataError> {
-    let directory = root.join(class);
-    let mut files = Vec::new();
-    for (name, path) in visible_entries(&directory)? {
-        let metadata = metadata(&path)?;
-        if metadata.is_dir() {
-            return Err(DataError::NestedDirectory { path });
-        }
-        if metadata.is_file() {
-            files.push(ImageFile { path: class.join(name).into(), bytes: metadata.len(), label });
-        }
+impl Reader for ClassDirectories {
+    fn name(&self) -> String {
+        "ImageFolder".into()
     }
-    if files.is_empty() {
-        return Err(DataError::EmptyClass { directory });
-    }
-    files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-    Ok(files)
-}
 
-/// Metadata of the link target; nothing is opened.
-pub(crate) fn metadata(path: &Path) -> Result<fs::Metadata, DataError> {
-    fs::metadata(path).map_err(|source| DataError::Read { path: path.to_owned(), source })
+    fn parts(&self, channels: usize) -> Result<Parts, DataError> {
+        Self::parts(self, channels)
+    }
+
+    fn class_directories(&self) -> Option<&ClassDirectories> {
+        Some(self)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::error::ImageProblem;
+    use crate::set::ImageSet;
+    use std::fs;
     use std::process::Command;
     use tempfile::TempDir;
 

@@ -10,9 +10,13 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use crate::error::DataError;
-use crate::layout::image_folder::{class_directories, class_names, has_class_directories, images_of, texts};
+use crate::layout::class_directories::{
+    Listing, class_directories, class_names, has_class_directories, images_of, texts,
+};
+use crate::layout::reader::{Found, Reader, found};
 use crate::set::ImageSet;
 use crate::source::archive::{Archive, ArchiveImages, ArchiveMember, Entry};
+use crate::source::entries::{OtherFiles, is_image_name};
 use crate::source::files::ImageFiles;
 use crate::split::{Parts, Splits};
 
@@ -91,37 +95,42 @@ impl ImageNet {
     /// If something cannot be read or listed, an archive is truncated, or an image has no label or one that train
     /// lacks.
     pub fn load(&self, channels: usize, seed: u64) -> Result<Splits, DataError> {
-        self.parts(channels)?.split(channels, seed)
+        self.parts(channels)?.split(channels, seed, None)
     }
 
     pub(crate) fn parts(&self, channels: usize) -> Result<Parts, DataError> {
+        let mut others = OtherFiles::default();
         let (classes, train) = match self.train.is_dir() {
-            true => self.train_directories(channels)?,
-            false => self.train_archive(channels)?,
+            true => self.train_directories(channels, &mut others)?,
+            false => self.train_archive(channels, &mut others)?,
         };
         let val = match &self.labels {
             None => {
                 let names: Vec<OsString> = classes.iter().map(OsString::from).collect();
-                directories(&self.val, &names, channels)?
+                directories(&self.val, &names, channels, &mut others)?
             }
             Some(labels) => {
                 let labels = labels.read()?;
                 match self.val.is_dir() {
-                    true => self.flat_directory(&labels, &classes, channels)?,
-                    false => self.flat_archive(&labels, &classes, channels)?,
+                    true => self.flat_directory(&labels, &classes, channels, &mut others)?,
+                    false => self.flat_archive(&labels, &classes, channels, &mut others)?,
                 }
             }
         };
-        Ok(Parts { train, val, test: None, classes })
+        Ok(Parts { train, val: Some(val), test: None, classes, notes: others.note().into_iter().collect() })
     }
 
-    fn train_directories(&self, channels: usize) -> Result<(Vec<String>, ImageSet), DataError> {
+    fn train_directories(
+        &self,
+        channels: usize,
+        others: &mut OtherFiles,
+    ) -> Result<(Vec<String>, ImageSet), DataError> {
         let classes = class_names(&self.train)?;
-        Ok((texts(&classes), directories(&self.train, &classes, channels)?))
+        Ok((texts(&classes), directories(&self.train, &classes, channels, others)?))
     }
 
     /// From a tar with one tar per class.
-    fn train_archive(&self, channels: usize) -> Result<(Vec<String>, ImageSet), DataError> {
+    fn train_archive(&self, channels: usize, others: &mut OtherFiles) -> Result<(Vec<String>, ImageSet), DataError> {
         let archive = Archive::at(&self.train)?;
         let classes = class_archives(&archive)?;
         if classes.is_empty() {
@@ -129,24 +138,37 @@ impl ImageNet {
             return Err(DataError::Archive { path: self.train.clone(), reason });
         }
         let members = |(label, (class, entry)): (usize, &(String, Entry))| {
-            let entries = archive.entries_of(entry)?;
+            let (entries, others) = images_among(archive.entries_of(entry)?);
             if entries.is_empty() {
                 return Err(DataError::EmptyClass { directory: self.train.join(&entry.name) });
             }
             let member = |entry: Entry| member(Path::new(class).join(&entry.name), label as u32, &entry);
-            Ok(sorted(entries.into_iter().map(member).collect()))
+            Ok((sorted(entries.into_iter().map(member).collect()), others))
         };
         // Collect all results before reporting an error: which error is reported must not depend on thread timing.
-        let listings: Vec<Result<Vec<ArchiveMember>, DataError>> =
+        let listings: Vec<Result<(Vec<ArchiveMember>, OtherFiles), DataError>> =
             classes.par_iter().enumerate().map(members).collect();
-        let members = listings.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
+        let mut members = Vec::new();
+        for listing in listings {
+            let (of_class, passed_over) = listing?;
+            members.extend(of_class);
+            others.extend(passed_over);
+        }
+        members.shrink_to_fit();
         let images = ArchiveImages { archives: vec![archive.clone()], members };
         let names = classes.into_iter().map(|(class, _)| class).collect();
         Ok((names, ImageSet::read(images, channels)))
     }
 
-    fn flat_directory(&self, labels: &Labels, classes: &[String], channels: usize) -> Result<ImageSet, DataError> {
-        let mut files = images_of(&self.val, Path::new(""), 0)?;
+    fn flat_directory(
+        &self,
+        labels: &Labels,
+        classes: &[String],
+        channels: usize,
+        others: &mut OtherFiles,
+    ) -> Result<ImageSet, DataError> {
+        let Listing { mut files, others: passed_over } = images_of(&self.val, Path::new(""), 0)?;
+        others.extend(passed_over);
         for file in &mut files {
             file.label = labels.of(&self.val.join(&file.path), classes)?;
         }
@@ -154,18 +176,43 @@ impl ImageNet {
         Ok(ImageSet::read(images, channels))
     }
 
-    fn flat_archive(&self, labels: &Labels, classes: &[String], channels: usize) -> Result<ImageSet, DataError> {
+    fn flat_archive(
+        &self,
+        labels: &Labels,
+        classes: &[String],
+        channels: usize,
+        others: &mut OtherFiles,
+    ) -> Result<ImageSet, DataError> {
         let archive = Archive::at(&self.val)?;
+        let (entries, passed_over) = images_among(archive.entries()?);
+        others.extend(passed_over);
         let labelled = |entry: Entry| {
             let label = labels.of(&self.val.join(&entry.name), classes)?;
             Ok(member(entry.name.clone(), label, &entry))
         };
-        let members = archive.entries()?.into_iter().map(labelled).collect::<Result<Vec<_>, DataError>>()?;
+        let members = entries.into_iter().map(labelled).collect::<Result<Vec<_>, DataError>>()?;
         if members.is_empty() {
             return Err(DataError::Archive { path: self.val.clone(), reason: "it holds no images".into() });
         }
         let images = ArchiveImages { archives: vec![archive], members: sorted(members) };
         Ok(ImageSet::read(images, channels))
+    }
+}
+
+pub(super) fn find(dir: &Path) -> Result<Found, DataError> {
+    match ImageNet::in_directory(dir)? {
+        Some(files) if !files.is_image_folder(dir) => found(files),
+        _ => Ok(None),
+    }
+}
+
+impl Reader for ImageNet {
+    fn name(&self) -> String {
+        "ImageNet".into()
+    }
+
+    fn parts(&self, channels: usize) -> Result<Parts, DataError> {
+        Self::parts(self, channels)
     }
 }
 
@@ -196,10 +243,27 @@ impl Labels {
 }
 
 /// The class directories in `directory`; image paths start with its name.
-fn directories(directory: &Path, classes: &[OsString], channels: usize) -> Result<ImageSet, DataError> {
+fn directories(
+    directory: &Path,
+    classes: &[OsString],
+    channels: usize,
+    others: &mut OtherFiles,
+) -> Result<ImageSet, DataError> {
     let root = directory.parent().unwrap_or(Path::new(""));
-    let part = directory.file_name().unwrap_or_default().to_string_lossy();
-    class_directories(root, &part, classes, channels)
+    let part = Path::new(directory.file_name().unwrap_or_default());
+    let (images, passed_over) = class_directories(root, part, classes, channels)?;
+    others.extend(passed_over);
+    Ok(images)
+}
+
+/// The entries that may be images by their names, and the others.
+fn images_among(entries: Vec<Entry>) -> (Vec<Entry>, OtherFiles) {
+    let file_name = |entry: &Entry| entry.name.file_name().unwrap_or_default().to_owned();
+    let (images, rest): (Vec<Entry>, Vec<Entry>) =
+        entries.into_iter().partition(|entry| is_image_name(&file_name(entry)));
+    let mut others = OtherFiles::default();
+    rest.iter().for_each(|entry| others.add(&file_name(entry)));
+    (images, others)
 }
 
 /// The class archives in `archive`, sorted by class.

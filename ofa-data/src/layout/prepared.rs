@@ -11,46 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::broken::BrokenImages;
 use crate::error::DataError;
+use crate::layout::prepare_config::PrepareConfig;
+use crate::layout::reader::{Found, Reader, found};
 use crate::layout::web_dataset::members;
 use crate::set::ImageSet;
 use crate::source::archive::{Archive, ArchiveImages, ArchiveMember};
 use crate::split::Parts;
-
-/// Settings of [`prepare_images`](crate::prepare_images).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PrepareConfig {
-    /// Shorter side of a prepared image in pixels; smaller images keep their size.
-    pub short_side: usize,
-    /// JPEG quality, 1 to 100.
-    pub quality: u8,
-    /// Maximum number of images per tar file.
-    pub images_per_shard: usize,
-}
-
-impl Default for PrepareConfig {
-    fn default() -> Self {
-        Self { short_side: 256, quality: 90, images_per_shard: 2000 }
-    }
-}
-
-impl PrepareConfig {
-    /// Checks that all values are in range.
-    ///
-    /// # Errors
-    /// [`DataError::Invalid`] if `short_side` or `images_per_shard` is 0, or `quality` is outside 1 to 100.
-    pub fn validate(self) -> Result<(), DataError> {
-        for (name, value) in [("short_side", self.short_side), ("images_per_shard", self.images_per_shard)] {
-            if value == 0 {
-                return Err(DataError::invalid(name, value, "at least 1"));
-            }
-        }
-        match self.quality {
-            1..=100 => Ok(()),
-            quality => Err(DataError::invalid("quality", quality, "1 to 100")),
-        }
-    }
-}
 
 /// Writes a file atomically: it is complete or absent.
 pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<(), DataError> {
@@ -79,6 +45,10 @@ pub struct PreparedSet {
     pub fingerprints: BTreeMap<String, String>,
     /// Class names; a label is an index into this list.
     pub classes: Vec<String>,
+    /// Whether images were turned as their EXIF data says; see
+    /// [`DecodeConfig::apply_orientation`](crate::DecodeConfig::apply_orientation).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub apply_orientation: bool,
     /// Whether all shards are written.
     pub is_complete: bool,
 }
@@ -122,8 +92,31 @@ impl PreparedSet {
             return Err(DataError::UnfinishedPreparation { path: dir.to_owned() });
         }
         let part = |part: &str| part_of(dir, part, set.classes.len(), channels);
-        let test = set.fingerprints.contains_key("test").then(|| part("test")).transpose()?;
-        Ok(Parts { train: part("train")?, val: part("val")?, test, classes: set.classes })
+        let optional = |name: &str| set.fingerprints.contains_key(name).then(|| part(name)).transpose();
+        let (train, val, test) = (part("train")?, optional("val")?, optional("test")?);
+        Ok(Parts { train, val, test, classes: set.classes, notes: Vec::new() })
+    }
+}
+
+/// A directory with a manifest.
+#[derive(Debug)]
+struct PreparedDirectory(PathBuf);
+
+pub(super) fn find(dir: &Path) -> Result<Found, DataError> {
+    if PreparedSet::is_in(dir) { found(PreparedDirectory(dir.to_owned())) } else { Ok(None) }
+}
+
+impl Reader for PreparedDirectory {
+    fn name(&self) -> String {
+        "prepared images".into()
+    }
+
+    fn parts(&self, channels: usize) -> Result<Parts, DataError> {
+        PreparedSet::parts(&self.0, channels)
+    }
+
+    fn preparation(&self) -> Result<Option<PrepareConfig>, DataError> {
+        Ok(Some(PreparedSet::read(&self.0)?.config))
     }
 }
 

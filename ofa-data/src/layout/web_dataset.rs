@@ -1,21 +1,29 @@
 //! WebDataset shards: tar files of images and labels.
 
-use std::collections::{HashMap, HashSet};
+mod sample;
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+pub(crate) use sample::members;
+#[cfg(fuzzing)]
+pub(crate) use sample::{json_label, label, stem};
 
 use crate::error::DataError;
+use crate::layout::class_directories::train_has_class_directories;
+use crate::layout::numbered_classes;
 use crate::layout::part_name::part_of;
+use crate::layout::reader::{Found, Reader, found};
 use crate::set::ImageSet;
-use crate::source::MAX_CLASSES;
-use crate::source::archive::{Archive, ArchiveImages, ArchiveMember, Entry};
+use crate::source::archive::{Archive, ArchiveImages, ArchiveMember};
 use crate::source::entries::visible_entries;
 use crate::split::{Parts, Splits};
 
-/// Images in tar files: `<key>.jpg` (or `.jpeg`, `.png`) next to `<key>.cls`, which holds the class index. Images are
-/// read in place; nothing is unpacked. Other files of a key, such as `<key>.json` or `<key>.mask.png`, are ignored.
+/// Images in tar files: `<key>.jpg` (or `.jpeg`, `.png`, `.webp`, `.bmp`) next to their labels: `<key>.cls` or
+/// `<key>.cls.txt`, which hold the class index, or the field `label`, `cls` or `class` of `<key>.json`. Images are read
+/// in place; nothing is unpacked. Where a key has no such file, an image with a prefix such as `<key>.input.jpg` is
+/// taken; other files of a key, such as `<key>.mask.png`, are ignored.
 ///
 /// The shards of a split lie in the directory itself, with the word `train`, `val` (or `validation`) or `test` in their
 /// names, or in subdirectories with these names. An optional `classes.txt` names the classes, one per line. A test
@@ -23,53 +31,93 @@ use crate::split::{Parts, Splits};
 #[derive(Debug, Clone, Copy)]
 pub struct WebDataset;
 
-const EXTENSIONS: [&str; 3] = ["jpg", "jpeg", "png"];
-
 impl WebDataset {
     /// Whether `dir` holds shards of a train split.
     pub fn is_in(dir: &Path) -> bool {
-        shards(dir, "train").is_ok_and(|shards| !shards.is_empty())
+        shards(dir, Some("train")).is_ok_and(|shards| !shards.is_empty())
     }
 
     /// Lists the images, to be decoded to 1 (gray) or 3 (RGB) `channels`. Val and test are used as in an
     /// [`ImageFolder`](crate::ImageFolder).
     ///
     /// # Errors
-    /// If a split has no shards, a shard is truncated, or an image has no label or one beyond the classes.
+    /// If train has no shards, a shard is truncated, or an image has no label or one beyond the classes; if most
+    /// classes have no training image and `classes.txt` does not name them.
     pub fn load(dir: impl AsRef<Path>, channels: usize, seed: u64) -> Result<Splits, DataError> {
-        Self::parts(dir.as_ref(), channels)?.split(channels, seed)
+        Self::parts(dir.as_ref(), channels)?.split(channels, seed, None)
     }
 
     pub(crate) fn parts(dir: &Path, channels: usize) -> Result<Parts, DataError> {
-        let train = part(dir, "train", channels)?.ok_or_else(|| missing(dir, "train-*.tar"))?;
-        let val = part(dir, "val", channels)?.ok_or_else(|| missing(dir, "val-*.tar"))?;
-        let test = match part(dir, "test", channels) {
-            Err(DataError::Unlabelled { .. }) => None,
+        let train = part(dir, Some("train"), channels)?.ok_or_else(|| missing(dir, "train-*.tar"))?;
+        let val = part(dir, Some("val"), channels)?;
+        let test = match part(dir, Some("test"), channels) {
+            Err(DataError::Unlabelled { .. } | DataError::NoSample { .. }) => None,
             test => test?,
         };
-        let labels = |set: &ImageSet| (0..set.len()).map(|i| set.label(i)).max().unwrap_or(0);
-        let of_train = labels(&train) + 1;
-        let classes = class_names(dir, of_train)?;
-        for set in [Some(&val), test.as_ref()].into_iter().flatten() {
-            if let Some(i) = (0..set.len()).find(|&i| set.label(i) >= classes.len()) {
-                let problem = format!("class {} is beyond the {} classes of train", set.label(i), classes.len());
-                return Err(DataError::Labels { path: set.path(i), problem });
-            }
-        }
-        Ok(Parts { train, val, test, classes })
+        of_shards(dir, train, val, test)
     }
 }
 
-/// Class names from `classes.txt`, or numbers if the file does not exist.
-fn class_names(dir: &Path, classes: usize) -> Result<Vec<String>, DataError> {
+/// A directory with shards; without parts, all are of the train set.
+#[derive(Debug)]
+struct Shards {
+    dir: PathBuf,
+    has_parts: bool,
+}
+
+pub(super) fn find(dir: &Path) -> Result<Found, DataError> {
+    // Class directories take precedence: the archives they were unpacked from may lie next to them.
+    match WebDataset::is_in(dir) && !train_has_class_directories(dir)? {
+        true => found(Shards { dir: dir.to_owned(), has_parts: true }),
+        false => Ok(None),
+    }
+}
+
+/// Shards whose names do not say of which part they are.
+pub(super) fn find_without_parts(dir: &Path) -> Result<Found, DataError> {
+    match shards(dir, None)?.is_empty() {
+        true => Ok(None),
+        false => found(Shards { dir: dir.to_owned(), has_parts: false }),
+    }
+}
+
+impl Reader for Shards {
+    fn name(&self) -> String {
+        "WebDataset".into()
+    }
+
+    fn parts(&self, channels: usize) -> Result<Parts, DataError> {
+        if self.has_parts {
+            return WebDataset::parts(&self.dir, channels);
+        }
+        let train = part(&self.dir, None, channels)?.ok_or_else(|| missing(&self.dir, "*.tar"))?;
+        of_shards(&self.dir, train, None, None)
+    }
+}
+
+fn of_shards(dir: &Path, train: ImageSet, val: Option<ImageSet>, test: Option<ImageSet>) -> Result<Parts, DataError> {
+    let (classes, are_named) = class_names(dir, numbered_classes::count(&train))?;
+    for set in [&val, &test].into_iter().flatten() {
+        if let Some(i) = (0..set.len()).find(|&i| set.label(i) >= classes.len()) {
+            let problem = format!("class {} is beyond the {} classes of train", set.label(i), classes.len());
+            return Err(DataError::Labels { path: set.path(i), problem });
+        }
+    }
+    let notes = numbered_classes::gaps(&train, classes.len(), are_named)?.into_iter().collect();
+    Ok(Parts { train, val, test, classes, notes })
+}
+
+/// Class names from `classes.txt`, or numbers if the file does not exist; and whether it does.
+fn class_names(dir: &Path, classes: usize) -> Result<(Vec<String>, bool), DataError> {
     let path = dir.join("classes.txt");
     if !path.is_file() {
-        return Ok((0..classes).map(|class| class.to_string()).collect());
+        return Ok((numbered_classes::names(classes), false));
     }
     let text = std::fs::read_to_string(&path).map_err(|source| DataError::Read { path: path.clone(), source })?;
-    let names: Vec<String> = text.lines().map(|line| line.trim_end().to_owned()).collect();
+    let lines = text.trim_start_matches('\u{feff}').lines();
+    let names: Vec<String> = lines.map(|line| line.trim_end().to_owned()).collect();
     match names.len() >= classes {
-        true => Ok(names),
+        true => Ok((names, true)),
         false => {
             let problem = format!("it names {} classes, but train has images of class {}", names.len(), classes - 1);
             Err(DataError::Labels { path, problem })
@@ -80,34 +128,42 @@ fn class_names(dir: &Path, classes: usize) -> Result<Vec<String>, DataError> {
 fn missing(dir: &Path, name: &str) -> DataError {
     DataError::Missing {
         path: dir.join(name),
-        remedy: "a WebDataset needs tar files with `train` and `val` in their names, or directories with these names",
+        remedy: "a WebDataset needs tar files with `train` in their names, or a directory with this name",
     }
 }
 
-/// The shards of a split, sorted by path.
-fn shards(dir: &Path, part: &str) -> Result<Vec<PathBuf>, DataError> {
-    let is_shard = |name: &OsStr, path: &Path| {
-        // The original ImageNet archives are not shards.
-        let is_of_makers = name.to_string_lossy().starts_with("ILSVRC2012_img_");
-        path.extension() == Some(OsStr::new("tar")) && !is_of_makers && path.is_file()
-    };
-    let mut found = Vec::new();
+/// The shards of a split, or those of no split, sorted by path.
+fn shards(dir: &Path, part: Option<&str>) -> Result<Vec<PathBuf>, DataError> {
+    let mut shards = Vec::new();
     for (name, path) in visible_entries(dir)? {
-        if part_of(&name) != Some(part) {
+        if part_of(&name) != part {
             continue;
         }
-        if path.is_dir() {
+        if is_shard(&name) && path.is_file() {
+            shards.push(path);
+        } else if part.is_some() && path.is_dir() {
             let inside = visible_entries(&path)?.into_iter();
-            found.extend(inside.filter(|(name, path)| is_shard(name, path)).map(|(_, path)| path));
-        } else if is_shard(&name, &path) {
-            found.push(path);
+            shards.extend(inside.filter(|(name, path)| is_shard(name) && path.is_file()).map(|(_, path)| path));
         }
     }
-    found.sort_unstable();
-    Ok(found)
+    shards.sort_unstable();
+    // Compressed shards beside what they were unpacked to are left alone; alone, they are an error when they are
+    // listed.
+    let is_plain = |path: &Path| path.extension() == Some(OsStr::new("tar"));
+    if shards.iter().any(|path| is_plain(path)) {
+        shards.retain(|path| is_plain(path));
+    }
+    Ok(shards)
 }
 
-fn part(dir: &Path, part: &str, channels: usize) -> Result<Option<ImageSet>, DataError> {
+/// Whether a name is that of a shard. The archives of ImageNet and those that published sets come in are none.
+fn is_shard(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    let is_tar = [".tar", ".tar.gz", ".tgz"].iter().any(|extension| name.ends_with(extension));
+    is_tar && !name.starts_with("ILSVRC2012_")
+}
+
+fn part(dir: &Path, part: Option<&str>, channels: usize) -> Result<Option<ImageSet>, DataError> {
     let shards = shards(dir, part)?;
     let list = |(number, path): (usize, &PathBuf)| {
         let archive = Archive::at(path)?;
@@ -124,55 +180,11 @@ fn part(dir: &Path, part: &str, channels: usize) -> Result<Option<ImageSet>, Dat
         images.members.extend(members);
     }
     images.members.shrink_to_fit();
-    let is_empty = images.members.is_empty();
-    Ok((!is_empty).then(|| ImageSet::read(images, channels)))
-}
-
-/// Lists the labelled images of a shard.
-pub(crate) fn members(archive: &Archive, number: u32) -> Result<Vec<ArchiveMember>, DataError> {
-    let entries = archive.entries_with(|name| field(name) == "cls")?;
-    let (mut labels, mut images) = (HashMap::new(), HashSet::new());
-    for entry in entries.iter().filter(|entry| field(&entry.name) == "cls") {
-        let content = entry.content.as_deref().unwrap_or_default();
-        let label = label(content).map_err(|problem| problem_of(archive, entry, problem))?;
-        if labels.insert(key(&entry.name), label).is_some() {
-            return Err(problem_of(archive, entry, "second label for the same key".into()));
-        }
+    match (&images.archives[..], images.members.is_empty()) {
+        ([], _) => Ok(None),
+        ([first, ..], true) => Err(sample::nothing_in(first)?),
+        (_, false) => Ok(Some(ImageSet::read(images, channels))),
     }
-    let mut members = Vec::new();
-    for entry in entries.iter().filter(|entry| EXTENSIONS.contains(&&*field(&entry.name))) {
-        let Some(&label) = labels.get(&key(&entry.name)) else {
-            return Err(DataError::Unlabelled { path: archive.path.join(&entry.name) });
-        };
-        if !images.insert(key(&entry.name)) {
-            return Err(problem_of(archive, entry, "second image for the same key".into()));
-        }
-        let (name, offset, bytes) = (entry.name.clone().into(), entry.offset, entry.bytes);
-        members.push(ArchiveMember { name, archive: number, label, offset, bytes });
-    }
-    Ok(members)
-}
-
-fn problem_of(archive: &Archive, entry: &Entry, problem: String) -> DataError {
-    DataError::Labels { path: archive.path.join(&entry.name), problem }
-}
-
-/// What the files of a sample share: the path up to the first dot of the file name.
-pub(crate) fn key(name: &Path) -> PathBuf {
-    let file = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    name.with_file_name(file.split('.').next().unwrap_or_default())
-}
-
-/// The field of a sample that a file holds: the part of its name after the first dot, in lower case.
-pub(crate) fn field(name: &Path) -> String {
-    let file = name.file_name().unwrap_or_default().to_string_lossy();
-    file.split_once('.').map_or(String::new(), |(_, field)| field.to_lowercase())
-}
-
-pub(crate) fn label(content: &[u8]) -> Result<u32, String> {
-    let text = String::from_utf8_lossy(content);
-    let label = text.trim().parse().ok().filter(|&label| label < MAX_CLASSES);
-    label.ok_or_else(|| format!("{:?} is not a class index", text.trim()))
 }
 
 #[cfg(test)]
@@ -211,10 +223,11 @@ mod tests {
         let dir = directory();
         assert!(WebDataset::is_in(dir.path()));
         let parts = WebDataset::parts(dir.path(), 3).unwrap();
-        assert_eq!((parts.train.len(), parts.val.len(), parts.test.is_none()), (6, 1, true));
+        let val = parts.val.unwrap();
+        assert_eq!((parts.train.len(), val.len(), parts.test.is_none()), (6, 1, true));
         assert_eq!((0..6).map(|i| parts.train.label(i)).collect::<Vec<_>>(), [1, 0, 2, 1, 0, 2]);
-        assert_eq!((parts.classes, parts.val.label(0)), (["0", "1", "2"].map(String::from).to_vec(), 2));
-        assert_eq!(parts.train.get(4).unwrap(), parts.val.get(0).unwrap());
+        assert_eq!((parts.classes, val.label(0)), (["0", "1", "2"].map(String::from).to_vec(), 2));
+        assert_eq!(parts.train.get(4).unwrap(), val.get(0).unwrap());
         assert!(parts.train.path(1).ends_with("set-train-0000.tar/a/0002.PNG"));
         fs::write(dir.path().join("classes.txt"), "cat\ndog\nsun fish\n").unwrap();
         assert_eq!(WebDataset::parts(dir.path(), 3).unwrap().classes[2], "sun fish");
@@ -244,7 +257,7 @@ mod tests {
         assert!(message(&dir).ends_with("0.tar/x.png: class 3 is beyond the 3 classes of train"), "{}", message(&dir));
         replace(&[("x.png", PNG), ("y.cls", b"3")]);
         assert!(
-            message(&dir).ends_with("0.tar/x.png: no label: there is no .cls file of the same name"),
+            message(&dir).ends_with("0.tar/x.png: no label: there is no .cls, .cls.txt or .json file of the same name"),
             "{}",
             message(&dir)
         );
@@ -255,6 +268,12 @@ mod tests {
         replace(&[("x.png", PNG), ("x.cls", b"-1")]);
         assert!(message(&dir).ends_with("0.tar/x.cls: \"-1\" is not a class index"), "{}", message(&dir));
         replace(&[("note.txt", b"")]);
-        assert!(message(&dir).contains("val-*.tar not found"), "{}", message(&dir));
+        assert!(
+            message(&dir).contains("0.tar has no sample: its first files are note.txt; expected"),
+            "{}",
+            message(&dir)
+        );
+        fs::remove_dir_all(dir.path().join("validation")).unwrap();
+        assert!(WebDataset::parts(dir.path(), 3).unwrap().val.is_none());
     }
 }

@@ -145,7 +145,7 @@ fn skipped_images_make_a_batch_smaller() {
     let dir = tempfile::tempdir().unwrap();
     let photo = include_bytes!("../../fixtures/photo.png").as_slice();
     let set = file_set(dir.path(), &[("a", photo), ("b", b"?"), ("c", photo), ("d", b""), ("e", b"")], 3);
-    let reading = |max_fraction| ReadConfig { broken: BrokenImages::Skip { max_fraction }, cache_mib: 0 };
+    let reading = |max_fraction| ReadConfig { broken: BrokenImages::Skip { max_fraction }, ..ReadConfig::default() };
     let sizes = |batch_size, max_fraction| -> Vec<Result<usize, String>> {
         let set = set.clone().with_reading(reading(max_fraction)).unwrap();
         let normalisation = Normalisation::new(&[0.0; 3], &[1.0; 3]);

@@ -40,7 +40,7 @@ fn images_are_small_jpegs_with_their_labels() {
 
     let layout = Layout::detect(out.path()).unwrap();
     assert_eq!(layout.to_string(), "prepared images");
-    let parts = layout.parts(out.path(), 3).unwrap();
+    let parts = layout.parts(3).unwrap();
     assert_eq!(parts.classes, ["cat", "dog"]);
     assert_eq!((0..6).map(|i| parts.train.label(i)).collect::<Vec<_>>(), [0, 0, 0, 1, 1, 1]);
     // 60 x 45 becomes 27 x 20; the small JPEG is copied unchanged.
@@ -50,7 +50,7 @@ fn images_are_small_jpegs_with_their_labels() {
     assert!(parts.train.path(4).ends_with("train-00001.tar/00000004.jpg"), "{:?}", parts.train.path(4));
     // A plain WebDataset reader finds the same images.
     fs::remove_file(out.path().join(MANIFEST)).unwrap();
-    let plain = Layout::detect(out.path()).unwrap().parts(out.path(), 3).unwrap();
+    let plain = Layout::detect(out.path()).unwrap().parts(3).unwrap();
     assert_eq!(plain.train.fingerprint(), parts.train.fingerprint());
 }
 
@@ -72,7 +72,7 @@ fn an_interrupted_preparation_is_refused_until_it_is_finished() {
     fs::write(out.path().join("train-00001.tar.partial"), b"half").unwrap();
     let manifest = PreparedSet { is_complete: false, ..PreparedSet::read(out.path()).unwrap() };
     fs::write(out.path().join(MANIFEST), manifest.to_json()).unwrap();
-    let error = Layout::detect(out.path()).and_then(|layout| layout.parts(out.path(), 3)).unwrap_err().to_string();
+    let error = Layout::detect(out.path()).and_then(|layout| layout.parts(3)).unwrap_err().to_string();
     assert!(error.contains("is unfinished: run the same command again"), "{error}");
 
     let modified = |name: &str| fs::metadata(out.path().join(name)).unwrap().modified().unwrap();
@@ -134,12 +134,11 @@ fn broken_images_are_errors_or_left_out() {
     let error = prepare(dir.path(), out.path(), config()).unwrap_err().to_string();
     assert!(error.contains("train.tar/b.jpg: truncated after"), "{error}");
     let skip = BrokenImages::Skip { max_fraction: 0.5 };
-    let error = prepare_images(dir.path(), out.path(), config(), skip, |_, _| ()).unwrap_err().to_string();
-    assert!(error.contains("was prepared from other images or settings"), "{error}");
-    let out = tempfile::tempdir().unwrap();
     let report = prepare_images(dir.path(), out.path(), config(), skip, |_, _| ()).unwrap();
     assert_eq!((report.images, report.broken.len()), (3, 1));
-    let parts = Layout::detect(out.path()).unwrap().parts(out.path(), 3).unwrap();
+    let error = prepare_images(dir.path(), out.path(), config(), BrokenImages::Lenient, |_, _| ()).unwrap_err();
+    assert!(error.to_string().contains("was prepared from other images or settings"), "{error}");
+    let parts = Layout::detect(out.path()).unwrap().parts(3).unwrap();
     assert_eq!((parts.train.len(), parts.train.label(1)), (2, 1));
     let out = tempfile::tempdir().unwrap();
     let report = prepare_images(dir.path(), out.path(), config(), BrokenImages::Lenient, |_, _| ()).unwrap();

@@ -78,7 +78,7 @@ fn the_policy_says_what_becomes_of_broken_images() {
     assert!(seen[1].as_ref().unwrap_err().contains("cut: truncated after"), "{seen:?}");
     assert!(names(&set).is_empty());
 
-    let skipping = |max_fraction| ReadConfig { broken: BrokenImages::Skip { max_fraction }, cache_mib: 0 };
+    let skipping = |max_fraction| ReadConfig { broken: BrokenImages::Skip { max_fraction }, ..ReadConfig::default() };
     let skip = set.clone().with_reading(skipping(0.7)).unwrap();
     assert_eq!(shown(&skip), [Ok(Some((24, 16))), Ok(None), Ok(None)]);
     assert_eq!(names(&skip.subset(1, 5)), ["cut", "empty"]);
@@ -92,7 +92,7 @@ fn the_policy_says_what_becomes_of_broken_images() {
         assert!(error.starts_with("skip.max_fraction is "), "{error}");
     }
 
-    let lenient = set.with_reading(ReadConfig { broken: BrokenImages::Lenient, cache_mib: 0 }).unwrap();
+    let lenient = set.with_reading(ReadConfig { broken: BrokenImages::Lenient, ..ReadConfig::default() }).unwrap();
     let seen = shown(&lenient);
     assert_eq!(seen[1], Ok(Some((24, 16))));
     assert!(seen[2].as_ref().unwrap_err().ends_with("empty: empty file"), "{seen:?}");
@@ -153,7 +153,7 @@ fn a_source_of_ones_own_is_a_set_like_any_other() {
     assert_eq!(set(1).get(2).unwrap().width, 24);
     let message = set(1).get(1).unwrap_err().to_string();
     assert_eq!(message, "image 1: 0 values are no image of 4 x 2 pixels with 1 channels (1 or 3)");
-    let read = ReadConfig { broken: BrokenImages::Skip { max_fraction: 0.5 }, cache_mib: 1 };
+    let read = ReadConfig { broken: BrokenImages::Skip { max_fraction: 0.5 }, cache_mib: 1, ..ReadConfig::default() };
     let skipping = set(1).with_reading(read).unwrap();
     let sizes = |i| skipping.show(i, |picture| Ok(picture.size())).unwrap();
     assert_eq!([sizes(0), sizes(1), sizes(2)], [Some((4, 2)), None, Some((24, 16))]);

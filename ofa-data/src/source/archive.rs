@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::entries::is_litter;
+use super::entries::is_litter_path;
 use super::files::{check_bytes, unreadable};
 use super::{ImageSource, StoredImage, file_identity};
 use crate::error::{DataError, ImageProblem};
@@ -126,13 +126,39 @@ impl Archive {
         self.entries_in(entry.offset, entry.bytes, |_| false).map_err(|error| error.within(&entry.name))
     }
 
-    fn entries_in(&self, start: u64, length: u64, is_wanted: impl Fn(&Path) -> bool) -> Result<Vec<Entry>, DataError> {
-        let file = File::open(&self.path).map_err(|source| DataError::Read { path: self.path.clone(), source })?;
-        entries(Section { file, start, length, at: 0 }, is_wanted).map_err(|error| DataError::Archive {
-            path: self.path.clone(),
-            reason: format!("cannot be listed: {error}"),
-        })
+    /// The content of a file in the archive, which must be short.
+    ///
+    /// # Errors
+    /// If it has more than `limit` bytes or cannot be read.
+    pub(crate) fn content(&self, entry: &Entry, limit: u64) -> Result<Vec<u8>, DataError> {
+        let read = |source| DataError::Read { path: self.path.join(&entry.name), source };
+        if entry.bytes > limit {
+            return Err(read(io::Error::other(format!("{} bytes are more than the {limit} allowed", entry.bytes))));
+        }
+        let mut content = vec![0; entry.bytes as usize];
+        let mut file = File::open(&self.path).map_err(read)?;
+        file.seek(SeekFrom::Start(entry.offset)).and_then(|_| file.read_exact(&mut content)).map_err(read)?;
+        Ok(content)
     }
+
+    fn entries_in(&self, start: u64, length: u64, is_wanted: impl Fn(&Path) -> bool) -> Result<Vec<Entry>, DataError> {
+        let mut file = File::open(&self.path).map_err(|source| DataError::Read { path: self.path.clone(), source })?;
+        let problem = |reason: String| DataError::Archive { path: self.path.clone(), reason };
+        if is_gzipped(&mut file, start) {
+            return Err(problem(
+                "compressed with gzip; images are read in place, so unpack it with gunzip first".into(),
+            ));
+        }
+        let listed = entries(Section { file, start, length, at: 0 }, is_wanted);
+        listed.map_err(|error| problem(format!("cannot be listed: {error}")))
+    }
+}
+
+/// Whether a gzip stream begins at `start`.
+fn is_gzipped(file: &mut File, start: u64) -> bool {
+    let mut signature = [0; 2];
+    let read = file.seek(SeekFrom::Start(start)).and_then(|_| file.read_exact(&mut signature));
+    read.is_ok() && signature == [0x1f, 0x8b]
 }
 
 /// The regular files of a tar archive, and hard links to them. Offsets are relative to the file that contains
@@ -204,10 +230,6 @@ fn dangling(link: &Path, target: &Path) -> io::Error {
     io::Error::other(format!(
         "hard link {link}: {target} is not an earlier file; write the archive with tar's --hard-dereference"
     ))
-}
-
-fn is_litter_path(name: &Path) -> bool {
-    is_litter(name.file_name().unwrap_or_default())
 }
 
 /// Whether the name is one that GNU tar gives to sparse files.

@@ -87,6 +87,13 @@ impl AugmentConfig {
         Self { geometry, horizontal_flip: true, color_jitter: None, random_erasing: None, mixup: None }
     }
 
+    /// [`AugmentConfig::small_images`] for images of this side: shifts in proportion to it.
+    pub(crate) fn small_images_of(side: usize) -> Self {
+        // 2 pixels at 28.
+        let pixels = (side / 14).max(1) as u32;
+        Self { geometry: Geometry::Shift { pixels }, ..Self::small_images() }
+    }
+
     /// For photographs, as the original OFA code does for ImageNet: RandomResizedCrop of 0.08..1 of the area, flip,
     /// weak colour jitter (paper, appendix B).
     pub fn photographs() -> Self {

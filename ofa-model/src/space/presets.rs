@@ -136,6 +136,34 @@ impl SearchSpace {
             head: Head { expand_channels: Some(128), mix_channels: Some(192), activation: HardSwish },
         }
     }
+
+    /// [`SearchSpace::small_mobilenet_v3`] for images of `side` pixels: up to three resolutions, the largest of them
+    /// the side itself (in multiples of 4), and strides that leave a last map of about 7x7. At 28 it is the same space.
+    pub fn small_mobilenet_v3_at(side: usize, image_channels: usize, classes: usize) -> Self {
+        let mut space = Self::small_mobilenet_v3(image_channels, classes);
+        let resolutions = resolutions_up_to(side);
+        if resolutions != space.resolutions {
+            space.name = format!("small_mobilenet_v3_at_{}", resolutions[resolutions.len() - 1]);
+        }
+        space.resolutions = resolutions;
+        let [first, second, last] = &mut space.stages[..] else { unreachable!("it has three stages") };
+        // Strides are 4 in all, from which they grow and shrink by halves and doubles.
+        (first.stride, second.stride) = (if side < 14 { 1 } else { 2 }, if side < 7 { 1 } else { 2 });
+        (space.stem[0].stride, last.stride) = (if side < 56 { 1 } else { 2 }, if side < 112 { 1 } else { 2 });
+        space
+    }
+}
+
+/// Three resolutions in the proportions 5, 6 and 7, in multiples of 4; fewer for images of a few pixels.
+fn resolutions_up_to(side: usize) -> Vec<usize> {
+    if side < 8 {
+        return vec![side.max(1)];
+    }
+    let top = side / 4 * 4;
+    let nearest = |parts: usize| ((top * parts + 14) / 28 * 4).max(4);
+    let mut resolutions = vec![nearest(5), nearest(6), top];
+    resolutions.dedup();
+    resolutions
 }
 
 /// What the ImageNet spaces have in common, without stages.
@@ -218,6 +246,21 @@ mod tests {
         let strided = SearchSpace::mobilenet_v3_at_28(0.5, 1, 10);
         assert_eq!((last_map(&strided), last_map(&SearchSpace::small_mobilenet_v3(1, 10))), (1, 7));
         assert_eq!(strided.len(), SearchSpace::mobilenet_v3(1.0, 1000).len());
+    }
+
+    #[test]
+    fn small_spaces_reach_the_size_of_the_images_and_leave_a_map() {
+        let last_map = |space: &SearchSpace| space.units(&space.largest()).iter().rev().nth(1).unwrap().input_size;
+        assert_eq!(SearchSpace::small_mobilenet_v3_at(28, 1, 10), SearchSpace::small_mobilenet_v3(1, 10));
+        assert_eq!(SearchSpace::small_mobilenet_v3_at(32, 3, 10).resolutions, [24, 28, 32]);
+        assert_eq!(SearchSpace::small_mobilenet_v3_at(64, 3, 10).resolutions, [44, 56, 64]);
+        for side in 1..=224 {
+            let space = SearchSpace::small_mobilenet_v3_at(side, 3, 2);
+            space.validate().unwrap();
+            let largest = space.resolutions[space.resolutions.len() - 1];
+            assert!(largest <= side && largest + 4 > side, "{side}: {:?}", space.resolutions);
+            assert!((6..=14).contains(&last_map(&space)) || side < 7, "{side}: {}", last_map(&space));
+        }
     }
 
     #[test]

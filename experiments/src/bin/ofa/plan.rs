@@ -36,6 +36,7 @@ pub fn run(options: &Options) -> Result<()> {
         say(config.to_toml()?.trim_end());
         return Ok(());
     }
+    listed.iter().flat_map(|listed| &listed.notes).for_each(|note| say(note));
     config.training.batch_of_rank(options.ranks)?;
     let images = Images::load(&config, listed)?;
     let device = &device::by_name(&config.device)?;

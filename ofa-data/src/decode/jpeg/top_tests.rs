@@ -1,10 +1,19 @@
 //! Tests of `decode_top`.
 
 use super::*;
+use crate::decode::MAX_PIXELS;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 const SAMPLINGS: [SamplingFactor; 4] =
     [SamplingFactor::F_1_1, SamplingFactor::F_2_1, SamplingFactor::F_1_2, SamplingFactor::F_2_2];
+
+fn decode(bytes: &[u8], damage: Damage) -> Result<Image, ImageProblem> {
+    super::decode(bytes, damage, MAX_PIXELS)
+}
+
+fn decode_top(bytes: &[u8], bottom: usize) -> Option<Image> {
+    super::decode_top(bytes, bottom, MAX_PIXELS)
+}
 
 /// Compresses noise over a gradient.
 fn compressed(size: [usize; 2], color: ColorType, set_up: impl Fn(&mut Encoder<&mut Vec<u8>>)) -> Vec<u8> {

@@ -35,8 +35,22 @@ fn compressed(width: usize, height: usize, sampling: Subsamp, progressive: bool)
     compressor.compress_to_vec(image).unwrap()
 }
 
+fn decode(bytes: &[u8]) -> Result<Option<Image>, ImageProblem> {
+    super::decode(bytes, MAX_PIXELS)
+}
+
+fn decode_region(
+    bytes: &[u8],
+    left: usize,
+    top: usize,
+    width: usize,
+    height: usize,
+) -> Result<Option<Region>, ImageProblem> {
+    super::decode_region(bytes, Rectangle { left, top, width, height }, MAX_PIXELS)
+}
+
 fn size(bytes: &[u8]) -> Result<(usize, usize), ImageProblem> {
-    Frame::find(bytes).map(|frame| (frame.width, frame.height))
+    Frame::find(bytes, MAX_PIXELS).map(|frame| (frame.width, frame.height))
 }
 
 fn insert(bytes: &[u8], at: usize, inserted: &[u8]) -> Vec<u8> {
@@ -112,7 +126,8 @@ fn random_regions_are_cut_from_the_whole() {
 #[test]
 fn pictures_are_those_of_the_other_decoder() {
     for bytes in [RGB, GRAY, PROGRESSIVE] {
-        let (image, other) = (decode(bytes).unwrap().unwrap(), jpeg::decode(bytes, Damage::Refuse).unwrap());
+        let (image, other) =
+            (decode(bytes).unwrap().unwrap(), jpeg::decode(bytes, Damage::Refuse, MAX_PIXELS).unwrap());
         assert_eq!((image.width, image.height, image.channels), (other.width, other.height, other.channels));
         let off = image.pixels.iter().zip(&other.pixels).map(|(&a, &b)| a.abs_diff(b)).max();
         assert!(off <= Some(4), "off by {off:?}");

@@ -13,7 +13,7 @@ pub(super) fn read(path: &Path) -> Result<HashMap<String, String>, DataError> {
 }
 
 pub(crate) fn parse(bytes: &[u8]) -> Result<HashMap<String, String>, String> {
-    let mut reader = csv::ReaderBuilder::new().from_reader(bytes);
+    let mut reader = csv::ReaderBuilder::new().from_reader(bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes));
     let header = reader.headers().map_err(|error| error.to_string())?;
     if header.iter().collect::<Vec<_>>() != ["ImageId", "PredictionString"] {
         return Err(format!("its first line is {:?}, expected ImageId,PredictionString", header.as_slice()));

@@ -13,7 +13,7 @@ use cpu_time::ProcessTime;
 use experiments::console::say;
 use experiments::machine::environment;
 use experiments::run::run_dir::write_whole;
-use ofa_data::{ImageSet, Interpolation, Layout, Loader, LoaderConfig, Splits, View};
+use ofa_data::{AugmentConfig, ImageSet, Interpolation, Layout, Loader, LoaderConfig, Splits, View};
 use ofa_search::statistics::median;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -68,12 +68,12 @@ enum Pipeline {
 pub fn run(options: &Options) -> Result<()> {
     ensure!(options.rounds > 0 && options.resolution > 0, "--rounds and --resolution must be positive");
     let layout = Layout::detect(&options.dir)?;
-    let mut splits = layout.load(&options.dir, 3, 1)?;
+    let mut splits = layout.load(3, 1)?;
     if options.bicubic {
         splits = splits.with_interpolation(Interpolation::Bicubic);
     }
     let set = splits.train.subset(options.images, 1);
-    let view = View::Train(layout.augmentation());
+    let view = View::Train(AugmentConfig::for_side(splits.typical_side()?));
     let config = LoaderConfig { batch_size: options.batch_size, seed: 1, view, drop_last: true, prefetch: usize::MAX };
     let loader = |threads| -> Result<Loader> {
         let loader = Loader::new(set.clone(), config.clone(), splits.normalisation())?;
@@ -87,7 +87,7 @@ pub fn run(options: &Options) -> Result<()> {
     ];
     if options.python.is_some() {
         ensure!(!options.bicubic, "--python times the bilinear filter only: drop --bicubic");
-        ensure!(layout == Layout::ImageFolder, "--python reads an ImageFolder, {} is {layout}", options.dir.display());
+        ensure!(set.path(0).is_file(), "--python reads image files, {} is {layout}", options.dir.display());
         // Torchvision gets the same images.
         let paths: String = (0..set.len()).map(|i| format!("{}\n", set.path(i).display())).collect();
         let list = std::env::temp_dir().join(format!("bench_images-{}.txt", std::process::id()));

@@ -9,14 +9,14 @@ use clap::Args;
 use experiments::console::progress;
 use experiments::console::say;
 use experiments::run::run_dir::write_whole;
-use ofa_data::{ImageCheck, check_images};
+use ofa_data::{DecodeConfig, ImageCheck, check_images};
 use std::path::PathBuf;
 
 /// Reads every image of a set and reports broken ones.
 #[derive(Args)]
 #[command(after_help = "Example: ofa data check DIR --out broken.csv")]
 pub struct Options {
-    /// Directory of images: any known layout of JPEG and PNG files
+    /// Directory of images: any known layout of image files (JPEG, PNG, WebP, BMP)
     dir: PathBuf,
     /// CSV file to write, with one row per problem
     #[arg(long)]
@@ -24,11 +24,15 @@ pub struct Options {
     /// Number of classes to show, those with the most broken images first
     #[arg(long, default_value_t = 20)]
     classes: usize,
+    /// Largest number of pixels of an image
+    #[arg(long, default_value_t = DecodeConfig::default().max_pixels)]
+    max_pixels: usize,
 }
 
 pub fn run(options: &Options) -> Result<()> {
+    let decode = DecodeConfig { max_pixels: options.max_pixels, ..DecodeConfig::default() };
     let bar = progress::bar()?;
-    let check = check_images(&options.dir, |done, total| progress::show(&bar, done, total));
+    let check = check_images(&options.dir, decode, |done, total| progress::show(&bar, done, total));
     bar.finish_and_clear();
     let check = check?;
     show(&check, options.classes);
@@ -56,6 +60,13 @@ fn show(check: &ImageCheck, most: usize) {
         say(&format!("... and {} more (--classes)", classes.len() - most));
     }
     say(&format!("{} images in {} class directories", check.images(), classes.len()));
+    check.notes.iter().for_each(|note| say(note));
+    if check.turned > 0 {
+        say(&format!(
+            "{} images have an EXIF orientation, which is not applied unless data.read.apply_orientation is true",
+            check.turned
+        ));
+    }
     for (sort, count) in check.sorts() {
         say(&format!("{sort:<32}{count:>10}"));
     }

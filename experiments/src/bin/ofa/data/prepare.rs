@@ -5,18 +5,18 @@
 //!           in DIR, which the config.toml of a run on OUT records. OUT/broken_images.csv lists images that were skipped
 //!           or decoded in part
 
-use anyhow::{Context, Result};
+use anyhow::{Result, anyhow};
 use clap::Args;
 use experiments::console::progress;
 use experiments::console::say;
-use ofa_data::{BrokenImages, PrepareConfig, prepare_images};
+use ofa_data::{BrokenImages, DataError, DecodeConfig, PrepareConfig, ReadConfig, prepare_images};
 use std::path::PathBuf;
 
 /// Re-encodes a set of images at reduced size, so that training reads less data.
 #[derive(Args)]
 #[command(after_help = "Example: ofa data prepare DIR OUT --skip-broken 0.001")]
 pub struct Options {
-    /// Directory of images: any known layout of JPEG and PNG files
+    /// Directory of images: any known layout of image files (JPEG, PNG, WebP, BMP)
     dir: PathBuf,
     /// Directory for the shards; an interrupted preparation is resumed
     out: PathBuf,
@@ -35,6 +35,12 @@ pub struct Options {
     /// Keeps damaged images, as far as they can be decoded
     #[arg(long)]
     lenient: bool,
+    /// Turns images as the orientation in their EXIF data says
+    #[arg(long)]
+    apply_orientation: bool,
+    /// Largest number of pixels of an image
+    #[arg(long, default_value_t = DecodeConfig::default().max_pixels)]
+    max_pixels: usize,
 }
 
 pub fn run(options: &Options) -> Result<()> {
@@ -48,13 +54,18 @@ pub fn run(options: &Options) -> Result<()> {
         (None, true) => BrokenImages::Lenient,
         (None, false) => BrokenImages::Fail,
     };
+    let (max_pixels, apply_orientation) = (options.max_pixels, options.apply_orientation);
+    let reading = ReadConfig { broken, max_pixels, apply_orientation, ..ReadConfig::default() };
     let bar = progress::bar()?;
-    let report = prepare_images(&options.dir, &options.out, config, broken, |done, total| {
+    let report = prepare_images(&options.dir, &options.out, config, reading, |done, total| {
         progress::show(&bar, done, total);
     });
     bar.finish_and_clear();
-    let report =
-        report.context("the preparation stopped; complete shards are kept, run the same command again to resume")?;
+    let report = report.map_err(|error| match error {
+        DataError::Image { .. } => anyhow!(error)
+            .context("the preparation stopped; repair the image, or leave broken images out with --skip-broken 0.001"),
+        error => anyhow!(error),
+    })?;
     say(&format!("{} images in {}", report.images, options.out.display()));
     if !report.broken.is_empty() {
         let list = options.out.join("broken_images.csv");

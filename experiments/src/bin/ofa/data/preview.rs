@@ -10,7 +10,7 @@ use clap::Args;
 use experiments::console::say;
 use experiments::run::run_dir::write_whole;
 use image::{Rgb, RgbImage};
-use ofa_data::{AugmentConfig, FashionMnist, Layout, Loader, LoaderConfig, Splits, View};
+use ofa_data::{AugmentConfig, FashionMnist, Framing, Layout, Loader, LoaderConfig, Splits, View};
 use std::io::Cursor;
 use std::path::PathBuf;
 
@@ -21,9 +21,9 @@ pub struct Options {
     /// Directory of images, in any known layout [default: the embedded Fashion-MNIST]
     #[arg(long)]
     data: Option<PathBuf>,
-    /// Channels of the images in --data: 1 (gray) or 3 (colour)
-    #[arg(long, default_value_t = 3, requires = "data")]
-    channels: usize,
+    /// Channels of the images in --data: 1 (gray) or 3 (colour) [default: 1 for IDX files, 3 for others]
+    #[arg(long, requires = "data")]
+    channels: Option<usize>,
     /// Height and width of the images in pixels; may be repeated [default: 28]
     #[arg(long)]
     resolution: Vec<usize>,
@@ -70,7 +70,10 @@ fn images(options: &Options) -> Result<(Splits, AugmentConfig)> {
         return Ok((FashionMnist::embedded(options.seed)?, AugmentConfig::small_images()));
     };
     let layout = Layout::detect(dir)?;
-    Ok((layout.load(dir, options.channels, options.seed)?, layout.augmentation()))
+    let splits = layout.load(options.channels.unwrap_or(layout.channels()), options.seed)?;
+    let side = splits.typical_side()?;
+    let splits = if AugmentConfig::are_small(side) { splits.with_framing(Framing::Whole) } else { splits };
+    Ok((splits, AugmentConfig::for_side(side)))
 }
 
 /// The images of a batch as RGB, all at one resolution.

@@ -10,6 +10,7 @@ use clap::Args;
 use experiments::console::say;
 use experiments::machine::device;
 use image::imageops::FilterType;
+use ofa_data::DecodeConfig;
 use ofa_model::{Subnet, SubnetCard};
 use std::path::{Path, PathBuf};
 
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 pub struct Options {
     /// Directory of the subnet
     subnet: PathBuf,
-    /// Image to classify: a JPEG or PNG file
+    /// Image to classify: a JPEG, PNG, WebP or BMP file
     image: PathBuf,
     /// Device, if compiled in
     #[arg(long, default_value = "flex")]
@@ -27,13 +28,21 @@ pub struct Options {
     /// Number of classes to show
     #[arg(long, default_value_t = 3)]
     top: usize,
+    /// Turns the image as the orientation in its EXIF data says
+    #[arg(long)]
+    apply_orientation: bool,
+    /// Largest number of pixels of the image
+    #[arg(long, default_value_t = DecodeConfig::default().max_pixels)]
+    max_pixels: usize,
 }
 
 pub fn run(options: &Options) -> Result<()> {
     let device = device::by_name(&options.device)?;
     let (subnet, card) = Subnet::load(&options.subnet, &device)?;
     let resolution = subnet.arch().resolution;
-    let pixels = normalised(&options.image, &card, resolution)?;
+    let decode = DecodeConfig { max_pixels: options.max_pixels, apply_orientation: options.apply_orientation };
+    decode.validate()?;
+    let pixels = normalised(&options.image, decode, &card, resolution)?;
     let data = TensorData::new(pixels, [1, card.space.image_channels, resolution, resolution]);
     let probabilities = softmax(subnet.infer(Tensor::from_data(data, &device)), 1).into_data();
     let mut ranked: Vec<(f32, &String)> = probabilities.iter::<f32>().zip(&card.classes).collect();
@@ -45,10 +54,10 @@ pub fn run(options: &Options) -> Result<()> {
 }
 
 /// The image, resized and normalised as for the training of the subnet: `[channels, resolution, resolution]`.
-fn normalised(path: &Path, card: &SubnetCard, resolution: usize) -> Result<Vec<f32>> {
+fn normalised(path: &Path, decode: DecodeConfig, card: &SubnetCard, resolution: usize) -> Result<Vec<f32>> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let channels = card.space.image_channels;
-    let decoded = ofa_data::decode(&bytes, channels).with_context(|| format!("{}", path.display()))?;
+    let decoded = decode.decode(&bytes, channels).with_context(|| format!("{}", path.display()))?;
     let (width, height) = (decoded.width as u32, decoded.height as u32);
     let image = match channels {
         1 => image::GrayImage::from_raw(width, height, decoded.pixels).map(image::DynamicImage::ImageLuma8),
