@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::part_name::part_of_directory;
 use crate::error::DataError;
 use crate::set::ImageSet;
-use crate::source::entries::{OtherFiles, is_image_name, visible_directories, visible_entries};
+use crate::source::entries::{OtherFiles, is_image_name, visible_entries};
 use crate::source::files::{ImageFile, ImageFiles};
 use crate::split::Parts;
 
@@ -98,7 +98,7 @@ fn directory_of(dir: &Path, part: &'static str) -> Result<Option<PathBuf>, DataE
 
 /// `train/train` for `train`, if archives unpacked to that.
 fn descended(dir: &Path, directory: PathBuf) -> Result<PathBuf, DataError> {
-    match &visible_directories(&dir.join(&directory))?[..] {
+    match &visible_entries(&dir.join(&directory))?[..] {
         [(name, path)] if directory.file_name() == Some(name) && has_class_directories(path)? => {
             Ok(directory.join(name))
         }

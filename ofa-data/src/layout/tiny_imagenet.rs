@@ -29,13 +29,9 @@ pub(super) fn find(dir: &Path) -> Result<Found, DataError> {
     let val = visible_directories(dir)?.into_iter().find(|(name, path)| {
         part_of_directory(name) == Some("val") && path.join(ANNOTATIONS).is_file() && path.join("images").is_dir()
     });
-    match (val, ClassDirectories::in_parts(dir)?) {
-        (Some((name, path)), Some(train)) => {
-            let val = PathBuf::from(name).join("images");
-            found(TinyImageNet { train, val, annotations: path.join(ANNOTATIONS) })
-        }
-        _ => Ok(None),
-    }
+    let Some((name, path)) = val else { return Ok(None) };
+    let Some(train) = ClassDirectories::in_parts(dir)? else { return Ok(None) };
+    found(TinyImageNet { train, val: PathBuf::from(name).join("images"), annotations: path.join(ANNOTATIONS) })
 }
 
 impl Reader for TinyImageNet {

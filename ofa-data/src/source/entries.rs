@@ -75,8 +75,10 @@ pub(crate) fn extension(name: &OsStr) -> Option<String> {
 
 /// Whether a file may be an image by its name: it has the extension of one, or none.
 pub(crate) fn is_image_name(name: &OsStr) -> bool {
-    let Some(extension) = Path::new(name).extension().and_then(OsStr::to_str) else { return true };
-    IMAGES.iter().any(|known| extension.eq_ignore_ascii_case(known)) || self::extension(name).is_none()
+    // By bytes: this is called for every file of a set.
+    let bytes = name.as_encoded_bytes();
+    let end = bytes.iter().rposition(|&byte| byte == b'.').map_or(&[][..], |dot| &bytes[dot + 1..]);
+    IMAGES.iter().any(|known| end.eq_ignore_ascii_case(known.as_bytes())) || extension(name).is_none()
 }
 
 /// Files that are no images by their names, counted by extension.
