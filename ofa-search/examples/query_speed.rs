@@ -13,6 +13,7 @@ use cpu_time::ProcessTime;
 use ofa_model::{Arch, SearchSpace};
 use ofa_search::cost::{AdditiveCost, PlacedBlock};
 use ofa_search::predictors::{MlpConfig, MlpPredictor};
+use ofa_search::statistics::median;
 use ofa_search::*;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
