@@ -16,7 +16,7 @@ pub(crate) struct Teacher {
 }
 
 impl Teacher {
-    /// A teacher from an earlier stage.
+    /// A teacher from an earlier phase.
     pub(crate) fn own(supernet: Supernet) -> Self {
         Self { supernet, is_own: true, calibrated: HashMap::new() }
     }
