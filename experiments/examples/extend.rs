@@ -204,7 +204,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let schedule = Schedule {
         name: "all at once".into(),
         reference_batch_size: 32,
-        annealing: Annealing::Stage,
+        annealing: Annealing::Phase,
         phases: vec![Phase::new("all", &phase, Opened::All)],
     };
     let recipe = Recipe::default();

@@ -65,14 +65,14 @@ impl Bench {
         let view = View::Train(AugmentConfig::small_images());
         let config = LoaderConfig { batch_size: BATCH, seed: 1, view, drop_last: true, prefetch: 4 };
         let loader = Loader::new(splits.train.subset(STEPS * BATCH, 1), config, splits.normalisation())?;
-        let recipe = ShrinkRecipe::iclr2020();
+        let recipe = ScheduleRecipe::iclr2020();
         let mut schedule = ScheduleKind::ProgressiveShrinking.schedule(&space, &recipe);
 
         schedule.phases = vec![schedule.phases.remove(5)];
-        let stage = &mut schedule.phases[0];
-        (stage.epochs, stage.warmup_epochs, stage.subnets_per_step) = (1, 0.0, 2);
-        stage.sort_channels = None;
-        stage.distillation = Distillation::None;
+        let phase = &mut schedule.phases[0];
+        (phase.epochs, phase.warmup_epochs, phase.subnets_per_step) = (1, 0.0, 2);
+        phase.sort_channels = None;
+        phase.distillation = Distillation::None;
         let supernet = SupernetConfig::new(space.clone())?.init(&device.clone().autodiff());
         let optimizer = Recipe::default().optimizer();
         Ok(Self { device, space, splits, loader, supernet, optimizer, schedule })
@@ -80,7 +80,7 @@ impl Bench {
 
     /// The archs that the learner draws.
     fn archs(&self, step: usize) -> Vec<Arch> {
-        UniformSampler { seed: 1 }.sample(&self.space, StepKey { stage: 0, step: step as u64 }, 2)
+        UniformSampler { seed: 1 }.sample(&self.space, StepKey { phase: 0, step: step as u64 }, 2)
     }
 
     fn batches(&self) -> Result<Vec<ImageBatch>> {

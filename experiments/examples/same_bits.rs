@@ -15,7 +15,7 @@ use experiments::run::start;
 use ofa_data::ImageBatch;
 use ofa_model::{SearchSpace, Supernet, SupernetConfig};
 use ofa_train::{
-    FineTune, OneRank, ScheduleKind, ShrinkRecipe, StepRules, TrainRun, fine_tune, step_gradients, train,
+    FineTune, OneRank, ScheduleKind, ScheduleRecipe, StepRules, TrainRun, fine_tune, step_gradients, train,
     weights_sha256,
 };
 use rand::{RngExt, SeedableRng};
@@ -82,9 +82,9 @@ fn config() -> Result<ExperimentConfig> {
 }
 
 fn trained(config: &ExperimentConfig, images: &Images, kind: ScheduleKind, device: &Device) -> Result<Supernet> {
-    let mut schedule = kind.schedule(&config.space, &ShrinkRecipe::iclr2020());
-    for stage in &mut schedule.phases {
-        (stage.epochs, stage.warmup_epochs) = (1, 0.0);
+    let mut schedule = kind.schedule(&config.space, &ScheduleRecipe::iclr2020());
+    for phase in &mut schedule.phases {
+        (phase.epochs, phase.warmup_epochs) = (1, 0.0);
     }
     let loader = images.train_loader(config, &OneRank)?;
     let run = TrainRun::new(&schedule, &config.training.recipe, &loader, device);

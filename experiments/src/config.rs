@@ -92,8 +92,8 @@ pub struct TrainingConfig {
     /// Interval in steps between additional checkpoints within an epoch; if absent, only one after every epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_steps: Option<usize>,
-    /// Interval in epochs at which the watched subnets are also measured within a stage; if absent, only after every
-    /// stage.
+    /// Interval in epochs at which the watched subnets are also measured within a phase; if absent, only after every
+    /// phase.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watch_epochs: Option<usize>,
     /// Directory of the initial weights: a supernet (from `ofa weights import`), or a run, whose newest checkpoint is
@@ -106,7 +106,7 @@ pub struct TrainingConfig {
     pub teacher: Option<PathBuf>,
     /// Loss and optimizer.
     pub recipe: Recipe,
-    /// Stages of training.
+    /// Phases of training.
     pub schedule: Schedule,
 }
 
@@ -280,7 +280,7 @@ mod tests {
         type Change = fn(&mut ExperimentConfig);
         let break_it: [(&str, Change); 9] = [
             ("training.watch_epochs is 0", |c| c.training.watch_epochs = Some(0)),
-            ("no stages", |c| c.training.schedule.phases.clear()),
+            ("no phases", |c| c.training.schedule.phases.clear()),
             ("training.batch_size is 0", |c| c.training.batch_size = 0),
             ("tables.holdout_fraction is 0", |c| c.tables.holdout_fraction = 0.0),
             ("tables.holdout_fraction is NaN", |c| c.tables.holdout_fraction = f64::NAN),

@@ -332,7 +332,7 @@ fn a_supernet_is_trained_alone_and_the_main_job_goes_on_with_it() {
 
     let output = once_for_all(&["--resume", "--out", out]);
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
-    assert!(text(&output.stdout).contains("resumed: stage `done`"), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("resumed: phase `done`"), "{}", text(&output.stdout));
     assert_eq!(fs::read_to_string(root.join("tables/accuracy.csv")).unwrap(), table);
 }
 
@@ -373,7 +373,7 @@ fn goes_on_from(run: &Path, parent: &Path) {
         let arguments = ["--config", path.to_str().unwrap(), "--out", root.to_str().unwrap()];
         ofa("train").args(arguments).output().unwrap()
     };
-    assert!(failure(&train(&config, "without")).contains("no earlier stage becomes the teacher and none is given"));
+    assert!(failure(&train(&config, "without")).contains("no earlier phase becomes the teacher and none is given"));
     (config.training.start, config.training.teacher) = (Some(run.to_owned()), Some(run.join("supernet")));
     let output = train(&config, "with");
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));

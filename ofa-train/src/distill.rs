@@ -4,14 +4,14 @@ use burn::tensor::{Int, Tensor};
 use ofa_model::kernels::{cross_entropy, softmax};
 use serde::{Deserialize, Serialize};
 
-/// Which teacher the subnets of a stage learn from.
+/// Which teacher the subnets of a phase learn from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Distillation {
     /// No teacher: labels only.
     #[default]
     None,
-    /// The frozen largest network from the end of an earlier stage (paper, section 3.3).
+    /// The frozen largest network from the end of an earlier phase (paper, section 3.3).
     Teacher(TeacherConfig),
     /// The first subnet of the step, which itself learns from labels only (BigNAS, section 3.1).
     InPlace(SoftTargets),
@@ -84,7 +84,7 @@ impl SoftTargets {
 }
 
 impl Distillation {
-    /// Distillation from the teacher of an earlier stage with this weight and the paper's other values.
+    /// Distillation from the teacher of an earlier phase with this weight and the paper's other values.
     pub fn teacher(weight: f64) -> Self {
         let soft = SoftTargets { weight, ..SoftTargets::default() };
         Self::Teacher(TeacherConfig { soft, statistics: TeacherStatistics::Batch })

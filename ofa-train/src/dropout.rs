@@ -41,7 +41,7 @@ mod tests {
     #[test]
     fn some_are_dropped_and_the_mean_stays() {
         let ones = Tensor::<2>::ones([50, 200], &Device::flex());
-        let dropout = |step| Dropout { probability: 0.2, seed: 1, key: StepKey { stage: 0, step } };
+        let dropout = |step| Dropout { probability: 0.2, seed: 1, key: StepKey { phase: 0, step } };
         let values = |step, pass| dropout(step).apply(ones.clone(), pass).into_data();
         let found: Vec<f32> = values(0, 0).try_into_vec().unwrap();
         let dropped = found.iter().filter(|value| **value == 0.0).count();

@@ -42,7 +42,7 @@ pub enum TrainError {
     },
     /// The loss, or a weight after a step, is not finite.
     #[error(
-        "{broken} in stage `{stage}`, epoch {epoch}, step {step}, archs {archs}, learning rate {learning_rate}; \
+        "{broken} in phase `{phase}`, epoch {epoch}, step {step}, archs {archs}, learning rate {learning_rate}; \
          resuming would fail again: start a new run with a lower learning rate or with clip_norm, and set \
          training.start to this run to keep its weights (newest checkpoint: {checkpoint})",
         broken = broken(*loss)
@@ -50,9 +50,9 @@ pub enum TrainError {
     NonFiniteLoss {
         /// The loss. If it is finite, the weights after the step are not.
         loss: f64,
-        /// Name of the stage.
-        stage: String,
-        /// Epoch of the stage, from 1.
+        /// Name of the phase.
+        phase: String,
+        /// Epoch of the phase, from 1.
         epoch: usize,
         /// Step of the epoch, from 1.
         step: usize,
@@ -82,13 +82,13 @@ pub enum TrainError {
         learning_rate: f64,
     },
     /// Training was asked to stop. All progress is in the checkpoint, if checkpoints are enabled.
-    #[error("interrupted in stage `{stage}`, epoch {epoch}, after step {step}")]
+    #[error("interrupted in phase `{phase}`, epoch {epoch}, after step {step}")]
     Interrupted {
-        /// Name of the stage.
-        stage: String,
-        /// Epoch of the stage, from 1.
+        /// Name of the phase.
+        phase: String,
+        /// Epoch of the phase, from 1.
         epoch: usize,
-        /// Completed steps of the epoch; 0 after the end of the previous epoch or stage.
+        /// Completed steps of the epoch; 0 after the end of the previous epoch or phase.
         step: usize,
     },
     /// The checkpoint belongs to a run with another schedule or recipe.

@@ -9,8 +9,8 @@ use ofa_data::{ImageBatch, Loader};
 use ofa_model::{ElasticNetwork, FixedNetwork, Statistics, in_pool};
 use serde::{Deserialize, Serialize};
 
-/// Stage index for the dropout masks of fine-tuning, which has no stage.
-const STAGE: usize = usize::MAX;
+/// Phase index for the dropout masks of fine-tuning, which has no phase.
+const PHASE: usize = usize::MAX;
 
 /// How long and how fast a subnet is fine-tuned.
 ///
@@ -55,7 +55,7 @@ impl FineTune {
     fn rules(&self, recipe: &Recipe, teacher: Option<Tensor<2>>, seed: u64, step: usize) -> StepRules<'static> {
         let soft = SoftTargets { weight: self.distillation_weight, ..SoftTargets::default() };
         let teaching = teacher.map_or(Teaching::None, |logits| Teaching::Logits(logits, soft));
-        recipe.rules(teaching, seed, StepKey { stage: STAGE, step: step as u64 })
+        recipe.rules(teaching, seed, StepKey { phase: PHASE, step: step as u64 })
     }
 }
 

@@ -49,7 +49,7 @@ pub use sampler::{
     UniformSampler,
 };
 pub use saved_supernet::SavedSupernet;
-pub use schedule::{Annealing, ChoiceCounts, Opened, Phase, PhaseRecipe, Schedule, ScheduleKind, ShrinkRecipe};
+pub use schedule::{Annealing, ChoiceCounts, Opened, Phase, PhaseRecipe, Schedule, ScheduleKind, ScheduleRecipe};
 pub use step::{StepNumbers, StepOutput, StepRules, Teaching, step_gradients};
 pub use teacher::teacher_logits;
 pub use train::{TrainObserver, train};

@@ -20,9 +20,10 @@ pub(crate) struct Progress {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EpochRecord {
-    /// Name of the stage.
-    pub stage: String,
-    /// Epoch within the stage, from 1.
+    /// Name of the phase.
+    #[serde(rename = "stage")]
+    pub phase: String,
+    /// Epoch within the phase, from 1.
     pub epoch: usize,
     /// Learning rate of the last step.
     pub learning_rate: f64,
@@ -50,9 +51,10 @@ pub struct EpochRecord {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WatchedRecord {
-    /// Name of the stage.
-    pub stage: String,
-    /// Epoch within the stage, from 1.
+    /// Name of the phase.
+    #[serde(rename = "stage")]
+    pub phase: String,
+    /// Epoch within the phase, from 1.
     pub epoch: usize,
     /// The watched arch.
     pub arch: Arch,
@@ -89,10 +91,10 @@ impl EpochTotals {
         self.learning_rate = learning_rate;
     }
 
-    pub(crate) fn record(&self, stage: &str, epoch: usize) -> EpochRecord {
+    pub(crate) fn record(&self, phase: &str, epoch: usize) -> EpochRecord {
         let subnets = self.subnets.max(1) as f64;
         EpochRecord {
-            stage: stage.to_owned(),
+            phase: phase.to_owned(),
             epoch,
             learning_rate: self.learning_rate,
             loss: self.loss / subnets,

@@ -1,4 +1,4 @@
-//! The [`Recipe`] that all stages share: loss, regularisation and optimizer.
+//! The [`Recipe`] that all phases share: loss, regularisation and optimizer.
 
 use crate::{Dropout, Precision, StepKey, StepRules, Teaching, TrainError};
 use burn::module::ParamGroup;
@@ -24,7 +24,7 @@ pub struct Recipe {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
     /// Decay per step of the moving average of the weights; at least 0 and below 1. If set, the average is what is
-    /// evaluated and passed on at the end of a stage. It restarts in every stage.
+    /// evaluated and passed on at the end of a phase. It restarts in every phase.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub average_decay: Option<f64>,
     /// Maximum number of images that go through a subnet at once. Larger batches are split into parts of at most this

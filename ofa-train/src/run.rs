@@ -12,19 +12,19 @@ use ofa_model::{Arch, Supernet};
 
 /// All inputs of a training run except the weights.
 pub struct TrainRun<'a, N = Supernet> {
-    /// Stages to train.
+    /// Phases to train.
     pub schedule: &'a Schedule,
     /// Label smoothing, regularisation, precision and, unless `loss` and `optimizer` say otherwise, loss and optimizer.
     pub recipe: &'a Recipe,
-    /// Overrides the samplers of the stages, if given. Not saved in checkpoints.
+    /// Overrides the samplers of the phases, if given. Not saved in checkpoints.
     pub sampler: Option<&'a dyn ArchSampler>,
     /// Replaces the built-in loss, if given. Not saved in checkpoints.
     pub loss: Option<&'a dyn Loss>,
     /// Makes a fresh optimizer for every phase in place of the recipe's SGD, whose momentum and weight decay are then
     /// not used. Checkpoints hold its state, but not its settings: resume with the same.
     pub optimizer: Option<&'a dyn Fn() -> ModuleOptimizer>,
-    /// External teacher, on the plain device, used until a stage of the schedule becomes the teacher. Not saved in
-    /// checkpoints. If a stage learns from it, it must have the supernet's classes, image channels and resolutions.
+    /// External teacher, on the plain device, used until a phase of the schedule becomes the teacher. Not saved in
+    /// checkpoints. If a phase learns from it, it must have the supernet's classes, image channels and resolutions.
     pub teacher: Option<&'a N>,
     /// Training images; with several ranks, this rank's part of every batch ([`Loader::with_shard`]). All ranks must
     /// have the same number of batches, which `drop_last` ensures. A checkpoint resumes only with the same number of
@@ -32,9 +32,9 @@ pub struct TrainRun<'a, N = Supernet> {
     pub loader: &'a Loader,
     /// Seed of archs, resolutions and dropout. A checkpoint resumes only with the same seed.
     pub seed: u64,
-    /// Archs whose accuracy is measured after every stage.
+    /// Archs whose accuracy is measured after every phase.
     pub watched: &'a [Arch],
-    /// Interval in epochs at which they are also measured within a stage; `None` for never.
+    /// Interval in epochs at which they are also measured within a phase; `None` for never.
     pub watch_epochs: Option<usize>,
     /// Where checkpoints are written; training resumes from the newest. Rank 0 writes, all ranks read.
     pub checkpoints: Option<&'a CheckpointDir>,
@@ -75,7 +75,7 @@ impl<'a, N> TrainRun<'a, N> {
 pub struct TrainOutcome<N = Supernet> {
     /// Final weights, on the autodiff device.
     pub supernet: N,
-    /// Supernet of the stage that became the teacher, else the external teacher; on the plain device.
+    /// Supernet of the phase that became the teacher, else the external teacher; on the plain device.
     pub teacher: Option<N>,
     /// One record per epoch.
     pub epochs: Vec<EpochRecord>,

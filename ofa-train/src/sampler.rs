@@ -19,19 +19,19 @@ use ofa_model::{Arch, SearchSpace};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// Identifies a step, counted over all epochs of its stage.
+/// Identifies a step, counted over all epochs of its phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepKey {
-    /// Index of the stage.
-    pub stage: usize,
-    /// Step within the stage, from 0.
+    /// Index of the phase.
+    pub phase: usize,
+    /// Step within the phase, from 0.
     pub step: u64,
 }
 
 impl StepKey {
     /// The random stream of this step for `purpose`: the same in every run with this seed, including resumed ones.
     pub fn stream(self, seed: u64, purpose: Purpose) -> ChaCha8Rng {
-        stream(seed, purpose, &[self.stage as u64, self.step])
+        stream(seed, purpose, &[self.phase as u64, self.step])
     }
 }
 
@@ -80,7 +80,7 @@ impl Sampler {
         }
         archs.iter().find_map(|arch| {
             let error = space.check(&arch.at_resolution(space.resolutions[0])).err()?;
-            Some(format!("an arch of the fixed sampler is outside the choices that the stage opens: {error}"))
+            Some(format!("an arch of the fixed sampler is outside the choices that the phase opens: {error}"))
         })
     }
 }
@@ -95,7 +95,7 @@ mod tests {
     fn samples_are_inside_and_depend_on_seed_and_key_alone() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
         for sampler in [Sampler::Uniform, Sampler::Networks, Sampler::Sandwich, Sampler::Coupled] {
-            let draw = |seed, stage, step| sampler.init(seed).sample(&space, StepKey { stage, step }, 4);
+            let draw = |seed, phase, step| sampler.init(seed).sample(&space, StepKey { phase, step }, 4);
             assert_eq!(draw(3, 2, 17), draw(3, 2, 17), "{sampler:?}");
             let different: HashSet<_> = [draw(3, 2, 17), draw(3, 2, 18), draw(3, 3, 17), draw(4, 2, 17)].into();
             assert_eq!(different.len(), 4, "{sampler:?}");

@@ -1,4 +1,4 @@
-//! [`Schedule`]: training as plain data, a list of stages.
+//! [`Schedule`]: training as plain data, a list of phases.
 
 mod check;
 mod kind;
@@ -9,15 +9,15 @@ mod trained;
 
 pub use kind::ScheduleKind;
 pub use opened::{ChoiceCounts, Opened};
-pub use recipe::{PhaseRecipe, ShrinkRecipe};
+pub use recipe::{PhaseRecipe, ScheduleRecipe};
 
 use crate::{Distillation, Sampler};
 use ofa_model::Importance;
 use serde::{Deserialize, Serialize};
 
-/// Stages trained one after another on the same weights.
+/// Phases trained one after another on the same weights.
 ///
-/// A schedule is not tied to a search space: each stage says how much of the supernet's space is [`Opened`].
+/// A schedule is not tied to a search space: each phase says how much of the supernet's space is [`Opened`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schedule {
@@ -38,12 +38,13 @@ pub struct Schedule {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Annealing {
-    /// One cosine per stage, as in the paper.
+    /// One cosine per phase, as in the paper.
     #[default]
-    Stage,
-    /// One cosine for all stages after the last one that becomes the teacher (all stages if none does), scaled by the
-    /// learning rate of each stage. It starts with the warm-up of the first of them and runs to the end of the
-    /// schedule. Stages up to the teacher have their own cosines.
+    #[serde(rename = "stage")]
+    Phase,
+    /// One cosine for all phases after the last one that becomes the teacher (all phases if none does), scaled by the
+    /// learning rate of each phase. It starts with the warm-up of the first of them and runs to the end of the
+    /// schedule. Phases up to the teacher have their own cosines.
     Schedule,
 }
 
@@ -53,7 +54,7 @@ impl Annealing {
     }
 }
 
-/// One stage: the space it samples from, and how long and how fast it learns.
+/// One phase: the space it samples from, and how long and how fast it learns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Phase {
@@ -67,8 +68,8 @@ pub struct Phase {
     pub warmup_epochs: f64,
     /// Subnets per step; their gradients are summed.
     pub subnets_per_step: usize,
-    /// Importance by which channels are sorted before the stage; `None` leaves their order. Channels stay within the
-    /// widths that earlier stages opened, whose subnets are trained. For the first stage, these default to all it opens
+    /// Importance by which channels are sorted before the phase; `None` leaves their order. Channels stay within the
+    /// widths that earlier phases opened, whose subnets are trained. For the first phase, these default to all it opens
     /// except the narrowest expand ratio.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sort_channels: Option<Importance>,
@@ -76,7 +77,7 @@ pub struct Phase {
     /// kernel is the centre of the larger one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fixed_kernel_transforms: bool,
-    /// Whether the largest subnet becomes the teacher of later stages at the end of this one. The stage must open it.
+    /// Whether the largest subnet becomes the teacher of later phases at the end of this one. The phase must open it.
     #[serde(default)]
     pub becomes_teacher: bool,
     /// Choices that are open.
@@ -90,43 +91,43 @@ pub struct Phase {
 }
 
 impl Schedule {
-    /// Total epochs over all stages.
+    /// Total epochs over all phases.
     pub fn epochs(&self) -> usize {
         self.epochs_before(self.phases.len())
     }
 
-    /// Total epochs of the stages before `stage` (from 0).
-    pub fn epochs_before(&self, stage: usize) -> usize {
-        self.phases[..stage].iter().map(|stage| stage.epochs).sum()
+    /// Total epochs of the phases before `phase` (from 0).
+    pub fn epochs_before(&self, phase: usize) -> usize {
+        self.phases[..phase].iter().map(|phase| phase.epochs).sum()
     }
 
     /// Total training cost, in passes of one subnet over the training images: epochs times subnets per step, summed
-    /// over stages.
+    /// over phases.
     pub fn subnet_epochs(&self) -> usize {
         self.phases.iter().map(Phase::subnet_epochs).sum()
     }
 
-    /// Learning rate of step `step` (from 0) of stage `stage` (from 0), at `batch_size` images per step over all ranks.
-    pub fn learning_rate_at(&self, stage: usize, step: usize, steps_per_epoch: usize, batch_size: usize) -> f64 {
+    /// Learning rate of step `step` (from 0) of phase `phase` (from 0), at `batch_size` images per step over all ranks.
+    pub fn learning_rate_at(&self, phase: usize, step: usize, steps_per_epoch: usize, batch_size: usize) -> f64 {
         let scale = batch_size as f64 / self.reference_batch_size as f64;
-        scale * self.rate_at_reference(stage, step, steps_per_epoch)
+        scale * self.rate_at_reference(phase, step, steps_per_epoch)
     }
 
-    fn rate_at_reference(&self, stage: usize, step: usize, steps_per_epoch: usize) -> f64 {
-        let first = self.phases.iter().rposition(|stage| stage.becomes_teacher).map_or(0, |teacher| teacher + 1);
-        if self.annealing == Annealing::Stage || stage < first {
-            return self.phases[stage].learning_rate_at(step, steps_per_epoch);
+    fn rate_at_reference(&self, phase: usize, step: usize, steps_per_epoch: usize) -> f64 {
+        let first = self.phases.iter().rposition(|phase| phase.becomes_teacher).map_or(0, |teacher| teacher + 1);
+        if self.annealing == Annealing::Phase || phase < first {
+            return self.phases[phase].learning_rate_at(step, steps_per_epoch);
         }
-        let before = self.epochs_before(stage) - self.epochs_before(first);
+        let before = self.epochs_before(phase) - self.epochs_before(first);
         let joined = self.epochs() - self.epochs_before(first);
         let warmup = self.phases[first].warmup_epochs;
-        let rate = self.phases[stage].learning_rate;
+        let rate = self.phases[phase].learning_rate;
         annealed(rate, joined, warmup, before * steps_per_epoch + step, steps_per_epoch)
     }
 }
 
 impl Phase {
-    /// A stage that trains uniformly sampled subnets of the opened space, on labels only.
+    /// A phase that trains uniformly sampled subnets of the opened space, on labels only.
     pub fn new(name: impl Into<String>, phase: &PhaseRecipe, opened: Opened) -> Self {
         Self {
             name: name.into(),
@@ -178,9 +179,9 @@ mod tests {
     #[test]
     fn learning_rate_warms_up_and_falls_to_zero() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
-        let recipe = ShrinkRecipe { reference_batch_size: 32, ..ShrinkRecipe::iclr2020() };
+        let recipe = ScheduleRecipe { reference_batch_size: 32, ..ScheduleRecipe::iclr2020() };
         let schedule = Schedule::progressive_shrinking(&space, &recipe);
-        // Kernel stage: 5 epochs of warm-up, 120 of cosine.
+        // Kernel phase: 5 epochs of warm-up, 120 of cosine.
         let rate = |step| schedule.learning_rate_at(1, step, 100, 64) / 2.0;
         assert_eq!(rate(0), 0.03 / 500.0);
         assert_eq!(rate(499), 0.03);
@@ -190,25 +191,25 @@ mod tests {
     }
 
     #[test]
-    fn the_stages_behind_the_teacher_can_share_one_cosine() {
+    fn the_phases_behind_the_teacher_can_share_one_cosine() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
-        let mut schedule = Schedule::progressive_shrinking(&space, &ShrinkRecipe::iclr2020());
+        let mut schedule = Schedule::progressive_shrinking(&space, &ScheduleRecipe::iclr2020());
         let teacher = schedule.learning_rate_at(0, 500, 100, 64);
         schedule.annealing = Annealing::Schedule;
-        for stage in &mut schedule.phases[1..] {
-            stage.learning_rate = 0.1;
+        for phase in &mut schedule.phases[1..] {
+            phase.learning_rate = 0.1;
         }
-        let rate = |stage, step| schedule.learning_rate_at(stage, step, 100, 64);
+        let rate = |phase, step| schedule.learning_rate_at(phase, step, 100, 64);
         assert_eq!(rate(0, 500), teacher);
-        // 425 epochs after the teacher, of which the first five are warm-up; later stages have none.
+        // 425 epochs after the teacher, of which the first five are warm-up; later phases have none.
         assert_eq!((rate(1, 0), rate(1, 500)), (0.1 / 500.0, 0.1));
         assert!((rate(3, 6_500) - 0.05).abs() < 1e-12, "halfway: {}", rate(3, 6_500));
         assert!((rate(2, 0) - rate(1, 12_499)).abs() < 1e-4 && rate(5, 12_499) < 1e-8);
-        // If no stage becomes the teacher, all share one cosine.
+        // If no phase becomes the teacher, all share one cosine.
         schedule.phases.remove(0);
         assert_eq!(schedule.learning_rate_at(0, 500, 100, 64), 0.1);
         // The paper's schedule must serialise as before, because checkpoints hash it.
-        let paper = Schedule::progressive_shrinking(&space, &ShrinkRecipe::iclr2020());
+        let paper = Schedule::progressive_shrinking(&space, &ScheduleRecipe::iclr2020());
         assert!(!serde_json::to_string(&paper).unwrap().contains("annealing"));
     }
 }

@@ -23,8 +23,9 @@ const STATE: &str = "state.json";
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Position {
-    pub(crate) stage: usize,
-    /// Completed epochs of the stage.
+    #[serde(rename = "stage")]
+    pub(crate) phase: usize,
+    /// Completed epochs of the phase.
     pub(crate) epoch: usize,
     /// Completed steps of the epoch.
     pub(crate) step: usize,
@@ -139,15 +140,15 @@ impl<N: ElasticNetwork> TrainState<N> {
         self.resumed.take()
     }
 
-    /// Prepares the first step of a stage; a no-op later in the stage.
-    pub(crate) fn enter(&mut self, stage: &Phase, run: &TrainRun<N>) {
+    /// Prepares the first step of a phase; a no-op later in the phase.
+    pub(crate) fn enter(&mut self, phase: &Phase, run: &TrainRun<N>) {
         if self.position.epoch > 0 || self.position.step > 0 {
             return;
         }
-        // Momentum belongs to the loss of the previous stage and to its channel order.
+        // Momentum belongs to the loss of the previous phase and to its channel order.
         self.optimizer = run.fresh_optimizer();
-        if let Some(importance) = stage.sort_channels {
-            let trained = run.schedule.trained_before(self.position.stage, self.supernet.space());
+        if let Some(importance) = phase.sort_channels {
+            let trained = run.schedule.trained_before(self.position.phase, self.supernet.space());
             self.supernet = self.supernet.clone().sort_channels(&trained, importance);
         }
         self.average = run.recipe.average_decay.map(|_| self.supernet.valid());
@@ -167,16 +168,16 @@ impl<N: ElasticNetwork> TrainState<N> {
         self.average.clone().unwrap_or_else(|| self.supernet.valid())
     }
 
-    /// Ends a stage: the evaluated weights become the trained ones, and the teacher if the stage says so.
-    pub(crate) fn leave(&mut self, stage: &Phase) {
+    /// Ends a phase: the evaluated weights become the trained ones, and the teacher if the phase says so.
+    pub(crate) fn leave(&mut self, phase: &Phase) {
         let measured = self.measured();
         if self.average.take().is_some() {
             self.supernet = measured.clone().train();
         }
-        if stage.becomes_teacher {
+        if phase.becomes_teacher {
             self.teacher = Some(Teacher::own(measured));
         }
-        self.position = Position { stage: self.position.stage + 1, epoch: 0, step: 0 };
+        self.position = Position { phase: self.position.phase + 1, epoch: 0, step: 0 };
         self.progress.totals = EpochTotals::default();
     }
 
@@ -197,8 +198,8 @@ impl<N: ElasticNetwork> TrainState<N> {
         self.check_ranks(run)?;
         let is_best = std::mem::take(&mut self.is_best);
         let Some(dir) = run.checkpoints else { return Ok(()) };
-        let Position { stage, epoch, step } = self.position;
-        let name = format!("stage{stage:02}-epoch{epoch:04}-step{step:06}");
+        let Position { phase, epoch, step } = self.position;
+        let name = format!("stage{phase:02}-epoch{epoch:04}-step{step:06}");
         if !run.ranks.is_first() {
             self.last_checkpoint = Some(dir.path(&name));
             return Ok(());
@@ -243,23 +244,23 @@ impl<N: ElasticNetwork> TrainState<N> {
     }
 
     /// Turns the totals of the epoch into its record and moves to the next epoch.
-    pub(crate) fn finish_epoch(&mut self, stage: &Phase) {
+    pub(crate) fn finish_epoch(&mut self, phase: &Phase) {
         let epoch = self.position.epoch + 1;
         let totals = std::mem::take(&mut self.progress.totals);
-        self.progress.epochs.push(totals.record(&stage.name, epoch));
+        self.progress.epochs.push(totals.record(&phase.name, epoch));
         self.position = Position { epoch, step: 0, ..self.position };
     }
 
-    pub(crate) fn interrupted(&self, stage: &Phase) -> TrainError {
+    pub(crate) fn interrupted(&self, phase: &Phase) -> TrainError {
         let Position { epoch, step, .. } = self.position;
-        TrainError::Interrupted { stage: stage.name.clone(), epoch: epoch + 1, step }
+        TrainError::Interrupted { phase: phase.name.clone(), epoch: epoch + 1, step }
     }
 
     /// The error for step `step` (from 1) of the epoch, which gave a non-finite loss or weights.
-    pub(crate) fn non_finite(&self, stage: &Phase, step: usize, trained: &TrainedStep) -> TrainError {
+    pub(crate) fn non_finite(&self, phase: &Phase, step: usize, trained: &TrainedStep) -> TrainError {
         TrainError::NonFiniteLoss {
             loss: trained.numbers.loss,
-            stage: stage.name.clone(),
+            phase: phase.name.clone(),
             epoch: self.position.epoch + 1,
             step,
             archs: trained.archs.iter().map(Arch::to_string).collect::<Vec<_>>().join(" "),
@@ -286,7 +287,7 @@ fn training_digest<N>(run: &TrainRun<N>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ScheduleKind, ShrinkRecipe};
+    use crate::{ScheduleKind, ScheduleRecipe};
     use ofa_model::SearchSpace;
 
     #[test]
@@ -294,7 +295,7 @@ mod tests {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
         let recipe = Recipe::default();
         let digest = |kind: &ScheduleKind| {
-            let schedule = kind.schedule(&space, &ShrinkRecipe::iclr2020());
+            let schedule = kind.schedule(&space, &ScheduleRecipe::iclr2020());
             digest(&serde_json::to_vec(&(&schedule, &recipe)).unwrap())[..16].to_owned()
         };
         let digests: Vec<String> = ScheduleKind::ALL.iter().map(digest).collect();
@@ -307,7 +308,7 @@ mod tests {
             "35b26424d1f6f1bb",
         ];
         assert_eq!(digests, expected);
-        let position = Position { stage: 1, epoch: 2, step: 3 };
+        let position = Position { phase: 1, epoch: 2, step: 3 };
         assert_eq!(serde_json::to_string(&position).unwrap(), r#"{"stage":1,"epoch":2,"step":3}"#);
     }
 }

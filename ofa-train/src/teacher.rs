@@ -16,7 +16,7 @@ pub(crate) struct Teacher<N: ElasticNetwork> {
 }
 
 impl<N: ElasticNetwork> Teacher<N> {
-    /// A teacher from an earlier stage.
+    /// A teacher from an earlier phase.
     pub(crate) fn own(supernet: N) -> Self {
         Self { supernet, is_own: true, calibrated: HashMap::new() }
     }

@@ -1,4 +1,4 @@
-//! [`train`]: the only training loop, over stages, epochs and batches.
+//! [`train`]: the only training loop, over phases, epochs and batches.
 
 use crate::checkpoint::DamagedCheckpoint;
 use crate::progress::{EpochRecord, WatchedRecord};
@@ -17,16 +17,16 @@ use std::time::Instant;
 /// Receives progress and can stop training. Every method has a default.
 pub trait TrainObserver {
     /// Training resumes from a checkpoint; `_damaged` lists newer ones that were skipped.
-    fn resumed(&mut self, _stage: &str, _epoch: usize, _step: usize, _damaged: &[DamagedCheckpoint]) {}
-    /// An epoch (from 1) of a stage starts.
-    fn epoch_started(&mut self, _stage: &Phase, _epoch: usize, _steps: usize) {}
+    fn resumed(&mut self, _phase: &str, _epoch: usize, _step: usize, _damaged: &[DamagedCheckpoint]) {}
+    /// An epoch (from 1) of a phase starts.
+    fn epoch_started(&mut self, _phase: &Phase, _epoch: usize, _steps: usize) {}
     /// A step (from 1) is done.
     fn step_done(&mut self, _step: usize, _numbers: &StepNumbers, _learning_rate: f64) {}
     /// An epoch is done. The slice holds all epochs so far, oldest first.
     fn epoch_done(&mut self, _epochs: &[EpochRecord]) -> Result<(), TrainError> {
         Ok(())
     }
-    /// Watched archs were measured, at the end of a stage or within it. The slice holds all measurements so far, oldest
+    /// Watched archs were measured, at the end of a phase or within it. The slice holds all measurements so far, oldest
     /// first.
     fn watched(&mut self, _watched: &[WatchedRecord]) -> Result<(), TrainError> {
         Ok(())
@@ -41,7 +41,7 @@ pub trait TrainObserver {
 /// Ignores all progress.
 impl TrainObserver for () {}
 
-/// Trains `supernet` (on an autodiff device) through all stages of the schedule.
+/// Trains `supernet` (on an autodiff device) through all phases of the schedule.
 ///
 /// With checkpoints, training resumes from the newest intact one. A run that is killed and restarted ends with the same
 /// weights as an uninterrupted run.
@@ -72,24 +72,24 @@ pub fn train<N: ElasticNetwork>(
     }
     let mut state = TrainState::begin(supernet, run)?;
     if let Some(damaged) = state.take_resumed() {
-        let Position { stage, epoch, step } = state.position;
-        let name = run.schedule.phases.get(stage).map_or("done", |stage| &stage.name);
+        let Position { phase, epoch, step } = state.position;
+        let name = run.schedule.phases.get(phase).map_or("done", |phase| &phase.name);
         observer.resumed(name, epoch + 1, step, &damaged);
     }
-    while let Some(stage) = run.schedule.phases.get(state.position.stage) {
-        state.enter(stage, run);
-        train_epoch(&mut state, stage, run, evaluator, observer)?;
+    while let Some(phase) = run.schedule.phases.get(state.position.phase) {
+        state.enter(phase, run);
+        train_epoch(&mut state, phase, run, evaluator, observer)?;
         observer.epoch_done(&state.progress.epochs)?;
-        let is_last = state.position.epoch == stage.epochs;
+        let is_last = state.position.epoch == phase.epochs;
         if is_last || run.watch_epochs.is_some_and(|every| state.position.epoch.is_multiple_of(every)) {
-            watch(&mut state, stage, run, evaluator)?;
+            watch(&mut state, phase, run, evaluator)?;
             observer.watched(&state.progress.watched)?;
         }
         if is_last {
-            state.leave(stage);
+            state.leave(phase);
         }
         state.save(run)?;
-        if let Some(next) = run.schedule.phases.get(state.position.stage)
+        if let Some(next) = run.schedule.phases.get(state.position.phase)
             && run.ranks.any(observer.should_stop())
         {
             return Err(state.interrupted(next));
@@ -100,18 +100,18 @@ pub fn train<N: ElasticNetwork>(
 
 fn train_epoch<N: ElasticNetwork>(
     state: &mut TrainState<N>,
-    stage: &Phase,
+    phase: &Phase,
     run: &TrainRun<N>,
     evaluator: &mut Evaluator,
     observer: &mut dyn TrainObserver,
 ) -> Result<(), TrainError> {
     let started = Instant::now();
     let steps = run.loader.batches_per_epoch();
-    let Position { stage: index, epoch, step: done } = state.position;
+    let Position { phase: index, epoch, step: done } = state.position;
     let before = state.progress.totals.seconds;
-    observer.epoch_started(stage, epoch + 1, steps);
+    observer.epoch_started(phase, epoch + 1, steps);
 
-    let sampling = Sampling::new(stage, state.supernet.space(), run);
+    let sampling = Sampling::new(phase, state.supernet.space(), run);
     let (seed, resolutions) = (run.seed, sampling.space.resolutions.clone());
     let resolution = move |batch: usize| {
         let mut rng = stream(seed, Purpose::Resolution, &[index as u64, (epoch * steps + batch) as u64]);
@@ -119,7 +119,7 @@ fn train_epoch<N: ElasticNetwork>(
     };
     let data_epoch = run.schedule.epochs_before(index) + epoch;
     for batch in run.loader.epoch(data_epoch as u64, done, resolution, run.device) {
-        let trained = train_step(state, stage, &batch?, &sampling, run, evaluator)?;
+        let trained = train_step(state, phase, &batch?, &sampling, run, evaluator)?;
         state.position.step += 1;
         state.progress.totals.seconds = before + started.elapsed().as_secs_f64();
         let step = state.position.step;
@@ -129,41 +129,41 @@ fn train_epoch<N: ElasticNetwork>(
         let due = !is_last && run.checkpoints.is_some_and(|dir| dir.is_due(step));
         // Non-finite weights must not replace the last good checkpoint.
         if (is_last || due || stop) && !state.has_finite_weights(run.ranks) {
-            return Err(state.non_finite(stage, step, &trained));
+            return Err(state.non_finite(phase, step, &trained));
         }
         if due || stop {
             state.save(run)?;
         }
         if stop {
-            return Err(state.interrupted(stage));
+            return Err(state.interrupted(phase));
         }
     }
-    state.finish_epoch(stage);
+    state.finish_epoch(phase);
     Ok(())
 }
 
 /// Trains the sampled subnets of one step on one batch.
 fn train_step<N: ElasticNetwork>(
     state: &mut TrainState<N>,
-    stage: &Phase,
+    phase: &Phase,
     batch: &ImageBatch,
     sampling: &Sampling,
     run: &TrainRun<N>,
     evaluator: &mut Evaluator,
 ) -> Result<TrainedStep, TrainError> {
     let steps = run.loader.batches_per_epoch();
-    let Position { stage: index, epoch, step: done } = state.position;
+    let Position { phase: index, epoch, step: done } = state.position;
     let step = epoch * steps + done;
     let learning_rate = run.schedule.learning_rate_at(index, step, steps, run.loader.images_per_step());
-    let key = StepKey { stage: index, step: step as u64 };
+    let key = StepKey { phase: index, step: step as u64 };
     let archs = sampling.archs(key, batch);
-    let rules = rules(state, stage, batch, key, run, evaluator)?;
+    let rules = rules(state, phase, batch, key, run, evaluator)?;
     let output = step_gradients(&state.supernet, batch, &archs, &rules).over_ranks(&state.supernet, run.ranks);
     let trained = TrainedStep { numbers: output.numbers, archs, learning_rate };
     if !trained.numbers.loss.is_finite() {
-        return Err(state.non_finite(stage, done + 1, &trained));
+        return Err(state.non_finite(phase, done + 1, &trained));
     }
-    let gradients = match stage.fixed_kernel_transforms {
+    let gradients = match phase.fixed_kernel_transforms {
         true => gradients::without_kernel_transforms(output.gradients, &state.supernet),
         false => output.gradients,
     };
@@ -173,7 +173,7 @@ fn train_step<N: ElasticNetwork>(
     Ok(trained)
 }
 
-/// Draws the subnets of the steps of a stage.
+/// Draws the subnets of the steps of a phase.
 struct Sampling<'a> {
     space: SearchSpace,
     own: Box<dyn ArchSampler>,
@@ -182,12 +182,12 @@ struct Sampling<'a> {
 }
 
 impl<'a> Sampling<'a> {
-    fn new<N>(stage: &Phase, whole: &SearchSpace, run: &TrainRun<'a, N>) -> Self {
+    fn new<N>(phase: &Phase, whole: &SearchSpace, run: &TrainRun<'a, N>) -> Self {
         Self {
-            space: stage.opened.of(whole),
-            own: stage.sampler.init(run.seed),
+            space: phase.opened.of(whole),
+            own: phase.sampler.init(run.seed),
             given: run.sampler,
-            count: stage.subnets_per_step,
+            count: phase.subnets_per_step,
         }
     }
 
@@ -200,13 +200,13 @@ impl<'a> Sampling<'a> {
 
 fn rules<'a, N: ElasticNetwork>(
     state: &mut TrainState<N>,
-    stage: &Phase,
+    phase: &Phase,
     batch: &ImageBatch,
     key: StepKey,
     run: &TrainRun<'a, N>,
     evaluator: &mut Evaluator,
 ) -> Result<StepRules<'a>, TrainError> {
-    let teaching = match (&stage.distillation, &mut state.teacher) {
+    let teaching = match (&phase.distillation, &mut state.teacher) {
         (Distillation::Teacher(config), Some(teacher)) => {
             let (images, precision) = (batch.images.clone(), run.recipe.precision);
             Teaching::Logits(teacher.logits(images, config.statistics, precision, evaluator)?, config.soft)
@@ -221,14 +221,14 @@ fn rules<'a, N: ElasticNetwork>(
 
 fn watch<N: ElasticNetwork>(
     state: &mut TrainState<N>,
-    stage: &Phase,
+    phase: &Phase,
     run: &TrainRun<N>,
     evaluator: &mut Evaluator,
 ) -> Result<(), TrainError> {
     let measured = state.measured();
     let accuracies = spread(run.ranks, run.watched.len(), |i| evaluator.top1(&measured, &run.watched[i]))?;
-    let (stage, epoch) = (&stage.name, state.position.epoch);
-    let record = |(arch, top1): (&Arch, f64)| WatchedRecord { stage: stage.clone(), epoch, arch: arch.clone(), top1 };
+    let (phase, epoch) = (&phase.name, state.position.epoch);
+    let record = |(arch, top1): (&Arch, f64)| WatchedRecord { phase: phase.clone(), epoch, arch: arch.clone(), top1 };
     state.watched(run.watched.iter().zip(accuracies).map(record).collect());
     Ok(())
 }

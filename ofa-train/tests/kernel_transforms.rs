@@ -26,8 +26,8 @@ fn fixed_transforms_stay_the_identity_and_learned_ones_do_not() {
     let mut bench = Bench::new();
     let (learned, _) = kernels(&bench.train(None, &mut ()).unwrap().supernet);
     assert!(!learned.is_empty() && !learned.iter().any(is_identity));
-    for stage in &mut bench.schedule.phases {
-        stage.fixed_kernel_transforms = true;
+    for phase in &mut bench.schedule.phases {
+        phase.fixed_kernel_transforms = true;
     }
     let (fixed, trained) = kernels(&bench.train(None, &mut ()).unwrap().supernet);
     assert_eq!(fixed.len(), learned.len());
@@ -40,9 +40,9 @@ fn fixed_transforms_stay_the_identity_and_learned_ones_do_not() {
 
 #[test]
 fn the_option_is_left_out_of_files_where_it_is_off() {
-    let mut stage = Bench::new().schedule.phases.remove(0);
-    assert!(!serde_json::to_string(&stage).unwrap().contains("fixed_kernel_transforms"));
-    stage.fixed_kernel_transforms = true;
-    let text = serde_json::to_string(&stage).unwrap();
-    assert_eq!(serde_json::from_str::<ofa_train::Phase>(&text).unwrap(), stage);
+    let mut phase = Bench::new().schedule.phases.remove(0);
+    assert!(!serde_json::to_string(&phase).unwrap().contains("fixed_kernel_transforms"));
+    phase.fixed_kernel_transforms = true;
+    let text = serde_json::to_string(&phase).unwrap();
+    assert_eq!(serde_json::from_str::<ofa_train::Phase>(&text).unwrap(), phase);
 }

@@ -121,11 +121,11 @@ fn a_gradient_that_one_rank_has_reaches_all() {
     }
 }
 
-/// A bench with the whole schedule and one epoch per stage.
+/// A bench with the whole schedule and one epoch per phase.
 fn bench() -> Bench {
     let mut bench = Bench::new();
-    for (stage, subnets) in bench.schedule.phases.iter_mut().zip([1, 1, 1, 2, 2, 2]) {
-        (stage.epochs, stage.subnets_per_step) = (1, subnets);
+    for (phase, subnets) in bench.schedule.phases.iter_mut().zip([1, 1, 1, 2, 2, 2]) {
+        (phase.epochs, phase.subnets_per_step) = (1, subnets);
     }
     bench.watched.push(bench.space.smallest().at_resolution(12));
     bench
@@ -187,9 +187,9 @@ fn ranks_stay_equal_and_a_run_goes_on_with_the_same_or_another_number_of_them() 
     let (mixed, _) = train_in_pieces(&bench, &[2, 1, 4], root.path());
     let (mixed, _) = timeless(&mixed);
     let seen = |epochs: &[EpochRecord]| -> Vec<_> {
-        epochs.iter().map(|epoch| (epoch.stage.clone(), epoch.images, epoch.learning_rate.to_bits())).collect()
+        epochs.iter().map(|epoch| (epoch.phase.clone(), epoch.images, epoch.learning_rate.to_bits())).collect()
     };
-    assert_eq!(seen(&mixed), seen(&epochs), "the same stages, images and learning rates");
+    assert_eq!(seen(&mixed), seen(&epochs), "the same phases, images and learning rates");
 }
 
 #[test]

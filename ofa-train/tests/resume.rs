@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use std::path::Path;
 
 #[test]
-fn interrupted_in_every_stage_and_resumed() {
+fn interrupted_in_every_phase_and_resumed() {
     let bench = Bench::new();
     let unbroken = bench.train(None, &mut ()).unwrap();
     let again = bench.train(None, &mut ()).unwrap();
@@ -23,7 +23,7 @@ fn interrupted_in_every_stage_and_resumed() {
     let root = tempfile::tempdir().unwrap();
     let mut interruptions = 0;
     let resumed = loop {
-        // One step at a time: stops within and at the end of every epoch of every stage.
+        // One step at a time: stops within and at the end of every epoch of every phase.
         match bench.train(Some(root.path()), &mut StopAfter { steps: 1, damaged: 0 }) {
             Ok(outcome) => break outcome,
             Err(TrainError::Interrupted { .. }) => interruptions += 1,
@@ -43,7 +43,7 @@ fn every_kind_of_schedule_resumes_with_all_that_the_recipe_offers() {
         let mut bench = Bench::new();
         let phase =
             |subnets_per_step| PhaseRecipe { epochs: 1, learning_rate: 0.05, warmup_epochs: 0.5, subnets_per_step };
-        let recipe = ShrinkRecipe {
+        let recipe = ScheduleRecipe {
             reference_batch_size: 16,
             full: phase(1),
             kernel: phase(1),
@@ -54,8 +54,8 @@ fn every_kind_of_schedule_resumes_with_all_that_the_recipe_offers() {
             distillation_weight: 1.0,
         };
         bench.schedule = kind.schedule(&bench.space, &recipe).scale_to(8);
-        for stage in &mut bench.schedule.phases {
-            if let Distillation::Teacher(teacher) = &mut stage.distillation {
+        for phase in &mut bench.schedule.phases {
+            if let Distillation::Teacher(teacher) = &mut phase.distillation {
                 teacher.statistics = TeacherStatistics::Calibrated;
             }
         }
@@ -130,13 +130,13 @@ fn a_teacher_from_elsewhere_teaches_and_is_not_in_checkpoints() {
 }
 
 #[test]
-fn a_sampler_of_ones_own_takes_the_place_of_the_stages() {
+fn a_sampler_of_ones_own_takes_the_place_of_the_phases() {
     let mut bench = Bench::new();
-    bench.schedule = ScheduleKind::RandomOnly.schedule(&bench.space, &ShrinkRecipe::iclr2020()).scale_to(4);
+    bench.schedule = ScheduleKind::RandomOnly.schedule(&bench.space, &ScheduleRecipe::iclr2020()).scale_to(4);
     let own = UniformSampler { seed: SEED };
-    let by_stage = bench.train(None, &mut ()).unwrap();
+    let by_phase = bench.train(None, &mut ()).unwrap();
     let by_own = bench.train_by(Some(&own), None, &mut ()).unwrap();
-    assert_eq!(bits(&by_stage.supernet), bits(&by_own.supernet), "the same draws from another source");
+    assert_eq!(bits(&by_phase.supernet), bits(&by_own.supernet), "the same draws from another source");
     let fixed = FixedSampler { archs: vec![bench.space.smallest()] };
     let smallest = bench.train_by(Some(&fixed), None, &mut ()).unwrap();
     let macs = [8, 12].map(|resolution| bench.space.cost(&fixed.archs[0].at_resolution(resolution)).macs);
@@ -241,11 +241,11 @@ fn a_checkpoint_of_another_schedule_is_refused() {
 #[test]
 fn a_loss_that_explodes_stops_the_training_and_names_the_step() {
     let mut bench = Bench::new();
-    for stage in &mut bench.schedule.phases {
-        (stage.learning_rate, stage.warmup_epochs) = (1e30, 0.0);
+    for phase in &mut bench.schedule.phases {
+        (phase.learning_rate, phase.warmup_epochs) = (1e30, 0.0);
     }
     let message = bench.train(None, &mut ()).err().unwrap().to_string();
-    assert!(message.contains("stage `full`") && message.contains("learning rate"), "{message}");
+    assert!(message.contains("phase `full`") && message.contains("learning rate"), "{message}");
 }
 
 #[test]
@@ -318,8 +318,8 @@ fn make_older(checkpoint: &Path) {
 fn weights_that_a_step_breaks_are_an_error_and_not_saved() {
     let mut bench = Bench::new();
     bench.checkpoint_steps = Some(1);
-    for stage in &mut bench.schedule.phases {
-        (stage.learning_rate, stage.warmup_epochs) = (1e39, 0.0);
+    for phase in &mut bench.schedule.phases {
+        (phase.learning_rate, phase.warmup_epochs) = (1e39, 0.0);
     }
     let root = tempfile::tempdir().unwrap();
     let error = bench.train(Some(root.path()), &mut ()).err().unwrap();

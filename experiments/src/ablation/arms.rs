@@ -4,7 +4,7 @@ use super::budget::expected_budget;
 use super::config::Arm;
 use super::reported::{corner_name, corners};
 use ofa_model::SearchSpace;
-use ofa_train::{Annealing, Distillation, Opened, Phase, PhaseRecipe, Sampler, Schedule, ScheduleKind, ShrinkRecipe};
+use ofa_train::{Annealing, Distillation, Opened, Phase, PhaseRecipe, Sampler, Schedule, ScheduleKind, ScheduleRecipe};
 
 /// The arm that trains the full network. Other arms start from its weights or use it as teacher.
 const FULL: &str = "full";
@@ -19,15 +19,15 @@ pub(super) const ALONE: [&str; 4] =
 /// Progressive shrinking, and what remains when parts of it are removed, for `images` training images per epoch.
 ///
 /// `warm_taught`, `none_taught`, `none` and `sandwich` cost as many MACs as `progressive`, including the training of
-/// the full network and the teacher's passes; `progressive_untaught` keeps the stages and saves the teacher. Each
+/// the full network and the teacher's passes; `progressive_untaught` keeps the phases and saves the teacher. Each
 /// `independent` arm trains one corner of the space for as many epochs as the full network and `progressive` together.
-pub fn shrinking_arms(space: &SearchSpace, recipe: &ShrinkRecipe, images: usize) -> Vec<Arm> {
-    let shrink = shrink_stages(space, recipe);
+pub fn shrinking_arms(space: &SearchSpace, recipe: &ScheduleRecipe, images: usize) -> Vec<Arm> {
+    let shrink = shrink_phases(space, recipe);
     let full = ScheduleKind::FullOnly.schedule(space, recipe);
     let macs = |schedule: &Schedule| expected_budget(schedule, space, images).macs;
     let (full_macs, shrink_macs) = (macs(&full), macs(&shrink));
-    let long = |stage: Phase, budget: f64| {
-        let schedule = single(recipe, stage);
+    let long = |phase: Phase, budget: f64| {
+        let schedule = single(recipe, phase);
         let epochs = (budget / macs(&schedule)).round().max(1.0) as usize;
         single(recipe, with_epochs(&schedule.phases[0], epochs))
     };
@@ -72,29 +72,29 @@ pub fn shrinking_arms(space: &SearchSpace, recipe: &ShrinkRecipe, images: usize)
     arms.extend(corners(space).into_iter().map(|corner| {
         let name = corner_name(&corner);
         let phase = PhaseRecipe { epochs, warmup_epochs: 0.1 * epochs as f64, ..recipe.full };
-        let stage = Phase { sampler: Sampler::Fixed(vec![corner]), ..Phase::new("alone", &phase, Opened::All) };
+        let phase = Phase { sampler: Sampler::Fixed(vec![corner]), ..Phase::new("alone", &phase, Opened::All) };
         arm(
             &format!("{INDEPENDENT}{}", name.to_lowercase().replace(' ', "")),
             &format!("{name} trained alone"),
-            single(recipe, stage),
+            single(recipe, phase),
         )
     }));
     arms
 }
 
 /// The arm that trains the full network: the first arm of every ablation of shrinking.
-pub fn full_arm(space: &SearchSpace, recipe: &ShrinkRecipe) -> Arm {
+pub fn full_arm(space: &SearchSpace, recipe: &ScheduleRecipe) -> Arm {
     arm(FULL, "the largest network alone", ScheduleKind::FullOnly.schedule(space, recipe))
 }
 
 /// Progressive shrinking that starts from [`full_arm`] and is taught by it; callers modify the result.
-pub fn shrunk_arm(space: &SearchSpace, recipe: &ShrinkRecipe, name: &str, description: &str) -> Arm {
+pub fn shrunk_arm(space: &SearchSpace, recipe: &ScheduleRecipe, name: &str, description: &str) -> Arm {
     let full = || Some(FULL.to_owned());
-    Arm { start: full(), teacher: full(), ..arm(name, description, shrink_stages(space, recipe)) }
+    Arm { start: full(), teacher: full(), ..arm(name, description, shrink_phases(space, recipe)) }
 }
 
-/// The stages of progressive shrinking after that of the full network.
-fn shrink_stages(space: &SearchSpace, recipe: &ShrinkRecipe) -> Schedule {
+/// The phases of progressive shrinking after that of the full network.
+fn shrink_phases(space: &SearchSpace, recipe: &ScheduleRecipe) -> Schedule {
     let mut schedule = Schedule::progressive_shrinking(space, recipe);
     schedule.phases.remove(0);
     schedule
@@ -102,26 +102,26 @@ fn shrink_stages(space: &SearchSpace, recipe: &ShrinkRecipe) -> Schedule {
 
 fn without_teacher(schedule: &Schedule) -> Schedule {
     let mut untaught = schedule.clone();
-    untaught.phases.iter_mut().for_each(|stage| stage.distillation = Distillation::None);
+    untaught.phases.iter_mut().for_each(|phase| phase.distillation = Distillation::None);
     untaught
 }
 
-fn whole_space(name: &str, learning_rate: f64, recipe: &ShrinkRecipe) -> Phase {
+fn whole_space(name: &str, learning_rate: f64, recipe: &ScheduleRecipe) -> Phase {
     let phase = PhaseRecipe { epochs: 1, warmup_epochs: 0.1, learning_rate, ..recipe.expand_last };
     Phase::new(name, &phase, Opened::All)
 }
 
-/// The stage with `epochs` epochs, a tenth of them warm-up.
-fn with_epochs(stage: &Phase, epochs: usize) -> Phase {
-    Phase { epochs, warmup_epochs: 0.1 * epochs as f64, ..stage.clone() }
+/// The phase with `epochs` epochs, a tenth of them warm-up.
+fn with_epochs(phase: &Phase, epochs: usize) -> Phase {
+    Phase { epochs, warmup_epochs: 0.1 * epochs as f64, ..phase.clone() }
 }
 
-fn single(recipe: &ShrinkRecipe, stage: Phase) -> Schedule {
+fn single(recipe: &ScheduleRecipe, phase: Phase) -> Schedule {
     Schedule {
-        name: stage.name.clone(),
+        name: phase.name.clone(),
         reference_batch_size: recipe.reference_batch_size,
         annealing: Annealing::default(),
-        phases: vec![stage],
+        phases: vec![phase],
     }
 }
 
@@ -145,7 +145,7 @@ mod tests {
     const IMAGES: usize = 10_000;
 
     fn of(space: &SearchSpace) -> Vec<Arm> {
-        shrinking_arms(space, &ShrinkRecipe::iclr2020(), IMAGES)
+        shrinking_arms(space, &ScheduleRecipe::iclr2020(), IMAGES)
     }
 
     #[test]

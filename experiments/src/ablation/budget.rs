@@ -9,7 +9,7 @@ use std::ops::Add;
 /// Forward passes that a training step costs: the backward pass computes gradients of inputs and of weights, which
 /// takes twice the products of the forward pass.
 const PASSES: f64 = 3.0;
-/// Steps sampled to estimate the mean MACs of a stage's subnets.
+/// Steps sampled to estimate the mean MACs of a phase's subnets.
 const STEPS: u64 = 400;
 
 /// Cost of a training.
@@ -38,22 +38,22 @@ impl Sum for Budget {
 
 /// Expected cost of `schedule` with `images` training images per epoch.
 pub fn expected_budget(schedule: &Schedule, space: &SearchSpace, images: usize) -> Budget {
-    let stage = |(i, stage): (usize, &Phase)| Budget {
-        subnet_epochs: stage.subnet_epochs() as f64,
-        macs: stage.epochs as f64 * epoch_macs(stage, i, space) * images as f64,
+    let phase = |(i, phase): (usize, &Phase)| Budget {
+        subnet_epochs: phase.subnet_epochs() as f64,
+        macs: phase.epochs as f64 * epoch_macs(phase, i, space) * images as f64,
     };
-    schedule.phases.iter().enumerate().map(stage).sum()
+    schedule.phases.iter().enumerate().map(phase).sum()
 }
 
-/// Training MACs per image and epoch in a stage, the teacher's included.
-pub(super) fn epoch_macs(stage: &Phase, index: usize, space: &SearchSpace) -> f64 {
-    let subnets = mean_subnet_macs(stage, index, space) * stage.subnets_per_step as f64;
-    PASSES * subnets + teacher_macs(stage, space)
+/// Training MACs per image and epoch in a phase, the teacher's included.
+pub(super) fn epoch_macs(phase: &Phase, index: usize, space: &SearchSpace) -> f64 {
+    let subnets = mean_subnet_macs(phase, index, space) * phase.subnets_per_step as f64;
+    PASSES * subnets + teacher_macs(phase, space)
 }
 
-/// The teacher's MACs per image in a stage; 0 without a teacher, or if it is one of the step's own subnets.
-pub(super) fn teacher_macs(stage: &Phase, space: &SearchSpace) -> f64 {
-    match stage.distillation {
+/// The teacher's MACs per image in a phase; 0 without a teacher, or if it is one of the step's own subnets.
+pub(super) fn teacher_macs(phase: &Phase, space: &SearchSpace) -> f64 {
+    match phase.distillation {
         Distillation::Teacher(_) => {
             let largest = space.largest();
             let macs = space.resolutions.iter().map(|&side| space.cost(&largest.at_resolution(side)).macs as f64);
@@ -63,32 +63,32 @@ pub(super) fn teacher_macs(stage: &Phase, space: &SearchSpace) -> f64 {
     }
 }
 
-fn mean_subnet_macs(stage: &Phase, index: usize, space: &SearchSpace) -> f64 {
-    let opened = stage.opened.of(space);
-    let sampler = stage.sampler.init(0);
+fn mean_subnet_macs(phase: &Phase, index: usize, space: &SearchSpace) -> f64 {
+    let opened = phase.opened.of(space);
+    let sampler = phase.sampler.init(0);
     let mut sum = 0.0;
     for step in 0..STEPS {
         let side = opened.resolutions[step as usize % opened.resolutions.len()];
-        let archs = sampler.sample(&opened, StepKey { stage: index, step }, stage.subnets_per_step);
+        let archs = sampler.sample(&opened, StepKey { phase: index, step }, phase.subnets_per_step);
         sum += archs.iter().map(|arch| space.cost(&arch.at_resolution(side)).macs as f64).sum::<f64>();
     }
-    sum / (STEPS as f64 * stage.subnets_per_step as f64)
+    sum / (STEPS as f64 * phase.subnets_per_step as f64)
 }
 
-/// MACs of training on `images` images in a stage whose subnets have `mean_macs` on average.
-pub(super) fn trained_macs(images: usize, mean_macs: f64, stage: &Phase, space: &SearchSpace) -> f64 {
-    images as f64 * (PASSES * mean_macs * stage.subnets_per_step as f64 + teacher_macs(stage, space))
+/// MACs of training on `images` images in a phase whose subnets have `mean_macs` on average.
+pub(super) fn trained_macs(images: usize, mean_macs: f64, phase: &Phase, space: &SearchSpace) -> f64 {
+    images as f64 * (PASSES * mean_macs * phase.subnets_per_step as f64 + teacher_macs(phase, space))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ofa_train::{ScheduleKind, ShrinkRecipe};
+    use ofa_train::{ScheduleKind, ScheduleRecipe};
 
     #[test]
     fn the_full_network_costs_three_passes_of_its_mean_resolution() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
-        let schedule = ScheduleKind::FullOnly.schedule(&space, &ShrinkRecipe::iclr2020());
+        let schedule = ScheduleKind::FullOnly.schedule(&space, &ScheduleRecipe::iclr2020());
         let budget = expected_budget(&schedule, &space, 1000);
         let largest = space.largest();
         let mean =
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn a_teacher_costs_a_forward_pass_a_step() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
-        let schedule = ScheduleKind::ProgressiveShrinking.schedule(&space, &ShrinkRecipe::iclr2020());
+        let schedule = ScheduleKind::ProgressiveShrinking.schedule(&space, &ScheduleRecipe::iclr2020());
         let taught = &schedule.phases[1];
         let untaught = Phase { distillation: Distillation::None, ..taught.clone() };
         let largest = trained_macs(10, 1e6, taught, &space) - trained_macs(10, 1e6, &untaught, &space);

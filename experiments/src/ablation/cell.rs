@@ -102,8 +102,8 @@ impl Cell<'_> {
         config.training.start = self.arm.start.as_deref().map(&supernet_of);
         config.training.teacher = self.arm.teacher.as_deref().map(&supernet_of);
         config.training.schedule = self.arm.schedule.clone();
-        for stage in &mut config.training.schedule.phases {
-            stage.learning_rate *= self.factor;
+        for phase in &mut config.training.schedule.phases {
+            phase.learning_rate *= self.factor;
         }
         config
     }
@@ -210,9 +210,9 @@ impl Cell<'_> {
     /// Records a loss or weight that is not finite; passes on any other error.
     fn diverged(&self, error: anyhow::Error, machine: Machine, dir: &RunDir, shop: &Workshop) -> Result<()> {
         let diverged = match error.downcast_ref() {
-            Some(TrainError::NonFiniteLoss { loss, stage, epoch, step, .. }) => {
+            Some(TrainError::NonFiniteLoss { loss, phase, epoch, step, .. }) => {
                 let what = if loss.is_finite() { "a weight is not finite".into() } else { format!("loss is {loss}") };
-                format!("{what} in stage `{stage}`, epoch {epoch}, step {step}")
+                format!("{what} in phase `{phase}`, epoch {epoch}, step {step}")
             }
             _ => return Err(error),
         };
@@ -244,10 +244,10 @@ impl Cell<'_> {
     /// What the training cost, according to its epoch records.
     fn spent(&self, epochs: &[EpochRecord], config: &ExperimentConfig) -> Budget {
         let epoch = |record: &EpochRecord| {
-            let stage = self.arm.schedule.phases.iter().find(|stage| stage.name == record.stage);
-            stage.map_or_else(Budget::default, |stage| Budget {
-                subnet_epochs: stage.subnets_per_step as f64,
-                macs: trained_macs(record.images, record.mean_macs, stage, &config.space),
+            let phase = self.arm.schedule.phases.iter().find(|phase| phase.name == record.phase);
+            phase.map_or_else(Budget::default, |phase| Budget {
+                subnet_epochs: phase.subnets_per_step as f64,
+                macs: trained_macs(record.images, record.mean_macs, phase, &config.space),
             })
         };
         epochs.iter().map(epoch).sum()

@@ -68,10 +68,10 @@ pub struct Arm {
     /// Earlier arm whose weights, for the same seed, initialise this one; random weights if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
-    /// Earlier arm whose largest network, for the same seed, is the teacher in the stages that distil.
+    /// Earlier arm whose largest network, for the same seed, is the teacher in the phases that distil.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher: Option<String>,
-    /// Training stages.
+    /// Training phases.
     pub schedule: Schedule,
 }
 
@@ -188,17 +188,17 @@ impl Arm {
                 ensure!(earlier.iter().any(|arm| arm.name == *other), "{key}: no earlier arm is named `{other}`");
             }
         }
-        if let Some(name) = twice(&self.schedule.phases.iter().map(|stage| &stage.name).collect::<Vec<_>>()) {
-            bail!("two stages are called `{name}`: costs are recorded per stage name, so rename one");
+        if let Some(name) = twice(&self.schedule.phases.iter().map(|phase| &phase.name).collect::<Vec<_>>()) {
+            bail!("two phases are called `{name}`: costs are recorded per phase name, so rename one");
         }
         Ok(self.schedule.validate(&whole.base.space, self.teacher.is_some())?)
     }
 
-    /// Whether the last stage trains this subnet of `space`; only those are reported.
+    /// Whether the last phase trains this subnet of `space`; only those are reported.
     pub fn trains(&self, arch: &Arch, space: &SearchSpace) -> bool {
-        self.schedule.phases.last().is_some_and(|stage| match &stage.sampler {
+        self.schedule.phases.last().is_some_and(|phase| match &phase.sampler {
             Sampler::Fixed(archs) => archs.iter().any(|fixed| fixed.at_resolution(arch.resolution) == *arch),
-            _ => stage.opened.of(space).check(arch).is_ok(),
+            _ => phase.opened.of(space).check(arch).is_ok(),
         })
     }
 }
@@ -246,7 +246,7 @@ mod tests {
             ("error_reduction is 2", |c| c.rule.criteria.as_mut().unwrap().error_reduction = 2.0),
             ("give criteria", |c| c.rule.margin = Some(0.014)),
             ("seed 9 is not a reporting seed", |c| c.arms[0].seeds = Some(vec![1, 9])),
-            ("two stages are called `kernel`", |c| c.arms[1].schedule.phases[1].name = "kernel".into()),
+            ("two phases are called `kernel`", |c| c.arms[1].schedule.phases[1].name = "kernel".into()),
             ("train no subnet in common", |c| {
                 c.arms[2].schedule.phases[0].opened = ofa_train::Opened::Largest(ofa_train::ChoiceCounts::ONE);
                 c.arms[1].schedule.phases.last_mut().unwrap().opened =

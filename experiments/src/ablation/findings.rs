@@ -86,8 +86,9 @@ pub struct ArmFindings {
     pub budget: Budget,
     /// Mean cost of its own training only.
     pub own: Budget,
-    /// Name and epochs of each of its stages.
-    pub stages: Vec<(String, usize)>,
+    /// Name and epochs of each of its phases.
+    #[serde(rename = "stages")]
+    pub phases: Vec<(String, usize)>,
     /// Mean wall time of its own training and measuring, in seconds.
     pub seconds: [f64; 2],
     /// Mean test top-1 over the corners, with its interval over seeds.
@@ -244,7 +245,7 @@ impl Ablation {
             seeds: done.iter().map(|cell| cell.record.seed).collect(),
             budget: mean_of(done.iter().map(paid).sum()),
             own: mean_of(done.iter().map(|cell| cell.record.budget).sum()),
-            stages: arm.schedule.phases.iter().map(|stage| (stage.name.clone(), stage.epochs)).collect(),
+            phases: arm.schedule.phases.iter().map(|phase| (phase.name.clone(), phase.epochs)).collect(),
             seconds: [seconds(0), seconds(1)],
             mean_top1: gap(done.iter().map(mean).collect()),
             corners: first.corner_names().map(corner).collect(),
@@ -257,8 +258,8 @@ impl Ablation {
         let space = &self.config().base.space;
         let mut macs = 0.0;
         let point = |epoch: &ofa_train::EpochRecord| {
-            let stage = arm.schedule.phases.iter().find(|stage| stage.name == epoch.stage)?;
-            macs += super::budget::trained_macs(epoch.images, epoch.mean_macs, stage, space);
+            let phase = arm.schedule.phases.iter().find(|phase| phase.name == epoch.phase)?;
+            macs += super::budget::trained_macs(epoch.images, epoch.mean_macs, phase, space);
             Some((macs, epoch.train_top1))
         };
         cell.epochs.iter().filter_map(point).collect()

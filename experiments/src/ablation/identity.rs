@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use ofa_data::Splits;
 use ofa_model::SupernetConfig;
-use ofa_train::{OneRank, Schedule, ScheduleKind, ShrinkRecipe, TrainRun, weights_sha256};
+use ofa_train::{OneRank, Schedule, ScheduleKind, ScheduleRecipe, TrainRun, weights_sha256};
 use serde::{Deserialize, Serialize};
 
 const IDENTITY: &str = "identity.json";
@@ -30,10 +30,10 @@ pub(super) struct Identity {
     /// SHA-256 of the weights after three steps without shrinking. It differs for code that computes differently, even
     /// in the last bit. Every cell records it.
     pub(super) code: String,
-    /// The same after one step in each stage of progressive shrinking and one of the sandwich rule, which adds channel
+    /// The same after one step in each phase of progressive shrinking and one of the sandwich rule, which adds channel
     /// sorting and teachers. Absent in directories of earlier versions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    stages: Option<String>,
+    #[serde(default, rename = "stages", skip_serializing_if = "Option::is_none")]
+    phases: Option<String>,
     /// Fingerprints of the training and test images.
     images: [String; 2],
     /// Source revision, for people only: another revision may well compute the same.
@@ -48,7 +48,7 @@ impl Identity {
         let machine = environment::machine(&base.device);
         Ok(Self {
             code: code(base, &images)?,
-            stages: Some(stages(base, &images)?),
+            phases: Some(phases(base, &images)?),
             images: fingerprints(&images),
             revision: machine.revision,
             processor: machine.processor,
@@ -112,12 +112,12 @@ impl Identity {
     }
 
     fn same_code(&self, found: &Self) -> Result<()> {
-        let stages = self.stages.is_some() && self.stages != found.stages;
-        if self.code != found.code || stages {
+        let phases = self.phases.is_some() && self.phases != found.phases;
+        if self.code != found.code || phases {
             bail!(
                 "the ablation was started by code that computes differently{}, if only in the last bit: revision {} on \
                  {}, but this is revision {} on {}; build that revision, or start a new ablation{}",
-                if stages { " (sorting, teachers or stages)" } else { "" },
+                if phases { " (sorting, teachers or phases)" } else { "" },
                 self.revision,
                 self.processor,
                 found.revision,
@@ -137,19 +137,19 @@ fn fingerprints(images: &Images) -> [String; 2] {
 /// Digest of the weights after a short training without shrinking. It covers sampling, augmentation, the model's
 /// forward and backward passes, and the optimizer.
 fn code(base: &ExperimentConfig, images: &Images) -> Result<String> {
-    let mut schedule = ScheduleKind::RandomOnly.schedule(&base.space, &ShrinkRecipe::iclr2020());
+    let mut schedule = ScheduleKind::RandomOnly.schedule(&base.space, &ScheduleRecipe::iclr2020());
     schedule.phases[0].epochs = 1;
     schedule.phases[0].warmup_epochs = 0.0;
     trained(base, images, &schedule, base.training.batch_size.min(BATCH), STEPS)
 }
 
-/// Digest of the weights after one step in each stage of progressive shrinking and one of the sandwich rule.
-fn stages(base: &ExperimentConfig, images: &Images) -> Result<String> {
-    let recipe = ShrinkRecipe::iclr2020();
+/// Digest of the weights after one step in each phase of progressive shrinking and one of the sandwich rule.
+fn phases(base: &ExperimentConfig, images: &Images) -> Result<String> {
+    let recipe = ScheduleRecipe::iclr2020();
     let mut schedule = ScheduleKind::ProgressiveShrinking.schedule(&base.space, &recipe);
     schedule.phases.extend(ScheduleKind::Sandwich.schedule(&base.space, &recipe).phases);
-    for stage in &mut schedule.phases {
-        (stage.epochs, stage.warmup_epochs) = (1, 0.0);
+    for phase in &mut schedule.phases {
+        (phase.epochs, phase.warmup_epochs) = (1, 0.0);
     }
     trained(base, images, &schedule, base.training.batch_size.min(SMALL_BATCH), 1)
 }
@@ -181,7 +181,7 @@ mod tests {
     fn identity() -> Identity {
         Identity {
             code: "a".into(),
-            stages: Some("b".into()),
+            phases: Some("b".into()),
             images: ["train".into(), "test".into()],
             revision: "r1".into(),
             processor: "p".into(),
@@ -195,14 +195,14 @@ mod tests {
             |noted: &Identity, found: &Identity| noted.same_images(&found.images).and_then(|()| noted.same_code(found));
         same(&noted, &identity()).unwrap();
         same(&noted, &Identity { revision: "r2".into(), ..identity() }).unwrap();
-        same(&Identity { stages: None, ..identity() }, &noted).unwrap();
+        same(&Identity { phases: None, ..identity() }, &noted).unwrap();
         let differs = |found: Identity| same(&noted, &found).unwrap_err().to_string();
         let message = differs(Identity { images: ["train".into(), "other".into()], ..identity() });
         assert!(message.contains("other test images (fingerprint test.., now other..)"), "{message}");
         let message = differs(Identity { code: "c".into(), revision: "r2".into(), ..identity() });
         assert!(message.contains("revision r1 on p") && message.contains("revision r2 on p"), "{message}");
-        let message = differs(Identity { stages: Some("c".into()), ..identity() });
-        assert!(message.contains("sorting, teachers or stages"), "{message}");
+        let message = differs(Identity { phases: Some("c".into()), ..identity() });
+        assert!(message.contains("sorting, teachers or phases"), "{message}");
     }
 
     #[test]

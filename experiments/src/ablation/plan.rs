@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::time::Instant;
 
-/// Steps per stage in a measurement.
+/// Steps per phase in a measurement.
 const STEPS: usize = 3;
 /// Largest batch of a measured step: a batch meant for many ranks is too large for one process.
 const BATCH: usize = 64;
@@ -66,7 +66,7 @@ impl Pace {
         }))
     }
 
-    /// Measures the pace on this device: a few steps of every stage of the base's own schedule, and one subnet's
+    /// Measures the pace on this device: a few steps of every phase of the base's own schedule, and one subnet's
     /// accuracy.
     ///
     /// # Errors
@@ -79,18 +79,18 @@ impl Pace {
         let images = Images::load(base, None)?;
         let device = device::by_name(&base.device)?;
         let costs = plan::measure(base, &images, &device, STEPS, 1)?;
-        let stages = base.training.schedule.phases.iter().zip(&costs).enumerate();
+        let phases = base.training.schedule.phases.iter().zip(&costs).enumerate();
         let (mut seconds, mut tmacs) = (0.0, 0.0);
-        for (i, (stage, cost)) in stages {
+        for (i, (phase, cost)) in phases {
             seconds += cost.seconds_per_step;
-            tmacs += super::budget::epoch_macs(stage, i, &base.space) * base.training.batch_size as f64 / 1e12;
+            tmacs += super::budget::epoch_macs(phase, i, &base.space) * base.training.batch_size as f64 / 1e12;
         }
         Ok(Self {
             arms: BTreeMap::new(),
             other: seconds / tmacs,
             measuring: measuring(config, &images, &device)?,
             threads: in_words([rayon::current_num_threads()]),
-            source: format!("{STEPS} steps of every stage of `{}`", base.training.schedule.name),
+            source: format!("{STEPS} steps of every phase of `{}`", base.training.schedule.name),
         })
     }
 

@@ -11,7 +11,7 @@ use crate::config::{ExperimentConfig, few_epochs};
 use crate::run::images::Images;
 use anyhow::{Result, bail};
 use ofa_model::SearchSpace;
-use ofa_train::{Sampler, ShrinkRecipe};
+use ofa_train::{Sampler, ScheduleRecipe};
 
 /// Scale of an ablation: images, network, epochs, seeds. What it compares is independent of it.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub struct Scale {
     /// Images, space, optimizer, batch.
     pub base: ExperimentConfig,
     /// Epochs and learning rates of progressive shrinking, from which arms are built.
-    pub recipe: ShrinkRecipe,
+    pub recipe: ScheduleRecipe,
     seeds: Vec<u64>,
     factors: Vec<f64>,
     reported: Reported,
@@ -88,7 +88,7 @@ impl Scale {
         base.data.train_images = Some(1_281_167 - 10_000);
         Ok(Self {
             base,
-            recipe: ShrinkRecipe::iclr2020(),
+            recipe: ScheduleRecipe::iclr2020(),
             seeds: vec![1, 2, 3],
             factors: vec![1.0],
             reported: Reported { random: 64, random_seed: 7, random_images: 10_000 },
@@ -189,8 +189,8 @@ fn shrinking_on_imagenet() -> Result<AblationConfig> {
     arms.retain(|arm| is_compared(&arm.name) || arm.name.starts_with(INDEPENDENT));
     // A network trained alone converges in as many epochs as the full one.
     let alone = arms.iter_mut().flat_map(|arm| &mut arm.schedule.phases);
-    for stage in alone.filter(|stage| matches!(stage.sampler, Sampler::Fixed(_))) {
-        (stage.epochs, stage.warmup_epochs) = (scale.recipe.full.epochs, scale.recipe.full.warmup_epochs);
+    for phase in alone.filter(|phase| matches!(phase.sampler, Sampler::Fixed(_))) {
+        (phase.epochs, phase.warmup_epochs) = (scale.recipe.full.epochs, scale.recipe.full.warmup_epochs);
     }
     scale.ablation(QUESTION, &CONTRASTS, arms)
 }

@@ -28,7 +28,7 @@ pub(crate) fn tiny_ablation() -> AblationConfig {
     config
 }
 
-/// Two budgets of one epoch per stage; the second reuses the factors of the first.
+/// Two budgets of one epoch per phase; the second reuses the factors of the first.
 pub(crate) fn tiny_ladder() -> AblationConfig {
     let mut config = tiny_ablation();
     config.selection.factors = vec![1.0, 2.0];
@@ -112,7 +112,7 @@ fn cell(config: &AblationConfig, arm: &str, seed: u64, top1: f64) -> DoneCell {
 
 fn epoch(epoch: usize) -> EpochRecord {
     EpochRecord {
-        stage: "random".into(),
+        phase: "random".into(),
         epoch,
         learning_rate: 0.1,
         loss: 1.0 / epoch as f64,

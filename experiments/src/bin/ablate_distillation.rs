@@ -36,8 +36,8 @@ fn preset(name: &str) -> Result<AblationConfig> {
             name,
             &format!("progressive shrinking, teacher weighs {weight}"),
         );
-        for stage in &mut arm.schedule.phases {
-            stage.distillation = Distillation::teacher(weight);
+        for phase in &mut arm.schedule.phases {
+            phase.distillation = Distillation::teacher(weight);
         }
         arms.push(arm);
     }

@@ -26,8 +26,8 @@ fn preset(name: &str) -> Result<AblationConfig> {
     let scale = Scale::named(name)?;
     let shrunk = |name, description| shrunk_arm(&scale.base.space, &scale.recipe, name, description);
     let mut cropped = shrunk("cropped", "a smaller kernel is the centre of the largest");
-    for stage in &mut cropped.schedule.phases {
-        stage.fixed_kernel_transforms = true;
+    for phase in &mut cropped.schedule.phases {
+        phase.fixed_kernel_transforms = true;
     }
     let arms: Vec<Arm> = vec![
         full_arm(&scale.base.space, &scale.recipe),

@@ -27,8 +27,8 @@ fn preset(name: &str) -> Result<AblationConfig> {
     let scale = Scale::named(name)?;
     let by = |name, description, importance: Option<Importance>| {
         let mut arm = shrunk_arm(&scale.base.space, &scale.recipe, name, description);
-        for stage in arm.schedule.phases.iter_mut().filter(|stage| stage.sort_channels.is_some()) {
-            stage.sort_channels = importance;
+        for phase in arm.schedule.phases.iter_mut().filter(|phase| phase.sort_channels.is_some()) {
+            phase.sort_channels = importance;
         }
         arm
     };

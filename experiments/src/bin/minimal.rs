@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Train the full network, then shrink. A schedule is plain data: change it, or write your own.
     let phase = |subnets_per_step| PhaseRecipe { epochs: 1, learning_rate: 0.05, warmup_epochs: 0.2, subnets_per_step };
-    let recipe = ShrinkRecipe {
+    let recipe = ScheduleRecipe {
         reference_batch_size: 64,
         full: phase(1),
         kernel: phase(1),
@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let run = TrainRun { seed: 1, watched: &watched, ..TrainRun::new(&schedule, &recipe, &loader, &device) };
     let trained = train(supernet, &run, &mut evaluator, &mut ())?;
     for record in &trained.watched {
-        println!("{:<9} {:.3} {}", record.stage, record.top1, record.arch);
+        println!("{:<9} {:.3} {}", record.phase, record.top1, record.arch);
     }
 
     // Measure once: the accuracy of a few subnets, and a predictor for all others.

@@ -6,7 +6,7 @@ use ofa_data::{AugmentConfig, Interpolation, ReadConfig};
 use ofa_model::SearchSpace;
 use ofa_search::predictors::MlpConfig;
 use ofa_search::timing::LatencyConfig;
-use ofa_train::{FineTune, PhaseRecipe, Recipe, ScheduleKind, ShrinkRecipe};
+use ofa_train::{FineTune, PhaseRecipe, Recipe, ScheduleKind, ScheduleRecipe};
 use std::collections::BTreeMap;
 
 impl ExperimentConfig {
@@ -38,10 +38,10 @@ impl ExperimentConfig {
             "standard" => (standard(), standard_recipe()),
             "thorough" => (thorough(), few_epochs([40, 15, 4, 15, 4, 40])),
             "photographs" => {
-                let recipe = ShrinkRecipe { reference_batch_size: 32, ..few_epochs([16, 2, 1, 2, 1, 8]) };
+                let recipe = ScheduleRecipe { reference_batch_size: 32, ..few_epochs([16, 2, 1, 2, 1, 8]) };
                 (photographs(), recipe)
             }
-            "imagenet_iclr2020" => (imagenet_iclr2020(), ShrinkRecipe::iclr2020()),
+            "imagenet_iclr2020" => (imagenet_iclr2020(), ScheduleRecipe::iclr2020()),
             _ => bail!("unknown preset `{name}`; choose one of: {}", Self::PRESETS.join(", ")),
         };
         config.preset = name.into();
@@ -61,9 +61,9 @@ fn default() -> ExperimentConfig {
 }
 
 /// Epochs and learning rates of `default`: few epochs of the full network, then high learning rates while shrinking.
-fn default_recipe() -> ShrinkRecipe {
+fn default_recipe() -> ScheduleRecipe {
     let mut recipe = few_epochs([4, 1, 1, 1, 1, 7]);
-    let ShrinkRecipe { kernel, depth_first, depth_last, expand_first, expand_last, .. } = &mut recipe;
+    let ScheduleRecipe { kernel, depth_first, depth_last, expand_first, expand_last, .. } = &mut recipe;
     for phase in [kernel, depth_first, depth_last, expand_first] {
         phase.learning_rate = 0.1;
     }
@@ -72,7 +72,7 @@ fn default_recipe() -> ShrinkRecipe {
 }
 
 /// Epochs and learning rates of `standard`.
-fn standard_recipe() -> ShrinkRecipe {
+fn standard_recipe() -> ScheduleRecipe {
     few_epochs([5, 1, 1, 1, 1, 5])
 }
 
@@ -201,7 +201,7 @@ fn imagenet_iclr2020() -> ExperimentConfig {
 /// A few epochs need other settings than the paper's hundreds: higher learning rates in the later phases, two subnets
 /// per step instead of four (more steps in the same time), and many epochs in the last phase, the only one that
 /// trains the narrowest subnets.
-pub(crate) fn few_epochs(epochs: [usize; 6]) -> ShrinkRecipe {
+pub(crate) fn few_epochs(epochs: [usize; 6]) -> ScheduleRecipe {
     let [full, kernel, depth_first, depth_last, expand_first, expand_last] = epochs;
     let phase = |epochs: usize, learning_rate, subnets_per_step| PhaseRecipe {
         epochs,
@@ -209,7 +209,7 @@ pub(crate) fn few_epochs(epochs: [usize; 6]) -> ShrinkRecipe {
         warmup_epochs: 0.1 * epochs as f64,
         subnets_per_step,
     };
-    ShrinkRecipe {
+    ScheduleRecipe {
         reference_batch_size: 64,
         full: phase(full, 0.1, 1),
         kernel: phase(kernel, 0.05, 1),

@@ -24,7 +24,7 @@ pub struct Dashboard<'a> {
     keep: KeepRecords<'a>,
 }
 
-/// Called with all records so far, after every epoch and every stage.
+/// Called with all records so far, after every epoch and every phase.
 pub type KeepRecords<'a> = Box<dyn FnMut(&[EpochRecord], &[WatchedRecord]) -> Result<(), TrainError> + 'a>;
 
 impl<'a> Dashboard<'a> {
@@ -53,25 +53,25 @@ impl<'a> Dashboard<'a> {
         }
     }
 
-    fn overall_epoch(&self, stage: &str, epoch: usize) -> usize {
-        let before = self.epochs_before.iter().find(|(name, _)| name == stage).map_or(0, |(_, before)| *before);
+    fn overall_epoch(&self, phase: &str, epoch: usize) -> usize {
+        let before = self.epochs_before.iter().find(|(name, _)| name == phase).map_or(0, |(_, before)| *before);
         before + epoch
     }
 }
 
 impl TrainObserver for Dashboard<'_> {
-    fn resumed(&mut self, stage: &str, epoch: usize, step: usize, damaged: &[DamagedCheckpoint]) {
+    fn resumed(&mut self, phase: &str, epoch: usize, step: usize, damaged: &[DamagedCheckpoint]) {
         for DamagedCheckpoint { path, problem } in damaged {
             self.tell(&format!("warning: {}: {problem}; resuming from the previous checkpoint", path.display()));
         }
-        self.tell(&format!("resumed: stage `{stage}`, epoch {epoch}, {step} steps done"));
+        self.tell(&format!("resumed: phase `{phase}`, epoch {epoch}, {step} steps done"));
     }
 
-    fn epoch_started(&mut self, stage: &Phase, epoch: usize, steps: usize) {
-        let overall = self.overall_epoch(&stage.name, epoch);
-        self.epoch = (format!("epoch {overall}/{} ({})", self.total_epochs, stage.name), steps);
+    fn epoch_started(&mut self, phase: &Phase, epoch: usize, steps: usize) {
+        let overall = self.overall_epoch(&phase.name, epoch);
+        self.epoch = (format!("epoch {overall}/{} ({})", self.total_epochs, phase.name), steps);
         if let Some(screen) = &mut self.screen {
-            screen.epoch_started(&stage.name, overall, self.total_epochs, steps);
+            screen.epoch_started(&phase.name, overall, self.total_epochs, steps);
         }
     }
 
@@ -87,13 +87,13 @@ impl TrainObserver for Dashboard<'_> {
         heartbeat::at(|| format!("{}, watched subnets", self.epoch.0));
         (self.keep)(epochs, &[])?;
         let Some(epoch) = epochs.last() else { return Ok(()) };
-        let overall = self.overall_epoch(&epoch.stage, epoch.epoch);
+        let overall = self.overall_epoch(&epoch.phase, epoch.epoch);
         match &mut self.screen {
             Some(screen) => screen.epoch_done(overall),
             None => say(&format!(
                 "epoch {overall:>3}/{} {:<9} loss {:.4} train top-1 {:5.2} % lr {:.4} {:6.1} s",
                 self.total_epochs,
-                epoch.stage,
+                epoch.phase,
                 epoch.loss,
                 100.0 * epoch.train_top1,
                 epoch.learning_rate,
@@ -106,11 +106,11 @@ impl TrainObserver for Dashboard<'_> {
     fn watched(&mut self, watched: &[WatchedRecord]) -> Result<(), TrainError> {
         (self.keep)(&[], watched)?;
         let Some(last) = watched.last() else { return Ok(()) };
-        let now = watched.iter().filter(|record| (&record.stage, record.epoch) == (&last.stage, last.epoch));
+        let now = watched.iter().filter(|record| (&record.phase, record.epoch) == (&last.phase, last.epoch));
         let accuracies: Vec<_> = now.map(|record| format!("{:.2}", 100.0 * record.top1)).collect();
-        let (stage, epoch) = (&last.stage, last.epoch);
+        let (phase, epoch) = (&last.phase, last.epoch);
         self.tell(&format!(
-            "validation top-1 of watched subnets after epoch {epoch} of stage `{stage}`: {} %",
+            "validation top-1 of watched subnets after epoch {epoch} of phase `{phase}`: {} %",
             accuracies.join(" ")
         ));
         Ok(())
@@ -150,12 +150,12 @@ impl Screen {
         Self { renderer, metrics, started: false, batch_images: 1 }
     }
 
-    fn epoch_started(&mut self, stage: &str, epoch: usize, total: usize, steps: usize) {
+    fn epoch_started(&mut self, phase: &str, epoch: usize, total: usize, steps: usize) {
         if !self.started {
             self.renderer.start(total, epoch, None, Some("once-for-all training"));
             self.started = true;
         }
-        self.renderer.log_event_training(format!("stage {stage}"));
+        self.renderer.log_event_training(format!("phase {phase}"));
         self.renderer.start_split("train", steps);
     }
 

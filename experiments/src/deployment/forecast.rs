@@ -13,7 +13,7 @@ use ofa_search::AccuracyTable;
 use ofa_train::Phase;
 use std::time::Instant;
 
-/// Steps measured per stage, after one warm-up step.
+/// Steps measured per phase, after one warm-up step.
 const STEPS: usize = 4;
 /// MACs of the largest network per measured step; large networks get smaller batches.
 const STEP_MACS: u64 = 400_000_000;
@@ -56,7 +56,7 @@ impl Done {
 
 /// Seconds per image.
 struct Pace {
-    /// Training, per stage.
+    /// Training, per phase.
     training: Vec<f64>,
     /// Calibration of a subnet.
     calibration: f64,
@@ -82,9 +82,9 @@ impl Pace {
         let validation = splits.validation.len().min(config.tables.validation_images);
         let test = splits.test.len().min(config.data.test_images.unwrap_or(usize::MAX));
 
-        // One subnet with its teacher, as in the last stage.
+        // One subnet with its teacher, as in the last phase.
         let last = config.training.schedule.phases.last().zip(self.training.last());
-        let one = last.map_or(0.0, |(stage, seconds)| seconds / stage.subnets_per_step as f64);
+        let one = last.map_or(0.0, |(phase, seconds)| seconds / phase.subnets_per_step as f64);
         let training = self.epochs(config, done) * train as f64;
         let watching = self.subnets(config, watched_left(config, done), validation);
 
@@ -125,7 +125,7 @@ impl Pace {
         if config.space.name != short.space.name {
             return format!("; `--preset {SHORT}` shows the same much sooner, with a small network");
         }
-        // The pace was measured for the stages of this schedule.
+        // The pace was measured for the phases of this schedule.
         let subnet_epochs = short.training.schedule.subnet_epochs();
         short.training.schedule = config.training.schedule.scale_to(subnet_epochs);
         let (all, _) = in_words(&self.parts(&short, images, &Done::default()));
@@ -153,12 +153,12 @@ fn measured_subnets(probe: &ExperimentConfig, images: &Images, device: &Device) 
     Ok([0, 1].map(|i| seconds[i] / (archs.len() * count[i].max(1)) as f64))
 }
 
-/// Epochs left in each stage.
+/// Epochs left in each phase.
 fn epochs_left(config: &ExperimentConfig, done: &Done) -> impl Iterator<Item = usize> {
     let schedule = &config.training.schedule;
     let done = done.epochs;
     let left =
-        move |(i, stage): (usize, &Phase)| stage.epochs.saturating_sub(done.saturating_sub(schedule.epochs_before(i)));
+        move |(i, phase): (usize, &Phase)| phase.epochs.saturating_sub(done.saturating_sub(schedule.epochs_before(i)));
     schedule.phases.iter().enumerate().map(left)
 }
 
@@ -181,7 +181,7 @@ fn probe(config: &ExperimentConfig, train_images: usize) -> ExperimentConfig {
     probe.space.resolutions =
         resolutions.iter().min_by(|a, b| off(a).total_cmp(&off(b))).copied().into_iter().collect();
     if probe.validate().is_err() {
-        // A stage has its own archs or space, tied to certain resolutions.
+        // A phase has its own archs or space, tied to certain resolutions.
         probe.space = config.space.clone();
     }
     let affordable = STEP_MACS / probe.space.cost(&probe.space.largest()).macs.max(1);

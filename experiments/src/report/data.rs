@@ -29,7 +29,7 @@ pub struct ReportData {
     pub peak_memory_mib: Option<f64>,
     /// One record per epoch.
     pub epochs: Vec<EpochRecord>,
-    /// Validation accuracy of the watched subnets after each stage.
+    /// Validation accuracy of the watched subnets after each phase.
     pub watched: Vec<Watched>,
     /// Accuracy predictor against measured accuracies, on held-out rows.
     pub accuracy_fit: Fit,

@@ -58,16 +58,16 @@ fn training(data: &ReportData) -> Markup {
         h2 { "Training and shrinking" }
         div.row {
             (figure("Loss", plot::loss(epochs), &[],
-                "Mean loss of each epoch over its steps and sampled subnets. Bands are the stages of the schedule; from \
-                 the second stage on, a teacher may add a term to the loss."))
+                "Mean loss of each epoch over its steps and sampled subnets. Bands are the phases of the schedule; from \
+                 the second phase on, a teacher may add a term to the loss."))
             (figure("Training accuracy", plot::train_top1(epochs), &[],
                 "Top-1 accuracy of the sampled subnets on augmented training images, with batch statistics. It may \
-                 drop when a stage adds smaller subnets."))
+                 drop when a phase adds smaller subnets."))
         }
         div.row.whole {
             (figure("Watched subnets", plot::watched(&data.watched), &[],
-                "Validation accuracy of the same subnets at the end of every stage, each with recalibrated batch-norm \
-                 statistics. Small subnets gain as the stages reach them; the largest should not lose."))
+                "Validation accuracy of the same subnets at the end of every phase, each with recalibrated batch-norm \
+                 statistics. Small subnets gain as the phases reach them; the largest should not lose."))
         }
     }
 }

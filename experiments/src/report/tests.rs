@@ -9,9 +9,9 @@ use crate::run::watched::Watched;
 use crate::tables::fit::{Fit, PredictedMeasured};
 use ofa_train::EpochRecord;
 
-/// A small run: `stages` stages of two epochs, `rows` rows, two scenarios with three strategies each.
-fn report(stages: usize, rows: usize) -> ReportData {
-    let names: Vec<String> = (1..=stages).map(|i| format!("stage {i}")).collect();
+/// A small run: `phases` phases of two epochs, `rows` rows, two scenarios with three strategies each.
+fn report(phases: usize, rows: usize) -> ReportData {
+    let names: Vec<String> = (1..=phases).map(|i| format!("phase {i}")).collect();
     let part = |i: usize| (i + 1) as f64 / rows as f64;
     let pair = |i| PredictedMeasured { arch: arch(i), predicted: 0.8 + 0.1 * part(i), measured: 0.81 + 0.09 * part(i) };
     let fit = || Fit { points: (0..rows).map(pair).collect(), rmse: 0.0042, mape: 0.031, kendall_tau: 0.87 };
@@ -31,8 +31,8 @@ fn report(stages: usize, rows: usize) -> ReportData {
             .map(|(name, seconds)| PhaseTime { name: name.into(), seconds })
             .into(),
         peak_memory_mib: Some(1234.4),
-        epochs: names.iter().flat_map(|stage| [1, 2].map(|epoch| epoch_record(stage, epoch))).collect(),
-        watched: names.iter().flat_map(|stage| ["largest", "smallest"].map(|label| watched(stage, label))).collect(),
+        epochs: names.iter().flat_map(|phase| [1, 2].map(|epoch| epoch_record(phase, epoch))).collect(),
+        watched: names.iter().flat_map(|phase| ["largest", "smallest"].map(|label| watched(phase, label))).collect(),
         accuracy_fit: fit(),
         latency_fit: fit(),
         latency_within_10_percent: 0.9667,
@@ -61,9 +61,9 @@ fn machine() -> Machine {
     }
 }
 
-fn epoch_record(stage: &str, epoch: usize) -> EpochRecord {
+fn epoch_record(phase: &str, epoch: usize) -> EpochRecord {
     EpochRecord {
-        stage: stage.into(),
+        phase: phase.into(),
         epoch,
         learning_rate: 0.1,
         loss: 2.0 / epoch as f64,
@@ -78,8 +78,8 @@ fn epoch_record(stage: &str, epoch: usize) -> EpochRecord {
     }
 }
 
-fn watched(stage: &str, label: &str) -> Watched {
-    Watched { stage: stage.into(), label: label.into(), arch: arch(0), top1: 0.8 }
+fn watched(phase: &str, label: &str) -> Watched {
+    Watched { phase: phase.into(), label: label.into(), arch: arch(0), top1: 0.8 }
 }
 
 fn answers(scenario: &str) -> [Answer; 3] {
@@ -214,8 +214,8 @@ fn text_is_escaped_on_the_page_and_in_plots() {
     let hostile = "<b>&'\"x";
     let mut data = report(1, 3);
     data.preset = hostile.into();
-    data.epochs[0].stage = hostile.into();
-    data.watched[0].stage = hostile.into();
+    data.epochs[0].phase = hostile.into();
+    data.watched[0].phase = hostile.into();
     data.watched[0].label = hostile.into();
     data.chosen[0].scenario = hostile.into();
     data.chosen[0].arch = hostile.into();

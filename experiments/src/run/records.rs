@@ -135,7 +135,8 @@ impl<'a> Phases<'a> {
 pub fn keeper<'a>(dir: &'a RunDir, archs: &'a [Arch]) -> KeepRecords<'a> {
     #[derive(Serialize)]
     struct WatchedRow<'a> {
-        stage: &'a str,
+        #[serde(rename = "stage")]
+        phase: &'a str,
         epoch: usize,
         arch: String,
         top1: f64,
@@ -145,8 +146,8 @@ pub fn keeper<'a>(dir: &'a RunDir, archs: &'a [Arch]) -> KeepRecords<'a> {
             dir.write_csv("metrics.csv", epochs)?;
         }
         if !watched.is_empty() {
-            let rows = watched.iter().map(|WatchedRecord { stage, epoch, arch, top1 }| WatchedRow {
-                stage,
+            let rows = watched.iter().map(|WatchedRecord { phase, epoch, arch, top1 }| WatchedRow {
+                phase,
                 epoch: *epoch,
                 arch: arch.to_string(),
                 top1: *top1,

@@ -22,7 +22,8 @@ const FILE: &str = "tensorboard/events.out.tfevents.0.run";
 /// A row of `metrics.csv`.
 #[derive(Deserialize)]
 struct EpochRow {
-    stage: String,
+    #[serde(rename = "stage")]
+    phase: String,
     epoch: usize,
     learning_rate: f64,
     loss: f64,
@@ -35,8 +36,9 @@ struct EpochRow {
 /// A row of `watched.csv`.
 #[derive(Deserialize)]
 struct WatchedRow {
-    stage: String,
-    /// Absent if measured at the end of the stage.
+    #[serde(rename = "stage")]
+    phase: String,
+    /// Absent if measured at the end of the phase.
     #[serde(default)]
     epoch: Option<usize>,
     arch: String,
@@ -73,14 +75,14 @@ fn points(began: f64, epochs: &[EpochRow], watched: &[WatchedRow], archs: &[Arch
         let mut add = |tag: &str, value| points.push(Point { tag: tag.to_owned(), step: i as u64 + 1, time, value });
         add("train/loss", epoch.loss);
         add("train/label_loss", epoch.label_loss);
-        // Stages without a teacher record 0.
+        // Phases without a teacher record 0.
         if epoch.teacher_loss != 0.0 {
             add("train/teacher_loss", epoch.teacher_loss);
         }
         add("train/top1", epoch.train_top1);
         add("learning_rate", epoch.learning_rate);
-        let is_last = epochs[i + 1..].iter().all(|later| later.stage != epoch.stage);
-        let now = |row: &&WatchedRow| row.stage == epoch.stage && row.epoch.map_or(is_last, |e| e == epoch.epoch);
+        let is_last = epochs[i + 1..].iter().all(|later| later.phase != epoch.phase);
+        let now = |row: &&WatchedRow| row.phase == epoch.phase && row.epoch.map_or(is_last, |e| e == epoch.epoch);
         for row in watched.iter().filter(now) {
             let name = watched_name(&row.arch, archs).replace(' ', "_");
             add(&format!("watched/{name}"), row.top1);

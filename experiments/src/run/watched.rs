@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 /// Random archs watched during training, besides the largest and the smallest.
 pub(crate) const RANDOM_WATCHED: usize = 3;
 
-/// Accuracy of a watched subnet after a stage.
+/// Accuracy of a watched subnet after a phase.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Watched {
-    /// Name of the stage.
-    pub stage: String,
+    /// Name of the phase.
+    #[serde(rename = "stage")]
+    pub phase: String,
     /// `smallest`, `largest`, `random 1`, ...
     pub label: String,
     /// The arch as text.
@@ -29,15 +30,15 @@ pub fn watched_archs(space: &SearchSpace, seed: u64) -> Vec<Arch> {
     [space.smallest(), space.largest()].into_iter().chain(random).collect()
 }
 
-/// The last accuracy of each watched arch in each stage; `archs` gives the names.
+/// The last accuracy of each watched arch in each phase; `archs` gives the names.
 pub fn watched(records: &[WatchedRecord], archs: &[Arch]) -> Vec<Watched> {
     let is_last = |record: &&WatchedRecord| {
-        let same = records.iter().filter(|other| (&other.stage, &other.arch) == (&record.stage, &record.arch));
+        let same = records.iter().filter(|other| (&other.phase, &other.arch) == (&record.phase, &record.arch));
         same.map(|other| other.epoch).max() == Some(record.epoch)
     };
     let watched = records.iter().filter(is_last).map(|record| {
         let arch = record.arch.to_string();
-        Watched { stage: record.stage.clone(), label: watched_name(&arch, archs), arch, top1: record.top1 }
+        Watched { phase: record.phase.clone(), label: watched_name(&arch, archs), arch, top1: record.top1 }
     });
     watched.collect()
 }

@@ -49,7 +49,7 @@ mod tests {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
         let mut kernels = HashSet::new();
         for step in 0..50 {
-            for arch in (CoupledSampler { seed: 1 }).sample(&space, StepKey { stage: 0, step }, 2) {
+            for arch in (CoupledSampler { seed: 1 }).sample(&space, StepKey { phase: 0, step }, 2) {
                 for stage in &arch.stages {
                     let expected = match stage.blocks.len() {
                         2 => 3,

@@ -6,7 +6,7 @@ use ofa_model::{Arch, SearchSpace};
 /// Cycles through a list of archs, step after step. A single arch is independent training.
 #[derive(Clone, Debug)]
 pub struct FixedSampler {
-    /// At least one arch, all within the space of the stage.
+    /// At least one arch, all within the space of the phase.
     pub archs: Vec<Arch>,
 }
 
@@ -27,7 +27,7 @@ mod tests {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
         let archs = vec![space.smallest(), space.largest(), space.largest().at_resolution(20)];
         let sampler = FixedSampler { archs: archs.clone() };
-        let drawn = |step| sampler.sample(&space, StepKey { stage: 0, step }, 2);
+        let drawn = |step| sampler.sample(&space, StepKey { phase: 0, step }, 2);
         assert_eq!(drawn(0), archs[..2]);
         assert_eq!(drawn(1), [archs[2].clone(), archs[0].clone()]);
         assert_eq!(drawn(2), archs[1..]);

@@ -83,7 +83,7 @@ mod tests {
     fn drawn(candidates: usize, pool: usize, pick: Pick) -> Vec<Arch> {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
         let sampler = ParetoSampler { seed: 5, candidates, pool, pick, score: depths };
-        (0..40).flat_map(|step| sampler.sample(&space, StepKey { stage: 0, step }, 4)[1..3].to_vec()).collect()
+        (0..40).flat_map(|step| sampler.sample(&space, StepKey { phase: 0, step }, 4)[1..3].to_vec()).collect()
     }
 
     fn mean(archs: &[Arch], value: impl Fn(&Arch) -> f64) -> f64 {

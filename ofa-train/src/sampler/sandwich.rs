@@ -34,7 +34,7 @@ mod tests {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
         let sampler = SandwichSampler { seed: 3 };
         for count in 1..=4 {
-            let archs = sampler.sample(&space, StepKey { stage: 0, step: 5 }, count);
+            let archs = sampler.sample(&space, StepKey { phase: 0, step: 5 }, count);
             assert_eq!(archs.len(), count);
             assert_eq!(archs[0], space.largest());
             assert!(count == 1 || archs[count - 1] == space.smallest());

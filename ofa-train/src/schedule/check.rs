@@ -10,7 +10,7 @@ impl Schedule {
     ///
     /// # Errors
     ///
-    /// [`TrainError::InvalidSchedule`] names the first stage that cannot be trained.
+    /// [`TrainError::InvalidSchedule`] names the first phase that cannot be trained.
     pub fn validate(&self, space: &SearchSpace, has_teacher: bool) -> Result<(), TrainError> {
         self.first_problem(space, has_teacher)
             .map_or(Ok(()), |problem| Err(TrainError::InvalidSchedule { schedule: self.name.clone(), problem }))
@@ -18,26 +18,26 @@ impl Schedule {
 
     fn first_problem(&self, space: &SearchSpace, mut has_teacher: bool) -> Option<String> {
         if self.phases.is_empty() {
-            return Some("it has no stages with epochs".into());
+            return Some("it has no phases with epochs".into());
         }
         if self.reference_batch_size == 0 {
             return Some("reference_batch_size is 0, but must be positive".into());
         }
-        self.phases.iter().find_map(|stage| {
-            let problem = stage.problem_with_space(space).or_else(|| stage.problem_with_numbers());
-            let problem = problem.or_else(|| stage.problem_with_teacher(has_teacher));
-            let problem = problem.or_else(|| stage.problem_as_teacher(space));
-            has_teacher |= stage.becomes_teacher;
-            problem.map(|problem| format!("stage `{}`: {problem}", stage.name))
+        self.phases.iter().find_map(|phase| {
+            let problem = phase.problem_with_space(space).or_else(|| phase.problem_with_numbers());
+            let problem = problem.or_else(|| phase.problem_with_teacher(has_teacher));
+            let problem = problem.or_else(|| phase.problem_as_teacher(space));
+            has_teacher |= phase.becomes_teacher;
+            problem.map(|problem| format!("phase `{}`: {problem}", phase.name))
         })
     }
 
-    /// Whether a stage learns from an external teacher: it distils from a teacher, and no earlier stage becomes one.
+    /// Whether a phase learns from an external teacher: it distils from a teacher, and no earlier phase becomes one.
     pub(crate) fn learns_from_elsewhere(&self) -> bool {
         let mut has_own = false;
-        self.phases.iter().any(|stage| {
-            let learns = !has_own && matches!(stage.distillation, Distillation::Teacher(_));
-            has_own |= stage.becomes_teacher;
+        self.phases.iter().any(|phase| {
+            let learns = !has_own && matches!(phase.distillation, Distillation::Teacher(_));
+            has_own |= phase.becomes_teacher;
             learns
         })
     }
@@ -72,7 +72,7 @@ impl Phase {
         match &self.distillation {
             Distillation::None => None,
             Distillation::Teacher(_) if !has_teacher => {
-                Some("it distils, but no earlier stage becomes the teacher and none is given".into())
+                Some("it distils, but no earlier phase becomes the teacher and none is given".into())
             }
             Distillation::InPlace(_) if self.subnets_per_step < 2 => Some(
                 "in-place distillation needs teacher and student in a step: subnets_per_step must be at least 2".into(),
@@ -82,7 +82,7 @@ impl Phase {
         }
     }
 
-    /// The supernet's largest network is the one that teaches, so a stage that becomes the teacher must open it.
+    /// The supernet's largest network is the one that teaches, so a phase that becomes the teacher must open it.
     fn problem_as_teacher(&self, whole: &SearchSpace) -> Option<String> {
         if !self.becomes_teacher {
             return None;
@@ -100,17 +100,17 @@ impl Phase {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ChoiceCounts, Opened, Sampler, ShrinkRecipe, SoftTargets};
+    use crate::{ChoiceCounts, Opened, Sampler, ScheduleRecipe, SoftTargets};
 
     #[test]
     fn impossible_schedules_are_refused() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
-        let good = Schedule::progressive_shrinking(&space, &ShrinkRecipe::iclr2020());
+        let good = Schedule::progressive_shrinking(&space, &ScheduleRecipe::iclr2020());
         good.validate(&space, false).unwrap();
         type Change = fn(&mut Schedule);
         let soft = |weight| SoftTargets { weight, temperature: 1.0, label_weight: 1.0 };
         let cases: [(&str, Change); 13] = [
-            ("no stages", |s| s.phases.clear()),
+            ("no phases", |s| s.phases.clear()),
             ("reference_batch_size is 0", |s| s.reference_batch_size = 0),
             ("not within", |s| s.phases[1].opened = Opened::Space(Box::new(SearchSpace::mobilenet_v3(1.0, 10)))),
             ("depths", |s| s.phases[1].opened = Opened::Largest(ChoiceCounts { depths: 0, ..ChoiceCounts::ONE })),
@@ -119,7 +119,7 @@ mod tests {
                 s.phases[0].sampler = Sampler::Fixed(vec![SearchSpace::small_mobilenet_v3(1, 10).smallest()])
             }),
             ("learning_rate NaN", |s| s.phases[0].learning_rate = f64::NAN),
-            ("no earlier stage becomes the teacher", |s| s.phases[0].becomes_teacher = false),
+            ("no earlier phase becomes the teacher", |s| s.phases[0].becomes_teacher = false),
             ("the largest network it opens is r28-k3e3.k3e3-", |s| {
                 (s.phases[1].opened, s.phases[1].becomes_teacher) = (Opened::Smallest(ChoiceCounts::ONE), true);
             }),
@@ -152,16 +152,16 @@ mod tests {
     #[test]
     fn a_teacher_may_be_trained_at_some_resolutions_alone() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
-        let mut schedule = Schedule::progressive_shrinking(&space, &ShrinkRecipe::iclr2020());
+        let mut schedule = Schedule::progressive_shrinking(&space, &ScheduleRecipe::iclr2020());
         let lowest = SearchSpace { resolutions: vec![20], ..schedule.phases[0].opened.of(&space) };
         schedule.phases[0].opened = Opened::Space(Box::new(lowest));
         schedule.validate(&space, false).unwrap();
     }
 
     #[test]
-    fn stages_learn_from_elsewhere_until_one_of_them_becomes_the_teacher() {
+    fn phases_learn_from_elsewhere_until_one_of_them_becomes_the_teacher() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
-        let mut schedule = Schedule::progressive_shrinking(&space, &ShrinkRecipe::iclr2020());
+        let mut schedule = Schedule::progressive_shrinking(&space, &ScheduleRecipe::iclr2020());
         assert!(!schedule.learns_from_elsewhere());
         schedule.phases[0].distillation = Distillation::teacher(1.0);
         assert!(schedule.learns_from_elsewhere(), "it becomes the teacher only at its end");

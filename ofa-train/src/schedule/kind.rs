@@ -1,6 +1,6 @@
 //! [`ScheduleKind`]: the supernet training methods compared in the literature, built from one recipe.
 
-use super::{Annealing, ChoiceCounts, Opened, Phase, PhaseRecipe, Schedule, ShrinkRecipe};
+use super::{Annealing, ChoiceCounts, Opened, Phase, PhaseRecipe, Schedule, ScheduleRecipe};
 use crate::{Distillation, Sampler, SoftTargets};
 use ofa_model::{Importance, SearchSpace, StageSpace};
 use serde::{Deserialize, Serialize};
@@ -8,8 +8,8 @@ use strum::{Display, EnumString, VariantArray, VariantNames};
 
 /// A method of training a supernet.
 ///
-/// All kinds are built from the same [`ShrinkRecipe`], so they differ in method, not in tuning. Their costs also
-/// differ: with [`ShrinkRecipe::iclr2020`] in MobileNetV3's space, progressive shrinking and [`Grow`](Self::Grow) take
+/// All kinds are built from the same [`ScheduleRecipe`], so they differ in method, not in tuning. Their costs also
+/// differ: with [`ScheduleRecipe::iclr2020`] in MobileNetV3's space, progressive shrinking and [`Grow`](Self::Grow) take
 /// 1,205 subnet-epochs, [`Sandwich`](Self::Sandwich) and [`RandomOnly`](Self::RandomOnly) the same to within the
 /// subnets of one step, [`Compofa`](Self::Compofa) 780 and [`FullOnly`](Self::FullOnly) 180.
 /// [`Schedule::scale_to`] equalises them.
@@ -41,8 +41,8 @@ impl ScheduleKind {
     pub const ALL: &[Self] = <Self as VariantArray>::VARIANTS;
 
     /// Builds the schedule of this kind for `space`.
-    pub fn schedule(self, space: &SearchSpace, recipe: &ShrinkRecipe) -> Schedule {
-        let stages = match self {
+    pub fn schedule(self, space: &SearchSpace, recipe: &ScheduleRecipe) -> Schedule {
+        let phases = match self {
             Self::ProgressiveShrinking => return Schedule::progressive_shrinking(space, recipe),
             Self::Compofa => compofa(recipe),
             Self::Sandwich => vec![sandwich(space, recipe)],
@@ -50,7 +50,7 @@ impl ScheduleKind {
             Self::Grow => grow(space, recipe),
             Self::FullOnly => vec![full(recipe)],
         };
-        schedule(self, recipe, stages)
+        schedule(self, recipe, phases)
     }
 }
 
@@ -63,41 +63,41 @@ impl Schedule {
     /// Progressive shrinking (paper, section 3.3): the full network, then kernel size, depth and expand ratio open step
     /// by step from large to small. Resolution is elastic throughout. Elastic widths (ResNets) open together with the
     /// expand ratios.
-    pub fn progressive_shrinking(space: &SearchSpace, recipe: &ShrinkRecipe) -> Self {
-        let mut stages = vec![full(recipe)];
+    pub fn progressive_shrinking(space: &SearchSpace, recipe: &ScheduleRecipe) -> Self {
+        let mut phases = vec![full(recipe)];
         let distillation = by_full_network(recipe);
         let opening = opening(space, recipe, Order::Shrink);
-        stages.extend(opening.into_iter().map(|Step { name, counts, phase, narrows }| Phase {
+        phases.extend(opening.into_iter().map(|Step { name, counts, phase, narrows }| Phase {
             distillation: distillation.clone(),
             sort_channels: narrows.then_some(Importance::L1),
             ..Phase::new(name, &phase, Opened::Largest(counts))
         }));
-        schedule(ScheduleKind::ProgressiveShrinking, recipe, stages)
+        schedule(ScheduleKind::ProgressiveShrinking, recipe, phases)
     }
 }
 
-fn schedule(kind: ScheduleKind, recipe: &ShrinkRecipe, mut stages: Vec<Phase>) -> Schedule {
-    stages.retain(|stage| stage.epochs > 0);
+fn schedule(kind: ScheduleKind, recipe: &ScheduleRecipe, mut phases: Vec<Phase>) -> Schedule {
+    phases.retain(|phase| phase.epochs > 0);
     Schedule {
         name: kind.to_string(),
         reference_batch_size: recipe.reference_batch_size,
         annealing: Annealing::default(),
-        phases: stages,
+        phases,
     }
 }
 
-fn full(recipe: &ShrinkRecipe) -> Phase {
+fn full(recipe: &ScheduleRecipe) -> Phase {
     Phase { becomes_teacher: true, ..Phase::new("full", &recipe.full, Opened::Largest(ChoiceCounts::ONE)) }
 }
 
-fn by_full_network(recipe: &ShrinkRecipe) -> Distillation {
+fn by_full_network(recipe: &ScheduleRecipe) -> Distillation {
     match recipe.distillation_weight {
         0.0 => Distillation::None,
         weight => Distillation::teacher(weight),
     }
 }
 
-fn compofa(recipe: &ShrinkRecipe) -> Vec<Phase> {
+fn compofa(recipe: &ScheduleRecipe) -> Vec<Phase> {
     let compound = |name: &str, phase: &PhaseRecipe, sort_channels| Phase {
         sampler: Sampler::Coupled,
         distillation: by_full_network(recipe),
@@ -111,8 +111,8 @@ fn compofa(recipe: &ShrinkRecipe) -> Vec<Phase> {
     ]
 }
 
-/// One stage of about as many subnet-epochs as progressive shrinking, at the learning rate of the full network.
-fn single(name: &str, space: &SearchSpace, recipe: &ShrinkRecipe, subnets_per_step: usize) -> Phase {
+/// One phase of about as many subnet-epochs as progressive shrinking, at the learning rate of the full network.
+fn single(name: &str, space: &SearchSpace, recipe: &ScheduleRecipe, subnets_per_step: usize) -> Phase {
     let total = Schedule::progressive_shrinking(space, recipe).subnet_epochs();
     let epochs = (total as f64 / subnets_per_step as f64).round().max(1.0);
     let warmup_epochs = recipe.full.warmup_epochs.min(epochs);
@@ -120,7 +120,7 @@ fn single(name: &str, space: &SearchSpace, recipe: &ShrinkRecipe, subnets_per_st
     Phase::new(name, &phase, Opened::All)
 }
 
-fn sandwich(space: &SearchSpace, recipe: &ShrinkRecipe) -> Phase {
+fn sandwich(space: &SearchSpace, recipe: &ScheduleRecipe) -> Phase {
     let soft = SoftTargets { weight: 1.0, temperature: 1.0, label_weight: 0.0 };
     Phase {
         sampler: Sampler::Sandwich,
@@ -130,11 +130,11 @@ fn sandwich(space: &SearchSpace, recipe: &ShrinkRecipe) -> Phase {
     }
 }
 
-fn random_only(space: &SearchSpace, recipe: &ShrinkRecipe) -> Phase {
+fn random_only(space: &SearchSpace, recipe: &ScheduleRecipe) -> Phase {
     single("random", space, recipe, recipe.expand_last.subnets_per_step)
 }
 
-fn grow(space: &SearchSpace, recipe: &ShrinkRecipe) -> Vec<Phase> {
+fn grow(space: &SearchSpace, recipe: &ScheduleRecipe) -> Vec<Phase> {
     let smallest = Phase::new("smallest", &recipe.full, Opened::Smallest(ChoiceCounts::ONE));
     let opening = opening(space, recipe, Order::Grow).into_iter();
     let opening = opening.map(|Step { name, counts, phase, .. }| Phase::new(name, &phase, Opened::Smallest(counts)));
@@ -157,7 +157,7 @@ struct Step {
 }
 
 /// The steps that open all choices, one kind after another.
-fn opening(space: &SearchSpace, recipe: &ShrinkRecipe, order: Order) -> Vec<Step> {
+fn opening(space: &SearchSpace, recipe: &ScheduleRecipe, order: Order) -> Vec<Step> {
     let mut counts = ChoiceCounts::ONE;
     let mut steps = Vec::new();
     let mut kinds = [open_kernels, open_depths, open_widths];
@@ -168,14 +168,14 @@ fn opening(space: &SearchSpace, recipe: &ShrinkRecipe, order: Order) -> Vec<Step
     steps
 }
 
-fn open_kernels(space: &SearchSpace, recipe: &ShrinkRecipe, counts: &mut ChoiceCounts, steps: &mut Vec<Step>) {
+fn open_kernels(space: &SearchSpace, recipe: &ScheduleRecipe, counts: &mut ChoiceCounts, steps: &mut Vec<Step>) {
     counts.kernel_sizes = most(space, |stage| stage.kernel_sizes.len());
     if counts.kernel_sizes > 1 {
         steps.push(Step { name: "kernel".into(), counts: *counts, phase: recipe.kernel, narrows: false });
     }
 }
 
-fn open_depths(space: &SearchSpace, recipe: &ShrinkRecipe, counts: &mut ChoiceCounts, steps: &mut Vec<Step>) {
+fn open_depths(space: &SearchSpace, recipe: &ScheduleRecipe, counts: &mut ChoiceCounts, steps: &mut Vec<Step>) {
     let last = most(space, |stage| stage.depths.len()) - 1;
     for step in 1..=last {
         counts.depths = step + 1;
@@ -184,7 +184,7 @@ fn open_depths(space: &SearchSpace, recipe: &ShrinkRecipe, counts: &mut ChoiceCo
     }
 }
 
-fn open_widths(space: &SearchSpace, recipe: &ShrinkRecipe, counts: &mut ChoiceCounts, steps: &mut Vec<Step>) {
+fn open_widths(space: &SearchSpace, recipe: &ScheduleRecipe, counts: &mut ChoiceCounts, steps: &mut Vec<Step>) {
     let last = most(space, |stage| stage.expand_ratios.len().max(stage.widths.len())) - 1;
     for step in 1..=last {
         (counts.expand_ratios, counts.widths) = (step + 1, step + 1);
@@ -207,16 +207,16 @@ mod tests {
 
     /// Name, kernel sizes, depths and number of expand ratios of the first stage of the network.
     fn opened(schedule: &Schedule) -> Vec<(String, Vec<usize>, Vec<usize>, usize)> {
-        let first = |stage: &Phase| {
-            let open = stage.opened.of(&space()).stages.remove(0);
-            (stage.name.clone(), open.kernel_sizes, open.depths, open.expand_ratios.len())
+        let first = |phase: &Phase| {
+            let open = phase.opened.of(&space()).stages.remove(0);
+            (phase.name.clone(), open.kernel_sizes, open.depths, open.expand_ratios.len())
         };
         schedule.phases.iter().map(first).collect()
     }
 
     #[test]
     fn progressive_shrinking_opens_one_dimension_after_another() {
-        let schedule = Schedule::progressive_shrinking(&space(), &ShrinkRecipe::iclr2020());
+        let schedule = Schedule::progressive_shrinking(&space(), &ScheduleRecipe::iclr2020());
         let row = |name: &str, k: &[usize], d: &[usize], e| (name.to_owned(), k.to_vec(), d.to_vec(), e);
         let all = [3, 5, 7];
         let expected = [
@@ -230,13 +230,13 @@ mod tests {
         assert_eq!(opened(&schedule), expected);
         assert_eq!(schedule.phases.last().unwrap().opened.of(&space()), space());
         assert_eq!((schedule.epochs(), schedule.subnet_epochs(), schedule.epochs_before(2)), (605, 1205, 305));
-        let sorted: Vec<bool> = schedule.phases.iter().map(|stage| stage.sort_channels.is_some()).collect();
+        let sorted: Vec<bool> = schedule.phases.iter().map(|phase| phase.sort_channels.is_some()).collect();
         assert_eq!(sorted, [false, false, false, false, true, true]);
     }
 
     #[test]
     fn growing_is_the_reverse() {
-        let grow = opened(&ScheduleKind::Grow.schedule(&space(), &ShrinkRecipe::iclr2020()));
+        let grow = opened(&ScheduleKind::Grow.schedule(&space(), &ScheduleRecipe::iclr2020()));
         let names: Vec<&str> = grow.iter().map(|row| row.0.as_str()).collect();
         assert_eq!(names, ["smallest", "expand 1", "expand 2", "depth 1", "depth 2", "kernel"]);
         assert_eq!((&grow[0].1[..], &grow[0].2[..]), (&[3][..], &[2][..]));
@@ -247,7 +247,7 @@ mod tests {
     fn every_kind_is_sound_for_every_family_and_has_a_name() {
         for space in [space(), SearchSpace::resnet50d(1000), SearchSpace::mobilenet_v3(1.0, 1000)] {
             for &kind in ScheduleKind::ALL {
-                let schedule = kind.schedule(&space, &ShrinkRecipe::iclr2020());
+                let schedule = kind.schedule(&space, &ScheduleRecipe::iclr2020());
                 schedule.validate(&space, false).unwrap();
                 assert_eq!(schedule.name.parse::<ScheduleKind>().unwrap(), kind);
             }
@@ -256,8 +256,8 @@ mod tests {
     }
 
     #[test]
-    fn kinds_of_one_stage_cost_as_much_as_progressive_shrinking() {
-        let recipe = ShrinkRecipe::iclr2020();
+    fn kinds_of_one_phase_cost_as_much_as_progressive_shrinking() {
+        let recipe = ScheduleRecipe::iclr2020();
         for kind in [ScheduleKind::RandomOnly, ScheduleKind::Sandwich] {
             let found = kind.schedule(&space(), &recipe).subnet_epochs();
             assert!(found.abs_diff(1205) <= 2, "{kind}: {found}");
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn kinds_cost_what_their_documentation_says() {
-        let cost = |kind: &ScheduleKind| kind.schedule(&space(), &ShrinkRecipe::iclr2020()).subnet_epochs();
+        let cost = |kind: &ScheduleKind| kind.schedule(&space(), &ScheduleRecipe::iclr2020()).subnet_epochs();
         let costs: Vec<usize> = ScheduleKind::ALL.iter().map(cost).collect();
         assert_eq!(costs, [1205, 780, 1204, 1204, 1205, 180]);
     }
@@ -275,8 +275,8 @@ mod tests {
     #[test]
     fn widths_of_resnets_open_with_the_expand_ratios() {
         let space = SearchSpace::resnet50d(10);
-        let schedule = Schedule::progressive_shrinking(&space, &ShrinkRecipe::iclr2020());
-        let names: Vec<&str> = schedule.phases.iter().map(|stage| stage.name.as_str()).collect();
+        let schedule = Schedule::progressive_shrinking(&space, &ScheduleRecipe::iclr2020());
+        let names: Vec<&str> = schedule.phases.iter().map(|phase| phase.name.as_str()).collect();
         assert_eq!(names, ["full", "depth 1", "depth 2", "expand 1", "expand 2"]);
         assert_eq!(schedule.phases[4].opened.of(&space), space);
     }

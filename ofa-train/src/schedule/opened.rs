@@ -1,9 +1,9 @@
-//! [`Opened`]: how much of a search space a stage trains.
+//! [`Opened`]: how much of a search space a phase trains.
 
 use ofa_model::{Choice, SearchSpace};
 use serde::{Deserialize, Serialize};
 
-/// The part of the supernet's space that a stage samples from.
+/// The part of the supernet's space that a phase samples from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Opened {

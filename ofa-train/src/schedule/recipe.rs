@@ -1,11 +1,11 @@
-//! [`ShrinkRecipe`]: epochs and learning rates from which schedules of every kind are built.
+//! [`ScheduleRecipe`]: epochs and learning rates from which schedules of every kind are built.
 
 use serde::{Deserialize, Serialize};
 
 /// Epochs and learning rate of each phase of progressive shrinking. Other schedule kinds take theirs from it too.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ShrinkRecipe {
+pub struct ScheduleRecipe {
     /// Images per step that the learning rates are tuned for.
     pub reference_batch_size: usize,
     /// Phase of the largest network alone.
@@ -38,7 +38,7 @@ pub struct PhaseRecipe {
     pub subnets_per_step: usize,
 }
 
-impl ShrinkRecipe {
+impl ScheduleRecipe {
     /// The paper's recipe for ImageNet (appendix B and the authors' code): 605 epochs, 1,205 subnet-epochs, learning
     /// rates for 64 images per step (the authors used 32 times as many).
     pub fn iclr2020() -> Self {

@@ -3,23 +3,23 @@
 use super::Schedule;
 
 impl Schedule {
-    /// Scales the schedule to `subnet_epochs`, as closely as whole epochs allow. Stages keep approximately their
-    /// proportions and at least one epoch each. Warm-up keeps its share of each stage. Learning rates are unchanged:
+    /// Scales the schedule to `subnet_epochs`, as closely as whole epochs allow. Phases keep approximately their
+    /// proportions and at least one epoch each. Warm-up keeps its share of each phase. Learning rates are unchanged:
     /// short schedules may need other values.
     pub fn scale_to(&self, subnet_epochs: usize) -> Self {
         let factor = subnet_epochs as f64 / self.subnet_epochs() as f64;
         let mut scaled = self.clone();
-        for stage in &mut scaled.phases {
-            stage.epochs = ((stage.epochs as f64 * factor).round() as usize).max(1);
+        for phase in &mut scaled.phases {
+            phase.epochs = ((phase.epochs as f64 * factor).round() as usize).max(1);
         }
         scaled.mend_rounding(self, factor, subnet_epochs);
-        for (stage, whole) in scaled.phases.iter_mut().zip(&self.phases) {
-            stage.warmup_epochs = whole.warmup_epochs * stage.epochs as f64 / whole.epochs as f64;
+        for (phase, whole) in scaled.phases.iter_mut().zip(&self.phases) {
+            phase.warmup_epochs = whole.warmup_epochs * phase.epochs as f64 / whole.epochs as f64;
         }
         scaled
     }
 
-    /// Adds or removes one epoch at a time, at the stage furthest below or above its ideal length, while that brings
+    /// Adds or removes one epoch at a time, at the phase furthest below or above its ideal length, while that brings
     /// the total closer to `wanted`.
     fn mend_rounding(&mut self, whole: &Self, factor: f64, wanted: usize) {
         loop {
@@ -30,9 +30,9 @@ impl Schedule {
                 let change = self.phases[*i].subnets_per_step as f64;
                 (missing.abs() - change).abs() < missing.abs() && (missing > 0.0 || self.phases[*i].epochs > 1)
             };
-            let stages = (0..self.phases.len()).filter(helps);
+            let phases = (0..self.phases.len()).filter(helps);
             let by_excess = |a: &usize, b: &usize| excess(*a).total_cmp(&excess(*b));
-            let chosen = if missing > 0.0 { stages.min_by(by_excess) } else { stages.max_by(by_excess) };
+            let chosen = if missing > 0.0 { phases.min_by(by_excess) } else { phases.max_by(by_excess) };
             match chosen {
                 Some(i) if missing > 0.0 => self.phases[i].epochs += 1,
                 Some(i) => self.phases[i].epochs -= 1,
@@ -44,17 +44,17 @@ impl Schedule {
 
 #[cfg(test)]
 mod tests {
-    use crate::{ScheduleKind, ShrinkRecipe};
+    use crate::{ScheduleKind, ScheduleRecipe};
     use ofa_model::SearchSpace;
 
     #[test]
     fn proportions_stay_and_the_sum_is_met() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
         for &kind in ScheduleKind::ALL {
-            let whole = kind.schedule(&space, &ShrinkRecipe::iclr2020());
+            let whole = kind.schedule(&space, &ScheduleRecipe::iclr2020());
             for wanted in [40, 100, 333, 1205, 3000] {
                 let scaled = whole.scale_to(wanted);
-                let widest = scaled.phases.iter().map(|stage| stage.subnets_per_step).max().unwrap();
+                let widest = scaled.phases.iter().map(|phase| phase.subnets_per_step).max().unwrap();
                 assert!(
                     scaled.subnet_epochs().abs_diff(wanted) < widest,
                     "{kind} {wanted}: {}",
@@ -64,7 +64,7 @@ mod tests {
                 for (a, b) in scaled.phases.iter().zip(&whole.phases) {
                     let (found, ideal) = (a.epochs as f64, b.epochs as f64 * factor);
                     assert!((found - ideal).abs() <= 2.5 || found == 1.0, "{kind} {wanted}: {found} for {ideal}");
-                    let share = |stage: &crate::Phase| stage.warmup_epochs / stage.epochs as f64;
+                    let share = |phase: &crate::Phase| phase.warmup_epochs / phase.epochs as f64;
                     assert!((share(a) - share(b)).abs() < 1e-12);
                 }
                 scaled.validate(&space, false).unwrap();
@@ -73,11 +73,11 @@ mod tests {
     }
 
     #[test]
-    fn no_stage_vanishes() {
+    fn no_phase_vanishes() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
-        let whole = ScheduleKind::ProgressiveShrinking.schedule(&space, &ShrinkRecipe::iclr2020());
+        let whole = ScheduleKind::ProgressiveShrinking.schedule(&space, &ScheduleRecipe::iclr2020());
         let least = whole.scale_to(1);
-        assert!(least.phases.iter().all(|stage| stage.epochs == 1));
+        assert!(least.phases.iter().all(|phase| phase.epochs == 1));
         assert_eq!(whole.scale_to(1205), whole);
     }
 }

@@ -1,18 +1,18 @@
-//! The choices trained before a stage.
+//! The choices trained before a phase.
 
 use super::Schedule;
 use ofa_model::{SearchSpace, StageSpace};
 
 impl Schedule {
-    /// The union of the choices of `whole` that the stages before `stage` (from 0) open, at all its resolutions.
+    /// The union of the choices of `whole` that the phases before `phase` (from 0) open, at all its resolutions.
     ///
-    /// What was trained before the first stage is unknown. It is assumed to be what that stage opens, except the
+    /// What was trained before the first phase is unknown. It is assumed to be what that phase opens, except the
     /// narrowest expand ratio if there are several: what progressive shrinking has trained when it opens that ratio.
-    pub(crate) fn trained_before(&self, stage: usize, whole: &SearchSpace) -> SearchSpace {
-        if stage == 0 {
+    pub(crate) fn trained_before(&self, phase: usize, whole: &SearchSpace) -> SearchSpace {
+        if phase == 0 {
             return without_narrowest(self.phases[0].opened.of(whole));
         }
-        let opened: Vec<SearchSpace> = self.phases[..stage].iter().map(|stage| stage.opened.of(whole)).collect();
+        let opened: Vec<SearchSpace> = self.phases[..phase].iter().map(|phase| phase.opened.of(whole)).collect();
         let mut trained = whole.clone();
         for (s, stage) in trained.stages.iter_mut().enumerate() {
             let opened: Vec<&StageSpace> = opened.iter().map(|space| &space.stages[s]).collect();
@@ -41,16 +41,16 @@ fn without_narrowest(mut space: SearchSpace) -> SearchSpace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ChoiceCounts, Opened, ScheduleKind, ShrinkRecipe};
+    use crate::{ChoiceCounts, Opened, ScheduleKind, ScheduleRecipe};
     use ofa_model::Ratio;
 
     fn schedule(kind: ScheduleKind, space: &SearchSpace) -> Schedule {
-        kind.schedule(space, &ShrinkRecipe::iclr2020())
+        kind.schedule(space, &ScheduleRecipe::iclr2020())
     }
 
-    /// Index of the stage `name`.
+    /// Index of the phase `name`.
     fn index(schedule: &Schedule, name: &str) -> usize {
-        schedule.phases.iter().position(|stage| stage.name == name).unwrap()
+        schedule.phases.iter().position(|phase| phase.name == name).unwrap()
     }
 
     fn ratios(values: &[u16]) -> Vec<Ratio> {
@@ -58,22 +58,22 @@ mod tests {
     }
 
     #[test]
-    fn before_an_expand_stage_of_mobile_networks_all_but_its_narrowest_ratio_was_trained() {
+    fn before_an_expand_phase_of_mobile_networks_all_but_its_narrowest_ratio_was_trained() {
         for space in [SearchSpace::small_mobilenet_v3(1, 10), SearchSpace::mobilenet_v3(1.0, 1000)] {
             let schedule = schedule(ScheduleKind::ProgressiveShrinking, &space);
             for (name, expected) in [("expand 1", &[6][..]), ("expand 2", &[4, 6][..])] {
-                let stage = index(&schedule, name);
-                let trained = schedule.trained_before(stage, &space);
+                let phase = index(&schedule, name);
+                let trained = schedule.trained_before(phase, &space);
                 assert!(trained.is_within(&space));
                 assert!(trained.stages.iter().all(|stage| stage.expand_ratios == ratios(expected)), "{name}");
                 // Equal to the guess made before schedules were consulted, so training results do not change.
-                assert_eq!(trained, without_narrowest(schedule.phases[stage].opened.of(&space)), "{name}");
+                assert_eq!(trained, without_narrowest(schedule.phases[phase].opened.of(&space)), "{name}");
             }
         }
     }
 
     #[test]
-    fn before_the_first_compound_stage_the_widest_ratio_alone_was_trained() {
+    fn before_the_first_compound_phase_the_widest_ratio_alone_was_trained() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
         let schedule = schedule(ScheduleKind::Compofa, &space);
         let trained = schedule.trained_before(index(&schedule, "compound 1"), &space);
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn before_the_first_expand_stage_of_resnets_their_full_width_alone_was_trained() {
+    fn before_the_first_expand_phase_of_resnets_their_full_width_alone_was_trained() {
         let space = SearchSpace::resnet50d(10);
         let schedule = schedule(ScheduleKind::ProgressiveShrinking, &space);
         let trained = schedule.trained_before(index(&schedule, "expand 1"), &space);
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_any_stage_opened_counts_and_the_first_is_a_guess() {
+    fn what_any_phase_opened_counts_and_the_first_is_a_guess() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
         let mut schedule = schedule(ScheduleKind::ProgressiveShrinking, &space);
         schedule.phases.truncate(3);

@@ -171,7 +171,7 @@ fn dropout_changes_what_is_learnt_and_repeats_itself() {
     let (supernet, batch) = fixture();
     let arch = supernet.space().smallest();
     let loss = |probability, step| {
-        let dropout = Some(Dropout { probability, seed: 1, key: StepKey { stage: 0, step } });
+        let dropout = Some(Dropout { probability, seed: 1, key: StepKey { phase: 0, step } });
         let rules = StepRules { dropout, ..StepRules::default() };
         step_gradients(&supernet, &batch, std::slice::from_ref(&arch), &rules).numbers.loss
     };
@@ -185,7 +185,7 @@ fn dropout_changes_what_is_learnt_and_repeats_itself() {
 fn in_16_bits_the_gradient_keeps_its_direction_and_weights_their_format() {
     let (supernet, batch) = fixture();
     let archs = [supernet.space().smallest(), supernet.space().largest().at_resolution(20)];
-    let dropout = Some(Dropout { probability: 0.1, seed: 1, key: StepKey { stage: 0, step: 0 } });
+    let dropout = Some(Dropout { probability: 0.1, seed: 1, key: StepKey { phase: 0, step: 0 } });
     let run = |precision| {
         let teaching = Teaching::Logits(
             teacher_logits(&supernet.valid(), batch.images.clone(), precision),

@@ -34,7 +34,7 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// Two steps per epoch; two epochs in the first stage and one in each of the others; small images.
+    /// Two steps per epoch; two epochs in the first phase and one in each of the others; small images.
     pub fn new() -> Self {
         let mut space = SearchSpace::small_mobilenet_v3(1, 10);
         space.resolutions = vec![8, 12];
@@ -45,7 +45,7 @@ impl Bench {
             warmup_epochs: 0.5,
             subnets_per_step,
         };
-        let recipe = ShrinkRecipe {
+        let recipe = ScheduleRecipe {
             reference_batch_size: BATCH,
             full: phase(2, 1),
             kernel: phase(1, 1),

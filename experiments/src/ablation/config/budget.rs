@@ -24,7 +24,7 @@ pub struct BudgetConfig {
     /// An earlier budget whose selected factors are reused; nothing is selected here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub factors_of: Option<String>,
-    /// The arms to train, with the epochs of each of their stages; a tenth of each stage is warm-up.
+    /// The arms to train, with the epochs of each of their phases; a tenth of each phase is warm-up.
     pub epochs: BTreeMap<String, Vec<usize>>,
 }
 
@@ -33,10 +33,10 @@ impl BudgetConfig {
         ensure!(names_a_directory(&self.name), "{NAMES}");
         for (name, epochs) in &self.epochs {
             let arm = whole.arm(name).with_context(|| format!("epochs: there is no arm `{name}`"))?;
-            let stages = arm.schedule.phases.len();
+            let phases = arm.schedule.phases.len();
             ensure!(
-                epochs.len() == stages,
-                "epochs of `{name}`: {} values, but {stages} expected, one per stage",
+                epochs.len() == phases,
+                "epochs of `{name}`: {} values, but {phases} expected, one per phase",
                 epochs.len()
             );
         }
@@ -57,8 +57,8 @@ impl AblationConfig {
         let mut config = Self { budgets: Vec::new(), ..self.clone() };
         config.arms.retain(|arm| budget.epochs.contains_key(&arm.name));
         for arm in &mut config.arms {
-            for (stage, &epochs) in arm.schedule.phases.iter_mut().zip(&budget.epochs[&arm.name]) {
-                (stage.epochs, stage.warmup_epochs) = (epochs, 0.1 * epochs as f64);
+            for (phase, &epochs) in arm.schedule.phases.iter_mut().zip(&budget.epochs[&arm.name]) {
+                (phase.epochs, phase.warmup_epochs) = (epochs, 0.1 * epochs as f64);
             }
         }
         let trained = |name: &String| config.arms.iter().any(|arm| arm.name == *name);

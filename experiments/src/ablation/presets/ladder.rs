@@ -57,7 +57,7 @@ pub(super) fn ladder() -> Result<AblationConfig> {
     };
     let budgets = rungs.iter().map(|rung| {
         let arms = arms_of(rung.phases).into_iter().filter(|arm| (rung.arms)(&arm.name));
-        let epochs = |arm: Arm| (arm.name, arm.schedule.phases.iter().map(|stage| stage.epochs).collect());
+        let epochs = |arm: Arm| (arm.name, arm.schedule.phases.iter().map(|phase| phase.epochs).collect());
         BudgetConfig {
             name: rung.name.into(),
             seeds: Some(rung.seeds.clone()),

@@ -8,7 +8,7 @@ use crate::config::few_epochs;
 use crate::run::images::Images;
 use TeacherStatistics::{Batch, Calibrated};
 use anyhow::Result;
-use ofa_train::{Annealing, Distillation, ShrinkRecipe, SoftTargets, TeacherConfig, TeacherStatistics};
+use ofa_train::{Annealing, Distillation, ScheduleRecipe, SoftTargets, TeacherConfig, TeacherStatistics};
 
 /// Ways to shrink: epochs of the phases, weight and statistics of the teacher. All anneal once over the whole of
 /// shrinking, from one rate.
@@ -50,20 +50,20 @@ pub(super) fn tuning() -> Result<AblationConfig> {
         let mut arm = shrunk_arm(space, &recipe, name, description);
         (arm.start, arm.teacher) = (Some(full.clone()), Some(full));
         (arm.schedule.annealing, arm.factors) = (Annealing::Schedule, Some(vec![4.0, 8.0]));
-        for stage in &mut arm.schedule.phases {
-            stage.learning_rate = RATE;
+        for phase in &mut arm.schedule.phases {
+            phase.learning_rate = RATE;
             let soft = SoftTargets { weight, ..SoftTargets::default() };
-            stage.distillation = Distillation::Teacher(TeacherConfig { soft, statistics });
+            phase.distillation = Distillation::Teacher(TeacherConfig { soft, statistics });
         }
         arms.push(arm);
     }
     for (name, description, subnets, warmup) in NONE {
-        let mut recipe: ShrinkRecipe = few_epochs([3, 1, 1, 1, 1, 2]);
+        let mut recipe: ScheduleRecipe = few_epochs([3, 1, 1, 1, 1, 2]);
         recipe.expand_last.subnets_per_step = subnets;
         let all = shrinking_arms(space, &recipe, images);
         let mut arm = all.into_iter().find(|arm| arm.name == "none").expect("`none` is an arm of shrinking");
-        for stage in &mut arm.schedule.phases {
-            stage.warmup_epochs = warmup * stage.epochs as f64;
+        for phase in &mut arm.schedule.phases {
+            phase.warmup_epochs = warmup * phase.epochs as f64;
         }
         (arm.name, arm.description, arm.factors) = (name.into(), description.into(), Some(vec![4.0, 8.0]));
         arms.push(arm);

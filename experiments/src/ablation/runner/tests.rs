@@ -149,8 +149,8 @@ fn a_training_that_diverges_is_recorded_and_the_others_go_on() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = tiny_ablation();
     config.seeds = vec![1];
-    for stage in &mut config.arms[2].schedule.phases {
-        (stage.learning_rate, stage.warmup_epochs) = (1e30, 0.0);
+    for phase in &mut config.arms[2].schedule.phases {
+        (phase.learning_rate, phase.warmup_epochs) = (1e30, 0.0);
     }
     let ladder = Ladder::open(config, dir.path()).unwrap();
     ladder.run(None, None, &OneRank, &Arc::new(AtomicBool::new(false))).unwrap();

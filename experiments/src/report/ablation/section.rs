@@ -186,12 +186,12 @@ fn arms(findings: &Findings) -> Section {
         .as_ref()
         .and_then(|primary| findings.arms.iter().find(|arm| arm.name == primary.treatment).map(|arm| arm.budget.macs));
     let row = |arm: &ArmFindings| {
-        let stages: Vec<String> = arm.stages.iter().map(|(name, epochs)| format!("{name} {epochs}")).collect();
+        let phases: Vec<String> = arm.phases.iter().map(|(name, epochs)| format!("{name} {epochs}")).collect();
         let relative = treatment.map_or_else(|| "–".into(), |macs| format!("{:.3}", arm.budget.macs / macs));
         vec![
             arm.name.clone(),
             arm.description.clone(),
-            stages.join(", "),
+            phases.join(", "),
             arm.seeds.len().to_string(),
             arm.factor.to_string(),
             format!("{:.0}", arm.budget.subnet_epochs),

@@ -43,13 +43,13 @@ fn curve(epochs: &[EpochRecord], value: impl Fn(&EpochRecord) -> f64) -> Option<
 
 fn draw(epochs: &[EpochRecord], y: &Axis, curves: &[(Vec<(f64, f64)>, RGBColor)]) -> String {
     let x = Axis::ordinal("epoch", epochs.len());
-    let stages = stages(epochs);
+    let phases = phases(epochs);
     let pixels_an_epoch = f64::from(HALF.0 - 130) / epochs.len() as f64;
-    let rows = heading_rows(&stages, pixels_an_epoch);
+    let rows = heading_rows(&phases, pixels_an_epoch);
     let frame = Frame { size: HALF, rows: rows.iter().map(|row| row + 1).max().unwrap_or(0), vertical_grid: false };
     canvas::draw(frame, &x, y, |canvas| {
-        for (i, (stage, row)) in stages.iter().zip(rows).enumerate() {
-            draw_stage(canvas, stage, row, i, y);
+        for (i, (phase, row)) in phases.iter().zip(rows).enumerate() {
+            draw_phase(canvas, phase, row, i, y);
         }
         for (points, color) in curves {
             canvas.line(points.clone(), *color, 4);
@@ -60,40 +60,40 @@ fn draw(epochs: &[EpochRecord], y: &Axis, curves: &[(Vec<(f64, f64)>, RGBColor)]
     })
 }
 
-fn draw_stage(canvas: &mut Canvas<'_>, stage: &Stage<'_>, row: usize, index: usize, y: &Axis) {
+fn draw_phase(canvas: &mut Canvas<'_>, phase: &Phase<'_>, row: usize, index: usize, y: &Axis) {
     // Shading every second band shows the borders without lines.
     if index % 2 == 1 {
-        canvas.band(stage.start..stage.end, &y.range, GRAY, 0.11);
+        canvas.band(phase.start..phase.end, &y.range, GRAY, 0.11);
     }
-    canvas.heading((stage.start + stage.end) / 2.0, row, stage.name);
+    canvas.heading((phase.start + phase.end) / 2.0, row, phase.name);
 }
 
-/// The range of a stage's epochs on the x axis.
-struct Stage<'e> {
+/// The range of a phase's epochs on the x axis.
+struct Phase<'e> {
     name: &'e str,
     start: f64,
     end: f64,
 }
 
-fn stages(epochs: &[EpochRecord]) -> Vec<Stage<'_>> {
+fn phases(epochs: &[EpochRecord]) -> Vec<Phase<'_>> {
     let mut start = 0.5;
-    let runs = epochs.chunk_by(|a, b| a.stage == b.stage);
+    let runs = epochs.chunk_by(|a, b| a.phase == b.phase);
     runs.map(|run| {
-        let stage = Stage { name: &run[0].stage, start, end: start + run.len() as f64 };
-        start = stage.end;
-        stage
+        let phase = Phase { name: &run[0].phase, start, end: start + run.len() as f64 };
+        start = phase.end;
+        phase
     })
     .collect()
 }
 
-/// For each stage, the lowest row in which its name does not touch another: names may be wider than short stages.
-fn heading_rows(stages: &[Stage<'_>], pixels_an_epoch: f64) -> Vec<usize> {
+/// For each phase, the lowest row in which its name does not touch another: names may be wider than short phases.
+fn heading_rows(phases: &[Phase<'_>], pixels_an_epoch: f64) -> Vec<usize> {
     let mut row_ends: Vec<f64> = Vec::new();
-    stages
+    phases
         .iter()
-        .map(|stage| {
-            let centre = (stage.start + stage.end) / 2.0 * pixels_an_epoch;
-            let half = f64::from(canvas::text_width(stage.name)) / 2.0;
+        .map(|phase| {
+            let centre = (phase.start + phase.end) / 2.0 * pixels_an_epoch;
+            let half = f64::from(canvas::text_width(phase.name)) / 2.0;
             let free = row_ends.iter().position(|&end| end <= centre - half);
             let row = free.unwrap_or(row_ends.len());
             row_ends.resize(row_ends.len().max(row + 1), 0.0);
@@ -107,10 +107,10 @@ fn heading_rows(stages: &[Stage<'_>], pixels_an_epoch: f64) -> Vec<usize> {
 mod tests {
     use super::*;
 
-    fn epochs(stages: &[(&str, usize)]) -> Vec<EpochRecord> {
-        let names = stages.iter().flat_map(|&(name, count)| std::iter::repeat_n(name, count));
-        let record = |(i, stage): (usize, &str)| EpochRecord {
-            stage: stage.into(),
+    fn epochs(phases: &[(&str, usize)]) -> Vec<EpochRecord> {
+        let names = phases.iter().flat_map(|&(name, count)| std::iter::repeat_n(name, count));
+        let record = |(i, phase): (usize, &str)| EpochRecord {
+            phase: phase.into(),
             epoch: i,
             learning_rate: 0.1,
             loss: 2.0 / (i + 1) as f64,
@@ -127,18 +127,18 @@ mod tests {
     }
 
     #[test]
-    fn stages_cover_their_epochs() {
+    fn phases_cover_their_epochs() {
         let epochs = epochs(&[("full", 3), ("kernel", 1), ("depth 1", 2)]);
-        let bands: Vec<_> = stages(&epochs).iter().map(|stage| (stage.name, stage.start, stage.end)).collect();
+        let bands: Vec<_> = phases(&epochs).iter().map(|phase| (phase.name, phase.start, phase.end)).collect();
         assert_eq!(bands, [("full", 0.5, 3.5), ("kernel", 3.5, 4.5), ("depth 1", 4.5, 6.5)]);
     }
 
     #[test]
-    fn names_of_short_stages_take_turns() {
+    fn names_of_short_phases_take_turns() {
         let epochs = epochs(&[("full", 1), ("kernel", 1), ("depth 1", 1), ("depth 2", 1)]);
-        let stages = stages(&epochs);
-        assert_eq!(heading_rows(&stages, 500.0), [0, 0, 0, 0]);
-        assert_eq!(heading_rows(&stages, 80.0), [0, 1, 0, 1]);
+        let phases = phases(&epochs);
+        assert_eq!(heading_rows(&phases, 500.0), [0, 0, 0, 0]);
+        assert_eq!(heading_rows(&phases, 80.0), [0, 1, 0, 1]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Accuracy of the watched subnets after each stage.
+//! Accuracy of the watched subnets after each phase.
 
 use super::axis::Axis;
 use super::canvas::{self, Frame, WIDE};
@@ -7,13 +7,13 @@ use super::{Key, Mark, Plot};
 use crate::run::watched::Watched;
 use plotters::style::RGBColor;
 
-/// One line per subnet, over the stages.
+/// One line per subnet, over the phases.
 pub(in crate::report) fn watched(records: &[Watched]) -> Option<Plot> {
     let records: Vec<_> = records.iter().filter(|record| record.top1.is_finite()).collect();
-    let stages = distinct(records.iter().map(|record| record.stage.as_str()));
+    let phases = distinct(records.iter().map(|record| record.phase.as_str()));
     let mut lines: Vec<_> = distinct(records.iter().map(|record| record.label.as_str()))
         .into_iter()
-        .map(|label| (label, points(&records, label, &stages)))
+        .map(|label| (label, points(&records, label, &phases)))
         .collect();
     // The legend follows the order of the lines' last values.
     lines.sort_by(|a, b| last(&b.1).total_cmp(&last(&a.1)));
@@ -21,7 +21,7 @@ pub(in crate::report) fn watched(records: &[Watched]) -> Option<Plot> {
         return None;
     }
     let colors = colors(lines.iter().map(|line| line.0));
-    let x = Axis::names("after the stage", stages.iter().copied());
+    let x = Axis::names("after the phase", phases.iter().copied());
     let y = Axis::percent("top-1 on validation, %", records.iter().map(|record| 100.0 * record.top1));
     let frame = Frame { size: (WIDE.0, 620), rows: 0, vertical_grid: false };
     let svg = canvas::draw(frame, &x, &y, |canvas| {
@@ -45,9 +45,9 @@ fn distinct<'v>(values: impl Iterator<Item = &'v str>) -> Vec<&'v str> {
     seen
 }
 
-fn points(records: &[&Watched], label: &str, stages: &[&str]) -> Vec<(f64, f64)> {
-    let at = |stage: &str| records.iter().find(|record| record.label == label && record.stage == stage);
-    let points = stages.iter().enumerate().map(|(i, stage)| Some((i as f64, 100.0 * at(stage)?.top1)));
+fn points(records: &[&Watched], label: &str, phases: &[&str]) -> Vec<(f64, f64)> {
+    let at = |phase: &str| records.iter().find(|record| record.label == label && record.phase == phase);
+    let points = phases.iter().enumerate().map(|(i, phase)| Some((i as f64, 100.0 * at(phase)?.top1)));
     points.flatten().collect()
 }
 
@@ -71,8 +71,8 @@ fn colors<'l>(labels: impl Iterator<Item = &'l str>) -> Vec<RGBColor> {
 mod tests {
     use super::*;
 
-    fn record(stage: &str, label: &str, top1: f64) -> Watched {
-        Watched { stage: stage.into(), label: label.into(), arch: "r28".into(), top1 }
+    fn record(phase: &str, label: &str, top1: f64) -> Watched {
+        Watched { phase: phase.into(), label: label.into(), arch: "r28".into(), top1 }
     }
 
     #[test]
@@ -94,11 +94,11 @@ mod tests {
     }
 
     #[test]
-    fn a_stage_without_a_value_is_skipped() {
+    fn a_phase_without_a_value_is_skipped() {
         let records = [record("full", "largest", 0.9), record("kernel", "smallest", 0.8), record("x", "largest", 0.91)];
         let all: Vec<_> = records.iter().collect();
-        let stages = distinct(records.iter().map(|record| record.stage.as_str()));
-        assert_eq!(points(&all, "largest", &stages), [(0.0, 90.0), (2.0, 91.0)]);
+        let phases = distinct(records.iter().map(|record| record.phase.as_str()));
+        assert_eq!(points(&all, "largest", &phases), [(0.0, 90.0), (2.0, 91.0)]);
     }
 
     #[test]
