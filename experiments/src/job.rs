@@ -61,14 +61,17 @@ pub fn main(options: &Options, work: impl FnOnce(&Job) -> Result<()>) -> ExitCod
 }
 
 fn in_run(
-    Run { config, dir, listed }: Run,
+    Run { config, dir, images, changed, lock: _lock }: Run,
     work: impl FnOnce(&Job) -> Result<()>,
     ranks: &dyn Ranks,
     stop: &Arc<AtomicBool>,
 ) -> Result<()> {
     let (config, dir) = (&config, &dir);
-    let images = &Images::load(config, listed)?;
+    let images = &images.map_or_else(|| Images::load(config, None), Ok)?;
     records::same_images(dir, images, ranks)?;
+    if changed && ranks.is_first() {
+        dir.configure(&config.to_toml()?)?;
+    }
     let (device, machine) = (&device::by_name(&config.device)?, &environment::machine(&config.device));
     if ranks.is_first() {
         dir.write_json("environment.json", machine)?;

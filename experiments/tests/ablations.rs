@@ -219,7 +219,7 @@ fn bad_input_is_named_and_nothing_is_trained() {
     let message = failure(&begin(&written(&other, at("spaces.toml"))));
     assert!(message.contains("arm `none`") && message.contains("not within"), "{message}");
     assert!(failure(&run(SHRINKING, &["--preset", "fast", "--out", out.to_str().unwrap()])).contains("`fast`"));
-    assert!(failure(&run(SHRINKING, &["--resume", "--out", out.to_str().unwrap()])).contains("no run to resume"));
+    assert!(failure(&run(SHRINKING, &["--resume", "--out", out.to_str().unwrap()])).contains("there is no run in"));
     assert!(!out.exists());
 
     success(&begin(&written(&good, at("good.toml"))));

@@ -403,7 +403,7 @@ fn bad_input_is_named_and_nothing_is_trained() {
     let out = root.to_str().unwrap();
     assert!(failure(&once_for_all(&["--preset", "fast", "--out", out])).contains("`fast`"));
     assert!(failure(&once_for_all(&["--device", "tpu", "--out", out])).contains("unknown device `tpu`"));
-    assert!(failure(&once_for_all(&["--resume", "--out", out])).contains("no run to resume"));
+    assert!(failure(&once_for_all(&["--resume", "--out", out])).contains("there is no run in"));
     let missing = temporary.path().join("nowhere");
     let message = failure(&once_for_all(&["--data", missing.to_str().unwrap(), "--out", out]));
     assert!(message.contains("nowhere"), "{message}");

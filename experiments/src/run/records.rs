@@ -284,7 +284,7 @@ fn same_as_noted(dir: &RunDir, found: &BTreeMap<String, String>) -> Result<()> {
         None => Ok(()),
         Some((part, _)) => bail!(
             "the {part} images are not those the run started with (files were added, removed, renamed or changed): \
-             restore them, or start a new run"
+             restore them, name their directory with --data if they moved, or start a new run"
         ),
     }
 }

@@ -21,6 +21,19 @@ impl RunDir {
     ///
     /// If it already holds a run, or cannot be written.
     pub fn create(root: &Path, config: &str) -> Result<Self> {
+        Self::ensure_free(root)?;
+        fs::create_dir_all(root).with_context(|| format!("cannot create the run directory {}", root.display()))?;
+        let dir = Self { root: root.to_owned() };
+        dir.write(CONFIG, config)?;
+        Ok(dir)
+    }
+
+    /// Checks that `root` holds no run.
+    ///
+    /// # Errors
+    ///
+    /// If it does.
+    pub fn ensure_free(root: &Path) -> Result<()> {
         if Self::holds_run(root) {
             bail!(
                 "{} already holds a run; resume it with `--resume --out {}`, or choose another --out",
@@ -28,10 +41,16 @@ impl RunDir {
                 root.display()
             );
         }
-        fs::create_dir_all(root).with_context(|| format!("cannot create the run directory {}", root.display()))?;
-        let dir = Self { root: root.to_owned() };
-        dir.write(CONFIG, config)?;
-        Ok(dir)
+        Ok(())
+    }
+
+    /// Replaces the configuration, atomically.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn configure(&self, config: &str) -> Result<()> {
+        self.write(CONFIG, config)
     }
 
     /// Opens the directory of an earlier run and returns it with the text of its configuration.
@@ -41,8 +60,8 @@ impl RunDir {
     /// If it holds no run.
     pub fn open(root: &Path) -> Result<(Self, String)> {
         let path = root.join(CONFIG);
-        let config =
-            fs::read_to_string(&path).with_context(|| format!("no run to resume: cannot read {}", path.display()))?;
+        let config = fs::read_to_string(&path)
+            .with_context(|| format!("there is no run in {}: cannot read {}", root.display(), path.display()))?;
         Ok((Self { root: root.to_owned() }, config))
     }
 

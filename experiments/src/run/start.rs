@@ -8,11 +8,13 @@ use crate::machine::allocator::keep_freed_memory;
 use crate::machine::threads::compute_on_this_thread;
 use crate::machine::{device, environment};
 use crate::run::image_size;
+use crate::run::images::Images;
+use crate::run::lock::RunLock;
 use crate::run::run_dir::RunDir;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Parser;
 use ofa_data::{Layout, Splits};
-use ofa_train::{Ranks, ScheduleKind};
+use ofa_train::{OneRank, Ranks, ScheduleKind, TrainError};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -88,8 +90,13 @@ pub struct Run {
     pub config: ExperimentConfig,
     /// Run directory.
     pub dir: RunDir,
-    /// The images of `--data`, already listed in order to configure the run.
-    pub listed: Option<Splits>,
+    /// The images, if they were loaded already to check the configuration.
+    pub images: Option<Images>,
+    /// Whether options changed the configuration of a resumed run, which is written once the images have proven to be
+    /// the same.
+    pub changed: bool,
+    /// Keeps other jobs out of the directory; rank 0 holds it for all.
+    pub lock: Option<RunLock>,
 }
 
 /// Creates or resumes the run selected by the options: rank 0 does, the others read its configuration.
@@ -107,6 +114,7 @@ pub fn open(options: &Options, ranks: &dyn Ranks) -> Result<Run> {
     let run = create_or_resume(options)?;
     if ranks.size() > 1 {
         run.config.training.batch_of_rank(ranks.size())?;
+        ensure!(!run.changed, "several ranks cannot change --data or --device: resume once with one process");
         let root = run.dir.root().to_str().context("the name of the run directory is not UTF-8")?;
         ranks.broadcast(0, root.as_bytes().to_vec());
     }
@@ -117,15 +125,15 @@ fn create_or_resume(options: &Options) -> Result<Run> {
     if options.resume {
         ensure!(
             options.config.is_none()
-                && options.data.is_none()
-                && options.device.is_none()
+                && options.channels.is_none()
+                && options.hold_out.is_none()
                 && options.seed.is_none()
                 && options.schedule.is_none()
                 && options.subnet_epochs.is_none(),
-            "a resumed run uses its own config.toml: drop --config, --data, --device, --schedule, --subnet-epochs and \
-             --seed"
+            "a resumed run uses its own config.toml: drop --config, --channels, --hold-out, --schedule, --subnet-epochs \
+             and --seed (--data and --device may change)"
         );
-        return reopen(&to_resume(options, Path::new(RUNS))?);
+        return resume(options);
     }
     let (config, listed) = configure(options)?;
     ensure!(
@@ -135,10 +143,37 @@ fn create_or_resume(options: &Options) -> Result<Run> {
     );
     device::by_name(&config.device)?;
     listed.iter().flat_map(|listed| &listed.notes).for_each(|note| say(note));
+    // Whatever can be wrong is found before there is a directory that could only be removed.
+    let images = Images::load(&config, listed)?;
+    images.train_loader(&config, &OneRank)?;
     let default = || Path::new(RUNS).join(format!("{}-{}", environment::today(), config.preset));
     let root = options.out.clone().unwrap_or_else(default);
-    let dir = RunDir::create(&root, &config.to_toml()?)?;
-    Ok(Run { config, dir, listed })
+    let text = config.to_toml()?;
+    RunDir::ensure_free(&root)?;
+    RunDir::create_or_open(&root)?;
+    let lock = Some(RunLock::take(&root)?);
+    let dir = RunDir::create(&root, &text)?;
+    Ok(Run { config, dir, images: Some(images), changed: false, lock })
+}
+
+/// Reopens the run selected by the options, for this process alone. Its images may have moved, and its device changed.
+fn resume(options: &Options) -> Result<Run> {
+    let root = to_resume(options, Path::new(RUNS))?;
+    let run = reopen(&root)?;
+    let lock = Some(RunLock::take(&root)?);
+    let mut config = run.config.clone();
+    if let Some(data) = &options.data {
+        config.data.dir = Some(absolute(data)?);
+    }
+    if let Some(device) = &options.device {
+        device::by_name(device)?;
+        config.device = device.clone();
+    }
+    Ok(Run { changed: config != run.config, config, lock, ..run })
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("{} has no absolute path", path.display()))
 }
 
 /// Directory of the run to resume: `--out`, else the newest run of the preset in `runs`.
@@ -157,7 +192,7 @@ fn to_resume(options: &Options, runs: &Path) -> Result<PathBuf> {
 pub fn reopen(root: &Path) -> Result<Run> {
     let (dir, text) = RunDir::open(root)?;
     let config = ExperimentConfig::parse(&text).with_context(|| format!("{}", dir.path("config.toml").display()))?;
-    Ok(Run { config, dir, listed: None })
+    Ok(Run { config, dir, images: None, changed: false, lock: None })
 }
 
 /// The configuration selected by the options, and the images of `--data`, which have to be listed for it.
@@ -174,6 +209,10 @@ pub fn configure(options: &Options) -> Result<(ExperimentConfig, Option<Splits>)
         config.seed = seed;
     }
     let listed = options.data.as_ref().map(|data| list(data, options, &mut config)).transpose()?;
+    // A run is also resumed from other directories.
+    for path in [&mut config.data.dir, &mut config.training.start, &mut config.training.teacher].into_iter().flatten() {
+        *path = absolute(path)?;
+    }
     config.validate()?;
     Ok((config, listed))
 }
@@ -217,9 +256,14 @@ fn trained_as_asked(options: &Options) -> Result<ExperimentConfig> {
         config.training.schedule = toml::from_str(&text).with_context(|| path.to_owned())?;
     }
     if let Some(subnet_epochs) = options.subnet_epochs {
+        ensure!(subnet_epochs > 0, "--subnet-epochs is 0, it must be positive");
         // An invalid schedule cannot be scaled.
         config.training.schedule.validate(&config.space, config.training.teacher.is_some())?;
         config.training.schedule = config.training.schedule.scale_to(subnet_epochs);
+        let scaled = config.training.schedule.subnet_epochs();
+        if scaled != subnet_epochs {
+            say(&format!("{scaled} subnet-epochs come closest to {subnet_epochs}: every phase has at least one epoch"));
+        }
     }
     Ok(config)
 }
@@ -229,6 +273,10 @@ pub fn with_next_step(error: anyhow::Error, dir: &RunDir) -> anyhow::Error {
     let root = dir.root().display();
     if is_interruption(&error) {
         return error.context(format!("progress is saved; resume with `--resume --out {root}`"));
+    }
+    if error.downcast_ref().is_some_and(|error| matches!(error, TrainError::NonFiniteLoss { .. })) {
+        // Resumed, it would diverge again; the error says what to change.
+        return error.context("the run stopped");
     }
     error.context(format!("the run stopped; fix the cause, then resume with `--resume --out {root}`"))
 }
@@ -323,6 +371,35 @@ mod tests {
         let mut config = ExperimentConfig::preset("smoke").unwrap();
         config.space.classes = 1;
         assert!(config.validate().unwrap_err().to_string().contains("with one class there is nothing to learn"));
+    }
+
+    #[test]
+    fn d9_fewer_images_than_a_batch_are_refused_before_anything_starts() {
+        let dir = images(48, 40);
+        let out = dir.path().join("run");
+        let arguments =
+            ["ofa", "--preset", "smoke", "--data", dir.path().to_str().unwrap(), "--out", out.to_str().unwrap()];
+        let message = format!("{:#}", create_or_resume(&Options::parse_from(arguments)).err().unwrap());
+        assert!(message.contains("batch"), "{message}");
+        assert!(!out.exists());
+    }
+
+    #[test]
+    fn r1_r2_one_job_at_a_time_resumes_a_run_whose_images_moved() {
+        let dir = images(48, 40);
+        let out = dir.path().join("run");
+        let mut config = ExperimentConfig::preset("smoke").unwrap();
+        config.data.dir = Some("gone".into());
+        RunDir::create(&out, &config.to_toml().unwrap()).unwrap();
+        let [data, out] = [dir.path(), &out].map(|path| path.to_str().unwrap());
+        let resume = || create_or_resume(&Options::parse_from(["ofa", "--resume", "--out", out, "--data", data]));
+        let first = resume().unwrap();
+        assert!(first.changed);
+        assert_eq!(first.config.data.dir.as_deref(), Some(dir.path()));
+        let message = resume().err().unwrap().to_string();
+        assert!(message.contains("is in use by process"), "{message}");
+        drop(first);
+        resume().unwrap();
     }
 
     #[test]

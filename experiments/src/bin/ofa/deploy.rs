@@ -105,8 +105,14 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// A number with its sign and two decimals; what rounds to zero has none.
+fn signed(value: f64) -> String {
+    let text = format!("{value:+.2}");
+    if ["+0.00", "-0.00"].contains(&text.as_str()) { "0.00".into() } else { text }
+}
+
 fn print(found: &Found) {
-    let gain = found.gain().map_or("-".into(), |gain| format!("{:+.2}", 100.0 * gain));
+    let gain = found.gain().map_or("-".into(), |gain| signed(100.0 * gain));
     let (name, top1, axis) = (&found.scenario.name, 100.0 * found.predicted.mean, &found.axis);
     // Counts are integers; milliseconds and millijoules are not.
     let decimals = if ["MACs", "parameters"].contains(&axis.unit.as_str()) { 0 } else { 3 };

@@ -3,7 +3,7 @@
 //! Command:  `ofa subnet classify runs/<run>/subnets/<scenario> IMAGE`
 //! Result:   the most likely classes with their probabilities, in descending order
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Tensor, TensorData};
 use clap::Args;
@@ -38,6 +38,13 @@ pub struct Options {
 
 pub fn run(options: &Options) -> Result<()> {
     let device = device::by_name(&options.device)?;
+    let subnets = options.subnet.join("subnets");
+    ensure!(
+        !subnets.is_dir(),
+        "{} is a run: name one of its subnets in {}",
+        options.subnet.display(),
+        subnets.display()
+    );
     let (subnet, card) = Subnet::load(&options.subnet, &device)?;
     let resolution = subnet.arch().resolution;
     let decode = DecodeConfig { max_pixels: options.max_pixels, apply_orientation: options.apply_orientation };

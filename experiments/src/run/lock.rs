@@ -1,0 +1,61 @@
+//! [`RunLock`]: one job at a time works in a run directory.
+
+use anyhow::{Context, Result, bail};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::Path;
+
+const LOCK: &str = "lock";
+
+/// The right to write to a run directory, until it is dropped or its process ends. All ranks of a job share that of
+/// rank 0; readers need none.
+#[derive(Debug)]
+pub struct RunLock {
+    _file: File,
+}
+
+impl RunLock {
+    /// Locks the run directory `root`, which must exist. The lock of a process that is gone is taken over.
+    ///
+    /// # Errors
+    ///
+    /// If another process holds the lock; the error names it. Or if the lock file cannot be written.
+    pub fn take(root: &Path) -> Result<Self> {
+        let path = root.join(LOCK);
+        let context = || format!("cannot lock {}", path.display());
+        let mut options = OpenOptions::new();
+        let mut file = options.read(true).write(true).create(true).truncate(false).open(&path).with_context(context)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                file.read_to_string(&mut holder).with_context(context)?;
+                bail!(
+                    "{} is in use by {}: wait until it ends, or choose another --out",
+                    root.display(),
+                    if holder.is_empty() { "another process" } else { holder.trim() }
+                );
+            }
+            Err(TryLockError::Error(error)) => return Err(error).with_context(context),
+        }
+        file.set_len(0).and_then(|()| file.rewind()).with_context(context)?;
+        let host = gethostname::gethostname();
+        writeln!(file, "process {} on {}", std::process::id(), host.display()).with_context(context)?;
+        Ok(Self { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_job_is_refused_until_the_first_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = RunLock::take(dir.path()).unwrap();
+        let message = RunLock::take(dir.path()).unwrap_err().to_string();
+        assert!(message.contains(&format!("in use by process {} on ", std::process::id())), "{message}");
+        drop(first);
+        RunLock::take(dir.path()).unwrap();
+    }
+}
