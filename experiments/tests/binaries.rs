@@ -377,7 +377,7 @@ fn goes_on_from(run: &Path, parent: &Path) {
     (config.training.start, config.training.teacher) = (Some(run.to_owned()), Some(run.join("supernet")));
     let output = train(&config, "with");
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
-    config.space.resolutions = vec![16];
+    config.space.stages[0].channels *= 2;
     let message = failure(&train(&config, "of another space"));
     assert!(message.contains("training.start") && message.contains("small_mobilenet_v3"), "{message}");
 }

@@ -110,7 +110,7 @@ fn what_does_not_fit_is_named_and_nothing_is_left_behind() {
         (import("small_mobilenet_v3", "net.safetensors", &["--weights", "ema"]), "no weights under `ema`"),
         (import("small_mobilenet_v3", "text.pth", &[]), "text.pth"),
         (import("small_mobilenet_v3", "missing.pth", &[]), "missing.pth"),
-        (import("small_mobilenet_v3", "net.safetensors", &["--arch", &arch]), "unused: "),
+        (import("small_mobilenet_v3", "net.safetensors", &["--arch", &arch]), "unused (all under `blocks.`): "),
         (logits(&arch, "colour.safetensors"), "takes 1 channels"),
         (logits("r24-k9e3.k3e3-k3e3.k3e3-k3e3.k3e3", "gray.safetensors"), "kernel size is 9, allowed: 3, 5, 7"),
         (logits(&path("missing.json"), "gray.safetensors"), "missing.json"),

@@ -47,7 +47,7 @@ pub trait ImageSource: Debug + Send + Sync {
 
     /// How messages refer to image `i`. The default is its number.
     fn path(&self, i: usize) -> PathBuf {
-        format!("image {i}").into()
+        format!("number {i}").into()
     }
 }
 
@@ -145,7 +145,7 @@ impl Source {
     /// How messages refer to image `i`.
     pub(crate) fn path(&self, i: usize) -> PathBuf {
         match self {
-            Self::Packed(_) => format!("image {i} in memory").into(),
+            Self::Packed(_) => format!("number {i} in memory").into(),
             Self::Read(read) => read.images.path(i),
         }
     }

@@ -152,7 +152,7 @@ fn a_source_of_ones_own_is_a_set_like_any_other() {
     assert_eq!(set(9).get(0).unwrap().pixels, [9; 24], "gray becomes RGB by repetition");
     assert_eq!(set(1).get(2).unwrap().width, 24);
     let message = set(1).get(1).unwrap_err().to_string();
-    assert_eq!(message, "image 1: 0 values are no image of 4 x 2 pixels with 1 channels (1 or 3)");
+    assert_eq!(message, "image number 1: 0 values are no image of 4 x 2 pixels with 1 channels (1 or 3)");
     let read = ReadConfig { broken: BrokenImages::Skip { max_fraction: 0.5 }, cache_mib: 1, ..ReadConfig::default() };
     let skipping = set(1).with_reading(read).unwrap();
     let sizes = |i| skipping.show(i, |picture| Ok(picture.size())).unwrap();

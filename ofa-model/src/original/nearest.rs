@@ -10,8 +10,9 @@ const WIDTHS: [f64; 17] = [1.0, 1.2, 1.3, 0.25, 0.35, 0.5, 0.6, 0.65, 0.75, 0.8,
 /// What tensors of these shapes, by canonical name, would fit instead of `space`, in words.
 pub(super) fn fitting(shapes: &BTreeMap<String, Vec<usize>>, space: &SearchSpace) -> Option<String> {
     let classes = shapes.get("classifier.linear.bias").and_then(|shape| shape.first()).copied()?;
-    let channels = shapes.iter().find(|(key, _)| key.starts_with("first_conv.conv") || key.starts_with("input_stem.0"));
-    let image_channels = channels.and_then(|(_, shape)| shape.get(1).copied()).unwrap_or(space.image_channels);
+    let channels =
+        ["first_conv.conv.weight", "input_stem.0.conv.weight"].iter().find_map(|key| shapes.get(*key)?.get(1));
+    let image_channels = channels.copied().unwrap_or(space.image_channels);
     let here = SearchSpace { image_channels, ..space.clone() };
     if score(shapes, &here).is_whole() {
         return of_same_space(space, classes, image_channels);

@@ -148,7 +148,7 @@ impl SearchSpace {
         space.resolutions = resolutions;
         let [first, second, last] = &mut space.stages[..] else { unreachable!("it has three stages") };
         // Strides are 4 in all, from which they grow and shrink by halves and doubles.
-        (first.stride, second.stride) = (if side < 14 { 1 } else { 2 }, if side < 7 { 1 } else { 2 });
+        (first.stride, second.stride) = (if side < 16 { 1 } else { 2 }, if side < 8 { 1 } else { 2 });
         (space.stem[0].stride, last.stride) = (if side < 56 { 1 } else { 2 }, if side < 112 { 1 } else { 2 });
         space
     }
@@ -259,7 +259,7 @@ mod tests {
             space.validate().unwrap();
             let largest = space.resolutions[space.resolutions.len() - 1];
             assert!(largest <= side && largest + 4 > side, "{side}: {:?}", space.resolutions);
-            assert!((6..=14).contains(&last_map(&space)) || side < 7, "{side}: {}", last_map(&space));
+            assert!((4..=14).contains(&last_map(&space)) || side < 4, "{side}: {}", last_map(&space));
         }
     }
 

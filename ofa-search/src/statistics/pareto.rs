@@ -6,7 +6,7 @@
 /// points is kept. Points with a NaN are skipped.
 ///
 /// ```
-/// let front = ofa_search::pareto_front(&[(3.0, 0.9), (1.0, 0.5), (2.0, 0.4), (4.0, 0.9)]);
+/// let front = ofa_search::statistics::pareto_front(&[(3.0, 0.9), (1.0, 0.5), (2.0, 0.4), (4.0, 0.9)]);
 /// assert_eq!(front, [1, 0]);
 /// ```
 pub fn pareto_front(points: &[(f64, f64)]) -> Vec<usize> {
@@ -27,7 +27,7 @@ pub fn pareto_front(points: &[(f64, f64)]) -> Vec<usize> {
 /// cost and lower score (Zitzler and Thiele, 1998). Larger is better. Compares whole fronts by one number.
 ///
 /// ```
-/// assert_eq!(ofa_search::hypervolume(&[(1.0, 0.5), (3.0, 0.75)], (4.0, 0.25)), 2.0 * 0.25 + 1.0 * 0.5);
+/// assert_eq!(ofa_search::statistics::hypervolume(&[(1.0, 0.5), (3.0, 0.75)], (4.0, 0.25)), 2.0 * 0.25 + 1.0 * 0.5);
 /// ```
 pub fn hypervolume(points: &[(f64, f64)], (most_cost, least_score): (f64, f64)) -> f64 {
     let inside: Vec<_> =
