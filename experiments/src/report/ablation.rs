@@ -148,7 +148,7 @@ const THREATS: [&str; 9] = [
     "Epochs are whole numbers, so costs are equal only to within an epoch: see the ratio to the treatment's cost.",
     "Equal MACs are not equal time: depthwise convolutions and small batches of subnets run at different speeds.",
     "An arm that starts from another counts its epochs from zero, so it repeats the crops, flips and resolutions of \
-     the arm before it; an arm with a single stage sees new ones throughout.",
+     the arm before it; an arm with a single phase sees new ones throughout.",
     "Arms that open the whole space at once do not sort channels first; progressive shrinking does.",
     "Corners are the extremes of the space, and their errors are correlated: eight of them are little more than one \
      observation. The random subnets, drawn uniformly over choices, cluster in the middle; they are measured on a \

@@ -165,7 +165,7 @@ mod tests {
             rmse: 0.004,
             kendall_tau: 0.8,
             seconds: 1.5,
-            command: "specialise --tables runs/mine",
+            command: "ofa deploy --tables runs/mine",
         };
         let page = deployment_html(&answers(), &about);
         // Two points of the front, the answer and its rival.

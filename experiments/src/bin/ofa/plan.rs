@@ -1,10 +1,10 @@
 //! Prints what a run would train, and how long it would take on this device.
 //!
 //! Command:  `ofa plan --preset thorough` (e.g. with `--schedule sandwich --subnet-epochs 60`)
-//! Result:   one line per stage: open choices, epochs, learning rate at this batch size, subnets per step, and seconds
+//! Result:   one line per phase: open choices, epochs, learning rate at this batch size, subnets per step, and seconds
 //!           per step and peak memory from a few real steps; then total hours
 //!           (`--toml`: the complete configuration instead, as a starting point for --config)
-//! Time:     a few steps of every stage (`--steps 0`: none)
+//! Time:     a few steps of every phase (`--steps 0`: none)
 
 use anyhow::Result;
 use clap::Args;
@@ -25,7 +25,7 @@ pub struct Options {
     /// Number of ranks to plan for; each processes its share of every batch
     #[arg(long, default_value_t = 1)]
     ranks: usize,
-    /// Steps measured per stage, after one warm-up step; 0 measures nothing
+    /// Steps measured per phase, after one warm-up step; 0 measures nothing
     #[arg(long, default_value_t = 8)]
     steps: usize,
 }

@@ -58,7 +58,7 @@ fn figures(findings: &Findings) -> Markup {
             (figure("Learning curves",
                 plot::series("training, TMACs", "training top-1, %", &curves(findings), Mark::Line), &[],
                 "Accuracy of the sampled subnets on augmented training images, first seed; not comparable between \
-                 stages that open different parts of the space."))
+                 phases that open different parts of the space."))
         }
     }
 }
