@@ -80,9 +80,9 @@ impl ElasticNetwork for Plain {
         let width = full.channels_at(stage.width);
         let narrow = |block: &Param<Tensor<4>>| block.clone().map(|weight| weight.slice([0..width, 0..width]));
         Self {
-            first: self.first.clone().map(|weight| weight.slice([0..width])),
+            first: self.first.clone().map(|weight| weight.slice_dim(0, 0..width)),
             blocks: self.blocks[..stage.blocks.len()].iter().map(narrow).collect(),
-            classifier: self.classifier.clone().map(|weight| weight.slice([0..width])),
+            classifier: self.classifier.clone().map(|weight| weight.slice_dim(0, 0..width)),
             space: self.space.clone(),
             arch: arch.clone(),
         }

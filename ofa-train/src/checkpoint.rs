@@ -131,7 +131,7 @@ impl CheckpointDir {
     /// Lists the checkpoints, oldest first, without the best.
     fn list(&self) -> Result<Directories, TrainError> {
         let mut listed = Directories::list(&self.root)?;
-        listed.whole.retain(|path| !path.file_prefix().is_some_and(|name| name == Self::BEST));
+        listed.whole.retain(|path| path.file_prefix().is_none_or(|name| name != Self::BEST));
         Ok(listed)
     }
 

@@ -51,7 +51,7 @@ impl ElasticNetwork for Perceptron {
         let width = self.space.stages[0].channels_at(arch.stages[0].width);
         Self {
             hidden: self.hidden.clone().map(|weight| weight.slice([0..64, 0..width])),
-            classifier: self.classifier.clone().map(|weight| weight.slice([0..width])),
+            classifier: self.classifier.clone().map(|weight| weight.slice_dim(0, 0..width)),
             space: self.space.clone(),
             arch: arch.clone(),
         }

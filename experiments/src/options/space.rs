@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use burn::tensor::TensorData;
 use clap::Args;
 use ofa_model::SearchSpace;
-use std::path::PathBuf;
+use std::path::Path;
 
 /// Names that `--space` takes.
 const NAMES: [&str; 5] = ["mobilenet_v3", "proxyless_nas", "paper_v1", "resnet50d", "small_mobilenet_v3"];
@@ -94,7 +94,7 @@ impl SpaceOptions {
             "resnet50d" => SearchSpace::resnet50d(classes),
             "small_mobilenet_v3" => SearchSpace::small_mobilenet_v3(1, chosen.unwrap_or(10)),
             file if file.ends_with(".json") => {
-                let mut space = read(&PathBuf::from(file))?;
+                let mut space = read(Path::new(file))?;
                 space.classes = chosen.unwrap_or(space.classes);
                 space
             }
@@ -111,7 +111,7 @@ pub fn classes_of(tensors: &[(String, TensorData)]) -> Option<usize> {
     bias.map(|(_, data)| data.shape().num_elements())
 }
 
-fn read(path: &PathBuf) -> Result<SearchSpace> {
+fn read(path: &Path) -> Result<SearchSpace> {
     let text = text_file::read(path)?;
     serde_json::from_str(&text).with_context(|| format!("{} is not a search space", path.display()))
 }

@@ -92,9 +92,7 @@ fn resolution(entries: &Map<String, Value>) -> Result<Option<usize>, ModelError>
     }
     match found[..] {
         [] => Ok(None),
-        [(name, size), ..] if size == 0 => {
-            Err(refused(format!("`{name}` is 0, expected the size of the images in pixels")))
-        }
+        [(name, 0), ..] => Err(refused(format!("`{name}` is 0, expected the size of the images in pixels"))),
         [(name, size), ..] => match found.iter().find(|(_, other)| *other != size) {
             Some((other, value)) => Err(refused(format!("`{name}` is {size}, but `{other}` is {value}"))),
             None => Ok(Some(size)),

@@ -240,7 +240,7 @@ fn no_unit(name: &str) -> String {
 /// Milliseconds per unit of a column whose name ends in a unit of time.
 fn milliseconds(name: &str) -> Option<f64> {
     let name = name.to_lowercase();
-    let unit = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).next_back()?;
+    let unit = name.split(|c: char| !c.is_alphanumeric()).rfind(|word| !word.is_empty())?;
     match unit {
         "ns" | "nanoseconds" => Some(1e-6),
         "us" | "µs" | "μs" | "microseconds" => Some(1e-3),
