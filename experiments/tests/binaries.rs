@@ -362,7 +362,6 @@ fn is_exported_with_statistics(supernet: &Path, arch: &str, parent: &Path) {
     assert!(message.contains("have no statistics yet"), "{message}");
 }
 
-#[cfg(not(feature = "mpi"))]
 /// A trained supernet serves as the start of another training, and as its teacher.
 fn goes_on_from(run: &Path, parent: &Path) {
     let mut config = tiny();
@@ -382,6 +381,7 @@ fn goes_on_from(run: &Path, parent: &Path) {
     assert!(message.contains("training.start") && message.contains("small_mobilenet_v3"), "{message}");
 }
 
+#[cfg(not(feature = "mpi"))]
 #[test]
 fn one_of_several_processes_that_cannot_hear_of_the_others_does_nothing() {
     let temporary = tempfile::tempdir().unwrap();

@@ -49,8 +49,8 @@ fn rows<T: DeserializeOwned>(path: &Path) -> Result<()> {
 fn is_read(path: &Path) -> Result<bool> {
     let name = path.file_name().unwrap().to_str().unwrap();
     let of_run = || MeasuredTables::open(path.ancestors().nth(2).unwrap(), None);
-    if path.to_str().unwrap().contains("2026-11-24-") && !["accuracy.csv", "latency.csv"].contains(&name) {
-        // Their configurations and records are of a form before the first one that is kept; only tables are read.
+    if path.to_str().unwrap().contains("2026-11-24-") {
+        // Records of the first day are of forms before the one that is kept.
         return Ok(false);
     }
     match name {

@@ -169,5 +169,5 @@ fn a_source_that_cannot_be_a_set_is_refused() {
     };
     assert!(message(2, 0).contains("channels is 2, expected 1 (gray) or 3 (RGB)"), "{}", message(2, 0));
     let found = message(3, 1 << 20);
-    assert!(found.contains("label is 1048576, expected below 1048576 (of image 2)"), "{found}");
+    assert!(found.contains("label is 1048576, expected below 1048576 (of number 2)"), "{found}");
 }
