@@ -57,7 +57,7 @@ pub(crate) fn decode_region(bytes: &[u8], place: Rectangle, limit: usize) -> Res
     let Rectangle { left, top, width, height } = place;
     assert!(
         left + width <= frame.width && top + height <= frame.height,
-        "{place:?} of {} x {}",
+        "{width} x {height} at ({left}, {top}) of {} x {}",
         frame.width,
         frame.height
     );
