@@ -16,7 +16,7 @@ pub enum Match {
     Same,
     /// Each class of the images is this class of the network.
     Selected(Vec<usize>),
-    /// These classes of the images have no name that the network knows, or one that another has, too.
+    /// Classes of the images whose names the network does not know, or knows for another class already.
     Unknown(Vec<String>),
 }
 

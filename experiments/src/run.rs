@@ -2,7 +2,7 @@
 
 mod image_size;
 pub mod images;
-mod lock;
+pub mod lock;
 pub mod plan;
 pub mod ranks;
 pub mod records;

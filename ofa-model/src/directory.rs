@@ -238,7 +238,7 @@ mod tests {
         !status.success()
     }
 
-    /// Kills one write of `old`'s place after every number of instants, and the next one, too.
+    /// Kills a write that replaces `old` at every instant, and then the write that follows.
     fn kill_twice_at_every_instant(old: Option<&str>) -> usize {
         for first in 0.. {
             for second in 0.. {

@@ -96,7 +96,7 @@ impl Supernet {
     ///
     /// # Panics
     ///
-    /// If `classes` is empty or names a class that there is not.
+    /// If `classes` is empty, or an index is out of range.
     pub fn with_classes(mut self, classes: &[usize]) -> Self {
         let most = self.space.classes;
         assert!(!classes.is_empty() && classes.iter().all(|&class| class < most), "{classes:?} of {most} classes");

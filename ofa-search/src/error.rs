@@ -54,14 +54,14 @@ pub enum SearchError {
         /// The requested quantity.
         expected: String,
     },
-    /// A row of a table holds an arch that its space does not offer.
+    /// A row of a table holds no arch, or one that its space does not offer.
     #[error("{path}:{line}: {source}", path = path.display())]
     OutsideSpace {
         /// The file.
         path: PathBuf,
         /// Line number, from 1.
         line: u64,
-        /// Names the choice, its value and the allowed values.
+        /// Names the choice, its value and the allowed values, or what is no arch.
         source: Box<ModelError>,
     },
     /// Two rows of a table contradict each other.

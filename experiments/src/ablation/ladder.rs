@@ -13,13 +13,14 @@ use super::runner::{Ablation, Look, PATIENCE};
 use crate::console::interrupt::{self, Interrupted};
 use crate::console::say;
 use crate::machine::environment;
+use crate::run::lock::RunLock;
 use crate::run::run_dir::RunDir;
 use anyhow::{Context, Result, bail};
 use ofa_train::Ranks;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -155,7 +156,7 @@ impl Ladder {
     }
 
     /// The next task, with the lock on its cell; waits while other processes hold all cells that can start.
-    fn next(&self, chosen: &[usize], stop: &AtomicBool) -> Result<(Next, Option<File>)> {
+    fn next(&self, chosen: &[usize], stop: &AtomicBool) -> Result<(Next, Option<RunLock>)> {
         loop {
             if interrupt::check(stop).is_err() {
                 return Ok((Next::Stop, None));

@@ -4,10 +4,10 @@
 use super::cell::{Cell, CellName, Workshop};
 use super::config::AblationConfig;
 use super::identity::Identity;
+use crate::run::lock::RunLock;
 use crate::run::run_dir::RunDir;
 use anyhow::{Context, Result};
 use ofa_train::Ranks;
-use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -25,7 +25,7 @@ pub struct Ablation {
 /// What is left to do.
 pub(super) enum Look<'a> {
     /// A cell claimed by this process until the lock is dropped.
-    Cell(Cell<'a>, File),
+    Cell(Cell<'a>, RunLock),
     /// Other processes hold all cells that can start.
     Busy,
     /// All cells are complete or can never be made.
@@ -130,7 +130,7 @@ impl Ablation {
     }
 
     /// Claims a cell that can start and that no other process holds.
-    fn claim<'c>(&self, missing: &[Cell<'c>]) -> Result<Option<(Cell<'c>, File)>> {
+    fn claim<'c>(&self, missing: &[Cell<'c>]) -> Result<Option<(Cell<'c>, RunLock)>> {
         let root = self.dir.root();
         for cell in missing {
             if !self.is_ready(cell)? {
@@ -138,14 +138,11 @@ impl Ablation {
             }
             let path = cell.path(root);
             std::fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
-            let file = File::create(path.join("lock")).with_context(|| path.display().to_string())?;
-            match file.try_lock() {
-                // Another process may have completed it in the meantime.
-                Ok(()) if self.missing()?.iter().any(|missing| missing.path(root) == path) => {
-                    return Ok(Some((*cell, file)));
-                }
-                Ok(()) | Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Error(error)) => return Err(error).with_context(|| path.display().to_string()),
+            // Another process may have completed it in the meantime.
+            if let Some(lock) = RunLock::try_take(&path)?
+                && self.missing()?.iter().any(|missing| missing.path(root) == path)
+            {
+                return Ok(Some((*cell, lock)));
             }
         }
         Ok(None)

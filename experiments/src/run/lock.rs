@@ -1,8 +1,8 @@
-//! [`RunLock`]: one job at a time works in a run directory.
+//! [`RunLock`]: one job at a time works in the directory of a run or of a cell.
 
 use anyhow::{Context, Result, bail};
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::Write;
 use std::path::Path;
 
 const LOCK: &str = "lock";
@@ -21,27 +21,36 @@ impl RunLock {
     ///
     /// If another process holds the lock; the error names it. Or if the lock file cannot be written.
     pub fn take(root: &Path) -> Result<Self> {
+        if let Some(lock) = Self::try_take(root)? {
+            return Ok(lock);
+        }
+        let holder = fs::read_to_string(root.join(LOCK)).unwrap_or_default();
+        bail!(
+            "{} is in use by {}: wait until it ends, or choose another --out",
+            root.display(),
+            if holder.is_empty() { "another process" } else { holder.trim() }
+        );
+    }
+
+    /// [`take`](Self::take), or `None` if another process holds the lock.
+    ///
+    /// # Errors
+    ///
+    /// If the lock file cannot be written.
+    pub fn try_take(root: &Path) -> Result<Option<Self>> {
         let path = root.join(LOCK);
         let context = || format!("cannot lock {}", path.display());
         let mut options = OpenOptions::new();
-        let mut file = options.read(true).write(true).create(true).truncate(false).open(&path).with_context(context)?;
+        let mut file = options.write(true).create(true).truncate(false).open(&path).with_context(context)?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                file.read_to_string(&mut holder).with_context(context)?;
-                bail!(
-                    "{} is in use by {}: wait until it ends, or choose another --out",
-                    root.display(),
-                    if holder.is_empty() { "another process" } else { holder.trim() }
-                );
-            }
+            Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(error).with_context(context),
         }
-        file.set_len(0).and_then(|()| file.rewind()).with_context(context)?;
+        file.set_len(0).with_context(context)?;
         let host = gethostname::gethostname();
         writeln!(file, "process {} on {}", std::process::id(), host.display()).with_context(context)?;
-        Ok(Self { _file: file })
+        Ok(Some(Self { _file: file }))
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::console::say;
 use crate::options::space::OptionalSpace;
 use anyhow::{Context, Result, bail};
+use clap::Args;
 use ofa_model::SearchSpace;
 use ofa_search::predictors::MlpConfig;
 use ofa_search::{AccuracyTable, LatencyTable};
@@ -76,23 +77,35 @@ impl MeasuredTables {
     ///
     /// # Errors
     ///
-    /// If there is none, or it is damaged or of another space.
+    /// If there is no table, or it is damaged or of another space.
     pub fn latency(&self) -> Result<LatencyTable> {
         let path = self.latency.as_ref().context("there is no latency.csv beside the accuracies")?;
         Ok(LatencyTable::load(path, &self.space)?)
     }
 }
 
-/// The space named by `options`, else that of `run`.
-///
-/// # Errors
-///
-/// If neither is given, or the space cannot be read.
-pub fn named_space(options: &OptionalSpace, run: Option<&Path>) -> Result<SearchSpace> {
-    match (options.named()?, run) {
-        (Some(space), _) => Ok(space),
-        (None, Some(run)) => Ok(read_config(&run.join(CONFIG))?.space),
-        (None, None) => bail!("no space given: name one with --space, or a run with --run"),
+/// The options that give a search space: by name, or by a run.
+#[derive(Clone, Debug, Args)]
+pub struct SpaceOrRun {
+    /// Run directory that the search space is read from, instead of --space
+    #[arg(long)]
+    run: Option<PathBuf>,
+    #[command(flatten)]
+    space: OptionalSpace,
+}
+
+impl SpaceOrRun {
+    /// The named space, else that of the run.
+    ///
+    /// # Errors
+    ///
+    /// If neither is given, or the space cannot be read.
+    pub fn space(&self) -> Result<SearchSpace> {
+        match (self.space.named()?, &self.run) {
+            (Some(space), _) => Ok(space),
+            (None, Some(run)) => Ok(read_config(&run.join(CONFIG))?.space),
+            (None, None) => bail!("no space given: name one with --space, or a run with --run"),
+        }
     }
 }
 

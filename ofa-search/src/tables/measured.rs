@@ -3,7 +3,7 @@
 use super::table_file::invalid;
 use crate::SearchError;
 use crate::statistics::quantile;
-use ofa_model::{Arch, OriginalArch, SearchSpace};
+use ofa_model::{Arch, SearchSpace, WrittenArch};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
@@ -44,10 +44,10 @@ pub struct MeasuredNetworks {
 
 impl MeasuredNetworks {
     /// Reads a CSV file with a column `arch` and a column that holds `measure`, in any order and among others. Columns
-    /// are separated by commas, semicolons or tabs. An arch is written as text or as the original's dictionary. Rows of
+    /// are separated by commas, semicolons or tabs. An arch is written in any form of [`WrittenArch`]. Rows of
     /// the same arch are repeats. `column` names the column if several would fit, or none does.
     ///
-    /// A file `*.dict` of the original is read, too: an object that maps dictionaries, as text, to values.
+    /// Also reads a `*.dict` file of the original: an object that maps dictionaries, as text, to values.
     ///
     /// # Errors
     ///
@@ -256,21 +256,13 @@ fn is_accuracy(name: &str) -> bool {
     ["top1", "acc", "acc1", "accuracy", "top1acc", "top1accuracy", "accuracytop1", "acctop1"].contains(&name)
 }
 
-/// An arch in its text form, or as the original's dictionary.
+/// An arch in any form of [`WrittenArch`], at a resolution of the space.
 fn read_arch(path: &Path, line: u64, text: &str, space: &SearchSpace) -> Result<Arch, SearchError> {
-    let outside = |source: ofa_model::ModelError| SearchError::OutsideSpace {
-        path: path.to_owned(),
-        line,
-        source: source.into(),
-    };
-    if text.starts_with('{') {
-        let original: OriginalArch = serde_json::from_str(text)
-            .map_err(|error| invalid(path, line, format!("`{text}` is no dictionary of an arch: {error}")))?;
-        return Arch::from_original(&original, space).map_err(outside);
-    }
-    let arch: Arch = text.parse().map_err(|error| invalid(path, line, format!("{error}")))?;
-    space.check(&arch).map_err(outside)?;
-    Ok(arch)
+    let read = WrittenArch::parse(text, space).and_then(|WrittenArch { arch, .. }| {
+        space.check(&arch)?;
+        Ok(arch)
+    });
+    read.map_err(|source| SearchError::OutsideSpace { path: path.to_owned(), line, source: source.into() })
 }
 
 fn positive(path: &Path, line: u64, arch: &str, value: f64) -> Result<f64, SearchError> {

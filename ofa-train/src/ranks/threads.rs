@@ -8,7 +8,7 @@ use std::thread;
 /// One of several ranks that are threads of this process: for tests, and to try a job without MPI.
 ///
 /// Sums add up in the order of ranks, so they are the same in every run. A rank that panics, [aborts](Ranks::abort) or
-/// returns early ends all ranks that wait for it, now or later: they panic, too.
+/// returns early ends all ranks that wait for it, now or later: they also panic.
 ///
 /// ```
 /// use ofa_train::{Ranks, ThreadRanks};

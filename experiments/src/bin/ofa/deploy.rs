@@ -21,6 +21,7 @@ use experiments::report::{DeploymentPage, deployment_html};
 use experiments::run::run_dir::{csv_text, ensure_new, make_dir, write_whole};
 use experiments::run::supernet_file::SUPERNET;
 use experiments::tables::measured::MeasuredTables;
+use ofa_model::Supernet;
 use ofa_search::predictors::MlpPredictor;
 use ofa_search::statistics::FitReport;
 use std::path::{Path, PathBuf};
@@ -84,7 +85,7 @@ pub fn run(options: &Options) -> Result<()> {
     if let Some(out) = &options.out {
         write(out, options, &tables, &answers, &fit, seconds)?;
         if !options.no_export {
-            match tables.run.as_deref().filter(|run| run.join(SUPERNET).is_dir()) {
+            match tables.run.as_deref().filter(|run| Supernet::is_saved_in(&run.join(SUPERNET))) {
                 Some(run) => export_calibrated(run, &answers.archs(), &out.join("subnets"), &device)?,
                 None => say("no subnets are exported: the tables do not belong to a run with a trained supernet"),
             }

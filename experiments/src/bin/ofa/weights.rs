@@ -4,7 +4,11 @@ mod import;
 mod logits;
 
 use anyhow::Result;
-use clap::Subcommand;
+use burn::tensor::TensorData;
+use clap::{Args, Subcommand};
+use experiments::console::say;
+use ofa_model::{Checkpoint, CheckpointWeights};
+use std::path::PathBuf;
 
 /// Reads checkpoints of the PyTorch original.
 #[derive(Subcommand)]
@@ -12,6 +16,28 @@ use clap::Subcommand;
 pub enum Command {
     Import(import::Options),
     Logits(logits::Options),
+}
+
+/// Which weights are read.
+#[derive(Args)]
+struct Weights {
+    /// Checkpoint of the original: a .pth file written by torch.save, or a .safetensors file
+    #[arg(long)]
+    checkpoint: PathBuf,
+    /// Key of the weights, where the checkpoint holds several sets (`state_dict_ema`; `.` for those without a key)
+    /// [default: the moving average, if it is whole]
+    #[arg(long)]
+    weights: Option<String>,
+}
+
+impl Weights {
+    /// Reads the tensors by key, and says what was taken.
+    fn read(&self) -> Result<Vec<(String, TensorData)>> {
+        let CheckpointWeights { tensors, found } =
+            Checkpoint::open(&self.checkpoint)?.weights(self.weights.as_deref())?;
+        found.iter().for_each(|found| say(found));
+        Ok(tensors)
+    }
 }
 
 impl Command {

@@ -7,9 +7,8 @@
 use anyhow::{Context, Result};
 use clap::Args;
 use experiments::console::say;
-use experiments::options::space::OptionalSpace;
 use experiments::run::run_dir::{ensure_new, make_dir, write_whole};
-use experiments::tables::measured::named_space;
+use experiments::tables::measured::SpaceOrRun;
 use ofa_search::{AccuracyHeader, AccuracyTable, Measure, MeasuredNetworks};
 use std::path::PathBuf;
 
@@ -28,11 +27,8 @@ pub struct Options {
     /// Number of images the accuracies were measured on
     #[arg(long)]
     images: usize,
-    /// Run directory that the search space is read from, instead of --space
-    #[arg(long)]
-    run: Option<PathBuf>,
     #[command(flatten)]
-    space: OptionalSpace,
+    space: SpaceOrRun,
     /// File to write, called accuracy.csv to be found; must not exist
     #[arg(long)]
     out: PathBuf,
@@ -40,7 +36,7 @@ pub struct Options {
 
 pub fn run(options: &Options) -> Result<()> {
     ensure_new(&options.out)?;
-    let space = named_space(&options.space, options.run.as_deref())?;
+    let space = options.space.space()?;
     let measured = MeasuredNetworks::read(&options.measured, &space, &Measure::Top1, options.column.as_deref())?;
     say(&measured.described("of all images"));
     let header = AccuracyHeader {

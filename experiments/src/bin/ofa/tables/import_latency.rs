@@ -9,9 +9,8 @@
 use anyhow::Result;
 use clap::Args;
 use experiments::console::say;
-use experiments::options::space::OptionalSpace;
 use experiments::run::run_dir::{ensure_new, make_dir};
-use experiments::tables::measured::named_space;
+use experiments::tables::measured::SpaceOrRun;
 use experiments::tables::{agreement, latency_agreement};
 use ofa_search::{LatencyHeader, LatencyTable, Measure, MeasuredNetworks};
 use std::path::PathBuf;
@@ -28,11 +27,8 @@ pub struct Options {
     /// Column that is read, if several hold a latency
     #[arg(long)]
     column: Option<String>,
-    /// Run directory that the search space is read from, instead of --space
-    #[arg(long)]
-    run: Option<PathBuf>,
     #[command(flatten)]
-    space: OptionalSpace,
+    space: SpaceOrRun,
     /// Name of the device, recorded in the table
     #[arg(long)]
     device_name: String,
@@ -55,7 +51,7 @@ pub struct Options {
 
 pub fn run(options: &Options) -> Result<()> {
     ensure_new(&options.out)?;
-    let space = named_space(&options.space, options.run.as_deref())?;
+    let space = options.space.space()?;
     let measure = options.quantity.clone().map_or(Measure::Latency, Measure::Other);
     let measured = MeasuredNetworks::read(&options.measured, &space, &measure, options.column.as_deref())?;
     say(&measured.described(options.quantity.as_deref().unwrap_or("ms")));

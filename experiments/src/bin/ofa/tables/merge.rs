@@ -7,9 +7,8 @@
 use anyhow::Result;
 use clap::Args;
 use experiments::console::say;
-use experiments::options::space::OptionalSpace;
 use experiments::run::run_dir::ensure_new;
-use experiments::tables::measured::named_space;
+use experiments::tables::measured::SpaceOrRun;
 use ofa_search::AccuracyTable;
 use std::path::PathBuf;
 
@@ -20,11 +19,8 @@ pub struct Options {
     /// Accuracy tables to merge (CSV)
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
-    /// Run directory that the search space is read from, instead of --space
-    #[arg(long)]
-    run: Option<PathBuf>,
     #[command(flatten)]
-    space: OptionalSpace,
+    space: SpaceOrRun,
     /// File to write; must not exist
     #[arg(long)]
     out: PathBuf,
@@ -32,7 +28,7 @@ pub struct Options {
 
 pub fn run(options: &Options) -> Result<()> {
     ensure_new(&options.out)?;
-    let space = named_space(&options.space, options.run.as_deref())?;
+    let space = options.space.space()?;
     let merged = AccuracyTable::merge(&options.inputs, &space)?;
     merged.save(&options.out)?;
     say(&format!("{} rows in {}", merged.rows().len(), options.out.display()));

@@ -4,6 +4,7 @@
 //! Result:   a supernet (`space.json`, `weights.safetensors`); with `--arch`, a subnet from a specialised, static net
 //! Source:   the authors' checkpoints, with either generation of key names; pickled code in them is never executed
 
+use super::Weights;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use experiments::console::say;
@@ -11,7 +12,7 @@ use experiments::deployment::model_card::imagenet_card;
 use experiments::machine::device;
 use experiments::options::arch::{read_arch, with_resolution};
 use experiments::options::space::{SpaceOptions, classes_of};
-use ofa_model::{Checkpoint, CheckpointWeights, SupernetConfig};
+use ofa_model::SupernetConfig;
 use std::path::PathBuf;
 
 /// Converts a checkpoint of the PyTorch original to a directory that the other commands read.
@@ -20,13 +21,8 @@ use std::path::PathBuf;
 pub struct Options {
     #[command(flatten)]
     space: SpaceOptions,
-    /// Checkpoint to convert: a .pth file written by torch.save, or a .safetensors file
-    #[arg(long)]
-    checkpoint: PathBuf,
-    /// Key of the weights, where the checkpoint holds several sets (`state_dict_ema`; `.` for those without a key)
-    /// [default: the moving average, if it is whole]
-    #[arg(long)]
-    weights: Option<String>,
+    #[command(flatten)]
+    weights: Weights,
     /// Replaces the classifier by a new one for --classes, to train on images of your own
     #[arg(long, requires = "classes")]
     new_head: bool,
@@ -48,11 +44,10 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<()> {
-    let Options { checkpoint, out, .. } = options;
+    let Options { weights: Weights { checkpoint, .. }, out, .. } = options;
     ensure!(!out.exists(), "{} exists already; choose another --out", out.display());
     let device = device::by_name(&options.device)?;
-    let CheckpointWeights { tensors, found } = Checkpoint::open(checkpoint)?.weights(options.weights.as_deref())?;
-    found.iter().for_each(|found| say(found));
+    let tensors = options.weights.read()?;
     let classes = classes_of(&tensors);
     let new_classes = options.space.classes().filter(|_| options.new_head);
     let space = if options.new_head { options.space.of_checkpoint(classes) } else { options.space.space(classes) }?;

@@ -5,6 +5,7 @@
 //! Result:   `logits` `[batch, classes]` for `images` `[batch, channels, height, width]`
 //! Source:   the original's `set_active_subnet(..)` and forward pass in inference mode
 
+use super::Weights;
 use anyhow::{Context, Result};
 use clap::Args;
 use experiments::bench::tensor_file::{ensure_resolution, read_images, write_logits};
@@ -12,7 +13,7 @@ use experiments::console::say;
 use experiments::machine::device;
 use experiments::options::arch::{read_arch, with_resolution};
 use experiments::options::space::{SpaceOptions, classes_of};
-use ofa_model::{Checkpoint, CheckpointWeights, SupernetConfig};
+use ofa_model::SupernetConfig;
 use std::path::PathBuf;
 
 /// Computes the logits of one subnet of a checkpoint of the PyTorch original.
@@ -24,12 +25,8 @@ use std::path::PathBuf;
 pub struct Options {
     #[command(flatten)]
     space: SpaceOptions,
-    /// Checkpoint of a supernet: a .pth file written by torch.save, or a .safetensors file
-    #[arg(long)]
-    checkpoint: PathBuf,
-    /// Key of the weights, where the checkpoint holds several sets [default: the moving average, if it is whole]
-    #[arg(long)]
-    weights: Option<String>,
+    #[command(flatten)]
+    weights: Weights,
     /// Subnet: text form, file (the original's dictionary, a net.config) or directory of a subnet
     #[arg(long)]
     arch: String,
@@ -49,10 +46,9 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<()> {
-    let Options { checkpoint, .. } = options;
+    let checkpoint = &options.weights.checkpoint;
     let device = device::by_name(&options.device)?;
-    let CheckpointWeights { tensors, found } = Checkpoint::open(checkpoint)?.weights(options.weights.as_deref())?;
-    found.iter().for_each(|found| say(found));
+    let tensors = options.weights.read()?;
     let space = options.space.space(classes_of(&tensors))?;
     let images = read_images(&options.images, &space, &device)?;
     let resolution = images.dims()[2];
