@@ -53,7 +53,7 @@ pub struct Layout {
 type Find = fn(&Path) -> Result<Found, DataError>;
 
 /// All layouts, in the order in which they are looked for: the most particular ones come first.
-const KNOWN: [Find; 10] = [
+const KNOWN: &[Find] = &[
     idx_set::find,
     cifar::find,
     prepared::find,

@@ -32,9 +32,7 @@ pub struct Options {
     /// Configuration file to use instead of a preset; every run directory contains a complete one
     #[arg(long, conflicts_with = "preset")]
     config: Option<PathBuf>,
-    /// Training schedule: progressive_shrinking, compofa, sandwich, random_only, grow or full_only, with the preset's
-    /// recipe; or a .toml file with the keys of [training.schedule] at the top level
-    #[arg(long)]
+    #[arg(long, help = schedule_help())]
     schedule: Option<String>,
     /// Scales the schedule to this many subnet-epochs (epochs times subnets per step)
     #[arg(long)]
@@ -65,6 +63,15 @@ pub struct Options {
     /// Seed of all random numbers [default: that of the configuration]
     #[arg(long)]
     seed: Option<u64>,
+}
+
+fn schedule_help() -> String {
+    let kinds: Vec<String> = ScheduleKind::ALL.iter().map(ToString::to_string).collect();
+    format!(
+        "Training schedule: {}, with the preset's recipe; or a .toml file with the keys of [training.schedule] at the \
+         top level",
+        kinds.join(", ")
+    )
 }
 
 /// Runs a program from start to end: it gets [`ready_to_compute`], does its `work`, and leaves with the exit code of
