@@ -9,6 +9,12 @@
 //!   require (arXiv:1908.09791, section 3.2). All randomness is a function of (seed, epoch, batch), so runs can be
 //!   repeated and resumed.
 //!
+//! ```text
+//! directory --Layout--> Splits: train, validation, test --View--> Loader --> ImageBatch, at any resolution
+//!                          ^
+//! ImageSource (yours) --> ImageSet
+//! ```
+//!
 //! ```
 //! use burn::tensor::Device;
 //! use ofa_data::{AugmentConfig, FashionMnist, Loader, LoaderConfig, View};
@@ -32,6 +38,8 @@
 //! }
 //! # Ok::<(), ofa_data::DataError>(())
 //! ```
+//!
+//! The guide has more: `docs/src/guides/images.md`.
 
 mod broken;
 mod cache;

@@ -6,6 +6,15 @@
 //! - [`ElasticNetwork`] is what the learner needs of a supernet, for networks of your own.
 //! - [`SearchSpace::cost`] gives exact MACs, parameters and activation memory without any weights.
 //!
+//! ```text
+//! SearchSpace --sample--> Arch
+//!     |                    |
+//!  init                    v
+//!     +--> Supernet --subnet(arch)--> Subnet --calibrate--> Subnet --fold--> FoldedSubnet --> ONNX
+//!             ^                                                   |
+//!        import_original (PyTorch)                           to_original (PyTorch)
+//! ```
+//!
 //! ```
 //! use burn::tensor::{Device, Tensor};
 //! use ofa_model::{SearchSpace, Statistics, SupernetConfig};
@@ -21,6 +30,8 @@
 //! assert_eq!(subnet.num_trainable() as u64, supernet.space().cost(&arch).parameters);
 //! # Ok::<(), ofa_model::ModelError>(())
 //! ```
+//!
+//! The guide has more: `docs/src/concepts/elastic.md`, `docs/src/guides/export.md`.
 
 mod arch;
 mod calibrate;

@@ -10,6 +10,11 @@
 //! - A [`Front`] keeps the best trade-offs found by a search. [`search_and_measure`] measures the archs predicted best.
 //! - An [`AdditiveProblem`], whose score and cost are sums over blocks, is solved exactly, without a search.
 //!
+//! ```text
+//! archs --measure--> AccuracyTable --fit--> Predictor --+
+//! units --measure--> LatencyTable  --> Constraint ------+--> Problem --search(SearchStrategy)--> best Arch, Front
+//! ```
+//!
 //! Names of daily use are at the root; [`cost`], [`predictors`], [`statistics`] and [`timing`] hold the rest.
 //!
 //! This crate never sees images or training: archs are measured by a closure that the caller passes in.
@@ -51,6 +56,8 @@
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! The guide has more: `docs/src/concepts/tables.md`, `docs/src/guides/search.md`.
 
 pub mod cost;
 mod error;

@@ -6,6 +6,47 @@
 //!
 //! A [`TrainRun`] takes what is yours: an [`ArchSampler`], a [`Loss`], an optimizer. [`train`] takes any
 //! [`ElasticNetwork`](ofa_model::ElasticNetwork).
+//!
+//! ```text
+//! Schedule (phases) --> TrainRun --> train() --> TrainOutcome: supernet, teacher, watched subnets
+//!                        |   |          |
+//!               Loader --+   |          +-- each step: ArchSampler -> step_gradients -> optimizer
+//!   ArchSampler, Loss, ------+          +-- each epoch: CheckpointDir, Evaluator, TrainObserver
+//!   optimizer, Ranks
+//! ```
+//!
+//! ```
+//! use burn::tensor::Device;
+//! use ofa_data::{AugmentConfig, FashionMnist, Loader, LoaderConfig, View};
+//! use ofa_model::{SearchSpace, SupernetConfig};
+//! use ofa_train::{Evaluator, Recipe, ScheduleKind, ScheduleRecipe, TrainRun, train};
+//!
+//! let device = Device::flex();
+//! let space = SearchSpace::small_mobilenet_v3(1, 10);
+//! let supernet = SupernetConfig::new(space.clone())?.with_seed(1).init(&device.clone().autodiff());
+//!
+//! let splits = FashionMnist::embedded(1)?;
+//! let view = View::Train(AugmentConfig::small_images());
+//! let config = LoaderConfig { batch_size: 16, seed: 1, view, drop_last: true, prefetch: 2 };
+//! let loader = Loader::new(splits.train.subset(32, 1), config, splits.normalisation())?;
+//! let (calibration, validation) = (splits.train.subset(32, 2), splits.validation.subset(50, 1));
+//! let mut evaluator = Evaluator::new(calibration, validation, 50, &splits.normalisation(), &device);
+//!
+//! // One epoch of the largest network; other kinds, and schedules of your own, are values of the same type.
+//! let mut recipe = ScheduleRecipe::iclr2020();
+//! recipe.full.epochs = 1;
+//! recipe.full.warmup_epochs = 0.0;
+//! let schedule = ScheduleKind::FullOnly.schedule(&space, &recipe);
+//!
+//! let watched = [space.largest()];
+//! let recipe = Recipe::default();
+//! let run = TrainRun { watched: &watched, ..TrainRun::new(&schedule, &recipe, &loader, &device) };
+//! let outcome = train(supernet, &run, &mut evaluator, &mut ())?;
+//! assert!((0.0..=1.0).contains(&outcome.watched[0].top1));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The guide has more: `docs/src/guides/schedules.md`, `docs/src/concepts/shrinking.md`.
 
 mod average;
 mod checkpoint;
