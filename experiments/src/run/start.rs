@@ -14,6 +14,7 @@ use crate::run::run_dir::RunDir;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Parser;
 use ofa_data::{Layout, Splits};
+use ofa_model::read_text;
 use ofa_train::{OneRank, Ranks, ScheduleKind, TrainError};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -252,7 +253,7 @@ fn trained_as_asked(options: &Options) -> Result<ExperimentConfig> {
         }
     };
     if let Some(path) = schedule_file {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+        let text = read_text(Path::new(path)).with_context(|| format!("cannot read {path}"))?;
         config.training.schedule = toml::from_str(&text).with_context(|| path.to_owned())?;
     }
     if let Some(subnet_epochs) = options.subnet_epochs {
@@ -274,8 +275,10 @@ pub fn with_next_step(error: anyhow::Error, dir: &RunDir) -> anyhow::Error {
     if is_interruption(&error) {
         return error.context(format!("progress is saved; resume with `--resume --out {root}`"));
     }
-    if error.downcast_ref().is_some_and(|error| matches!(error, TrainError::NonFiniteLoss { .. })) {
-        // Resumed, it would diverge again; the error says what to change.
+    let says_what_to_do =
+        |error: &TrainError| matches!(error, TrainError::NonFiniteLoss { .. } | TrainError::UnsoundCheckpoint { .. });
+    if error.downcast_ref().is_some_and(says_what_to_do) {
+        // Resumed, it would end so again; the error says what to change.
         return error.context("the run stopped");
     }
     error.context(format!("the run stopped; fix the cause, then resume with `--resume --out {root}`"))

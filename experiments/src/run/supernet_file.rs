@@ -6,7 +6,7 @@ use crate::run::run_dir::RunDir;
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use ofa_data::{Layout, Splits};
-use ofa_model::{SubnetCard, Supernet, SupernetConfig, check_weights};
+use ofa_model::{SubnetCard, Supernet, SupernetConfig};
 use ofa_train::{CheckpointDir, DamagedCheckpoint};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -76,15 +76,12 @@ pub fn open(root: &Path, device: &Device) -> Result<OpenedSupernet> {
     }
     let blank = SupernetConfig::new(config.space.clone())?.init(device);
     match CheckpointDir::new(dir.path(CHECKPOINTS), 1).supernet(blank)? {
-        Some(saved) => {
-            check_weights(&saved.supernet).with_context(|| saved.path.display().to_string())?;
-            Ok(OpenedSupernet {
-                supernet: saved.supernet,
-                path: saved.path,
-                config: Some(config),
-                damaged: saved.damaged,
-            })
-        }
+        Some(saved) => Ok(OpenedSupernet {
+            supernet: saved.supernet,
+            path: saved.path,
+            config: Some(config),
+            damaged: saved.damaged,
+        }),
         None => bail!("{} contains no supernet and no checkpoint yet", root.display()),
     }
 }
