@@ -348,7 +348,7 @@ fn c5_a_checkpoint_with_what_no_training_leaves_is_refused_by_every_reader() {
     for (file, name, value, problem) in [
         ("weights.bpk", "running_variance", -0.5, "number 0 is -0.5, a variance below zero"),
         ("teacher.bpk", "weight", f32::NAN, "number 0 is NaN, not finite"),
-        ("average.bpk", "bias", f32::INFINITY, "number 0 is inf, not finite"),
+        ("average.bpk", "classifier_bias", f32::INFINITY, "number 0 is inf, not finite"),
     ] {
         let root = tempfile::tempdir().unwrap();
         assert!(bench.train(Some(root.path()), &mut StopAfter { steps: 5, damaged: 0 }).is_err());

@@ -7,6 +7,7 @@ use crate::console::say;
 use crate::machine::allocator::keep_freed_memory;
 use crate::machine::threads::compute_on_this_thread;
 use crate::machine::{device, environment};
+use crate::run::given_weights;
 use crate::run::image_size;
 use crate::run::images::Images;
 use crate::run::lock::RunLock;
@@ -142,11 +143,12 @@ fn create_or_resume(options: &Options) -> Result<Run> {
         "the preset `{}` needs your own images: name their directory with --data",
         config.preset
     );
-    device::by_name(&config.device)?;
+    let device = device::by_name(&config.device)?;
     listed.iter().flat_map(|listed| &listed.notes).for_each(|note| say(note));
     // Whatever can be wrong is found before there is a directory that could only be removed.
     let images = Images::load(&config, listed)?;
     images.train_loader(&config, &OneRank)?;
+    given_weights::check(&config, &device)?;
     let default = || Path::new(RUNS).join(format!("{}-{}", environment::today(), config.preset));
     let root = options.out.clone().unwrap_or_else(default);
     let text = config.to_toml()?;

@@ -134,7 +134,7 @@ fn kind_23_byte_order_marks_are_passed_over_in_every_text() {
     let schedule = toml::to_string(&config.training.schedule).unwrap();
     let record = Path::new(env!("CARGO_MANIFEST_DIR")).join("records/2026-11-24-default-14-epochs");
     let record = record.to_str().unwrap();
-    let rows: String = (0..12).map(|i| format!("{},{}\n", sampled(i), i + 1)).collect();
+    let rows: String = (0..30).map(|i| format!("{},{}\n", sampled(i), i + 1)).collect();
     for form in 0..3 {
         let file = |name: &str, text: &str| place.file(name, &marked(text)[form]);
         assert_eq!(shown(&file("arch.json", &format!("\"{arch}\""))), arch);
