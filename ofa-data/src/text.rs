@@ -32,7 +32,7 @@ mod tests {
     fn every_byte_order_mark_goes() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("text");
-        for bytes in [b"4\r\n".as_slice(), b"\xef\xbb\xbf4\r\n", b"\xff\xfe4\0\r\0\n\0", b"\xfe\xff\04\0\r\0\n"] {
+        for bytes in [b"4\r\n".as_slice(), b"\xef\xbb\xbf4\r\n", b"\xff\xfe4\0\r\0\n\0", b"\xfe\xff\x004\0\r\0\n"] {
             std::fs::write(&path, bytes).unwrap();
             assert_eq!((read(&path).unwrap().as_str(), &*decoded(bytes)), ("4\r\n", "4\r\n"));
         }
