@@ -7,8 +7,8 @@ pub(crate) use presets::few_epochs;
 pub use search::{DeviceTables, Scenario, SearchConfig};
 
 use anyhow::{Context, Result, bail, ensure};
-use ofa_data::{AugmentConfig, Framing, Interpolation, PrepareConfig, ReadConfig};
-use ofa_model::SearchSpace;
+use ofa_data::{AugmentConfig, Framing, Interpolation, Layout, PrepareConfig, ReadConfig};
+use ofa_model::{SearchSpace, read_text};
 use ofa_search::predictors::MlpConfig;
 use ofa_search::timing::LatencyConfig;
 use ofa_train::{CheckpointDir, FineTune, Recipe, Schedule};
@@ -157,7 +157,7 @@ impl ExperimentConfig {
     ///
     /// If it cannot be read, or has an unknown key, a missing key or an invalid value; the error names the file.
     pub fn load(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = read_text(path).with_context(|| format!("cannot read {}", path.display()))?;
         Self::parse(&text).with_context(|| format!("{}", path.display()))
     }
 
@@ -202,6 +202,10 @@ impl ExperimentConfig {
         }
         if ![1, 3].contains(&self.data.channels) {
             bail!("data.channels is {}, it must be 1 (gray) or 3 (colour)", self.data.channels);
+        }
+        self.data.read.validate().context("data.read")?;
+        if let Some(fraction) = self.data.hold_out {
+            Layout::check_hold_out(fraction).context("data")?;
         }
         if self.tables.archs < 8 {
             bail!("tables.archs is {}, but fitting a predictor takes at least 8", self.tables.archs);

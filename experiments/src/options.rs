@@ -3,4 +3,3 @@
 pub mod arch;
 pub mod command_line;
 pub mod space;
-pub mod text_file;

@@ -1,56 +1,23 @@
 //! The main binaries on small real data, and their errors on bad input.
 
+mod process;
+
 use burn::tensor::Device;
-use experiments::config::{ExperimentConfig, Scenario};
+use experiments::config::ExperimentConfig;
 use experiments::deployment::specialise::Chosen;
 use experiments::report::ReportData;
 use ofa_model::{Supernet, read_state_dict};
 use ofa_train::ScheduleKind;
+use process::{config_file, once_for_all, tiny, tiny_trained_by};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
-
-/// The smoke preset, made even smaller.
-fn tiny() -> ExperimentConfig {
-    tiny_trained_by(ScheduleKind::ProgressiveShrinking)
-}
-
-fn tiny_trained_by(kind: ScheduleKind) -> ExperimentConfig {
-    let mut config = ExperimentConfig::preset_with("smoke", kind).unwrap();
-    config.space.resolutions = vec![12, 16];
-    config.data.train_images = Some(64);
-    config.data.test_images = Some(50);
-    config.training.batch_size = 32;
-    config.tables.archs = 8;
-    config.tables.validation_images = 50;
-    config.tables.calibration_images = 50;
-    config.tables.batch_size = 25;
-    config.tables.latency.min_samples = 5;
-    config.tables.latency.max_samples = 8;
-    config.tables.predictor.epochs = 5;
-    config.search.queries = 200;
-    // A budget in MACs, since latencies of such small networks are noise on a busy machine.
-    let macs = Scenario { name: "macs-1M".into(), macs: Some(1_000_000), ..Scenario::default() };
-    config.search.scenarios = vec![macs];
-    config
-}
-
-fn once_for_all(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_once_for_all")).args(arguments).output().unwrap()
-}
 
 /// A command of `ofa`.
 fn ofa(command: &str) -> Command {
     let mut ofa = Command::new(env!("CARGO_BIN_EXE_ofa"));
     ofa.args(command.split(' '));
     ofa
-}
-
-/// Writes the configuration to a file beside its run directory.
-fn config_file(config: &ExperimentConfig, root: &Path) -> PathBuf {
-    let path = root.with_extension("toml");
-    fs::write(&path, config.to_toml().unwrap()).unwrap();
-    path
 }
 
 fn run(config: &ExperimentConfig, root: &Path) -> Output {

@@ -157,7 +157,7 @@ fn c7_published_weights_become_a_start_for_other_classes() {
 }
 
 #[test]
-fn archs_at_any_resolution_and_older_onnx_are_exported() {
+fn r7_a5_archs_at_any_resolution_and_older_onnx_are_exported() {
     let temporary = tempfile::tempdir().unwrap();
     let path = |name: &str| temporary.path().join(name).to_str().unwrap().to_owned();
     checkpoint(Path::new(&path("net.safetensors")));

@@ -34,9 +34,9 @@ pub fn archive(bytes: &[u8]) {
 
 /// Parses label sources: Kaggle's solution file, the ImageNet development kit, a WebDataset label.
 pub fn labels(bytes: &[u8]) {
-    let _ = solution::parse(bytes);
-    let _ = web_dataset::label(bytes);
-    let _ = web_dataset::json_label(bytes);
+    let _ = solution::parse(&String::from_utf8_lossy(bytes));
+    let _ = web_dataset::Label::of_text(bytes);
+    let _ = web_dataset::Label::of_json(bytes);
     let _ = web_dataset::stem(Path::new(&*String::from_utf8_lossy(bytes)), &[".jpg", ".cls.txt"]);
     let (meta, truth) = bytes.split_at(bytes.len() / 2);
     let _ = devkit::ground_truth::validation_wnids(bytes, "1\n2\n");

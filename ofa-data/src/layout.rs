@@ -32,6 +32,7 @@ use class_directories::ClassDirectories;
 #[cfg(feature = "parquet")]
 use hugging_face::find as find_parquet;
 use prepare_config::PrepareConfig;
+pub(crate) use reader::enough;
 use reader::{Found, Reader};
 #[cfg(not(feature = "parquet"))]
 use unread_parquet::find as find_parquet;
@@ -48,6 +49,9 @@ pub struct Layout {
     /// What to say about the way it was found.
     notes: Vec<String>,
 }
+
+/// Directories that may lie around a set, each alone in the one above it.
+const DEEPEST: usize = 3;
 
 /// Recognises a layout in a directory.
 type Find = fn(&Path) -> Result<Found, DataError>;
@@ -67,7 +71,7 @@ const KNOWN: &[Find] = &[
 ];
 
 impl Layout {
-    /// Detects the layout of `dir` from the files in it, or of its only subdirectory.
+    /// Detects the layout of `dir` from the files in it, or of its only subdirectory, or of the only one in that.
     ///
     /// # Errors
     ///
@@ -83,10 +87,14 @@ impl Layout {
         if let Some(reader) = known(dir)? {
             return Ok(Self { reader, hold_out: None, notes: Vec::new() });
         }
-        if let [(_, below)] = &visible_directories(dir)?[..]
-            && let Some(reader) = known(below)?
-        {
-            return Ok(Self { reader, hold_out: None, notes: vec![format!("the images lie in {}", below.display())] });
+        let mut below = dir.to_owned();
+        for _ in 0..DEEPEST {
+            let [(_, only)] = &mut visible_directories(&below)?[..] else { break };
+            below = std::mem::take(only);
+            if let Some(reader) = known(&below)? {
+                let notes = vec![format!("the images lie in {}", below.display())];
+                return Ok(Self { reader, hold_out: None, notes });
+            }
         }
         Err(survey::unknown(dir))
     }
@@ -98,11 +106,19 @@ impl Layout {
     ///
     /// [`DataError::Invalid`] for a fraction that leaves nothing.
     pub fn with_hold_out(self, hold_out: Option<f64>) -> Result<Self, DataError> {
-        match hold_out {
-            Some(fraction) if !(0.0 < fraction && fraction < 0.5) => {
-                Err(DataError::invalid("hold_out", fraction, "a fraction between 0 and 0.5"))
-            }
-            _ => Ok(Self { hold_out, ..self }),
+        hold_out.map_or(Ok(()), Self::check_hold_out)?;
+        Ok(Self { hold_out, ..self })
+    }
+
+    /// Checks a fraction for [`with_hold_out`](Self::with_hold_out) before there is a layout.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Invalid`] for a fraction that leaves nothing.
+    pub fn check_hold_out(fraction: f64) -> Result<(), DataError> {
+        match 0.0 < fraction && fraction < 0.5 {
+            true => Ok(()),
+            false => Err(DataError::invalid("hold_out", fraction, "a fraction between 0 and 0.5")),
         }
     }
 
@@ -159,14 +175,6 @@ fn known(dir: &Path) -> Result<Found, DataError> {
         }
     }
     Ok(None)
-}
-
-/// Refuses a set with nothing to tell apart.
-pub(crate) fn enough(classes: &[String]) -> Result<(), DataError> {
-    match classes {
-        [] | [_] => Err(DataError::TooFewClasses { classes: classes.to_vec() }),
-        _ => Ok(()),
-    }
 }
 
 impl fmt::Display for Layout {

@@ -56,6 +56,7 @@ pub mod random;
 mod set;
 mod source;
 mod split;
+mod text;
 mod view;
 
 pub use broken::{BrokenImage, BrokenImages};

@@ -45,6 +45,10 @@ fn load(dir: &Path) -> Result<Splits, DataError> {
     Layout::detect(dir)?.load(3, 1)
 }
 
+fn load_gray(dir: &Path) -> Result<Splits, DataError> {
+    Layout::detect(dir)?.load(1, 1)
+}
+
 fn message(dir: &Path) -> String {
     load(dir).unwrap_err().to_string()
 }
@@ -126,6 +130,30 @@ fn d2_labels_in_json_and_text_are_those_of_cls() {
         let dir = directory(&[("train-0.tar", shard(0, name, label)), ("val-0.tar", shard(0, name, label))]);
         assert_eq!(content(&load(dir.path()).unwrap().test), [(0, 0), (1, 1), (2, 0), (3, 1)]);
     }
+    // Names are classes, in the order of train or of `classes.txt`; a name that neither has is refused.
+    let named = |class: fn(usize) -> &'static str| {
+        shard(0, |i| (format!("{i}.jpg"), format!("{i}.json")), move |l| format!("{{\"label\": {:?}}}", class(l)))
+    };
+    let dir = directory(&[
+        ("train-0.tar", named(|l| ["zebra", "cat"][l])),
+        ("train-1.tar", named(|l| ["eel", "zebra"][l])),
+        ("val-0.tar", named(|l| ["zebra", "eel"][l])),
+    ]);
+    let splits = load(dir.path()).unwrap();
+    assert_eq!((&splits.classes[..], splits.notes.len()), (&["cat", "eel", "zebra"].map(String::from)[..], 1));
+    assert_eq!(content(&splits.test), [(0, 2), (1, 1), (2, 2), (3, 1)]);
+    write(dir.path(), "classes.txt", "\u{feff}zebra\r\neel\r\ncat\r\n".as_bytes());
+    assert_eq!(content(&load(dir.path()).unwrap().test), [(0, 0), (1, 1), (2, 0), (3, 1)]);
+    write(dir.path(), "val-0.tar", &named(|l| ["zebra", "fox"][l]));
+    let error = message(dir.path());
+    assert!(
+        error.ends_with("val-0.tar/1.jpg: its class is \"fox\", which neither train nor classes.txt has"),
+        "{error}"
+    );
+    write(dir.path(), "val-0.tar", &shard(0, |i| (format!("{i}.png"), format!("{i}.cls")), |l| l.to_string()));
+    assert!(message(dir.path()).ends_with("labels of some parts are numbers, those of others names"));
+    write(dir.path(), "train-1.tar", &shard(0, |i| (format!("{i}.png"), format!("{i}.cls")), |l| l.to_string()));
+    assert!(message(dir.path()).contains("train-1.tar: its labels are names where those of other shards are numbers"));
     // Shards that name no part are the train set; validation and test images are held out.
     let name = |i: usize| (format!("{i}.png"), format!("{i}.cls"));
     let shards = |number: usize| shard(0, move |i| name(10 * number + i), |l| l.to_string());
@@ -319,6 +347,35 @@ fn d17_any_idx_set_is_read_gzipped_or_not_with_any_number_of_classes() {
         let error = layout.load(1, 1).unwrap_err().to_string();
         assert!(error.contains("t10k-images") && error.contains("bytes of data, the file has"), "{error}");
     }
+}
+
+#[test]
+fn d17_names_may_have_a_prefix_and_only_one_set_lies_in_a_directory() {
+    for (prefix, test, dash, extension) in
+        [("emnist-letters-", "test", "-", ".gz"), ("qmnist-", "t10k", ".", ""), ("my_", "test", "-", "")]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let set = |prefix: &str| {
+            for part in ["train", test] {
+                let files =
+                    [("images", 3, idx(3, &[6, 2, 1], &[9; 12])), ("labels", 1, idx(1, &[6], &[1, 2, 1, 2, 1, 2]))];
+                for (kind, rank, bytes) in files {
+                    let bytes = if extension.is_empty() { bytes } else { gzip(&bytes) };
+                    write(dir.path(), &format!("{prefix}{part}-{kind}{dash}idx{rank}-ubyte{extension}"), &bytes);
+                }
+            }
+        };
+        set(prefix);
+        write(dir.path(), "emnist-letters-mapping.txt", b"1 65 97\n2 66 98\n");
+        let splits = load_gray(dir.path()).unwrap();
+        assert_eq!((splits.classes.len(), splits.test.len()), (3, 6), "{prefix}");
+        assert!(splits.notes.iter().any(|note| note.contains("do labels count from 1?")), "{:?}", splits.notes);
+        set("other-");
+        let error = message(dir.path());
+        assert!(error.contains("train-images and") && error.contains("move one of them away"), "{error}");
+    }
+    let dir = directory(&[("emnist-digits-train-images-idx3-ubyte.gz", Vec::new())]);
+    assert!(message(dir.path()).contains("emnist-digits-train-labels-idx1-ubyte.gz not found: an IDX set needs"));
 }
 
 #[test]

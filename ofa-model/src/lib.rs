@@ -57,6 +57,7 @@ mod supernet;
 mod tensor_file;
 #[cfg(test)]
 mod testing;
+mod text_file;
 mod unit_network;
 mod units;
 mod written_arch;
@@ -82,6 +83,7 @@ pub use space::{BlockKind, Choice, ChoiceMask, ChoiceRank, Head, Mutation, Searc
 pub use subnet::Subnet;
 pub use summary::ArchSummary;
 pub use supernet::{Supernet, SupernetConfig};
+pub use text_file::read_text;
 pub use unit_network::UnitNetwork;
 pub use units::{BottleneckShape, ConvShape, HeadShape, MbConvShape, Unit, UnitLayers, make_divisible};
 pub use written_arch::WrittenArch;

@@ -7,7 +7,7 @@ pub use subnet::SubnetCard;
 
 use crate::directory::at;
 use crate::soundness::check_tensor;
-use crate::{ModelError, tensor_file};
+use crate::{ModelError, read_text, tensor_file};
 use burn::module::Module;
 use burn::store::burn_pack::Tensor;
 use burn::store::{ApplyError, ModuleSnapshot, bridge};
@@ -27,7 +27,7 @@ fn write(dir: &Path, name: &str, description: &impl Serialize, network: &impl Mo
 /// Reads the JSON file called `name` from a directory.
 fn description<T: DeserializeOwned>(dir: &Path, name: &str) -> Result<T, ModelError> {
     let path = dir.join(name);
-    let text = std::fs::read_to_string(&path).map_err(at(&path))?;
+    let text = read_text(&path).map_err(at(&path))?;
     serde_json::from_str(&text).map_err(|error| invalid(path, error))
 }
 

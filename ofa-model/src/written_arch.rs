@@ -53,7 +53,7 @@ impl WrittenArch {
         let text = text.trim_start_matches('\u{feff}').trim();
         let found = match value_in(text) {
             Some(value) => from_value(&value.map_err(refused)?, space)?,
-            None => plain(one_line(text)?.parse()?),
+            None => plain(in_line(one_line(text)?)?),
         };
         if found.arch.resolution == 0 {
             return Err(refused("its resolution is 0".to_owned()));
@@ -66,9 +66,14 @@ impl WrittenArch {
 /// The value that is written in `text`: all of it, or the dictionary in a line of a log. `None` if there is none.
 fn value_in(text: &str) -> Option<Result<Value, String>> {
     let inner = text.find('{').zip(text.rfind('}')).and_then(|(start, end)| text.get(start..=end));
-    let whole = text.starts_with(['{', '[', '(', '"', '\'']).then(|| literal::parse(text));
+    // `OrderedDict([..])`, `Namespace(..)`
+    let is_call = text.ends_with(')') && text.starts_with(char::is_alphabetic);
+    let is_value = is_call || text.starts_with(['{', '[', '(', '"', '\'']);
+    let whole = is_value.then(|| literal::parse(text));
     match (whole, inner) {
         (Some(Err(problem)), Some(inner)) => Some(literal::parse(inner).map_err(|_| problem)),
+        // Another line that ends with a bracket.
+        (Some(Err(_)), None) if is_call => None,
         (Some(whole), _) => Some(whole),
         (None, inner) => inner.map(literal::parse),
     }
@@ -90,9 +95,24 @@ fn one_line(text: &str) -> Result<&str, ModelError> {
     }
 }
 
+/// The arch that is `line`, or the only one among its words, as in `best: (r28-k7e6.., 0.78)` or a row of a table.
+fn in_line(line: &str) -> Result<Arch, ModelError> {
+    line.parse().or_else(|error| {
+        let words = line.split(|c: char| c.is_whitespace() || ",;:()[]'\"".contains(c));
+        let mut archs = words.filter_map(|word| word.parse::<Arch>().ok());
+        match (archs.next(), archs.next()) {
+            (Some(arch), None) => Ok(arch),
+            _ => Err(error),
+        }
+    })
+}
+
 fn from_value(value: &Value, space: &SearchSpace) -> Result<WrittenArch, ModelError> {
     match value {
-        Value::String(text) => Ok(plain(text.trim().parse()?)),
+        Value::String(text) => match value_in(text.trim()) {
+            Some(Ok(inner)) if !inner.is_string() => from_value(&inner, space),
+            _ => Ok(plain(in_line(text.trim())?)),
+        },
         Value::Object(entries) => from_object(entries, space),
         Value::Array(items) => match pairs(items) {
             Some(entries) => from_object(&entries, space),

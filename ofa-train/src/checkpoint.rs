@@ -1,7 +1,9 @@
 //! Checkpoints that survive kills and show damage.
 
 use crate::TrainError;
-use ofa_model::{Directories, remove_directory, replace_directory};
+use crate::weights::filled;
+use burn::module::Module;
+use ofa_model::{Directories, check_weights, remove_directory, replace_directory};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -39,6 +41,25 @@ impl Found {
     pub(crate) fn take(&mut self, name: &'static str) -> Result<Vec<u8>, TrainError> {
         let missing = || TrainError::Record { what: name, problem: "missing from the checkpoint".into() };
         self.files.remove(name).ok_or_else(missing)
+    }
+
+    /// Loads the network in the file `name`, which every checkpoint has, into `blank`, a network of the same space.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Record`] if the file is missing or does not fit, [`TrainError::UnsoundCheckpoint`] if it holds
+    /// what no training leaves.
+    pub(crate) fn network<N: Module>(&mut self, blank: N, name: &'static str) -> Result<N, TrainError> {
+        let network = filled(blank, name, self.take(name)?)?;
+        match check_weights(&network) {
+            Ok(()) => Ok(network),
+            Err(error) => Err(TrainError::UnsoundCheckpoint { path: self.path.join(name), problem: error.to_string() }),
+        }
+    }
+
+    /// As [`network`](Self::network), for a file that not every checkpoint has.
+    pub(crate) fn network_if_any<N: Module>(&mut self, blank: N, name: &'static str) -> Result<Option<N>, TrainError> {
+        self.files.contains_key(name).then(|| self.network(blank, name)).transpose()
     }
 }
 

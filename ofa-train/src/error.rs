@@ -132,6 +132,17 @@ pub enum TrainError {
         /// Reason.
         problem: String,
     },
+    /// An intact checkpoint holds weights that are not finite, or variances below zero.
+    #[error(
+        "{path}: {problem}; remove this checkpoint to go on from the one before it, or start a new run",
+        path = path.display()
+    )]
+    UnsoundCheckpoint {
+        /// File of the checkpoint.
+        path: PathBuf,
+        /// The tensor and its number.
+        problem: String,
+    },
     /// Data that must be identical on all ranks is not.
     #[error(
         "{what} of rank {rank} differ from those of rank 0: all ranks need the same program, the same processor type \

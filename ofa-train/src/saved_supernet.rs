@@ -1,7 +1,6 @@
 //! [`SavedSupernet`]: the weights of a checkpoint, for use outside the training loop.
 
 use crate::state::{AVERAGE, WEIGHTS};
-use crate::weights::filled;
 use crate::{CheckpointDir, DamagedCheckpoint, TrainError};
 use burn::module::Module;
 use ofa_model::Supernet;
@@ -26,11 +25,11 @@ impl CheckpointDir {
     /// # Errors
     ///
     /// [`TrainError::Io`] if checkpoints cannot be read or all are damaged; [`TrainError::Record`] if the weights
-    /// belong to another space.
+    /// belong to another space; [`TrainError::UnsoundCheckpoint`] if they are not finite.
     pub fn supernet<N: Module>(&self, blank: N) -> Result<Option<SavedSupernet<N>>, TrainError> {
         let Some(mut found) = self.newest()? else { return Ok(None) };
         let weights = if found.files.contains_key(AVERAGE) { AVERAGE } else { WEIGHTS };
-        let supernet = filled(blank, weights, found.take(weights)?)?;
+        let supernet = found.network(blank, weights)?;
         Ok(Some(SavedSupernet { path: found.path, supernet, damaged: found.damaged }))
     }
 }

@@ -5,7 +5,7 @@ use crate::progress::{EpochTotals, Progress, WatchedRecord};
 use crate::ranks::{same_on_all, same_weights};
 use crate::run::{TrainOutcome, TrainRun, TrainedStep};
 use crate::teacher::Teacher;
-use crate::weights::{are_finite, filled, record_error};
+use crate::weights::{are_finite, record_error};
 use crate::{Phase, Ranks, Recipe, TrainError, average, gradients, weights};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Bytes;
@@ -119,11 +119,11 @@ impl<N: ElasticNetwork> TrainState<N> {
         let saved: Saved = parse(&found, STATE)?;
         saved.check(run, &found.path)?;
         let blank = self.supernet.valid();
-        let mut plain = |name| found.files.remove(name).map(|bytes| filled(blank.clone(), name, bytes)).transpose();
-        let (teacher, average) = (plain(TEACHER)?, plain(AVERAGE)?);
+        let teacher = found.network_if_any(blank.clone(), TEACHER)?;
+        let average = found.network_if_any(blank, AVERAGE)?;
         let optimizer = Bytes::from_bytes_vec(found.take(OPTIMIZER)?);
         Ok(Self {
-            supernet: filled(self.supernet, WEIGHTS, found.take(WEIGHTS)?)?,
+            supernet: found.network(self.supernet, WEIGHTS)?,
             teacher: teacher.map(Teacher::own).or(self.teacher),
             average,
             position: saved.position,

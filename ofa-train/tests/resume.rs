@@ -2,12 +2,12 @@
 
 mod common;
 
-use burn::module::Module;
+use burn::module::{Module, ModuleMapper, Param};
 use burn::store::ModuleRecord;
-use burn::tensor::{Bytes, Device};
+use burn::tensor::{Bytes, Device, Tensor};
 use common::{BATCH, Bench, IMAGES, SEED, StopAfter, bits, timeless};
 use ofa_data::evaluation_batches;
-use ofa_model::{SearchSpace, SupernetConfig};
+use ofa_model::{SearchSpace, Supernet, SupernetConfig};
 use ofa_train::*;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -312,6 +312,59 @@ fn make_older(checkpoint: &Path) {
     manifest["sha256"]["state.json"] = digest.into();
     write("state.json", &state);
     write("manifest.json", &serde_json::to_vec(&manifest).unwrap());
+}
+
+/// Sets the parameters called `name` to `value` in a network of a checkpoint, whose manifest is then right again.
+fn spoil(checkpoint: &Path, file: &str, blank: Supernet, name: &'static str, value: f32) {
+    struct Spoil(Vec<String>, &'static str, f32);
+    impl ModuleMapper for Spoil {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.0.push(name.to_owned());
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.0.pop();
+        }
+        fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let is_it = self.0.last().is_some_and(|name| name == self.1);
+            if is_it { parameter.map(|tensor| tensor.full_like(self.2)) } else { parameter }
+        }
+    }
+    let path = checkpoint.join(file);
+    let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(std::fs::read(&path).unwrap())).unwrap();
+    let spoilt = blank.try_load_record(record).unwrap().map(&mut Spoil(Vec::new(), name, value));
+    let bytes = spoilt.into_record().into_bytes().unwrap().to_vec();
+    std::fs::write(&path, &bytes).unwrap();
+    let manifest = checkpoint.join("manifest.json");
+    let mut noted: Value = serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
+    noted["sha256"][file] = hex::encode(Sha256::digest(&bytes)).into();
+    std::fs::write(manifest, serde_json::to_vec(&noted).unwrap()).unwrap();
+}
+
+#[test]
+fn c5_a_checkpoint_with_what_no_training_leaves_is_refused_by_every_reader() {
+    let mut bench = Bench::new();
+    bench.recipe.average_decay = Some(0.5);
+    let blank = || SupernetConfig::new(bench.space.clone()).unwrap().init(&Device::flex());
+    for (file, name, value, problem) in [
+        ("weights.bpk", "running_variance", -0.5, "number 0 is -0.5, a variance below zero"),
+        ("teacher.bpk", "weight", f32::NAN, "number 0 is NaN, not finite"),
+        ("average.bpk", "classifier_bias", f32::INFINITY, "number 0 is inf, not finite"),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        assert!(bench.train(Some(root.path()), &mut StopAfter { steps: 5, damaged: 0 }).is_err());
+        let checkpoints = CheckpointDir::new(root.path(), 2);
+        let newest = checkpoints.newest_path().unwrap().unwrap();
+        spoil(&newest, file, blank(), name, value);
+        let message = bench.train(Some(root.path()), &mut ()).err().unwrap().to_string();
+        let names_it = message.starts_with(&newest.join(file).display().to_string()) && message.contains(name);
+        assert!(names_it && message.contains(problem), "{message}");
+        assert!(message.contains("remove this checkpoint to go on from the one before it"), "{message}");
+        // Outside training, what was being measured is read.
+        let alone = checkpoints.supernet(blank());
+        assert_eq!(alone.is_err(), file == "average.bpk");
+        std::fs::remove_dir_all(newest).unwrap();
+        bench.train(Some(root.path()), &mut ()).unwrap();
+    }
 }
 
 #[test]

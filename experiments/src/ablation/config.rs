@@ -11,7 +11,7 @@ pub use selection::Selection;
 use super::reported::Reported;
 use crate::config::{ExperimentConfig, twice};
 use anyhow::{Context, Result, bail, ensure};
-use ofa_model::{Arch, SearchSpace};
+use ofa_model::{Arch, SearchSpace, read_text};
 use ofa_train::{Sampler, Schedule};
 use selection::check_factors;
 use serde::{Deserialize, Serialize};
@@ -82,7 +82,7 @@ impl AblationConfig {
     ///
     /// If the file cannot be read, has an unknown or missing key, or an impossible value; the message names the file.
     pub fn load(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = read_text(path).with_context(|| format!("cannot read {}", path.display()))?;
         Self::parse(&text).with_context(|| path.display().to_string())
     }
 

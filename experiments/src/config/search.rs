@@ -2,6 +2,7 @@
 
 use super::twice;
 use anyhow::{Context, Result, bail, ensure};
+use ofa_model::read_text;
 use ofa_search::StrategyKind;
 use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
@@ -141,7 +142,7 @@ impl SearchConfig {
     ///
     /// If it cannot be read, or has an unknown key, a missing key or an invalid value; the error names the file.
     pub fn load(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = read_text(path).with_context(|| format!("cannot read {}", path.display()))?;
         let directory = path.parent().unwrap_or(Path::new(""));
         Self::parse(&text, directory).with_context(|| path.display().to_string())
     }

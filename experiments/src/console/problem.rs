@@ -1,7 +1,7 @@
 //! What an error says, in one line and in words of this project.
 
 /// Words of the libraries that read JSON, TOML and YAML, and ours.
-const WORDS: [(&str, &str); 18] = [
+const WORDS: [(&str, &str); 21] = [
     ("expected usize", "expected a whole number"),
     ("expected u64", "expected a whole number"),
     ("expected u32", "expected a whole number"),
@@ -19,6 +19,9 @@ const WORDS: [(&str, &str); 18] = [
     ("invalid type: unit value", "invalid type: nothing"),
     ("invalid type: null", "invalid type: nothing"),
     ("unknown variant", "unknown value"),
+    ("EOF while parsing", "it ends in"),
+    ("expected value", "expected a value"),
+    ("expected ident", "expected null, true or false"),
     (", set DuplicateKeyPolicy in Options if acceptable", ""),
 ];
 
@@ -81,6 +84,7 @@ mod tests {
                 "the value has none of the forms that are allowed here\n",
             ),
             ("invalid type: map, expected struct SearchSpace", "invalid type: table, expected a table"),
+            ("EOF while parsing an object at line 1", "it ends in an object at line 1"),
             ("duplicate mapping key: a, set DuplicateKeyPolicy in Options if acceptable", "duplicate mapping key: a"),
         ];
         for (theirs, ours) in cases {

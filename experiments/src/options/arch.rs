@@ -1,8 +1,7 @@
 //! Parsing archs given on the command line.
 
-use crate::options::text_file;
 use anyhow::{Context, Result, bail, ensure};
-use ofa_model::{Arch, SearchSpace, WrittenArch};
+use ofa_model::{Arch, SearchSpace, WrittenArch, read_text};
 use std::path::{Path, PathBuf};
 
 /// Largest resolution that is taken, in pixels: a slip must not exhaust memory.
@@ -20,7 +19,7 @@ const LARGEST_RESOLUTION: usize = 16_384;
 pub fn read_arch(text: &str, space: &SearchSpace, resolution: Option<usize>) -> Result<Arch> {
     let arch = match file_of(text)? {
         Some(path) => {
-            let content = text_file::read(&path)?;
+            let content = read_text(&path).with_context(|| format!("cannot read {}", path.display()))?;
             let context = || format!("{} is not an arch", path.display());
             found(WrittenArch::parse(&content, space).with_context(context)?, &path.display().to_string())
         }
@@ -45,7 +44,7 @@ pub fn read_arch(text: &str, space: &SearchSpace, resolution: Option<usize>) -> 
 ///
 /// Those of [`read_arch`], with the line.
 pub fn read_archs(path: &Path, space: &SearchSpace) -> Result<Vec<Arch>> {
-    let text = text_file::read(path)?;
+    let text = read_text(path).with_context(|| format!("cannot read {}", path.display()))?;
     if let Ok(serde_json::Value::Array(items)) = serde_json::from_str(&text) {
         let arch = |(item, number): (&serde_json::Value, usize)| {
             read_arch(&item.to_string(), space, None).with_context(|| format!("{}: item {number}", path.display()))

@@ -1,10 +1,9 @@
 //! Command-line options that select a search space, shared by the commands that work on networks instead of runs.
 
-use crate::options::text_file;
 use anyhow::{Context, Result, bail};
 use burn::tensor::TensorData;
 use clap::Args;
-use ofa_model::SearchSpace;
+use ofa_model::{SearchSpace, read_text};
 use std::path::Path;
 
 /// Names that `--space` takes.
@@ -112,7 +111,7 @@ pub fn classes_of(tensors: &[(String, TensorData)]) -> Option<usize> {
 }
 
 fn read(path: &Path) -> Result<SearchSpace> {
-    let text = text_file::read(path)?;
+    let text = read_text(path).with_context(|| format!("cannot read {}", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("{} is not a search space", path.display()))
 }
 

@@ -1,6 +1,7 @@
 //! The directory of one run: its configuration and all its results.
 
 use anyhow::{Context, Result, bail};
+use ofa_model::read_text;
 use serde::Serialize;
 use std::fs;
 use std::io::Write;
@@ -60,7 +61,7 @@ impl RunDir {
     /// If it holds no run.
     pub fn open(root: &Path) -> Result<(Self, String)> {
         let path = root.join(CONFIG);
-        let config = fs::read_to_string(&path)
+        let config = read_text(&path)
             .with_context(|| format!("there is no run in {}: cannot read {}", root.display(), path.display()))?;
         Ok((Self { root: root.to_owned() }, config))
     }

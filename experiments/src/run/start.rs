@@ -7,6 +7,7 @@ use crate::console::say;
 use crate::machine::allocator::keep_freed_memory;
 use crate::machine::threads::compute_on_this_thread;
 use crate::machine::{device, environment};
+use crate::run::given_weights;
 use crate::run::image_size;
 use crate::run::images::Images;
 use crate::run::lock::RunLock;
@@ -14,6 +15,7 @@ use crate::run::run_dir::RunDir;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Parser;
 use ofa_data::{Layout, Splits};
+use ofa_model::read_text;
 use ofa_train::{OneRank, Ranks, ScheduleKind, TrainError};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -148,11 +150,12 @@ fn create_or_resume(options: &Options) -> Result<Run> {
         "the preset `{}` needs your own images: name their directory with --data",
         config.preset
     );
-    device::by_name(&config.device)?;
+    let device = device::by_name(&config.device)?;
     listed.iter().flat_map(|listed| &listed.notes).for_each(|note| say(note));
     // Whatever can be wrong is found before there is a directory that could only be removed.
     let images = Images::load(&config, listed)?;
     images.train_loader(&config, &OneRank)?;
+    given_weights::check(&config, &device)?;
     let default = || Path::new(RUNS).join(format!("{}-{}", environment::today(), config.preset));
     let root = options.out.clone().unwrap_or_else(default);
     let text = config.to_toml()?;
@@ -259,7 +262,7 @@ fn trained_as_asked(options: &Options) -> Result<ExperimentConfig> {
         }
     };
     if let Some(path) = schedule_file {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+        let text = read_text(Path::new(path)).with_context(|| format!("cannot read {path}"))?;
         config.training.schedule = toml::from_str(&text).with_context(|| path.to_owned())?;
     }
     if let Some(subnet_epochs) = options.subnet_epochs {
@@ -281,8 +284,10 @@ pub fn with_next_step(error: anyhow::Error, dir: &RunDir) -> anyhow::Error {
     if is_interruption(&error) {
         return error.context(format!("progress is saved; resume with `--resume --out {root}`"));
     }
-    if error.downcast_ref().is_some_and(|error| matches!(error, TrainError::NonFiniteLoss { .. })) {
-        // Resumed, it would diverge again; the error says what to change.
+    let says_what_to_do =
+        |error: &TrainError| matches!(error, TrainError::NonFiniteLoss { .. } | TrainError::UnsoundCheckpoint { .. });
+    if error.downcast_ref().is_some_and(says_what_to_do) {
+        // Resumed, it would end so again; the error says what to change.
         return error.context("the run stopped");
     }
     error.context(format!("the run stopped; fix the cause, then resume with `--resume --out {root}`"))

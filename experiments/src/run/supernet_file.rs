@@ -5,8 +5,8 @@ use crate::config::ExperimentConfig;
 use crate::run::run_dir::RunDir;
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
-use ofa_data::{Layout, Splits};
-use ofa_model::{SubnetCard, Supernet, SupernetConfig, check_weights};
+use ofa_data::{FashionMnist, Layout, Splits};
+use ofa_model::{SubnetCard, Supernet, SupernetConfig};
 use ofa_train::{CheckpointDir, DamagedCheckpoint};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -76,15 +76,12 @@ pub fn open(root: &Path, device: &Device) -> Result<OpenedSupernet> {
     }
     let blank = SupernetConfig::new(config.space.clone())?.init(device);
     match CheckpointDir::new(dir.path(CHECKPOINTS), 1).supernet(blank)? {
-        Some(saved) => {
-            check_weights(&saved.supernet).with_context(|| saved.path.display().to_string())?;
-            Ok(OpenedSupernet {
-                supernet: saved.supernet,
-                path: saved.path,
-                config: Some(config),
-                damaged: saved.damaged,
-            })
-        }
+        Some(saved) => Ok(OpenedSupernet {
+            supernet: saved.supernet,
+            path: saved.path,
+            config: Some(config),
+            damaged: saved.damaged,
+        }),
         None => bail!("{} contains no supernet and no checkpoint yet", root.display()),
     }
 }
@@ -136,7 +133,7 @@ impl OpenedSupernet {
         }
     }
 
-    /// Names of the classes: those of the run's subnets; ImageNet's if there are 1,000.
+    /// Names of the classes: those of the run's subnets, else of its images; ImageNet's if there are 1,000.
     fn class_names(&self) -> Option<Vec<String>> {
         let classes = self.supernet.space().classes;
         let run = self.path.ancestors().find(|dir| dir.join("config.toml").is_file());
@@ -146,7 +143,17 @@ impl OpenedSupernet {
             Some(serde_json::from_str::<SubnetCard>(&card).ok()?.classes)
         };
         let of_run = subnets.filter_map(names).find(|names| names.len() == classes);
-        of_run.or_else(|| (classes == 1000).then(imagenet))
+        let of_images = || self.names_of_images().filter(|names| names.len() == classes);
+        of_run.or_else(of_images).or_else(|| (classes == 1000).then(imagenet))
+    }
+
+    /// Names of the classes of the images that the run trained on, if they are still there.
+    fn names_of_images(&self) -> Option<Vec<String>> {
+        let config = self.config.as_ref()?;
+        match &config.data.dir {
+            Some(dir) => Some(Layout::detect(dir).ok()?.load(config.data.channels, config.seed).ok()?.classes),
+            None => Some(FashionMnist::CLASSES.map(str::to_owned).to_vec()),
+        }
     }
 
     /// The configuration of its run, or the preset `standard` with its space; `data` replaces the directory of the

@@ -3,11 +3,12 @@
 use crate::config::ExperimentConfig;
 use crate::console::dashboard::Dashboard;
 use crate::console::say;
+use crate::run::given_weights;
 use crate::run::images::Images;
 use crate::run::ranks::Quiet;
 use crate::run::records;
 use crate::run::run_dir::RunDir;
-use crate::run::supernet_file::{self, CHECKPOINTS};
+use crate::run::supernet_file::CHECKPOINTS;
 use crate::run::watched;
 use anyhow::{Context, Result};
 use burn::module::Module;
@@ -35,11 +36,11 @@ pub fn train(
     stop: &Arc<AtomicBool>,
 ) -> Result<TrainOutcome> {
     let training = &config.training;
-    let (supernet, note) = initial(config, device)?;
+    let (supernet, note) = given_weights::initial(config, device)?;
     if together.is_first() {
         note.iter().for_each(|note| say(note));
     }
-    let teacher = training.teacher.as_deref().map(|path| self::teacher(path, device)).transpose()?;
+    let teacher = given_weights::teacher(config, device)?;
     let watched = watched::watched_archs(&config.space, config.seed);
     let loader = images.train_loader(config, together)?;
     let checkpoints = training.checkpoints(dir.path(CHECKPOINTS));
@@ -74,8 +75,8 @@ pub fn first_steps(
     scratch: &Path,
     together: &dyn Ranks,
 ) -> Result<Option<Supernet>> {
-    let (supernet, _) = initial(config, device)?;
-    let teacher = config.training.teacher.as_deref().map(|path| self::teacher(path, device)).transpose()?;
+    let (supernet, _) = given_weights::initial(config, device)?;
+    let teacher = given_weights::teacher(config, device)?;
     let loader = images.train_loader(config, together)?;
     let checkpoints = CheckpointDir::new(scratch, 1);
     let run = TrainRun {
@@ -120,75 +121,4 @@ pub(crate) fn bare<'a>(
 ) -> TrainRun<'a> {
     let training = &config.training;
     TrainRun { seed: config.seed, ranks, ..TrainRun::new(&training.schedule, &training.recipe, loader, device) }
-}
-
-/// The initial weights, on the autodiff device: random, or those of `training.start`. For other classes than the start
-/// has, the classifier is a new one, and a line says so.
-fn initial(config: &ExperimentConfig, device: &Device) -> Result<(Supernet, Option<String>)> {
-    let space = &config.space;
-    let Some(path) = &config.training.start else {
-        let random = SupernetConfig::new(space.clone())?
-            .with_seed(config.seed)
-            .with_zero_last_gamma(config.training.recipe.zero_last_gamma);
-        return Ok((random.init(&device.clone().autodiff()), None));
-    };
-    let found = supernet_file::open(path, device).with_context(|| in_words("training.start", path))?.supernet;
-    let (name, classes) = (found.space().name.clone(), found.space().classes);
-    let keeps_head = classes == space.classes;
-    let found = if keeps_head { found } else { found.with_new_head(space.classes, config.seed)? };
-    let fitting = found.in_space(space).with_context(|| {
-        format!(
-            "training.start: {} is a supernet of `{name}`, which differs from `{}` of this configuration in more than \
-             resolutions and the number of classes: copy its space.json into the configuration, or start without it",
-            path.display(),
-            space.name
-        )
-    })?;
-    let note = || {
-        format!(
-            "training.start: {} has {classes} classes, the images {}: everything but the classifier is kept",
-            path.display(),
-            space.classes
-        )
-    };
-    Ok((fitting.train(), (!keeps_head).then(note)))
-}
-
-/// The teacher: a finished supernet, not a checkpoint of a run in progress, so a resumed run finds the same one.
-fn teacher(path: &Path, device: &Device) -> Result<Supernet> {
-    supernet_file::finished(path, device).with_context(|| in_words("training.teacher", path))
-}
-
-fn in_words(key: &str, path: &Path) -> String {
-    format!("{key}: the supernet in {}", path.display())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use ofa_model::SearchSpace;
-
-    #[test]
-    fn a_start_of_other_classes_keeps_everything_but_the_classifier() {
-        let root = tempfile::tempdir().unwrap();
-        let start = root.path().join("start");
-        let device = Device::flex();
-        let of = |space: SearchSpace| SupernetConfig::new(space).unwrap().with_seed(3).init(&device);
-        let there = of(SearchSpace::small_mobilenet_v3(1, 10));
-        there.save(&start).unwrap();
-        let mut config = ExperimentConfig::preset("smoke").unwrap();
-        config.space = SearchSpace { resolutions: vec![24, 40], ..SearchSpace::small_mobilenet_v3(1, 2) };
-        config.training.start = Some(start);
-        let (supernet, note) = initial(&config, &device).unwrap();
-        assert!(note.unwrap().contains("has 10 classes, the images 2: everything but the classifier is kept"));
-        assert_eq!(supernet.space(), &config.space);
-        for ((key, before), (_, after)) in there.to_original().iter().zip(&supernet.valid().to_original()) {
-            assert_eq!(before == after, !key.starts_with("classifier."), "{key}");
-        }
-        config.space.classes = 10;
-        assert_eq!(initial(&config, &device).unwrap().1, None);
-        config.space.stages[0].channels *= 2;
-        let message = initial(&config, &device).err().unwrap().to_string();
-        assert!(message.contains("differs from `small_mobilenet_v3` of this configuration in more than"), "{message}");
-    }
 }

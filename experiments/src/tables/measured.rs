@@ -4,7 +4,7 @@ use crate::console::say;
 use crate::options::space::OptionalSpace;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use ofa_model::SearchSpace;
+use ofa_model::{SearchSpace, read_text};
 use ofa_search::predictors::MlpConfig;
 use ofa_search::{AccuracyTable, LatencyTable};
 use serde::Deserialize;
@@ -110,12 +110,12 @@ impl SpaceOrRun {
 }
 
 fn read_config(path: &Path) -> Result<RunConfig> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = read_text(path).with_context(|| format!("cannot read {}", path.display()))?;
     toml::from_str(&text).with_context(|| format!("{} contains no search space", path.display()))
 }
 
 fn read_space(path: &Path) -> Result<SearchSpace> {
-    let text = std::fs::read_to_string(path)
+    let text = read_text(path)
         .with_context(|| format!("these tables have no run: give their space by --space or in {}", path.display()))?;
     let space: SearchSpace =
         serde_json::from_str(&text).with_context(|| format!("{} is not a search space", path.display()))?;

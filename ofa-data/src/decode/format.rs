@@ -15,7 +15,7 @@ pub(super) enum Format {
 }
 
 /// Signatures of what is not decoded, their offset, and what to do about such a file.
-const OTHERS: [(usize, &[u8], &str); 32] = [
+const OTHERS: [(usize, &[u8], &str); 36] = [
     (0, b"GIF8", "a GIF image; convert it to JPEG or PNG"),
     (0, b"II*\0", "a TIFF image; convert it to JPEG or PNG"),
     (0, b"MM\0*", "a TIFF image; convert it to JPEG or PNG"),
@@ -47,6 +47,10 @@ const OTHERS: [(usize, &[u8], &str); 32] = [
     (0, b"\x93NUMPY", "a NumPy array, no image; convert it to PNG"),
     (0, b"version https://git-lfs", "a pointer of Git LFS, not the image itself; fetch it with `git lfs pull`"),
     (0, b"<!DOCTYPE", "an HTML page, no image; download the image again"),
+    (0, b"<!doctype", "an HTML page, no image; download the image again"),
+    (0, b"<html", "an HTML page, no image; download the image again"),
+    (0, b"<HTML", "an HTML page, no image; download the image again"),
+    (0, b"P3\n", "a PPM image; convert it to JPEG or PNG"),
     (0, b"<?xml", "an XML file, no image that is read"),
 ];
 

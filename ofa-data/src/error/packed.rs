@@ -8,7 +8,7 @@ pub enum IdxProblem {
     #[error("broken or truncated: {0}")]
     Gzip(String),
     /// The first four bytes are not the magic number of this kind of file.
-    #[error("magic number is {found:#010x}, expected {expected:#010x}")]
+    #[error("it holds {}, expected {}", described(*found), described(*expected))]
     Magic {
         /// Magic number of this kind of file.
         expected: u32,
@@ -75,4 +75,19 @@ pub enum CifarProblem {
         /// Classes of the set.
         expected: usize,
     },
+}
+
+/// What a file with this magic number holds.
+fn described(magic: u32) -> String {
+    let numbers = match magic >> 8 {
+        0x08 => "unsigned bytes",
+        0x09 => "signed bytes",
+        0x0b => "integers of two bytes",
+        0x0c => "integers of four bytes",
+        0x0d => "floats",
+        0x0e => "doubles",
+        _ => return format!("no IDX data (it begins with {magic:#010x})"),
+    };
+    let rank = magic & 0xff;
+    format!("{numbers} in {rank} {}", if rank == 1 { "dimension" } else { "dimensions" })
 }

@@ -23,6 +23,12 @@ pub(super) fn find(dir: &Path) -> Result<Found, DataError> {
     if directories.is_empty() || parts > 1 || parts == directories.len() {
         return Ok(None);
     }
+    // `images` alone is no class: its classes are told elsewhere, or nowhere.
+    if let [(name, _)] = &directories[..]
+        && name.eq_ignore_ascii_case("images")
+    {
+        return Ok(None);
+    }
     for (_, path) in directories.iter().take(LOOKED_INTO) {
         if holds_images(path)? {
             let (root, train) = (dir.to_owned(), PathBuf::new());

@@ -146,7 +146,10 @@ mod tests {
     fn another_magic_number_is_named() {
         let problem = images(&gzip(&[0x801, 2, 2, 3], &[0; 12]), [2, 2, 3]).unwrap_err();
         assert_eq!(problem, IdxProblem::Magic { expected: 0x803, found: 0x801 });
-        assert_eq!(problem.to_string(), "magic number is 0x00000801, expected 0x00000803");
+        assert_eq!(
+            problem.to_string(),
+            "it holds unsigned bytes in 1 dimension, expected unsigned bytes in 3 dimensions"
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Sets of IDX files under MNIST's names: MNIST, Fashion-MNIST, KMNIST, EMNIST and sets of one's own.
+//! Sets of IDX files under MNIST's names, or with a prefix before them as EMNIST's have: MNIST, Fashion-MNIST, KMNIST,
+//! EMNIST and sets of one's own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use crate::layout::reader::{Found, Reader, found, in_memory};
 use crate::layout::{idx, numbered_classes};
 use crate::set::ImageSet;
 use crate::source::Source;
+use crate::source::entries::visible_entries;
 use crate::source::packed::PackedImages;
 use crate::split::{Parts, Splits, held_out_note, hold_out, share};
 use crate::view::augment::Framing;
@@ -37,17 +39,43 @@ pub(super) fn find(dir: &Path) -> Result<Found, DataError> {
     if FashionMnist::is_in(dir) {
         return found(Published(dir.to_owned()));
     }
-    if file(dir, "train", "images").is_none() {
-        return Ok(None);
+    let prefix = match &prefixes(dir)?[..] {
+        [] => return Ok(None),
+        [prefix] => prefix.clone(),
+        [first, second, ..] => {
+            let names = format!("{first}train-images and {second}train-images");
+            return Err(DataError::AmbiguousParts { directory: dir.to_owned(), part: "train", names });
+        }
+    };
+    let pair =
+        |parts: &[&str]| Pair::find(dir, &parts.iter().map(|part| format!("{prefix}{part}")).collect::<Vec<_>>());
+    found(IdxSet { train: pair(&["train"])?, test: pair(&["t10k", "test"])? })
+}
+
+/// What stands before `train-images` in the names of files, sorted: nothing in MNIST's, `emnist-letters-` and so on in
+/// EMNIST's.
+fn prefixes(dir: &Path) -> Result<Vec<String>, DataError> {
+    let mut prefixes = Vec::new();
+    for (name, path) in visible_entries(dir)? {
+        let name = name.to_string_lossy();
+        let name = name.strip_suffix(".gz").unwrap_or(&name);
+        let prefix =
+            ["train-images-idx3-ubyte", "train-images.idx3-ubyte"].iter().find_map(|end| name.strip_suffix(end));
+        if let Some(prefix) = prefix.filter(|_| path.is_file()) {
+            prefixes.push(prefix.to_owned());
+        }
     }
-    found(IdxSet { train: Pair::find(dir, "train")?, test: Pair::find(dir, "t10k")? })
+    prefixes.sort_unstable();
+    prefixes.dedup();
+    Ok(prefixes)
 }
 
 impl Pair {
-    fn find(dir: &Path, part: &str) -> Result<Self, DataError> {
+    /// The files of a part under the first of its names that there is.
+    fn find(dir: &Path, names: &[String]) -> Result<Self, DataError> {
         let existing = |kind: &str, rank: usize| {
-            file(dir, part, kind).ok_or_else(|| DataError::Missing {
-                path: dir.join(format!("{part}-{kind}-idx{rank}-ubyte.gz")),
+            names.iter().find_map(|name| file(dir, name, kind)).ok_or_else(|| DataError::Missing {
+                path: dir.join(format!("{}-{kind}-idx{rank}-ubyte.gz", names[0])),
                 remedy: "an IDX set needs train-images, train-labels, t10k-images and t10k-labels",
             })
         };

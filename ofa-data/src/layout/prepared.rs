@@ -13,7 +13,7 @@ use crate::broken::BrokenImages;
 use crate::error::DataError;
 use crate::layout::prepare_config::PrepareConfig;
 use crate::layout::reader::{Found, Reader, found};
-use crate::layout::web_dataset::members;
+use crate::layout::web_dataset::samples;
 use crate::set::ImageSet;
 use crate::source::archive::{Archive, ArchiveImages, ArchiveMember};
 use crate::split::Parts;
@@ -161,7 +161,7 @@ pub(crate) fn write_index(path: &Path, shards: &[PathBuf]) -> Result<usize, Data
     let text = |name: &OsStr| name.to_string_lossy().into_owned();
     let mut images = 0;
     for shard in shards {
-        for member in members(&Archive::at(shard)?, 0)? {
+        for member in samples(&Archive::at(shard)?, 0)?.members {
             let ArchiveMember { name, label, offset, bytes, .. } = member;
             let shard = text(shard.file_name().unwrap_or_default());
             let line = Line { shard, image: text(name.as_os_str()), label, offset, bytes };

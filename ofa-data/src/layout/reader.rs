@@ -18,7 +18,9 @@ pub(super) trait Reader: Debug + Send + Sync {
 
     /// Lists all three splits; `hold_out` is the fraction of train for those that are missing.
     fn load(&self, channels: usize, seed: u64, hold_out: Option<f64>) -> Result<Splits, DataError> {
-        self.parts(channels)?.split(channels, seed, hold_out)
+        let parts = self.parts(channels)?;
+        enough(&parts.classes)?;
+        parts.split(channels, seed, hold_out)
     }
 
     /// Channels of the images as published; 3 where images may have 1 or 3.
@@ -34,6 +36,14 @@ pub(super) trait Reader: Debug + Send + Sync {
     /// The class directories, if the layout consists of them.
     fn class_directories(&self) -> Option<&ClassDirectories> {
         None
+    }
+}
+
+/// Refuses a set with nothing to tell apart.
+pub(crate) fn enough(classes: &[String]) -> Result<(), DataError> {
+    match classes {
+        [] | [_] => Err(DataError::TooFewClasses { classes: classes.to_vec() }),
+        _ => Ok(()),
     }
 }
 

@@ -99,6 +99,6 @@ impl Survey {
             let inside = Self::of(path).map_or_else(|error| error.to_string(), |inside| inside.seen());
             return format!("nearest is <class>/<image>, but `{name}` {inside}");
         }
-        "is it the right directory?".into()
+        "it may be the wrong directory".into()
     }
 }

@@ -12,6 +12,7 @@ use crate::set::ImageSet;
 use crate::source::entries::visible_directories;
 use crate::source::files::ImageFiles;
 use crate::split::Parts;
+use crate::text;
 
 /// `train/<class>/images/*`, `val/images/*` with their classes in `val/val_annotations.txt`, and `test/images/*`, whose
 /// labels are withheld, so that it is not used.
@@ -52,9 +53,7 @@ impl Reader for TinyImageNet {
 impl TinyImageNet {
     fn validation(&self, classes: &[OsString], channels: usize) -> Result<ImageSet, DataError> {
         let problem = |problem| DataError::Labels { path: self.annotations.clone(), problem };
-        let text = std::fs::read(&self.annotations)
-            .map_err(|source| DataError::Read { path: self.annotations.clone(), source })?;
-        let named = annotations(&String::from_utf8_lossy(&text)).map_err(problem)?;
+        let named = annotations(&text::read(&self.annotations)?).map_err(problem)?;
         let root = self.train.root.clone();
         let Listing { mut files, .. } = images_of(&root, &self.val, 0)?;
         for file in &mut files {
@@ -70,9 +69,7 @@ impl TinyImageNet {
 /// Class by file name: the first two fields of every line, which tabs or spaces separate.
 fn annotations(text: &str) -> Result<HashMap<String, String>, String> {
     let mut classes = HashMap::new();
-    for (line, number) in
-        text.trim_start_matches('\u{feff}').lines().zip(1..).filter(|(line, _)| !line.trim().is_empty())
-    {
+    for (line, number) in text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty()) {
         let mut fields = line.split_whitespace().map(str::to_owned);
         let (Some(name), Some(class)) = (fields.next(), fields.next()) else {
             return Err(format!("line {number} is {line:?}, expected a file name and a class"));
@@ -88,7 +85,7 @@ mod tests {
 
     #[test]
     fn d5_annotations_are_file_names_and_classes() {
-        let classes = annotations("\u{feff}val_0.JPEG\tn02\t0\t32\t44\t62\r\n\nval_1.JPEG n01\n").unwrap();
+        let classes = annotations("val_0.JPEG\tn02\t0\t32\t44\t62\r\n\nval_1.JPEG n01\n").unwrap();
         assert_eq!((&*classes["val_0.JPEG"], &*classes["val_1.JPEG"], classes.len()), ("n02", "n01", 2));
         assert_eq!(annotations("a n01\nb\n").unwrap_err(), "line 2 is \"b\", expected a file name and a class");
     }

@@ -1,14 +1,19 @@
 //! WebDataset shards: tar files of images and labels.
 
+mod label;
 mod sample;
 
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
-pub(crate) use sample::members;
 #[cfg(fuzzing)]
-pub(crate) use sample::{json_label, label, stem};
+pub(crate) use label::Label;
+use rayon::prelude::*;
+use sample::Samples;
+pub(crate) use sample::samples;
+#[cfg(fuzzing)]
+pub(crate) use sample::stem;
 
 use crate::error::DataError;
 use crate::layout::class_directories::train_has_class_directories;
@@ -16,13 +21,15 @@ use crate::layout::numbered_classes;
 use crate::layout::part_name::part_of;
 use crate::layout::reader::{Found, Reader, found};
 use crate::set::ImageSet;
-use crate::source::archive::{Archive, ArchiveImages, ArchiveMember};
+use crate::source::archive::{Archive, ArchiveImages};
 use crate::source::entries::visible_entries;
 use crate::split::{Parts, Splits};
+use crate::text;
 
 /// Images in tar files: `<key>.jpg` (or `.jpeg`, `.png`, `.webp`, `.bmp`) next to their labels: `<key>.cls` or
-/// `<key>.cls.txt`, which hold the class index, or the field `label`, `cls` or `class` of `<key>.json`. Images are read
-/// in place; nothing is unpacked. Where a key has no such file, an image with a prefix such as `<key>.input.jpg` is
+/// `<key>.cls.txt`, which hold the class index or name, or the field `label`, `cls` or `class` of `<key>.json`. Names
+/// are numbered as `classes.txt` lists them, else as they are sorted in train. Images are read in place; nothing is
+/// unpacked. Where a key has no such file, an image with a prefix such as `<key>.input.jpg` is
 /// taken; other files of a key, such as `<key>.mask.png`, are ignored.
 ///
 /// The shards of a split lie in the directory itself, with the word `train`, `val` (or `validation`) or `test` in their
@@ -48,13 +55,13 @@ impl WebDataset {
     }
 
     pub(crate) fn parts(dir: &Path, channels: usize) -> Result<Parts, DataError> {
-        let train = part(dir, Some("train"), channels)?.ok_or_else(|| missing(dir, "train-*.tar"))?;
-        let val = part(dir, Some("val"), channels)?;
-        let test = match part(dir, Some("test"), channels) {
+        let train = part(dir, Some("train"))?.ok_or_else(|| missing(dir, "train-*.tar"))?;
+        let val = part(dir, Some("val"))?;
+        let test = match part(dir, Some("test")) {
             Err(DataError::Unlabelled { .. } | DataError::NoSample { .. }) => None,
             test => test?,
         };
-        of_shards(dir, train, val, test)
+        of_shards(dir, train, val, test, channels)
     }
 }
 
@@ -90,36 +97,81 @@ impl Reader for Shards {
         if self.has_parts {
             return WebDataset::parts(&self.dir, channels);
         }
-        let train = part(&self.dir, None, channels)?.ok_or_else(|| missing(&self.dir, "*.tar"))?;
-        of_shards(&self.dir, train, None, None)
+        let train = part(&self.dir, None)?.ok_or_else(|| missing(&self.dir, "*.tar"))?;
+        of_shards(&self.dir, train, None, None, channels)
     }
 }
 
-fn of_shards(dir: &Path, train: ImageSet, val: Option<ImageSet>, test: Option<ImageSet>) -> Result<Parts, DataError> {
-    let (classes, are_named) = class_names(dir, numbered_classes::count(&train))?;
-    for set in [&val, &test].into_iter().flatten() {
-        if let Some(i) = (0..set.len()).find(|&i| set.label(i) >= classes.len()) {
-            let problem = format!("class {} is beyond the {} classes of train", set.label(i), classes.len());
-            return Err(DataError::Labels { path: set.path(i), problem });
+/// The samples of a part.
+struct Listing {
+    images: ArchiveImages,
+    /// By archive, the names that labels count; `None` if labels are class indices.
+    names: Option<Vec<Vec<String>>>,
+}
+
+impl Listing {
+    /// The images, whose labels are numbers of `classes`.
+    fn numbered(mut self, classes: &[String], channels: usize) -> Result<ImageSet, DataError> {
+        if let Some(names) = &self.names {
+            let numbers: HashMap<&str, u32> = classes.iter().map(String::as_str).zip(0..).collect();
+            for member in &mut self.images.members {
+                let archive = member.archive as usize;
+                let name = names[archive][member.label as usize].as_str();
+                member.label = *numbers.get(name).ok_or_else(|| DataError::Labels {
+                    path: self.images.archives[archive].path.join(&member.name),
+                    problem: format!("its class is {name:?}, which neither train nor classes.txt has"),
+                })?;
+            }
         }
+        let beyond = |label: u32| label as usize >= classes.len();
+        if let Some(member) = self.images.members.iter().find(|member| beyond(member.label)) {
+            let problem = format!("class {} is beyond the {} classes of train", member.label, classes.len());
+            let path = self.images.archives[member.archive as usize].path.join(&member.name);
+            return Err(DataError::Labels { path, problem });
+        }
+        Ok(ImageSet::read(self.images, channels))
     }
+}
+
+fn of_shards(
+    dir: &Path,
+    train: Listing,
+    val: Option<Listing>,
+    test: Option<Listing>,
+    channels: usize,
+) -> Result<Parts, DataError> {
+    let (classes, are_named) = class_names(dir, &train)?;
+    let by_name = train.names.is_some();
+    if [&val, &test].into_iter().flatten().any(|part| part.names.is_some() != by_name) {
+        let problem = "labels of some parts are numbers, those of others names".into();
+        return Err(DataError::Labels { path: dir.to_owned(), problem });
+    }
+    let numbered = |part: Listing| part.numbered(&classes, channels);
+    let (train, val, test) = (numbered(train)?, val.map(numbered).transpose()?, test.map(numbered).transpose()?);
     let notes = numbered_classes::gaps(&train, classes.len(), are_named)?.into_iter().collect();
     Ok(Parts { train, val, test, classes, notes })
 }
 
-/// Class names from `classes.txt`, or numbers if the file does not exist; and whether it does.
-fn class_names(dir: &Path, classes: usize) -> Result<(Vec<String>, bool), DataError> {
+/// Class names from `classes.txt`, else those of train in their order, else numbers; and whether they are names.
+fn class_names(dir: &Path, train: &Listing) -> Result<(Vec<String>, bool), DataError> {
     let path = dir.join("classes.txt");
+    let least = match &train.names {
+        Some(_) => 0,
+        None => train.images.members.iter().map(|member| member.label as usize + 1).max().unwrap_or(0),
+    };
     if !path.is_file() {
-        return Ok((numbered_classes::names(classes), false));
+        return Ok(match &train.names {
+            Some(names) => {
+                (names.iter().flatten().collect::<BTreeSet<_>>().into_iter().cloned().collect::<Vec<_>>(), true)
+            }
+            None => (numbered_classes::names(least), false),
+        });
     }
-    let text = std::fs::read_to_string(&path).map_err(|source| DataError::Read { path: path.clone(), source })?;
-    let lines = text.trim_start_matches('\u{feff}').lines();
-    let names: Vec<String> = lines.map(|line| line.trim_end().to_owned()).collect();
-    match names.len() >= classes {
+    let names: Vec<String> = text::read(&path)?.lines().map(|line| line.trim_end().to_owned()).collect();
+    match names.len() >= least {
         true => Ok((names, true)),
         false => {
-            let problem = format!("it names {} classes, but train has images of class {}", names.len(), classes - 1);
+            let problem = format!("it names {} classes, but train has images of class {}", names.len(), least - 1);
             Err(DataError::Labels { path, problem })
         }
     }
@@ -163,27 +215,32 @@ fn is_shard(name: &OsStr) -> bool {
     is_tar && !name.starts_with("ILSVRC2012_")
 }
 
-fn part(dir: &Path, part: Option<&str>, channels: usize) -> Result<Option<ImageSet>, DataError> {
+fn part(dir: &Path, part: Option<&str>) -> Result<Option<Listing>, DataError> {
     let shards = shards(dir, part)?;
     let list = |(number, path): (usize, &PathBuf)| {
         let archive = Archive::at(path)?;
-        let members = members(&archive, number as u32)?;
-        Ok((archive, members))
+        let samples = samples(&archive, number as u32)?;
+        Ok((archive, samples))
     };
     // Collect all results before reporting an error: which error is reported must not depend on thread timing.
-    let listings: Vec<Result<(Archive, Vec<ArchiveMember>), DataError>> =
-        shards.par_iter().enumerate().map(list).collect();
-    let mut images = ArchiveImages::default();
+    let listings: Vec<Result<(Archive, Samples), DataError>> = shards.par_iter().enumerate().map(list).collect();
+    let (mut images, mut names) = (ArchiveImages::default(), Vec::new());
+    let mut by_name = None;
     for listing in listings {
-        let (archive, members) = listing?;
+        let (archive, samples) = listing?;
+        if !samples.members.is_empty() && *by_name.get_or_insert(samples.names.is_some()) != samples.names.is_some() {
+            let problem = "its labels are names where those of other shards are numbers, or the other way round".into();
+            return Err(DataError::Labels { path: archive.path, problem });
+        }
         images.archives.push(archive);
-        images.members.extend(members);
+        images.members.extend(samples.members);
+        names.push(samples.names.unwrap_or_default());
     }
     images.members.shrink_to_fit();
     match (&images.archives[..], images.members.is_empty()) {
         ([], _) => Ok(None),
         ([first, ..], true) => Err(sample::nothing_in(first)?),
-        (_, false) => Ok(Some(ImageSet::read(images, channels))),
+        (_, false) => Ok(Some(Listing { images, names: (by_name == Some(true)).then_some(names) })),
     }
 }
 

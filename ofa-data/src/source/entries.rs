@@ -8,9 +8,9 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::error::DataError;
 
-/// Names of files and directories that systems and tools leave behind, beside all that begin with a dot. The last one
-/// is macOS's, with a carriage return.
-const LITTER: [&str; 9] = [
+/// Names of files and directories that systems and tools leave behind, beside all that begin with a dot or end with a
+/// tilde. The last one is macOS's, with a carriage return.
+const LITTER: [&str; 13] = [
     "Thumbs.db",
     "ehthumbs.db",
     "desktop.ini",
@@ -19,6 +19,10 @@ const LITTER: [&str; 9] = [
     "System Volume Information",
     "lost+found",
     "@eaDir",
+    "Network Trash Folder",
+    "Temporary Items",
+    "Thumbs.db:encryptable",
+    "_SUCCESS",
     "Icon\r",
 ];
 
@@ -57,7 +61,11 @@ pub(crate) fn visible_directories(directory: &Path) -> Result<Vec<(OsString, Pat
 
 /// Whether a name is one that systems and tools give to what they leave behind; all hidden files count.
 pub(crate) fn is_litter(name: &OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(b".") || LITTER.iter().any(|litter| name.eq_ignore_ascii_case(litter))
+    let bytes = name.as_encoded_bytes();
+    bytes.starts_with(b".")
+        || bytes.starts_with(b"~$")
+        || bytes.ends_with(b"~")
+        || LITTER.iter().any(|litter| name.eq_ignore_ascii_case(litter))
 }
 
 /// Whether a part of a path within an archive is litter: the list is that of directories.
@@ -69,7 +77,7 @@ pub(crate) fn is_litter_path(path: &Path) -> bool {
 /// (1)` or `image.0001`.
 pub(crate) fn extension(name: &OsStr) -> Option<String> {
     let extension = Path::new(name).extension()?.to_str()?;
-    let is_word = extension.len() <= 8 && extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_word = extension.len() <= 10 && extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
     (is_word && extension.bytes().any(|byte| byte.is_ascii_alphabetic())).then(|| extension.to_ascii_lowercase())
 }
 
@@ -113,8 +121,18 @@ mod tests {
 
     #[test]
     fn d7_litter_is_one_list_for_directories_and_archives() {
-        for name in ["desktop.ini", "Desktop.INI", "Icon\r", "__MACOSX", "Thumbs.db", ".DS_Store", "._0.jpg", "@eaDir"]
-        {
+        for name in [
+            "desktop.ini",
+            "Desktop.INI",
+            "Icon\r",
+            "__MACOSX",
+            "Thumbs.db",
+            ".DS_Store",
+            "._0.jpg",
+            "@eaDir",
+            "0.jpg~",
+            "~$a.doc",
+        ] {
             assert!(is_litter(OsStr::new(name)) && is_litter_path(&Path::new("./train/a").join(name)), "{name}");
             assert!(is_litter_path(&Path::new(name).join("0.jpg")), "{name}");
         }
@@ -129,12 +147,15 @@ mod tests {
             assert!(is_image_name(OsStr::new(name)), "{name}");
         }
         let mut others = OtherFiles::default();
-        for name in ["a.xml", "labels.csv", "b.XML", "model.pt"] {
+        for name in ["a.xml", "labels.csv", "b.XML", "model.pt", "0.jpg.crdownload"] {
             assert!(!is_image_name(OsStr::new(name)), "{name}");
             others.add(OsStr::new(name));
         }
         let note = others.note().unwrap();
-        assert_eq!(note, "4 files are no images by their names and are passed over (1 .csv, 1 .pt, 2 .xml)");
+        assert_eq!(
+            note,
+            "5 files are no images by their names and are passed over (1 .crdownload, 1 .csv, 1 .pt, 2 .xml)"
+        );
         assert_eq!(OtherFiles::default().note(), None);
     }
 }

@@ -41,11 +41,12 @@ impl Checkpoint {
     pub fn open(path: &Path) -> Result<Self, ModelError> {
         let tensors = if is_safetensors(path)? {
             let resident = |(key, data): (String, _)| (key.clone(), bridge::from_data(data, key, None));
-            tensor_file::read(path)?.into_iter().map(resident).collect()
+            let tensors = tensor_file::read(path).map_err(|error| other_file(path).unwrap_or(error))?;
+            tensors.into_iter().map(resident).collect()
         } else {
-            let reader = PytorchReader::new(path).map_err(|error| ModelError::InvalidFile {
-                path: path.to_owned(),
-                problem: format!("it cannot be read as a checkpoint of PyTorch: {error}"),
+            let reader = PytorchReader::new(path).map_err(|error| {
+                let problem = format!("it cannot be read as a checkpoint of PyTorch: {error}");
+                other_file(path).unwrap_or(ModelError::InvalidFile { path: path.to_owned(), problem })
             })?;
             reader.into_tensors().into_iter().map(|(key, tensor)| (key, bridge::from_pytorch(tensor))).collect()
         };
@@ -128,7 +129,10 @@ impl Checkpoint {
                  `blocks.0.conv..`, `classifier.linear..`)"
             ),
         };
-        format!("{what}; its keys are: {}", named(self.top_level().into_iter()))
+        match self.top_level() {
+            keys if keys.is_empty() => format!("{what}, nor any key"),
+            keys => format!("{what}; its keys are: {}", named(keys.into_iter())),
+        }
     }
 
     /// The keys of the outermost dictionary, also of what holds no tensor.
@@ -155,6 +159,22 @@ fn named(names: impl ExactSizeIterator<Item = String>) -> String {
         text += &format!(" and {more} more");
     }
     text
+}
+
+/// The error for a file that is what downloads leave in place of a checkpoint; `None` if it is another.
+fn other_file(path: &Path) -> Option<ModelError> {
+    let mut start = Vec::new();
+    std::fs::File::open(path).ok()?.take(64).read_to_end(&mut start).ok()?;
+    let start = start.trim_ascii_start();
+    let kind = match start {
+        [] => "it is empty: download it again",
+        [b'<', ..] => "it is a page of HTML: the download needs another link, or a confirmation in a browser",
+        _ if start.starts_with(b"version https://git-lfs") => {
+            "it is a pointer of Git LFS, not the file itself: fetch it with `git lfs pull`"
+        }
+        _ => return None,
+    };
+    Some(ModelError::InvalidFile { path: path.to_owned(), problem: kind.to_owned() })
 }
 
 /// Whether a file is called safetensors, or begins like one: the length of a header in eight bytes, then JSON.

@@ -1,4 +1,4 @@
-//! Reads JSON and what Python prints: single quotes, tuples, `None`, `array([..])`, `np.int64(7)`.
+//! Reads JSON and what Python prints: single quotes, tuples, `None`, `array([..])`, `np.int64(7)`, `dict(ks=7)`.
 
 use serde_json::{Map, Value};
 
@@ -98,24 +98,31 @@ impl<'a> Reader<'a> {
 
     /// Items between brackets; arguments by name (`dtype=..`) are passed over.
     fn items(&mut self, open: char, close: char, depth: usize) -> Result<Vec<Value>, String> {
+        Ok(self.arguments(open, close, depth)?.0)
+    }
+
+    /// Items between brackets, and arguments by name.
+    fn arguments(&mut self, open: char, close: char, depth: usize) -> Result<(Vec<Value>, Map<String, Value>), String> {
         self.takes(open)?;
-        let mut items = Vec::new();
+        let (mut items, mut named) = (Vec::new(), Map::new());
         while !self.takes(close)? {
             let start = self.at;
-            self.while_in(|c| c.is_alphanumeric() || c == '_');
+            let name = self.while_in(|c| c.is_alphanumeric() || c == '_');
             let is_named = self.at > start && self.takes('=')?;
             if !is_named {
                 self.at = start;
             }
             let value = if is_named { self.argument(depth + 1)? } else { self.value(depth + 1)? };
-            if !is_named {
+            if is_named {
+                named.insert(name.to_owned(), value);
+            } else {
                 items.push(value);
             }
             if !self.takes(',')? && self.peek()? != close {
                 return Err(format!("a comma or `{close}` is missing"));
             }
         }
-        Ok(items)
+        Ok((items, named))
     }
 
     /// The value of an argument by name, which may also be a word such as `int64`.
@@ -160,7 +167,7 @@ impl<'a> Reader<'a> {
         whole.or_else(|_| float()).map_err(|_| format!("`{text}` is no number"))
     }
 
-    /// A constant of Python or JSON, or a call, which stands for its first argument.
+    /// A constant of Python or JSON, or a call, which stands for its first argument, or for all if they have names.
     fn word(&mut self, depth: usize) -> Result<Value, String> {
         let start = self.at;
         let word = self.while_in(|c| c.is_alphanumeric() || c == '_' || c == '.');
@@ -169,7 +176,8 @@ impl<'a> Reader<'a> {
             "True" | "true" => Ok(Value::Bool(true)),
             "False" | "false" => Ok(Value::Bool(false)),
             _ if self.rest().starts_with('(') => {
-                Ok(self.items('(', ')', depth + 1)?.into_iter().next().unwrap_or_default())
+                let (items, named) = self.arguments('(', ')', depth + 1)?;
+                Ok(items.into_iter().next().unwrap_or(if named.is_empty() { Value::Null } else { named.into() }))
             }
             _ => {
                 self.at = start;
@@ -192,6 +200,7 @@ mod tests {
             ("(0.5, {'d': -1, 'x': True}, nan)", json!([0.5, {"d": -1, "x": true}, null])),
             ("{'ks': array([7, 5], dtype=int64), 'e': np.float32(6.0)}", json!({"ks": [7, 5], "e": 6.0})),
             ("OrderedDict([('d', [2, 2]), ('it\\'s', 1e-3)])", json!([["d", [2, 2]], ["it's", 0.001]])),
+            ("Namespace(ks=[7, 5], r=28, net='x')", json!({"ks": [7, 5], "r": 28, "net": "x"})),
             ("{\n  'acc': -inf, 'n': +3}", json!({"acc": null, "n": 3})),
         ];
         for (text, expected) in cases {

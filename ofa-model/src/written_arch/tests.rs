@@ -103,6 +103,20 @@ fn lines_of_a_log_are_read() {
     let line = format!("[06:12] INFO best {{'wid': None, 'ks': {KS}, 'e': {E}, 'd': [2, 3, 4, 2, 3], 'r': [176]}}");
     assert_eq!(read(&line), format!("r176-{ARCH}"));
     assert_eq!(read("(0.79, {'ks': 7, 'e': 6, 'd': 4}, 21.5)"), space().largest().to_string());
+    let largest = space().largest();
+    for text in [
+        "OrderedDict([('ks', 7), ('e', 6), ('d', 4)])",
+        "Namespace(ks=7, e=6.0, d=4, seed=1)",
+        "dict(ks=7, e=6, d=4)",
+        r#"{"arch": "{'ks': 7, 'e': 6, 'd': 4}", "top1": 0.7}"#,
+        &format!("{largest},0.78,21.5"),
+        &format!("best so far (seed 1): {largest} predicted 0.78"),
+        &format!("(0.78, '{largest}')"),
+    ] {
+        assert_eq!(read(text), largest.to_string(), "{text}");
+    }
+    assert!(problem(&format!("{largest} or {largest}")).contains("is not an arch"));
+    assert!(problem("print(r28)").contains("is not an arch"), "{}", problem("print(r28)"));
 }
 
 #[test]

@@ -120,6 +120,24 @@ fn c2_a_file_without_weights_names_its_keys() {
         torch_file::write(&path, &value);
         assert!(error(&path).contains(expected), "{}", error(&path));
     }
+    torch_file::write(&path, &dictionary(Vec::<(String, Value)>::new()));
+    assert!(error(&path).ends_with("it holds no tensor, nor any key"), "{}", error(&path));
+    for (content, expected) in [
+        ("", "it is empty"),
+        ("\n<!DOCTYPE html><html>virus scan warning</html>", "it is a page of HTML"),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "fetch it with `git lfs pull`"),
+        ("no weights at all", "cannot be read"),
+    ] {
+        for name in ["net.pth", "net.safetensors"] {
+            let path = root.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            let message = error(&path);
+            assert!(
+                message.contains(expected) || name.ends_with("s") && message.contains("no whole safetensors"),
+                "{message}"
+            );
+        }
+    }
     let dir = root.path().join("saved");
     supernet(1).save(&dir).unwrap();
     assert!(error(&dir.join("weights.safetensors")).contains("name the directory"));

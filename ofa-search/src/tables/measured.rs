@@ -3,7 +3,7 @@
 use super::table_file::invalid;
 use crate::SearchError;
 use crate::statistics::quantile;
-use ofa_model::{Arch, SearchSpace, WrittenArch};
+use ofa_model::{Arch, SearchSpace, WrittenArch, read_text};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
@@ -59,11 +59,10 @@ impl MeasuredNetworks {
         measure: &Measure,
         column: Option<&str>,
     ) -> Result<Self, SearchError> {
-        let text = std::fs::read_to_string(path).map_err(|source| SearchError::Io { path: path.to_owned(), source })?;
-        let text = text.trim_start_matches('\u{feff}');
+        let text = read_text(path).map_err(|source| SearchError::Io { path: path.to_owned(), source })?;
         let rows = match text.trim_start().starts_with('{') {
-            true => Rows::from_dict(path, text, space)?,
-            false => Rows::from_csv(path, text, space, measure, column)?,
+            true => Rows::from_dict(path, &text, space)?,
+            false => Rows::from_csv(path, &text, space, measure, column)?,
         };
         rows.summarised(path, measure)
     }
@@ -138,14 +137,17 @@ impl Rows {
             invalid(path, line, error.to_string())
         };
         let columns: Vec<String> = reader.headers().map_err(fail)?.iter().map(str::to_owned).collect();
-        let chosen = Columns::find(&columns, measure, column).map_err(|problem| invalid(path, 1, problem))?;
+        let records = reader.records().collect::<Result<Vec<_>, _>>().map_err(fail)?;
+        let arch = arch_column(&columns, records.first(), space).map_err(|problem| invalid(path, 1, problem))?;
+        let chosen = Columns::find(&columns, arch, measure, column).map_err(|problem| invalid(path, 1, problem))?;
         let mut rows = Vec::new();
-        for record in reader.records() {
-            let record = record.map_err(fail)?;
+        for record in &records {
             let line = record.position().map_or(1, csv::Position::line);
             let arch = read_arch(path, line, &record[chosen.arch], space)?;
             let text = &record[chosen.value];
-            let value = text.parse().map_err(|_| not_positive(path, line, &record[chosen.arch], text))?;
+            // Where commas separate no columns, they are those of numbers.
+            let number = if delimiter == ',' { text.to_owned() } else { text.replace(',', ".") };
+            let value = number.parse().map_err(|_| not_positive(path, line, &record[chosen.arch], text))?;
             rows.push((line, arch, chosen.scale * positive(path, line, &record[chosen.arch], value)?));
         }
         Ok(Self { column: Some(columns[chosen.value].clone()), scale: chosen.scale, rows })
@@ -185,12 +187,43 @@ struct Columns {
     scale: f64,
 }
 
+fn place(names: &[String], wanted: &str) -> Option<usize> {
+    names.iter().position(|name| name.eq_ignore_ascii_case(wanted))
+}
+
+/// Names of columns for an error: not too many, and not too long where a file is no table.
+fn listed(names: &[String]) -> String {
+    let shown: Vec<String> = names.iter().take(10).map(|name| name.chars().take(40).collect()).collect();
+    format!("{}{}", shown.join(", "), if names.len() > shown.len() { ", .." } else { "" })
+}
+
+/// The column called `arch`, else the only one whose first value is an arch of `space`.
+fn arch_column(names: &[String], first: Option<&csv::StringRecord>, space: &SearchSpace) -> Result<usize, String> {
+    let is_arch = |text: &str| WrittenArch::parse(text, space).is_ok();
+    if let Some(arch) = place(names, "arch") {
+        return Ok(arch);
+    }
+    if names.iter().any(|name| is_arch(name)) {
+        return Err("the first line is a row: put one with the names of columns before it, such as arch,ms".into());
+    }
+    let fields = first.into_iter().flat_map(|row| row.iter().enumerate());
+    let holding: Vec<usize> = fields.filter(|(_, text)| is_arch(text)).map(|(i, _)| i).collect();
+    match (&holding[..], first) {
+        ([arch], _) => Ok(*arch),
+        (_, None) => Err(format!("no column is called `arch`; columns are: {}", listed(names))),
+        _ => Err(format!(
+            "no column is called `arch`, and none alone begins with an arch of `{}`; columns are: {}",
+            space.name,
+            listed(names)
+        )),
+    }
+}
+
 impl Columns {
-    /// Finds the columns by their names, or says what is wrong.
-    fn find(names: &[String], measure: &Measure, column: Option<&str>) -> Result<Self, String> {
-        let list = || names.join(", ");
-        let place = |wanted: &str| names.iter().position(|name| name.eq_ignore_ascii_case(wanted));
-        let arch = place("arch").ok_or_else(|| format!("no column is called `arch`; columns are: {}", list()))?;
+    /// Finds the column of values by its name, or says what is wrong.
+    fn find(names: &[String], arch: usize, measure: &Measure, column: Option<&str>) -> Result<Self, String> {
+        let list = || listed(names);
+        let place = |wanted: &str| place(names, wanted);
         let scale = |name: &str| match measure {
             Measure::Latency => milliseconds(name),
             Measure::Top1 => is_accuracy(name).then_some(1.0),
@@ -293,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn the_unit_is_that_of_the_columns_name() {
+    fn t1_the_unit_is_that_of_the_columns_name() {
         let names = [
             ("ms", 1.5),
             ("latency_us", 0.0015),
@@ -322,12 +355,15 @@ mod tests {
             "{message}"
         );
         assert_eq!(read(several, &Measure::Latency, Some("median_ms")).unwrap().networks[0].median, 2.0);
+        // The column of archs may be called otherwise, and commas may be those of numbers.
+        let others = "Sub-network;Latency (ms);run\nr12-k5e6;2,25;1\nr8-k3e3;1,5;2\n";
+        assert_eq!(medians(others, &Measure::Latency), [("r12-k5e6".into(), 2.25), ("r8-k3e3".into(), 1.5)]);
         let energy = "energy_mj,arch\n7,r8-k3e3\n";
         assert_eq!(medians(energy, &Measure::Other("energy_mj".into())), [("r8-k3e3".into(), 7.0)]);
     }
 
     #[test]
-    fn repeats_give_a_median_and_a_spread() {
+    fn t2_repeats_give_a_median_and_a_spread() {
         let text = "arch,ms\nr8-k3e3,1\nr12-k5e6,5\nr8-k3e3,3\nr8-k3e3,2\n";
         let read = read(text, &Measure::Latency, None).unwrap();
         let [first, second] = &read.networks[..] else { panic!("{read:?}") };
@@ -351,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn the_originals_dictionaries_are_read() {
+    fn t5_the_originals_dictionaries_are_read() {
         let space = SearchSpace::small_mobilenet_v3(1, 10);
         let [small, large] = [space.smallest(), space.largest()];
         let key = |arch: &Arch| serde_json::to_string(&arch.to_original(&space)).unwrap();
@@ -375,6 +411,8 @@ mod tests {
     fn what_is_no_measurement_names_its_line() {
         let cases = [
             ("net,ms\n", "csv:1: no column is called `arch`; columns are: net, ms"),
+            ("net,ms\nresnet,1\n", "csv:1: no column is called `arch`, and none alone begins with an arch of `tiny`"),
+            ("r8-k3e3,1\nr12-k5e6,2\n", "csv:1: the first line is a row: put one with the names of columns"),
             ("arch,latency\nr8-k3e3,1\n", "csv:1: the column `latency` does not say its unit"),
             ("arch,minutes,x\nr8-k3e3,1,1\n", "csv:1: no column is named for a latency"),
             ("arch,ms\nr8-k3e3,1\nr8-k9e3,1\n", "csv:3: arch `r8-k9e3` is outside the space `tiny`"),

@@ -145,10 +145,15 @@ fn parse<F: Format>(path: &Path, mut bytes: Vec<u8>) -> Result<Content<F>, Searc
 fn parse_header<F: Format>(path: &Path, line: &[u8]) -> Result<F::Header, SearchError> {
     let fail = |problem| invalid(path, 1, problem);
     let line = String::from_utf8_lossy(line);
-    let json = line.strip_prefix("# ").and_then(|rest| rest.strip_prefix(F::TITLE)).ok_or_else(|| {
-        let start: String = line.chars().take(40).collect();
-        fail(format!("not a table: the file begins with `{}`, expected `# {}`", start.trim_end(), F::TITLE))
-    })?;
+    // A spreadsheet may have put a byte order mark before it.
+    let json = line
+        .trim_start_matches('\u{feff}')
+        .strip_prefix("# ")
+        .and_then(|rest| rest.strip_prefix(F::TITLE))
+        .ok_or_else(|| {
+            let start: String = line.chars().take(40).collect();
+            fail(format!("not a table: the file begins with `{}`, expected `# {}`", start.trim_end(), F::TITLE))
+        })?;
     serde_json::from_str(json).map_err(|error| fail(format!("damaged header: {error}")))
 }
 

@@ -11,6 +11,7 @@ use std::path::Path;
 use flate2::read::GzDecoder;
 
 use crate::error::DataError;
+use crate::text;
 
 const META: &str = "data/meta.mat";
 const GROUND_TRUTH: &str = "data/ILSVRC2012_validation_ground_truth.txt";
@@ -28,7 +29,7 @@ pub(super) fn read(path: &Path) -> Result<HashMap<String, String>, DataError> {
         content.ok_or_else(|| DataError::Missing { path: path.join(name), remedy })
     };
     let (meta, truth) = (find(meta, META)?, find(truth, GROUND_TRUTH)?);
-    let wnids = ground_truth::validation_wnids(&meta, &String::from_utf8_lossy(&truth))
+    let wnids = ground_truth::validation_wnids(&meta, &text::decoded(&truth))
         .map_err(|problem| DataError::Devkit { path: path.to_owned(), problem })?;
     Ok(wnids.into_iter().zip(1..).map(|(wnid, image)| (format!("ILSVRC2012_val_{image:08}"), wnid)).collect())
 }

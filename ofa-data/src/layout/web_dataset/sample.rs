@@ -3,28 +3,33 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-
+use super::label::{Label, Numbering};
 use crate::error::DataError;
-use crate::source::MAX_CLASSES;
 use crate::source::archive::{Archive, ArchiveMember, Entry};
 
 const IMAGES: [&str; 5] = [".jpg", ".jpeg", ".png", ".webp", ".bmp"];
 const LABELS: [&str; 2] = [".cls.txt", ".cls"];
 const JSON: &str = ".json";
-/// Fields of a `.json` that may hold the label, and the most bytes such a file may have.
-const FIELDS: [&str; 3] = ["label", "cls", "class"];
+/// The most bytes of a `.json`.
 const MAX_JSON: u64 = 1 << 20;
 
+/// The labelled images of a shard.
+#[derive(Debug)]
+pub(crate) struct Samples {
+    pub(crate) members: Vec<ArchiveMember>,
+    /// Names of classes, which the labels count; `None` if the labels are class indices.
+    pub(crate) names: Option<Vec<String>>,
+}
+
 /// Lists the labelled images of a shard.
-pub(crate) fn members(archive: &Archive, number: u32) -> Result<Vec<ArchiveMember>, DataError> {
+pub(crate) fn samples(archive: &Archive, number: u32) -> Result<Samples, DataError> {
     let entries = archive.entries_with(|name| stem(name, &LABELS).is_some())?;
     let images: Vec<(&Entry, PathBuf)> =
         entries.iter().filter_map(|entry| Some((entry, stem(&entry.name, &IMAGES)?))).collect();
     let labels = Labels::of(archive, &entries, &images.iter().map(|(_, stem)| &**stem).collect())?;
     // Keys with an image of their very name: of these, images with a prefix are masks and the like.
     let plain: HashSet<&Path> = images.iter().map(|(_, stem)| &**stem).filter(|stem| labels.has(stem)).collect();
-    let (mut members, mut taken) = (Vec::new(), HashSet::new());
+    let (mut members, mut taken, mut numbering) = (Vec::new(), HashSet::new(), Numbering::default());
     for (entry, stem) in &images {
         let key = match plain.contains(&**stem) {
             true => stem.clone(),
@@ -37,21 +42,22 @@ pub(crate) fn members(archive: &Archive, number: u32) -> Result<Vec<ArchiveMembe
             },
         };
         let label = labels.of_key(archive, &key)?;
+        let label = numbering.number(label).map_err(|problem| problem_of(archive, &entry.name, problem))?;
         if !taken.insert(key) {
             return Err(problem_of(archive, &entry.name, "second image for the same key".into()));
         }
         let (name, offset, bytes) = (entry.name.clone().into(), entry.offset, entry.bytes);
         members.push(ArchiveMember { name, archive: number, label, offset, bytes });
     }
-    Ok(members)
+    Ok(Samples { members, names: numbering.names() })
 }
 
 /// The labels of a shard, by the path of their files without extension.
 #[derive(Default)]
 struct Labels<'a> {
-    known: HashMap<PathBuf, u32>,
+    known: HashMap<PathBuf, Label>,
     /// Labels whose files have a prefix (`<key>.target.cls`), by key; `None` if a key has several.
-    prefixed: HashMap<PathBuf, Option<u32>>,
+    prefixed: HashMap<PathBuf, Option<Label>>,
     /// Read only where nothing else gives the label.
     json: HashMap<PathBuf, &'a Entry>,
 }
@@ -63,12 +69,12 @@ impl<'a> Labels<'a> {
         for entry in entries {
             if let Some(stem) = stem(&entry.name, &LABELS) {
                 let problem = |problem| problem_of(archive, &entry.name, problem);
-                let label = label(entry.content.as_deref().unwrap_or_default()).map_err(problem)?;
+                let label = Label::of_text(entry.content.as_deref().unwrap_or_default()).map_err(problem)?;
                 // A label of an image of the same name is no other image's.
                 if !images.contains(&*stem)
                     && let Some(key) = shorter(&stem).next()
                 {
-                    labels.prefixed.entry(key).and_modify(|label| *label = None).or_insert(Some(label));
+                    labels.prefixed.entry(key).and_modify(|label| *label = None).or_insert_with(|| Some(label.clone()));
                 }
                 if labels.known.insert(stem, label).is_some() {
                     return Err(problem("second label for the same key".into()));
@@ -85,13 +91,13 @@ impl<'a> Labels<'a> {
     }
 
     /// The label of a key that has one.
-    fn of_key(&self, archive: &Archive, key: &Path) -> Result<u32, DataError> {
-        let prefixed = || self.prefixed.get(key).copied().flatten();
-        if let Some(label) = self.known.get(key).copied().or_else(prefixed) {
+    fn of_key(&self, archive: &Archive, key: &Path) -> Result<Label, DataError> {
+        let prefixed = || self.prefixed.get(key).cloned().flatten();
+        if let Some(label) = self.known.get(key).cloned().or_else(prefixed) {
             return Ok(label);
         }
         let entry = self.json[key];
-        json_label(&archive.content(entry, MAX_JSON)?).map_err(|problem| problem_of(archive, &entry.name, problem))
+        Label::of_json(&archive.content(entry, MAX_JSON)?).map_err(|problem| problem_of(archive, &entry.name, problem))
     }
 }
 
@@ -128,29 +134,6 @@ fn shorter(stem: &Path) -> impl Iterator<Item = PathBuf> {
     std::iter::successors(without_last(&stem.to_owned()), without_last)
 }
 
-pub(crate) fn label(content: &[u8]) -> Result<u32, String> {
-    let text = String::from_utf8_lossy(content);
-    let text = text.trim_start_matches('\u{feff}').trim();
-    class_index(text).ok_or_else(|| format!("{text:?} is not a class index"))
-}
-
-fn class_index(text: &str) -> Option<u32> {
-    text.parse().ok().filter(|&label| label < MAX_CLASSES)
-}
-
-/// The label in a JSON object.
-pub(crate) fn json_label(content: &[u8]) -> Result<u32, String> {
-    let content = content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(content);
-    let value: Value = serde_json::from_slice(content).map_err(|error| format!("not a JSON file: {error}"))?;
-    let Some((field, found)) = FIELDS.iter().find_map(|field| Some((field, value.get(field)?))) else {
-        let names: Vec<&str> =
-            value.as_object().into_iter().flat_map(|object| object.keys()).map(|key| &**key).collect();
-        return Err(format!("none of its fields ({}) is a label: expected {}", names.join(", "), FIELDS.join(", ")));
-    };
-    let text = found.as_str().map_or_else(|| found.to_string(), |text| text.trim().to_owned());
-    class_index(&text).ok_or_else(|| format!("its field {field} is {found}, which is not a class index"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,8 +144,8 @@ mod tests {
         let path = dir.path().join("x.tar");
         let files: Vec<(&str, &[u8])> = files.iter().map(|(name, content)| (*name, content.as_bytes())).collect();
         std::fs::write(&path, tar_of(&files)).unwrap();
-        let listed = members(&Archive::at(&path).unwrap(), 0).map_err(|error| error.to_string())?;
-        Ok(listed.iter().map(|member| (member.name.display().to_string(), member.label)).collect())
+        let listed = samples(&Archive::at(&path).unwrap(), 0).map_err(|error| error.to_string())?;
+        Ok(listed.members.iter().map(|member| (member.name.display().to_string(), member.label)).collect())
     }
 
     fn one(name: &str, label: u32) -> Result<Vec<(String, u32)>, String> {
@@ -197,7 +180,12 @@ mod tests {
             problem("{\"url\": 1}")
                 .ends_with("0.json: none of its fields (url) is a label: expected label, cls, class")
         );
-        assert!(problem("{\"label\": \"dog\"}").ends_with("its field label is \"dog\", which is not a class index"));
+        let name =
+            |key: usize, label: &str| [(format!("{key}.jpg"), String::new()), (format!("{key}.cls"), label.into())];
+        let mixed: Vec<_> = [name(0, "dog"), name(1, "7")].concat();
+        let mixed: Vec<_> = mixed.iter().map(|(name, content)| (name.as_str(), content.as_str())).collect();
+        let message = listed(&mixed).unwrap_err();
+        assert!(message.ends_with("1.jpg: its label is the number 7, those before it are names"), "{message}");
         assert!(problem("[").contains("0.json: not a JSON file: "));
     }
 }

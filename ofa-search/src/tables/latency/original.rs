@@ -8,7 +8,7 @@ use crate::cost::{AdditiveCost, distinct_units};
 use crate::tables::table_file::invalid;
 use atomic_write_file::AtomicWriteFile;
 use grammar::Grammar;
-use ofa_model::{Arch, SearchSpace, Unit};
+use ofa_model::{Arch, SearchSpace, Unit, read_text};
 use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
 use std::collections::{BTreeMap, BTreeSet};
@@ -205,7 +205,7 @@ impl LatencyTable {
 
 /// Reads the entries of a file.
 fn read(path: &Path) -> Result<BTreeMap<String, Entry>, SearchError> {
-    let text = std::fs::read_to_string(path).map_err(io_error(path))?;
+    let text = read_text(path).map_err(io_error(path))?;
     let rows: BTreeMap<String, EntryInFile> = serde_saphyr::from_str(&text).map_err(|error| {
         let line = error.location().map_or(1, |location| location.line());
         // The advice that follows is for who calls the library.
