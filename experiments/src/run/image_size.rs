@@ -14,12 +14,19 @@ pub(super) fn adapt(config: &mut ExperimentConfig, images: &Splits) -> Result<St
     let side = images.typical_side()?;
     config.data.augment = AugmentConfig::for_side(side);
     if !AugmentConfig::are_small(side) {
+        if config.training.start.is_some() {
+            config.search.scenarios.iter_mut().for_each(|scenario| bring_within(scenario, &config.space));
+        }
         return Ok(photographs(config, side));
     }
     if images.test.framing() != Framing::Whole {
         config.data.framing = Some(Framing::Whole);
     }
-    config.space = SearchSpace::small_mobilenet_v3_at(side, config.space.image_channels, config.space.classes);
+    let space = SearchSpace::small_mobilenet_v3_at(side, config.space.image_channels, config.space.classes);
+    match config.training.start {
+        Some(_) => config.space.resolutions = space.resolutions,
+        None => config.space = space,
+    }
     config.search.scenarios.iter_mut().for_each(|scenario| bring_within(scenario, &config.space));
     let resolutions: Vec<String> = config.space.resolutions.iter().map(usize::to_string).collect();
     Ok(format!(

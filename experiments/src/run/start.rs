@@ -12,10 +12,11 @@ use crate::run::image_size;
 use crate::run::images::Images;
 use crate::run::lock::RunLock;
 use crate::run::run_dir::RunDir;
+use crate::run::supernet_file;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Parser;
 use ofa_data::{Layout, Splits};
-use ofa_model::read_text;
+use ofa_model::{SearchSpace, read_text};
 use ofa_train::{OneRank, Ranks, ScheduleKind, TrainError};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -36,6 +37,10 @@ pub struct Options {
     config: Option<PathBuf>,
     #[arg(long, help = schedule_help())]
     schedule: Option<String>,
+    /// Directory of a supernet, or of a run, to begin with: its space and its weights, at the resolutions of the preset
+    /// or of the images; for other classes, everything but its classifier
+    #[arg(long, value_name = "DIR", conflicts_with = "config")]
+    start: Option<PathBuf>,
     /// Scales the schedule to this many subnet-epochs (epochs times subnets per step)
     #[arg(long)]
     subnet_epochs: Option<usize>,
@@ -138,9 +143,10 @@ fn create_or_resume(options: &Options) -> Result<Run> {
                 && options.hold_out.is_none()
                 && options.seed.is_none()
                 && options.schedule.is_none()
+                && options.start.is_none()
                 && options.subnet_epochs.is_none(),
-            "a resumed run uses its own config.toml: drop --config, --channels, --hold-out, --schedule, --subnet-epochs \
-             and --seed (--data and --device may change)"
+            "a resumed run uses its own config.toml: drop --config, --channels, --hold-out, --schedule, --start, \
+             --subnet-epochs and --seed (--data and --device may change)"
         );
         return resume(options);
     }
@@ -261,6 +267,12 @@ fn trained_as_asked(options: &Options) -> Result<ExperimentConfig> {
             ExperimentConfig::preset_with(&options.preset, kind.unwrap_or(ScheduleKind::ProgressiveShrinking))?
         }
     };
+    if let Some(start) = &options.start {
+        let SearchSpace { resolutions, image_channels, classes, .. } = config.space;
+        let space = supernet_file::space(start).context("--start")?;
+        config.space = SearchSpace { resolutions, image_channels, classes, ..space };
+        config.training.start = Some(start.clone());
+    }
     if let Some(path) = schedule_file {
         let text = read_text(Path::new(path)).with_context(|| format!("cannot read {path}"))?;
         config.training.schedule = toml::from_str(&text).with_context(|| path.to_owned())?;
@@ -312,7 +324,9 @@ pub(super) fn exit_code(result: Result<()>) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use burn::tensor::Device;
     use ofa_data::{AugmentConfig, Framing};
+    use ofa_model::SupernetConfig;
 
     /// An ImageFolder of two classes with images of this size, three in train and one in val.
     fn images(width: u32, height: u32) -> tempfile::TempDir {
@@ -351,6 +365,37 @@ mod tests {
         assert_eq!((config.data.augment, config.space.resolutions), (preset.data.augment, preset.space.resolutions));
         assert_eq!((config.data.framing, config.search), (None, preset.search));
         assert!(listed.unwrap().notes[1].contains("are photographs"));
+    }
+
+    #[test]
+    fn a_start_gives_its_space_at_the_resolutions_of_preset_or_images() {
+        let (dir, root) = (images(48, 40), tempfile::tempdir().unwrap());
+        let start = root.path().join("start");
+        let space = SearchSpace::mobilenet_v3(0.5, 1000);
+        SupernetConfig::new(space.clone()).unwrap().init(&Device::flex()).save(&start).unwrap();
+        let photographs = images(300, 200);
+        let [start, small, large] = [&start, dir.path(), photographs.path()].map(|path| path.to_str().unwrap());
+        let of = |data| configured(&["--preset", "photographs", "--data", data, "--start", start]).unwrap().0;
+        for (data, resolutions) in [
+            (small, SearchSpace::small_mobilenet_v3_at(40, 3, 2).resolutions),
+            (large, ExperimentConfig::preset("photographs").unwrap().space.resolutions),
+        ] {
+            let config = of(data);
+            assert_eq!(config.space, SearchSpace { resolutions, classes: 2, ..space.clone() });
+            assert_eq!(config.training.start.as_deref(), Some(Path::new(start)));
+            let [least, greatest] =
+                [config.space.smallest(), config.space.largest()].map(|arch| config.space.cost(&arch).macs);
+            assert!(
+                config
+                    .search
+                    .scenarios
+                    .iter()
+                    .filter_map(|scenario| scenario.macs)
+                    .all(|macs| (least..greatest).contains(&macs))
+            );
+        }
+        let message = format!("{:#}", configured(&["--preset", "smoke", "--start", small]).err().unwrap());
+        assert!(message.starts_with("--start: ") && message.contains("space.json"), "{message}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::run::run_dir::RunDir;
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use ofa_data::{FashionMnist, Layout, Splits};
-use ofa_model::{SubnetCard, Supernet, SupernetConfig};
+use ofa_model::{SearchSpace, SubnetCard, Supernet, SupernetConfig};
 use ofa_train::{CheckpointDir, DamagedCheckpoint};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -43,6 +43,16 @@ pub fn read(dir: &RunDir, device: &Device) -> Result<Option<Supernet>> {
 pub fn finished(root: &Path, device: &Device) -> Result<Supernet> {
     let of_run = root.join(SUPERNET);
     Ok(Supernet::load(if Supernet::is_saved_in(&of_run) { &of_run } else { root }, device)?)
+}
+
+/// The space of the supernet in `root`, a supernet directory or a run that has finished training, without its weights.
+///
+/// # Errors
+///
+/// If there is no supernet.
+pub fn space(root: &Path) -> Result<SearchSpace> {
+    let of_run = root.join(SUPERNET);
+    Ok(Supernet::space_in(if Supernet::is_saved_in(&of_run) { &of_run } else { root })?)
 }
 
 /// A supernet and its origin.

@@ -35,10 +35,18 @@ impl Supernet {
     /// [`ModelError::InvalidSpace`] if the space contradicts itself.
     pub fn load(dir: &Path, device: &Device) -> Result<Self, ModelError> {
         let dir = &whole_directory(dir);
-        let space: SearchSpace = description(dir, SPACE)?;
-        let mut supernet = SupernetConfig::new(space)?.init(device);
+        let mut supernet = SupernetConfig::new(Self::space_in(dir)?)?.init(device);
         load_weights(dir, &mut supernet)?;
         Ok(supernet)
+    }
+
+    /// The space of a network written by [`Supernet::save`], without its weights.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Io`] or [`ModelError::InvalidFile`] if the file is missing or damaged.
+    pub fn space_in(dir: &Path) -> Result<SearchSpace, ModelError> {
+        description(&whole_directory(dir), SPACE)
     }
 
     /// Whether a directory looks like one written by [`Supernet::save`].
