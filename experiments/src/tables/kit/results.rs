@@ -142,7 +142,7 @@ impl Results {
 
     fn of(kit: &Kit, pairs: BTreeMap<&str, Vec<Pair>>, device: Option<String>, setting: Option<String>) -> Self {
         let all: Vec<f64> = pairs.values().flatten().filter_map(|(_, pace)| *pace).collect();
-        let usual = (!all.is_empty()).then(|| median(&all));
+        let usual = (!all.is_empty()).then(|| median(all));
         let mut notes = Vec::new();
         let repeated: Vec<&str> = pairs.iter().filter(|(_, rows)| rows.len() > 1).map(|(file, _)| *file).collect();
         if !repeated.is_empty() {
@@ -159,8 +159,8 @@ impl Results {
                 rows.iter().map(|(latency, pace)| Some(latency / (*pace)? * usual?)).collect();
             Some(Timed {
                 arch: network.arch.parse().ok()?,
-                measured: median(&measured),
-                at_one_pace: corrected.map(|latencies| median(&latencies)),
+                measured: median(measured),
+                at_one_pace: corrected.map(median),
             })
         });
         Self { device, setting, timed: timed.collect(), notes }
@@ -184,7 +184,7 @@ fn positive(what: &str, value: f64) -> Result<f64> {
 
 /// Says which rows were timed while the device had another speed.
 fn unsteady(paces: &[(u64, f64)]) -> Option<String> {
-    let usual = median(&paces.iter().map(|(_, pace)| *pace).collect::<Vec<_>>());
+    let usual = median(paces.iter().map(|(_, pace)| *pace));
     let off: Vec<&(u64, f64)> = paces.iter().filter(|(_, pace)| (pace / usual - 1.0).abs() > STEADY).collect();
     let worst = off.iter().map(|(_, pace)| pace / usual).max_by(|a, b| (a - 1.0).abs().total_cmp(&(b - 1.0).abs()))?;
     let lines: Vec<String> = off.iter().map(|(line, _)| format!("line {line}")).collect();
