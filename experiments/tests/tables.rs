@@ -153,7 +153,8 @@ fn a_device_is_read_from_its_record() {
     let kit = Path::new(env!("CARGO_MANIFEST_DIR")).join("records/2026-11-30-onnxruntime");
     let temporary = tempfile::tempdir().unwrap();
     let table = temporary.path().join("table.csv");
-    let [kit_path, results, out] = [&kit, &kit.join("results.csv"), &table].map(|path| path.to_str().unwrap());
+    let results = kit.join("results.csv");
+    let [kit_path, results, out] = [&kit, &results, &table].map(|path| path.to_str().unwrap());
     let said = success(ofa("device read", &[kit_path, results, "--out", out]));
     assert!(
         said.contains("500 networks; fitted on 400, 100 held out: mean error 1.41 %, 100.0 % within 10 %"),
