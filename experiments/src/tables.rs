@@ -1,6 +1,7 @@
 //! The accuracy and latency tables of a run, the accuracy predictor, and the error of each.
 
 pub mod fit;
+pub mod kit;
 pub mod latency_check;
 pub mod measured;
 mod parts;

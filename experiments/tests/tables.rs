@@ -146,3 +146,47 @@ fn check_latency_times_whole_networks() {
     assert!(rows.len() == 3 && rows.iter().all(plain), "{rows:?}");
     assert!(fs::read_to_string(out.join("report.html")).unwrap().contains("3 random networks"));
 }
+
+/// The table of a recorded device follows from what it measured.
+#[test]
+fn a_device_is_read_from_its_record() {
+    let kit = Path::new(env!("CARGO_MANIFEST_DIR")).join("records/2026-11-30-onnxruntime");
+    let temporary = tempfile::tempdir().unwrap();
+    let table = temporary.path().join("table.csv");
+    let results = kit.join("results.csv");
+    let [kit_path, results, out] = [&kit, &results, &table].map(|path| path.to_str().unwrap());
+    let said = success(ofa("device read", &[kit_path, results, "--out", out]));
+    assert!(
+        said.contains("500 networks; fitted on 400, 100 held out: mean error 1.41 %, 100.0 % within 10 %"),
+        "{said}"
+    );
+    assert_eq!(fs::read(&table).unwrap(), fs::read(kit.join("table.csv")).unwrap());
+    assert!(failure(ofa("device read", &[kit_path, results, "--out", out])).contains("exists already"));
+    let short = temporary.path().join("short.csv");
+    let text = fs::read_to_string(results).unwrap();
+    fs::write(&short, text.lines().take(20).map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    let new = temporary.path().join("new.csv");
+    let message = failure(ofa("device read", &[kit_path, short.to_str().unwrap(), "--out", new.to_str().unwrap()]));
+    assert!(message.contains("20") && message.contains("found 19") && !new.exists(), "{message}");
+}
+
+#[cfg(feature = "onnx")]
+#[test]
+fn a_kit_holds_what_a_device_needs() {
+    let temporary = tempfile::tempdir().unwrap();
+    let kit = temporary.path().join("kit");
+    let out = kit.to_str().unwrap();
+    let make = |networks: &str| {
+        let space = ["--space", "small_mobilenet_v3", "--networks", networks];
+        ofa("device kit", &[&space[..], &["--free-batch", "--opset", "12", "--out", out]].concat())
+    };
+    assert!(failure(make("19")).contains("--networks is 19: a latency table takes at least 20"));
+    assert!(!kit.exists());
+    success(make("20"));
+    let manifest: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(kit.join("manifest.json")).unwrap()).unwrap();
+    assert_eq!((manifest["opset"].as_u64(), manifest["networks"].as_array().unwrap().len()), (Some(12), 20));
+    assert_eq!(fs::read_dir(kit.join("models")).unwrap().count(), 21);
+    assert!(kit.join("run.py").is_file());
+    assert!(failure(make("20")).contains("exists already"));
+}

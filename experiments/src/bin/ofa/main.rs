@@ -8,6 +8,8 @@ mod completions;
 mod cost;
 mod data;
 mod deploy;
+#[cfg(feature = "onnx")]
+mod device;
 mod plan;
 mod space;
 mod subnet;
@@ -42,6 +44,9 @@ enum Command {
     #[command(subcommand)]
     Tables(tables::Command),
     Deploy(deploy::Options),
+    #[cfg(feature = "onnx")]
+    #[command(subcommand)]
+    Device(device::Command),
     Cost(cost::Options),
     #[command(subcommand)]
     Bench(bench::Command),
@@ -58,6 +63,8 @@ fn main() -> ExitCode {
         Command::Subnet(command) => start::main(|| command.run()),
         Command::Tables(command) => start::main(|| command.run()),
         Command::Deploy(options) => start::main(|| deploy::run(&options)),
+        #[cfg(feature = "onnx")]
+        Command::Device(command) => start::main(|| command.run()),
         Command::Cost(options) => start::main(|| cost::run(&options)),
         Command::Bench(command) => start::main(|| command.run()),
         Command::Completions(options) => start::main(|| completions::run(&options)),

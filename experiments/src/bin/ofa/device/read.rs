@@ -1,0 +1,88 @@
+//! Question: what is the latency of each part of a network on a device that timed the networks of a kit?
+//!
+//! Command:  `ofa device read kit results.csv --out phone.csv`
+//! Result:   a latency table as of `ofa tables import-latency`, its error on networks that it was not fitted on, as
+//!           measured and at one pace, and whether the networks were enough
+//! Hardware: any; nothing is timed
+
+use anyhow::{Context, Result};
+use clap::Args;
+use experiments::console::say;
+use experiments::run::run_dir::{ensure_new, make_dir};
+use experiments::tables::kit::{Kit, Results, Speed};
+use experiments::tables::{agreement, latency_agreement};
+use ofa_model::Arch;
+use ofa_search::{LatencyHeader, LatencyTable};
+use std::path::PathBuf;
+
+/// Makes a latency table of what a device measured with a kit.
+#[derive(Args)]
+#[command(after_help = "Example: ofa device read kit results.csv --out phone.csv")]
+pub struct Options {
+    /// Directory of the kit
+    kit: PathBuf,
+    /// The kit's results.csv; or a directory of logs, named as the models, of onnxruntime_perf_test or of TFLite's
+    /// benchmark_model
+    results: PathBuf,
+    /// Name of the device, recorded in the table [default: that of results.csv]
+    #[arg(long)]
+    device_name: Option<String>,
+    /// Takes latencies as measured, and not at the device's usual pace
+    #[arg(long)]
+    raw: bool,
+    /// Seed that selects the held-out networks
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// File to write; must not exist
+    #[arg(long)]
+    out: PathBuf,
+}
+
+/// Improvement of the error from half the networks to all beyond which more would help.
+const STILL_FALLING: f64 = 0.15;
+
+pub fn run(options: &Options) -> Result<()> {
+    ensure_new(&options.out)?;
+    let kit = Kit::open(&options.kit)?;
+    let results = Results::read(&options.results, &kit)?;
+    results.notes.iter().for_each(|note| say(&format!("note: {note}")));
+    let device = options.device_name.clone().or(results.device.clone());
+    let device = device.context("logs do not say what device they are of: name it with --device-name")?;
+    let header = LatencyHeader {
+        space: kit.space.name.clone(),
+        device,
+        batch: kit.batch,
+        threads: results.setting.clone().unwrap_or_else(|| "not said".into()),
+        quantity: None,
+        pace_ms: None,
+        overhead: None,
+    };
+    let fitted = |latencies: &[(Arch, f64)]| {
+        let fit = LatencyTable::from_networks(&kit.space, header.clone(), latencies, options.seed)?;
+        Ok::<_, anyhow::Error>((fit.table, fit.report.training_rows, agreement(fit.report.held_out)))
+    };
+    let speed = if options.raw || !results.have_paces() { Speed::Measured } else { Speed::AtOnePace };
+    let latencies = results.latencies(speed);
+    let (table, rows, fit) = fitted(&latencies)?;
+    let held_out = fit.points.len();
+    say(&format!("{} networks; fitted on {rows}, {held_out} held out: {}", latencies.len(), latency_agreement(&fit)));
+    if speed == Speed::AtOnePace {
+        let (_, _, raw) = fitted(&results.latencies(Speed::Measured))?;
+        say(&format!("as measured, not brought to one pace: {}", latency_agreement(&raw)));
+    }
+    if latencies.len() >= 2 * Kit::LEAST {
+        let (_, rows, half) = fitted(&latencies[..latencies.len() / 2])?;
+        let more = if fit.mape < (1.0 - STILL_FALLING) * half.mape { "more would help" } else { "enough" };
+        say(&format!(
+            "with half as many, fitted on {rows}: {}: {} networks are {more}",
+            latency_agreement(&half),
+            latencies.len()
+        ));
+    }
+    if let Some(parent) = options.out.parent() {
+        make_dir(parent)?;
+    }
+    table.save(&options.out)?;
+    say(&format!("{} units in {}", table.units().len(), options.out.display()));
+    Ok(())
+}
