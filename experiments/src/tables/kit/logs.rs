@@ -2,6 +2,7 @@
 
 use super::{Kit, KitNetwork};
 use anyhow::{Context, Result};
+use ofa_model::read_text;
 use std::path::{Path, PathBuf};
 
 /// What stands before a latency, and its unit in milliseconds. The first one found counts: newer versions of
@@ -21,7 +22,7 @@ pub(super) fn read<'a>(dir: &Path, kit: &'a Kit) -> Result<Vec<(&'a KitNetwork, 
         for extension in ["txt", "log"] {
             let path = dir.join(stem).with_extension(extension);
             if path.is_file() {
-                let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+                let text = read_text(&path).with_context(|| format!("cannot read {}", path.display()))?;
                 let latency = latency(&text).with_context(|| {
                     format!("{}: no latency of onnxruntime_perf_test or of TFLite's benchmark_model", path.display())
                 })?;

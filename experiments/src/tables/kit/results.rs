@@ -3,7 +3,7 @@
 use super::logs;
 use super::{Kit, KitNetwork};
 use anyhow::{Context, Result, bail, ensure};
-use ofa_model::Arch;
+use ofa_model::{Arch, read_text};
 use ofa_search::statistics::median;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -97,8 +97,8 @@ impl Results {
     }
 
     fn from_csv(path: &Path, kit: &Kit) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let mut reader = csv::Reader::from_reader(text.trim_start_matches('\u{feff}').as_bytes());
+        let text = read_text(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
         let mut first: Option<(String, String)> = None;
         let mut pairs: BTreeMap<&str, Vec<Pair>> = BTreeMap::new();
         let mut paces: Vec<(u64, f64)> = Vec::new();
