@@ -4,7 +4,7 @@ use crate::process::{config_file, failure, ofa, said, success, tiny};
 use crate::torch_file::{self, Value, dictionary};
 use crate::{Place, SPACE, sampled, space, supernet};
 use burn::tensor::{Device, TensorData};
-use ofa_model::{Subnet, SubnetCard, Supernet, write_state_dict};
+use ofa_model::{SubnetCard, Supernet, write_state_dict};
 use std::fs;
 use std::path::Path;
 
@@ -162,7 +162,6 @@ fn c7_own_classes_start_from_published_weights_and_some_classes_are_scored() {
     let place = Place::new();
     let file = place.at("published.pth");
     checkpoint(&file, &supernet(3).to_original(), &["ema", "state_dict"], "module.");
-    // Scored on three of the ten classes, in another order: the network's classes are known from a run alone.
     place.images("own/train", &["emu", "yak", "gnu"], 16, 24);
     place.images("own/val", &["emu", "yak", "gnu"], 4, 24);
     let refused = failure(ofa(
@@ -227,16 +226,9 @@ fn c8_equal_weights_are_equal_files_in_every_process() {
         files.push(imported(&place, &file, &["--new-head", "--classes", "4"]).0);
         assert!(first.get_or_insert_with(|| files.clone()) == &files);
     }
-    // What is written is what was read.
-    let (subnet, _) = {
-        let arguments = ["--checkpoint", &file, "--arch", &arch, "--out", &place.at("sub")];
-        let message = failure(ofa("weights import", &[&SPACE[..], &arguments].concat()));
-        assert!(message.contains("unused"), "a supernet is no subnet: {message}");
-        let card = SubnetCard { arch, space: space(), classes: vec![], mean: vec![0.0], std: vec![1.0] };
-        supernet(1).subnet(&card.arch.parse().unwrap()).save(&card, Path::new(&place.at("sub"))).unwrap();
-        Subnet::load(Path::new(&place.at("sub")), &Device::flex()).unwrap()
-    };
-    assert_eq!(subnet.to_original(), supernet(1).subnet(subnet.arch()).to_original());
+    let arguments = ["--checkpoint", &file, "--arch", &arch, "--out", &place.at("sub")];
+    let message = failure(ofa("weights import", &[&SPACE[..], &arguments].concat()));
+    assert!(message.contains("unused"), "a supernet is no subnet: {message}");
 }
 
 #[test]

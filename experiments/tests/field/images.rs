@@ -241,7 +241,7 @@ fn idx(kind: u8, shape: &[u32], data: &[u8]) -> Vec<u8> {
     [&[0, 0, kind, shape.len() as u8], &sizes[..], data].concat()
 }
 
-/// The four files of a set, with `prefix` before their names; an odd number of parts' letters are gzipped.
+/// The four files of a set, gzipped, with `prefix` before their names.
 fn idx_set(place: &Place, set: &str, parts: [&str; 2], prefix: &str, images: &[u8], labels: &[u8]) {
     for part in parts {
         for (kind, bytes) in [("images-idx3", images), ("labels-idx1", labels)] {

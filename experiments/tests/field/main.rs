@@ -1,5 +1,5 @@
-//! What people of this field bring: every row of the report from the field (C1 to R7) by its id, and every kind of fault
-//! with inputs that the tests make up. `rows` says which test is whose.
+//! What people of this field bring: every row of the report from the field (C1 to R7) by its id, and every kind of
+//! fault with inputs that the tests make up. `rows` says which test is whose.
 
 #[path = "../process/mod.rs"]
 mod process;

@@ -88,7 +88,7 @@ fn r1_a_second_job_is_refused_and_the_lock_of_a_killed_one_is_taken_over() {
     let place = Place::new();
     let out = place.at("run");
     let mut config = tiny();
-    config.training.schedule = config.training.schedule.scale_to(400);
+    config.training.schedule = config.training.schedule.scale_to(4000);
     let file = config_file(&config, Path::new(&out));
     let (file, checkpoint) = (file.to_str().unwrap(), format!("{out}/checkpoints"));
     let mut first = started(env!("CARGO_BIN_EXE_once_for_all"), &["--config", file, "--out", &out], &checkpoint);
@@ -109,8 +109,12 @@ fn r1_a_second_job_is_refused_and_the_lock_of_a_killed_one_is_taken_over() {
     first.kill().unwrap();
     first.wait().unwrap();
     let mut second = started(env!("CARGO_BIN_EXE_ofa"), &["train", "--resume", "--out", &out], &checkpoint);
-    std::thread::sleep(Duration::from_millis(300));
-    assert!(second.try_wait().unwrap().is_none(), "the lock of a process that is gone is taken over");
+    let (holder, begin) = (format!("process {} on ", second.id()), Instant::now());
+    while !fs::read_to_string(format!("{out}/lock")).unwrap().starts_with(&holder) {
+        assert!(second.try_wait().unwrap().is_none(), "the lock of a process that is gone is taken over");
+        assert!(begin.elapsed() < Duration::from_secs(120));
+        std::thread::sleep(Duration::from_millis(5));
+    }
     second.kill().unwrap();
     second.wait().unwrap();
 }

@@ -45,7 +45,7 @@ fn the_files_tell_the_layout() {
 #[test]
 fn what_fits_nothing_is_described() {
     let dir = tempfile::tempdir().unwrap();
-    assert!(message(dir.path()).contains("it is empty; is it the right directory?"), "{}", message(dir.path()));
+    assert!(message(dir.path()).contains("it is empty; it may be the wrong directory"), "{}", message(dir.path()));
     let file = dir.path().join("0.jpg");
     fs::write(&file, "").unwrap();
     assert!(message(&file).ends_with("0.jpg is a file: pass the directory that it lies in"), "{}", message(&file));
