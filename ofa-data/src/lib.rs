@@ -48,6 +48,7 @@ pub mod random;
 mod set;
 mod source;
 mod split;
+pub mod transfer;
 mod view;
 
 pub use broken::{BrokenImage, BrokenImages};

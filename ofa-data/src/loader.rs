@@ -135,6 +135,12 @@ impl Loader {
         self.plan.images_per_round()
     }
 
+    /// The greatest label of the images; a network needs more classes than it.
+    pub fn greatest_label(&self) -> usize {
+        let set = &self.plan.set;
+        (0..set.len()).map(|i| set.label(i)).max().unwrap_or(0)
+    }
+
     /// Makes batch `batch` of `epoch` at `resolution` pixels immediately. Equal to what [`Loader::epoch`] gives at this
     /// index.
     ///

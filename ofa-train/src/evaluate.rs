@@ -10,6 +10,7 @@ use crate::step::hits;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use images::Images;
+use ofa_data::transfer::read_one;
 use ofa_data::{ImageSet, Normalisation};
 use ofa_model::{Arch, ElasticNetwork, FixedNetwork};
 
@@ -118,8 +119,10 @@ impl Evaluator {
     /// If an image cannot be read.
     pub fn subnet_right(&mut self, subnet: &impl FixedNetwork) -> Result<Vec<bool>, TrainError> {
         let mut right = Vec::new();
-        self.classify(subnet, |logits, labels| right.extend(hits(logits, labels)))?;
-        Ok(right)
+        self.classify(subnet, |logits, labels| right.push(hits(logits, labels)))?;
+        // Read once, so the device classifies all batches without waiting for the host.
+        let right = if right.is_empty() { return Ok(Vec::new()) } else { Tensor::cat(right, 0) };
+        Ok(read_one(right).iter::<bool>().collect())
     }
 
     /// Accuracies, loss and confusion matrix of a subnet with its current batch-norm statistics, in one pass over the

@@ -5,6 +5,7 @@ use burn::tensor::{Device, Int, TensorData};
 use rayon::prelude::*;
 
 use crate::error::DataError;
+use crate::transfer::upload;
 use crate::view::canvas::Canvas;
 use crate::view::mixup::mix;
 
@@ -104,8 +105,8 @@ impl HostBatch {
         let (batch, [channels, resolution]) = (self.size(), self.shape);
         let shape = [batch, channels, resolution, resolution];
         ImageBatch {
-            images: Tensor::from_data(TensorData::new(self.images, shape), device),
-            labels: Tensor::from_data(TensorData::new(self.labels, [batch]), device),
+            images: upload(TensorData::new(self.images, shape), device),
+            labels: upload(TensorData::new(self.labels, [batch]), device),
             mixup: self.mixup,
         }
     }

@@ -38,7 +38,7 @@ impl Plain {
         let value = f64::from(loss.clone().into_scalar::<f32>());
         let gradients = GradientsParams::from_grads(loss.backward(), self);
         let numbers = StepNumbers { subnets: 1, images: batch.size(), loss: value, ..StepNumbers::default() };
-        StepOutput { gradients, numbers }
+        StepOutput { gradients, numbers: numbers.into() }
     }
 }
 
