@@ -68,6 +68,7 @@ pub use layout::prepare_config::PrepareConfig;
 pub use layout::prepared::PreparedSet;
 pub use layout::web_dataset::WebDataset;
 pub use loader::batch::ImageBatch;
+pub use loader::bytes::ByteBatch;
 pub use loader::{EpochBatches, Loader, LoaderConfig, evaluation_batches};
 pub use prepare::{BrokenLine, PrepareReport, prepare_images};
 pub use set::{ImageSet, ReadConfig};

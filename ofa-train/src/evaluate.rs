@@ -16,9 +16,9 @@ use ofa_model::{Arch, ElasticNetwork, FixedNetwork};
 
 /// Evaluates subnets on fixed images: top-1 accuracy, which is all that accuracy tables need, or full [`Scores`].
 ///
-/// Batches are decoded once per resolution and reused for every arch while they fit into 1 GiB per image set.
-/// Resolutions that do not fit are decoded again for every arch. Memory use is bounded regardless of the number of
-/// archs and images.
+/// Images are decoded once per resolution and kept as bytes, in the memory of the device, while they fit into 1 GiB per
+/// image set. Resolutions that do not fit are decoded again for every arch. Memory use is bounded regardless of the
+/// number of archs and images.
 pub struct Evaluator {
     calibration: Images,
     evaluation: Images,

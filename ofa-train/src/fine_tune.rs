@@ -91,7 +91,9 @@ pub fn fine_tune<S: FixedNetwork>(
     let steps = loader.batches_per_epoch();
     let total = config.epochs * steps;
     for epoch in 0..config.epochs {
-        for (i, batch) in loader.epoch(epoch as u64, 0, move |_| resolution, device).enumerate() {
+        let mut batches = loader.epoch(epoch as u64, 0, move |_| resolution, device);
+        for i in 0.. {
+            let Some(batch) = batches.next() else { break };
             let (batch, done) = (batch?, epoch * steps + i);
             let opinion = teacher.map(|teacher| teacher_logits(teacher, batch.images.clone(), recipe.precision));
             let StepOutput { gradients, numbers } =
@@ -100,6 +102,7 @@ pub fn fine_tune<S: FixedNetwork>(
             let gradients = gradients::clipped(gradients, &subnet, recipe.clip_norm);
             subnet = optimizer.step(learning_rate, subnet, gradients);
             // Read once the whole step is queued.
+            batches.send_ahead();
             let loss = numbers.read().loss;
             if !loss.is_finite() || done + 1 == total && !are_finite(&subnet) {
                 let (arch, epoch, step) = (arch.to_string(), epoch + 1, i + 1);

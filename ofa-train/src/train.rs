@@ -126,8 +126,11 @@ fn train_epoch<N: ElasticNetwork>(
         resolutions[rng.random_range(0..resolutions.len())]
     };
     let data_epoch = run.schedule.epochs_before(index) + epoch;
-    for batch in run.loader.epoch(data_epoch as u64, done, resolution, run.device) {
-        let trained = queue_step(state, phase, &batch?, &sampling, run, evaluator)?.done();
+    let mut batches = run.loader.epoch(data_epoch as u64, done, resolution, run.device);
+    while let Some(batch) = batches.next() {
+        let queued = queue_step(state, phase, &batch?, &sampling, run, evaluator)?;
+        batches.send_ahead();
+        let trained = queued.done();
         if !trained.numbers.loss.is_finite() {
             return Err(state.non_finite(phase, state.position.step + 1, &trained));
         }

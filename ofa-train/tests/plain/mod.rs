@@ -1,6 +1,8 @@
 //! A network without batch norm, so a batch's gradient is exactly the mean over its parts, and a distance between
 //! weights.
 
+#![allow(dead_code, reason = "not every test uses all of it")]
+
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
