@@ -92,7 +92,7 @@ fn classified(classifier: &Linear, batch: &ImageBatch) -> StepOutput {
     let value = f64::from(loss.clone().into_scalar::<f32>());
     let gradients = GradientsParams::from_grads(loss.backward(), classifier);
     let numbers = StepNumbers { subnets: 1, images: batch.size(), loss: value, ..StepNumbers::default() };
-    StepOutput { gradients, numbers }
+    StepOutput { gradients, numbers: numbers.into() }
 }
 
 /// All parameter values, flattened.

@@ -43,7 +43,8 @@ def subnet(supernet, arch):
 
 def prepare(work, supernet, archs, make_batch, compiled):
     """A function that does the work once per call; `compiled` wraps networks that do not change."""
-    labels = torch.zeros(len(make_batch()), dtype=torch.long)
+    images = make_batch()
+    labels = torch.zeros(len(images), dtype=torch.long, device=images.device)
     if work == "inference":
         net, images = compiled(subnet(supernet, archs[0]).eval()), make_batch()
 
@@ -109,6 +110,8 @@ def main():
     parser.add_argument("--warm-ups", type=int, default=2)
     parser.add_argument("--samples", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="a device of PyTorch, such as cuda")
+    parser.add_argument("--bf16", action="store_true", help="passes in bfloat16 (autocast)")
     parser.add_argument("--channels-last", action="store_true")
     parser.add_argument("--compile", action="store_true", help="use torch.compile; for train-step and inference, whose network is fixed")
     parser.add_argument("--cost", type=int, nargs=2, metavar=("PARAMETERS", "MACS"), help="expected cost of the first network, for one image")
@@ -122,21 +125,26 @@ def main():
     torch.manual_seed(1)
     layout = torch.channels_last if arguments.channels_last else torch.contiguous_format
     supernet = small_mobilenet_v3() if small else original()
-    supernet.to(memory_format=layout)
+    device = torch.device(arguments.device)
+    supernet.to(device, memory_format=layout)
     read = [json.loads(path.read_text()) for path in arguments.arch]
     archs = [{key: arch[key] for key in ("ks", "e", "d")} for arch in read] or [LARGEST]
     size = (arguments.batch, 1 if small else 3, arguments.resolution, arguments.resolution)
     compiled = torch.compile if arguments.compile else lambda net: net
-    work = prepare(arguments.work, supernet, archs, lambda: torch.randn(size).to(memory_format=layout), compiled)
+    work = prepare(arguments.work, supernet, archs, lambda: torch.randn(size).to(device, memory_format=layout), compiled)
+    wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     times = []
     for number in range(arguments.warm_ups + arguments.samples):
+        wait()
         began = time.perf_counter()
-        work()
+        with torch.autocast(device.type, torch.bfloat16, enabled=arguments.bf16):
+            work()
+        wait()
         if number >= arguments.warm_ups:
             times.append(1e3 * (time.perf_counter() - began))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     if arguments.cost:
-        check_cost(subnet(supernet, archs[0]), torch.randn(1, *size[1:]), arguments.cost)
+        check_cost(subnet(supernet, archs[0]), torch.randn(1, *size[1:], device=device), arguments.cost)
     print(json.dumps({"samples_ms": times, "peak_memory_mib": memory}))
 
 

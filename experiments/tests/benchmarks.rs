@@ -38,6 +38,36 @@ fn ceilings_are_rates() {
 }
 
 #[test]
+fn the_report_on_a_gpu_is_written_on_any_device() {
+    let root = tempfile::tempdir().unwrap();
+    let out = root.path().join("gpu");
+    let output = ofa(&format!(
+        "bench gpu --device flex --space small_mobilenet_v3 --resolution 20 --batch 2 --samples 2 --new-archs 2 --no-run \
+         --out {}",
+        out.display()
+    ));
+    let report = std::fs::read_to_string(out.join("report.md")).unwrap_or_default();
+    assert!(output.status.success(), "{}{report}", text(&output.stderr));
+    for expected in [
+        "# small_mobilenet_v3 on `flex`",
+        "training pass 0e0, inference 0e0, shrinking step 0e0, calibrated 0e0",
+        "| train-step | 2 | f32 | ",
+        "| train-step | 2 | bf16 | ",
+        "| shrink-step | 2 | f32 | ",
+        "| inference | 1 | f32 | ",
+        "| calibrate-evaluate | 2 | f32 | ",
+        "median excess ",
+        "Loader: ",
+    ] {
+        assert!(report.contains(expected), "no `{expected}` in {report}");
+    }
+    assert!(!report.contains("failed"), "{report}");
+    assert!(text(&output.stdout).contains("| train-step | 2 | f32 | ") && !out.join("smoke").exists());
+    let again = ofa(&format!("bench gpu --device flex --out {}", out.display()));
+    assert!(text(&again.stderr).contains("exists"), "{}", text(&again.stderr));
+}
+
+#[test]
 fn a_line_that_is_not_there_is_named() {
     let output = ofa("bench pytorch --python /no/python --only training");
     assert!(text(&output.stderr).contains("no row contains `training`"), "{}", text(&output.stderr));

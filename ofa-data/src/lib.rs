@@ -57,6 +57,7 @@ mod set;
 mod source;
 mod split;
 mod text;
+pub mod transfer;
 mod view;
 
 pub use broken::{BrokenImage, BrokenImages};
@@ -76,6 +77,7 @@ pub use layout::prepare_config::PrepareConfig;
 pub use layout::prepared::PreparedSet;
 pub use layout::web_dataset::WebDataset;
 pub use loader::batch::ImageBatch;
+pub use loader::bytes::ByteBatch;
 pub use loader::{EpochBatches, Loader, LoaderConfig, evaluation_batches};
 pub use prepare::{BrokenLine, PrepareReport, prepare_images};
 pub use set::{ImageSet, ReadConfig};

@@ -1,6 +1,7 @@
 //! Batches of an image set, epoch by epoch, prefetched by a background thread.
 
 pub(crate) mod batch;
+pub(crate) mod bytes;
 pub(crate) mod plan;
 pub(crate) mod prefetch;
 
@@ -11,6 +12,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::DataError;
 use crate::loader::batch::{HostBatch, ImageBatch};
+use crate::loader::bytes::{ByteBatch, Showing};
 use crate::loader::plan::{Plan, Shard};
 use crate::loader::prefetch::{Ahead, Prefetch, Stop};
 use crate::set::ImageSet;
@@ -45,13 +47,16 @@ pub struct Loader {
     plan: Arc<Plan>,
     pool: Option<Arc<ThreadPool>>,
     memory: usize,
+    on_device: bool,
 }
 
 /// The remaining batches of an epoch; see [`Loader::epoch`].
 #[derive(Debug)]
 pub struct EpochBatches {
     prepared: Prefetch<HostBatch>,
-    device: Device,
+    /// The next batch, if it was sent ahead.
+    ahead: Option<Result<ByteBatch, DataError>>,
+    showing: Arc<Showing>,
 }
 
 impl Loader {
@@ -81,7 +86,7 @@ impl Loader {
         if let View::Train(augment) = &config.view {
             augment.validate()?;
         }
-        Ok(Self { plan: Arc::new(Plan::new(set, config, normalisation)), pool: None, memory: MEMORY })
+        Ok(Self { plan: Arc::new(Plan::new(set, config, normalisation)), pool: None, memory: MEMORY, on_device: false })
     }
 
     /// Prepares batches on `threads` dedicated threads instead of rayon's shared global pool. The content of the
@@ -102,6 +107,13 @@ impl Loader {
     /// Limits the memory of prefetched batches to `bytes` (default: 256 MiB). One batch is always allowed.
     pub fn with_memory(mut self, bytes: usize) -> Self {
         self.memory = bytes;
+        self
+    }
+
+    /// Sends bytes and normalises on the device, as on every device but flex, whose numbers then differ in their last
+    /// digits. Lets that path be tested where there is no other device.
+    pub fn with_pixels_on_device(mut self) -> Self {
+        self.on_device = true;
         self
     }
 
@@ -135,6 +147,12 @@ impl Loader {
         self.plan.images_per_round()
     }
 
+    /// The greatest label of the images; a network needs more classes than it.
+    pub fn greatest_label(&self) -> usize {
+        let set = &self.plan.set;
+        (0..set.len()).map(|i| set.label(i)).max().unwrap_or(0)
+    }
+
     /// Makes batch `batch` of `epoch` at `resolution` pixels immediately. Equal to what [`Loader::epoch`] gives at this
     /// index.
     ///
@@ -151,7 +169,7 @@ impl Loader {
             Some(pool) => pool.install(make),
             None => make(),
         };
-        Ok(made?.into_device(device))
+        Ok(made?.stored(&self.showing(device)).show())
     }
 
     /// The batches of `epoch`, starting at index `start_batch`. `resolution` maps the index of a batch to its
@@ -171,7 +189,8 @@ impl Loader {
     {
         let batches = self.batches_per_epoch();
         assert!(start_batch <= batches, "start batch {start_batch} is out of range: the epoch has {batches} batches");
-        let Self { plan, pool, memory } = self.clone();
+        let showing = self.showing(device);
+        let Self { plan, pool, memory, .. } = self.clone();
         let ahead = Ahead { items: plan.config.prefetch, bytes: memory };
         let resolution = Arc::new(resolution);
         let weigh = {
@@ -189,7 +208,36 @@ impl Loader {
                 None => make(),
             }
         };
-        EpochBatches { prepared: Prefetch::start(start_batch..batches, ahead, weigh, make), device: device.clone() }
+        EpochBatches { prepared: Prefetch::start(start_batch..batches, ahead, weigh, make), ahead: None, showing }
+    }
+
+    fn showing(&self, device: &Device) -> Arc<Showing> {
+        Showing::new(&self.plan.normalisation, device, self.on_device)
+    }
+}
+
+impl EpochBatches {
+    /// Sends the next batch to the device if it is prepared. Called between queueing the work of a batch and waiting for
+    /// it, this copies while the device computes. Does nothing on flex.
+    pub fn send_ahead(&mut self) {
+        if self.ahead.is_none() && matches!(*self.showing, Showing::OnDevice { .. }) {
+            self.ahead = loop {
+                match self.prepared.ready() {
+                    Some(Ok(batch)) if batch.size() == 0 => {}
+                    ready => break ready.map(|batch| Ok(batch?.stored(&self.showing))),
+                }
+            };
+        }
+    }
+
+    /// The next batch as bytes, to be kept.
+    pub fn next_bytes(&mut self) -> Option<Result<ByteBatch, DataError>> {
+        if let Some(sent) = self.ahead.take() {
+            return Some(sent);
+        }
+        // The consumer's thread copies the batch to the device: devices may order their work per thread.
+        let filled = self.prepared.find(|batch| batch.as_ref().map_or(true, |batch| batch.size() > 0));
+        Some(filled?.map(|batch| batch.stored(&self.showing)))
     }
 }
 
@@ -197,14 +245,13 @@ impl Iterator for EpochBatches {
     type Item = Result<ImageBatch, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        // The consumer's thread copies the batch to the device: devices may order their work per thread.
-        let device = &self.device;
-        let filled = self.prepared.find(|batch| batch.as_ref().map_or(true, |batch| batch.size() > 0));
-        Some(filled?.map(|batch| batch.into_device(device)))
+        Some(self.next_bytes()?.map(|batch| batch.show()))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.prepared.size_hint()
+        let (least, most) = self.prepared.size_hint();
+        let ahead = usize::from(self.ahead.is_some());
+        (least + ahead, most.map(|most| most + ahead))
     }
 }
 

@@ -94,7 +94,11 @@ impl Distillation {
 /// Label-smoothed targets `[batch, classes]`: `1 - smoothing` on the label plus `smoothing` spread evenly over all
 /// classes.
 pub(crate) fn smoothed(labels: Tensor<1, Int>, classes: usize, smoothing: f64) -> Tensor<2> {
-    labels.one_hot::<2>(classes).float() * (1.0 - smoothing) + smoothing / classes as f64
+    let [batch] = labels.dims();
+    // burn's `one_hot` reads the labels back to check them, so it waits for the device.
+    let class = Tensor::<1, Int>::arange(0..classes as i64, &labels.device()).reshape([1, classes]);
+    let one_hot = class.expand([batch, classes]).equal(labels.reshape([batch, 1]).expand([batch, classes]));
+    one_hot.float() * (1.0 - smoothing) + smoothing / classes as f64
 }
 
 /// Cross-entropy against the teacher's soft targets; both logits are `[batch, classes]`. The factor `temperature^2`

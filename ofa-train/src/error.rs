@@ -40,6 +40,16 @@ pub enum TrainError {
         /// What does not fit, with the values.
         problem: String,
     },
+    /// A training image has a label that the network has no class for.
+    #[error(
+        "a training image has label {label}, but the network has {classes} classes, from 0 on; give its space more"
+    )]
+    NoSuchClass {
+        /// The greatest label of the images.
+        label: usize,
+        /// Number of classes of the network.
+        classes: usize,
+    },
     /// The loss, or a weight after a step, is not finite.
     #[error(
         "{broken} in phase `{phase}`, epoch {epoch}, step {step}, archs {archs}, learning rate {learning_rate}; \

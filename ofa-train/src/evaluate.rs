@@ -10,14 +10,15 @@ use crate::step::hits;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use images::Images;
+use ofa_data::transfer::read_one;
 use ofa_data::{ImageSet, Normalisation};
 use ofa_model::{Arch, ElasticNetwork, FixedNetwork};
 
 /// Evaluates subnets on fixed images: top-1 accuracy, which is all that accuracy tables need, or full [`Scores`].
 ///
-/// Batches are decoded once per resolution and reused for every arch while they fit into 1 GiB per image set.
-/// Resolutions that do not fit are decoded again for every arch. Memory use is bounded regardless of the number of
-/// archs and images.
+/// Images are decoded once per resolution and kept as bytes, in the memory of the device, while they fit into 1 GiB per
+/// image set. Resolutions that do not fit are decoded again for every arch. Memory use is bounded regardless of the
+/// number of archs and images.
 pub struct Evaluator {
     calibration: Images,
     evaluation: Images,
@@ -118,8 +119,10 @@ impl Evaluator {
     /// If an image cannot be read.
     pub fn subnet_right(&mut self, subnet: &impl FixedNetwork) -> Result<Vec<bool>, TrainError> {
         let mut right = Vec::new();
-        self.classify(subnet, |logits, labels| right.extend(hits(logits, labels)))?;
-        Ok(right)
+        self.classify(subnet, |logits, labels| right.push(hits(logits, labels)))?;
+        // Read once, so the device classifies all batches without waiting for the host.
+        let right = if right.is_empty() { return Ok(Vec::new()) } else { Tensor::cat(right, 0) };
+        Ok(read_one(right).iter::<bool>().collect())
     }
 
     /// Accuracies, loss and confusion matrix of a subnet with its current batch-norm statistics, in one pass over the

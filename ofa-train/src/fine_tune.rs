@@ -2,6 +2,7 @@
 
 use crate::step::step;
 use crate::teacher::check_teacher;
+use crate::train::check_labels;
 use crate::weights::are_finite;
 use crate::{Recipe, SoftTargets, StepKey, StepOutput, StepRules, Teaching, TrainError, gradients, teacher_logits};
 use burn::tensor::{Device, Tensor};
@@ -64,8 +65,8 @@ impl FineTune {
 ///
 /// # Errors
 ///
-/// If the configuration or the recipe is invalid, the device does not support its precision, the teacher does not fit
-/// the images, or an image cannot be read; [`TrainError::NonFiniteFineTuning`] if the loss or the weights become
+/// If the configuration or the recipe is invalid, the device does not support its precision, the subnet has too few classes
+/// for the labels, the teacher does not fit the images, or an image cannot be read; [`TrainError::NonFiniteFineTuning`] if the loss or the weights become
 /// non-finite.
 pub fn fine_tune<S: FixedNetwork>(
     subnet: S,
@@ -79,6 +80,7 @@ pub fn fine_tune<S: FixedNetwork>(
     config.validate()?;
     recipe.validate()?;
     recipe.precision.check(device)?;
+    check_labels(loader, subnet.space().classes)?;
     let arch = subnet.arch().clone();
     let resolution = arch.resolution;
     if let Some(teacher) = teacher {
@@ -89,24 +91,22 @@ pub fn fine_tune<S: FixedNetwork>(
     let steps = loader.batches_per_epoch();
     let total = config.epochs * steps;
     for epoch in 0..config.epochs {
-        for (i, batch) in loader.epoch(epoch as u64, 0, move |_| resolution, device).enumerate() {
+        let mut batches = loader.epoch(epoch as u64, 0, move |_| resolution, device);
+        for i in 0.. {
+            let Some(batch) = batches.next() else { break };
             let (batch, done) = (batch?, epoch * steps + i);
             let opinion = teacher.map(|teacher| teacher_logits(teacher, batch.images.clone(), recipe.precision));
             let StepOutput { gradients, numbers } =
                 fine_tune_step(&subnet, &batch, &config.rules(recipe, opinion, seed, done));
             let learning_rate = config.learning_rate_at(done, total);
-            let loss = numbers.loss;
-            let broken = || {
-                let (arch, epoch, step) = (arch.to_string(), epoch + 1, i + 1);
-                TrainError::NonFiniteFineTuning { loss, arch, epoch, step, learning_rate }
-            };
-            if !loss.is_finite() {
-                return Err(broken());
-            }
             let gradients = gradients::clipped(gradients, &subnet, recipe.clip_norm);
             subnet = optimizer.step(learning_rate, subnet, gradients);
-            if done + 1 == total && !are_finite(&subnet) {
-                return Err(broken());
+            // Read once the whole step is queued.
+            batches.send_ahead();
+            let loss = numbers.read().loss;
+            if !loss.is_finite() || done + 1 == total && !are_finite(&subnet) {
+                let (arch, epoch, step) = (arch.to_string(), epoch + 1, i + 1);
+                return Err(TrainError::NonFiniteFineTuning { loss, arch, epoch, step, learning_rate });
             }
         }
     }

@@ -91,7 +91,7 @@ pub use sampler::{
 };
 pub use saved_supernet::SavedSupernet;
 pub use schedule::{Annealing, ChoiceCounts, Opened, Phase, PhaseRecipe, Schedule, ScheduleKind, ScheduleRecipe};
-pub use step::{StepNumbers, StepOutput, StepRules, Teaching, step_gradients};
+pub use step::{StepNumbers, StepOutput, StepRules, Teaching, UnreadNumbers, step_gradients};
 pub use teacher::teacher_logits;
 pub use train::{TrainObserver, train};
 pub use weights::weights_sha256;

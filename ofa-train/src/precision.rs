@@ -39,21 +39,23 @@ impl Precision {
         }
     }
 
-    /// Runs `forward` with weights and images in this format and returns the logits `[batch, classes]` as `f32`.
-    /// Gradients flow back to the weights of `module`. A backward pass consumes the graph of the casts, so every pass
-    /// makes its own.
+    /// `module` with its weights in this format; `None` for `f32`, which needs no copy. On an autodiff device the copies
+    /// are leaves: gradients are those of the copies, in their format, so a step casts once for all of its passes.
+    pub(crate) fn rounded<M: Module>(self, module: &M) -> Option<M> {
+        self.format().map(|format| module.clone().map(&mut Cast { format, is_norm: false }))
+    }
+
+    /// Runs `forward` on a [rounded](Self::rounded) module, with images in this format; returns the logits `[batch,
+    /// classes]` as `f32`.
     pub(crate) fn pass<M: Module>(
         self,
-        module: &M,
+        rounded: &M,
         images: Tensor<4>,
         forward: impl FnOnce(&M, Tensor<4>) -> Tensor<2>,
     ) -> Tensor<2> {
         match self.format() {
-            Some(format) => {
-                let rounded = module.clone().map(&mut Cast { format, is_norm: false });
-                forward(&rounded, images.cast(format)).cast(FloatDType::F32)
-            }
-            None => forward(module, images),
+            Some(format) => forward(rounded, images.cast(format)).cast(FloatDType::F32),
+            None => forward(rounded, images),
         }
     }
 
@@ -85,7 +87,11 @@ impl ModuleMapper for Cast {
     }
 
     fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        if self.is_norm { parameter } else { parameter.map(|value| value.cast(self.format)) }
+        let cast = |value: Tensor<D>| {
+            let trains = value.is_require_grad();
+            value.cast(self.format).detach().set_require_grad(trains)
+        };
+        if self.is_norm { parameter } else { parameter.map(cast) }
     }
 }
 
@@ -101,11 +107,13 @@ mod tests {
         let supernet = config.init(&Device::flex());
         let (images, logits) =
             (Tensor::zeros([1, 1, 28, 28], &Device::flex()), Tensor::zeros([1, 10], &Device::flex()));
-        Precision::F32.pass(&supernet, images.clone(), |module, images| {
-            assert!(std::ptr::eq(module, &supernet) && images.dtype() == DType::F32);
+        assert!(Precision::F32.rounded(&supernet).is_none());
+        Precision::F32.pass(&supernet, images.clone(), |_, images| {
+            assert_eq!(images.dtype(), DType::F32);
             logits.clone()
         });
-        let found = Precision::Bf16.pass(&supernet, images, |module: &Supernet, images| {
+        let rounded = Precision::Bf16.rounded(&supernet).unwrap();
+        let found = Precision::Bf16.pass(&rounded, images, |module: &Supernet, images| {
             assert_eq!(images.dtype(), DType::BF16);
             let is_of_norm = |key: &str| key.contains("bn.");
             let weights = module.to_original().into_iter().filter(|(key, _)| !key.ends_with("num_batches_tracked"));

@@ -3,7 +3,7 @@
 use crate::checkpoint::CheckpointDir;
 use crate::progress::{EpochRecord, WatchedRecord};
 use crate::ranks::{OneRank, Ranks};
-use crate::step::StepNumbers;
+use crate::step::{StepNumbers, UnreadNumbers};
 use crate::{ArchSampler, Loss, Recipe, Schedule};
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
@@ -81,6 +81,21 @@ pub struct TrainOutcome<N = Supernet> {
     pub epochs: Vec<EpochRecord>,
     /// One record per watched arch and measurement.
     pub watched: Vec<WatchedRecord>,
+}
+
+/// A step that the device may still be working on.
+pub(crate) struct QueuedStep {
+    pub(crate) numbers: UnreadNumbers,
+    pub(crate) archs: Vec<Arch>,
+    pub(crate) learning_rate: f64,
+}
+
+impl QueuedStep {
+    /// Waits for the step and reads its numbers.
+    pub(crate) fn done(self) -> TrainedStep {
+        let Self { numbers, archs, learning_rate } = self;
+        TrainedStep { numbers: numbers.read(), archs, learning_rate }
+    }
 }
 
 /// Results of a step.

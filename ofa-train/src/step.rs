@@ -1,10 +1,15 @@
 //! One training step: from a batch and some subnets to gradients and statistics.
 
+mod numbers;
+
+pub use numbers::{StepNumbers, UnreadNumbers};
+
+use self::numbers::PassNumbers;
 use crate::distill::{distance_to_teacher, smoothed};
-use crate::{Dropout, Loss, Precision, SoftTargets, Targets};
+use crate::{Dropout, Loss, Precision, SoftTargets, Targets, gradients};
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Bool, Int, Tensor};
 use ofa_data::ImageBatch;
 use ofa_model::kernels::cross_entropy;
 use ofa_model::{Arch, ElasticNetwork, FixedNetwork, Statistics, in_pool};
@@ -46,26 +51,8 @@ pub enum Teaching {
 pub struct StepOutput {
     /// Sum of the subnets' gradients.
     pub gradients: GradientsParams,
-    /// Losses and counts.
-    pub numbers: StepNumbers,
-}
-
-/// Losses and counts of a step, summed over its subnets; divide by `subnets` for the mean per subnet.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct StepNumbers {
-    /// Number of trained subnets.
-    pub subnets: usize,
-    /// Number of images in the batch.
-    pub images: usize,
-    /// Sum of the mean cross-entropies against the smoothed labels, unweighted; 0 with a loss of your own.
-    pub label_loss: f64,
-    /// Sum of the mean cross-entropies against the teacher (times the squared temperature), unweighted; 0 without a
-    /// teacher or with a loss of your own.
-    pub teacher_loss: f64,
-    /// Sum of the minimised losses.
-    pub loss: f64,
-    /// Correctly classified images, summed over subnets.
-    pub correct: usize,
+    /// Losses and counts, not yet read from the device.
+    pub numbers: UnreadNumbers,
 }
 
 /// Sums the gradients of `archs` on one batch (paper, section 3.3: the loss of every sampled subnet has full weight).
@@ -75,7 +62,7 @@ pub struct StepNumbers {
 /// # Shapes
 ///
 /// - `batch.images`: `[batch, channels, height, width]`
-/// - `batch.labels`: `[batch]`
+/// - `batch.labels`: `[batch]`; one that is no class counts as none
 ///
 /// # Panics
 ///
@@ -110,7 +97,9 @@ pub(crate) fn step<M: Module>(
     let lesson = Lesson::new(batch, classes, rules);
     let images = Tensor::from_inner(batch.images.clone());
     let mut accumulator = GradientsAccumulator::new();
-    let mut numbers = StepNumbers { subnets, images: batch.size(), ..StepNumbers::default() };
+    let mut numbers = UnreadNumbers::from(StepNumbers { subnets, images: batch.size(), ..StepNumbers::default() });
+    let rounded = rules.precision.rounded(module);
+    let network = rounded.as_ref().unwrap_or(module);
     for (part, range) in parts(batch.size(), rules.micro_batch).into_iter().enumerate() {
         let share = range.len() as f64 / batch.size() as f64;
         let mut lesson = lesson.of(range.clone());
@@ -121,10 +110,12 @@ pub(crate) fn step<M: Module>(
             };
             let images = images.clone().slice([range.clone()]);
             let forward = |module: &M, images| forward(module, subnet, images, &drop);
-            let logits = rules.precision.pass(module, images, forward);
-            let loss = lesson.loss(logits, subnet, share, &mut numbers) * share;
-            numbers.loss += number(&loss);
-            accumulator.accumulate(module, GradientsParams::from_grads(loss.backward(), module));
+            let logits = rules.precision.pass(network, images, forward);
+            let (loss, pass) = lesson.loss(logits, subnet, share);
+            numbers.add(pass);
+            let gradients = GradientsParams::from_grads(loss.backward(), network);
+            let gradients = if rounded.is_some() { gradients::widened(gradients, module) } else { gradients };
+            accumulator.accumulate(module, gradients);
         }
     }
     StepOutput { gradients: accumulator.grads(), numbers }
@@ -164,21 +155,26 @@ impl<'a> Lesson<'a> {
         Self { labels: labels.slice([range.clone()]), smoothed: smoothed.slice([range]), teaching, own: self.own }
     }
 
-    /// Loss of the `subnet`-th subnet of a step. With in-place distillation, the first becomes the teacher of the
-    /// others.
-    fn loss(&mut self, logits: Tensor<2>, subnet: usize, share: f64, numbers: &mut StepNumbers) -> Tensor<1> {
-        numbers.correct += correct(logits.clone().inner(), self.labels.clone());
+    /// Loss of the `subnet`-th subnet of a step, times its share of the batch, and what it consists of. With in-place
+    /// distillation, the first subnet becomes the teacher of the others.
+    fn loss(&mut self, logits: Tensor<2>, subnet: usize, share: f64) -> (Tensor<1>, PassNumbers) {
+        let correct = hits(logits.clone().inner(), self.labels.clone()).int().sum();
         let targets = self.targets();
-        let loss = match self.own {
-            Some(own) => own.loss(logits.clone(), &targets),
-            None => of_labels_and_teacher(logits.clone(), targets, share, numbers),
+        let (loss, parts) = match self.own {
+            Some(own) => (own.loss(logits.clone(), &targets), None),
+            None => {
+                let (loss, parts) = of_labels_and_teacher(logits.clone(), targets);
+                (loss, Some(parts))
+            }
         };
         if let Teaching::InPlace(soft) = self.teaching
             && subnet == 0
         {
             self.teaching = Teaching::Logits(logits.inner(), soft);
         }
-        loss
+        let loss = loss * share;
+        let pass = PassNumbers { share, parts, loss: loss.clone().inner(), correct };
+        (loss, pass)
     }
 
     fn targets(&self) -> Targets {
@@ -191,29 +187,21 @@ impl<'a> Lesson<'a> {
     }
 }
 
-/// The built-in loss; its parts are added to `numbers`.
-fn of_labels_and_teacher(logits: Tensor<2>, targets: Targets, share: f64, numbers: &mut StepNumbers) -> Tensor<1> {
+/// The built-in loss, and its parts on the plain device: the cross-entropies against the labels and against the teacher,
+/// if there is one.
+fn of_labels_and_teacher(logits: Tensor<2>, targets: Targets) -> (Tensor<1>, (Tensor<1>, Option<Tensor<1>>)) {
     let labels = cross_entropy(logits.clone(), targets.probabilities);
-    numbers.label_loss += share * number(&labels);
-    let Some((teacher, soft)) = targets.teacher else { return labels };
+    let label_loss = labels.clone().inner();
+    let Some((teacher, soft)) = targets.teacher else { return (labels, (label_loss, None)) };
     let distance = distance_to_teacher(logits, teacher, soft.temperature);
-    numbers.teacher_loss += share * number(&distance);
-    labels * soft.label_weight + distance * soft.weight
+    let teacher_loss = distance.clone().inner();
+    (labels * soft.label_weight + distance * soft.weight, (label_loss, Some(teacher_loss)))
 }
 
-/// Number of rows of logits `[batch, classes]` whose maximum is at the label.
-fn correct(logits: Tensor<2>, labels: Tensor<1, Int>) -> usize {
-    hits(logits, labels).into_iter().filter(|hit| *hit).count()
-}
-
-/// Whether the maximum of each row of logits `[batch, classes]` is at the label.
-pub(crate) fn hits(logits: Tensor<2>, labels: Tensor<1, Int>) -> Vec<bool> {
+/// Whether the maximum of each row of logits `[batch, classes]` is at the label; `[batch]`.
+pub(crate) fn hits(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1, Bool> {
     let [batch, _] = logits.dims();
-    logits.argmax(1).reshape([batch]).equal(labels).to_data().iter::<bool>().collect()
-}
-
-fn number(loss: &Tensor<1>) -> f64 {
-    loss.clone().into_scalar::<f32>().into()
+    logits.argmax(1).reshape([batch]).equal(labels)
 }
 
 #[cfg(test)]

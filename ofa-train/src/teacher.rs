@@ -58,7 +58,8 @@ impl<N: ElasticNetwork> Teacher<N> {
 pub fn teacher_logits(teacher: &impl ElasticNetwork, images: Tensor<4>, precision: Precision) -> Tensor<2> {
     let arch = largest(teacher, &images);
     in_pool(|| {
-        precision.pass(teacher, images, |teacher, images| {
+        let rounded = precision.rounded(teacher);
+        precision.pass(rounded.as_ref().unwrap_or(teacher), images, |teacher, images| {
             teacher.view(&arch).forward_with(images, &mut Statistics::Batch, |features| features)
         })
     })

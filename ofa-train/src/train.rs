@@ -3,13 +3,13 @@
 use crate::checkpoint::DamagedCheckpoint;
 use crate::progress::{EpochRecord, WatchedRecord};
 use crate::ranks::spread;
-use crate::run::{TrainOutcome, TrainRun, TrainedStep};
+use crate::run::{QueuedStep, TrainOutcome, TrainRun};
 use crate::state::{Position, TrainState};
 use crate::step::{StepNumbers, StepRules, Teaching, step_gradients};
 use crate::teacher::check_teacher;
 use crate::{ArchSampler, Distillation, Evaluator, Phase, StepKey, TrainError, gradients};
-use ofa_data::ImageBatch;
 use ofa_data::random::{Purpose, stream};
+use ofa_data::{ImageBatch, Loader};
 use ofa_model::{Arch, ElasticNetwork, SearchSpace};
 use rand::RngExt;
 use std::time::Instant;
@@ -53,8 +53,8 @@ impl TrainObserver for () {}
 ///
 /// # Errors
 ///
-/// An invalid schedule or recipe, a precision that the device lacks, a teacher that does not fit the images, a
-/// checkpoint of another run, unreadable images, or files that cannot be written; [`TrainError::NonFiniteLoss`] if the
+/// An invalid schedule or recipe, a precision that the device lacks, labels that the network has no classes for, a teacher
+/// that does not fit the images, a checkpoint of another run, unreadable images, or files that cannot be written; [`TrainError::NonFiniteLoss`] if the
 /// loss or the weights become non-finite, in which case nothing is saved; [`TrainError::Interrupted`] after the
 /// observer asked to stop and a checkpoint was saved. The last two occur on all ranks; after any other error the ranks
 /// must be [aborted](crate::Ranks::abort).
@@ -67,6 +67,7 @@ pub fn train<N: ElasticNetwork>(
     run.schedule.validate(supernet.space(), run.teacher.is_some())?;
     run.recipe.validate()?;
     run.recipe.precision.check(run.device)?;
+    check_labels(run.loader, supernet.space().classes)?;
     if let Some(teacher) = run.teacher.filter(|_| run.schedule.learns_from_elsewhere()) {
         check_teacher(teacher.space(), supernet.space(), &supernet.space().resolutions)?;
     }
@@ -98,6 +99,13 @@ pub fn train<N: ElasticNetwork>(
     Ok(state.into_outcome())
 }
 
+/// Checks that a network of so many classes can learn the labels of `loader`. Steps do not: they would have to wait for
+/// the device.
+pub(crate) fn check_labels(loader: &Loader, classes: usize) -> Result<(), TrainError> {
+    let label = loader.greatest_label();
+    if label < classes { Ok(()) } else { Err(TrainError::NoSuchClass { label, classes }) }
+}
+
 fn train_epoch<N: ElasticNetwork>(
     state: &mut TrainState<N>,
     phase: &Phase,
@@ -118,8 +126,16 @@ fn train_epoch<N: ElasticNetwork>(
         resolutions[rng.random_range(0..resolutions.len())]
     };
     let data_epoch = run.schedule.epochs_before(index) + epoch;
-    for batch in run.loader.epoch(data_epoch as u64, done, resolution, run.device) {
-        let trained = train_step(state, phase, &batch?, &sampling, run, evaluator)?;
+    let mut batches = run.loader.epoch(data_epoch as u64, done, resolution, run.device);
+    while let Some(batch) = batches.next() {
+        let queued = queue_step(state, phase, &batch?, &sampling, run, evaluator)?;
+        batches.send_ahead();
+        let trained = queued.done();
+        if !trained.numbers.loss.is_finite() {
+            return Err(state.non_finite(phase, state.position.step + 1, &trained));
+        }
+        let macs = trained.archs.iter().map(|arch| state.supernet.macs(arch));
+        state.progress.totals.add(&trained.numbers, macs, trained.learning_rate);
         state.position.step += 1;
         state.progress.totals.seconds = before + started.elapsed().as_secs_f64();
         let step = state.position.step;
@@ -142,15 +158,15 @@ fn train_epoch<N: ElasticNetwork>(
     Ok(())
 }
 
-/// Trains the sampled subnets of one step on one batch.
-fn train_step<N: ElasticNetwork>(
+/// Trains the sampled subnets of one step on one batch, without waiting for the device.
+fn queue_step<N: ElasticNetwork>(
     state: &mut TrainState<N>,
     phase: &Phase,
     batch: &ImageBatch,
     sampling: &Sampling,
     run: &TrainRun<N>,
     evaluator: &mut Evaluator,
-) -> Result<TrainedStep, TrainError> {
+) -> Result<QueuedStep, TrainError> {
     let steps = run.loader.batches_per_epoch();
     let Position { phase: index, epoch, step: done } = state.position;
     let step = epoch * steps + done;
@@ -159,18 +175,12 @@ fn train_step<N: ElasticNetwork>(
     let archs = sampling.archs(key, batch);
     let rules = rules(state, phase, batch, key, run, evaluator)?;
     let output = step_gradients(&state.supernet, batch, &archs, &rules).over_ranks(&state.supernet, run.ranks);
-    let trained = TrainedStep { numbers: output.numbers, archs, learning_rate };
-    if !trained.numbers.loss.is_finite() {
-        return Err(state.non_finite(phase, done + 1, &trained));
-    }
     let gradients = match phase.fixed_kernel_transforms {
         true => gradients::without_kernel_transforms(output.gradients, &state.supernet),
         false => output.gradients,
     };
     state.update(gradients, learning_rate, run.recipe);
-    let macs = trained.archs.iter().map(|arch| state.supernet.macs(arch));
-    state.progress.totals.add(&trained.numbers, macs, learning_rate);
-    Ok(trained)
+    Ok(QueuedStep { numbers: output.numbers, archs, learning_rate })
 }
 
 /// Draws the subnets of the steps of a phase.

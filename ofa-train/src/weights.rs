@@ -3,33 +3,36 @@
 use crate::TrainError;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::store::ModuleRecord;
-use burn::tensor::{Bytes, Tensor};
+use burn::tensor::{Bool, Bytes, Tensor, Transaction};
+use ofa_data::transfer::{read_back, read_one};
 use sha2::{Digest, Sha256};
 
 /// SHA-256 of all parameters of `module`, bit for bit, in hexadecimal.
 pub fn weights_sha256<M: Module>(module: &M) -> String {
-    struct Fingerprint(Sha256);
-    impl ModuleVisitor for Fingerprint {
+    struct Weights(Transaction);
+    impl ModuleVisitor for Weights {
         fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
-            self.0.update(parameter.val().into_data().as_bytes());
+            let so_far = std::mem::take(&mut self.0);
+            self.0 = so_far.register(parameter.val().inner());
         }
     }
-    let mut weights = Fingerprint(Sha256::new());
+    let mut weights = Weights(Transaction::default());
     module.visit(&mut weights);
-    hex::encode(weights.0.finalize())
+    let digest = read_back(weights.0).iter().fold(Sha256::new(), |digest, data| digest.chain_update(data.as_bytes()));
+    hex::encode(digest.finalize())
 }
 
-/// Whether all parameters of `module` are finite.
+/// Whether all parameters of `module` are finite. The device checks them; one answer is read.
 pub(crate) fn are_finite<M: Module>(module: &M) -> bool {
-    struct Finite(bool);
+    struct Finite(Vec<Tensor<1, Bool>>);
     impl ModuleVisitor for Finite {
         fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
-            self.0 = self.0 && parameter.val().into_data().iter::<f32>().all(f32::is_finite);
+            self.0.push(parameter.val().inner().is_finite().all());
         }
     }
-    let mut finite = Finite(true);
+    let mut finite = Finite(Vec::new());
     module.visit(&mut finite);
-    finite.0
+    finite.0.is_empty() || read_one(Tensor::cat(finite.0, 0).all()).iter::<bool>().all(|finite| finite)
 }
 
 /// Loads `bytes`, the file `name` of a checkpoint, into `blank`, a network of the same space.

@@ -84,3 +84,12 @@ fn what_makes_no_sense_is_refused() {
     let error = fine_tune(subnet, Some(&teacher), &CONFIG, &Recipe::default(), &loader, 1, &device).err().unwrap();
     assert!(matches!(error, TrainError::UnfitTeacher { .. }), "{error}");
 }
+
+#[test]
+fn labels_that_are_no_class_are_refused_before_the_first_step() {
+    let mut bench = Bench::new();
+    bench.space.classes = 5;
+    let expected = "a training image has label 9, but the network has 5 classes, from 0 on; give its space more";
+    assert_eq!(tune(&bench, &CONFIG, &Recipe::default(), 1).err().unwrap().to_string(), expected);
+    assert_eq!(bench.train(None, &mut ()).err().unwrap().to_string(), expected);
+}

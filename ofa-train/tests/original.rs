@@ -150,7 +150,7 @@ fn steps_are_those_of_the_original(kind: &str, space: SearchSpace, teacher: Sear
             ..StepRules::default()
         };
         let output = step_gradients(&supernet, &batch, &archs, &rules);
-        let numbers = &output.numbers;
+        let numbers = output.numbers.read();
         for (name, found, expected) in [
             ("labels", numbers.label_loss, &step.label_losses),
             ("teacher", numbers.teacher_loss, &step.teacher_losses),

@@ -63,8 +63,8 @@ pub struct Options {
     /// Resumes the run in --out, or the newest run of the preset
     #[arg(long)]
     resume: bool,
-    /// Device, if compiled in: flex, libtorch, libtorch-cuda, wgpu, vulkan, metal or cuda [default: that of the
-    /// configuration]
+    /// Device, if compiled in: flex, libtorch, libtorch-cuda, wgpu, vulkan, metal or cuda, numbered where there are
+    /// several, as in cuda:1 [default: that of the configuration]
     #[arg(long)]
     device: Option<String>,
     /// Seed of all random numbers [default: that of the configuration]

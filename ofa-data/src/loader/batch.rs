@@ -1,12 +1,11 @@
 //! Batches of images of one resolution.
 
 use burn::Tensor;
-use burn::tensor::{Device, Int, TensorData};
+use burn::tensor::Int;
 use rayon::prelude::*;
 
 use crate::error::DataError;
 use crate::view::canvas::Canvas;
-use crate::view::mixup::mix;
 
 /// Images of one resolution `r` with their labels, on a device.
 #[derive(Debug, Clone)]
@@ -32,19 +31,21 @@ impl ImageBatch {
     }
 }
 
-/// An [`ImageBatch`] in host memory.
+/// A batch in host memory, as bytes.
 #[derive(Debug)]
 pub(crate) struct HostBatch {
-    images: Vec<f32>,
-    labels: Vec<i64>,
-    mixup: Option<f32>,
+    /// `[batch, resolution, resolution, channels]`
+    pub(super) pixels: Vec<u8>,
+    pub(super) labels: Vec<i64>,
+    /// As in [`ImageBatch`]; the pixels are not blended yet.
+    pub(super) mixup: Option<f32>,
     /// `[channels, resolution]`
-    shape: [usize; 2],
+    pub(super) shape: [usize; 2],
 }
 
 impl HostBatch {
-    /// Builds a batch with one image per label on all threads of the current pool. `draw(position, canvas, image)`
-    /// writes the image, `[channels, resolution, resolution]`, or returns `false` to leave it out.
+    /// Builds a batch with one image per label on all threads of the current pool. `draw(position, canvas)` draws the
+    /// image on the canvas, or returns `false` to leave it out.
     ///
     /// # Errors
     /// The error of the first failing image, by position.
@@ -52,19 +53,25 @@ impl HostBatch {
         labels: Vec<i64>,
         shape: [usize; 2],
         canvas: impl Fn() -> Canvas + Send + Sync,
-        draw: impl Fn(usize, &mut Canvas, &mut [f32]) -> Result<bool, DataError> + Sync,
+        draw: impl Fn(usize, &mut Canvas) -> Result<bool, DataError> + Sync,
     ) -> Result<Self, DataError> {
         assert!(shape[1] > 0, "resolution of a batch is 0");
         let size = shape[0] * shape[1] * shape[1];
-        let mut images = vec![0.0; labels.len() * size];
+        let mut pixels = vec![0; labels.len() * size];
         // One canvas per job, not per thread: a thread waiting inside the resizer may start on another image.
-        let drawn: Vec<Result<bool, DataError>> = images
+        let drawn: Vec<Result<bool, DataError>> = pixels
             .par_chunks_exact_mut(size)
             .enumerate()
-            .map_init(canvas, |canvas, (position, image)| draw(position, canvas, image))
+            .map_init(canvas, |canvas, (position, image)| {
+                let drawn = draw(position, canvas)?;
+                if drawn {
+                    image.copy_from_slice(&canvas.pixels);
+                }
+                Ok(drawn)
+            })
             .collect();
         let drawn = drawn.into_iter().collect::<Result<Vec<bool>, DataError>>()?;
-        let mut batch = Self { images, labels, mixup: None, shape };
+        let mut batch = Self { pixels, labels, mixup: None, shape };
         if drawn.contains(&false) {
             batch.keep(&drawn);
         }
@@ -76,38 +83,17 @@ impl HostBatch {
         self.labels.len()
     }
 
-    /// Blends the images in pairs; see [`mix`].
-    pub(crate) fn mix(&mut self, share: f32) {
-        let size = self.image_size();
-        mix(&mut self.images, size, share);
-        self.mixup = Some(share);
-    }
-
     /// Compacts the batch to the images that were drawn.
     fn keep(&mut self, drawn: &[bool]) {
-        let size = self.image_size();
+        let size = self.shape[0] * self.shape[1] * self.shape[1];
         let mut kept = 0;
         for position in (0..drawn.len()).filter(|&position| drawn[position]) {
-            self.images.copy_within(position * size..(position + 1) * size, kept * size);
+            self.pixels.copy_within(position * size..(position + 1) * size, kept * size);
             self.labels[kept] = self.labels[position];
             kept += 1;
         }
-        self.images.truncate(kept * size);
+        self.pixels.truncate(kept * size);
         self.labels.truncate(kept);
-    }
-
-    fn image_size(&self) -> usize {
-        self.shape[0] * self.shape[1] * self.shape[1]
-    }
-
-    pub(crate) fn into_device(self, device: &Device) -> ImageBatch {
-        let (batch, [channels, resolution]) = (self.size(), self.shape);
-        let shape = [batch, channels, resolution, resolution];
-        ImageBatch {
-            images: Tensor::from_data(TensorData::new(self.images, shape), device),
-            labels: Tensor::from_data(TensorData::new(self.labels, [batch]), device),
-            mixup: self.mixup,
-        }
     }
 }
 
@@ -117,22 +103,22 @@ mod tests {
 
     #[test]
     fn images_lie_in_order_without_those_left_out() {
-        let draw = |position: usize, _: &mut Canvas, image: &mut [f32]| {
-            image.iter_mut().enumerate().for_each(|(i, value)| *value = (10 * position + i) as f32);
+        let draw = |position: usize, canvas: &mut Canvas| {
+            canvas.pixels = (0..4).map(|i| (10 * position + i) as u8).collect();
             Ok(position != 1)
         };
-        let batch =
-            HostBatch::build(vec![3, 7, 4], [1, 2], Canvas::default, draw).unwrap().into_device(&Device::flex());
-        assert_eq!((batch.size(), batch.images.dims()), (2, [2, 1, 2, 2]));
-        let values = batch.images.into_data().try_cast(burn::tensor::DType::F32).unwrap();
-        assert_eq!(values.as_slice::<f32>().unwrap(), [0., 1., 2., 3., 20., 21., 22., 23.]);
-        batch.labels.into_data().assert_eq(&TensorData::from([3i64, 4]), false);
+        let batch = HostBatch::build(vec![3, 7, 4], [1, 2], Canvas::default, draw).unwrap();
+        assert_eq!((batch.size(), batch.labels), (2, vec![3, 4]));
+        assert_eq!(batch.pixels, [0, 1, 2, 3, 20, 21, 22, 23]);
     }
 
     #[test]
     fn the_first_failing_image_is_reported() {
-        let draw = |position: usize, _: &mut Canvas, _: &mut [f32]| match position {
-            0 | 1 => Ok(true),
+        let draw = |position: usize, canvas: &mut Canvas| match position {
+            0 | 1 => {
+                canvas.pixels = vec![0; 4];
+                Ok(true)
+            }
             _ => Err(DataError::invalid("image", position, "0 or 1")),
         };
         for _ in 0..50 {

@@ -20,7 +20,7 @@ pub(crate) struct Plan {
     pub(crate) set: ImageSet,
     pub(crate) config: LoaderConfig,
     shard: Shard,
-    normalisation: Normalisation,
+    pub(crate) normalisation: Normalisation,
     mean_colour: Vec<u8>,
     last_order: Arc<Mutex<Option<EpochOrder>>>,
 }
@@ -86,9 +86,9 @@ impl Plan {
         order.into()
     }
 
-    /// Size in bytes of a batch at `resolution`.
+    /// Size in bytes of a prepared batch at `resolution`.
     pub(crate) fn batch_bytes(&self, resolution: usize) -> usize {
-        self.config.batch_size * self.set.channels() * resolution * resolution * size_of::<f32>()
+        self.config.batch_size * self.set.channels() * resolution * resolution
     }
 
     /// Makes batch `batch` of `epoch`, whose images are in this `order`.
@@ -106,10 +106,10 @@ impl Plan {
         let labels = members.iter().map(|&i| self.set.label(i as usize) as i64).collect();
         let shape = [self.set.channels(), resolution];
         let canvas = || Canvas::new(self.set.interpolation());
-        let mut built = HostBatch::build(labels, shape, canvas, |position, canvas, planes| {
+        let mut built = HostBatch::build(labels, shape, canvas, |position, canvas| {
             // After a stop request the batch is discarded, so it need not be complete.
             if stop.is_requested() {
-                return Ok(true);
+                return Ok(false);
             }
             let shown = self.set.show(members[position] as usize, |picture| match &self.config.view {
                 View::Evaluate => self.set.framing().draw(picture, resolution, canvas),
@@ -119,9 +119,6 @@ impl Plan {
                     augment.draw(picture, resolution, &self.mean_colour, &mut rng, canvas)
                 }
             })?;
-            if shown.is_some() {
-                self.normalisation.write(&canvas.pixels, planes);
-            }
             Ok(shown.is_some())
         })?;
         self.set.check_broken()?;
@@ -130,7 +127,7 @@ impl Plan {
             return Err(DataError::NothingLeft { batch, images: members.len() });
         }
         if let View::Train(AugmentConfig { mixup: Some(mixup), .. }) = &self.config.view {
-            built.mix(mixup.draw(&mut stream(self.config.seed, Purpose::Mixup, &[epoch, batch as u64])));
+            built.mixup = Some(mixup.draw(&mut stream(self.config.seed, Purpose::Mixup, &[epoch, batch as u64])));
         }
         Ok(built)
     }

@@ -98,6 +98,33 @@ impl<T: Send + 'static> Prefetch<T> {
     }
 }
 
+impl<T> Prefetch<T> {
+    /// The next item if it is made already.
+    pub(crate) fn ready(&mut self) -> Option<Result<T, DataError>> {
+        match self.items.as_ref()?.try_recv() {
+            Ok(received) => self.taken(Some(received)),
+            // Not made yet, or the end, which `next` notes.
+            Err(_) => None,
+        }
+    }
+
+    /// Notes what was received, or the end.
+    fn taken(&mut self, received: Option<(usize, Result<T, DataError>)>) -> Option<Result<T, DataError>> {
+        let item = received.map(|(bytes, item)| {
+            // An item whose `weigh` panicked never entered the gate.
+            if item.is_ok() {
+                self.gate.leave(bytes);
+            }
+            item
+        });
+        if !matches!(item, Some(Ok(_))) {
+            self.items = None;
+        }
+        self.remaining = if self.items.is_some() { self.remaining - 1 } else { 0 };
+        item
+    }
+}
+
 fn produce<T>(
     range: Range<usize>,
     sender: &Sender<(usize, Result<T, DataError>)>,
@@ -130,19 +157,8 @@ impl<T> Iterator for Prefetch<T> {
 
     fn next(&mut self) -> Option<Self::Item> {
         // The thread sends every item, or an error, before it ends: a closed channel is the end.
-        let item = self.items.as_ref()?.recv().ok();
-        let item = item.map(|(bytes, item)| {
-            // An item whose `weigh` panicked never entered the gate.
-            if item.is_ok() {
-                self.gate.leave(bytes);
-            }
-            item
-        });
-        if !matches!(item, Some(Ok(_))) {
-            self.items = None;
-        }
-        self.remaining = if self.items.is_some() { self.remaining - 1 } else { 0 };
-        item
+        let received = self.items.as_ref()?.recv().ok();
+        self.taken(received)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -188,6 +204,21 @@ mod tests {
         assert_eq!(items.by_ref().map(Result::unwrap).collect::<Vec<_>>(), [40, 50]);
         assert!(items.next().is_none() && items.next().is_none());
         assert_eq!(items.size_hint(), (0, Some(0)));
+    }
+
+    #[test]
+    fn an_item_that_is_made_is_ready_at_once() {
+        let mut items =
+            start(0..2, 2, |index, _| if index == 0 { Ok(7) } else { Err(DataError::invalid("index", 1, "0")) });
+        let mut wait = || loop {
+            match items.ready() {
+                Some(item) => return item,
+                None => thread::sleep(Duration::from_millis(1)),
+            }
+        };
+        assert_eq!(wait().unwrap(), 7);
+        assert!(wait().is_err());
+        assert!(items.ready().is_none() && items.next().is_none());
     }
 
     #[test]

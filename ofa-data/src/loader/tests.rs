@@ -221,3 +221,29 @@ fn settings_that_cannot_work_are_refused() {
     assert_eq!(refuse(3, dropping), "number of images is 3, expected at least 4 to fill a batch");
     assert!(loader(train()).with_threads(0).is_err());
 }
+
+#[test]
+fn batches_that_were_sent_ahead_are_the_same() {
+    let device = &Device::flex();
+    let contents = |loader: Loader, ahead: bool| {
+        let mut batches = loader.epoch(3, 0, |batch| [3, 6][batch % 2], device);
+        let mut found = Vec::new();
+        while let Some(batch) = batches.next() {
+            found.push(content(batch.unwrap()));
+            if ahead {
+                // Sends nothing where the next batch is not prepared yet.
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                let expected = 3 - found.len();
+                batches.send_ahead();
+                batches.send_ahead();
+                assert_eq!(batches.size_hint().1, Some(expected));
+            }
+        }
+        found
+    };
+    let on_device = || loader(train()).with_pixels_on_device();
+    let expected = contents(on_device(), false);
+    assert_eq!(expected.len(), 3);
+    assert_eq!(contents(on_device(), true), expected);
+    assert_eq!(contents(loader(train()), true), contents(loader(train()), false));
+}

@@ -1,5 +1,8 @@
 //! Converts pixel values to network inputs.
 
+use burn::Tensor;
+use burn::tensor::Device;
+
 use crate::view::pixels::{normalise_gray, normalise_rgb};
 
 /// `(value / 255 - mean) / std` per channel.
@@ -28,6 +31,17 @@ impl Normalisation {
     /// The pixel value nearest to the mean of each channel, which normalises to about 0.
     pub(crate) fn mean_pixel(&self) -> Vec<u8> {
         self.mean.iter().map(|mean| (mean * 255.0).round() as u8).collect()
+    }
+
+    /// The factor and summand that normalise the bytes of each channel on a device, `[1, channels, 1, 1]` each.
+    pub(crate) fn scale_and_shift(&self, device: &Device) -> (Tensor<4>, Tensor<4>) {
+        let of_channels = |value: &dyn Fn(f64, f64) -> f64| {
+            let channels = self.mean.iter().zip(&self.std);
+            let values = channels.map(|(&mean, &std)| value(mean.into(), std.into()));
+            // Filled on the device: nothing is sent.
+            Tensor::cat(values.map(|value| Tensor::full([1, 1, 1, 1], value, device)).collect(), 1)
+        };
+        (of_channels(&|_, std| 1.0 / (255.0 * std)), of_channels(&|mean, std| -mean / std))
     }
 
     /// Normalises `[height, width, channels]` values into `[channels, height, width]`.

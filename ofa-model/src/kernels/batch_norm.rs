@@ -156,7 +156,7 @@ mod general {
     ) -> Triple<B> {
         let formats = [&input, &gamma, &beta].map(|tensor| tensor.dtype());
         let [input, gamma, beta, gradient] = [input, gamma, beta, output_gradient].map(widened::<B>);
-        let pre = B::batch_norm_train(input.clone(), gamma.clone(), beta, epsilon).output;
+        let pre = B::batch_norm(input.clone(), gamma.clone(), beta, mean.clone(), variance.clone(), epsilon);
         let gradient = activation_gradient::<B>(pre, gradient, activation);
         let r = B::batch_norm_train_backward(input, gamma, mean, variance, epsilon, gradient);
         let [x, g, b] = formats;
@@ -175,7 +175,30 @@ mod general {
 }
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
-impl NormBackend for burn::backend::Cube {}
+impl NormBackend for burn::backend::Cube {
+    fn norm_train(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+        activation: Activation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        passes::norm_train::<Self>(input, gamma, beta, epsilon, activation)
+    }
+
+    fn norm_train_backward(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        variance: FloatTensor<Self>,
+        output_gradient: FloatTensor<Self>,
+        epsilon: f64,
+        activation: Activation,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        passes::norm_train_backward::<Self>(input, gamma, beta, mean, variance, output_gradient, epsilon, activation)
+    }
+}
 
 impl<B: NormBackend, C: CheckpointStrategy> NormBackend for Autodiff<B, C> {
     fn norm_train(
@@ -229,6 +252,8 @@ impl<B: NormBackend, C: CheckpointStrategy> NormBackend for Autodiff<B, C> {
 mod flex;
 #[cfg(feature = "tch")]
 mod libtorch;
+#[cfg(any(feature = "wgpu", feature = "cuda", test))]
+mod passes;
 #[cfg(feature = "flex")]
 pub(super) mod planes;
 #[cfg(test)]

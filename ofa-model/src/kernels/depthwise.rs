@@ -55,6 +55,8 @@ pub trait DepthwiseBackend: Backend {
 /// The ops in terms of burn's general convolution.
 mod general {
     use super::{Backend, ConvOptions, FloatTensor, TensorMetadata, composed};
+    #[cfg(any(feature = "tch", feature = "wgpu", feature = "cuda", test))]
+    use burn::tensor::{Shape, Slice};
 
     fn options<B: Backend>(weight: &FloatTensor<B>, stride: usize) -> ConvOptions<2> {
         composed::convolution::<B>(weight, stride, weight.shape()[0])
@@ -84,10 +86,45 @@ mod general {
         let options = options::<B>(&weight, stride);
         B::conv2d_weight_backward(input, weight, output_gradient, options)
     }
+
+    /// The same as one convolution: every plane of the input is filtered with its plane of the gradient, in as many
+    /// groups as planes, and the sum over images is the gradient.
+    #[cfg(any(feature = "tch", feature = "wgpu", feature = "cuda", test))]
+    pub(super) fn weight_gradient_by_plane<B: Backend>(
+        input: FloatTensor<B>,
+        weight: FloatTensor<B>,
+        output_gradient: FloatTensor<B>,
+        stride: usize,
+    ) -> FloatTensor<B> {
+        let [batch, channels, height, width] = composed::sizes::<B>(&input);
+        let [_, _, kernel_size, _] = composed::sizes::<B>(&weight);
+        let [_, _, out_height, out_width] = composed::sizes::<B>(&output_gradient);
+        let planes = B::float_reshape(input, Shape::from([1, batch * channels, height, width]));
+        let filters = B::float_reshape(output_gradient, Shape::from([batch * channels, 1, out_height, out_width]));
+        let options = ConvOptions::new([1; 2], [kernel_size / 2; 2], [stride; 2], batch * channels);
+        let by_image = B::conv2d(planes, filters, None, options);
+        // Where the stride skips the last rows of the input, there are more offsets than the kernel has.
+        let kernel = Slice::from(0..kernel_size);
+        let by_image = B::float_slice(by_image, &[Slice::from(0..1), Slice::from(0..batch * channels), kernel, kernel]);
+        let numbers = channels * kernel_size * kernel_size;
+        let sum = B::float_sum_dim(B::float_reshape(by_image, Shape::from([batch, numbers])), 0);
+        B::float_reshape(sum, Shape::from([channels, 1, kernel_size, kernel_size]))
+    }
 }
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
-impl DepthwiseBackend for burn::backend::Cube {}
+impl DepthwiseBackend for burn::backend::Cube {
+    /// burn's own kernel gives a weight, or four, to a thread that goes through all images and pixels: a few thousand
+    /// threads on early layers. This one has as many times more as there are images.
+    fn depthwise_weight_gradient(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        output_gradient: FloatTensor<Self>,
+        stride: usize,
+    ) -> FloatTensor<Self> {
+        general::weight_gradient_by_plane::<Self>(input, weight, output_gradient, stride)
+    }
+}
 
 impl<B: DepthwiseBackend, C: CheckpointStrategy> DepthwiseBackend for Autodiff<B, C> {
     fn depthwise(input: FloatTensor<Self>, weight: FloatTensor<Self>, stride: usize) -> FloatTensor<Self> {

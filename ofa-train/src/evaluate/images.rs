@@ -2,19 +2,19 @@
 
 use crate::TrainError;
 use burn::tensor::Device;
-use ofa_data::{DataError, ImageBatch, ImageSet, Normalisation, evaluation_batches};
+use ofa_data::{ByteBatch, DataError, EpochBatches, ImageBatch, ImageSet, Normalisation, evaluation_batches};
 use std::collections::HashMap;
 
-/// Limit of decoded images kept per set, in bytes.
+/// Limit of images kept per set, in bytes.
 const KEPT: usize = 1 << 30;
 
-/// An image set and its decoded batches, by resolution.
+/// An image set and its batches, decoded and resized, by resolution.
 pub(super) struct Images {
     set: ImageSet,
     batch_size: usize,
     normalisation: Normalisation,
     device: Device,
-    kept: HashMap<usize, Vec<ImageBatch>>,
+    kept: HashMap<usize, Vec<ByteBatch>>,
     /// Bytes left for further batches.
     room: usize,
 }
@@ -30,21 +30,22 @@ impl Images {
 
     /// All batches at `resolution`.
     pub(super) fn at(&mut self, resolution: usize) -> Result<Batches<'_>, TrainError> {
-        let bytes = self.set.len() * self.set.channels() * resolution * resolution * size_of::<f32>();
+        let bytes = self.set.len() * self.set.channels() * resolution * resolution;
         if !self.kept.contains_key(&resolution) && bytes <= self.room {
-            let batches = self.loaded(resolution)?.collect::<Result<_, _>>()?;
+            let mut loaded = self.loaded(resolution)?;
+            let batches = std::iter::from_fn(|| loaded.next_bytes()).collect::<Result<_, _>>()?;
             self.kept.insert(resolution, batches);
             self.room -= bytes;
         }
         match self.kept.get(&resolution) {
-            Some(batches) => Ok(Box::new(batches.iter().cloned().map(Ok))),
-            None => self.loaded(resolution),
+            Some(batches) => Ok(Box::new(batches.iter().map(|batch| Ok(batch.show())))),
+            None => Ok(Box::new(self.loaded(resolution)?)),
         }
     }
 
-    fn loaded(&self, resolution: usize) -> Result<Batches<'static>, TrainError> {
+    fn loaded(&self, resolution: usize) -> Result<EpochBatches, TrainError> {
         let Self { set, batch_size, normalisation, device, .. } = self;
-        Ok(Box::new(evaluation_batches(set, resolution, *batch_size, normalisation, device)?))
+        Ok(evaluation_batches(set, resolution, *batch_size, normalisation, device)?)
     }
 
     /// Number of images.

@@ -1,6 +1,7 @@
 //! [`Scores`]: accuracy, loss and confusion matrix of a classifier on a set of images.
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Int, Tensor, Transaction};
+use ofa_data::transfer::read_back;
 
 /// Highest rank of the label that counts as correct in [`Scores::top5`].
 const TOP: usize = 5;
@@ -44,8 +45,10 @@ impl Scores {
             (self.classes, [batch]),
             "logits must have the expected classes and one label per row"
         );
-        let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
-        for (row, label) in logits.chunks_exact(classes).zip(labels.into_data().iter::<i64>()) {
+        let read = read_back(Transaction::default().register(logits.inner()).register(labels.inner()));
+        let [logits, labels] = [&read[0], &read[1]];
+        let logits: Vec<f32> = logits.iter::<f32>().collect();
+        for (row, label) in logits.chunks_exact(classes).zip(labels.iter::<i64>()) {
             let label = usize::try_from(label).ok().filter(|&label| label < classes);
             self.add_image(row, label.expect("a label must be below the number of classes"));
         }

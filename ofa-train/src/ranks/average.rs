@@ -4,7 +4,8 @@ use super::Ranks;
 use crate::step::{StepNumbers, StepOutput};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData, Transaction};
+use ofa_data::transfer::{read_back, upload};
 
 impl StepOutput {
     /// Combines the outputs of all ranks, each from its part of the batch, into one. Losses are means over the images
@@ -17,22 +18,38 @@ impl StepOutput {
     ///
     /// Loaders prefetch the next batches meanwhile. Communication cannot overlap with the backward pass, because burn
     /// returns no gradient before all are computed.
+    ///
+    /// The device is waited for once, and receives one tensor.
     pub fn over_ranks<M: Module>(self, module: &M, ranks: &dyn Ranks) -> Self {
-        if ranks.size() == 1 {
-            return self;
+        let devices = module.devices();
+        let (Some(device), false) = (devices.first(), ranks.size() == 1) else { return self };
+        let Self { gradients, numbers } = self;
+        let own_images = numbers.images() as f64;
+        let mut registered = Registered { gradients, ..Registered::default() };
+        module.visit(&mut registered);
+        let Registered { parameters, tensors, .. } = registered;
+        let mut read = read_back(numbers.register(tensors)).into_iter();
+        let own: Vec<Option<TensorData>> =
+            parameters.iter().map(|(_, present)| present.then(|| read.next()).flatten()).collect();
+        let numbers = summed(&numbers.of(&mut read), ranks);
+
+        let weight = (own_images / numbers.images as f64) as f32;
+        let mut values = Vec::new();
+        for (gradient, (length, _)) in own.iter().zip(&parameters) {
+            match gradient {
+                Some(gradient) => values.extend(gradient.iter::<f32>().map(|value| value * weight)),
+                None => values.resize(values.len() + length, 0.0),
+            }
         }
-        let images = self.numbers.images as f64;
-        let numbers = summed(&self.numbers, ranks);
-        let mut flat = Flat { gradients: self.gradients, weight: images / numbers.images as f64, ..Flat::default() };
-        module.visit(&mut flat);
-        let Flat { mut values, present, .. } = flat;
         let gradients = values.len();
-        values.extend(present);
+        values.extend(parameters.iter().map(|(_, present)| f32::from(u8::from(*present))));
         ranks.sum_f32(&mut values);
         let present = values.split_off(gradients);
-        let mut unpacked = Unpacked { values: &values, present: &present, gradients: GradientsParams::new() };
+        // Optimizers work on the plain device.
+        let values = upload(TensorData::new(values, [gradients]), &device.clone().inner());
+        let mut unpacked = Unpacked { values, read: 0, present: &present, gradients: GradientsParams::new() };
         module.visit(&mut unpacked);
-        Self { gradients: unpacked.gradients, numbers }
+        Self { gradients: unpacked.gradients, numbers: numbers.into() }
     }
 }
 
@@ -53,43 +70,33 @@ fn summed(numbers: &StepNumbers, ranks: &dyn Ranks) -> StepNumbers {
     }
 }
 
-/// Collects weighted gradients into a flat buffer.
-struct Flat {
+/// Collects the gradients that are to be read.
+#[derive(Default)]
+struct Registered {
     gradients: GradientsParams,
-    weight: f64,
-    values: Vec<f32>,
-    /// 1 for a parameter with a gradient, 0 for one without.
-    present: Vec<f32>,
+    /// Length of each parameter, and whether it has a gradient.
+    parameters: Vec<(usize, bool)>,
+    tensors: Transaction,
 }
 
-impl Default for Flat {
-    fn default() -> Self {
-        Self { gradients: GradientsParams::new(), weight: 1.0, values: Vec::new(), present: Vec::new() }
-    }
-}
-
-impl ModuleVisitor for Flat {
+impl ModuleVisitor for Registered {
     fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
         if !parameter.is_require_grad() {
             return;
         }
-        let weight = self.weight as f32;
-        match self.gradients.remove::<D>(parameter.id) {
-            Some(gradient) => {
-                self.values.extend(gradient.into_data().iter::<f32>().map(|value| value * weight));
-                self.present.push(1.0);
-            }
-            None => {
-                self.values.resize(self.values.len() + parameter.shape().num_elements(), 0.0);
-                self.present.push(0.0);
-            }
+        let gradient = self.gradients.remove::<D>(parameter.id);
+        self.parameters.push((parameter.shape().num_elements(), gradient.is_some()));
+        if let Some(gradient) = gradient {
+            self.tensors = std::mem::take(&mut self.tensors).register(gradient);
         }
     }
 }
 
-/// Restores gradients from the flat buffer.
+/// Restores gradients from one flat tensor.
 struct Unpacked<'a> {
-    values: &'a [f32],
+    values: Tensor<1>,
+    /// Values that earlier parameters took.
+    read: usize,
     present: &'a [f32],
     gradients: GradientsParams,
 }
@@ -99,14 +106,13 @@ impl ModuleVisitor for Unpacked<'_> {
         if !parameter.is_require_grad() {
             return;
         }
-        let shape = parameter.shape();
-        let (own, rest) = self.values.split_at(shape.num_elements());
+        let (shape, first) = (parameter.shape(), self.read);
+        let length = shape.num_elements();
+        self.read += length;
         let (present, others) = self.present.split_first().expect("both visits see the same parameters");
-        (self.values, self.present) = (rest, others);
+        self.present = others;
         if *present > 0.0 {
-            // Optimizers work on the plain device.
-            let device: Device = parameter.val().device().inner();
-            let gradient = Tensor::<D>::from_data(TensorData::new(own.to_vec(), shape), &device);
+            let gradient: Tensor<D> = self.values.clone().narrow(0, first, length).reshape(shape);
             self.gradients.register::<D>(parameter.id, gradient);
         }
     }

@@ -36,7 +36,7 @@ fn gradients_and_losses_are_sums_over_subnets() {
     let rules = StepRules { label_smoothing: 0.1, ..StepRules::default() };
     let run = |archs: &[Arch]| step_gradients(&supernet, &batch, archs, &rules);
     let (both, first, second) = (run(&archs), run(&archs[..1]), run(&archs[1..]));
-    assert!((both.numbers.loss - first.numbers.loss - second.numbers.loss).abs() < 1e-6);
+    assert!((both.numbers.read().loss - first.numbers.read().loss - second.numbers.read().loss).abs() < 1e-6);
     let sum: Vec<f32> =
         gradient(&supernet, &first).iter().zip(gradient(&supernet, &second)).map(|(a, b)| a + b).collect();
     let largest = sum.iter().fold(0f32, |m, g| m.max(g.abs()));
@@ -79,7 +79,7 @@ fn the_gradient_is_the_slope_of_the_loss() {
             }
         }
         let moved = supernet.clone().map(&mut Move(&output.gradients, scale));
-        step_gradients(&moved, &batch, std::slice::from_ref(&arch), &rules).numbers.loss
+        step_gradients(&moved, &batch, std::slice::from_ref(&arch), &rules).numbers.read().loss
     };
     let scale = 1e-3 / squared.sqrt();
     let slope = (moved(scale as f32) - moved(-scale as f32)) / (2.0 * scale);
@@ -91,8 +91,9 @@ fn the_loss_of_a_mixed_batch_is_mixed() {
     let (supernet, batch) = fixture();
     let arch = supernet.space().smallest();
     let rules = StepRules { label_smoothing: 0.1, ..StepRules::default() };
-    let loss =
-        |batch: &ImageBatch| step_gradients(&supernet, batch, std::slice::from_ref(&arch), &rules).numbers.label_loss;
+    let loss = |batch: &ImageBatch| {
+        step_gradients(&supernet, batch, std::slice::from_ref(&arch), &rules).numbers.read().label_loss
+    };
     let flipped = ImageBatch { labels: batch.labels.clone().flip([0]), ..batch.clone() };
     let expected = 0.3 * loss(&batch) + 0.7 * loss(&flipped);
     let mixed = ImageBatch { mixup: Some(0.3), ..batch };
@@ -100,10 +101,11 @@ fn the_loss_of_a_mixed_batch_is_mixed() {
 }
 
 #[test]
-fn correct_counts_rows() {
+fn hits_are_found_by_row() {
     let device = Device::flex();
     let logits = Tensor::from_floats([[0.0, 2.0], [3.0, 1.0], [0.5, 0.1]], &device);
-    assert_eq!(correct(logits, Tensor::from_ints([1, 0, 1], &device)), 2);
+    let found = hits(logits, Tensor::from_ints([1, 0, 1], &device)).into_data();
+    assert_eq!(found.iter::<bool>().collect::<Vec<_>>(), [true, true, false]);
 }
 
 #[test]
@@ -114,7 +116,7 @@ fn smoothing_zero_and_no_teacher_is_plain_cross_entropy() {
     let output = step_gradients(&supernet, &batch, std::slice::from_ref(&arch), &rules);
     let logits = supernet.valid().forward(batch.images.clone(), &arch, &mut Statistics::Batch);
     let expected = burn::tensor::loss::cross_entropy_with_logits(logits, batch.labels.one_hot::<2>(10).float());
-    let found = Tensor::<1>::from_floats([output.numbers.loss as f32], &Device::flex());
+    let found = Tensor::<1>::from_floats([output.numbers.read().loss as f32], &Device::flex());
     found.into_data().assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-5));
 }
 
@@ -132,10 +134,10 @@ fn parts_of_a_batch_have_the_gradient_of_their_mean() {
     };
     let (first, second) = (part(0..4), part(4..6));
     let mean = |a: f64, b: f64| (4.0 * a + 2.0 * b) / 6.0;
-    assert!((whole.numbers.loss - mean(first.numbers.loss, second.numbers.loss)).abs() < 1e-5);
-    assert!((whole.numbers.label_loss - whole.numbers.loss).abs() < 1e-5);
-    assert_eq!(whole.numbers.correct, first.numbers.correct + second.numbers.correct);
-    assert_eq!((whole.numbers.images, whole.numbers.subnets), (6, 2));
+    assert!((whole.numbers.read().loss - mean(first.numbers.read().loss, second.numbers.read().loss)).abs() < 1e-5);
+    assert!((whole.numbers.read().label_loss - whole.numbers.read().loss).abs() < 1e-5);
+    assert_eq!(whole.numbers.read().correct, first.numbers.read().correct + second.numbers.read().correct);
+    assert_eq!((whole.numbers.read().images, whole.numbers.read().subnets), (6, 2));
     let (first, second) = (gradient(&supernet, &first), gradient(&supernet, &second));
     let found = gradient(&supernet, &whole);
     let largest = found.iter().fold(0f32, |m, g| m.max(g.abs()));
@@ -156,8 +158,11 @@ fn in_place_the_first_subnet_teaches_the_others() {
     let teacher = run(std::slice::from_ref(&largest), Teaching::None);
     let logits = teacher_logits(&supernet.valid(), batch.images.clone(), Precision::F32);
     let taught = run(&[smallest], Teaching::Logits(logits, soft));
-    assert!((both.numbers.teacher_loss - taught.numbers.teacher_loss).abs() < 1e-5);
-    assert!((both.numbers.loss - teacher.numbers.label_loss - taught.numbers.teacher_loss).abs() < 1e-5);
+    assert!((both.numbers.read().teacher_loss - taught.numbers.read().teacher_loss).abs() < 1e-5);
+    assert!(
+        (both.numbers.read().loss - teacher.numbers.read().label_loss - taught.numbers.read().teacher_loss).abs()
+            < 1e-5
+    );
     let expected = gradient(&supernet, &teacher);
     let expected: Vec<f32> = expected.iter().zip(gradient(&supernet, &taught)).map(|(a, b)| a + b).collect();
     let most = expected.iter().fold(0f32, |m, g| m.max(g.abs()));
@@ -173,11 +178,12 @@ fn dropout_changes_what_is_learnt_and_repeats_itself() {
     let loss = |probability, step| {
         let dropout = Some(Dropout { probability, seed: 1, key: StepKey { phase: 0, step } });
         let rules = StepRules { dropout, ..StepRules::default() };
-        step_gradients(&supernet, &batch, std::slice::from_ref(&arch), &rules).numbers.loss
+        step_gradients(&supernet, &batch, std::slice::from_ref(&arch), &rules).numbers.read().loss
     };
     assert_eq!(loss(0.5, 3), loss(0.5, 3));
     assert_ne!(loss(0.5, 3), loss(0.5, 4));
-    let plain = step_gradients(&supernet, &batch, std::slice::from_ref(&arch), &StepRules::default()).numbers.loss;
+    let plain =
+        step_gradients(&supernet, &batch, std::slice::from_ref(&arch), &StepRules::default()).numbers.read().loss;
     assert_eq!(loss(0.0, 3), plain);
 }
 
@@ -194,11 +200,11 @@ fn in_16_bits_the_gradient_keeps_its_direction_and_weights_their_format() {
         step_gradients(&supernet, &batch, &archs, &StepRules { precision, teaching, dropout, ..StepRules::default() })
     };
     let (exact, rounded) = (run(Precision::F32), run(Precision::Bf16));
-    assert_ne!(exact.numbers.loss, rounded.numbers.loss, "16 bits must make a difference");
+    assert_ne!(exact.numbers.read().loss, rounded.numbers.read().loss, "16 bits must make a difference");
     assert!(
-        (exact.numbers.loss / rounded.numbers.loss - 1.0).abs() < 0.02,
+        (exact.numbers.read().loss / rounded.numbers.read().loss - 1.0).abs() < 0.02,
         "{:?} {:?}",
-        exact.numbers,
+        exact.numbers.read(),
         rounded.numbers
     );
     // `gradient` reads `f32` and panics if a gradient has another format.

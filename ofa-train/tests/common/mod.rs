@@ -31,6 +31,8 @@ pub struct Bench {
     pub watch_epochs: Option<usize>,
     /// Steps between checkpoints within an epoch.
     pub checkpoint_steps: Option<usize>,
+    /// Whether images are normalised on the device, as on every device but flex.
+    pub pixels_on_device: bool,
 }
 
 impl Bench {
@@ -70,6 +72,7 @@ impl Bench {
             watched,
             watch_epochs: None,
             checkpoint_steps: None,
+            pixels_on_device: false,
         }
     }
 
@@ -133,7 +136,8 @@ impl Bench {
         let config = LoaderConfig { batch_size, seed: SEED, view, drop_last: true, prefetch: 2 };
         let images = self.splits.train.subset(self.images, SEED);
         let loader = Loader::new(images, config, self.splits.normalisation()).unwrap();
-        loader.with_shard(ranks.rank(), ranks.size()).unwrap()
+        let loader = loader.with_shard(ranks.rank(), ranks.size()).unwrap();
+        if self.pixels_on_device { loader.with_pixels_on_device() } else { loader }
     }
 }
 

@@ -1,6 +1,8 @@
 //! A network without batch norm, so a batch's gradient is exactly the mean over its parts, and a distance between
 //! weights.
 
+#![allow(dead_code, reason = "not every test uses all of it")]
+
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
@@ -38,7 +40,7 @@ impl Plain {
         let value = f64::from(loss.clone().into_scalar::<f32>());
         let gradients = GradientsParams::from_grads(loss.backward(), self);
         let numbers = StepNumbers { subnets: 1, images: batch.size(), loss: value, ..StepNumbers::default() };
-        StepOutput { gradients, numbers }
+        StepOutput { gradients, numbers: numbers.into() }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod backends;
 mod ceilings;
+mod gpu;
 mod pytorch;
 mod workload;
 
@@ -16,6 +17,7 @@ pub enum Command {
     Pytorch(pytorch::Options),
     Workload(workload::Options),
     Backends(backends::Options),
+    Gpu(gpu::Options),
     Ceilings(ceilings::Options),
 }
 
@@ -25,6 +27,7 @@ impl Command {
             Self::Pytorch(options) => pytorch::run(options),
             Self::Workload(options) => workload::run(options),
             Self::Backends(options) => backends::run(options),
+            Self::Gpu(options) => gpu::run(options),
             Self::Ceilings(options) => ceilings::run(options),
         }
     }

@@ -1,5 +1,7 @@
-use super::depthwise_conv2d;
+use super::{depthwise_conv2d, general};
+use crate::kernels::plain::{contiguous, numbers, tensor};
 use crate::testing::Draw;
+use burn::backend::Flex;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, TensorData, Tolerance};
@@ -41,6 +43,24 @@ fn values_and_gradients_are_those_of_the_general_convolution() {
         for (found, expected) in run(shape, true).iter().zip(run(shape, false)) {
             // Sums of up to a few hundred products of order one, in another order.
             found.assert_approx_eq::<f32>(&expected, Tolerance::absolute(2e-4));
+        }
+    }
+}
+
+#[test]
+fn the_gradient_of_the_weight_is_one_convolution() {
+    let mut draw = Draw::new(7);
+    for (n, c, h, w, k, stride) in SHAPES {
+        let input = tensor(draw.numbers(n * c * h * w), [n, c, h, w]);
+        let weight = tensor(draw.numbers(c * k * k), [c, 1, k, k]);
+        let (height, width) = (h.div_ceil(stride), w.div_ceil(stride));
+        let gradient = tensor(draw.numbers(n * c * height * width), [n, c, height, width]);
+        let [found, expected] =
+            [general::weight_gradient_by_plane::<Flex>, general::weight_gradient::<Flex>].map(|of| -> Vec<f32> {
+                numbers(&contiguous(of(input.clone(), weight.clone(), gradient.clone(), stride))).to_vec()
+            });
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!((found - expected).abs() < 2e-4, "{n} {c} {h} {w} {k} {stride}: {found} {expected}");
         }
     }
 }

@@ -149,14 +149,14 @@ fn with_threads<'a>(command: &'a mut Command, options: &Options) -> &'a mut Comm
 }
 
 /// A command that times a workload with `experiments/python/benchmark_workloads.py`.
-fn pytorch(python: &Path) -> Command {
+pub(super) fn pytorch(python: &Path) -> Command {
     let mut command = Command::new(python);
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/python/benchmark_workloads.py"));
     command
 }
 
 /// Checks that a Python interpreter has the packages that [`pytorch`] needs.
-fn check_python(python: &Path) -> Result<()> {
+pub(super) fn check_python(python: &Path) -> Result<()> {
     let imports = Command::new(python).args(["-c", "import torch, ofa"]).output();
     let imports = imports.with_context(|| format!("cannot run {}", python.display()))?;
     let message = String::from_utf8_lossy(&imports.stderr);
