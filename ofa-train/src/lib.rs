@@ -5,9 +5,11 @@
 //! into summed gradients, and [`train`] is the only training loop. An ablation changes values, not code.
 //!
 //! A [`TrainRun`] takes what is yours: an [`ArchSampler`], a [`Loss`], an optimizer. [`train`] takes any
-//! [`ElasticNetwork`](ofa_model::ElasticNetwork).
+//! [`ElasticNetwork`](ofa_model::ElasticNetwork). [`baselines`] are the searches that once-for-all networks are compared
+//! with.
 
 mod average;
+pub mod baselines;
 mod checkpoint;
 mod distill;
 mod dropout;
