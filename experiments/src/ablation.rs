@@ -44,8 +44,8 @@ pub use command::{Files, Options, Renderer, run};
 pub use config::{AblationConfig, Arm, BudgetConfig, Criteria, Rule, Selection};
 pub use design_cost::{
     AtTarget, Charged, CostCurve, CurveKind, DesignAblation, DesignConfig, DesignFindings, DesignOptions, DesignRecord,
-    DesignRenderer, DesignRule, DesignVerdict, Designed, DesignedRow, Designer, Method, MethodFindings, OfaDesign, Ratio,
-    Spent, design_cost,
+    DesignRenderer, DesignRule, DesignVerdict, Designed, DesignedRow, Designer, Method, MethodFindings, OfaDesign,
+    Ratio, Spent, design_cost,
 };
 pub use findings::{ArmFindings, CornerMean, Findings};
 pub use judgement::Judgement;

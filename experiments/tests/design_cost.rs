@@ -63,7 +63,8 @@ fn a_comparison_is_made_cell_by_cell_and_its_report_is_rebuilt_byte_for_byte() {
     let all = success(&run(BINARY, &["--resume", "--out", out_text]));
     assert!(all.contains("9 of 9 cells complete") && all.contains("At equal accuracy"), "{all}");
 
-    let findings: DesignFindings = serde_json::from_str(&fs::read_to_string(out.join("findings.json")).unwrap()).unwrap();
+    let findings: DesignFindings =
+        serde_json::from_str(&fs::read_to_string(out.join("findings.json")).unwrap()).unwrap();
     assert_eq!((findings.ofa.len(), findings.methods.len(), findings.limits_ms.len()), (2, 6, 1));
     for row in &findings.networks {
         let is_fixed = row.method == "fixed";
@@ -116,9 +117,10 @@ fn bad_input_is_refused_in_a_sentence() {
     assert!(no_targets.contains("targets and seeds must each have an entry"), "{no_targets}");
     let elsewhere = refused(&|config| config.latency_table = Some("nowhere.csv".into()));
     assert!(elsewhere.contains("nowhere.csv"), "{elsewhere}");
-    let uniform = tiny().methods.into_iter().any(|method| {
-        matches!(method.designer, Designer::MnasNet(method) if method.policy == Policy::Uniform)
-    });
+    let uniform = tiny()
+        .methods
+        .into_iter()
+        .any(|method| matches!(method.designer, Designer::MnasNet(method) if method.policy == Policy::Uniform));
     assert!(uniform, "random search at equal cost is among the controls");
     let preset = failure(&run(BINARY, &["--preset", "other", "--out", root.path().join("o").to_str().unwrap()]));
     assert!(preset.contains("there is no comparison `other`"), "{preset}");

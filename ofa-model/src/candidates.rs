@@ -79,7 +79,8 @@ impl CandidateConfig {
 
     /// Number of trainable scalars of the whole network.
     pub fn parameters(&self) -> u64 {
-        let fixed = self.space.stem_units(self.groups.resolution()).iter().map(|unit| unit.cost().parameters).sum::<u64>();
+        let fixed =
+            self.space.stem_units(self.groups.resolution()).iter().map(|unit| unit.cost().parameters).sum::<u64>();
         let head = UnitLayers::Head(self.space.head_shape(self.space.largest_channels()));
         let layers = self.layers();
         let all = layers.iter().flatten().flatten().chain([&head]);
@@ -95,7 +96,8 @@ impl CandidateConfig {
         let stem = self.space.stem_units(self.groups.resolution()).iter().map(|unit| block(&unit.layers)).collect();
         let mut stages = Vec::with_capacity(self.space.stages.len());
         for (stage, blocks) in self.space.stages.iter().zip(self.layers()) {
-            let blocks = blocks.iter().map(|layers| CandidateBlock { candidates: layers.iter().map(&mut block).collect() });
+            let blocks =
+                blocks.iter().map(|layers| CandidateBlock { candidates: layers.iter().map(&mut block).collect() });
             stages.push(CandidateStage { pool: stage.max_pool.then(MaxPool::default), blocks: blocks.collect() });
         }
         let head = Head::init(&self.space.head_shape(self.space.largest_channels()), epsilon, init);

@@ -18,7 +18,7 @@ mod runner;
 mod setting;
 
 pub use command::{DesignOptions, DesignRenderer, design_cost};
-pub use config::{Designer, DesignConfig, DesignRule, Method, OfaDesign};
+pub use config::{DesignConfig, DesignRule, Designer, Method, OfaDesign};
 pub use curves::{Charged, CostCurve, CurveKind, Ratio};
 pub use findings::{AtTarget, DesignFindings, DesignVerdict, MethodFindings};
 pub use record::{DesignRecord, Designed, DesignedRow, Spent};

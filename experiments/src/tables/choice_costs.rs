@@ -40,7 +40,8 @@ mod tests {
         let rng = &mut ChaCha8Rng::seed_from_u64(1);
         for _ in 0..20 {
             let arch = space.sample(rng).at_resolution(28);
-            let (found, expected) = (costs.of(&groups.choices(&arch).unwrap()), table.latency_ms(&space, &arch).unwrap());
+            let (found, expected) =
+                (costs.of(&groups.choices(&arch).unwrap()), table.latency_ms(&space, &arch).unwrap());
             assert!((found / expected - 1.0).abs() < 1e-9, "{arch}: {found} {expected}");
         }
         let mut wider = space.clone();

@@ -122,9 +122,9 @@ impl Mixed {
         let of = |weights: &Option<Tensor<1>>| {
             let Some(weights) = weights else { return Vec::new() };
             let zeros = || vec![0.0; weights.dims()[0]];
-            weights.grad(gradients).map_or_else(zeros, |gradient| {
-                gradient.into_data().iter::<f32>().map(f64::from).collect()
-            })
+            weights
+                .grad(gradients)
+                .map_or_else(zeros, |gradient| gradient.into_data().iter::<f32>().map(f64::from).collect())
         };
         self.weights.iter().map(of).collect()
     }

@@ -93,7 +93,8 @@ impl ChoiceCosts {
             };
             let mut choices: Vec<usize> = self.costs.iter().map(|costs| least(&mut costs.iter().copied())).collect();
             for stage in self.groups.stages() {
-                let blocks = |depth: &usize| stage.blocks().take(*depth).map(|block| self.costs[block][choices[block]]).sum();
+                let blocks =
+                    |depth: &usize| stage.blocks().take(*depth).map(|block| self.costs[block][choices[block]]).sum();
                 choices[stage.first] = least(&mut stage.depths.iter().map(blocks));
             }
             choices
@@ -146,7 +147,8 @@ impl ChoiceCosts {
                     let mut changed = choices.clone();
                     changed[group] = other;
                     let saved = now - self.of(&changed);
-                    let odds = probabilities[group][choices[group]] / probabilities[group][other].max(f64::MIN_POSITIVE);
+                    let odds =
+                        probabilities[group][choices[group]] / probabilities[group][other].max(f64::MIN_POSITIVE);
                     let price = libm::log(odds) / saved;
                     if saved > 0.0 && best.is_none_or(|(least, ..)| price < least) {
                         best = Some((price, group, other));

@@ -6,8 +6,8 @@ use crate::distill::smoothed;
 use crate::step::step;
 use crate::weights::{self, filled, record_error};
 use crate::{
-    Evaluator, Opened, Phase, PhaseRecipe, Recipe, Sampler, Schedule, StepKey, StepNumbers, Teaching, TrainError, TrainRun,
-    gradients, train,
+    Evaluator, Opened, Phase, PhaseRecipe, Recipe, Sampler, Schedule, StepKey, StepNumbers, Teaching, TrainError,
+    TrainRun, gradients, train,
 };
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
@@ -225,8 +225,12 @@ impl SearchTask for CandidateTask<'_> {
 
 /// The schedule that trains `arch`, a network of `space`, alone.
 pub fn trained_alone(space: &SearchSpace, arch: &Arch, rates: &WeightRates) -> Schedule {
-    let recipe =
-        PhaseRecipe { epochs: rates.epochs, learning_rate: rates.learning_rate, warmup_epochs: 0.0, subnets_per_step: 1 };
+    let recipe = PhaseRecipe {
+        epochs: rates.epochs,
+        learning_rate: rates.learning_rate,
+        warmup_epochs: 0.0,
+        subnets_per_step: 1,
+    };
     let opened = SearchSpace { resolutions: vec![arch.resolution], ..space.clone() };
     let phase = Phase::new("alone", &recipe, Opened::Space(Box::new(opened)));
     Schedule {

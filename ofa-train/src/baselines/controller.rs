@@ -104,7 +104,8 @@ impl Controller {
         let baseline = self.baseline.map_or(mean, |before| decay * before + (1.0 - decay) * mean);
         self.baseline = Some(baseline);
         let lstm = self.lstm(groups);
-        let old: Vec<Rollout> = samples.iter().map(|(choices, _)| lstm.run(&self.parameters, |t, _| choices[t])).collect();
+        let old: Vec<Rollout> =
+            samples.iter().map(|(choices, _)| lstm.run(&self.parameters, |t, _| choices[t])).collect();
         // In units of their own size, so that settings do not depend on the scale of rewards.
         let squares = samples.iter().map(|(_, reward)| (reward - baseline) * (reward - baseline)).sum::<f64>();
         let scale = (squares / samples.len() as f64).sqrt().max(1e-8);
@@ -136,7 +137,8 @@ impl Controller {
             }
             let ratio = probabilities[choice] / old.probabilities[t][choice];
             // Clipped where the objective would gain by moving further.
-            let is_clipped = if advantage > 0.0 { ratio > 1.0 + self.config.clip } else { ratio < 1.0 - self.config.clip };
+            let is_clipped =
+                if advantage > 0.0 { ratio > 1.0 + self.config.clip } else { ratio < 1.0 - self.config.clip };
             let pull = if is_clipped { 0.0 } else { advantage * ratio };
             let entropy: f64 = -probabilities.iter().map(|p| p * libm::log(p.max(f64::MIN_POSITIVE))).sum::<f64>();
             let slope = |(i, p): (usize, &f64)| {

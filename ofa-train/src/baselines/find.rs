@@ -141,7 +141,11 @@ impl<S: Serialize + serde::de::DeserializeOwned> Search<S> {
 
     fn is_due(&self, run: &SearchRun) -> bool {
         let of_dir = |dir: &CheckpointDir| {
-            if dir.has_interval() { dir.is_due(self.saved.step as usize) } else { self.saved.step.is_multiple_of(EVERY) }
+            if dir.has_interval() {
+                dir.is_due(self.saved.step as usize)
+            } else {
+                self.saved.step.is_multiple_of(EVERY)
+            }
         };
         run.checkpoints.is_some_and(of_dir)
     }

@@ -34,8 +34,9 @@ pub enum LatencyLoss {
 impl LatencyLoss {
     /// The first impossible value, if any.
     pub(super) fn problem(&self) -> Option<String> {
-        let (Self::AddLinear { lambda: weight } | Self::AddAbove { lambda: weight } | Self::MultiplyLog { beta: weight, .. }) =
-            *self;
+        let (Self::AddLinear { lambda: weight }
+        | Self::AddAbove { lambda: weight }
+        | Self::MultiplyLog { beta: weight, .. }) = *self;
         let alpha = match *self {
             Self::MultiplyLog { alpha, .. } => alpha,
             Self::AddLinear { .. } | Self::AddAbove { .. } => 1.0,

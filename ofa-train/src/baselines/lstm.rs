@@ -85,7 +85,8 @@ impl Lstm {
             let input = &parameters[row * hidden..][..hidden];
             let gate = |g: usize| {
                 let weights = &parameters[layout.recurrent + g * 2 * hidden..][..2 * hidden];
-                let sum = dot(&weights[..hidden], input) + dot(&weights[hidden..], &state) + parameters[layout.bias + g];
+                let sum =
+                    dot(&weights[..hidden], input) + dot(&weights[hidden..], &state) + parameters[layout.bias + g];
                 if g / hidden == 2 { libm::tanh(sum) } else { sigmoid(sum) }
             };
             let gates: Vec<f64> = (0..4 * hidden).map(gate).collect();
@@ -133,7 +134,8 @@ impl Lstm {
                 let gate = |g: usize| step.gates[g * hidden + i];
                 let squashed = libm::tanh(step.cells[1][i]);
                 of_cell[i] += of_state[i] * gate(3) * (1.0 - squashed * squashed);
-                let slopes = [of_cell[i] * gate(2), of_cell[i] * step.cells[0][i], of_cell[i] * gate(0), of_state[i] * squashed];
+                let slopes =
+                    [of_cell[i] * gate(2), of_cell[i] * step.cells[0][i], of_cell[i] * gate(0), of_state[i] * squashed];
                 for (g, slope) in slopes.into_iter().enumerate() {
                     let inner = if g == 2 { 1.0 - gate(2) * gate(2) } else { gate(g) * (1.0 - gate(g)) };
                     of_gates[g * hidden + i] = slope * inner;

@@ -198,7 +198,8 @@ impl SearchMethod for MnasNet {
         target: &SearchTarget,
     ) -> Result<Vec<usize>, TrainError> {
         let finalists = self.finalists(&state.samples, target);
-        let best = (0..state.finals.len()).fold(0, |best, i| if state.finals[i] > state.finals[best] { i } else { best });
+        let best =
+            (0..state.finals.len()).fold(0, |best, i| if state.finals[i] > state.finals[best] { i } else { best });
         Ok(finalists[best].choices.clone())
     }
 

@@ -98,11 +98,12 @@ impl ProxylessNas {
         for ((drawn, gate), pair) in drawn.iter_mut().zip(&mixture.gates).zip(&pairs) {
             gate.choices.iter().zip(pair).for_each(|(&choice, probability)| drawn[choice] = *probability);
         }
-        let (_, [by_entropy, by_cost]) =
-            self.latency.of(judged.loss, costs.expected(&drawn), target.limit * unit);
+        let (_, [by_entropy, by_cost]) = self.latency.of(judged.loss, costs.expected(&drawn), target.limit * unit);
         let of_cost = costs.gradient(&drawn);
         let mut gradient = costs.groups().filled(0.0);
-        for (group, (gate, pair)) in mixture.gates.iter().zip(&pairs).enumerate().filter(|(_, (_, pair))| pair.len() == 2) {
+        for (group, (gate, pair)) in
+            mixture.gates.iter().zip(&pairs).enumerate().filter(|(_, (_, pair))| pair.len() == 2)
+        {
             let by_probability = (gate.choices.iter().zip(&judged.gradients[group]))
                 .map(|(&choice, by_gate)| by_entropy * by_gate + by_cost * of_cost[group][choice])
                 .collect::<Vec<_>>();

@@ -31,8 +31,7 @@ pub(super) struct Cell<'a> {
 /// once-for-all network before the methods.
 pub(super) fn cells(design: &DesignConfig) -> Vec<Cell<'_>> {
     let seeds = [design.seeds.as_slice(), &design.more_seeds].concat();
-    let mut cells: Vec<Cell> =
-        seeds.iter().map(|&seed| Cell { method: None, budget: 1.0, target: 0, seed }).collect();
+    let mut cells: Vec<Cell> = seeds.iter().map(|&seed| Cell { method: None, budget: 1.0, target: 0, seed }).collect();
     for method in &design.methods {
         for &budget in &method.budgets {
             for target in design.targets_of(method) {

@@ -206,9 +206,9 @@ impl DesignConfig {
         if let Some(name) = twice(&self.methods.iter().map(|method| &method.name).collect::<Vec<_>>()) {
             bail!("two methods are called `{name}`");
         }
-        self.methods.iter().try_for_each(|method| {
-            self.check(method).with_context(|| format!("method `{}`", method.name))
-        })
+        self.methods
+            .iter()
+            .try_for_each(|method| self.check(method).with_context(|| format!("method `{}`", method.name)))
     }
 
     fn check(&self, method: &Method) -> Result<()> {

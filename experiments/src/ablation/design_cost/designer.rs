@@ -94,9 +94,7 @@ impl Desk<'_> {
             Designer::ProxylessNas(method) => self.find(method, images, target)?,
             Designer::FbNet(method) => self.find(method, images, target)?,
             Designer::MnasNet(method) => self.find(method, images, target)?,
-            Designer::RandomInBand(share) => {
-                none(random_in_band(self.setting, target, *share, seed)?.to_string())
-            }
+            Designer::RandomInBand(share) => none(random_in_band(self.setting, target, *share, seed)?.to_string()),
             Designer::Fixed(arch) => none(arch.clone()),
         };
         self.dir.write_json(SEARCHED, &searched)?;
@@ -125,7 +123,8 @@ impl Desk<'_> {
 fn random_in_band(setting: &Setting, target: &SearchTarget, share: f64, seed: u64) -> Result<Arch> {
     let rng = &mut stream(seed, Purpose::FreshSearch, &[]);
     let band = share * target.limit..=target.limit;
-    let found = (0..DRAWS).map(|_| setting.space.sample(rng)).find(|arch| band.contains(&latency(&setting.costs, arch)));
+    let found =
+        (0..DRAWS).map(|_| setting.space.sample(rng)).find(|arch| band.contains(&latency(&setting.costs, arch)));
     found.with_context(|| {
         format!(
             "none of {DRAWS} random networks takes between {:.4} and {:.4} ms: lower random_in_band",
@@ -142,7 +141,11 @@ pub(super) fn latency(costs: &ChoiceCosts, arch: &Arch) -> f64 {
 }
 
 /// Calibrates and measures a network on validation and test images, and times it as a whole. What it cost is left open.
-pub(super) fn measure(setting: &Setting, network: &impl ElasticNetwork<Subnet = Subnet>, arch: &Arch) -> Result<Designed> {
+pub(super) fn measure(
+    setting: &Setting,
+    network: &impl ElasticNetwork<Subnet = Subnet>,
+    arch: &Arch,
+) -> Result<Designed> {
     let Setting { config, images, device, costs, table, .. } = setting;
     let validation_top1 = images.validation(config, device).top1(network, arch)?;
     let mut test = images.test(config, device);

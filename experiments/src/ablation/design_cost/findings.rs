@@ -117,18 +117,32 @@ impl DesignAblation {
 }
 
 /// Findings from `records`.
-pub(super) fn findings(config: &DesignConfig, records: &[DesignRecord], images: String, progress: String) -> DesignFindings {
+pub(super) fn findings(
+    config: &DesignConfig,
+    records: &[DesignRecord],
+    images: String,
+    progress: String,
+) -> DesignFindings {
     let networks = at_targets(config, records);
     let ofa = ["plain", "fine_tuned"].into_iter().filter_map(|trained| of_ofa(records, trained)).collect::<Vec<_>>();
     let methods = config.methods.iter().map(|method| of_method(config, method, records, &networks, ofa.first()));
-    let mut machines: Vec<String> =
-        records.iter().map(|record| format!("{}, revision {}", record.machine.processor, record.machine.revision)).collect();
+    let mut machines: Vec<String> = records
+        .iter()
+        .map(|record| format!("{}, revision {}", record.machine.processor, record.machine.revision))
+        .collect();
     machines.sort();
     machines.dedup();
-    let limit = |target: usize| networks_of(records).find(|(_, network)| network.target == target && network.limit_ms > 0.0);
+    let limit =
+        |target: usize| networks_of(records).find(|(_, network)| network.target == target && network.limit_ms > 0.0);
     let limits = (0..config.targets.len()).map_while(|target| Some(limit(target)?.1.limit_ms));
     let diverged = records.iter().filter_map(|record| {
-        Some(format!("{} at budget {}, seed {}: {}", record.method, record.budget, record.seed, record.diverged.as_ref()?))
+        Some(format!(
+            "{} at budget {}, seed {}: {}",
+            record.method,
+            record.budget,
+            record.seed,
+            record.diverged.as_ref()?
+        ))
     });
     DesignFindings {
         question: config.question.clone(),
@@ -156,7 +170,11 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
 
 /// OFA's networks are named by how they were trained.
 fn name(record: &DesignRecord, network: &Designed) -> String {
-    if record.method == DesignConfig::OFA { format!("{} {}", record.method, network.trained) } else { record.method.clone() }
+    if record.method == DesignConfig::OFA {
+        format!("{} {}", record.method, network.trained)
+    } else {
+        record.method.clone()
+    }
 }
 
 fn at_targets(config: &DesignConfig, records: &[DesignRecord]) -> Vec<AtTarget> {
@@ -187,7 +205,8 @@ fn at_target(records: &[DesignRecord], place: &(String, f64, usize)) -> AtTarget
     };
     let here: Vec<(&DesignRecord, &Designed)> = networks_of(records).filter(is_here).collect();
     let of = |value: fn(&Designed) -> f64| mean(here.iter().map(|(_, network)| value(network)));
-    let extreme = |choose: fn(f64, f64) -> f64, from: f64| here.iter().map(|(_, network)| network.test_top1).fold(from, choose);
+    let extreme =
+        |choose: fn(f64, f64) -> f64, from: f64| here.iter().map(|(_, network)| network.test_top1).fold(from, choose);
     let charged: Vec<Charged> = here.iter().map(|(_, network)| (network.search + network.training).into()).collect();
     AtTarget {
         method,
@@ -212,7 +231,8 @@ fn of_ofa(records: &[DesignRecord], trained: &str) -> Option<CostCurve> {
         .filter(|network| network.trained == trained)
         .map(|network| (network.target, (network.search + network.training).into()))
         .collect();
-    let once: Vec<Charged> = ours.iter().filter(|record| record.diverged.is_none()).map(|record| record.once.into()).collect();
+    let once: Vec<Charged> =
+        ours.iter().filter(|record| record.diverged.is_none()).map(|record| record.once.into()).collect();
     let curve = curve(&format!("{} {trained}", DesignConfig::OFA), CurveKind::Proportions, &networks)?;
     Some(CostCurve { once: Charged::mean(&once), ..curve })
 }
@@ -223,7 +243,8 @@ fn curve(method: &str, kind: CurveKind, networks: &[(usize, Charged)]) -> Option
     targets.sort_unstable();
     targets.dedup();
     let of_target = |target: &usize| {
-        let here: Vec<Charged> = networks.iter().filter(|(other, _)| other == target).map(|(_, charged)| *charged).collect();
+        let here: Vec<Charged> =
+            networks.iter().filter(|(other, _)| other == target).map(|(_, charged)| *charged).collect();
         Charged::mean(&here)
     };
     let each: Vec<Charged> = targets.iter().map(of_target).collect();
@@ -249,7 +270,8 @@ fn of_method(
 ) -> MethodFindings {
     let mut curves: Vec<CostCurve> = proportions(method, records).into_iter().collect();
     curves.extend(iso_accuracy(config, method, records, networks));
-    let compared = |ofa: &CostCurve| curves.iter().map(|curve| SCENARIOS.map(|n| curve.ratio(ofa, n)).to_vec()).collect();
+    let compared =
+        |ofa: &CostCurve| curves.iter().map(|curve| SCENARIOS.map(|n| curve.ratio(ofa, n)).to_vec()).collect();
     let judged = curves.iter().find(|curve| curve.kind == CurveKind::IsoAccuracy);
     let verdict = match (method.published, judged.zip(ofa)) {
         (None, _) => DesignVerdict::Control,
@@ -297,7 +319,8 @@ fn proportions(method: &Method, records: &[DesignRecord]) -> Option<CostCurve> {
         (network.target, (search + network.training).into())
     };
     let networks: Vec<(usize, Charged)> = own.iter().flat_map(|record| &record.networks).map(charged).collect();
-    let once: Vec<Charged> = own.iter().filter(|record| record.diverged.is_none()).map(|record| record.once.into()).collect();
+    let once: Vec<Charged> =
+        own.iter().filter(|record| record.diverged.is_none()).map(|record| record.once.into()).collect();
     let curve = curve(&method.name, CurveKind::Proportions, &networks)?;
     Some(CostCurve { once: Charged::mean(&once), is_extrapolated: longer != 1.0, ..curve })
 }

@@ -61,7 +61,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let dir = RunDir::create_or_open(root.path()).unwrap();
         dir.write_json("search.spent.json", &Spent { macs: 0.0, seconds: 100.0, processor_seconds: 50.0 }).unwrap();
-        let failed = Meter::start(&dir, "search").unwrap().count(|| -> Result<()> { anyhow::bail!("stopped") }, |()| 0.0);
+        let failed =
+            Meter::start(&dir, "search").unwrap().count(|| -> Result<()> { anyhow::bail!("stopped") }, |()| 0.0);
         assert!(failed.is_err());
         let ((), spent) = Meter::start(&dir, "search").unwrap().count(|| Ok(()), |()| 7.0).unwrap();
         assert!(spent.macs == 7.0 && spent.seconds >= 100.0 && spent.seconds < 110.0, "{spent:?}");

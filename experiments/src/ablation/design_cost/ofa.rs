@@ -120,13 +120,7 @@ fn best(design: &DesignConfig, setting: &Setting, predictor: &MlpPredictor, targ
     Ok(search(&problem, &mut Evolution::default(), Budget::new(design.ofa.queries), rng, |_| ())?.best.arch)
 }
 
-fn tuned(
-    setting: &Setting,
-    supernet: &Supernet,
-    arch: &Arch,
-    dir: &RunDir,
-    target: usize,
-) -> Result<(Subnet, Spent)> {
+fn tuned(setting: &Setting, supernet: &Supernet, arch: &Arch, dir: &RunDir, target: usize) -> Result<(Subnet, Spent)> {
     let Setting { config, images, device, .. } = setting;
     let loader = images.train_loader(config, &OneRank)?;
     let (recipe, settings) = (&config.training.recipe, &config.fine_tune);

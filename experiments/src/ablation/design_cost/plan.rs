@@ -105,7 +105,8 @@ impl Sizes {
 pub(super) fn plan(config: &DesignConfig, ablation: Option<&DesignAblation>) -> Result<String> {
     let sizes = Sizes::of(config)?;
     let all = cells(config);
-    let mut text = format!("{:<16}{:>8}{:>8}{:>16}{:>12}{:>8}\n", "method", "budget", "cells", "TMACs per cell", "TMACs", "left");
+    let mut text =
+        format!("{:<16}{:>8}{:>8}{:>16}{:>12}{:>8}\n", "method", "budget", "cells", "TMACs per cell", "TMACs", "left");
     let name = |cell: &Cell| cell.method.map_or(DesignConfig::OFA, |method| method.name.as_str()).to_owned();
     let mut lines: Vec<(String, f64)> = all.iter().map(|cell| (name(cell), cell.budget)).collect();
     lines.dedup();
@@ -119,7 +120,8 @@ pub(super) fn plan(config: &DesignConfig, ablation: Option<&DesignAblation>) -> 
         let each = of_line.iter().map(|cell| sizes.of_cell(config, cell)).collect::<Result<Vec<_>>>()?;
         let whole: f64 = each.iter().sum::<f64>() / 1e12;
         let is_left = |cell: &Cell| ablation.is_none_or(|ablation| !cell.is_done(ablation.dir().root()));
-        let left: f64 = of_line.iter().zip(&each).filter(|(cell, _)| is_left(cell)).map(|(_, macs)| macs).sum::<f64>() / 1e12;
+        let left: f64 =
+            of_line.iter().zip(&each).filter(|(cell, _)| is_left(cell)).map(|(_, macs)| macs).sum::<f64>() / 1e12;
         sums = [sums[0] + whole, sums[1] + left];
         let per_cell = whole / of_line.len() as f64;
         writeln!(text, "{:<16}{:>8}{:>8}{per_cell:>16.3}{whole:>12.2}{left:>8.2}", line.0, line.1, of_line.len())?;

@@ -5,7 +5,9 @@ use crate::ablation::presets::Scale;
 use anyhow::{Result, bail};
 use ofa_search::timing::LatencyConfig;
 use ofa_train::ScheduleKind;
-use ofa_train::baselines::{AdamConfig, ControllerConfig, FbNet, LatencyLoss, MnasNet, Policy, ProxylessNas, WeightRates};
+use ofa_train::baselines::{
+    AdamConfig, ControllerConfig, FbNet, LatencyLoss, MnasNet, Policy, ProxylessNas, WeightRates,
+};
 
 const QUESTION: &str = "What do networks for N deployment scenarios cost with a once-for-all network, and with one search \
                         and one training each?";
@@ -62,13 +64,8 @@ fn default() -> Result<DesignConfig> {
         betas: vec![0.2, 0.6],
         ..FbNet::published()
     };
-    let mnas_net = MnasNet {
-        samples: 1_000,
-        proxy: rates(1),
-        finalists: 3,
-        final_training: rates(24),
-        ..MnasNet::published()
-    };
+    let mnas_net =
+        MnasNet { samples: 1_000, proxy: rates(1), finalists: 3, final_training: rates(24), ..MnasNet::published() };
     let random = MnasNet { policy: Policy::Uniform, ..mnas_net.clone() };
     let method = |name: &str, budgets: &[f64], published, designer| Method {
         name: name.into(),

@@ -72,11 +72,17 @@ impl DesignAblation {
     /// If a cell fails or a stop was requested; what was done stays.
     pub fn run(&self, most: Option<usize>, only: Option<&str>, stop: &Arc<AtomicBool>) -> Result<()> {
         let all = cells(&self.config);
-        let is_asked = |cell: &&Cell| only.is_none_or(|only| cell.path("".as_ref()).starts_with(Path::new("cells").join(only)));
+        let is_asked =
+            |cell: &&Cell| only.is_none_or(|only| cell.path("".as_ref()).starts_with(Path::new("cells").join(only)));
         let asked: Vec<&Cell> = all.iter().filter(is_asked).collect();
         if let Some(only) = only {
             let names: Vec<&str> = self.config.methods.iter().map(|method| method.name.as_str()).collect();
-            ensure!(!asked.is_empty(), "there is no method `{only}`; there are {} and {}", DesignConfig::OFA, names.join(", "));
+            ensure!(
+                !asked.is_empty(),
+                "there is no method `{only}`; there are {} and {}",
+                DesignConfig::OFA,
+                names.join(", ")
+            );
         }
         if most == Some(0) {
             return Identity::check_images(&self.config.base, &self.dir);

@@ -68,7 +68,8 @@ impl Setting {
         let [train, validation] = searched(images, [splits.train.len(), splits.validation.len()], &self.config);
         let (batch_size, seed) = (self.config.training.batch_size.min(splits.validation.len()), self.config.seed);
         let loader = |set: &ImageSet, augment| {
-            let config = LoaderConfig { batch_size, seed, view: View::Train(augment), drop_last: true, prefetch: PREFETCH };
+            let config =
+                LoaderConfig { batch_size, seed, view: View::Train(augment), drop_last: true, prefetch: PREFETCH };
             Loader::new(set.clone(), config, splits.normalisation())
         };
         let train = splits.train.subset(train, seed);

@@ -94,13 +94,17 @@ fn accuracies(findings: &DesignFindings) -> Vec<Series> {
             continue;
         }
         let own = findings.networks.iter().filter(|row| row.method == *name);
-        series.push(Series { name: name.clone(), points: own.map(|row| (row.measured_ms, 100.0 * row.test_top1)).collect() });
+        series.push(Series {
+            name: name.clone(),
+            points: own.map(|row| (row.measured_ms, 100.0 * row.test_top1)).collect(),
+        });
     }
     series
 }
 
 fn summary(findings: &DesignFindings) -> Vec<String> {
-    let verdicts = findings.methods.iter().filter(|method| method.published.is_some()).map(|method| in_words(method, findings));
+    let verdicts =
+        findings.methods.iter().filter(|method| method.published.is_some()).map(|method| in_words(method, findings));
     let verdicts: Vec<String> = verdicts.collect();
     let mut paragraphs = vec![if verdicts.is_empty() { "Nothing is judged.".into() } else { verdicts.join(" ") }];
     paragraphs.push(format!(
@@ -154,8 +158,18 @@ fn charges(findings: &DesignFindings) -> Section {
                 extrapolated: numbers of scenarios beyond those run, and searches shorter than published; `>` a lower \
                 bound.";
     let headings = vec![
-        "Method", "Charged", "Once", "Each", "Spread of each", "Processor h each", "N = 1", "N = 5", "N = 10", "N = 40",
-        "Published", "Break-even",
+        "Method",
+        "Charged",
+        "Once",
+        "Each",
+        "Spread of each",
+        "Processor h each",
+        "N = 1",
+        "N = 5",
+        "N = 10",
+        "N = 40",
+        "Published",
+        "Break-even",
     ];
     let numbers = |curve: &CostCurve| {
         let star = if curve.is_extrapolated { "*" } else { "" };
@@ -169,7 +183,8 @@ fn charges(findings: &DesignFindings) -> Section {
     let ours = findings.ofa.iter().map(|curve| {
         let name = vec![curve.method.clone(), "all targets".to_owned()];
         let rest = std::iter::repeat_n("1.0".to_owned(), 4).chain([String::new(), String::new()]);
-        [name, numbers(curve), if curve == &findings.ofa[0] { rest.collect() } else { ratios_of_ours(curve, findings) }].concat()
+        [name, numbers(curve), if curve == &findings.ofa[0] { rest.collect() } else { ratios_of_ours(curve, findings) }]
+            .concat()
     });
     let others = findings.methods.iter().flat_map(|method| {
         method.curves.iter().enumerate().map(|(i, curve)| {
@@ -208,8 +223,19 @@ fn networks(findings: &DesignFindings) -> Section {
         100.0 * findings.tolerance
     );
     let headings = vec![
-        "Method", "Budget", "Target", "Seeds", "Table ms", "Measured ms", "Validation top-1", "Test top-1", "Range", "TMACs",
-        "Processor h", "Peak MiB", "Enough",
+        "Method",
+        "Budget",
+        "Target",
+        "Seeds",
+        "Table ms",
+        "Measured ms",
+        "Validation top-1",
+        "Test top-1",
+        "Range",
+        "TMACs",
+        "Processor h",
+        "Peak MiB",
+        "Enough",
     ];
     let row = |row: &crate::ablation::AtTarget| {
         vec![
