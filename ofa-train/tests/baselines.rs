@@ -184,8 +184,8 @@ fn fbnet() -> FbNet {
         weights: RATES,
         warmup_epochs: 5,
         choices: AdamConfig { learning_rate: 0.05, ..FbNet::published().choices },
-        betas: vec![1.0, 1.5, 2.0, 3.0, 4.0, 6.0],
-        drawn: 20,
+        betas: vec![0.5, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0],
+        drawn: 40,
         ..FbNet::published()
     }
 }

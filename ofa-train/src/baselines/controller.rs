@@ -38,7 +38,7 @@ impl ControllerConfig {
             clip: 0.2,
             baseline_decay: 0.9,
             entropy: 0.002,
-            optimizer: AdamConfig { learning_rate: 5e-3, betas: [0.9, 0.999], weight_decay: 0.0 },
+            optimizer: AdamConfig { learning_rate: 1e-3, betas: [0.9, 0.999], weight_decay: 0.0 },
         }
     }
 

@@ -15,8 +15,8 @@ pub struct SearchRun<'a> {
     pub target: &'a SearchTarget,
     /// Seed of all that is random in the search.
     pub seed: u64,
-    /// Where checkpoints are written, at the interval of the directory or else every 200 steps; a search resumes from the
-    /// newest.
+    /// Where checkpoints are written, at the interval of the directory or else every 200 steps, or as the method says; a
+    /// search resumes from the newest.
     pub checkpoints: Option<&'a CheckpointDir>,
 }
 
@@ -74,7 +74,7 @@ pub fn find<M: SearchMethod>(
         search.step(method, task, run, observer)?;
         let done = search.saved.step;
         let stop = done < steps && observer.should_stop();
-        if stop || done == steps || search.is_due(run) {
+        if stop || done == steps || search.is_due(method, run) {
             search.save(task, run)?;
         }
         if stop {
@@ -139,15 +139,13 @@ impl<S: Serialize + serde::de::DeserializeOwned> Search<S> {
         Ok(())
     }
 
-    fn is_due(&self, run: &SearchRun) -> bool {
-        let of_dir = |dir: &CheckpointDir| {
-            if dir.has_interval() {
-                dir.is_due(self.saved.step as usize)
-            } else {
-                self.saved.step.is_multiple_of(EVERY)
-            }
-        };
-        run.checkpoints.is_some_and(of_dir)
+    fn is_due<M: SearchMethod<State = S>>(&self, method: &M, run: &SearchRun) -> bool {
+        let step = self.saved.step;
+        run.checkpoints.is_some_and(|dir| match method.checkpoint_every() {
+            Some(every) => step.is_multiple_of(every),
+            None if dir.has_interval() => dir.is_due(step as usize),
+            None => step.is_multiple_of(EVERY),
+        })
     }
 
     fn save(&self, task: &dyn SearchTask, run: &SearchRun) -> Result<(), TrainError> {

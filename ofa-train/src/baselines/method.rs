@@ -23,6 +23,11 @@ pub trait SearchMethod: Serialize {
     /// Number of steps.
     fn steps(&self, task: &dyn SearchTask) -> u64;
 
+    /// Steps between checkpoints, whatever the directory says; `None` if steps are short.
+    fn checkpoint_every(&self) -> Option<u64> {
+        None
+    }
+
     /// Does step `step` (from 0). Everything random must be a function of `seed` and `step`.
     ///
     /// # Errors

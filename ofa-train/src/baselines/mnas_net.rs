@@ -168,6 +168,11 @@ impl SearchMethod for MnasNet {
         self.samples + if self.finalists > 1 { self.finalists as u64 } else { 0 }
     }
 
+    fn checkpoint_every(&self) -> Option<u64> {
+        // A step is a whole training.
+        Some(1)
+    }
+
     fn step(
         &self,
         state: &mut MnasState,

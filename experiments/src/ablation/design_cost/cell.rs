@@ -35,7 +35,7 @@ pub(super) fn cells(design: &DesignConfig) -> Vec<Cell<'_>> {
     for method in &design.methods {
         for &budget in &method.budgets {
             for target in design.targets_of(method) {
-                let seeds = design.seeds_at(target, budget).into_iter();
+                let seeds = design.seeds_at(method, target, budget).into_iter();
                 cells.extend(seeds.map(|seed| Cell { method: Some(method), budget, target, seed }));
             }
         }
@@ -94,8 +94,12 @@ impl Cell<'_> {
     pub(super) fn make(&self, design: &DesignConfig, root: &Path, code: &str, stop: &Arc<AtomicBool>) -> Result<()> {
         let machine = environment::machine(&design.base.device);
         environment::reset_peak_memory();
-        let dir = RunDir::create_or_open(&self.path(root))?;
         let setting = Setting::open(design, root, self.seed)?;
+        let dir = RunDir::create_or_open(&self.path(root))?;
+        if self.method.is_none() {
+            // The once-for-all network is an ordinary run.
+            dir.configure(&setting.config.to_toml()?)?;
+        }
         records::same_images(&dir, &setting.images, &OneRank)?;
         let made = match self.method {
             None => ofa::networks(design, &setting, &dir, stop),

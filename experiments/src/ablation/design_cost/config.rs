@@ -56,7 +56,7 @@ pub struct DesignRule {
 #[serde(deny_unknown_fields)]
 pub struct OfaDesign {
     /// Directory with a `seed-N` per seed, each with a `supernet` and the `cell.json` of what its training cost: the
-    /// cells of an arm of `ablate_shrinking`. If absent, the schedule of `base` is trained.
+    /// cells of an arm of `ablate_shrinking` that begins with random weights. If absent, the schedule of `base` is trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supernets: Option<PathBuf>,
     /// Queries of the evolutionary search to the accuracy predictor per target.
@@ -74,6 +74,9 @@ pub struct Method {
     /// Indices of the targets it is run at; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub targets: Option<Vec<usize>>,
+    /// Seeds at every target and budget, in place of those of the configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seeds: Option<Vec<u64>>,
     /// Training images that the search uses, and the same share of the held-out ones; all if absent. The found network is
     /// always trained on all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -164,8 +167,11 @@ impl DesignConfig {
         toml::to_string_pretty(self).context("the configuration cannot be written as TOML")
     }
 
-    /// Seeds of the cells at a target and budget.
-    pub fn seeds_at(&self, target: usize, budget: f64) -> Vec<u64> {
+    /// Seeds of the cells of a method at a target and budget.
+    pub fn seeds_at(&self, method: &Method, target: usize, budget: f64) -> Vec<u64> {
+        if let Some(own) = &method.seeds {
+            return own.clone();
+        }
         let more = if target == self.repeated_target && budget == 1.0 { self.more_seeds.as_slice() } else { &[] };
         [self.seeds.as_slice(), more].concat()
     }
@@ -230,6 +236,9 @@ impl DesignConfig {
             "targets is {targets:?}, but must be indices below {}",
             self.targets.len()
         );
+        if let Some(seeds) = method.seeds.as_ref().filter(|seeds| seeds.is_empty() || twice(seeds).is_some()) {
+            bail!("seeds is {seeds:?}, but must have different seeds, at least one");
+        }
         let batch = self.base.training.batch_size;
         if let Some(images) = method.images.filter(|images| *images < batch) {
             bail!("images is {images}, but must be at least one batch of {batch}");

@@ -7,11 +7,12 @@ use super::record::{Designed, Spent};
 use super::setting::Setting;
 use crate::ablation::budget::trained_macs;
 use crate::ablation::record::DoneCell;
+use crate::config::ExperimentConfig;
 use crate::run::run_dir::{RunDir, remove_dir};
 use crate::run::supernet_file::{self, CHECKPOINTS};
 use crate::run::training;
 use crate::tables;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use ofa_data::random::{Purpose, stream};
 use ofa_model::{Arch, Subnet, Supernet};
@@ -73,10 +74,21 @@ pub(super) fn networks(
     Ok((trained + measured, networks))
 }
 
-/// The supernet of a cell of `ablate_shrinking`, and what its training cost, without that of a teacher.
+/// The supernet of a cell of `ablate_shrinking`, and what its training cost.
+///
+/// # Errors
+///
+/// If there is none, or it began with another cell, whose cost its record does not have.
 fn taken(cell: &Path, setting: &Setting) -> Result<(Supernet, Spent)> {
     let context = || format!("ofa.supernets: {}", cell.display());
     let done = DoneCell::read(cell)?.with_context(context)?;
+    let own = ExperimentConfig::load(&cell.join("config.toml")).with_context(context)?.training;
+    ensure!(
+        own.start.is_none() && own.teacher.is_none(),
+        "{} began with the weights of another cell, or was taught by one, whose cost is not in its record: choose an arm \
+         that does neither, such as `none`",
+        context()
+    );
     let supernet = supernet_file::finished(cell, &setting.device).with_context(context)?;
     let fitting = supernet.in_space(&setting.config.space);
     let supernet = fitting.with_context(|| format!("{}: its space is another", context()))?;

@@ -58,7 +58,7 @@ fn default() -> Result<DesignConfig> {
         ..ProxylessNas::published()
     };
     let fbnet = FbNet {
-        weights: WeightRates { epochs: 8, ..FbNet::published().weights },
+        weights: WeightRates { epochs: 11, ..FbNet::published().weights },
         warmup_epochs: 1,
         choices: AdamConfig { learning_rate: 0.3, ..FbNet::published().choices },
         betas: vec![0.2, 0.6],
@@ -71,6 +71,7 @@ fn default() -> Result<DesignConfig> {
         name: name.into(),
         budgets: budgets.into(),
         targets: None,
+        seeds: None,
         images: None,
         published,
         published_samples: None,
@@ -79,7 +80,8 @@ fn default() -> Result<DesignConfig> {
     let [of_proxyless_nas, of_fbnet, of_mnas_net] = PUBLISHED.map(Some);
     let by_samples = |name, published, designer| Method {
         targets: Some(vec![1]),
-        images: Some(25_000),
+        seeds: Some(vec![1]),
+        images: Some(12_500),
         published_samples: Some(8_000),
         ..method(name, &[1.0], published, designer)
     };
@@ -181,6 +183,7 @@ mod tests {
             (refused(|config| config.methods[0].name = "ofa".into()), "method `ofa`: a name may contain"),
             (refused(|config| config.methods[0].budgets = vec![2.0]), "method `proxyless_nas`: budgets is [2.0]"),
             (refused(|config| config.methods[1].images = Some(1)), "method `fbnet`: images is 1"),
+            (refused(|config| config.methods[1].seeds = Some(vec![])), "method `fbnet`: seeds is []"),
             (refused(|config| config.methods[1].targets = Some(vec![4])), "method `fbnet`: targets is [4]"),
             (refused(|config| config.methods[2].designer = Designer::RandomInBand(1.0)), "random_in_band is 1"),
             (refused(|config| config.methods[3].designer = Designer::Fixed("r28-k9e3".into())), "outside the space"),
