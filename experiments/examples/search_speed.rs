@@ -28,7 +28,7 @@ const REPEATED: u32 = 4;
 fn main() -> Result<()> {
     ready_to_compute()?;
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let number = |text: &String| text.parse().context("expected nothing, or a number of rounds");
+    let number = |text: &String| text.parse::<usize>().context("expected nothing, or a number of rounds");
     let device = Device::flex();
     let space = SearchSpace::small_mobilenet_v3(1, 10);
     let arch = space.largest();

@@ -180,18 +180,17 @@ fn proxyless_nas() -> ProxylessNas {
 }
 
 fn fbnet() -> FbNet {
-    FbNet {
-        weights: RATES,
-        warmup_epochs: 5,
-        choices: AdamConfig { learning_rate: 0.05, ..FbNet::published().choices },
-        betas: vec![0.5, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0],
-        drawn: 40,
-        ..FbNet::published()
-    }
+    FbNet { weights: RATES, warmup_epochs: 5, betas: vec![1.0, 1.5, 2.0, 2.5, 3.0], drawn: 100, ..FbNet::published() }
 }
 
 fn mnas_net() -> MnasNet {
-    MnasNet { samples: 600, exponents: [-0.0, -1.0], finalists: 5, ..MnasNet::published() }
+    // A smaller controller, so that the test takes seconds.
+    let controller = ControllerConfig { hidden: 16, ..ControllerConfig::ppo() };
+    let policy = Policy::Controller(ControllerConfig {
+        optimizer: AdamConfig { learning_rate: 3e-3, ..controller.optimizer },
+        ..controller
+    });
+    MnasNet { policy, samples: 600, exponents: [0.0, -1.0], finalists: 5, ..MnasNet::published() }
 }
 
 /// Runs a search on tables of ten seeds and counts how often it finds the best network or one beside it.

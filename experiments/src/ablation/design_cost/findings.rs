@@ -63,10 +63,12 @@ pub struct MethodFindings {
 pub enum DesignVerdict {
     /// At equal accuracy, the ratio is at least the published one divided by the factor of the rule.
     AsPublished,
-    /// OFA is cheaper, by less than that.
+    /// OFA is cheaper, by less than that or, if the cost is a bound, by an unknown factor.
     Cheaper,
     /// OFA is not cheaper.
     NotCheaper,
+    /// The cost is a bound, which does not say whether OFA is cheaper.
+    Undecided,
     /// A control, without a published ratio.
     Control,
     /// Cells are missing.
@@ -282,6 +284,8 @@ fn of_method(
                 DesignVerdict::AsPublished
             } else if ratio > 1.0 {
                 DesignVerdict::Cheaper
+            } else if curve.is_bound {
+                DesignVerdict::Undecided
             } else {
                 DesignVerdict::NotCheaper
             }

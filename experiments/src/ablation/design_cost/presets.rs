@@ -130,9 +130,7 @@ fn smoke() -> Result<DesignConfig> {
     for method in &mut config.methods {
         method.targets = method.targets.as_ref().map(|_| vec![0]);
         method.images = method.images.map(|_| 256);
-        if method.budgets.len() > 1 {
-            method.budgets = vec![0.5, 1.0];
-        }
+        method.budgets = if method.name == "proxyless_nas" { vec![0.5, 1.0] } else { vec![1.0] };
         match &mut method.designer {
             Designer::ProxylessNas(method) => {
                 (method.warmup_epochs, method.weights.epochs, method.weight_steps) = (1, 3, 2);
@@ -143,9 +141,9 @@ fn smoke() -> Result<DesignConfig> {
                 method.betas.truncate(1);
             }
             Designer::MnasNet(method) => {
-                (method.samples, method.finalists, method.final_training.epochs) = (6, 2, 2);
+                (method.samples, method.finalists, method.final_training.epochs) = (4, 2, 2);
                 if let Policy::Controller(controller) = &mut method.policy {
-                    *controller = ControllerConfig { batch: 3, ..*controller };
+                    *controller = ControllerConfig { batch: 2, ..*controller };
                 }
             }
             Designer::RandomInBand(share) => *share = 0.7,

@@ -62,7 +62,7 @@ impl Setting {
     }
 
     /// Loaders of the images from which weights learn, `images` of the training images or all of them, and of those from
-    /// which choices learn: the same share of the validation images, at least one batch.
+    /// which choices learn.
     pub(super) fn loaders(&self, images: Option<usize>) -> Result<[Loader; 2]> {
         let (splits, augment) = (&self.images.splits, self.config.data.augment.clone());
         let [train, validation] = searched(images, [splits.train.len(), splits.validation.len()], &self.config);
@@ -79,11 +79,13 @@ impl Setting {
     }
 }
 
-/// Training and held-out images of a search that is to use `images` of the training images, of as many as there are.
+/// Training and held-out images of a search that is to use `images` of the training images, of as many as there are: the
+/// same share of the validation images, but no more than a quarter of the training images, and at least one batch.
 pub(super) fn searched(images: Option<usize>, all: [usize; 2], config: &ExperimentConfig) -> [usize; 2] {
     let train = images.unwrap_or(all[0]).min(all[0]);
     let share = train as f64 / all[0] as f64;
-    [train, ((all[1] as f64 * share).round() as usize).max(config.training.batch_size.min(all[1]))]
+    let held_out = ((all[1] as f64 * share).round() as usize).min(train / 4);
+    [train, held_out.max(config.training.batch_size.min(all[1]))]
 }
 
 /// The space at its largest resolution alone, at which all networks are designed and measured.
@@ -125,4 +127,19 @@ pub(super) fn measure_table(design: &DesignConfig, dir: &RunDir, stop: &AtomicBo
     let supernet = SupernetConfig::new(design.base.space.clone())?.init(&device);
     tables::latency(&design.base, &supernet, &device, dir, stop)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_holds_out_a_fifth_of_its_images() {
+        let config = ExperimentConfig::preset("smoke").unwrap();
+        let batch = config.training.batch_size;
+        assert_eq!(searched(None, [50_000, 10_000], &config), [50_000, 10_000]);
+        assert_eq!(searched(Some(2_560), [50_000, 10_000], &config), [2_560, 512]);
+        assert_eq!(searched(Some(1_000), [1_000, 10_000], &config), [1_000, 250]);
+        assert_eq!(searched(Some(batch), [1_000, 10_000], &config), [batch, batch], "at least one batch");
+    }
 }

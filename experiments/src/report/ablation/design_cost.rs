@@ -11,7 +11,7 @@ use maud::html;
 /// Number of scenarios of the published ratios.
 const PUBLISHED_AT: u32 = 40;
 
-const THREATS: [&str; 9] = [
+const THREATS: [&str; 10] = [
     "Images are small, the network is small and training is short: nothing here says what happens on ImageNet.",
     "The proportions of budget 1 are the papers': the ratios under `papers' proportions` follow from the configuration, \
      and only those at equal accuracy are measured.",
@@ -25,6 +25,7 @@ const THREATS: [&str; 9] = [
     "Where no budget was enough, a cost is a lower bound and so is its ratio.",
     "Nine parallel paths run at another pace than one: compare processor hours beside TMACs. Time lost in kills is not \
      in processor hours.",
+    "Where a search has fewer samples than published, its ratio at equal accuracy is that of the samples that were run.",
     "Costs at more scenarios than were run are linear extrapolations, and so is the step from our samples to 8,000.",
 ];
 
@@ -130,8 +131,10 @@ fn in_words(method: &MethodFindings, findings: &DesignFindings) -> String {
     let ratio = curve.ratio(ofa, findings.scenarios).tmacs;
     let verdict = match method.verdict {
         DesignVerdict::AsPublished => "as published",
+        DesignVerdict::Cheaper if curve.is_bound => "OFA is cheaper, by how much is open",
         DesignVerdict::Cheaper => "OFA is cheaper, by less than published",
         DesignVerdict::NotCheaper => "OFA is not cheaper",
+        DesignVerdict::Undecided => "undecided, since no budget was enough at some target",
         DesignVerdict::Control | DesignVerdict::Open => "no verdict",
     };
     let bound = if curve.is_bound { "at least " } else { "" };
@@ -189,6 +192,7 @@ fn charges(findings: &DesignFindings) -> Section {
     let others = findings.methods.iter().flat_map(|method| {
         method.curves.iter().enumerate().map(|(i, curve)| {
             let kind = match curve.kind {
+                CurveKind::Proportions if method.published.is_none() => "as configured",
                 CurveKind::Proportions => "papers' proportions",
                 CurveKind::IsoAccuracy => "equal accuracy",
             };
