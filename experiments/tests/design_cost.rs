@@ -114,6 +114,7 @@ fn bad_input_is_refused_in_a_sentence() {
         let mut config = tiny();
         change(&mut config);
         let (file, out) = (root.path().join("bad.toml"), root.path().join("bad"));
+        fs::remove_dir_all(&out).ok();
         fs::write(&file, config.to_toml().unwrap()).unwrap();
         failure(&run(BINARY, &["--config", file.to_str().unwrap(), "--out", out.to_str().unwrap()]))
     };
@@ -121,6 +122,13 @@ fn bad_input_is_refused_in_a_sentence() {
     assert!(no_targets.contains("targets and seeds must each have an entry"), "{no_targets}");
     let elsewhere = refused(&|config| config.latency_table = Some("nowhere.csv".into()));
     assert!(elsewhere.contains("nowhere.csv"), "{elsewhere}");
+    let record = Path::new(env!("CARGO_MANIFEST_DIR")).join("records/2026-11-30-default/tables/latency.csv");
+    let other_units = refused(&|config| config.latency_table = Some(record.clone()));
+    assert!(other_units.contains("the latency table of `small_mobilenet_v3` has no row for Unit"), "{other_units}");
+    let elsewhere = root.path().join("elsewhere.csv");
+    fs::write(&elsewhere, fs::read_to_string(&record).unwrap().replace("Flex(Cpu)", "Phone")).unwrap();
+    let other_device = refused(&|config| config.latency_table = Some(elsewhere.clone()));
+    assert!(other_device.contains("was measured on Phone, but networks are timed on Flex(Cpu)"), "{other_device}");
     let uniform = tiny()
         .methods
         .into_iter()

@@ -54,7 +54,7 @@ impl ControllerConfig {
         if !(clip > 0.0 && clip < 1.0) {
             return Some(format!("its controller's clip is {clip}, but must be above 0 and below 1"));
         }
-        if !(0.0..1.0).contains(&baseline_decay) || !(entropy >= 0.0 && entropy.is_finite()) {
+        if !((0.0..1.0).contains(&baseline_decay) && entropy >= 0.0 && entropy.is_finite()) {
             return Some(format!(
                 "its controller's baseline decay is {baseline_decay} and its entropy weight {entropy}, but they must be \
                  at least 0, and the first below 1"

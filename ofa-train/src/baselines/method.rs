@@ -28,7 +28,8 @@ pub trait SearchMethod: Serialize {
         None
     }
 
-    /// Does step `step` (from 0). Everything random must be a function of `seed` and `step`.
+    /// Does step `step` (from 0) and returns its numbers and its learning rate. Everything random must be a function of
+    /// `seed` and `step`.
     ///
     /// # Errors
     ///

@@ -27,8 +27,8 @@ pub(super) struct Cell<'a> {
     pub(super) seed: u64,
 }
 
-/// All cells, in the order in which they are made: budget 1 first, of which the first seed at the first targets; the
-/// once-for-all network before the methods.
+/// All cells, in the order in which they are made: the first seeds, at budget 1 before others and the once-for-all network
+/// before the methods; then further seeds.
 pub(super) fn cells(design: &DesignConfig) -> Vec<Cell<'_>> {
     let seeds = [design.seeds.as_slice(), &design.more_seeds].concat();
     let mut cells: Vec<Cell> = seeds.iter().map(|&seed| Cell { method: None, budget: 1.0, target: 0, seed }).collect();
@@ -41,7 +41,7 @@ pub(super) fn cells(design: &DesignConfig) -> Vec<Cell<'_>> {
         }
     }
     // Stable, so that within one of these all stay in the order of the configuration.
-    cells.sort_by_key(|cell| (cell.budget != 1.0, !design.seeds.contains(&cell.seed), cell.method.is_some()));
+    cells.sort_by_key(|cell| (!design.seeds.contains(&cell.seed), cell.budget != 1.0, cell.method.is_some()));
     cells
 }
 
