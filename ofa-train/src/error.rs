@@ -89,15 +89,15 @@ pub enum TrainError {
         /// What is wrong, with the values.
         problem: String,
     },
-    /// In a search, the loss is not finite.
+    /// In a search, the loss, or a weight after the step, is not finite.
     #[error(
-        "loss is {loss} in step {step} of the search by {method}; resuming would fail again: start a new search with a \
-         lower learning rate or with clip_norm"
+        "loss or weights are not finite (loss {loss}) in step {step} of the search by {method}; resuming would fail again: \
+         start a new search with a lower learning rate or with clip_norm"
     )]
     NonFiniteSearch {
         /// Name of the method.
         method: &'static str,
-        /// The loss.
+        /// The loss; NaN if only weights were found not to be finite.
         loss: f64,
         /// Step of the search, from 1.
         step: u64,

@@ -413,3 +413,15 @@ fn a_checkpoint_of_another_search_is_refused() {
     let error = images.find(&other, Some(&checkpoints), &mut ()).unwrap_err();
     assert!(matches!(error, TrainError::OtherSchedule { .. }), "{error}");
 }
+
+#[test]
+fn divergence_ends_a_search_but_is_only_a_bad_sample_of_mnas_net() {
+    let images = Images::new();
+    let wild = WeightRates { epochs: 1, learning_rate: 1e30, ..SHORT };
+    let method = ProxylessNas { warmup_epochs: 0, weights: wild, ..proxyless_nas() };
+    let error = images.find(&method, None, &mut ()).unwrap_err();
+    assert!(matches!(error, TrainError::NonFiniteSearch { method: "ProxylessNAS", .. }), "{error}");
+    let method = MnasNet { policy: Policy::Uniform, samples: 2, proxy: wild, finalists: 1, ..mnas_net() };
+    let (found, _) = images.find(&method, None, &mut ()).unwrap();
+    assert!(found.records.iter().all(|record| record.score == 0.0), "{:?}", found.records);
+}

@@ -4,7 +4,7 @@ use super::{Judged, SearchTask, WeightRates};
 use crate::checkpoint::parse_bytes;
 use crate::distill::smoothed;
 use crate::step::step;
-use crate::weights::{self, filled, record_error};
+use crate::weights::{self, are_finite, filled, record_error};
 use crate::{
     Evaluator, Opened, Phase, PhaseRecipe, Recipe, Sampler, Schedule, StepKey, StepNumbers, Teaching, TrainError,
     TrainRun, gradients, train,
@@ -189,11 +189,19 @@ impl SearchTask for CandidateTask<'_> {
         let subnet = Subnet::init(space.clone(), &arch, seed, &device.clone().autodiff())?;
         let (schedule, recipe) = (trained_alone(space, &arch, rates), rates.recipe(recipe));
         let run = TrainRun { seed, ..TrainRun::new(&schedule, &recipe, images, device) };
-        let trained = train(subnet, &run, self.evaluator, &mut ())?.supernet;
+        let trained = train(subnet, &run, self.evaluator, &mut ());
         let macs = self.macs_of.of(choices);
         self.count(macs, images.batches_per_epoch() * images.images_per_step() * rates.epochs, PASSES);
         self.count(macs, self.evaluated(), 1.0);
-        self.evaluator.top1(&trained, &arch)
+        match trained {
+            Ok(trained) => self.evaluator.top1(&trained.supernet, &arch),
+            Err(TrainError::NonFiniteLoss { .. }) => Ok(0.0),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn is_finite(&self) -> bool {
+        are_finite(&self.network)
     }
 
     fn macs(&self) -> f64 {

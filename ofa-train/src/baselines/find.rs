@@ -75,6 +75,10 @@ pub fn find<M: SearchMethod>(
         let done = search.saved.step;
         let stop = done < steps && observer.should_stop();
         if stop || done == steps || search.is_due(method, run) {
+            // Weights that are not finite must not replace the last good checkpoint.
+            if !task.is_finite() {
+                return Err(TrainError::NonFiniteSearch { method: method.name(), loss: f64::NAN, step: done });
+            }
             search.save(task, run)?;
         }
         if stop {

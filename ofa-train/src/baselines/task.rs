@@ -45,13 +45,18 @@ pub trait SearchTask {
     fn accuracy(&mut self, choices: &[usize]) -> Result<f64, TrainError>;
 
     /// Held-out accuracy of the network with these choices after `epochs` of training alone, from weights drawn by
-    /// `sample`.
+    /// `sample`; 0 if the training diverges.
     ///
     /// # Errors
     ///
-    /// If an image cannot be read, or the training diverges.
+    /// If an image cannot be read.
     fn accuracy_alone(&mut self, choices: &[usize], rates: &super::WeightRates, sample: u64)
     -> Result<f64, TrainError>;
+
+    /// Whether all weights are finite. Others are not saved.
+    fn is_finite(&self) -> bool {
+        true
+    }
 
     /// Multiply-accumulate operations of all passes over images so far, also in earlier processes.
     fn macs(&self) -> f64;

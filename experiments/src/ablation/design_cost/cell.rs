@@ -1,7 +1,7 @@
 //! The cells: which networks are designed, in which order, and where.
 
 use super::config::{DesignConfig, Method};
-use super::designer::Desk;
+use super::designer::{Desk, SEARCH, SEARCHED, TRAINING};
 use super::meter::Meter;
 use super::ofa;
 use super::record::{DesignRecord, Designed, RECORD, Spent};
@@ -9,7 +9,8 @@ use super::setting::Setting;
 use crate::console::say;
 use crate::machine::environment;
 use crate::run::records;
-use crate::run::run_dir::RunDir;
+use crate::run::run_dir::{RunDir, remove_dir, remove_file};
+use crate::run::supernet_file::CHECKPOINTS;
 use anyhow::{Context, Result, ensure};
 use ofa_train::{OneRank, TrainError};
 use std::path::{Path, PathBuf};
@@ -131,7 +132,10 @@ impl Cell<'_> {
             machine,
             diverged,
         };
-        dir.write_json(RECORD, &record).context("the record of a cell")
+        dir.write_json(RECORD, &record).context("the record of a cell")?;
+        // What is only needed to resume.
+        [SEARCH, TRAINING, CHECKPOINTS].iter().try_for_each(|name| remove_dir(&dir.path(name)))?;
+        remove_file(&dir.path(SEARCHED))
     }
 
     /// A network that serves all targets is charged once.

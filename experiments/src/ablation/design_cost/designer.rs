@@ -5,7 +5,7 @@ use super::meter::Meter;
 use super::record::{Designed, Spent};
 use super::setting::Setting;
 use crate::run::ranks::Quiet;
-use crate::run::run_dir::{RunDir, remove_dir};
+use crate::run::run_dir::RunDir;
 use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -20,9 +20,9 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-const SEARCHED: &str = "search.json";
-const SEARCH: &str = "search";
-const TRAINING: &str = "training";
+pub(super) const SEARCHED: &str = "search.json";
+pub(super) const SEARCH: &str = "search";
+pub(super) const TRAINING: &str = "training";
 /// Draws of a random network within a band before it is given up.
 const DRAWS: usize = 100_000;
 /// Forward passes that a training step costs.
@@ -72,8 +72,6 @@ impl Desk<'_> {
         let macs = PASSES * macs * (steps * loader.images_per_step()) as f64;
         let (subnet, training) = Meter::start(self.dir, TRAINING)?.count(trained, |_| macs)?;
         let measured = measure(self.setting, &subnet.valid(), &arch)?;
-        remove_dir(&self.dir.path(TRAINING))?;
-        remove_dir(&self.dir.path(SEARCH))?;
         Ok(Designed {
             target,
             trained: "alone".into(),

@@ -8,8 +8,8 @@ use super::setting::Setting;
 use crate::ablation::budget::trained_macs;
 use crate::ablation::record::DoneCell;
 use crate::config::ExperimentConfig;
-use crate::run::run_dir::{RunDir, remove_dir};
-use crate::run::supernet_file::{self, CHECKPOINTS};
+use crate::run::run_dir::RunDir;
+use crate::run::supernet_file;
 use crate::run::training;
 use crate::tables;
 use anyhow::{Context, Result, ensure};
@@ -70,7 +70,6 @@ pub(super) fn networks(
             networks.push(of(measure(setting, &tuned, &arch)?, "fine_tuned", spent));
         }
     }
-    remove_dir(&dir.path(CHECKPOINTS))?;
     Ok((trained + measured, networks))
 }
 
