@@ -7,13 +7,15 @@
 
 use anyhow::Result;
 use burn::module::Module;
+use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use experiments::config::ExperimentConfig;
 use experiments::console::say;
 use experiments::run::images::Images;
 use experiments::run::start;
 use ofa_data::ImageBatch;
-use ofa_model::{SearchSpace, Supernet, SupernetConfig};
+use ofa_model::kernels::cross_entropy;
+use ofa_model::{CandidateConfig, ChoiceGroups, Gate, Mixture, SearchSpace, Supernet, SupernetConfig};
 use ofa_train::{
     FineTune, OneRank, ScheduleKind, ScheduleRecipe, StepRules, TrainRun, fine_tune, step_gradients, train,
     weights_sha256,
@@ -67,6 +69,27 @@ fn run() -> Result<()> {
         let space = SearchSpace { resolutions: vec![32], ..space };
         print(&space.name.clone(), &stepped(space, &device)?);
     }
+    let groups = ChoiceGroups::new(&config.space, SIDE)?;
+    let all = groups.sizes().into_iter().map(|size| Gate::all(vec![1.0 / size as f64; size])).collect();
+    let binary = |size: usize| Gate { choices: vec![size - 1, 0], weights: vec![1.0, 0.0] };
+    let binary = groups.sizes().into_iter().map(binary).collect();
+    for (name, gates) in [("all candidates", all), ("binary gates", binary)] {
+        mixed(name, &config, &Mixture { gates }, &device)?;
+    }
+    Ok(())
+}
+
+/// Prints the candidates after one step of a mixture on noise, and the sum of the derivatives by its gates.
+fn mixed(name: &str, config: &ExperimentConfig, mixture: &Mixture, device: &Device) -> Result<()> {
+    let network = CandidateConfig::new(config.space.clone())?.init(&device.clone().autodiff());
+    let images = Tensor::from_inner(noise([BATCH, 1, SIDE, SIDE]));
+    let mixed = network.forward_mixture(images, mixture, |features| features);
+    let targets = Tensor::<2>::from_inner(noise([BATCH, 10, 1, 1]).reshape([BATCH, 10]));
+    let mut gradients = cross_entropy(mixed.logits.clone(), targets).backward();
+    let sum: f64 = mixed.gate_gradients(&gradients).into_iter().flatten().sum();
+    say(&format!("{name}, gates {:x}", sum.to_bits()));
+    let gradients = GradientsParams::from_module(&mut gradients, &network);
+    print(name, &config.training.recipe.optimizer().step(0.1, network, gradients).valid());
     Ok(())
 }
 

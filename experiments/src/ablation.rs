@@ -13,6 +13,7 @@ mod budget;
 mod cell;
 mod command;
 mod config;
+mod design_cost;
 mod findings;
 mod first_steps;
 mod identity;
@@ -41,6 +42,11 @@ pub use bins::BinGap;
 pub use budget::{Budget, expected_budget};
 pub use command::{Files, Options, Renderer, run};
 pub use config::{AblationConfig, Arm, BudgetConfig, Criteria, Rule, Selection};
+pub use design_cost::{
+    AtTarget, Charged, CostCurve, CurveKind, DesignAblation, DesignConfig, DesignFindings, DesignOptions, DesignRecord,
+    DesignRenderer, DesignRule, DesignVerdict, Designed, DesignedRow, Designer, Method, MethodFindings, OfaDesign,
+    Ratio, Spent, design_cost,
+};
 pub use findings::{ArmFindings, CornerMean, Findings};
 pub use judgement::Judgement;
 pub use known::Cells;

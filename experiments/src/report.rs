@@ -20,7 +20,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-pub use ablation::ABLATION_REPORTS;
+pub use ablation::{ABLATION_REPORTS, design_cost_reports};
 pub use choices::choice_markdown;
 pub use console::console;
 pub use data::ReportData;

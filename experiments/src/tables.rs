@@ -1,5 +1,6 @@
 //! The accuracy and latency tables of a run, the accuracy predictor, and the error of each.
 
+pub mod choice_costs;
 pub mod fit;
 pub mod kit;
 pub mod latency_check;

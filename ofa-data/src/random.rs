@@ -39,6 +39,10 @@ pub enum Purpose {
     Search,
     /// A search whose archs must not be those of the accuracy table: `[]`.
     FreshSearch,
+    /// Paths, gates and noise in a step of an architecture search: `[round, step]`.
+    Gates,
+    /// Initial numbers of an architecture search, and the networks it draws at its end: `[round, 0]`.
+    Choices,
 }
 
 /// How a purpose turns seed and position into a key: as it always has.
@@ -66,6 +70,8 @@ impl Purpose {
             Self::LatencyNetworks => Form::Flipped(1, 0),
             Self::Watched => Form::Flipped(2, 0),
             Self::FreshSearch => Form::Flipped(0, 1),
+            Self::Gates => Form::Key(4),
+            Self::Choices => Form::Key(5),
         }
     }
 }
@@ -121,6 +127,12 @@ mod tests {
         check(Purpose::Archs, &[2, 6], 2_034_843_605_887_504_036);
         check(Purpose::Dropout { pass: 0 }, &[3, 7], 10_290_108_129_522_575_652);
         check(Purpose::Dropout { pass: 2 }, &[3, 7], 12_261_085_538_521_448_374);
+        let key = |number: u64, position: [u64; 2]| {
+            let parts = [7, number, position[0], position[1]];
+            ChaCha8Rng::from_seed(std::array::from_fn(|i| parts[i / 8].to_le_bytes()[i % 8])).next_u64()
+        };
+        check(Purpose::Gates, &[1, 8], key(4, [1, 8]));
+        check(Purpose::Choices, &[2, 0], key(5, [2, 0]));
         for (purpose, seed) in [(Purpose::Sample, 7), (Purpose::LatencyNetworks, 6), (Purpose::Watched, 5)] {
             check(purpose, &[], ChaCha8Rng::seed_from_u64(seed).next_u64());
         }

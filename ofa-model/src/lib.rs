@@ -3,6 +3,8 @@
 //! - [`SearchSpace`] describes what may vary; an [`Arch`] is one choice from it. Both are plain data.
 //! - [`Supernet`] holds the weights of every network of a space. Its forward pass takes the arch as an argument.
 //! - [`Subnet`] is one extracted network with its own batch-norm statistics.
+//! - [`CandidateNetwork`] has weights of its own for every choice, as in differentiable search; [`ChoiceCosts`] are costs
+//!   per choice, with their expectation and its gradient.
 //! - [`ElasticNetwork`] is what the learner needs of a supernet, for networks of your own.
 //! - [`SearchSpace::cost`] gives exact MACs, parameters and activation memory without any weights.
 //!
@@ -35,6 +37,8 @@
 
 mod arch;
 mod calibrate;
+mod candidates;
+mod choices;
 mod cost;
 mod directory;
 mod elastic;
@@ -63,6 +67,8 @@ mod units;
 mod written_arch;
 
 pub use arch::{Arch, BlockArch, Ratio, StageArch};
+pub use candidates::{CandidateConfig, CandidateNetwork, Gate, Mixed, Mixture};
+pub use choices::{ChoiceCosts, ChoiceGroups, StageGroups};
 pub use cost::Cost;
 pub use directory::{Directories, remove_directory, replace_directory, whole_directory, write_directory};
 pub use elastic::{Moments, Statistics};

@@ -93,6 +93,22 @@ impl ElasticNetwork for Supernet {
     }
 }
 
+/// A network alone: weights that only its own arch uses.
+impl ElasticNetwork for Subnet {
+    type Subnet = Self;
+
+    fn space(&self) -> &SearchSpace {
+        self.space()
+    }
+
+    /// # Panics
+    ///
+    /// If `arch` is another arch, apart from its resolution.
+    fn view(&self, arch: &Arch) -> Self {
+        self.at_resolution(arch)
+    }
+}
+
 impl FixedNetwork for Subnet {
     fn space(&self) -> &SearchSpace {
         self.space()

@@ -2,7 +2,7 @@
 
 use crate::elastic::{Block, Head, Moments, Statistics};
 use crate::init::Initializer;
-use crate::{Arch, ModelError, SearchSpace, SupernetConfig, in_pool};
+use crate::{Arch, ModelError, SearchSpace, SupernetConfig, Unit, in_pool};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 
@@ -22,6 +22,21 @@ impl Subnet {
         Self { blocks, head, space, arch }
     }
 
+    /// A network with initial weights of its own, drawn by `seed` as for a supernet: the beginning of a training alone.
+    ///
+    /// # Errors
+    ///
+    /// If the space contradicts itself or does not contain `arch`.
+    pub fn init(space: SearchSpace, arch: &Arch, seed: u64, device: &Device) -> Result<Self, ModelError> {
+        space.validate()?;
+        space.check(arch)?;
+        let (epsilon, init) = (space.norm_epsilon, &mut Initializer::new(seed, device));
+        let units = space.units(arch);
+        let blocks = units.iter().filter_map(|unit| Block::init(&unit.layers, epsilon, init)).collect();
+        let head = space.head_shape(units.last().map_or(0, Unit::in_channels));
+        Ok(Self::new(blocks, Head::init(&head, epsilon, init), space, arch.clone()))
+    }
+
     /// A network with the right shapes and arbitrary weights, to be loaded from a file.
     ///
     /// # Panics
@@ -35,6 +50,16 @@ impl Subnet {
     /// The choices that define this network.
     pub fn arch(&self) -> &Arch {
         &self.arch
+    }
+
+    /// This network, which must be `arch` apart from its resolution, at the resolution of `arch`.
+    ///
+    /// # Panics
+    ///
+    /// If it is another.
+    pub(crate) fn at_resolution(&self, arch: &Arch) -> Self {
+        assert_eq!(arch.stages, self.arch.stages, "this network is another");
+        Self { arch: arch.clone(), ..self.clone() }
     }
 
     /// The search space this network comes from.
@@ -151,4 +176,26 @@ pub(crate) fn trainable_numbers<M: Module>(module: &M) -> usize {
     let mut count = Count::default();
     module.visit(&mut count);
     count.numbers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ElasticNetwork;
+    use crate::testing::Draw;
+
+    #[test]
+    fn a_network_trained_alone_begins_with_weights_of_its_own_size() {
+        let device = Device::flex();
+        let space = SearchSpace::small_mobilenet_v3(1, 10);
+        let arch: Arch = "r24-k7e6.k5e4-k3e3.k3e3.k7e3-k3e3.k5e6".parse().unwrap();
+        let network = |seed| Subnet::init(space.clone(), &arch, seed, &device).unwrap();
+        assert_eq!(network(1).num_trainable() as u64, space.cost(&arch).parameters);
+        let images = Draw::new(1).normal([4, 1, 24, 24], 0.0, 1.0);
+        let logits = |network: &Subnet| network.forward(images.clone(), &mut Statistics::Batch).into_data();
+        assert_eq!(logits(&network(1)), logits(&ElasticNetwork::view(&network(1), &arch)));
+        assert_ne!(logits(&network(1)), logits(&network(2)));
+        let elsewhere = arch.at_resolution(26);
+        assert!(matches!(Subnet::init(space, &elsewhere, 1, &device), Err(ModelError::OutsideSpace { .. })));
+    }
 }

@@ -159,7 +159,7 @@ fn synchronise(device: &Device) -> Result<(), SearchError> {
 }
 
 /// The device name for tables and messages.
-pub(crate) fn device_name(device: &Device) -> String {
+pub fn device_name(device: &Device) -> String {
     let name = format!("{device:?}");
     name.strip_prefix("Device<").and_then(|name| name.strip_suffix('>')).unwrap_or(&name).to_owned()
 }

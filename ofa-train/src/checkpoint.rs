@@ -102,6 +102,11 @@ impl CheckpointDir {
         Self { every: Some(steps), ..self }
     }
 
+    /// Whether checkpoints within epochs were asked for.
+    pub(crate) fn has_interval(&self) -> bool {
+        self.every.is_some()
+    }
+
     /// Whether a checkpoint is due after `step` steps of an epoch.
     pub(crate) fn is_due(&self, step: usize) -> bool {
         self.every.is_some_and(|every| step.is_multiple_of(every))
@@ -191,7 +196,11 @@ fn read(dir: &Path) -> Result<BTreeMap<String, Vec<u8>>, String> {
 
 /// Parses the JSON file `name` of a checkpoint.
 pub(crate) fn parse<T: DeserializeOwned>(found: &Found, name: &'static str) -> Result<T, TrainError> {
-    let bytes = found.files.get(name).map(Vec::as_slice).unwrap_or_default();
+    parse_bytes(name, found.files.get(name).map(Vec::as_slice).unwrap_or_default())
+}
+
+/// Parses the contents of the JSON file `name` of a checkpoint.
+pub(crate) fn parse_bytes<T: DeserializeOwned>(name: &'static str, bytes: &[u8]) -> Result<T, TrainError> {
     serde_json::from_slice(bytes).map_err(|error| TrainError::Record { what: name, problem: error.to_string() })
 }
 

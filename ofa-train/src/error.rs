@@ -91,6 +91,37 @@ pub enum TrainError {
         /// Learning rate of the step.
         learning_rate: f64,
     },
+    /// A search has an impossible setting or target.
+    #[error("{method}: {problem}")]
+    InvalidSearch {
+        /// Name of the method.
+        method: &'static str,
+        /// What is wrong, with the values.
+        problem: String,
+    },
+    /// In a search, the loss, or a weight after the step, is not finite.
+    #[error(
+        "loss or weights are not finite (loss {loss}) in step {step} of the search by {method}; resuming would fail again: \
+         start a new search with a lower learning rate or with clip_norm"
+    )]
+    NonFiniteSearch {
+        /// Name of the method.
+        method: &'static str,
+        /// The loss; NaN if only weights were found not to be finite.
+        loss: f64,
+        /// Step of the search, from 1.
+        step: u64,
+    },
+    /// A search was asked to stop. All progress is in the checkpoint, if checkpoints are enabled.
+    #[error("interrupted in the search by {method} after step {step} of {steps}")]
+    SearchInterrupted {
+        /// Name of the method.
+        method: &'static str,
+        /// Completed steps.
+        step: u64,
+        /// Steps of the whole search.
+        steps: u64,
+    },
     /// Training was asked to stop. All progress is in the checkpoint, if checkpoints are enabled.
     #[error("interrupted in phase `{phase}`, epoch {epoch}, after step {step}")]
     Interrupted {
@@ -170,7 +201,7 @@ pub enum TrainError {
         /// Reason.
         problem: String,
     },
-    /// A checkpoint could not be written, or the directory of checkpoints not be read.
+    /// A checkpoint could not be written, the directory of checkpoints not be read, or a space has no such network.
     #[error(transparent)]
     Directory(#[from] ofa_model::ModelError),
     /// An image could not be read.

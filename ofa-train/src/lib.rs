@@ -5,7 +5,8 @@
 //! into summed gradients, and [`train`] is the only training loop. An ablation changes values, not code.
 //!
 //! A [`TrainRun`] takes what is yours: an [`ArchSampler`], a [`Loss`], an optimizer. [`train`] takes any
-//! [`ElasticNetwork`](ofa_model::ElasticNetwork).
+//! [`ElasticNetwork`](ofa_model::ElasticNetwork). [`baselines`] are the searches that once-for-all networks are compared
+//! with.
 //!
 //! ```text
 //! Schedule (phases) --> TrainRun --> train() --> TrainOutcome: supernet, teacher, watched subnets
@@ -49,6 +50,7 @@
 //! The guide has more: `docs/src/guides/schedules.md`, `docs/src/concepts/shrinking.md`.
 
 mod average;
+pub mod baselines;
 mod checkpoint;
 mod distill;
 mod dropout;

@@ -70,7 +70,7 @@ impl Scale {
     }
 
     /// All images, as in the ladder.
-    fn all_images() -> Result<Self> {
+    pub(super) fn all_images() -> Result<Self> {
         let mut scale = Self::default_scale()?;
         scale.base.data.train_images = None;
         (scale.base.tables.validation_images, scale.base.tables.calibration_images) = (10_000, 2_000);

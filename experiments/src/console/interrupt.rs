@@ -42,7 +42,10 @@ pub fn check(stop: &AtomicBool) -> Result<(), Interrupted> {
 pub fn is_interruption(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.is::<Interrupted>()
-            || matches!(cause.downcast_ref(), Some(TrainError::Interrupted { .. }))
+            || matches!(
+                cause.downcast_ref(),
+                Some(TrainError::Interrupted { .. } | TrainError::SearchInterrupted { .. })
+            )
             || matches!(cause.downcast_ref(), Some(SearchError::Stopped { .. }))
     })
 }

@@ -1,11 +1,14 @@
 //! The report of an ablation: the same findings as an HTML page and as Markdown.
 
+mod design_cost;
 mod html;
 mod ladder;
 mod markdown;
 mod section;
 #[cfg(test)]
 mod tests;
+
+pub use design_cost::design_cost_reports;
 
 use html::ablation_html;
 use ladder::{ladder_figure, ladder_html, ladder_markdown};
