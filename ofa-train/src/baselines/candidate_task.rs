@@ -12,6 +12,7 @@ use crate::{
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn::tensor::{Bytes, Device, Tensor};
+use ofa_data::transfer::read_one;
 use ofa_data::{EpochBatches, ImageBatch, Loader};
 use ofa_model::kernels::cross_entropy;
 use ofa_model::{
@@ -145,13 +146,14 @@ impl SearchTask for CandidateTask<'_> {
                 network.forward_mixture(images, mixture, features).logits
             })
         });
-        if output.numbers.loss.is_finite() {
+        let numbers = output.numbers.read();
+        if numbers.loss.is_finite() {
             let gradients = gradients::clipped(output.gradients, &self.network, self.recipe.clip_norm);
             self.network = in_pool(|| self.optimizer.step(learning_rate, self.network.clone(), gradients));
         }
         let [forward, learned] = mixture.macs(&self.macs_of);
         self.count(forward + (PASSES - 1.0) * learned, images.size(), 1.0);
-        Ok(output.numbers)
+        Ok(numbers)
     }
 
     fn judge(&mut self, mixture: &Mixture, batch: u64) -> Result<Judged, TrainError> {
@@ -160,6 +162,7 @@ impl SearchTask for CandidateTask<'_> {
         let images = Tensor::from_inner(batch.images.clone());
         // Weights only pass gradients on: nothing here changes them.
         let network = self.network.clone().no_grad();
+        let network = self.recipe.precision.rounded(&network).unwrap_or(network);
         let judged = in_pool(|| {
             let mut mixed = None;
             let logits = self.recipe.precision.pass(&network, images, |network, images| {
@@ -168,7 +171,7 @@ impl SearchTask for CandidateTask<'_> {
             });
             let loss = cross_entropy(logits, targets);
             let gradients = mixed.map(|mixed| mixed.gate_gradients(&loss.backward())).unwrap_or_default();
-            Judged { loss: loss.into_scalar::<f32>().into(), gradients }
+            Judged { loss: number(loss.inner()), gradients }
         });
         let [forward, learned] = mixture.macs(&self.macs_of);
         // The backward pass computes gradients of inputs, not of weights.
@@ -272,4 +275,8 @@ impl Batches<'_> {
         self.open = Some((number + 1, batches));
         Ok(made)
     }
+}
+
+fn number(loss: Tensor<1>) -> f64 {
+    read_one(loss).iter::<f32>().map(f64::from).sum()
 }
