@@ -19,6 +19,8 @@ use std::sync::atomic::AtomicBool;
 
 /// The table of a directory whose configuration names none.
 const TABLE: &str = "tables/latency.csv";
+/// Says that the table is complete. It cannot tell itself: its overhead is fitted last, and may be found to be none.
+const COMPLETE: &str = "tables/complete";
 /// Batches of held-out images prepared ahead.
 const PREFETCH: usize = 2;
 
@@ -117,16 +119,14 @@ pub(super) fn table(design: &DesignConfig, root: &Path) -> Result<(PathBuf, Late
 ///
 /// If it cannot be measured or written, or a stop was requested.
 pub(super) fn measure_table(design: &DesignConfig, dir: &RunDir, stop: &AtomicBool) -> Result<()> {
-    // The overhead is fitted last: a table without it is not complete.
-    let is_done = |(_, table): &(PathBuf, LatencyTable)| table.header().overhead.is_some();
-    if design.latency_table.is_some() || table(design, dir.root()).is_ok_and(|found| is_done(&found)) {
+    if design.latency_table.is_some() || dir.path(COMPLETE).is_file() {
         return Ok(());
     }
     let device = device::by_name(&design.base.device)?;
     // Whole networks are timed with arbitrary weights.
     let supernet = SupernetConfig::new(design.base.space.clone())?.init(&device);
     tables::latency(&design.base, &supernet, &device, dir, stop)?;
-    Ok(())
+    dir.write(COMPLETE, "")
 }
 
 #[cfg(test)]
