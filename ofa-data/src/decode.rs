@@ -385,6 +385,8 @@ mod tests {
         assert!(matches!(decode(&flipped, 3), Err(ImageProblem::Png { .. })));
         assert_eq!(decode(b"", 3), Err(ImageProblem::Empty));
         let html = decode(b"<html></html>", 3).unwrap_err();
-        assert_eq!(html, ImageProblem::UnknownFormat(b"<html></".to_vec()));
+        assert!(matches!(&html, ImageProblem::OtherFormat(name) if name.contains("HTML page")), "{html:?}");
+        let unknown = decode(b"a line of text", 3).unwrap_err();
+        assert_eq!(unknown, ImageProblem::UnknownFormat(b"a line o".to_vec()));
     }
 }

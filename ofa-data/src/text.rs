@@ -37,6 +37,8 @@ mod tests {
             assert_eq!((read(&path).unwrap().as_str(), &*decoded(bytes)), ("4\r\n", "4\r\n"));
         }
         std::fs::write(&path, b"\x80\x81").unwrap();
-        assert!(read(&path).unwrap_err().to_string().contains("no text in UTF-8"));
+        let error = read(&path).unwrap_err();
+        let reason = std::error::Error::source(&error).unwrap().to_string();
+        assert!(reason.contains("no text in UTF-8"), "{error}: {reason}");
     }
 }

@@ -83,9 +83,10 @@ fn broken_pictures_are_errors_with_name_and_reason() {
     forged[frame + 5..frame + 9].copy_from_slice(&[0xff, 0xdc, 0xff, 0xdc]);
     let mut flipped = PNG.to_vec();
     flipped[PNG.len() / 2] ^= 4;
-    let cases: [(&str, &[u8], &str); 9] = [
+    let cases: [(&str, &[u8], &str); 10] = [
         ("zero_bytes", b"", "empty file"),
-        ("html", b"<html>404</html>", "neither JPEG, PNG, WebP nor BMP"),
+        ("text", b"a line of text", "neither JPEG, PNG, WebP nor BMP"),
+        ("html", b"<html>404</html>", "an HTML page, no image"),
         ("gif", b"GIF89a\x01\0\x01\0", "a GIF image; convert it to JPEG or PNG"),
         ("header_only", &JPEG[..20], "truncated after 20 bytes"),
         ("half", &JPEG[..JPEG.len() / 2], "truncated after"),
@@ -101,7 +102,7 @@ fn broken_pictures_are_errors_with_name_and_reason() {
         assert!(error.contains(&path) && error.contains(reason), "{name}: {error}");
     }
     let check = check_images(folder.0.path(), DecodeConfig::default(), |_, _| ()).unwrap();
-    assert_eq!((check.images(), check.broken.len()), (8 + 9, 9), "{:?}", check.broken);
+    assert_eq!((check.images(), check.broken.len()), (8 + 10, 10), "{:?}", check.broken);
 }
 
 #[test]

@@ -8,12 +8,15 @@ use common::{Bench, SEED};
 use ofa_data::transfer::Transfers;
 use ofa_train::*;
 use plain::Plain;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Runs `work` while no other test of this process moves anything, and counts.
-fn counted<R>(work: impl FnOnce() -> R) -> (Transfers, R) {
+/// Counts are those of the process: every test holds this from its beginning to its end.
+fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn counted<R>(work: impl FnOnce() -> R) -> (Transfers, R) {
     let before = Transfers::until_now();
     let result = work();
     (Transfers::since(before), result)
@@ -56,6 +59,7 @@ fn of_a_step(recipe: Recipe, pixels_on_device: bool) -> Transfers {
 
 #[test]
 fn a_step_waits_once_and_a_batch_goes_up_once() {
+    let _alone = alone();
     let once = Transfers { uploads: 1, readbacks: 1 };
     assert_eq!(of_a_step(Recipe::default(), true), once);
     let recipe =
@@ -69,6 +73,7 @@ fn a_step_waits_once_and_a_batch_goes_up_once() {
 
 #[test]
 fn ranks_exchange_gradients_and_numbers_at_once() {
+    let _alone = alone();
     let bench = Bench::new();
     let plain = Plain::new(SEED, 4, 12);
     let batch = bench.loader(&OneRank).batch(0, 0, 12, &Device::flex()).unwrap();
@@ -78,6 +83,7 @@ fn ranks_exchange_gradients_and_numbers_at_once() {
 
 #[test]
 fn weights_are_read_at_once() {
+    let _alone = alone();
     let supernet = Bench::new().supernet(SEED);
     let (found, _) = counted(|| weights_sha256(&supernet));
     assert_eq!(found, Transfers { uploads: 0, readbacks: 1 });
@@ -85,6 +91,7 @@ fn weights_are_read_at_once() {
 
 #[test]
 fn an_accuracy_is_read_once() {
+    let _alone = alone();
     let bench = Bench::new();
     let images = bench.splits.validation.subset(40, SEED);
     let mut evaluator = Evaluator::new(images.clone(), images, 10, &bench.splits.normalisation(), &Device::flex());
