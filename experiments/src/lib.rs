@@ -20,7 +20,6 @@
 
 pub mod ablation;
 pub mod bench;
-pub mod classes;
 pub mod config;
 pub mod console;
 pub mod deployment;

@@ -1,5 +1,6 @@
 //! A run: how it starts, its directory, its images, its training, its records.
 
+pub mod classes;
 mod given_weights;
 mod image_size;
 pub mod images;

@@ -1,9 +1,9 @@
 //! [`ModelCard`]: metadata for users of an exported subnet.
 
 use super::specialise::Chosen;
-use crate::classes::imagenet;
 use crate::machine::environment;
 use crate::machine::environment::Machine;
+use crate::run::classes::imagenet;
 use anyhow::{Context, Result};
 use ofa_model::{Arch, Cost, OriginalArch, SearchSpace, Subnet, SubnetCard};
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! The trained supernet of a run: a directory in the format of `ofa weights import`, which every command reads.
 
-use crate::classes::{Match, imagenet, matched, sorted_as_text};
 use crate::config::ExperimentConfig;
+use crate::run::classes::{Match, imagenet, matched, sorted_as_text};
 use crate::run::run_dir::RunDir;
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
