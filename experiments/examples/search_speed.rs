@@ -13,7 +13,8 @@ use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Distribution, Int, Tensor};
-use experiments::machine::environment::{peak_memory_mib, processor_seconds};
+use cpu_time::ProcessTime;
+use experiments::machine::environment::peak_memory_mib;
 use experiments::run::start::ready_to_compute;
 use ofa_data::ImageBatch;
 use ofa_model::kernels::cross_entropy;
@@ -63,12 +64,12 @@ fn main() -> Result<()> {
     let mut found = vec![Vec::new(); kinds.len()];
     for round in 0..=rounds {
         for ((_, step), times) in kinds.iter().zip(&mut found) {
-            let started = processor_seconds().unwrap_or_default();
+            let started = ProcessTime::now();
             // The clock of processors ticks every ten milliseconds.
             (0..REPEATED).for_each(|_| step());
             // The first round is a warm-up.
             if round > 0 {
-                times.push(1e3 * (processor_seconds().unwrap_or_default() - started) / f64::from(REPEATED));
+                times.push(1e3 * started.elapsed().as_secs_f64() / f64::from(REPEATED));
             }
         }
     }

@@ -1,7 +1,10 @@
 //! The comparison of design costs on small real data: made, stopped, resumed, reported, and given bad input.
 
+mod process;
+
 use experiments::ablation::{DesignConfig, DesignFindings, Designer};
 use ofa_train::baselines::Policy;
+use process::{failure, success};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -10,20 +13,6 @@ const BINARY: &str = env!("CARGO_BIN_EXE_ablate_design_cost");
 
 fn run(binary: &str, arguments: &[&str]) -> Output {
     Command::new(binary).args(arguments).output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn success(output: &Output) -> String {
-    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
-    text(&output.stdout)
-}
-
-fn failure(output: &Output) -> String {
-    assert_eq!(output.status.code(), Some(1), "{}{}", text(&output.stdout), text(&output.stderr));
-    text(&output.stderr)
 }
 
 /// The smoke preset, made even smaller.
@@ -55,12 +44,12 @@ fn a_comparison_is_made_cell_by_cell_and_its_report_is_rebuilt_byte_for_byte() {
     let (file, out) = (root.path().join("tiny.toml"), root.path().join("out"));
     fs::write(&file, tiny().to_toml().unwrap()).unwrap();
     let (file, out_text) = (file.to_str().unwrap(), out.to_str().unwrap());
-    let planned = success(&run(BINARY, &["--config", file, "--dry-run"]));
+    let planned = success(run(BINARY, &["--config", file, "--dry-run"]));
     assert!(planned.contains("fbnet") && planned.contains("TMACs in all"), "{planned}");
 
-    let first = success(&run(BINARY, &["--config", file, "--out", out_text, "--cells", "1"]));
+    let first = success(run(BINARY, &["--config", file, "--out", out_text, "--cells", "1"]));
     assert!(first.contains("1 of 8 cells complete"), "{first}");
-    let all = success(&run(BINARY, &["--resume", "--out", out_text]));
+    let all = success(run(BINARY, &["--resume", "--out", out_text]));
     assert!(all.contains("8 of 8 cells complete") && all.contains("At equal accuracy"), "{all}");
 
     let findings: DesignFindings =
@@ -81,17 +70,17 @@ fn a_comparison_is_made_cell_by_cell_and_its_report_is_rebuilt_byte_for_byte() {
     let copy = root.path().join("copy");
     copied(&out, &copy);
     reports.iter().for_each(|name| fs::remove_file(copy.join(name)).unwrap());
-    success(&run(BINARY, &["--resume", "--out", copy.to_str().unwrap(), "--cells", "0"]));
+    success(run(BINARY, &["--resume", "--out", copy.to_str().unwrap(), "--cells", "0"]));
     assert!(read(&copy) == before, "the report of a copy differs");
-    let rest = success(&run(BINARY, &["--resume", "--out", out_text, "--dry-run"]));
+    let rest = success(run(BINARY, &["--resume", "--out", out_text, "--dry-run"]));
     assert!(rest.contains(" 0.0 left") && rest.contains("processor hours per TMAC"), "{rest}");
 
-    let beside = success(&run(env!("CARGO_BIN_EXE_ofa"), &["cost", "--record", out_text, "--at", "10"]));
+    let beside = success(run(env!("CARGO_BIN_EXE_ofa"), &["cost", "--record", out_text, "--at", "10"]));
     assert!(beside.contains("published at 40 scenarios, measured at 10") && beside.contains("1142"), "{beside}");
 
-    let other = failure(&run(BINARY, &["--preset", "smoke", "--out", out_text]));
+    let other = failure(run(BINARY, &["--preset", "smoke", "--out", out_text]));
     assert!(other.contains("another configuration"), "{other}");
-    let method = failure(&run(BINARY, &["--resume", "--out", out_text, "--method", "darts"]));
+    let method = failure(run(BINARY, &["--resume", "--out", out_text, "--method", "darts"]));
     assert!(method.contains("there is no method `darts`; there are ofa and proxyless_nas, fbnet"), "{method}");
 }
 
@@ -116,7 +105,7 @@ fn bad_input_is_refused_in_a_sentence() {
         let (file, out) = (root.path().join("bad.toml"), root.path().join("bad"));
         fs::remove_dir_all(&out).ok();
         fs::write(&file, config.to_toml().unwrap()).unwrap();
-        failure(&run(BINARY, &["--config", file.to_str().unwrap(), "--out", out.to_str().unwrap()]))
+        failure(run(BINARY, &["--config", file.to_str().unwrap(), "--out", out.to_str().unwrap()]))
     };
     let no_targets = refused(&|config| config.targets.clear());
     assert!(no_targets.contains("targets and seeds must each have an entry"), "{no_targets}");
@@ -134,6 +123,6 @@ fn bad_input_is_refused_in_a_sentence() {
         .into_iter()
         .any(|method| matches!(method.designer, Designer::MnasNet(method) if method.policy == Policy::Uniform));
     assert!(uniform, "random search at equal cost is among the controls");
-    let preset = failure(&run(BINARY, &["--preset", "other", "--out", root.path().join("o").to_str().unwrap()]));
+    let preset = failure(run(BINARY, &["--preset", "other", "--out", root.path().join("o").to_str().unwrap()]));
     assert!(preset.contains("there is no comparison `other`"), "{preset}");
 }

@@ -68,18 +68,6 @@ pub fn reset_peak_memory() {
     std::fs::write("/proc/self/clear_refs", "5").ok();
 }
 
-/// Time that all processors together have worked for this process so far, in seconds; `None` where the system does not
-/// report it.
-pub fn processor_seconds() -> Option<f64> {
-    /// Ticks per second, a constant of Linux's interface.
-    const TICKS: f64 = 100.0;
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // The name in parentheses may contain spaces; user and system time are the 12th and 13th field after it.
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
-    let mut next = || fields.next()?.parse::<f64>().ok();
-    Some((next()? + next()?) / TICKS)
-}
-
 /// Today as `YYYY-MM-DD` (UTC).
 pub fn today() -> String {
     now()[..10].to_owned()
@@ -140,15 +128,5 @@ mod tests {
     fn memory_is_plausible() {
         reset_peak_memory();
         assert!((0.5..1e6).contains(&peak_memory_mib().unwrap()));
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn work_takes_processor_time() {
-        let before = processor_seconds().unwrap();
-        let started = std::time::Instant::now();
-        while processor_seconds().unwrap() - before < 0.02 {
-            assert!(started.elapsed().as_secs() < 60);
-        }
     }
 }

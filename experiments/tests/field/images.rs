@@ -118,7 +118,7 @@ fn d3_labels_with_gaps_are_said_or_refused() {
     );
     let negative = shards(&place, "negative", |i| format!("{i}.jpg"), |i| (format!("{i}.cls"), "-1".into()));
     assert!(refused(&negative).contains("\"-1\" is not a class index"));
-    // IDX files have labels, too.
+    // IDX files also have labels.
     let labels: Vec<u8> = (0..20).map(|i| 1 + i % 2).collect();
     idx_set(&place, "idx", ["train", "t10k"], "", &idx(8, &[20, 6, 5], &[7; 600]), &idx(8, &[20], &labels));
     assert!(planned(&place.at("idx"), &[]).contains("1 of 3 classes have no training image (class 0)"));

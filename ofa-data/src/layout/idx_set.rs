@@ -71,7 +71,7 @@ fn prefixes(dir: &Path) -> Result<Vec<String>, DataError> {
 }
 
 impl Pair {
-    /// The files of a part under the first of its names that there is.
+    /// The files of a part, under the first of `names` that exists.
     fn find(dir: &Path, names: &[String]) -> Result<Self, DataError> {
         let existing = |kind: &str, rank: usize| {
             names.iter().find_map(|name| file(dir, name, kind)).ok_or_else(|| DataError::Missing {

@@ -2,7 +2,7 @@
 
 use crate::config::{ExperimentConfig, twice};
 use anyhow::{Context, Result, bail, ensure};
-use ofa_model::Arch;
+use ofa_model::{Arch, read_text};
 use ofa_train::baselines::{FbNet, MnasNet, ProxylessNas, WeightRates};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -143,7 +143,7 @@ impl DesignConfig {
     ///
     /// If it cannot be read, or has an unknown or missing key or an invalid value; the error names the file.
     pub fn load(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = read_text(path).with_context(|| format!("cannot read {}", path.display()))?;
         Self::parse(&text).with_context(|| path.display().to_string())
     }
 

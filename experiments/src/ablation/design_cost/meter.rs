@@ -1,9 +1,9 @@
 //! [`Meter`]: wall time and processor time of a part of a cell, over all sittings.
 
 use super::record::Spent;
-use crate::machine::environment::processor_seconds;
 use crate::run::run_dir::RunDir;
 use anyhow::Result;
+use cpu_time::ProcessTime;
 use std::time::Instant;
 
 /// Counts the time of one part of a cell; what earlier sittings spent is kept in a file.
@@ -12,7 +12,7 @@ pub(super) struct Meter<'a> {
     name: String,
     before: Spent,
     started: Instant,
-    processor: f64,
+    processor: ProcessTime,
 }
 
 impl<'a> Meter<'a> {
@@ -27,12 +27,12 @@ impl<'a> Meter<'a> {
             Ok(text) => serde_json::from_str(&text)?,
             Err(_) => Spent::default(),
         };
-        Ok(Self { dir, name, before, started: Instant::now(), processor: processor_seconds().unwrap_or_default() })
+        Ok(Self { dir, name, before, started: Instant::now(), processor: ProcessTime::now() })
     }
 
     /// All that was spent so far; `macs` is the count of the part itself.
     pub(super) fn spent(&self, macs: f64) -> Spent {
-        let processor = processor_seconds().unwrap_or_default() - self.processor;
+        let processor = self.processor.elapsed().as_secs_f64();
         let here = Spent { macs: 0.0, seconds: self.started.elapsed().as_secs_f64(), processor_seconds: processor };
         Spent { macs, ..self.before + here }
     }
@@ -67,5 +67,15 @@ mod tests {
         let ((), spent) = Meter::start(&dir, "search").unwrap().count(|| Ok(()), |()| 7.0).unwrap();
         assert!(spent.macs == 7.0 && spent.seconds >= 100.0 && spent.seconds < 110.0, "{spent:?}");
         assert!(spent.processor_seconds >= 50.0, "{spent:?}");
+    }
+
+    #[test]
+    fn work_takes_processor_time() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = RunDir::create_or_open(root.path()).unwrap();
+        let meter = Meter::start(&dir, "work").unwrap();
+        while meter.spent(0.0).processor_seconds < 0.02 {
+            assert!(meter.started.elapsed().as_secs() < 60);
+        }
     }
 }

@@ -77,7 +77,7 @@ pub(super) fn networks(
 ///
 /// # Errors
 ///
-/// If there is none, or it began with another cell, whose cost its record does not have.
+/// If `cell` is not complete, or began with the weights of another cell: its record does not have that cell's cost.
 fn taken(cell: &Path, setting: &Setting) -> Result<(Supernet, Spent)> {
     let context = || format!("ofa.supernets: {}", cell.display());
     let done = DoneCell::read(cell)?.with_context(context)?;
