@@ -45,7 +45,7 @@ pub use config::{AblationConfig, Arm, BudgetConfig, Criteria, Rule, Selection};
 pub use design_cost::{
     AtTarget, Charged, CostCurve, CurveKind, DesignAblation, DesignConfig, DesignFindings, DesignOptions, DesignRecord,
     DesignRenderer, DesignRule, DesignVerdict, Designed, DesignedRow, Designer, Method, MethodFindings, OfaDesign,
-    Ratio, Spent, design_cost,
+    Ratio, Spent, Trials, design_cost,
 };
 pub use findings::{ArmFindings, CornerMean, Findings};
 pub use judgement::Judgement;

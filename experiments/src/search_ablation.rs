@@ -3,12 +3,14 @@
 pub mod choice;
 mod contest;
 mod contestant;
+mod controller;
 mod findings;
 mod fronts;
 mod tasks;
 
 pub use contest::{CurveRow, Found, SearchRow, contest};
 pub use contestant::Contestant;
+pub use controller::controller_search;
 pub use findings::{Standing, TARGETS, TaskFindings, findings};
 pub use fronts::{FrontRow, FrontStanding, front_standings, fronts};
 pub use tasks::{Additive, Task, Trained, tasks};
@@ -50,6 +52,8 @@ pub struct SearchAblation {
     pub counted_resolutions: usize,
     /// Searches that evolution runs per front; they share the queries equally.
     pub front_searches: u64,
+    /// Whether MnasNet's controller takes part, whose searches take 20 times longer.
+    pub controller: bool,
 }
 
 impl SearchAblation {
@@ -68,6 +72,7 @@ impl SearchAblation {
             macs: vec![2e8, 3e8],
             counted_resolutions: 1,
             front_searches: 10,
+            controller: false,
         };
         match name {
             "default" => Ok(default),

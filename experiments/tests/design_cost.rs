@@ -48,13 +48,17 @@ fn a_comparison_is_made_cell_by_cell_and_its_report_is_rebuilt_byte_for_byte() {
     assert!(planned.contains("fbnet") && planned.contains("TMACs in all"), "{planned}");
 
     let first = success(run(BINARY, &["--config", file, "--out", out_text, "--cells", "1"]));
-    assert!(first.contains("1 of 8 cells complete"), "{first}");
+    assert!(first.contains("1 of 11 cells complete"), "{first}");
     let all = success(run(BINARY, &["--resume", "--out", out_text]));
-    assert!(all.contains("8 of 8 cells complete") && all.contains("At equal accuracy"), "{all}");
+    assert!(all.contains("11 of 11 cells complete") && all.contains("At equal accuracy"), "{all}");
 
     let findings: DesignFindings =
         serde_json::from_str(&fs::read_to_string(out.join("findings.json")).unwrap()).unwrap();
     assert_eq!((findings.ofa.len(), findings.methods.len(), findings.limits_ms.len()), (2, 6, 1));
+    let tried: Vec<(&str, usize)> =
+        findings.trials.iter().map(|trials| (trials.method.as_str(), trials.tried.len())).collect();
+    assert_eq!(tried, [("ofa", 1), ("proxyless_nas", 1), ("fbnet", 1)]);
+    assert!(findings.trials.iter().all(|trials| trials.charged.tmacs > 0.0));
     for row in &findings.networks {
         let is_fixed = row.method == "fixed";
         assert!(is_fixed || row.table_ms <= findings.limits_ms[0], "{row:?}");

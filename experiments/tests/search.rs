@@ -16,7 +16,7 @@ fn strategies_are_compared_and_a_verdict_is_given() {
     let temporary = tempfile::tempdir().unwrap();
     let root = temporary.path().join("search");
     let out = root.to_str().unwrap();
-    let output = ablate_search(&["--preset", "smoke", "--out", out]);
+    let output = ablate_search(&["--preset", "smoke", "--controller", "--out", out]);
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
     let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
     let findings: serde_json::Value = serde_json::from_str(&read("findings.json")).unwrap();
@@ -32,10 +32,12 @@ fn strategies_are_compared_and_a_verdict_is_given() {
         let shares = standings.iter().map(|standing| standing["share"][2].as_f64().unwrap());
         assert!(shares.into_iter().all(|share| share > 0.0 && share <= 1.0 + 1e-9), "{task}");
     }
-    // Table look-up is deterministic; eight strategies search with two seeds on three tasks.
-    assert_eq!(read("searches.csv").lines().count(), 1 + 1 + 3 * 8 * 2);
+    // Table look-up is deterministic; nine strategies search with two seeds on three tasks.
+    let searches = read("searches.csv");
+    assert_eq!(searches.lines().count(), 1 + 1 + 3 * 9 * 2);
+    assert_eq!(searches.lines().filter(|row| row.contains(",mnas_controller,")).count(), 3 * 2);
     assert_eq!(read("fronts.csv").lines().count(), 1 + 2 * 3 * 2);
-    assert!(read("curves.csv").lines().count() > 3 * 8 * 2);
+    assert!(read("curves.csv").lines().count() > 3 * 9 * 2);
     let verdict = text(&output.stdout);
     assert!(verdict.contains("On `additive` within 200 MMACs") && verdict.contains("additive tasks:"), "{verdict}");
     let report = read("report.html");

@@ -13,7 +13,7 @@ use crate::config::{ExperimentConfig, twice};
 use anyhow::{Context, Result, bail, ensure};
 use ofa_model::{Arch, SearchSpace, read_text};
 use ofa_train::{Sampler, Schedule};
-use selection::check_factors;
+pub(super) use selection::check_factors;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 

@@ -16,6 +16,7 @@ mod presets;
 mod record;
 mod runner;
 mod setting;
+mod trials;
 
 pub use command::{DesignOptions, DesignRenderer, design_cost};
 pub use config::{DesignConfig, DesignRule, Designer, Method, OfaDesign};
@@ -23,3 +24,4 @@ pub use curves::{Charged, CostCurve, CurveKind, Ratio};
 pub use findings::{AtTarget, DesignFindings, DesignVerdict, MethodFindings};
 pub use record::{DesignRecord, Designed, DesignedRow, Spent};
 pub use runner::DesignAblation;
+pub use trials::Trials;

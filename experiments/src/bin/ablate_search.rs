@@ -42,6 +42,9 @@ struct Options {
     /// Number of seeds [default: that of the preset]
     #[arg(long)]
     seeds: Option<u64>,
+    /// Add MnasNet's controller, which makes the comparison take minutes
+    #[arg(long)]
+    controller: bool,
 }
 
 fn main() -> ExitCode {
@@ -53,6 +56,7 @@ fn run(options: &Options) -> Result<()> {
     let mut ablation = SearchAblation::preset(&options.preset)?;
     ablation.queries = options.queries.unwrap_or(ablation.queries);
     ablation.seeds = options.seeds.unwrap_or(ablation.seeds);
+    ablation.controller = options.controller;
     ablation.validate()?;
     let out = options.out.display();
     ensure!(!options.out.join("config.toml").exists(), "{out} already holds an ablation; choose another --out");

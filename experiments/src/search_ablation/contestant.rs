@@ -1,9 +1,11 @@
 //! The search methods under comparison.
 
+use super::controller::{NAME, controller_search};
 use ofa_search::{
     AccuracyTable, Budget, Evolution, EvolutionConfig, Problem, SearchError, SearchOutcome, StrategyKind,
     original_evolution, search,
 };
+use ofa_train::baselines::ControllerConfig;
 use rand::Rng;
 
 /// A search method under comparison.
@@ -15,11 +17,16 @@ pub enum Contestant {
     Original,
     /// [`Evolution`] with `resolution_share` 1: parents may all have the same resolution.
     AnyParents,
+    /// [`controller_search`].
+    Controller,
 }
 
+/// Hidden values of the controller's LSTM: with more, a search takes minutes.
+const HIDDEN: usize = 16;
+
 impl Contestant {
-    /// All searching contestants. Exhaustive search is omitted: at equal queries it cannot compete, and it has no
-    /// randomness.
+    /// The searching contestants that take seconds. Exhaustive search is omitted: at equal queries it cannot compete, and
+    /// it has no randomness.
     pub const SEARCHING: [Self; 8] = [
         Self::Strategy(StrategyKind::Random),
         Self::Original,
@@ -53,6 +60,10 @@ impl Contestant {
                 let config = EvolutionConfig { resolution_share: 1.0, ..EvolutionConfig::default() };
                 let outcome = search(problem, &mut Evolution::new(config)?, budget, rng, |_| ())?;
                 Ok(("evolution_any_parents".to_owned(), outcome))
+            }
+            Self::Controller => {
+                let config = ControllerConfig { hidden: HIDDEN, ..ControllerConfig::ppo() };
+                Ok((NAME.to_owned(), controller_search(problem, config, budget, rng)?))
             }
             Self::Strategy(kind) => {
                 let mut strategy = kind.init(table);

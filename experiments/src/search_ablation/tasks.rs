@@ -223,6 +223,9 @@ pub fn tasks<'a>(trained: &'a Trained, additive: &'a Additive, ablation: &Search
         task.optimum = Some(trained.counted.optimum(&task.problem)?);
         tasks.push(task);
     }
+    if ablation.controller {
+        tasks.iter_mut().for_each(|task| task.contestants.push(Contestant::Controller));
+    }
     Ok(tasks)
 }
 

@@ -1,6 +1,8 @@
 //! Fashion-MNIST, the embedded default data set.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+#[cfg(feature = "embedded")]
+use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
@@ -15,7 +17,7 @@ use crate::view::augment::Framing;
 /// Fashion-MNIST (Xiao, Rasul, Vollgraf, arXiv:1708.07747): 28 x 28 gray images of articles of clothing in ten balanced
 /// classes.
 ///
-/// Its four files are part of the source tree. They are read from there at run time and verified by checksum. They are
+/// Its four files are part of the source tree, not of a published crate. They are read from there at run time and verified by checksum. They are
 /// not compiled in: that would add 31 MB to every binary and seconds to every build of this crate.
 #[derive(Debug, Clone, Copy)]
 pub struct FashionMnist;
@@ -70,15 +72,17 @@ impl FashionMnist {
     const MEAN: f32 = 0.2860;
     const STD: f32 = 0.3530;
 
-    /// Directory of the files in the source tree this crate was built from.
+    /// Directory of the files in the source tree this crate was built from. Needs the feature `embedded`.
+    #[cfg(feature = "embedded")]
     pub fn directory() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("fashion-mnist")
     }
 
-    /// Reads the four files from [`FashionMnist::directory`]; see [`FashionMnist::load`].
+    /// Reads the four files from [`FashionMnist::directory`]; see [`FashionMnist::load`]. Needs the feature `embedded`.
     ///
     /// # Errors
     /// As [`FashionMnist::load`].
+    #[cfg(feature = "embedded")]
     pub fn embedded(seed: u64) -> Result<Splits, DataError> {
         Self::load(Self::directory(), seed)
     }

@@ -28,7 +28,7 @@ impl Problem<'_> {
     ///
     /// [`SearchError::Infeasible`] or [`SearchError::TooCheap`] if a single constraint cannot be met, as judged by
     /// [`cheapest_arch`]; [`SearchError::InvalidSetting`] if a limit or lower bound makes no sense.
-    pub(crate) fn feasible_arch(&self) -> Result<Option<Arch>, SearchError> {
+    pub fn feasible_arch(&self) -> Result<Option<Arch>, SearchError> {
         for &Constraint { limit, lower, .. } in &self.constraints {
             let refuse = |setting, value: f64, problem| {
                 Err(SearchError::InvalidSetting { setting, value: value.to_string(), problem })

@@ -3,7 +3,6 @@
 use super::distribution::draw;
 use super::lstm::{Lstm, Rollout};
 use super::{AdamConfig, adam::Adam};
-use ofa_model::ChoiceGroups;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
@@ -69,51 +68,66 @@ impl ControllerConfig {
 #[serde(deny_unknown_fields)]
 pub struct Controller {
     config: ControllerConfig,
+    /// Options of each group.
+    sizes: Vec<usize>,
     parameters: Vec<f64>,
     adam: Adam,
     baseline: Option<f64>,
-    /// Samples of the next update, each with its reward.
-    samples: Vec<(Vec<usize>, f64)>,
+    /// Samples of the next update.
+    samples: Vec<Rewarded>,
+}
+
+/// A network that was drawn.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rewarded {
+    choices: Vec<usize>,
+    /// Whether each choice has an effect.
+    in_use: Vec<bool>,
+    reward: f64,
 }
 
 impl Controller {
-    /// A controller that draws uniformly at first; `rng` draws its parameters.
-    pub fn new(config: ControllerConfig, groups: &ChoiceGroups, rng: &mut dyn Rng) -> Self {
-        let parameters = Lstm::new(config.hidden, groups.sizes()).init(rng);
-        Self { config, parameters, adam: Adam::default(), baseline: None, samples: Vec::new() }
+    /// A controller of groups with these numbers of options, that draws nearly uniformly at first; `rng` draws its
+    /// parameters.
+    pub fn new(config: ControllerConfig, sizes: Vec<usize>, rng: &mut dyn Rng) -> Self {
+        let parameters = Lstm::new(config.hidden, sizes.clone()).init(rng);
+        Self { config, sizes, parameters, adam: Adam::default(), baseline: None, samples: Vec::new() }
     }
 
-    fn lstm(&self, groups: &ChoiceGroups) -> Lstm {
-        Lstm::new(self.config.hidden, groups.sizes())
+    fn lstm(&self) -> Lstm {
+        Lstm::new(self.config.hidden, self.sizes.clone())
     }
 
     /// Draws a network: an index per group.
-    pub fn propose(&self, groups: &ChoiceGroups, rng: &mut dyn Rng) -> Vec<usize> {
-        self.lstm(groups).run(&self.parameters, |_, probabilities| draw(probabilities, rng)).choices
+    pub fn propose(&self, rng: &mut dyn Rng) -> Vec<usize> {
+        self.lstm().run(&self.parameters, |_, probabilities| draw(probabilities, rng)).choices
     }
 
-    /// Learns that a network drawn since the last update earned `reward`. Every `batch` samples, it is updated.
-    pub fn tell(&mut self, groups: &ChoiceGroups, choices: Vec<usize>, reward: f64) {
-        self.samples.push((choices, reward));
+    /// Learns that a network drawn since the last update earned `reward`; `in_use` says which of its choices have an
+    /// effect. Every `batch` samples, it is updated.
+    pub fn tell(&mut self, choices: Vec<usize>, in_use: Vec<bool>, reward: f64) {
+        self.samples.push(Rewarded { choices, in_use, reward });
         if self.samples.len() < self.config.batch {
             return;
         }
         let samples = std::mem::take(&mut self.samples);
-        let mean = samples.iter().map(|(_, reward)| reward).sum::<f64>() / samples.len() as f64;
+        let mean = samples.iter().map(|sample| sample.reward).sum::<f64>() / samples.len() as f64;
         let decay = self.config.baseline_decay;
         let baseline = self.baseline.map_or(mean, |before| decay * before + (1.0 - decay) * mean);
         self.baseline = Some(baseline);
-        let lstm = self.lstm(groups);
+        let lstm = self.lstm();
         let old: Vec<Rollout> =
-            samples.iter().map(|(choices, _)| lstm.run(&self.parameters, |t, _| choices[t])).collect();
+            samples.iter().map(|sample| lstm.run(&self.parameters, |t, _| sample.choices[t])).collect();
         // In units of their own size, so that settings do not depend on the scale of rewards.
-        let squares = samples.iter().map(|(_, reward)| (reward - baseline) * (reward - baseline)).sum::<f64>();
+        let squares =
+            samples.iter().map(|Rewarded { reward, .. }| (reward - baseline) * (reward - baseline)).sum::<f64>();
         let scale = (squares / samples.len() as f64).sqrt().max(1e-8);
         for _ in 0..self.config.passes {
             let mut gradient = vec![0.0; self.parameters.len()];
-            for ((choices, reward), old) in samples.iter().zip(&old) {
+            for (Rewarded { choices, in_use, reward }, old) in samples.iter().zip(&old) {
                 let now = lstm.run(&self.parameters, |t, _| choices[t]);
-                let of_logits = self.slopes(groups, old, &now, (reward - baseline) / scale, samples.len());
+                let of_logits = self.slopes(in_use, old, &now, (reward - baseline) / scale, samples.len());
                 lstm.add_gradient(&self.parameters, &now, &of_logits, &mut gradient);
             }
             self.adam.step(&self.config.optimizer, &mut self.parameters, gradient);
@@ -121,14 +135,7 @@ impl Controller {
     }
 
     /// Derivative of the loss by the logits of each step. Choices of blocks that do not exist do not count.
-    fn slopes(
-        &self,
-        groups: &ChoiceGroups,
-        old: &Rollout,
-        now: &Rollout,
-        advantage: f64,
-        samples: usize,
-    ) -> Vec<Vec<f64>> {
+    fn slopes(&self, in_use: &[bool], old: &Rollout, now: &Rollout, advantage: f64, samples: usize) -> Vec<Vec<f64>> {
         let share = 1.0 / samples as f64;
         let of_step = |t: usize, counts: bool| -> Vec<f64> {
             let (probabilities, choice) = (&now.probabilities[t], now.choices[t]);
@@ -148,14 +155,14 @@ impl Controller {
             };
             probabilities.iter().enumerate().map(slope).collect()
         };
-        groups.in_use(&now.choices).into_iter().enumerate().map(|(t, counts)| of_step(t, counts)).collect()
+        in_use.iter().enumerate().map(|(t, counts)| of_step(t, *counts)).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ofa_model::SearchSpace;
+    use ofa_model::{ChoiceGroups, SearchSpace};
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 
@@ -167,14 +174,15 @@ mod tests {
     fn slopes_are_those_of_the_clipped_objective() {
         let (groups, rng) = (groups(), &mut ChaCha8Rng::seed_from_u64(1));
         let config = ControllerConfig { entropy: 0.1, ..ControllerConfig::ppo() };
-        let controller = Controller::new(config, &groups, rng);
+        let controller = Controller::new(config, groups.sizes(), rng);
         let rollout = |probabilities: [f64; 3], choice| {
-            let mut rollout = controller.lstm(&groups).run(&controller.parameters, |_, _| 0);
+            let mut rollout = controller.lstm().run(&controller.parameters, |_, _| 0);
             rollout.probabilities[0] = probabilities.into();
             rollout.choices[0] = choice;
             rollout
         };
         let old = rollout([0.3, 0.3, 0.4], 1);
+        let in_use = groups.in_use(&old.choices);
         for (logits, advantage, moves) in
             [([0.0, 0.1, 0.0], 1.0, true), ([0.0, 1.5, 0.0], 1.0, false), ([0.0, -1.5, 0.0], -1.0, false)]
         {
@@ -187,7 +195,7 @@ mod tests {
                 -(advantage * ratio).min(advantage * clipped) - 0.1 * entropy
             };
             let p = at(logits);
-            let found = &controller.slopes(&groups, &old, &rollout([p[0], p[1], p[2]], 1), advantage, 1)[0];
+            let found = &controller.slopes(&in_use, &old, &rollout([p[0], p[1], p[2]], 1), advantage, 1)[0];
             for i in 0..3 {
                 let moved = |step: f64| {
                     let mut changed = logits;
@@ -198,7 +206,7 @@ mod tests {
                 assert!((difference - found[i]).abs() < 1e-6, "{logits:?} {i}: {difference} {}", found[i]);
             }
             let without = Controller { config: ControllerConfig { entropy: 0.0, ..config }, ..controller.clone() };
-            let slopes = &without.slopes(&groups, &old, &rollout([p[0], p[1], p[2]], 1), advantage, 1)[0];
+            let slopes = &without.slopes(&in_use, &old, &rollout([p[0], p[1], p[2]], 1), advantage, 1)[0];
             assert_eq!(slopes.iter().any(|slope| *slope != 0.0), moves);
         }
     }
@@ -206,16 +214,17 @@ mod tests {
     #[test]
     fn what_is_rewarded_becomes_probable() {
         let (groups, rng) = (groups(), &mut ChaCha8Rng::seed_from_u64(2));
-        let mut controller = Controller::new(ControllerConfig::ppo(), &groups, rng);
+        let mut controller = Controller::new(ControllerConfig::ppo(), groups.sizes(), rng);
         let reward = |choices: &[usize]| choices.iter().filter(|choice| **choice == 1).count() as f64;
         let mean = |controller: &Controller, rng: &mut ChaCha8Rng| {
-            (0..200).map(|_| reward(&controller.propose(&groups, rng))).sum::<f64>() / 200.0
+            (0..200).map(|_| reward(&controller.propose(rng))).sum::<f64>() / 200.0
         };
         let before = mean(&controller, rng);
         for _ in 0..400 {
-            let choices = controller.propose(&groups, rng);
+            let choices = controller.propose(rng);
             let reward = reward(&choices);
-            controller.tell(&groups, choices, reward);
+            let in_use = groups.in_use(&choices);
+            controller.tell(choices, in_use, reward);
         }
         let after = mean(&controller, rng);
         assert!(before < 3.5 && after > before + 3.0, "{before} {after}");

@@ -112,14 +112,14 @@ impl MnasNet {
         let rng = &mut stream(seed, Purpose::Gates, &[0, step]);
         let groups = task.costs().groups().clone();
         let choices = match &state.controller {
-            Some(controller) => controller.propose(&groups, rng),
+            Some(controller) => controller.propose(rng),
             None => groups.sizes().into_iter().map(|size| rng.random_range(0..size)).collect(),
         };
         let accuracy = task.accuracy_alone(&choices, &self.proxy, step)?;
         let sample = Sample { accuracy, cost: task.costs().of(&choices), choices };
         let reward = self.reward(&sample, target);
         if let Some(controller) = &mut state.controller {
-            controller.tell(&groups, sample.choices.clone(), reward);
+            controller.tell(sample.choices.clone(), groups.in_use(&sample.choices), reward);
         }
         let confidence = state.records.last().map_or(reward, |before| before.confidence.max(reward));
         let (macs, cost) = (task.macs(), sample.cost);
@@ -157,7 +157,7 @@ impl SearchMethod for MnasNet {
     fn begin(&self, groups: &ChoiceGroups, seed: u64) -> MnasState {
         let controller = match self.policy {
             Policy::Controller(config) => {
-                Some(Controller::new(config, groups, &mut stream(seed, Purpose::Choices, &[0, 0])))
+                Some(Controller::new(config, groups.sizes(), &mut stream(seed, Purpose::Choices, &[0, 0])))
             }
             Policy::Uniform => None,
         };

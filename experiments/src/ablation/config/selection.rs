@@ -75,7 +75,7 @@ impl Selection {
 }
 
 /// Checks that factors are positive and in rising order.
-pub(super) fn check_factors(factors: &[f64]) -> Result<()> {
+pub(in crate::ablation) fn check_factors(factors: &[f64]) -> Result<()> {
     ensure!(!factors.is_empty(), "factors is empty: list at least 1.0");
     if let Some(factor) = factors.iter().find(|factor| !(**factor > 0.0 && factor.is_finite())) {
         bail!("factor {factor} must be positive");

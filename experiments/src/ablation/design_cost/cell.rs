@@ -6,6 +6,7 @@ use super::meter::Meter;
 use super::ofa;
 use super::record::{DesignRecord, Designed, RECORD, Spent};
 use super::setting::Setting;
+use super::trials::trials;
 use crate::console::say;
 use crate::machine::environment;
 use crate::run::records;
@@ -26,28 +27,32 @@ pub(super) struct Cell<'a> {
     /// Index of the target; 0 for cells that serve all.
     pub(super) target: usize,
     pub(super) seed: u64,
+    /// The factor on its rates that it tries; `None` for the cells that are reported.
+    pub(super) trial: Option<f64>,
 }
 
-/// All cells, in the order in which they are made: the first seeds, at budget 1 before others and the once-for-all network
-/// before the methods; then further seeds.
+/// All cells, in the order in which they are made: trials, then the first seeds, at budget 1 before others and the
+/// once-for-all network before the methods; then further seeds.
 pub(super) fn cells(design: &DesignConfig) -> Vec<Cell<'_>> {
     let seeds = [design.seeds.as_slice(), &design.more_seeds].concat();
-    let mut cells: Vec<Cell> = seeds.iter().map(|&seed| Cell { method: None, budget: 1.0, target: 0, seed }).collect();
+    let ofa = |seed| Cell { method: None, budget: 1.0, target: 0, seed, trial: None };
+    let mut cells: Vec<Cell> = seeds.into_iter().map(ofa).collect();
     for method in &design.methods {
         for &budget in &method.budgets {
-            for target in design.targets_of(method) {
+            for target in design.targets_at(method, budget) {
                 let seeds = design.seeds_at(method, target, budget).into_iter();
-                cells.extend(seeds.map(|seed| Cell { method: Some(method), budget, target, seed }));
+                cells.extend(seeds.map(|seed| Cell { method: Some(method), budget, target, seed, trial: None }));
             }
         }
     }
     // Stable, so that within one of these all stay in the order of the configuration.
     cells.sort_by_key(|cell| (!design.seeds.contains(&cell.seed), cell.budget != 1.0, cell.method.is_some()));
-    cells
+    let methods = [None].into_iter().chain(design.methods.iter().map(Some));
+    methods.flat_map(|method| trials(design, method)).chain(cells).collect()
 }
 
 impl Cell<'_> {
-    fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         self.method.map_or(DesignConfig::OFA, |method| &method.name)
     }
 
@@ -55,6 +60,9 @@ impl Cell<'_> {
     pub(super) fn path(&self, root: &Path) -> PathBuf {
         let Self { budget, target, seed, .. } = self;
         let all = root.join("cells").join(self.name());
+        if let Some(factor) = self.trial {
+            return all.join(format!("trial-{factor}"));
+        }
         match self.method {
             Some(method) if !method.is_once() => {
                 all.join(format!("budget-{budget}")).join(format!("target-{target}")).join(format!("seed-{seed}"))
@@ -76,13 +84,15 @@ impl Cell<'_> {
     pub(super) fn read(&self, root: &Path) -> Result<Option<DesignRecord>> {
         let path = self.path(root);
         let Some(record) = DesignRecord::read(&path)? else { return Ok(None) };
+        let is_own = record.method == self.name() && record.budget == self.budget && record.seed == self.seed;
         ensure!(
-            record.method == self.name() && record.budget == self.budget && record.seed == self.seed,
-            "{} holds the cell of {} at budget {} with seed {}: restore the right one, or remove it",
+            is_own && self.trial.is_none_or(|factor| factor == record.factor),
+            "{} holds the cell of {} at budget {} with seed {} and factor {}: restore the right one, or remove it",
             path.display(),
             record.method,
             record.budget,
-            record.seed
+            record.seed,
+            record.factor
         );
         Ok(Some(record))
     }
@@ -95,10 +105,15 @@ impl Cell<'_> {
     pub(super) fn make(&self, design: &DesignConfig, root: &Path, code: &str, stop: &Arc<AtomicBool>) -> Result<()> {
         let machine = environment::machine(&design.base.device);
         environment::reset_peak_memory();
-        let setting = Setting::open(design, root, self.seed)?;
+        let factor = self.factor(design, root)?.context("cells that try rates are missing")?;
+        let mut setting = Setting::open(design, root, self.seed)?;
         let dir = RunDir::create_or_open(&self.path(root))?;
         if self.method.is_none() {
             // The once-for-all network is an ordinary run.
+            setting.config.training.schedule.phases.iter_mut().for_each(|phase| phase.learning_rate *= factor);
+            if self.trial.is_some() {
+                setting.config.fine_tune.epochs = 0;
+            }
             dir.configure(&setting.config.to_toml()?)?;
         }
         records::same_images(&dir, &setting.images, &OneRank)?;
@@ -106,7 +121,7 @@ impl Cell<'_> {
             None => ofa::networks(design, &setting, &dir, stop),
             Some(method) => {
                 let desk = Desk { design, setting: &setting, dir: &dir, stop };
-                let network = desk.design(method, self.target, self.budget);
+                let network = desk.design(method, self.target, [self.budget, factor]);
                 network.map(|network| self.charged(network))
             }
         };
@@ -125,6 +140,7 @@ impl Cell<'_> {
             method: self.name().into(),
             budget: self.budget,
             seed: self.seed,
+            factor,
             once,
             networks,
             peak_mib: environment::peak_memory_mib(),

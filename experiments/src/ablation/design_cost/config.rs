@@ -1,9 +1,10 @@
 //! The configuration of the comparison: one TOML file, frozen with the first cell.
 
+use crate::ablation::config::check_factors;
 use crate::config::{ExperimentConfig, twice};
 use anyhow::{Context, Result, bail, ensure};
 use ofa_model::{Arch, read_text};
-use ofa_train::baselines::{FbNet, MnasNet, ProxylessNas, WeightRates};
+use ofa_train::baselines::{FbNet, MnasNet, Policy, ProxylessNas, WeightRates};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -17,11 +18,14 @@ pub struct DesignConfig {
     pub targets: Vec<f64>,
     /// Seeds of every cell.
     pub seeds: Vec<u64>,
-    /// Index of the target at which more seeds are run, at budget 1 only; the others have those of `seeds`.
+    /// Index of the target at which more seeds and all budgets are run, and rates chosen; the others have `seeds` and
+    /// budget 1.
     pub repeated_target: usize,
     /// The further seeds there.
     #[serde(default)]
     pub more_seeds: Vec<u64>,
+    /// Seed of the trials that choose a rate; none of the others.
+    pub trial_seed: u64,
     /// The latency table that is the input of every method, for the space of `base`. If absent, it is measured in the
     /// directory before the first cell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -61,6 +65,10 @@ pub struct OfaDesign {
     pub supernets: Option<PathBuf>,
     /// Queries of the evolutionary search to the accuracy predictor per target.
     pub queries: u64,
+    /// Factors on the learning rates of the schedule, of which one is chosen; as [`Method::factors`]. Must be empty with
+    /// `supernets`, whose trials are the `select-F` cells beside them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub factors: Vec<f64>,
 }
 
 /// A method that designs each network anew.
@@ -71,6 +79,10 @@ pub struct Method {
     pub name: String,
     /// Budgets as multiples of the configured lengths, ascending; 1 must be among them. Search and training both scale.
     pub budgets: Vec<f64>,
+    /// Factors on the rate by which it learns choices. With each of them it is run once, at `repeated_target` with
+    /// `trial_seed`; the one whose network is best on validation images is used, and all are charged. Empty for 1, untried.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub factors: Vec<f64>,
     /// Indices of the targets it is run at; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub targets: Option<Vec<usize>>,
@@ -108,20 +120,27 @@ pub enum Designer {
 }
 
 impl Method {
-    /// The designer with search and training scaled to a budget.
-    pub(super) fn at(&self, budget: f64) -> Designer {
+    /// The designer with search and training scaled to a budget, and the rate of its choices multiplied by `factor`.
+    pub(super) fn at(&self, budget: f64, factor: f64) -> Designer {
         let scaled = |epochs: usize| ((epochs as f64 * budget).round() as usize).max(1);
         let mut designer = self.designer.clone();
         match &mut designer {
             Designer::ProxylessNas(method) => {
                 method.warmup_epochs = (method.warmup_epochs as f64 * budget).round() as usize;
                 method.weights.epochs = scaled(method.weights.epochs);
+                method.choices.learning_rate *= factor;
             }
             Designer::FbNet(method) => {
                 method.warmup_epochs = (method.warmup_epochs as f64 * budget).round() as usize;
                 method.weights.epochs = scaled(method.weights.epochs).max(method.warmup_epochs + 1);
+                method.choices.learning_rate *= factor;
             }
-            Designer::MnasNet(method) => method.samples = scaled(method.samples as usize) as u64,
+            Designer::MnasNet(method) => {
+                method.samples = scaled(method.samples as usize) as u64;
+                if let Policy::Controller(controller) = &mut method.policy {
+                    controller.optimizer.learning_rate *= factor;
+                }
+            }
             Designer::RandomInBand(_) | Designer::Fixed(_) => {}
         }
         designer
@@ -130,6 +149,15 @@ impl Method {
     /// Whether its networks are for all targets together.
     pub(super) fn is_once(&self) -> bool {
         matches!(self.designer, Designer::Fixed(_))
+    }
+
+    /// Whether it has a rate that trials can choose.
+    fn learns_choices(&self) -> bool {
+        match &self.designer {
+            Designer::ProxylessNas(_) | Designer::FbNet(_) => true,
+            Designer::MnasNet(method) => matches!(method.policy, Policy::Controller(_)),
+            Designer::RandomInBand(_) | Designer::Fixed(_) => false,
+        }
     }
 }
 
@@ -176,12 +204,22 @@ impl DesignConfig {
         [self.seeds.as_slice(), more].concat()
     }
 
-    /// Targets that a method is run at.
-    pub fn targets_of(&self, method: &Method) -> Vec<usize> {
+    /// Targets that a method is run at with a budget.
+    pub fn targets_at(&self, method: &Method, budget: f64) -> Vec<usize> {
         if method.is_once() {
             return vec![0];
         }
-        method.targets.clone().unwrap_or_else(|| (0..self.targets.len()).collect())
+        let mut targets = method.targets.clone().unwrap_or_else(|| (0..self.targets.len()).collect());
+        if budget != 1.0 {
+            targets.retain(|&target| target == self.repeated_target);
+        }
+        targets
+    }
+
+    /// Targets at which its budgets are compared.
+    pub fn compared_targets(&self, method: &Method) -> Vec<usize> {
+        let at = |&budget: &f64| self.targets_at(method, budget);
+        method.budgets.iter().map(at).min_by_key(Vec::len).unwrap_or_default()
     }
 
     /// Checks the values beyond their types.
@@ -201,6 +239,11 @@ impl DesignConfig {
         if let Some(seed) = twice(&[self.seeds.as_slice(), &self.more_seeds].concat()) {
             bail!("seed {seed} occurs twice in seeds and more_seeds");
         }
+        let reported = self.methods.iter().filter_map(|method| method.seeds.as_ref()).flatten();
+        if self.seeds.iter().chain(&self.more_seeds).chain(reported).any(|seed| *seed == self.trial_seed) {
+            bail!("trial_seed {} is a reported seed: rates would be chosen by results", self.trial_seed);
+        }
+        self.check_trials()?;
         let rule = &self.rule;
         ensure!(
             rule.tolerance >= 0.0 && rule.scenarios > 0 && rule.within_factor >= 1.0,
@@ -217,6 +260,26 @@ impl DesignConfig {
             .try_for_each(|method| self.check(method).with_context(|| format!("method `{}`", method.name)))
     }
 
+    fn check_trials(&self) -> Result<()> {
+        ensure!(
+            self.ofa.supernets.is_none() || self.ofa.factors.is_empty(),
+            "ofa.factors must be empty with ofa.supernets: their rates are chosen already"
+        );
+        let ofa = (!self.ofa.factors.is_empty()).then_some((Self::OFA, &self.ofa.factors));
+        let methods = self.methods.iter().map(|method| (method.name.as_str(), &method.factors));
+        let tried: Vec<(&str, &Vec<f64>)> = ofa.into_iter().chain(methods.filter(|(_, all)| !all.is_empty())).collect();
+        for (name, factors) in &tried {
+            check_factors(factors).with_context(|| format!("`{name}`"))?;
+            let (first, number) = (tried[0].0, tried[0].1.len());
+            ensure!(
+                factors.len() == number,
+                "`{name}` has {} factors and `{first}` {number}: everyone gets the same number of trials",
+                factors.len()
+            );
+        }
+        Ok(())
+    }
+
     fn check(&self, method: &Method) -> Result<()> {
         let fine = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-';
         ensure!(
@@ -230,11 +293,23 @@ impl DesignConfig {
             budgets.contains(&1.0) && budgets.iter().all(|budget| *budget > 0.0) && budgets.is_sorted(),
             "budgets is {budgets:?}, but must be positive, ascending and contain 1"
         );
-        let targets = self.targets_of(method);
+        let targets = self.targets_at(method, 1.0);
         ensure!(
             !targets.is_empty() && targets.iter().all(|&target| target < self.targets.len()),
             "targets is {targets:?}, but must be indices below {}",
             self.targets.len()
+        );
+        ensure!(
+            targets.contains(&self.repeated_target)
+                || method.is_once()
+                || (budgets.len() == 1 && method.factors.is_empty()),
+            "targets is {targets:?}, but several budgets and factors are run at repeated_target, {}",
+            self.repeated_target
+        );
+        ensure!(
+            method.factors.is_empty() || method.learns_choices(),
+            "factors is {:?}, but it learns no choices",
+            method.factors
         );
         if let Some(seeds) = method.seeds.as_ref().filter(|seeds| seeds.is_empty() || twice(seeds).is_some()) {
             bail!("seeds is {seeds:?}, but must have different seeds, at least one");

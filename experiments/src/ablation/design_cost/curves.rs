@@ -11,8 +11,10 @@ pub struct CostCurve {
     pub method: String,
     /// Which networks are charged.
     pub kind: CurveKind,
-    /// Paid once.
+    /// Paid once, without trials of rates.
     pub once: Charged,
+    /// Paid for trials of rates; charged at equal accuracy, not in the papers' proportions.
+    pub trials: Charged,
     /// Paid per scenario: mean over the targets that were run.
     pub each: Charged,
     /// Smallest and largest TMACs per scenario over the targets.
@@ -74,16 +76,20 @@ pub struct Ratio {
 impl CostCurve {
     /// Charge for `scenarios` scenarios.
     pub fn at(&self, scenarios: u32) -> Charged {
-        let n = f64::from(scenarios);
-        Charged {
-            tmacs: self.once.tmacs + self.each.tmacs * n,
-            processor_hours: self.once.processor_hours + self.each.processor_hours * n,
-        }
+        self.charged(scenarios, self.kind)
     }
 
-    /// This method's charge as a multiple of that of `ofa`.
+    fn charged(&self, scenarios: u32, kind: CurveKind) -> Charged {
+        let sum = |of: fn(&Charged) -> f64| {
+            let trials = if kind == CurveKind::IsoAccuracy { of(&self.trials) } else { 0.0 };
+            of(&self.once) + trials + of(&self.each) * f64::from(scenarios)
+        };
+        Charged { tmacs: sum(|charged| charged.tmacs), processor_hours: sum(|charged| charged.processor_hours) }
+    }
+
+    /// This method's charge as a multiple of that of `ofa`, both with or both without trials.
     pub fn ratio(&self, ofa: &Self, scenarios: u32) -> Ratio {
-        let (own, other) = (self.at(scenarios), ofa.at(scenarios));
+        let (own, other) = (self.at(scenarios), ofa.charged(scenarios, self.kind));
         Ratio {
             scenarios,
             tmacs: own.tmacs / other.tmacs,
@@ -94,7 +100,7 @@ impl CostCurve {
     /// The least number of scenarios at which `ofa` is charged fewer TMACs; `None` if it never is.
     pub fn break_even(&self, ofa: &Self) -> Option<u32> {
         let saved = self.each.tmacs - ofa.each.tmacs;
-        let invested = ofa.once.tmacs - self.once.tmacs;
+        let invested = ofa.charged(0, self.kind).tmacs - self.at(0).tmacs;
         (saved > 0.0).then(|| (invested / saved).floor().max(0.0) as u32 + 1)
     }
 }
@@ -109,6 +115,7 @@ mod tests {
             method: "m".into(),
             kind: CurveKind::Proportions,
             once: charged(once),
+            trials: Charged::default(),
             each: charged(each),
             spread: [each; 2],
             scenarios: 1,
@@ -125,5 +132,12 @@ mod tests {
         assert_eq!(other.ratio(&ofa, 40).processor_hours, 20.0);
         // At two scenarios both cost 30: OFA is cheaper from three on.
         assert_eq!((other.break_even(&ofa), ofa.break_even(&other)), (Some(3), None));
+        // Trials are charged to both at equal accuracy, and to none in the papers' proportions.
+        let with_trials =
+            |curve: CostCurve, tmacs| CostCurve { trials: Charged { tmacs, processor_hours: 0.0 }, ..curve };
+        let (ofa, other) = (with_trials(ofa, 90.0), with_trials(other, 45.0));
+        assert_eq!((other.ratio(&ofa, 10).tmacs, other.break_even(&ofa)), (5.0, Some(3)));
+        let judged = CostCurve { kind: CurveKind::IsoAccuracy, ..other };
+        assert_eq!((judged.ratio(&ofa, 5).tmacs, judged.break_even(&ofa)), (1.0, Some(6)));
     }
 }

@@ -46,10 +46,10 @@ pub(super) struct Desk<'a> {
 }
 
 impl Desk<'_> {
-    /// Designs a network with `method` at a budget for the target with this index.
-    pub(super) fn design(&self, method: &Method, target: usize, budget: f64) -> Result<Designed> {
+    /// Designs a network for the target with this index, with `method` at a budget and with a factor on its rate.
+    pub(super) fn design(&self, method: &Method, target: usize, [budget, factor]: [f64; 2]) -> Result<Designed> {
         let limit = self.setting.target(self.design, target);
-        let searched = self.searched(&method.at(budget), method.images, &limit)?;
+        let searched = self.searched(&method.at(budget, factor), method.images, &limit)?;
         let arch: Arch = searched.arch.parse()?;
         let mut rates = self.design.final_training;
         rates.epochs = ((rates.epochs as f64 * budget).round() as usize).max(1);

@@ -4,6 +4,7 @@ use super::config::{DesignConfig, Designer, Method};
 use super::curves::{Charged, CostCurve, CurveKind, Ratio};
 use super::record::{DesignRecord, Designed, Spent};
 use super::runner::DesignAblation;
+use super::trials::{self, Trials};
 use crate::run::images::Images;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,8 @@ pub struct DesignFindings {
     pub methods: Vec<MethodFindings>,
     /// Accuracy and latency at each target.
     pub networks: Vec<AtTarget>,
+    /// What was tried for the rates of each method.
+    pub trials: Vec<Trials>,
     /// Cells whose training diverged.
     pub diverged: Vec<String>,
     /// Machines and revisions of the cells.
@@ -112,22 +115,30 @@ impl DesignAblation {
     ///
     /// If a cell or the latency table cannot be read.
     pub fn findings(&self) -> Result<DesignFindings> {
-        let records = self.records()?;
+        let (records, trials) = (self.records()?, trials::all(self.config(), self.dir().root())?);
         let images = Images::load(&self.config().base, None)?.description;
-        Ok(findings(self.config(), &records, images, self.progress()))
+        Ok(findings(self.config(), &records, trials, [images, self.progress()]))
     }
 }
 
 /// Findings from `records`.
-pub(super) fn findings(
+fn findings(
     config: &DesignConfig,
     records: &[DesignRecord],
-    images: String,
-    progress: String,
+    trials: Vec<Trials>,
+    [images, progress]: [String; 2],
 ) -> DesignFindings {
     let networks = at_targets(config, records);
-    let ofa = ["plain", "fine_tuned"].into_iter().filter_map(|trained| of_ofa(records, trained)).collect::<Vec<_>>();
-    let methods = config.methods.iter().map(|method| of_method(config, method, records, &networks, ofa.first()));
+    let tried = |name: &str| {
+        trials.iter().find(|trials| trials.method == name).map(|trials| trials.charged).unwrap_or_default()
+    };
+    let ofa = ["plain", "fine_tuned"].into_iter().filter_map(|trained| of_ofa(records, trained));
+    let ofa: Vec<CostCurve> = ofa.map(|curve| CostCurve { trials: tried(DesignConfig::OFA), ..curve }).collect();
+    let methods = config.methods.iter().map(|method| {
+        let curves = [proportions(method, records), iso_accuracy(config, method, records, &networks)];
+        let with_trials = |curve| CostCurve { trials: tried(&method.name), ..curve };
+        of_method(config, method, curves.into_iter().flatten().map(with_trials).collect(), ofa.first())
+    });
     let mut machines: Vec<String> = records
         .iter()
         .map(|record| format!("{}, revision {}", record.machine.processor, record.machine.revision))
@@ -154,6 +165,7 @@ pub(super) fn findings(
         scenarios: config.rule.scenarios,
         tolerance: config.rule.tolerance,
         methods: methods.collect(),
+        trials,
         diverged: diverged.collect(),
         machines,
         networks,
@@ -255,6 +267,7 @@ fn curve(method: &str, kind: CurveKind, networks: &[(usize, Charged)]) -> Option
         method: method.into(),
         kind,
         once: Charged::default(),
+        trials: Charged::default(),
         each: Charged::mean(&each),
         spread: [extreme(f64::min)?, extreme(f64::max)?],
         scenarios: each.len(),
@@ -266,12 +279,9 @@ fn curve(method: &str, kind: CurveKind, networks: &[(usize, Charged)]) -> Option
 fn of_method(
     config: &DesignConfig,
     method: &Method,
-    records: &[DesignRecord],
-    networks: &[AtTarget],
+    curves: Vec<CostCurve>,
     ofa: Option<&CostCurve>,
 ) -> MethodFindings {
-    let mut curves: Vec<CostCurve> = proportions(method, records).into_iter().collect();
-    curves.extend(iso_accuracy(config, method, records, networks));
     let compared =
         |ofa: &CostCurve| curves.iter().map(|curve| SCENARIOS.map(|n| curve.ratio(ofa, n)).to_vec()).collect();
     let judged = curves.iter().find(|curve| curve.kind == CurveKind::IsoAccuracy);
@@ -329,7 +339,8 @@ fn proportions(method: &Method, records: &[DesignRecord]) -> Option<CostCurve> {
     Some(CostCurve { once: Charged::mean(&once), is_extrapolated: longer != 1.0, ..curve })
 }
 
-/// Charges the least budget that is enough at each target; the greatest one, as a bound, where none is.
+/// Charges the least budget that is enough at each target at which all are run; the greatest one, as a bound, where none
+/// is.
 fn iso_accuracy(
     config: &DesignConfig,
     method: &Method,
@@ -338,7 +349,7 @@ fn iso_accuracy(
 ) -> Option<CostCurve> {
     let mut charged = Vec::new();
     let mut is_bound = false;
-    for target in config.targets_of(method) {
+    for target in config.compared_targets(method) {
         let mut own: Vec<&AtTarget> =
             networks.iter().filter(|row| row.method == method.name && row.target == target).collect();
         own.sort_by(|a, b| a.budget.total_cmp(&b.budget));
@@ -379,6 +390,7 @@ mod tests {
             method: method.into(),
             budget,
             seed: 1,
+            factor: 1.0,
             once: tmacs(once),
             networks: networks.iter().map(network).collect(),
             peak_mib: Some(100.0),
@@ -388,37 +400,52 @@ mod tests {
         }
     }
 
-    fn found(records: &[DesignRecord]) -> DesignFindings {
+    fn found(budgets: &[f64], records: &[DesignRecord]) -> DesignFindings {
         let mut config = DesignConfig::preset("smoke").unwrap();
-        config.targets = vec![0.2, 0.5];
+        (config.targets, config.repeated_target) = (vec![0.2, 0.5], 1);
         config.methods.retain(|method| method.name == "proxyless_nas");
-        (config.methods[0].targets, config.methods[0].budgets) = (None, vec![0.25, 1.0, 4.0]);
+        (config.methods[0].targets, config.methods[0].budgets) = (None, budgets.into());
         config.rule.tolerance = 0.003;
-        findings(&config, records, "images".into(), String::new())
+        let tried = |method: &str, tmacs| Trials {
+            method: method.into(),
+            tried: vec![(1.0, Some(0.9))],
+            charged: Charged { tmacs, processor_hours: tmacs },
+        };
+        let trials = vec![tried("ofa", 7.0), tried("proxyless_nas", 10.0)];
+        findings(&config, records, trials, ["images".into(), String::new()])
     }
 
     #[test]
     fn the_least_budget_that_is_enough_is_charged() {
         let ofa = record("ofa", 1.0, &[(0, 0.90, 0.0), (1, 0.92, 0.0)], 33.0);
-        let quarter = record("proxyless_nas", 0.25, &[(0, 0.898, 4.0), (1, 0.91, 4.0)], 0.0);
-        let one = record("proxyless_nas", 1.0, &[(0, 0.91, 16.0), (1, 0.93, 16.0)], 0.0);
-        let findings = found(&[ofa.clone(), quarter.clone(), one]);
+        let quarter = record("proxyless_nas", 0.25, &[(1, 0.918, 4.0)], 0.0);
+        let weak = record("proxyless_nas", 0.25, &[(1, 0.91, 4.0)], 0.0);
+        let one = record("proxyless_nas", 1.0, &[(0, 0.91, 16.0), (1, 0.93, 18.0)], 0.0);
+        let budgets = [0.25, 1.0];
+        let findings = found(&budgets, &[ofa.clone(), quarter, one.clone()]);
         let method = &findings.methods[0];
         let kinds: Vec<CurveKind> = method.curves.iter().map(|curve| curve.kind).collect();
         assert_eq!(kinds, [CurveKind::Proportions, CurveKind::IsoAccuracy]);
-        // The quarter is enough at the first target, the whole at the second: 10 TMACs per scenario.
+        // The quarter is enough at the one target where both budgets ran; trials are charged to both sides.
         let [proportions, iso] = [0, 1].map(|curve| method.ratios[curve][3]);
-        assert!((proportions.tmacs - 40.0 * 16.0 / 33.0).abs() < 1e-9 && (iso.tmacs - 40.0 * 10.0 / 33.0).abs() < 1e-9);
-        assert_eq!((method.curves[1].spread, method.break_even[1]), ([4.0, 16.0], Some(4)));
-        assert_eq!(method.verdict, DesignVerdict::AsPublished);
-        assert!(!method.curves[1].is_bound);
-        // If only the quarter was run, the second target is a bound.
-        let findings = found(&[ofa, quarter.clone()]);
+        assert!((proportions.tmacs - 40.0 * 17.0 / 33.0).abs() < 1e-9, "{proportions:?}");
+        assert!((iso.tmacs - (10.0 + 40.0 * 4.0) / 40.0).abs() < 1e-9, "{iso:?}");
+        assert_eq!((method.curves[1].spread, method.break_even[1]), ([4.0, 4.0], Some(8)));
+        assert_eq!((method.verdict, method.curves[1].is_bound), (DesignVerdict::Cheaper, false));
+        // Where the quarter is not enough, the whole is charged.
+        let findings = found(&budgets, &[ofa.clone(), weak.clone(), one.clone()]);
+        assert_eq!(findings.methods[0].curves[1].each.tmacs, 18.0);
+        assert_eq!(findings.methods[0].verdict, DesignVerdict::AsPublished);
+        // If only the quarter was run, it is a bound.
+        let findings = found(&budgets, &[ofa.clone(), weak.clone()]);
         let [iso] = &findings.methods[0].curves[..] else { panic!("{findings:?}") };
         assert!(iso.is_bound && iso.each.tmacs == 4.0, "{iso:?}");
         assert_eq!(findings.methods[0].verdict, DesignVerdict::Cheaper);
+        // With one budget alone, all targets are compared.
+        let findings = found(&[1.0], &[ofa, one]);
+        assert_eq!(findings.methods[0].curves[1].spread, [16.0, 18.0]);
         // Without OFA nothing is judged.
-        let findings = found(&[quarter]);
+        let findings = found(&budgets, &[weak]);
         assert_eq!((findings.methods[0].verdict, findings.ofa.len()), (DesignVerdict::Open, 0));
     }
 }

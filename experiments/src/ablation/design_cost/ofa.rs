@@ -91,10 +91,7 @@ fn taken(cell: &Path, setting: &Setting) -> Result<(Supernet, Spent)> {
     let supernet = supernet_file::finished(cell, &setting.device).with_context(context)?;
     let fitting = supernet.in_space(&setting.config.space);
     let supernet = fitting.with_context(|| format!("{}: its space is another", context()))?;
-    let seconds = done.record.seconds[0];
-    let threads = done.record.machine.threads as f64;
-    // Cells of that ablation note no processor time.
-    Ok((supernet, Spent { macs: done.record.budget.macs, seconds, processor_seconds: seconds * threads }))
+    Ok((supernet, (&done.record).into()))
 }
 
 fn supernet(setting: &Setting, dir: &RunDir, stop: &Arc<AtomicBool>) -> Result<(Supernet, Spent)> {

@@ -2,6 +2,7 @@
 
 use super::cell::{Cell, cells};
 use super::config::{DesignConfig, Designer};
+use super::record::{DesignRecord, Spent};
 use super::runner::DesignAblation;
 use super::setting::searched;
 use crate::ablation::budget::expected_budget;
@@ -83,7 +84,11 @@ impl Sizes {
                 None => expected_budget(&base.training.schedule, &base.space, train as usize).macs,
             };
             let tuning = base.fine_tune.epochs as f64 * train * (PASSES * self.mean + self.macs.range()[1]);
-            let tuned = if base.fine_tune.epochs > 0 { tuning * config.targets.len() as f64 } else { 0.0 };
+            let tuned = if base.fine_tune.epochs > 0 && cell.trial.is_none() {
+                tuning * config.targets.len() as f64
+            } else {
+                0.0
+            };
             return Ok(training + base.tables.archs as f64 * self.judged * self.mean + tuned);
         };
         let epochs = (config.final_training.epochs as f64 * cell.budget).round().max(1.0);
@@ -92,7 +97,7 @@ impl Sizes {
             _ => self.mean,
         };
         let images = searched(method.images, self.images, base);
-        Ok(self.search(&method.at(cell.budget), images) + PASSES * train * epochs * network)
+        Ok(self.search(&method.at(cell.budget, 1.0), images) + PASSES * train * epochs * network)
     }
 }
 
@@ -106,8 +111,11 @@ pub(super) fn plan(config: &DesignConfig, ablation: Option<&DesignAblation>) -> 
     let sizes = Sizes::of(config)?;
     let all = cells(config);
     let mut text =
-        format!("{:<16}{:>8}{:>8}{:>16}{:>12}{:>8}\n", "method", "budget", "cells", "TMACs per cell", "TMACs", "left");
-    let name = |cell: &Cell| cell.method.map_or(DesignConfig::OFA, |method| method.name.as_str()).to_owned();
+        format!("{:<24}{:>8}{:>8}{:>16}{:>12}{:>8}\n", "method", "budget", "cells", "TMACs per cell", "TMACs", "left");
+    let name = |cell: &Cell| {
+        let trial = if cell.trial.is_some() { " (trials)" } else { "" };
+        format!("{}{trial}", cell.method.map_or(DesignConfig::OFA, |method| &method.name))
+    };
     let mut lines: Vec<(String, f64)> = all.iter().map(|cell| (name(cell), cell.budget)).collect();
     lines.dedup();
     let mut sums = [0.0; 2];
@@ -124,7 +132,7 @@ pub(super) fn plan(config: &DesignConfig, ablation: Option<&DesignAblation>) -> 
             of_line.iter().zip(&each).filter(|(cell, _)| is_left(cell)).map(|(_, macs)| macs).sum::<f64>() / 1e12;
         sums = [sums[0] + whole, sums[1] + left];
         let per_cell = whole / of_line.len() as f64;
-        writeln!(text, "{:<16}{:>8}{:>8}{per_cell:>16.3}{whole:>12.2}{left:>8.2}", line.0, line.1, of_line.len())?;
+        writeln!(text, "{:<24}{:>8}{:>8}{per_cell:>16.3}{whole:>12.2}{left:>8.2}", line.0, line.1, of_line.len())?;
         seen.push(line);
     }
     let seeds = [config.seeds.as_slice(), &config.more_seeds].concat();
@@ -152,10 +160,6 @@ pub(super) fn plan(config: &DesignConfig, ablation: Option<&DesignAblation>) -> 
 
 /// Processor hours per TMAC of the complete cells.
 fn pace(ablation: &DesignAblation) -> Result<Option<f64>> {
-    let spent: super::record::Spent = ablation
-        .records()?
-        .iter()
-        .flat_map(|record| record.networks.iter().map(|network| network.search + network.training).chain([record.once]))
-        .sum();
+    let spent: Spent = ablation.all_records()?.iter().map(DesignRecord::spent).sum();
     Ok((spent.macs > 0.0).then(|| spent.processor_seconds / 3600.0 / (spent.macs / 1e12)))
 }

@@ -70,6 +70,7 @@ fn default() -> Result<DesignConfig> {
     let method = |name: &str, budgets: &[f64], published, designer| Method {
         name: name.into(),
         budgets: budgets.into(),
+        factors: Vec::new(),
         targets: None,
         seeds: None,
         images: None,
@@ -85,11 +86,16 @@ fn default() -> Result<DesignConfig> {
         published_samples: Some(8_000),
         ..method(name, &[1.0], published, designer)
     };
+    let tenfold = || vec![0.3, 1.0, 3.0];
     let methods = vec![
-        method("proxyless_nas", &[0.25, 1.0, 4.0], of_proxyless_nas, Designer::ProxylessNas(proxyless_nas)),
+        Method {
+            factors: tenfold(),
+            ..method("proxyless_nas", &[0.25, 1.0, 4.0], of_proxyless_nas, Designer::ProxylessNas(proxyless_nas))
+        },
         Method {
             // The paper searches on a tenth of the classes.
             images: Some(2_560),
+            factors: tenfold(),
             ..method("fbnet", &[0.25, 1.0, 4.0], of_fbnet, Designer::FbNet(fbnet))
         },
         method("random_in_band", &[1.0], None, Designer::RandomInBand(0.9)),
@@ -103,10 +109,11 @@ fn default() -> Result<DesignConfig> {
         seeds: vec![1],
         repeated_target: 1,
         more_seeds: vec![2, 3],
+        trial_seed: 101,
         latency_table: None,
         final_training: rates(24),
         rule: DesignRule { tolerance: 0.003, scenarios: 40, within_factor: 2.0 },
-        ofa: OfaDesign { supernets: None, queries: 10_000 },
+        ofa: OfaDesign { supernets: None, queries: 10_000, factors: vec![2.0, 4.0, 8.0] },
         methods,
         base,
     })
@@ -126,10 +133,12 @@ fn smoke() -> Result<DesignConfig> {
     config.targets = vec![0.3];
     (config.repeated_target, config.more_seeds) = (0, Vec::new());
     config.ofa.queries = 500;
+    config.ofa.factors.truncate(1);
     config.final_training.epochs = 2;
     for method in &mut config.methods {
         method.targets = method.targets.as_ref().map(|_| vec![0]);
         method.images = method.images.map(|_| 256);
+        method.factors.truncate(1);
         method.budgets = if method.name == "proxyless_nas" { vec![0.5, 1.0] } else { vec![1.0] };
         match &mut method.designer {
             Designer::ProxylessNas(method) => {
@@ -180,6 +189,13 @@ mod tests {
             (refused(|config| config.more_seeds = vec![1]), "seed 1 occurs twice"),
             (refused(|config| config.methods[0].name = "ofa".into()), "method `ofa`: a name may contain"),
             (refused(|config| config.methods[0].budgets = vec![2.0]), "method `proxyless_nas`: budgets is [2.0]"),
+            (refused(|config| config.trial_seed = 1), "trial_seed 1 is a reported seed"),
+            (refused(|config| config.ofa.supernets = Some("there".into())), "ofa.factors must be empty"),
+            (refused(|config| config.methods[1].factors = vec![1.0, 2.0]), "`fbnet` has 2 factors and `ofa` 1"),
+            (
+                refused(|config| config.methods[3].factors = vec![1.0]),
+                "method `fixed`: factors is [1.0], but it learns",
+            ),
             (refused(|config| config.methods[1].images = Some(1)), "method `fbnet`: images is 1"),
             (refused(|config| config.methods[1].seeds = Some(vec![])), "method `fbnet`: seeds is []"),
             (refused(|config| config.methods[1].targets = Some(vec![4])), "method `fbnet`: targets is [4]"),

@@ -1,5 +1,6 @@
 //! What a cell leaves behind.
 
+use crate::ablation::record::CellRecord;
 use crate::machine::environment::Machine;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,14 @@ impl Sum for Spent {
     }
 }
 
+impl From<&CellRecord> for Spent {
+    /// The training of a cell of `ablate_shrinking`, which notes no processor time: its threads are counted as busy.
+    fn from(record: &CellRecord) -> Self {
+        let seconds = record.seconds[0];
+        Self { macs: record.budget.macs, seconds, processor_seconds: seconds * record.machine.threads as f64 }
+    }
+}
+
 /// A complete cell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,6 +59,8 @@ pub struct DesignRecord {
     pub budget: f64,
     /// Seed.
     pub seed: u64,
+    /// Factor on the rates that trials choose.
+    pub factor: f64,
     /// What is spent for all targets together.
     pub once: Spent,
     /// The networks designed.
@@ -97,6 +108,7 @@ pub struct DesignedRow {
     method: String,
     budget: f64,
     seed: u64,
+    factor: f64,
     target: usize,
     trained: String,
     limit_ms: f64,
@@ -129,6 +141,11 @@ impl DesignRecord {
         serde_json::from_str(&text).map(Some).with_context(|| path.display().to_string())
     }
 
+    /// All that the cell spent.
+    pub(super) fn spent(&self) -> Spent {
+        self.networks.iter().map(|network| network.search + network.training).chain([self.once]).sum()
+    }
+
     /// One row per network.
     pub(super) fn rows(&self) -> impl Iterator<Item = DesignedRow> {
         let (tmacs, hours) = (|spent: Spent| spent.macs / 1e12, |spent: Spent| spent.processor_seconds / 3600.0);
@@ -136,6 +153,7 @@ impl DesignRecord {
             method: self.method.clone(),
             budget: self.budget,
             seed: self.seed,
+            factor: self.factor,
             target: network.target,
             trained: network.trained.clone(),
             limit_ms: network.limit_ms,

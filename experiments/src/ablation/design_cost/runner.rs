@@ -92,10 +92,14 @@ impl DesignAblation {
         let mut done = 0;
         while most.is_none_or(|most| done < most) {
             interrupt::check(stop)?;
-            let missing: Vec<&&Cell> = asked.iter().filter(|cell| !cell.is_done(self.dir.root())).collect();
+            let root = self.dir.root();
+            let mut missing: Vec<&&Cell> = asked.iter().filter(|cell| !cell.is_done(root)).collect();
             if missing.is_empty() {
                 break;
             }
+            let chosen = missing.iter().map(|cell| cell.factor(&self.config, root)).collect::<Result<Vec<_>>>()?;
+            let mut chosen = chosen.into_iter();
+            missing.retain(|_| chosen.next().flatten().is_some());
             match self.claim(&missing)? {
                 Some((cell, _lock)) => {
                     say(&format!("cell {} ({})", cell.path(self.dir.root()).display(), self.progress()));
@@ -141,13 +145,22 @@ impl DesignAblation {
         format!("{done} of {} cells complete", all.len())
     }
 
-    /// The complete cells.
+    /// The complete cells that are reported, without trials.
     ///
     /// # Errors
     ///
     /// If one is damaged.
     pub fn records(&self) -> Result<Vec<DesignRecord>> {
-        let read = cells(&self.config).into_iter().map(|cell| cell.read(self.dir.root()));
+        self.read(|cell| cell.trial.is_none())
+    }
+
+    /// The complete cells, trials among them.
+    pub(super) fn all_records(&self) -> Result<Vec<DesignRecord>> {
+        self.read(|_| true)
+    }
+
+    fn read(&self, asked: impl Fn(&Cell) -> bool) -> Result<Vec<DesignRecord>> {
+        let read = cells(&self.config).into_iter().filter(asked).map(|cell| cell.read(self.dir.root()));
         Ok(read.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
     }
 

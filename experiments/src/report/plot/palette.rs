@@ -9,6 +9,7 @@ pub(super) const GREEN: RGBColor = RGBColor(0, 158, 115);
 pub(super) const PURPLE: RGBColor = RGBColor(204, 121, 167);
 pub(super) const ORANGE: RGBColor = RGBColor(230, 159, 0);
 pub(super) const SKY: RGBColor = RGBColor(86, 180, 233);
+pub(super) const YELLOW: RGBColor = RGBColor(240, 228, 66);
 
 /// Main text.
 pub(super) const INK: RGBColor = RGBColor(31, 35, 40);

@@ -2,7 +2,7 @@
 
 use super::axis::Axis;
 use super::canvas::{self, Frame, WIDE};
-use super::palette::{BLUE, GRAY, GREEN, GRID, INK, ORANGE, PURPLE, SKY, VERMILION};
+use super::palette::{BLUE, GRAY, GREEN, GRID, INK, ORANGE, PURPLE, SKY, VERMILION, YELLOW};
 use super::{Key, Mark, Plot};
 use crate::search_ablation::Standing;
 use plotters::style::RGBColor;
@@ -41,6 +41,7 @@ fn color(strategy: &str) -> RGBColor {
         "nsga2" => ORANGE,
         "original_evolution" => INK,
         "evolution_any_parents" => GRAY,
+        "mnas_controller" => YELLOW,
         _ => GRID,
     }
 }
