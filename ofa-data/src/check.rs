@@ -13,7 +13,7 @@ use crate::layout::{Layout, enough};
 use crate::set::{ImageSet, ReadConfig};
 use crate::source::entries::OtherFiles;
 use crate::source::files::ImageFiles;
-use crate::split::Parts;
+use crate::split::{Parts, Splits};
 
 /// Result of [`check_images`].
 #[derive(Debug, Clone, Default)]
@@ -73,15 +73,16 @@ impl ImageCheck {
     }
 }
 
-/// Reads and decodes every image of `dir` (any layout of image files) on all cores.
+/// Reads and decodes every image of `dir`, in any layout, on all cores. The plain pixels of IDX and CIFAR files cannot be
+/// broken: of them, sizes and labels are checked.
 ///
 /// `on_progress` receives (images read, total) and may be called from any thread. Broken images and empty class
 /// directories are part of the result, as is anything that keeps [`Layout::load`] from using an ImageFolder.
 ///
 /// # Errors
 ///
-/// If `dir` holds no such set or one of fewer than two classes, or cannot be listed; those of
-/// [`DecodeConfig::validate`].
+/// If `dir` holds no set or one of fewer than two classes, or cannot be listed; if an IDX or CIFAR file is unsound; those
+/// of [`DecodeConfig::validate`].
 pub fn check_images(
     dir: &Path,
     decode: DecodeConfig,
@@ -90,6 +91,11 @@ pub fn check_images(
     decode.validate()?;
     let mut check = ImageCheck::default();
     let layout = Layout::detect(dir)?;
+    if layout.is_in_memory() {
+        count(layout.load(layout.channels(), 0)?, &mut check);
+        on_progress(check.images(), check.images());
+        return Ok(check);
+    }
     let sets = match layout.class_directories() {
         Some(directories) => list_directories(directories, &mut check)?,
         None => list_parts(layout.parts(3)?, &mut check),
@@ -154,10 +160,21 @@ fn list_directories(directories: &ClassDirectories, check: &mut ImageCheck) -> R
     Ok(sets)
 }
 
+/// Counts the images of a set that was read.
+fn count(splits: Splits, check: &mut ImageCheck) {
+    check.notes.extend(splits.notes);
+    let parts = vec![("train", splits.train), ("val", splits.validation), ("test", splits.test)];
+    list_named(parts, &splits.classes, check);
+}
+
 /// Lists the images of a set whose layout is already complete.
 fn list_parts(parts: Parts, check: &mut ImageCheck) -> Vec<Listed> {
     check.notes.extend(parts.notes.iter().cloned());
     let (parts, classes) = parts.named();
+    list_named(parts, &classes, check)
+}
+
+fn list_named(parts: Vec<(&'static str, ImageSet)>, classes: &[String], check: &mut ImageCheck) -> Vec<Listed> {
     let mut sets = Vec::new();
     for (part, images) in parts {
         let first_class = check.classes.len();
@@ -254,6 +271,19 @@ mod tests {
         );
         assert_eq!(check.notes, ["1 file is no image by its name and is passed over (1 .xml)"]);
         assert!(check.broken[0].path.ends_with("train/cat/1.jpg"), "{:?}", check.broken);
+    }
+
+    #[test]
+    fn plain_pixels_are_counted_and_unsound_files_named() {
+        let fashion = crate::FashionMnist::directory();
+        let check = check_images(&fashion, DecodeConfig::default(), |_, _| ()).unwrap();
+        let of = |part| check.classes.iter().filter(move |class| class.part == part);
+        let sums = ["train", "val", "test"].map(|part| of(part).map(|class| class.images).sum::<usize>());
+        assert_eq!((sums, of("test").count()), ([50_000, 10_000, 10_000], 10));
+        assert!(check.broken.is_empty() && check.notes[0].contains("10000"), "{:?}", check.notes);
+        let cifar = folder(&[("data_batch_1.bin", &[0; 3_073][..])]);
+        let unsound = check_images(cifar.path(), DecodeConfig::default(), |_, _| ()).unwrap_err().to_string();
+        assert!(unsound.contains("data_batch_"), "{unsound}");
     }
 
     #[test]

@@ -162,6 +162,11 @@ impl Layout {
         Ok(parts)
     }
 
+    /// Whether its images are plain pixels that are kept in memory.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        self.reader.is_in_memory()
+    }
+
     /// The class directories of a layout that consists of them.
     pub(crate) fn class_directories(&self) -> Option<&ClassDirectories> {
         self.reader.class_directories()

@@ -93,7 +93,7 @@ fn d2_labels_are_numbers_or_names_in_json_or_text() {
         let label = |i: usize| (format!("{i}.{extension}"), text(i % 2));
         let data = shards(&place, &set, |i| format!("{i}.jpg"), label);
         let said = checked(&data);
-        assert!(said.contains("16 images in 4 class directories") && said.contains(class), "{said}");
+        assert!(said.contains("16 images in 2 classes") && said.contains(class), "{said}");
     }
     let data = shards(&place, "bad", |i| format!("{i}.jpg"), |i| (format!("{i}.json"), "{\"id\": 3}".into()));
     assert!(refused(&data).contains("0.json: none of its fields (id) is a label: expected label, cls, class"));
@@ -223,7 +223,7 @@ fn d7_litter_is_passed_over_in_directories_and_shards() {
         place.file(&format!("set/{name}"), "litter");
     }
     let quiet = checked(&place.at("set"));
-    assert!(quiet.contains("12 images in 4 class directories") && !quiet.contains("passed over"), "{quiet}");
+    assert!(quiet.contains("12 images in 2 classes") && !quiet.contains("passed over"), "{quiet}");
     for name in ["train/cat/0.txt", "train/dog/a.yolo", "val/dog/0.png.part", "val/dog/1.png.crdownload"] {
         place.file(&format!("set/{name}"), "no image");
     }

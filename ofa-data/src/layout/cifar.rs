@@ -186,6 +186,10 @@ impl Reader for CifarDirectory {
         format!("CIFAR-{}", self.set.classes())
     }
 
+    fn is_in_memory(&self) -> bool {
+        true
+    }
+
     fn parts(&self, _: usize) -> Result<Parts, DataError> {
         Err(in_memory(&self.name()))
     }

@@ -145,6 +145,10 @@ impl Reader for IdxSet {
         1
     }
 
+    fn is_in_memory(&self) -> bool {
+        true
+    }
+
     fn parts(&self, _: usize) -> Result<Parts, DataError> {
         Err(in_memory(&self.name()))
     }
@@ -175,6 +179,10 @@ impl Reader for Published {
 
     fn channels(&self) -> usize {
         1
+    }
+
+    fn is_in_memory(&self) -> bool {
+        true
     }
 
     fn parts(&self, _: usize) -> Result<Parts, DataError> {

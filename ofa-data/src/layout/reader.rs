@@ -28,6 +28,11 @@ pub(super) trait Reader: Debug + Send + Sync {
         3
     }
 
+    /// Whether files hold many images as plain pixels, which are read at once and kept in memory.
+    fn is_in_memory(&self) -> bool {
+        false
+    }
+
     /// How the images were prepared.
     fn preparation(&self) -> Result<Option<PrepareConfig>, DataError> {
         Ok(None)

@@ -10,13 +10,14 @@ use experiments::console::progress;
 use experiments::console::say;
 use experiments::run::run_dir::write_whole;
 use ofa_data::{DecodeConfig, ImageCheck, check_images};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Reads every image of a set and reports broken ones.
 #[derive(Args)]
 #[command(after_help = "Example: ofa data check DIR --out broken.csv")]
 pub struct Options {
-    /// Directory of images: any known layout of image files (JPEG, PNG, WebP, BMP)
+    /// Directory of images in any known layout
     dir: PathBuf,
     /// CSV file to write, with one row per problem
     #[arg(long)]
@@ -59,7 +60,8 @@ fn show(check: &ImageCheck, most: usize) {
     if classes.len() > most {
         say(&format!("... and {} more (--classes)", classes.len() - most));
     }
-    say(&format!("{} images in {} class directories", check.images(), classes.len()));
+    let names: BTreeSet<&str> = classes.iter().map(|class| class.class.as_str()).collect();
+    say(&format!("{} images in {} classes", check.images(), names.len()));
     check.notes.iter().for_each(|note| say(note));
     if check.turned > 0 {
         say(&format!(
