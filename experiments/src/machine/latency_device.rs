@@ -123,7 +123,7 @@ impl LatencyDevice {
         }
     }
 
-    /// Corrects timings to the pace of a table that was measured on this device; `None` if it records no pace.
+    /// Corrects timings to the pace of a table; `None` if it records none, or that of another device.
     ///
     /// # Errors
     ///
@@ -133,7 +133,7 @@ impl LatencyDevice {
         supernet: &Supernet,
         table: &LatencyHeader,
     ) -> Result<Option<Pacemaker<'static>>, SearchError> {
-        let Some(usual_ms) = table.pace_ms else { return Ok(None) };
+        let Some(usual_ms) = table.pace_ms.filter(|_| table.device == self.name()) else { return Ok(None) };
         let space = supernet.space();
         let run = match self {
             Self::Burn(device) => smallest_units(space, device, table.batch),
@@ -143,9 +143,38 @@ impl LatencyDevice {
     }
 }
 
+/// `onnxruntime 1.32.0 (fab30a4)`: the library itself tells only its revision, so the version is that of its file.
+#[cfg(any(test, feature = "onnxruntime"))]
+fn library_name(path: Option<&std::path::Path>, build: &str) -> String {
+    let file = path.and_then(|path| path.canonicalize().ok()).unwrap_or_default();
+    let file = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let version: Vec<&str> = file.split('.').filter(|part| part.parse::<u32>().is_ok()).collect();
+    let revision = build.split(", ").find_map(|part| part.strip_prefix("git-commit-id="));
+    let words = [
+        Some("onnxruntime".to_owned()),
+        (!version.is_empty()).then(|| version.join(".")),
+        revision.map(|revision| format!("({revision})")),
+    ];
+    words.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_name_holds_what_is_known_of_the_library() {
+        let build = "ORT Build Info: git-branch=HEAD, git-commit-id=fab30a4, build type=Release";
+        let dir = tempfile::tempdir().unwrap();
+        let (whole, plain) = (dir.path().join("libonnxruntime.so.1.32.0"), dir.path().join("libonnxruntime.so"));
+        std::fs::write(&whole, "").unwrap();
+        std::os::unix::fs::symlink(&whole, &plain).unwrap();
+        for path in [&whole, &plain] {
+            assert_eq!(library_name(Some(path), build), "onnxruntime 1.32.0 (fab30a4)");
+        }
+        assert_eq!(library_name(None, build), "onnxruntime (fab30a4)");
+        assert_eq!(library_name(None, "ORT Build Info: unknown"), "onnxruntime");
+    }
 
     #[cfg(not(feature = "onnxruntime"))]
     #[test]

@@ -412,6 +412,32 @@ mod tests {
     }
 
     #[test]
+    fn another_device_for_latencies_takes_enough_networks() {
+        let [config, more] = [&[][..], &["--latency-threads", "2"]].map(|threads| {
+            let arguments = ["--preset", "smoke", "--latency-device", "onnxruntime"];
+            configured(&[&arguments[..], threads].concat()).unwrap().0
+        });
+        assert_eq!((config.device.as_str(), config.tables.latency_device.as_deref()), ("flex", Some("onnxruntime")));
+        assert_eq!((config.tables.latency_networks, config.tables.latency_threads), (WHOLE_NETWORKS, None));
+        assert_eq!(more.tables.latency_threads.map(usize::from), Some(2));
+        assert_eq!(ExperimentConfig::parse(&more.to_toml().unwrap()).unwrap(), more);
+        let mut few = more;
+        few.tables.latency_networks = 19;
+        let message = few.validate().unwrap_err().to_string();
+        assert!(message.contains("tables.latency_networks is 19") && message.contains("at least 20"), "{message}");
+        let root = tempfile::tempdir().unwrap();
+        let out = root.path().join("run");
+        let open = |more: &[&str]| {
+            let arguments = ["ofa", "--preset", "smoke", "--latency-device", "onnxruntime", "--out"];
+            let arguments = [&arguments[..], &[out.to_str().unwrap()], more].concat();
+            format!("{:#}", create_or_resume(&Options::parse_from(arguments)).err().unwrap())
+        };
+        assert!(open(&["--resume"]).contains("drop --config") && !out.exists());
+        #[cfg(not(feature = "onnxruntime"))]
+        assert!(open(&[]).contains("--features onnxruntime") && !out.exists());
+    }
+
+    #[test]
     fn a_configuration_keeps_its_space_and_augmentation() {
         let dir = images(48, 40);
         let file = dir.path().join("config.toml");

@@ -1,5 +1,6 @@
 //! Forward passes in onnxruntime, whose library is loaded while the program runs.
 
+use super::library_name;
 use anyhow::{Context, Result, anyhow, ensure};
 use burn::module::Module;
 use burn::tensor::{Distribution, Tensor};
@@ -97,42 +98,9 @@ impl Loaded {
         })?;
         let pool = GlobalThreadPoolOptions::default().with_intra_threads(threads)?.with_inter_threads(1)?;
         let environment = builder.with_telemetry(false).with_global_thread_pool(pool).build()?;
-        Ok(Self { environment, name: name(path.as_deref(), ort::info()), threads })
+        Ok(Self { environment, name: library_name(path.as_deref(), ort::info()), threads })
     }
 }
 
 const HOW: &str = "`pip install onnxruntime` (1.17 or later) brings the file \
                    site-packages/onnxruntime/capi/libonnxruntime.so.*, which ORT_DYLIB_PATH has to name";
-
-/// `onnxruntime 1.32.0 (fab30a4)`: the library itself tells only its revision, so the version is that of its file.
-fn name(path: Option<&Path>, build: &str) -> String {
-    let file = path.and_then(|path| path.canonicalize().ok()).unwrap_or_default();
-    let file = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let version: Vec<&str> = file.split('.').filter(|part| part.parse::<u32>().is_ok()).collect();
-    let revision = build.split(", ").find_map(|part| part.strip_prefix("git-commit-id="));
-    let words = [
-        Some("onnxruntime".to_owned()),
-        (!version.is_empty()).then(|| version.join(".")),
-        revision.map(|revision| format!("({revision})")),
-    ];
-    words.into_iter().flatten().collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_name_holds_what_is_known_of_the_library() {
-        let build = "ORT Build Info: git-branch=HEAD, git-commit-id=fab30a4, build type=Release";
-        let dir = tempfile::tempdir().unwrap();
-        let (whole, plain) = (dir.path().join("libonnxruntime.so.1.32.0"), dir.path().join("libonnxruntime.so"));
-        std::fs::write(&whole, "").unwrap();
-        std::os::unix::fs::symlink(&whole, &plain).unwrap();
-        for path in [&whole, &plain] {
-            assert_eq!(name(Some(path), build), "onnxruntime 1.32.0 (fab30a4)");
-        }
-        assert_eq!(name(None, build), "onnxruntime (fab30a4)");
-        assert_eq!(name(None, "ORT Build Info: unknown"), "onnxruntime");
-    }
-}

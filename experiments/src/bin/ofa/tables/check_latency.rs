@@ -1,7 +1,6 @@
 //! Question: how accurate is a latency table for whole networks on this machine, corrected to the pace of the table?
 //!
-//! Command:  `ofa tables check-latency --tables runs/mine --out check`; for a table of onnxruntime, with
-//!           `--latency ort.csv --latency-device onnxruntime`
+//! Command:  `ofa tables check-latency --tables runs/mine --out check`; `--latency FILE` for another table
 //! Result:   mean error, share within 10 % and Kendall's tau over random networks; with `--out`, a new directory with
 //!           latency_check.csv and report.html (with a plot)
 //! Hardware: the machine on which the table was measured; threads by `RAYON_NUM_THREADS`, in
@@ -60,7 +59,7 @@ pub fn run(options: &Options) -> Result<()> {
     ensure!(options.networks > 1, "--networks is {}, it must be at least 2", options.networks);
     ensure!(options.samples > 0, "--samples must be positive");
     options.out.as_deref().map_or(Ok(()), ensure_new)?;
-    let (device, compute) = (options.latency.open(&options.device)?, device::by_name(&options.device)?);
+    let compute = device::by_name(&options.device)?;
     let tables = MeasuredTables::open(&options.tables, options.space.named()?)?;
     let path = options.table.clone().or(tables.latency).context("no latency.csv in --tables: use --latency")?;
     let table = LatencyTable::load(&path, &tables.space)?;
@@ -68,6 +67,7 @@ pub fn run(options: &Options) -> Result<()> {
     if let Some(quantity) = &header.quantity {
         bail!("{} is a table of {quantity}, not of latency in milliseconds", path.display());
     }
+    let device = options.latency.open_for(header, &options.device)?;
     let machine = environment::machine(&options.device);
     let setting = format!(
         "table: {}, {}, batch {}; checked on {}, {} threads, {}",

@@ -11,6 +11,7 @@ use anyhow::{Result, ensure};
 use clap::Args;
 use experiments::console::{interrupt, say};
 use experiments::machine::device;
+use experiments::machine::latency_device::LatencyDevice;
 use experiments::options::latency_device::{LatencyOptions, WHOLE_NETWORKS};
 use experiments::tables::latency::LatencyJob;
 use experiments::tables::latency_agreement;
@@ -19,6 +20,9 @@ use ofa_model::SupernetConfig;
 use ofa_search::LatencyTable;
 use ofa_search::timing::LatencyConfig;
 use std::path::PathBuf;
+
+/// Whole networks that correct and judge a table of blocks, unless an option gives another number.
+const CORRECTING_NETWORKS: usize = 40;
 
 /// Measures a latency table on this machine.
 #[derive(Args)]
@@ -34,9 +38,9 @@ pub struct Options {
     #[arg(long, default_value_t = 1)]
     batch: usize,
     /// Whole networks to time: onnxruntime's table is estimated from all of them; that of another device is a sum of
-    /// blocks, which they correct and judge
-    #[arg(long, default_value_t = WHOLE_NETWORKS)]
-    networks: usize,
+    /// blocks, which they correct and judge [default: 400 and 40]
+    #[arg(long)]
+    networks: Option<usize>,
     /// Maximum forward passes per network or block
     #[arg(long, default_value_t = LatencyConfig::default().max_samples)]
     samples: usize,
@@ -52,11 +56,15 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<()> {
-    let least = LatencyTable::LEAST_NETWORKS;
-    ensure!(options.networks >= least, "--networks is {}, it must be at least {least}", options.networks);
     ensure!(options.samples > 0 && options.batch > 0, "--samples and --batch must be positive");
     let stop = interrupt::on_interrupt()?;
     let (device, compute) = (options.latency.open(&options.device)?, device::by_name(&options.device)?);
+    let networks = options.networks.unwrap_or(match device {
+        LatencyDevice::Burn(_) => CORRECTING_NETWORKS,
+        LatencyDevice::OnnxRuntime(_) => WHOLE_NETWORKS,
+    });
+    let least = LatencyTable::LEAST_NETWORKS;
+    ensure!(networks >= least, "--networks is {networks}, it must be at least {least}");
     let supernet = SupernetConfig::new(options.space.space()?)?.with_seed(options.seed).init(&compute);
     let defaults = LatencyConfig::default();
     let settings = LatencyConfig {
@@ -71,7 +79,7 @@ pub fn run(options: &Options) -> Result<()> {
         supernet: &supernet,
         device: &device,
         settings: &settings,
-        networks: options.networks,
+        networks,
         seed: options.seed,
         stop: &stop,
     };
