@@ -6,13 +6,16 @@ mod search;
 pub(crate) use presets::few_epochs;
 pub use search::{DeviceTables, Scenario, SearchConfig};
 
+use crate::machine::latency_device::LatencyDevice;
 use anyhow::{Context, Result, bail, ensure};
 use ofa_data::{AugmentConfig, Framing, Interpolation, Layout, PrepareConfig, ReadConfig};
 use ofa_model::{SearchSpace, read_text};
+use ofa_search::LatencyTable;
 use ofa_search::predictors::MlpConfig;
 use ofa_search::timing::LatencyConfig;
 use ofa_train::{CheckpointDir, FineTune, Recipe, Schedule};
 use serde::{Deserialize, Serialize};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 /// The complete configuration of a run of the main job.
@@ -144,6 +147,13 @@ pub struct TableConfig {
     /// Whole networks timed: half of them fit the overhead of the latency table, the other half validate it; at least
     /// 8.
     pub latency_networks: usize,
+    /// Device that latencies are measured on, see `--latency-device`; that of training if absent. `onnxruntime` estimates
+    /// the table from all `latency_networks`, at least 20.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_device: Option<String>,
+    /// Threads of a forward pass in onnxruntime; as many as the program computes with if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_threads: Option<NonZeroUsize>,
     /// Latency measurement.
     pub latency: LatencyConfig,
     /// Accuracy predictor.
@@ -179,6 +189,16 @@ impl ExperimentConfig {
     /// If a path in it is not UTF-8.
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string_pretty(self).context("the configuration cannot be written as TOML")
+    }
+
+    /// What latencies are measured on.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`LatencyDevice::by_name`].
+    pub fn latency_device(&self) -> Result<LatencyDevice> {
+        let TableConfig { latency_device, latency_threads, .. } = &self.tables;
+        LatencyDevice::by_name(latency_device.as_ref().unwrap_or(&self.device), latency_threads.map(Into::into))
     }
 
     /// Checks the values beyond their types.
@@ -221,6 +241,14 @@ impl ExperimentConfig {
         }
         if self.tables.latency_networks < 8 {
             bail!("tables.latency_networks is {}, it must be at least 8", self.tables.latency_networks);
+        }
+        let whole = self.tables.latency_device.as_deref() == Some(LatencyDevice::ONNXRUNTIME);
+        if whole && self.tables.latency_networks < LatencyTable::LEAST_NETWORKS {
+            bail!(
+                "tables.latency_networks is {}, but estimating a table from whole networks takes at least {}",
+                self.tables.latency_networks,
+                LatencyTable::LEAST_NETWORKS
+            );
         }
         self.training.recipe.validate().context("training.recipe")?;
         self.training.schedule.validate(&self.space, self.training.teacher.is_some()).context("training.schedule")?;

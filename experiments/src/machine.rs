@@ -3,4 +3,5 @@
 pub(crate) mod allocator;
 pub mod device;
 pub mod environment;
+pub mod latency_device;
 pub mod threads;

@@ -2,4 +2,5 @@
 
 pub mod arch;
 pub mod command_line;
+pub mod latency_device;
 pub mod space;

@@ -2,13 +2,14 @@
 
 mod process;
 
-use ofa_model::{Arch, SearchSpace};
-use ofa_search::LatencyTable;
+use ofa_model::{Activation, Arch, ConvShape, HeadShape, SearchSpace, Unit, UnitLayers};
+use ofa_search::{LatencyTable, OriginalLatencyTable};
 use process::{failure, ofa, success};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn record() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("records/2026-11-24-default-14-epochs")
@@ -99,7 +100,7 @@ fn networks_timed_elsewhere_become_a_table_that_answers_scenarios() {
     let arguments =
         ["--measured", measured.to_str().unwrap(), "--run", run_dir, "--device-name", "phone", "--out", out_text];
     let said = success(ofa("tables import-latency", &arguments));
-    assert!(said.contains("171 units from 60 networks; fitted on 48, 12 held out"), "{said}");
+    assert!(said.contains("60 networks; fitted on 48, 12 held out") && said.contains("171 units in "), "{said}");
     assert_eq!(LatencyTable::load(&out, &space).unwrap().header().device, "phone");
 
     let scenarios = path("scenarios.toml");
@@ -108,6 +109,77 @@ fn networks_timed_elsewhere_become_a_table_that_answers_scenarios() {
     fs::write(&scenarios, text).unwrap();
     let arguments = ["--tables", run_dir, "--scenarios", scenarios.to_str().unwrap()];
     assert!(success(ofa("deploy", &arguments)).contains("1 scenarios in"));
+}
+
+/// The name that a unit's directory has in the published latencies of blocks, or the names of a head's layers.
+fn published_names(unit: &Unit) -> Vec<String> {
+    let size = unit.input_size;
+    match unit.layers {
+        UnitLayers::Conv(ConvShape { in_channels, out_channels, .. }) => {
+            vec![format!("Conv_in-{in_channels}x{size}x{size}_out-{out_channels}_k-3_act-relu")]
+        }
+        UnitLayers::MbConv(block) => {
+            let activation = if block.activation == Activation::HardSwish { "h_swish" } else { "relu" };
+            vec![format!(
+                "ResidualBlock-in_{0}x{size}x{size}-out_{1}-k_{2}-e_{3}-s_{4}-act_{activation}-use_se_{5}",
+                block.in_channels,
+                block.out_channels,
+                block.kernel_size,
+                block.mid_channels / block.in_channels,
+                block.stride,
+                if block.squeeze_excite { "True" } else { "False" }
+            )]
+        }
+        UnitLayers::Head(HeadShape { in_channels, expand_channels, mix_channels, classes, .. }) => {
+            let (expand, mix) = (expand_channels.unwrap(), mix_channels.unwrap());
+            vec![
+                format!("Conv_in-{in_channels}x{size}x{size}_out-{expand}_k-1_act-h_swish_shape"),
+                format!("Conv_in-{expand}x1x1_out-{mix}_k-1_act-h_swish"),
+                format!("Linear_in-{mix}_out-{classes}"),
+            ]
+        }
+        _ => panic!("{unit:?} is not in MobileNetV3"),
+    }
+}
+
+/// The recipe of the guide, on made-up numbers in the form of the published ones.
+#[test]
+fn published_latencies_of_blocks_become_a_table_of_the_original() {
+    let temporary = tempfile::tempdir().unwrap();
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/src/guides/tables.md");
+    let guide = fs::read_to_string(guide).unwrap();
+    let (_, recipe) = guide.split_once("```awk\n").unwrap();
+    fs::write(temporary.path().join("blocks.awk"), recipe.split_once("```").unwrap().0).unwrap();
+    let space = SearchSpace { resolutions: vec![224], ..SearchSpace::mobilenet_v3(1.2, 1000) };
+    let rng = &mut ChaCha8Rng::seed_from_u64(1);
+    let archs: Vec<Arch> = (0..100).map(|_| space.sample(rng)).collect();
+    let mut times = std::collections::BTreeMap::new();
+    for name in archs.iter().flat_map(|arch| space.units(arch)).flat_map(|unit| published_names(&unit)) {
+        let ms = 0.125 * (times.len() + 1) as f64;
+        times.entry(name).or_insert(ms);
+    }
+    assert_eq!(times.len(), 1 + 1 + 90 + 3);
+    for (name, ms) in &times {
+        let dir = temporary.path().join("All blocks(FPGA)").join(name);
+        fs::create_dir_all(&dir).unwrap();
+        // Two parts, as of a block that the device runs in several.
+        let row = format!("subgraph_conv,500,DPU,0.001,{},9.0,0.05,\n", ms / 2.0);
+        let text = format!(
+            "Profile Summary\nTarget devices: N/A\n\nKernel Name,Runs,CU,Minimum,Average,Maximum\n{row}{row}\n"
+        );
+        fs::write(dir.join("profile_summary.csv"), text).unwrap();
+    }
+    let (_, command) = guide.split_once("mkdir fpga\n").unwrap();
+    let command = command.split_once("```").unwrap().0.replace("find blocks", "mkdir fpga; find 'All blocks(FPGA)'");
+    let ran = Command::new("sh").args(["-c", &command]).current_dir(temporary.path()).status().unwrap();
+    assert!(ran.success());
+    let table = OriginalLatencyTable::load(&temporary.path().join("fpga")).unwrap();
+    for arch in &archs {
+        let names = space.units(arch).iter().flat_map(published_names).collect::<Vec<_>>();
+        let sum: f64 = names.iter().map(|name| times[name]).sum();
+        let found = table.latency_ms(&space, arch).unwrap();
+        assert!((found - sum).abs() < 1e-9, "{arch}: {found}, not {sum}");
+    }
 }
 
 #[test]
@@ -145,6 +217,47 @@ fn check_latency_times_whole_networks() {
     let plain = |row: &Row| of(row, "measured") > 0.0 && of(row, "measured") == of(row, "at_tables_pace");
     assert!(rows.len() == 3 && rows.iter().all(plain), "{rows:?}");
     assert!(fs::read_to_string(out.join("report.html")).unwrap().contains("3 random networks"));
+}
+
+#[test]
+fn measure_latency_goes_on_with_its_table() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut space = SearchSpace::small_mobilenet_v3(1, 10);
+    space.resolutions.truncate(1);
+    let (file, out) = (temporary.path().join("space.json"), temporary.path().join("tables/flex.csv"));
+    fs::write(&file, serde_json::to_string(&space).unwrap()).unwrap();
+    let (file, out_text) = (file.to_str().unwrap(), out.to_str().unwrap());
+    let measure = |networks: &str| {
+        ofa(
+            "tables measure-latency",
+            &["--space", file, "--samples", "2", "--networks", networks, "--batch", "2", "--out", out_text],
+        )
+    };
+    let said = success(measure("20"));
+    assert!(said.contains("Flex(Cpu), ") && said.contains("units in ") && said.contains("10 other networks"), "{said}");
+    let table = LatencyTable::load(&out, &space).unwrap();
+    assert_eq!((table.header().batch, table.header().device.as_str()), (2, "Flex(Cpu)"));
+    let text = fs::read_to_string(&out).unwrap();
+    // The rows stay; whole networks are timed again.
+    let rows = |text: &str| text.lines().skip(1).map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
+    success(measure("20"));
+    assert_eq!(rows(&fs::read_to_string(&out).unwrap()), rows(&text));
+    assert!(failure(measure("19")).contains("--networks is 19, it must be at least 20"));
+}
+
+#[cfg(not(feature = "onnxruntime"))]
+#[test]
+fn onnxruntime_that_is_not_compiled_in_names_its_feature() {
+    let record = record();
+    let record = record.to_str().unwrap();
+    for (command, arguments) in [
+        ("tables measure-latency", vec!["--run", record, "--out", "/nowhere/at/all.csv"]),
+        ("tables check-latency", vec!["--tables", record]),
+        ("subnet bench", vec!["--space", "small_mobilenet_v3"]),
+    ] {
+        let message = failure(ofa(command, &[&arguments[..], &["--latency-device", "onnxruntime"]].concat()));
+        assert!(message.contains("--features onnxruntime"), "{command}: {message}");
+    }
 }
 
 /// The table of a recorded device follows from what it measured.

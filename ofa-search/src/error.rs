@@ -189,15 +189,15 @@ pub enum SearchError {
     },
     /// The progress callback asked to stop. The same call resumes.
     #[error(
-        "stopped after {done} of {total} units; measurements so far are in {path}: rerun to resume",
+        "stopped after {done} of {total} rows; measurements so far are in {path}: rerun to resume",
         path = path.display()
     )]
     Stopped {
         /// The table.
         path: PathBuf,
-        /// Units measured so far.
+        /// Units or networks measured so far.
         done: usize,
-        /// Units in the space.
+        /// All that were to be measured.
         total: usize,
     },
     /// A setting has an impossible value.

@@ -85,5 +85,5 @@ pub use strategies::{
 };
 pub use tables::{
     AccuracyHeader, AccuracyRow, AccuracyTable, LatencyHeader, LatencyTable, Measure, MeasuredNetwork,
-    MeasuredNetworks, NetworkFit, OriginalLatencyTable, Overhead,
+    MeasuredNetworks, NetworkFit, NetworkLatencies, OriginalLatencyTable, Overhead,
 };

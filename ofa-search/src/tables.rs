@@ -7,5 +7,5 @@ mod table_file;
 mod unit_key;
 
 pub use accuracy::{AccuracyHeader, AccuracyRow, AccuracyTable};
-pub use latency::{LatencyHeader, LatencyTable, NetworkFit, OriginalLatencyTable, Overhead};
+pub use latency::{LatencyHeader, LatencyTable, NetworkFit, NetworkLatencies, OriginalLatencyTable, Overhead};
 pub use measured::{Measure, MeasuredNetwork, MeasuredNetworks};

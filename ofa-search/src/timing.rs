@@ -2,7 +2,7 @@
 
 mod pacemaker;
 
-pub use pacemaker::Pacemaker;
+pub use pacemaker::{Pacemaker, smallest_units};
 
 use crate::SearchError;
 use crate::statistics::quantile;
@@ -90,8 +90,22 @@ pub struct Timing {
     pub at_usual_pace: Latency,
 }
 
-/// One timed forward pass. Its result is kept until the device has finished.
-pub type TimedRun<'a> = Box<dyn FnMut() -> Tensor<2> + 'a>;
+/// One forward pass that times itself, on whatever runs it.
+pub type TimedRun<'a> = Box<dyn FnMut() -> Result<Duration, SearchError> + 'a>;
+
+/// Times the forward pass `run` on `device`: from when the device has done all earlier work until it has done this.
+pub fn on_device<'a>(device: &Device, mut run: impl FnMut() -> Tensor<2> + 'a) -> TimedRun<'a> {
+    let device = device.clone();
+    Box::new(move || {
+        synchronise(&device)?;
+        let start = Instant::now();
+        let output = run();
+        synchronise(&device)?;
+        let elapsed = start.elapsed();
+        drop(output);
+        Ok(elapsed)
+    })
+}
 
 /// Times several networks interleaved, so a temporary slowdown of the machine affects all of them equally.
 ///
@@ -100,9 +114,8 @@ pub type TimedRun<'a> = Box<dyn FnMut() -> Tensor<2> + 'a>;
 ///
 /// # Errors
 ///
-/// If the configuration is invalid or the device reports a failure.
+/// If the configuration is invalid or a run fails.
 pub fn time_interleaved(
-    device: &Device,
     config: &LatencyConfig,
     runs: &mut [TimedRun<'_>],
     mut pacemaker: Option<&mut Pacemaker<'_>>,
@@ -113,7 +126,7 @@ pub fn time_interleaved(
     config.validate()?;
     for run in runs.iter_mut() {
         for _ in 0..config.warmup {
-            time_once(device, run)?;
+            run()?;
         }
     }
     let mut all = vec![Samples::default(); runs.len()];
@@ -122,7 +135,7 @@ pub fn time_interleaved(
         let lacking = |samples: &Samples| !samples.at_usual_pace.is_enough(config);
         for (run, samples) in runs.iter_mut().zip(&mut all).filter(|(_, samples)| lacking(samples)) {
             for _ in 0..TURN.min(config.max_samples - samples.measured.sorted_ms.len()) {
-                let sample = time_once(device, run)?;
+                let sample = run()?;
                 samples.measured.push(sample);
                 samples.at_usual_pace.push(sample.mul_f64(factor));
             }
@@ -140,18 +153,6 @@ pub fn time_interleaved(
 struct Samples {
     measured: Series,
     at_usual_pace: Series,
-}
-
-/// Time of a single pass.
-pub(crate) fn time_once(device: &Device, run: &mut TimedRun<'_>) -> Result<Duration, SearchError> {
-    // Some devices queue work: time this pass only, without earlier work.
-    synchronise(device)?;
-    let start = Instant::now();
-    let output = run();
-    synchronise(device)?;
-    let elapsed = start.elapsed();
-    drop(output);
-    Ok(elapsed)
 }
 
 fn synchronise(device: &Device) -> Result<(), SearchError> {
@@ -241,8 +242,8 @@ mod tests {
             std::thread::sleep(Duration::from_millis(ms));
             Tensor::<2>::ones([1, 1], &device)
         };
-        let mut runs: Vec<TimedRun> = vec![Box::new(|| pass(&calls[0], 1)), Box::new(|| pass(&calls[1], 20))];
-        let timings = time_interleaved(&device, &config, &mut runs, None).unwrap();
+        let mut runs = [on_device(&device, || pass(&calls[0], 1)), on_device(&device, || pass(&calls[1], 20))];
+        let timings = time_interleaved(&config, &mut runs, None).unwrap();
         let latencies = [timings[0].measured, timings[1].at_usual_pace];
         assert_eq!(calls.each_ref().map(Cell::get), [7, 7]);
         assert!(latencies[0].median_ms >= 1.0 && latencies[1].median_ms >= 20.0, "{latencies:?}");

@@ -12,10 +12,12 @@ use experiments::deployment::scenarios::{Tables, answer_all, write_answers};
 use experiments::deployment::specialise::Specialiser;
 use experiments::job::{self, Job, Trained};
 use experiments::machine::environment;
+use experiments::machine::latency_device::LatencyDevice;
 use experiments::report::ReportData;
 use experiments::run::records::{self, Phases};
 use experiments::run::start::Options;
 use experiments::run::watched::{watched, watched_archs};
+use experiments::tables::latency::LatencyJob;
 use experiments::{report, tables};
 use ofa_train::OneRank;
 use std::process::ExitCode;
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
 fn train_and_search(job: &Job) -> Result<()> {
     let Job { config, images, device, dir, machine, ranks, stop } = *job;
     let space = &config.space;
+    let latency_device = config.latency_device()?;
     if ranks.is_first() {
         say(&forecast::first_line(config, images, dir, device));
     }
@@ -40,8 +43,8 @@ fn train_and_search(job: &Job) -> Result<()> {
 
     // Measure latencies once, and learn to predict accuracies.
     let mut phases = Phases::resumed(dir, stop, &OneRank)?;
-    let (latency, latency_fit) =
-        phases.time("latency table", || tables::latency(config, &supernet, device, dir, stop))?;
+    let measure = || LatencyJob::of_run(config, &supernet, &latency_device, dir, stop).run();
+    let (latency, latency_fit) = phases.time("latency table", measure)?;
     let (predictor, accuracy_fit) = phases.time("predictor", || tables::predictor(config, &accuracy, device))?;
 
     // Search as often as you like.
@@ -50,8 +53,18 @@ fn train_and_search(job: &Job) -> Result<()> {
     write_answers(dir, &answers)?;
 
     // Specialise, and measure the chosen subnets.
-    let specialiser =
-        Specialiser { config, images, supernet: &supernet, teacher: outcome.teacher.as_ref(), device, dir, stop };
+    let onnxruntime = latency_device.beside();
+    let specialiser = Specialiser {
+        config,
+        images,
+        supernet: &supernet,
+        teacher: outcome.teacher.as_ref(),
+        device,
+        latency_device: &latency_device,
+        onnxruntime: onnxruntime.as_ref(),
+        dir,
+        stop,
+    };
     let mut test = images.test(config, device);
     let specialise = || specialiser.run(&answers, latency.header(), &mut validation, &mut test);
     let chosen = phases.time("specialisation", specialise)?;
@@ -70,6 +83,8 @@ fn train_and_search(job: &Job) -> Result<()> {
         accuracy_fit,
         latency_within_10_percent: tables::within_10_percent(&latency_fit),
         latency_fit,
+        latency_device: config.tables.latency_device.as_ref().map(|_| latency_device.described()),
+        onnxruntime: onnxruntime.as_ref().map(LatencyDevice::described),
         table: records::table_points(config, &accuracy, &latency)?,
         answers,
         chosen,

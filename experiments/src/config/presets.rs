@@ -112,6 +112,8 @@ fn standard() -> ExperimentConfig {
             batch_size: 125,
             holdout_fraction: 0.25,
             latency_networks: 40,
+            latency_device: None,
+            latency_threads: None,
             latency: LatencyConfig::default(),
             predictor: MlpConfig::default(),
         },

@@ -5,10 +5,11 @@ use crate::config::ExperimentConfig;
 use crate::console::heartbeat;
 use crate::console::interrupt;
 use crate::console::say;
+use crate::machine::latency_device::LatencyDevice;
 use crate::run::images::Images;
 use crate::run::run_dir::{RunDir, make_dir};
 use crate::run::supernet_file;
-use crate::tables::{pacemaker, whole_networks};
+use crate::tables::latency::whole_networks;
 use anyhow::Result;
 use burn::tensor::Device;
 use ofa_model::{Arch, SearchSpace, SubnetCard, Supernet};
@@ -48,6 +49,9 @@ pub struct Chosen {
     /// Raw median latency, uncorrected; absent in records of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopwatch_ms: Option<f64>,
+    /// Raw median latency in onnxruntime, where it was at hand and the latency table is of another device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub onnxruntime_ms: Option<f64>,
 }
 
 impl Chosen {
@@ -83,6 +87,10 @@ pub struct Specialiser<'a> {
     pub teacher: Option<&'a Supernet>,
     /// The device, without autodiff.
     pub device: &'a Device,
+    /// What the latency table was measured on.
+    pub latency_device: &'a LatencyDevice,
+    /// onnxruntime, in which they are timed as well.
+    pub onnxruntime: Option<&'a LatencyDevice>,
     /// Run directory; subnets go to `subnets/` in it.
     pub dir: &'a RunDir,
     /// Set to stop the run before the next subnet.
@@ -106,14 +114,22 @@ impl Specialiser<'_> {
         let best = best_by_scenario(answers);
         let archs = best.iter().map(|answer| answer.arch.parse()).collect::<Result<Vec<Arch>, _>>()?;
         let settings = &self.config.tables.latency;
-        let mut pacemaker = pacemaker(self.supernet.space(), self.device, table);
-        let timings = whole_networks(settings, self.supernet, &archs, self.device, pacemaker.as_mut())?;
+        let mut pacemaker = self.latency_device.pacemaker(self.supernet, table)?;
+        let timings = whole_networks(settings, self.supernet, &archs, self.latency_device, pacemaker.as_mut())?;
+        let beside = self.in_onnxruntime(&archs)?;
         let mut chosen = Vec::new();
-        for ((answer, arch), timing) in best.into_iter().zip(&archs).zip(timings) {
+        for (((answer, arch), timing), beside) in best.into_iter().zip(&archs).zip(timings).zip(beside) {
             interrupt::check(self.stop)?;
-            chosen.push(self.one(answer, arch, &timing, validation, test)?);
+            chosen.push(self.one(answer, arch, (&timing, beside), validation, test)?);
         }
         Ok(chosen)
+    }
+
+    /// Latencies in onnxruntime; `None` without it.
+    fn in_onnxruntime(&self, archs: &[Arch]) -> Result<Vec<Option<f64>>> {
+        let Some(onnxruntime) = self.onnxruntime else { return Ok(vec![None; archs.len()]) };
+        let timings = whole_networks(&self.config.tables.latency, self.supernet, archs, onnxruntime, None)?;
+        Ok(timings.iter().map(|timing| Some(timing.measured.median_ms)).collect())
     }
 
     /// Saves and measures the subnet of one answer. Fine-tuning takes minutes, so a subnet that an earlier attempt of
@@ -122,7 +138,7 @@ impl Specialiser<'_> {
         &self,
         answer: &Answer,
         arch: &Arch,
-        timing: &Timing,
+        (timing, onnxruntime_ms): (&Timing, Option<f64>),
         validation: &mut Evaluator,
         test: &mut Evaluator,
     ) -> Result<Chosen> {
@@ -144,6 +160,7 @@ impl Specialiser<'_> {
             predicted_ms: answer.predicted_ms,
             measured_ms: timing.at_usual_pace.median_ms,
             stopwatch_ms: Some(timing.measured.median_ms),
+            onnxruntime_ms,
         };
         // Written last: a directory with this file is complete.
         self.dir.write_json(&format!("{name}/{}", Chosen::FILE), &chosen)?;

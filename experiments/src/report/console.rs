@@ -39,19 +39,20 @@ pub fn console(data: &ReportData) -> String {
     text
 }
 
-/// A header, then one row per subnet.
-fn subnets(chosen: &[Chosen], extremes: &[Extreme]) -> Vec<[String; 9]> {
-    let mut rows = vec![
-        ["subnet", "found by", "predicted", "test top-1", "fine-tuned", "predicted", "measured", "MACs", "parameters"]
-            .map(str::to_owned),
-    ];
+/// A header, then one row per subnet; the last column only where there was onnxruntime.
+fn subnets(chosen: &[Chosen], extremes: &[Extreme]) -> Vec<Vec<String>> {
+    let beside = chosen.iter().any(|row| row.onnxruntime_ms.is_some());
+    let heading =
+        ["subnet", "found by", "predicted", "test top-1", "fine-tuned", "predicted", "measured", "MACs", "parameters"];
+    let mut rows: Vec<Vec<String>> = vec![heading.map(str::to_owned).to_vec()];
     let none = || "-".to_owned();
     rows.extend(extremes.iter().map(|row| {
         let top1 = percent(row.test_top1);
-        [row.label.clone(), none(), none(), top1, none(), none(), none(), prefixed(row.macs), prefixed(row.parameters)]
+        let sizes = [prefixed(row.macs), prefixed(row.parameters)];
+        [&[row.label.clone(), none(), none(), top1, none(), none(), none()], &sizes[..]].concat()
     }));
     rows.extend(chosen.iter().map(|row| {
-        [
+        vec![
             row.scenario.clone(),
             row.strategy.clone(),
             percent(row.predicted_top1),
@@ -63,16 +64,24 @@ fn subnets(chosen: &[Chosen], extremes: &[Extreme]) -> Vec<[String; 9]> {
             prefixed(row.parameters),
         ]
     }));
+    if beside {
+        let cells = extremes
+            .iter()
+            .map(|_| none())
+            .chain(chosen.iter().map(|row| row.onnxruntime_ms.map_or_else(none, milliseconds)));
+        let cells: Vec<String> = std::iter::once("onnxruntime".to_owned()).chain(cells).collect();
+        rows.iter_mut().zip(cells).for_each(|(row, cell)| row.push(cell));
+    }
     rows
 }
 
 /// Aligns the first two columns to the left and the numbers to the right.
-fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+fn columns(rows: &[Vec<String>]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; N] = std::array::from_fn(width);
+    let widths: Vec<usize> = (0..rows.first().map_or(0, Vec::len)).map(width).collect();
     let mut text = String::new();
     for row in rows {
-        let cells = row.iter().zip(widths).enumerate().map(|(column, (cell, width))| match column {
+        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| match column {
             0 | 1 => format!("{cell:<width$}"),
             _ => format!("{cell:>width$}"),
         });
@@ -88,7 +97,7 @@ mod tests {
 
     #[test]
     fn columns_are_aligned() {
-        let rows = [["a", "bb", "1"], ["aaa", "b", "100"]].map(|row| row.map(str::to_owned));
+        let rows = [["a", "bb", "1"], ["aaa", "b", "100"]].map(|row| row.map(str::to_owned).to_vec());
         assert_eq!(columns(&rows), "a    bb    1\naaa  b   100\n");
     }
 }

@@ -38,6 +38,12 @@ pub struct ReportData {
     /// Fraction of these networks whose latency by table is within 10 % of the measured one.
     #[serde(deserialize_with = "nan_if_null")]
     pub latency_within_10_percent: f64,
+    /// What latencies were measured on, with its threads; `None` if it is the machine's device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_device: Option<String>,
+    /// The onnxruntime that chosen subnets were timed in as well, with its threads; `None` if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub onnxruntime: Option<String>,
     /// The accuracy table.
     pub table: Vec<TablePoint>,
     /// Answer of each strategy to each scenario.

@@ -107,8 +107,11 @@ fn result(data: &ReportData) -> Markup {
         (tables::chosen(&data.chosen, &data.extremes))
         p.note {
             "The best answer of each scenario, extracted, calibrated and measured; below, the extremes of the space. \
-             Latency is the median of the whole network on " (data.machine.device) ", "
-            (summary::threads(data.machine.threads)) (pace_note(&data.chosen)) "."
+             Latency is the median of the whole network on "
+            @if let Some(device) = &data.latency_device { (device) }
+            @else { (data.machine.device) ", " (summary::threads(data.machine.threads)) }
+            (pace_note(&data.chosen)) "."
+            @if let Some(onnxruntime) = &data.onnxruntime { " Beside it, raw: " (onnxruntime) "." }
         }
     }
 }

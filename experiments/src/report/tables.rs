@@ -9,7 +9,7 @@ use maud::{Markup, html};
 
 /// Chosen subnets and the extremes, with predicted and measured values.
 pub(super) fn chosen(chosen: &[Chosen], extremes: &[Extreme]) -> Markup {
-    let headings = [
+    let mut headings = vec![
         "Scenario",
         "Strategy",
         "Predicted top\u{2011}1",
@@ -22,8 +22,16 @@ pub(super) fn chosen(chosen: &[Chosen], extremes: &[Extreme]) -> Markup {
         "Parameters",
         "Arch",
     ];
-    let rows = chosen.iter().map(chosen_row).chain(extremes.iter().map(extreme_row));
-    table(&headings, 2, rows.collect())
+    let mut rows: Vec<_> = chosen.iter().map(chosen_row).chain(extremes.iter().map(extreme_row)).collect();
+    if chosen.iter().any(|row| row.onnxruntime_ms.is_some()) {
+        let at = headings.iter().position(|heading| *heading == "MACs").expect("MACs are a column");
+        headings.insert(at, "In onnxruntime");
+        let beside = chosen.iter().map(|row| row.onnxruntime_ms).chain(std::iter::repeat(None));
+        for (row, ms) in rows.iter_mut().zip(beside) {
+            row.insert(at, html! { (ms.map_or_else(|| "–".into(), milliseconds)) });
+        }
+    }
+    table(&headings, 2, rows)
 }
 
 fn chosen_row(row: &Chosen) -> Vec<Markup> {

@@ -36,6 +36,8 @@ fn report(phases: usize, rows: usize) -> ReportData {
         accuracy_fit: fit(),
         latency_fit: fit(),
         latency_within_10_percent: 0.9667,
+        latency_device: None,
+        onnxruntime: Some("onnxruntime 1.32.0, 2 threads".into()),
         table: (0..rows)
             .map(|i| TablePoint { arch: arch(i), top1: 0.8 + 0.1 * part(i), latency_ms: part(i), macs: 1_000_000 })
             .collect(),
@@ -111,6 +113,7 @@ fn chosen(scenario: &str) -> Chosen {
         predicted_ms: 0.88,
         measured_ms: 0.912,
         stopwatch_ms: Some(0.934),
+        onnxruntime_ms: Some(0.456),
     }
 }
 
@@ -129,6 +132,8 @@ fn empty() -> ReportData {
         accuracy_fit: no_fit(),
         latency_fit: no_fit(),
         latency_within_10_percent: f64::NAN,
+        latency_device: None,
+        onnxruntime: None,
         table: vec![],
         answers: vec![],
         chosen: vec![],
@@ -160,6 +165,9 @@ fn the_page_shows_every_plot_and_the_key_numbers() {
         "0.42 percentage points",
         "96.67 % within 10 %",
         "0.912 ms",
+        "In onnxruntime",
+        "0.456 ms",
+        "Beside it, raw: onnxruntime 1.32.0, 2 threads.",
         "90.12 %",
         "10,000",
     ] {
@@ -237,6 +245,8 @@ fn the_console_table_lines_up() {
     assert_eq!(end(heading, "test top-1"), end(row("latency 0.9 ms"), "89.54 %"));
     assert_eq!(end(heading, "fine-tuned"), end(row("latency 0.9 ms"), "90.12 %"));
     assert_eq!(end(heading, "measured"), end(row("MACs 2 M"), "0.912 ms"));
+    assert_eq!(end(heading, "onnxruntime"), end(row("MACs 2 M"), "0.456 ms"));
+    assert!(row("largest").ends_with("  -"), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 110), "{text}");
     assert!(text.contains("96.67 % within 10 %") && text.contains("time 93.5 s, peak memory 1,234 MiB"), "{text}");
 }

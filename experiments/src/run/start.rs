@@ -5,8 +5,10 @@ use crate::console::interrupt::is_interruption;
 use crate::console::problem::in_one_line;
 use crate::console::say;
 use crate::machine::allocator::keep_freed_memory;
+use crate::machine::latency_device::LatencyDevice;
 use crate::machine::threads::compute_on_this_thread;
 use crate::machine::{device, environment};
+use crate::options::latency_device::{LatencyOptions, WHOLE_NETWORKS};
 use crate::run::given_weights;
 use crate::run::image_size;
 use crate::run::images::Images;
@@ -67,6 +69,8 @@ pub struct Options {
     /// several, as in cuda:1 [default: that of the configuration]
     #[arg(long)]
     device: Option<String>,
+    #[command(flatten)]
+    latency: LatencyOptions,
     /// Seed of all random numbers [default: that of the configuration]
     #[arg(long)]
     seed: Option<u64>,
@@ -144,9 +148,10 @@ fn create_or_resume(options: &Options) -> Result<Run> {
                 && options.seed.is_none()
                 && options.schedule.is_none()
                 && options.start.is_none()
+                && options.latency.latency_device.is_none()
                 && options.subnet_epochs.is_none(),
             "a resumed run uses its own config.toml: drop --config, --channels, --hold-out, --schedule, --start, \
-             --subnet-epochs and --seed (--data and --device may change)"
+             --subnet-epochs, --latency-device and --seed (--data and --device may change)"
         );
         return resume(options);
     }
@@ -157,6 +162,7 @@ fn create_or_resume(options: &Options) -> Result<Run> {
         config.preset
     );
     let device = device::by_name(&config.device)?;
+    config.latency_device()?;
     listed.iter().flat_map(|listed| &listed.notes).for_each(|note| say(note));
     // Whatever can be wrong is found before there is a directory that could only be removed.
     let images = Images::load(&config, listed)?;
@@ -223,6 +229,13 @@ pub fn configure(options: &Options) -> Result<(ExperimentConfig, Option<Splits>)
     }
     if let Some(seed) = options.seed {
         config.seed = seed;
+    }
+    if let Some(name) = &options.latency.latency_device {
+        config.tables.latency_device = Some(name.clone());
+        config.tables.latency_threads = options.latency.latency_threads;
+        if name == LatencyDevice::ONNXRUNTIME {
+            config.tables.latency_networks = config.tables.latency_networks.max(WHOLE_NETWORKS);
+        }
     }
     let listed = options.data.as_ref().map(|data| list(data, options, &mut config)).transpose()?;
     // A run is also resumed from other directories.
@@ -396,6 +409,32 @@ mod tests {
         }
         let message = format!("{:#}", configured(&["--preset", "smoke", "--start", small]).err().unwrap());
         assert!(message.starts_with("--start: ") && message.contains("space.json"), "{message}");
+    }
+
+    #[test]
+    fn another_device_for_latencies_takes_enough_networks() {
+        let [config, more] = [&[][..], &["--latency-threads", "2"]].map(|threads| {
+            let arguments = ["--preset", "smoke", "--latency-device", "onnxruntime"];
+            configured(&[&arguments[..], threads].concat()).unwrap().0
+        });
+        assert_eq!((config.device.as_str(), config.tables.latency_device.as_deref()), ("flex", Some("onnxruntime")));
+        assert_eq!((config.tables.latency_networks, config.tables.latency_threads), (WHOLE_NETWORKS, None));
+        assert_eq!(more.tables.latency_threads.map(usize::from), Some(2));
+        assert_eq!(ExperimentConfig::parse(&more.to_toml().unwrap()).unwrap(), more);
+        let mut few = more;
+        few.tables.latency_networks = 19;
+        let message = few.validate().unwrap_err().to_string();
+        assert!(message.contains("tables.latency_networks is 19") && message.contains("at least 20"), "{message}");
+        let root = tempfile::tempdir().unwrap();
+        let out = root.path().join("run");
+        let open = |more: &[&str]| {
+            let arguments = ["ofa", "--preset", "smoke", "--latency-device", "onnxruntime", "--out"];
+            let arguments = [&arguments[..], &[out.to_str().unwrap()], more].concat();
+            format!("{:#}", create_or_resume(&Options::parse_from(arguments)).err().unwrap())
+        };
+        assert!(open(&["--resume"]).contains("drop --config") && !out.exists());
+        #[cfg(not(feature = "onnxruntime"))]
+        assert!(open(&[]).contains("--features onnxruntime") && !out.exists());
     }
 
     #[test]

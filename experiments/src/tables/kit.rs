@@ -8,12 +8,13 @@ mod results;
 
 pub use results::{Results, Speed};
 
+use super::different_archs;
 use crate::run::run_dir::write_whole;
 use anyhow::{Context, Result, ensure};
 use ofa_model::{Arch, SearchSpace};
+use ofa_search::LatencyTable;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::HashSet;
 use std::path::Path;
 
 const MANIFEST: &str = "manifest.json";
@@ -56,7 +57,7 @@ pub struct KitNetwork {
 
 impl Kit {
     /// Networks needed at least: a table of parts cannot be estimated from fewer.
-    pub const LEAST: usize = 20;
+    pub const LEAST: usize = LatencyTable::LEAST_NETWORKS;
 
     /// Reads the manifest of the kit in `dir`.
     ///
@@ -87,10 +88,8 @@ impl Kit {
 /// # Errors
 ///
 /// If the space has fewer.
-pub fn archs(space: &SearchSpace, count: usize, mut sample: impl FnMut() -> Arch) -> Result<Vec<Arch>> {
-    let mut known = HashSet::new();
-    let draws = (0..100 * count).map(|_| sample()).filter(|arch| known.insert(arch.clone())).take(count);
-    let archs: Vec<Arch> = draws.collect();
+pub fn archs(space: &SearchSpace, count: usize, sample: impl FnMut() -> Arch) -> Result<Vec<Arch>> {
+    let archs = different_archs(count, sample);
     ensure!(archs.len() == count, "`{}` has too few networks for a kit of {count}", space.name);
     Ok(archs)
 }

@@ -1,8 +1,10 @@
 //! Compares table latencies with whole networks timed on this machine.
 
 use crate::console::say;
+use crate::machine::latency_device::LatencyDevice;
+use crate::tables::fit as agreement;
 use crate::tables::fit::{Fit, PredictedMeasured};
-use crate::tables::{fit, pacemaker, whole_networks};
+use crate::tables::latency::whole_networks;
 use anyhow::Result;
 use burn::tensor::Device;
 use ofa_data::random::{Purpose, stream};
@@ -52,12 +54,12 @@ impl LatencyCheck {
             predicted: network.predicted,
             measured: ms(network),
         };
-        fit(self.networks.iter().map(pair).collect())
+        agreement(self.networks.iter().map(pair).collect())
     }
 }
 
 /// Draws `networks` random networks of `space`, times them on `device` and compares them with `table`. Weights are
-/// random: latency does not depend on them.
+/// random, made on `compute`: latency does not depend on them.
 ///
 /// # Errors
 ///
@@ -68,13 +70,14 @@ pub fn check_latency(
     settings: &LatencyConfig,
     networks: usize,
     seed: u64,
-    device: &Device,
+    device: &LatencyDevice,
+    compute: &Device,
 ) -> Result<LatencyCheck> {
-    let supernet = SupernetConfig::new(space.clone())?.with_seed(seed).init(device);
+    let supernet = SupernetConfig::new(space.clone())?.with_seed(seed).init(compute);
     let rng = &mut stream(seed, Purpose::Sample, &[]);
     let archs: Vec<Arch> = (0..networks).map(|_| space.sample(rng)).collect();
     let latency = table.cost(space)?;
-    let mut pacemaker = pacemaker(space, device, table.header());
+    let mut pacemaker = device.pacemaker(&supernet, table.header())?;
     let mut checked = Vec::new();
     for group in archs.chunks(GROUP) {
         let timings = whole_networks(settings, &supernet, group, device, pacemaker.as_mut())?;

@@ -1,27 +1,31 @@
 //! [`LatencyTable`]: measured latencies of units, which sum to the latency of any arch.
 
 mod from_networks;
+mod networks;
 mod original;
 mod overhead;
+mod timed_rows;
 
 pub use from_networks::NetworkFit;
+pub use networks::NetworkLatencies;
 pub use original::OriginalLatencyTable;
 pub use overhead::Overhead;
 
 use crate::SearchError;
 use crate::cost::{AdditiveCost, distinct_units};
-use crate::tables::table_file::{self, Content, Format, invalid};
+use crate::tables::table_file::{self, Format};
 use crate::tables::unit_key::{format_unit, parse_unit};
-use crate::timing::{Latency, LatencyConfig, Pacemaker};
-use crate::timing::{TimedRun, device_name, time_interleaved};
+use crate::timing::{Latency, LatencyConfig, device_name, on_device, smallest_units};
 use burn::tensor::Device;
 use ofa_model::{Arch, SearchSpace, Unit};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::ops::ControlFlow;
 use std::path::Path;
+use timed_rows::{TimedFormat, TimedRows, checked};
 
 /// The conditions under which a table was measured, and the fitted overhead.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,6 +53,19 @@ pub struct LatencyHeader {
 }
 
 impl LatencyHeader {
+    /// The header of what is measured on `device` now, without a pace.
+    fn new(space: &SearchSpace, device: &str, config: &LatencyConfig) -> Self {
+        Self {
+            space: space.name.clone(),
+            device: device.to_owned(),
+            batch: config.batch,
+            threads: config.threads(),
+            quantity: None,
+            pace_ms: None,
+            overhead: None,
+        }
+    }
+
     /// Fails if a number of the header is impossible, with the reason.
     fn check(&self) -> Result<(), String> {
         let positive = |number: f64| number.is_finite() && number > 0.0;
@@ -95,6 +112,22 @@ impl Format for LatencyFormat {
     type Row = LatencyRow;
 }
 
+impl TimedFormat for LatencyFormat {
+    type Key = Unit;
+
+    fn name(unit: &Unit) -> impl Display {
+        format_unit(unit)
+    }
+
+    fn row(unit: &Unit, latency: &Latency) -> LatencyRow {
+        LatencyRow::new(unit, latency)
+    }
+
+    fn check(row: &LatencyRow) -> Result<(Unit, Latency), String> {
+        row.check()
+    }
+}
+
 impl LatencyTable {
     /// The [`LatencyHeader::quantity`] of energy in millijoules.
     pub const ENERGY: &'static str = "energy_mj";
@@ -117,41 +150,17 @@ impl LatencyTable {
         space: &SearchSpace,
         device: &Device,
         config: &LatencyConfig,
-        mut progress: impl FnMut(usize, usize, &Unit, &Latency) -> ControlFlow<()>,
+        progress: impl FnMut(usize, usize, &Unit, &Latency) -> ControlFlow<()>,
     ) -> Result<Self, SearchError> {
-        config.validate()?;
-        // An existing table keeps its own pace, or its lack of one.
-        let pacemaker = if path.exists() { None } else { Some(Pacemaker::new(space, device, config)?) };
-        let header = LatencyHeader {
-            space: space.name.clone(),
-            device: device_name(device),
-            batch: config.batch,
-            threads: config.threads(),
-            quantity: None,
-            pace_ms: pacemaker.map(|pacemaker| pacemaker.usual_ms()),
-            overhead: None,
+        let header = LatencyHeader::new(space, &device_name(device), config);
+        let mut units = distinct_units(space);
+        units.shuffle(&mut ChaCha8Rng::seed_from_u64(0));
+        let pace = || Ok(smallest_units(space, device, config.batch));
+        let run = |unit: &Unit| {
+            let (network, input) = (unit.network(device), unit.input(config.batch, device));
+            Ok(on_device(device, move || network.infer(input.clone())))
         };
-        let (content, mut appender) = table_file::open::<LatencyFormat>(path, &header)?;
-        let mut table = Self::from_content(path, content)?;
-        let pace_ms = table.header.pace_ms;
-        let mut pacemaker = pace_ms.map(|usual_ms| Pacemaker::at(space, device, config.batch, usual_ms));
-        let units = distinct_units(space);
-        let mut missing: Vec<Unit> = units.iter().copied().filter(|unit| !table.units.contains_key(unit)).collect();
-        missing.shuffle(&mut ChaCha8Rng::seed_from_u64(0));
-        let mut done = units.len() - missing.len();
-        for group in missing.chunks(GROUP) {
-            let mut stopped = false;
-            for (unit, latency) in group.iter().zip(time_units(group, device, config, pacemaker.as_mut())?) {
-                appender.append(&LatencyRow::new(unit, &latency))?;
-                table.units.insert(*unit, latency);
-                done += 1;
-                stopped |= progress(done, units.len(), unit, &latency).is_break();
-            }
-            if stopped && done < units.len() {
-                return Err(SearchError::Stopped { path: path.to_owned(), done, total: units.len() });
-            }
-        }
-        Ok(table)
+        Ok(TimedRows::<LatencyFormat>::measure(path, &header, config, &units, pace, run, progress)?.into())
     }
 
     /// Reads the table at `path`, measured on `space`.
@@ -170,7 +179,7 @@ impl LatencyTable {
                 expected: space.name.clone(),
             });
         }
-        Self::from_content(path, content)
+        Ok(TimedRows::from_content(path, content)?.into())
     }
 
     /// Writes the whole table, including the fitted overhead, to `path`.
@@ -181,25 +190,6 @@ impl LatencyTable {
     pub fn save(&self, path: &Path) -> Result<(), SearchError> {
         let rows: Vec<LatencyRow> = self.units.iter().map(|(unit, latency)| LatencyRow::new(unit, latency)).collect();
         table_file::write::<LatencyFormat>(path, &self.header, &rows)
-    }
-
-    fn from_content(path: &Path, content: Content<LatencyFormat>) -> Result<Self, SearchError> {
-        content.header.check().map_err(|problem| invalid(path, 1, problem))?;
-        let mut units = BTreeMap::new();
-        for (line, row) in content.rows {
-            let (unit, latency) = row.check().map_err(|problem| invalid(path, line, problem))?;
-            let before = units.insert(unit, latency).filter(|before| *before != latency);
-            if let Some(before) = before {
-                return Err(SearchError::ConflictingRows {
-                    path: path.to_owned(),
-                    line,
-                    key: row.unit,
-                    found: format!("{} ms", latency.median_ms),
-                    before: format!("{} ms", before.median_ms),
-                });
-            }
-        }
-        Ok(Self { header: content.header, units, dropped_line: content.dropped })
     }
 
     /// The conditions of measurement and the fitted overhead.
@@ -294,22 +284,10 @@ impl LatencyTable {
     }
 }
 
-/// Units timed together, all in memory at the same time.
-const GROUP: usize = 16;
-
-fn time_units(
-    units: &[Unit],
-    device: &Device,
-    config: &LatencyConfig,
-    pacemaker: Option<&mut Pacemaker<'_>>,
-) -> Result<Vec<Latency>, SearchError> {
-    let run = |unit: &Unit| -> TimedRun {
-        let network = unit.network(device);
-        let input = unit.input(config.batch, device);
-        Box::new(move || network.infer(input.clone()))
-    };
-    let timings = time_interleaved(device, config, &mut units.iter().map(run).collect::<Vec<_>>(), pacemaker)?;
-    Ok(timings.iter().map(|timing| timing.at_usual_pace).collect())
+impl From<TimedRows<LatencyFormat>> for LatencyTable {
+    fn from(TimedRows { header, latencies, dropped_line }: TimedRows<LatencyFormat>) -> Self {
+        Self { header, units: latencies, dropped_line }
+    }
 }
 
 impl LatencyRow {
@@ -336,14 +314,8 @@ impl LatencyRow {
                 unit.cost().macs
             ));
         }
-        let (median_ms, iqr_ms) = (self.median_ms, self.iqr_ms);
-        if !(median_ms.is_finite() && median_ms >= 0.0 && iqr_ms.is_finite() && iqr_ms >= 0.0) {
-            return Err(format!(
-                "`{}` has a latency of {median_ms} ms with an interquartile range of {iqr_ms} ms",
-                self.unit
-            ));
-        }
-        Ok((unit, Latency { median_ms, iqr_ms, samples: self.samples }))
+        let &Self { median_ms, iqr_ms, samples, .. } = self;
+        Ok((unit, checked(&self.unit, Latency { median_ms, iqr_ms, samples })?))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::SearchError;
 use crate::statistics::median;
-use crate::timing::{LatencyConfig, TimedRun, time_interleaved, time_once};
+use crate::timing::{LatencyConfig, TimedRun, on_device, time_interleaved};
 use burn::tensor::Device;
 use ofa_model::SearchSpace;
 
@@ -10,34 +10,31 @@ use ofa_model::SearchSpace;
 ///
 /// A virtual machine may speed up or slow down by half within seconds, as its neighbours come and go. Measurements
 /// before and after such a change are comparable only if each is scaled by the time of a fixed network, taken close to
-/// it. That network consists of the units of the space's smallest arch.
+/// it: one of the smallest arch of the space, on the same device.
 pub struct Pacemaker<'a> {
-    device: Device,
     run: TimedRun<'a>,
     usual_ms: f64,
     /// Usual time over measured time, one entry per measurement.
     factors: Vec<f64>,
 }
 
-impl Pacemaker<'_> {
+impl<'a> Pacemaker<'a> {
     /// Passes per measurement.
     const PASSES: usize = 3;
 
-    /// Creates the pacemaker of `space`; its time now becomes the usual one.
+    /// A pacemaker that runs `run`, whose time now becomes the usual one.
     ///
     /// # Errors
     ///
-    /// If a setting is impossible or the device reports a failure.
-    pub fn new(space: &SearchSpace, device: &Device, config: &LatencyConfig) -> Result<Self, SearchError> {
-        let mut now = Self::at(space, device, config.batch, f64::NAN);
-        let timings = time_interleaved(device, config, std::slice::from_mut(&mut now.run), None)?;
-        Ok(Self { usual_ms: timings[0].measured.median_ms, ..now })
+    /// If a setting is impossible or the run fails.
+    pub fn new(mut run: TimedRun<'a>, config: &LatencyConfig) -> Result<Self, SearchError> {
+        let timings = time_interleaved(config, std::slice::from_mut(&mut run), None)?;
+        Ok(Self::at(run, timings[0].measured.median_ms))
     }
 
-    /// Creates the pacemaker of `space` for `batch` images per pass, with a usual time in milliseconds from an earlier
-    /// run.
-    pub fn at(space: &SearchSpace, device: &Device, batch: usize, usual_ms: f64) -> Self {
-        Self { device: device.clone(), run: smallest(space, device, batch), usual_ms, factors: Vec::new() }
+    /// A pacemaker that runs `run`, with a usual time in milliseconds from an earlier one.
+    pub fn at(run: TimedRun<'a>, usual_ms: f64) -> Self {
+        Self { run, usual_ms, factors: Vec::new() }
     }
 
     /// Time of the network in milliseconds at the usual pace.
@@ -55,7 +52,7 @@ impl Pacemaker<'_> {
     pub(crate) fn factor(&mut self) -> Result<f64, SearchError> {
         let mut passes = Vec::with_capacity(Self::PASSES);
         for _ in 0..Self::PASSES {
-            passes.push(time_once(&self.device, &mut self.run)?.as_secs_f64() * 1e3);
+            passes.push((self.run)()?.as_secs_f64() * 1e3);
         }
         let factor = self.usual_ms / median(passes);
         self.factors.push(factor);
@@ -63,11 +60,11 @@ impl Pacemaker<'_> {
     }
 }
 
-/// Runs the units of the smallest arch of a space, one after another.
-fn smallest<'a>(space: &SearchSpace, device: &Device, batch: usize) -> TimedRun<'a> {
+/// The run of a [`Pacemaker`] on a device of burn: the units of the smallest arch of a space, one after another.
+pub fn smallest_units(space: &SearchSpace, device: &Device, batch: usize) -> TimedRun<'static> {
     let network = |unit: &ofa_model::Unit| (unit.network(device), unit.input(batch, device));
     let networks: Vec<_> = space.units(&space.smallest()).iter().map(network).collect();
-    Box::new(move || {
+    on_device(device, move || {
         let mut output = None;
         for (network, input) in &networks {
             output = Some(network.infer(input.clone()));
@@ -83,32 +80,36 @@ mod tests {
     use std::cell::Cell;
     use std::time::Duration;
 
-    fn sleeping<'a>(device: &'a Device, ms: &'a Cell<u64>) -> TimedRun<'a> {
-        Box::new(move || {
-            std::thread::sleep(Duration::from_millis(ms.get()));
-            burn::tensor::Tensor::ones([1, 1], device)
-        })
+    fn taking(ms: &Cell<u64>) -> TimedRun<'_> {
+        Box::new(|| Ok(Duration::from_millis(ms.get())))
     }
 
     #[test]
     fn what_is_measured_on_a_slower_machine_comes_to_the_usual_pace() {
-        let (device, ms) = (Device::flex(), Cell::new(40));
+        let ms = Cell::new(40);
         let config = LatencyConfig { warmup: 0, min_samples: 4, max_samples: 4, ..LatencyConfig::default() };
-        let run = sleeping(&device, &ms);
-        let mut pacemaker = Pacemaker { device: device.clone(), run, usual_ms: 10.0, factors: vec![] };
-        let timings = time_interleaved(&device, &config, &mut [sleeping(&device, &ms)], Some(&mut pacemaker)).unwrap();
-        let (measured, usual) = (timings[0].measured.median_ms, timings[0].at_usual_pace.median_ms);
-        assert!(measured >= 40.0 && (measured * pacemaker.pace() / usual - 1.0).abs() < 1e-6, "{measured} {usual}");
-        assert!(pacemaker.pace() <= 0.25, "four times slower than usual: {}", pacemaker.pace());
+        let mut pacemaker = Pacemaker::at(taking(&ms), 10.0);
+        let timings = time_interleaved(&config, &mut [taking(&ms)], Some(&mut pacemaker)).unwrap();
+        assert_eq!((timings[0].measured.median_ms, timings[0].at_usual_pace.median_ms), (40.0, 10.0));
+        assert_eq!(pacemaker.pace(), 0.25, "four times slower than usual");
     }
 
     #[test]
     fn a_pacemaker_is_timed_when_it_is_made() {
         let config = LatencyConfig { warmup: 1, min_samples: 3, max_samples: 3, ..LatencyConfig::default() };
-        let mut pacemaker = Pacemaker::new(&tiny_space(), &Device::flex(), &config).unwrap();
+        let run = || smallest_units(&tiny_space(), &Device::flex(), 1);
+        let mut pacemaker = Pacemaker::new(run(), &config).unwrap();
         assert!(pacemaker.usual_ms() > 0.0);
         assert_eq!(pacemaker.pace(), 1.0);
         assert!(pacemaker.factor().unwrap() > 0.0);
-        assert_eq!(Pacemaker::at(&tiny_space(), &Device::flex(), 1, 7.0).usual_ms(), 7.0);
+        assert_eq!(Pacemaker::at(run(), 7.0).usual_ms(), 7.0);
+    }
+
+    #[test]
+    fn a_run_that_fails_ends_the_measurement() {
+        let failing: TimedRun =
+            Box::new(|| Err(SearchError::Device { device: "board".into(), problem: "gone".into() }));
+        let message = time_interleaved(&LatencyConfig::default(), &mut [failing], None).unwrap_err().to_string();
+        assert!(message.contains("board") && message.contains("gone"), "{message}");
     }
 }

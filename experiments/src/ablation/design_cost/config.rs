@@ -229,6 +229,11 @@ impl DesignConfig {
     /// If a value is invalid; the error names the key and the value.
     pub fn validate(&self) -> Result<()> {
         self.base.validate()?;
+        ensure!(
+            self.base.tables.latency_device.is_none(),
+            "base.tables.latency_device is set, but whole networks are timed on `device` here: give the table of another \
+             device as latency_table"
+        );
         let targets = &self.targets;
         ensure!(!targets.is_empty() && !self.seeds.is_empty(), "targets and seeds must each have an entry");
         if let Some(target) = targets.iter().find(|target| !(0.0..1.0).contains(*target)) {

@@ -11,7 +11,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use ofa_data::random::{Purpose, stream};
 use ofa_model::{Arch, ChoiceCosts, ElasticNetwork, Subnet};
-use ofa_search::timing::{TimedRun, time_interleaved};
+use ofa_search::timing::{Pacemaker, on_device, smallest_units, time_interleaved};
 use ofa_train::baselines::{
     CandidateTask, Found, SearchGround, SearchMethod, SearchRecord, SearchRun, SearchTarget, find, trained_alone,
 };
@@ -151,9 +151,10 @@ pub(super) fn measure(
     let test_top1 = test.subnet_top1(&subnet)?;
     let settings = &config.tables.latency;
     let pixels = Tensor::ones([settings.batch, config.space.image_channels, arch.resolution, arch.resolution], device);
-    let run: TimedRun = Box::new(move || subnet.infer(pixels.clone()));
-    let mut pacemaker = crate::tables::pacemaker(&config.space, device, table.header());
-    let timings = time_interleaved(device, settings, &mut [run], pacemaker.as_mut())?;
+    let run = on_device(device, move || subnet.infer(pixels.clone()));
+    let pace = |usual_ms| Pacemaker::at(smallest_units(&config.space, device, table.header().batch), usual_ms);
+    let mut pacemaker = table.header().pace_ms.map(pace);
+    let timings = time_interleaved(settings, &mut [run], pacemaker.as_mut())?;
     ensure!(timings.len() == 1, "one network was timed {} times", timings.len());
     Ok(Designed {
         target: 0,

@@ -3,10 +3,11 @@
 use super::config::DesignConfig;
 use crate::config::ExperimentConfig;
 use crate::machine::device;
+use crate::machine::latency_device::LatencyDevice;
 use crate::run::images::Images;
 use crate::run::run_dir::RunDir;
-use crate::tables;
 use crate::tables::choice_costs::latency_costs;
+use crate::tables::latency::LatencyJob;
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 use ofa_data::{AugmentConfig, ImageSet, Loader, LoaderConfig, View};
@@ -125,7 +126,7 @@ pub(super) fn measure_table(design: &DesignConfig, dir: &RunDir, stop: &AtomicBo
     let device = device::by_name(&design.base.device)?;
     // Whole networks are timed with arbitrary weights.
     let supernet = SupernetConfig::new(design.base.space.clone())?.init(&device);
-    tables::latency(&design.base, &supernet, &device, dir, stop)?;
+    LatencyJob::of_run(&design.base, &supernet, &LatencyDevice::Burn(device), dir, stop).run()?;
     dir.write(COMPLETE, "")
 }
 

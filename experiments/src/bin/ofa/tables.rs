@@ -4,6 +4,7 @@ mod check_latency;
 mod fit;
 mod import_accuracy;
 mod import_latency;
+mod measure_latency;
 mod merge;
 
 use anyhow::Result;
@@ -15,6 +16,7 @@ use clap::Subcommand;
 pub enum Command {
     Fit(fit::Options),
     Merge(merge::Options),
+    MeasureLatency(measure_latency::Options),
     CheckLatency(check_latency::Options),
     ImportAccuracy(import_accuracy::Options),
     ImportLatency(import_latency::Options),
@@ -25,6 +27,7 @@ impl Command {
         match self {
             Self::Fit(options) => fit::run(options),
             Self::Merge(options) => merge::run(options),
+            Self::MeasureLatency(options) => measure_latency::run(options),
             Self::CheckLatency(options) => check_latency::run(options),
             Self::ImportAccuracy(options) => import_accuracy::run(options),
             Self::ImportLatency(options) => import_latency::run(options),

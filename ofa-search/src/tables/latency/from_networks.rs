@@ -24,6 +24,9 @@ pub struct NetworkFit {
 }
 
 impl LatencyTable {
+    /// Networks that [`LatencyTable::from_networks`] needs at least.
+    pub const LEAST_NETWORKS: usize = 20;
+
     /// Estimates the units of `space` from the `(arch, milliseconds)` of whole networks, for a device that can time
     /// networks but not their parts. Works for any other cost that is a sum over units (energy).
     ///
@@ -40,10 +43,9 @@ impl LatencyTable {
         measured: &[(Arch, f64)],
         seed: u64,
     ) -> Result<NetworkFit, SearchError> {
-        const NEEDED: usize = 20;
-        if measured.len() < NEEDED {
-            let (purpose, what) = ("estimating units", "whole networks");
-            return Err(SearchError::TooFewSamples { purpose, what, needed: NEEDED, found: measured.len() });
+        if measured.len() < Self::LEAST_NETWORKS {
+            let (purpose, what, needed) = ("estimating units", "whole networks", Self::LEAST_NETWORKS);
+            return Err(SearchError::TooFewSamples { purpose, what, needed, found: measured.len() });
         }
         for (arch, ms) in measured {
             space.check(arch)?;

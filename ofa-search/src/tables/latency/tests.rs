@@ -1,3 +1,4 @@
+use super::timed_rows::GROUP;
 use super::*;
 use crate::testing::{all_archs, tiny_space};
 use std::path::PathBuf;

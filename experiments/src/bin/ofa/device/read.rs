@@ -8,11 +8,11 @@
 use anyhow::{Context, Result};
 use clap::Args;
 use experiments::console::say;
-use experiments::run::run_dir::{ensure_new, make_dir};
+use experiments::run::run_dir::ensure_new;
 use experiments::tables::kit::{Kit, Results, Speed};
-use experiments::tables::{agreement, latency_agreement};
-use ofa_model::Arch;
-use ofa_search::{LatencyHeader, LatencyTable};
+use experiments::tables::latency::Estimated;
+use experiments::tables::latency_agreement;
+use ofa_search::LatencyHeader;
 use std::path::PathBuf;
 
 /// Makes a latency table of what a device measured with a kit.
@@ -57,32 +57,24 @@ pub fn run(options: &Options) -> Result<()> {
         pace_ms: None,
         overhead: None,
     };
-    let fitted = |latencies: &[(Arch, f64)]| {
-        let fit = LatencyTable::from_networks(&kit.space, header.clone(), latencies, options.seed)?;
-        Ok::<_, anyhow::Error>((fit.table, fit.report.training_rows, agreement(fit.report.held_out)))
-    };
+    let estimated = |latencies: &[_]| Estimated::new(&kit.space, header.clone(), latencies, options.seed);
     let speed = if options.raw || !results.have_paces() { Speed::Measured } else { Speed::AtOnePace };
     let latencies = results.latencies(speed);
-    let (table, rows, fit) = fitted(&latencies)?;
-    let held_out = fit.points.len();
-    say(&format!("{} networks; fitted on {rows}, {held_out} held out: {}", latencies.len(), latency_agreement(&fit)));
+    let table = estimated(&latencies)?;
+    say(&table.described());
     if speed == Speed::AtOnePace {
-        let (_, _, raw) = fitted(&results.latencies(Speed::Measured))?;
-        say(&format!("as measured, not brought to one pace: {}", latency_agreement(&raw)));
+        let raw = estimated(&results.latencies(Speed::Measured))?;
+        say(&format!("as measured, not brought to one pace: {}", latency_agreement(&raw.fit)));
     }
     if latencies.len() >= 2 * Kit::LEAST {
-        let (_, rows, half) = fitted(&latencies[..latencies.len() / 2])?;
-        let more = if fit.mape < (1.0 - STILL_FALLING) * half.mape { "more would help" } else { "enough" };
+        let half = estimated(&latencies[..latencies.len() / 2])?;
+        let more = if table.fit.mape < (1.0 - STILL_FALLING) * half.fit.mape { "more would help" } else { "enough" };
         say(&format!(
-            "with half as many, fitted on {rows}: {}: {} networks are {more}",
-            latency_agreement(&half),
+            "with half as many, fitted on {}: {}: {} networks are {more}",
+            half.fitted,
+            latency_agreement(&half.fit),
             latencies.len()
         ));
     }
-    if let Some(parent) = options.out.parent() {
-        make_dir(parent)?;
-    }
-    table.save(&options.out)?;
-    say(&format!("{} units in {}", table.units().len(), options.out.display()));
-    Ok(())
+    table.save(&options.out)
 }

@@ -5,14 +5,16 @@
 //! Hardware: any; threads by `RAYON_NUM_THREADS`, by default one per core
 
 use anyhow::{Result, ensure};
-use burn::tensor::{Device, Distribution, Tensor};
+use burn::tensor::Device;
 use clap::Args;
 use experiments::console::say;
+use experiments::machine::latency_device::LatencyDevice;
 use experiments::machine::{device, environment};
 use experiments::options::arch::read_arch;
+use experiments::options::latency_device::LatencyOptions;
 use experiments::options::space::SpaceOptions;
-use ofa_model::{Arch, Subnet, Supernet, SupernetConfig};
-use ofa_search::timing::{Latency, LatencyConfig, TimedRun, time_interleaved};
+use ofa_model::{Arch, Supernet, SupernetConfig};
+use ofa_search::timing::{Latency, LatencyConfig, time_interleaved};
 use serde::Serialize;
 use std::time::Instant;
 
@@ -37,6 +39,8 @@ pub struct Options {
     /// Device, if compiled in
     #[arg(long, default_value = "flex")]
     device: String,
+    #[command(flatten)]
+    latency: LatencyOptions,
 }
 
 /// The measurements and the machine.
@@ -63,7 +67,7 @@ struct Inference {
 pub fn run(options: &Options) -> Result<()> {
     ensure!(options.samples > 0, "--samples must be positive");
     ensure!(!options.batch.contains(&0), "--batch must be positive");
-    let device = device::by_name(&options.device)?;
+    let (timed, device) = (options.latency.open(&options.device)?, device::by_name(&options.device)?);
     let space = options.space.space(None)?;
     let arch = match &options.arch {
         Some(arch) => read_arch(arch, &space, None)?,
@@ -74,11 +78,11 @@ pub fn run(options: &Options) -> Result<()> {
     let machine = environment::machine(&options.device);
     let benchmark = Benchmark {
         arch: arch.to_string(),
-        device: machine.device,
-        threads: machine.threads,
+        device: timed.name(),
+        threads: timed.threads(),
         processor: machine.processor,
         extraction_ms: extraction_ms(&supernet, &arch, &device)?,
-        inference: inference(&supernet.subnet(&arch), batches, options.samples, &device)?,
+        inference: inference(&supernet, &arch, batches, options.samples, &timed)?,
         peak_memory_mib: environment::peak_memory_mib(),
     };
     if options.json {
@@ -102,14 +106,17 @@ fn extraction_ms(supernet: &Supernet, arch: &Arch, device: &Device) -> Result<f6
     Ok(times[times.len() / 2])
 }
 
-fn inference(subnet: &Subnet, batches: &[usize], samples: usize, device: &Device) -> Result<Vec<Inference>> {
-    let (channels, size) = (subnet.space().image_channels, subnet.arch().resolution);
+fn inference(
+    supernet: &Supernet,
+    arch: &Arch,
+    batches: &[usize],
+    samples: usize,
+    device: &LatencyDevice,
+) -> Result<Vec<Inference>> {
     let config = LatencyConfig { max_samples: samples, min_samples: samples.min(20), ..LatencyConfig::default() };
-    let run = |&batch: &usize| -> TimedRun {
-        let images = Tensor::random([batch, channels, size, size], Distribution::Normal(0.0, 1.0), device);
-        Box::new(move || subnet.infer(images.clone()))
-    };
-    let timings = time_interleaved(device, &config, &mut batches.iter().map(run).collect::<Vec<_>>(), None)?;
+    let run = |&batch| device.run(supernet, arch, batch);
+    let mut runs = batches.iter().map(run).collect::<Result<Vec<_>, _>>()?;
+    let timings = time_interleaved(&config, &mut runs, None)?;
     let latencies: Vec<Latency> = timings.iter().map(|timing| timing.measured).collect();
     let measured = latencies.into_iter().zip(batches).map(|(latency, &batch)| Inference {
         batch,

@@ -1,9 +1,10 @@
 //! Question: how accurate is a latency table for whole networks on this machine, corrected to the pace of the table?
 //!
-//! Command:  `ofa tables check-latency --tables runs/mine --out check`
+//! Command:  `ofa tables check-latency --tables runs/mine --out check`; `--latency FILE` for another table
 //! Result:   mean error, share within 10 % and Kendall's tau over random networks; with `--out`, a new directory with
 //!           latency_check.csv and report.html (with a plot)
-//! Hardware: the machine on which the table was measured; threads by `RAYON_NUM_THREADS`
+//! Hardware: the machine on which the table was measured; threads by `RAYON_NUM_THREADS`, in
+//!           onnxruntime by `--latency-threads`
 //! Time:     a few seconds per hundred small networks, minutes for networks of ImageNet size
 
 use anyhow::{Context, Result, bail, ensure};
@@ -11,6 +12,7 @@ use clap::Args;
 use experiments::console::say;
 use experiments::machine::{device, environment};
 use experiments::options::command_line;
+use experiments::options::latency_device::LatencyOptions;
 use experiments::options::space::OptionalSpace;
 use experiments::report::latency_check_html;
 use experiments::run::run_dir::{csv_text, ensure_new, make_dir, write_whole};
@@ -32,8 +34,8 @@ pub struct Options {
     #[command(flatten)]
     space: OptionalSpace,
     /// Latency table to check [default: latency.csv of --tables]
-    #[arg(long)]
-    latency: Option<PathBuf>,
+    #[arg(long = "latency", value_name = "FILE")]
+    table: Option<PathBuf>,
     /// Number of random networks
     #[arg(long, default_value_t = 100)]
     networks: usize,
@@ -49,24 +51,32 @@ pub struct Options {
     /// Device, if compiled in
     #[arg(long, default_value = "flex")]
     device: String,
+    #[command(flatten)]
+    latency: LatencyOptions,
 }
 
 pub fn run(options: &Options) -> Result<()> {
     ensure!(options.networks > 1, "--networks is {}, it must be at least 2", options.networks);
     ensure!(options.samples > 0, "--samples must be positive");
     options.out.as_deref().map_or(Ok(()), ensure_new)?;
-    let device = device::by_name(&options.device)?;
+    let compute = device::by_name(&options.device)?;
     let tables = MeasuredTables::open(&options.tables, options.space.named()?)?;
-    let path = options.latency.clone().or(tables.latency).context("no latency.csv in --tables: use --latency")?;
+    let path = options.table.clone().or(tables.latency).context("no latency.csv in --tables: use --latency")?;
     let table = LatencyTable::load(&path, &tables.space)?;
     let header = table.header();
     if let Some(quantity) = &header.quantity {
         bail!("{} is a table of {quantity}, not of latency in milliseconds", path.display());
     }
+    let device = options.latency.open_for(header, &options.device)?;
     let machine = environment::machine(&options.device);
     let setting = format!(
         "table: {}, {}, batch {}; checked on {}, {} threads, {}",
-        header.device, header.threads, header.batch, machine.device, machine.threads, machine.processor
+        header.device,
+        header.threads,
+        header.batch,
+        device.name(),
+        device.threads(),
+        machine.processor
     );
     say(&setting);
     let defaults = LatencyConfig::default();
@@ -76,7 +86,7 @@ pub fn run(options: &Options) -> Result<()> {
         min_samples: options.samples.min(defaults.min_samples),
         ..defaults
     };
-    let check = check_latency(&tables.space, &table, &settings, options.networks, options.seed, &device)?;
+    let check = check_latency(&tables.space, &table, &settings, options.networks, options.seed, &device, &compute)?;
     let fit = check.at_tables_pace();
     let within = within_10_percent(&fit);
     let mut said = setting;

@@ -9,10 +9,10 @@
 use anyhow::Result;
 use clap::Args;
 use experiments::console::say;
-use experiments::run::run_dir::{ensure_new, make_dir};
+use experiments::run::run_dir::ensure_new;
+use experiments::tables::latency::Estimated;
 use experiments::tables::measured::SpaceOrRun;
-use experiments::tables::{agreement, latency_agreement};
-use ofa_search::{LatencyHeader, LatencyTable, Measure, MeasuredNetworks};
+use ofa_search::{LatencyHeader, Measure, MeasuredNetworks};
 use std::path::PathBuf;
 
 /// Estimates a latency table from measurements of whole networks.
@@ -64,18 +64,7 @@ pub fn run(options: &Options) -> Result<()> {
         pace_ms: None,
         overhead: None,
     };
-    let estimated = LatencyTable::from_networks(&space, header, &measured.medians(), options.seed)?;
-    if let Some(parent) = options.out.parent() {
-        make_dir(parent)?;
-    }
-    estimated.table.save(&options.out)?;
-    let (fitted, fit) = (estimated.report.training_rows, agreement(estimated.report.held_out));
-    say(&format!(
-        "{} units from {} networks; fitted on {fitted}, {} held out: {}",
-        estimated.table.units().len(),
-        measured.networks.len(),
-        fit.points.len(),
-        latency_agreement(&fit)
-    ));
-    Ok(())
+    let estimated = Estimated::new(&space, header, &measured.medians(), options.seed)?;
+    say(&estimated.described());
+    estimated.save(&options.out)
 }
