@@ -20,6 +20,8 @@ use std::path::Path;
 const RUN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/records/2026-11-26-thorough");
 /// Training images that ranges are calibrated on.
 const CALIBRATION: usize = 256;
+/// Images of noise, for networks without training.
+const NOISE: usize = 16;
 
 fn main() -> Result<()> {
     let dir = std::env::args().nth(1).context("missing argument: the directory to write to")?;
@@ -28,17 +30,31 @@ fn main() -> Result<()> {
         ("asymmetric", Quantization::default(), OnnxForm::default()),
         (
             "symmetric",
-            Quantization { activations: ActivationFormat::Symmetric, ..Quantization::default() },
+            Quantization { activations: ActivationFormat::Symmetric, weight_bits: 8, ..Quantization::default() },
             OnnxForm { opset: 13, batch: None },
         ),
         (
             "percentile",
-            Quantization { range: RangeRule::Percentile(99.99), weight_bits: 7, ..Quantization::default() },
+            Quantization { range: RangeRule::Percentile(99.99), weight_bits: 8, ..Quantization::default() },
             OnnxForm { opset: 16, batch: None },
         ),
     ];
+    golden(dir, &device)?;
     trained(dir, &device, &forms)?;
     random(dir, &device, &forms)
+}
+
+/// The network of `ofa-model/src/quantized/tests.rs`, whose logits are kept there.
+fn golden(dir: &Path, device: &Device) -> Result<()> {
+    let space = SearchSpace::small_mobilenet_v3(1, 10);
+    let supernet = SupernetConfig::new(space.clone())?.with_seed(2).init(device);
+    let shape = [4, 1, 20, 20];
+    let numbers: Vec<f32> = (0..shape.iter().product::<usize>()).map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0).collect();
+    let images = Tensor::<4>::from_data(TensorData::new(numbers, shape), device);
+    let subnet = supernet.subnet(&space.smallest()).calibrate([&images]);
+    let settings = Quantization { images: 4, ..Quantization::default() };
+    let images = std::slice::from_ref(&images);
+    sample(&dir.join("golden"), &subnet, images, images, None, &settings, &OnnxForm::default())
 }
 
 /// The smallest, the largest and a random subnet of a trained supernet.
@@ -57,9 +73,8 @@ fn trained(dir: &Path, device: &Device, forms: &[(&str, Quantization, OnnxForm)]
         let subnet = evaluator.calibrated(&opened.supernet, &arch)?;
         let calibration = images.splits.train.subset(CALIBRATION, 1);
         let batches = |set| evaluation_batches(set, arch.resolution, 200, &images.splits.normalisation(), device);
-        let calibration: Vec<Tensor<4>> = batches(&calibration)?
-            .map(|batch| Ok(batch?.images))
-            .collect::<Result<_>>()?;
+        let calibration: Vec<Tensor<4>> =
+            batches(&calibration)?.map(|batch| Ok(batch?.images)).collect::<Result<_>>()?;
         let (mut all, mut labels) = (Vec::new(), Vec::new());
         for batch in batches(&images.splits.test)? {
             let batch = batch?;
@@ -92,11 +107,20 @@ fn random(dir: &Path, device: &Device, forms: &[(&str, Quantization, OnnxForm)])
             let shape = [n, space.image_channels, arch.resolution, arch.resolution];
             Tensor::<4>::random(shape, Distribution::Normal(0.0, 1.0), device)
         };
-        let subnet = supernet.subnet(&arch).calibrate([&noise(16)]);
-        let (calibration, images) = (noise(16), noise(8));
+        let subnet = supernet.subnet(&arch).calibrate([&noise(NOISE)]);
+        let (calibration, images) = (noise(NOISE), noise(8));
         for (form, settings, onnx) in forms {
+            let settings = &Quantization { images: NOISE, ..*settings };
             let dir = dir.join(format!("{}-{form}", space.name));
-            sample(&dir, &subnet, std::slice::from_ref(&calibration), std::slice::from_ref(&images), None, settings, onnx)?;
+            sample(
+                &dir,
+                &subnet,
+                std::slice::from_ref(&calibration),
+                std::slice::from_ref(&images),
+                None,
+                settings,
+                onnx,
+            )?;
         }
     }
     Ok(())
@@ -117,15 +141,10 @@ fn sample(
     let logits = |infer: &dyn Fn(Tensor<4>) -> Tensor<2>| {
         Tensor::cat(images.iter().map(|batch| infer(batch.clone())).collect(), 0).into_data()
     };
-    let started = std::time::Instant::now();
-    let simulated = logits(&|batch| quantised.infer(batch));
-    let middle = std::time::Instant::now();
-    let real = logits(&|batch| subnet.infer(batch));
-    eprintln!("{} simulated {:?} float {:?}", dir.display(), middle - started, middle.elapsed());
     let mut tensors = vec![
         ("images".to_owned(), Tensor::cat(images.to_vec(), 0).into_data()),
-        ("simulated".to_owned(), simulated),
-        ("float".to_owned(), real),
+        ("simulated".to_owned(), logits(&|batch| quantised.infer(batch))),
+        ("float".to_owned(), logits(&|batch| subnet.infer(batch))),
     ];
     tensors.extend(labels.map(|labels| ("labels".to_owned(), labels)));
     Ok(write_state_dict(&dir.join("expected.safetensors"), &tensors)?)

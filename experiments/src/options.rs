@@ -2,4 +2,5 @@
 
 pub mod arch;
 pub mod command_line;
+pub mod int8;
 pub mod space;

@@ -5,6 +5,7 @@ mod contest;
 mod contestant;
 mod findings;
 mod fronts;
+pub mod int8;
 mod tasks;
 
 pub use contest::{CurveRow, Found, SearchRow, contest};

@@ -133,7 +133,7 @@ fn failed(arch: &Arch, problem: String) -> ModelError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{SearchSpace, SupernetConfig};
+    use crate::{Quantization, SearchSpace, SupernetConfig};
     use burn::tensor::Device;
     use std::collections::BTreeMap;
 
@@ -189,6 +189,32 @@ mod tests {
             let message = folded.to_onnx_as(&OnnxForm { opset, batch }).unwrap_err().to_string();
             assert!(message.contains("expected an opset of 12..=18"), "{message}");
         }
+    }
+
+    #[test]
+    fn a_quantised_network_has_integers_around_every_operator() {
+        let space = SearchSpace::small_mobilenet_v3(1, 10);
+        let supernet = SupernetConfig::new(space.clone()).unwrap().init(&Device::flex());
+        let images = Tensor::ones([2, 1, 20, 20], &Device::flex());
+        let settings = Quantization { images: 2, ..Quantization::default() };
+        let quantised = supernet.subnet(&space.smallest()).quantize([&images], &settings).unwrap();
+        let model =
+            |opset| ModelProto::parse_from_bytes(&quantised.to_onnx_as(&OnnxForm { opset, batch: None }).unwrap());
+        for (opset, swishes) in [(13, 0), (14, 11), (18, 11)] {
+            let model = model(opset).unwrap();
+            let count = |name: &str| model.graph.node.iter().filter(|node| node.op_type == name).count();
+            // As in `activations_are_single_operators`; residual sums in every block but the first of a stage.
+            let layers = 1 + 2 + 6 * 3 + 4 * 2 + 1 + 2;
+            assert_eq!((count("Conv") + count("Gemm"), count("HardSwish")), (layers, swishes));
+            // The image, layers but the last, curves, gates, products, sums, pooling, flattening.
+            let tensors = 1 + (layers - 1) + (11 + 4) + 4 + count("Add") + (4 + 1) + 1;
+            assert_eq!(count("QuantizeLinear"), tensors);
+            assert_eq!(count("DequantizeLinear"), tensors + 2 * layers);
+            assert_eq!(model.opset_import[0].version, i64::from(opset));
+            assert!(model.metadata_props.iter().any(|entry| entry.key == "arch"));
+        }
+        let old = quantised.to_onnx_as(&OnnxForm { opset: 12, batch: None }).unwrap_err().to_string();
+        assert!(old.contains("expected an opset of 13..=18"), "{old}");
     }
 
     #[test]

@@ -41,29 +41,35 @@ pub struct QuantizedSubnet {
 }
 
 impl Subnet {
-    /// Quantises this network, at its running statistics. Ranges of activations are calibrated on `batches` of images
-    /// `[batch, channels, height, width]`, normalised as for the network.
+    /// Quantises this network, at its running statistics. Ranges of activations are calibrated on the first
+    /// [`Quantization::images`] of `batches` of images `[batch, channels, height, width]`, normalised as for the network.
     ///
     /// # Errors
     ///
-    /// [`ModelError::Quantize`] if a setting makes no sense, there are no images, or activations are no finite numbers.
+    /// [`ModelError::InvalidQuantization`]; [`ModelError::Quantize`] if there are fewer images, or activations are no finite
+    /// numbers.
     pub fn quantize(
         &self,
         batches: impl IntoIterator<Item = impl Borrow<Tensor<4>>>,
         settings: &Quantization,
     ) -> Result<QuantizedSubnet, ModelError> {
         let fail = |problem: String| ModelError::Quantize { arch: self.arch().to_string(), problem };
-        settings.check().map_err(fail)?;
+        settings.validate()?;
         let steps = self.fold().steps();
         let mut observed: Vec<Observed> = (0..steps.len()).map(|_| Observed::new(settings.range)).collect();
-        let mut images = 0;
+        let mut left = settings.images;
         for batch in batches {
             let batch = batch.borrow().clone();
-            images += batch.dims()[0];
-            in_pool(|| simulate::observe(&steps, batch, &mut observed));
+            let images = left.min(batch.dims()[0]);
+            left -= images;
+            in_pool(|| simulate::observe(&steps, batch.slice([0..images]), &mut observed));
+            if left == 0 {
+                break;
+            }
         }
-        if images == 0 {
-            return Err(fail("there are no images to calibrate ranges on".into()));
+        if left > 0 {
+            let (found, wanted) = (settings.images - left, settings.images);
+            return Err(fail(format!("there are {found} images, but ranges are to be calibrated on {wanted}")));
         }
         if let Some(value) = observed.iter().position(|observed| !observed.is_finite()) {
             let what = if value == 0 { "the image".into() } else { format!("the result of step {value}") };
@@ -143,3 +149,6 @@ impl FixedNetwork for QuantizedSubnet {
         simulate::forward(self, images, change)
     }
 }
+
+#[cfg(test)]
+mod tests;

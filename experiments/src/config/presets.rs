@@ -1,6 +1,6 @@
 //! Preset configurations.
 
-use super::{DataConfig, ExperimentConfig, Scenario, SearchConfig, TableConfig, TrainingConfig};
+use super::{DataConfig, ExperimentConfig, Objective, Scenario, SearchConfig, TableConfig, TrainingConfig};
 use anyhow::{Result, bail};
 use ofa_data::{AugmentConfig, Interpolation, ReadConfig};
 use ofa_model::SearchSpace;
@@ -114,11 +114,13 @@ fn standard() -> ExperimentConfig {
             latency_networks: 40,
             latency: LatencyConfig::default(),
             predictor: MlpConfig::default(),
+            int8: None,
         },
         search: SearchConfig {
             queries: 10_000,
             seed: None,
             strategies: None,
+            objective: Objective::Top1,
             devices: BTreeMap::new(),
             scenarios: vec![
                 latency_share("latency-tight", 0.15),

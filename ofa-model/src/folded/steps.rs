@@ -11,22 +11,46 @@ use burn::tensor::Tensor;
 #[derive(Clone, Debug)]
 pub(crate) enum Step<L = Layer> {
     /// A convolution, padded by half its kernel size, with the activation after it.
-    Conv { layer: L, input: usize },
+    Conv {
+        layer: L,
+        input: usize,
+    },
     /// A product of features with a matrix, with the activation after it.
-    Linear { layer: L, input: usize },
-    HardSwish { input: usize },
-    HardSigmoid { input: usize },
+    Linear {
+        layer: L,
+        input: usize,
+    },
+    HardSwish {
+        input: usize,
+    },
+    HardSigmoid {
+        input: usize,
+    },
     /// A sum, with the activation after it.
-    Add { inputs: [usize; 2], activation: Activation },
+    Add {
+        inputs: [usize; 2],
+        activation: Activation,
+    },
     /// Each channel of the first input, times that of the second, whose maps have one pixel.
-    Mul { inputs: [usize; 2] },
-    GlobalAveragePool { input: usize },
+    Mul {
+        inputs: [usize; 2],
+    },
+    GlobalAveragePool {
+        input: usize,
+    },
     /// Windows of `stride` pixels; see [`averaged`](crate::elastic::averaged).
-    AveragePool { input: usize, stride: usize },
+    AveragePool {
+        input: usize,
+        stride: usize,
+    },
     /// 3x3 pixels, stride 2.
-    MaxPool { input: usize },
+    MaxPool {
+        input: usize,
+    },
     /// Maps of one pixel become features.
-    Flatten { input: usize },
+    Flatten {
+        input: usize,
+    },
 }
 
 /// A convolution with bias. Its activation is the identity, ReLU or ReLU6: what else follows is a step of its own.

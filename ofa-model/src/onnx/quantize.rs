@@ -26,7 +26,7 @@ pub(super) fn graph(network: &QuantizedSubnet, shape: [Option<usize>; 4], opset:
         let value = number + 1;
         let grid = network.grid(value);
         let result = if grid.is_some() { real(value) } else { ONNX_OUTPUT.to_owned() };
-        writer.step(value, step, &result, |value| network.grid(value).map_or(1.0, |grid| grid.scale), grid);
+        writer.step(value, step, &result, |value| network.grid(value).map_or(1.0, |grid| grid.scale));
         if let Some(grid) = grid {
             writer.quantise(value, &result, grid);
         }
@@ -79,7 +79,14 @@ impl Writer {
     }
 
     /// The weights or biases of a step as integers, with a scale per output channel.
-    fn parameter(&mut self, name: &str, [data_type, width]: [i32; 2], tensor: &[usize], integers: &[f32], scales: &[f32]) {
+    fn parameter(
+        &mut self,
+        name: &str,
+        [data_type, width]: [i32; 2],
+        tensor: &[usize],
+        integers: &[f32],
+        scales: &[f32],
+    ) {
         let [scale, zero, stored] = ["scale", "zero_point", "integers"].map(|what| format!("{name}_{what}"));
         let bytes = |integer: &f32| (*integer as i32).to_le_bytes()[..width as usize].to_vec();
         self.tensor(&stored, data_type, tensor, integers.iter().flat_map(bytes).collect());
@@ -88,14 +95,8 @@ impl Writer {
         self.node("DequantizeLinear", &[&stored, &scale, &zero], name, vec![int("axis", 0)]);
     }
 
-    fn step(
-        &mut self,
-        value: usize,
-        step: &Step<IntegerLayer>,
-        result: &str,
-        scale: impl Fn(usize) -> f32,
-        grid: Option<Grid>,
-    ) {
+    /// The operators of a step; `scale` gives the size of a step of a value.
+    fn step(&mut self, value: usize, step: &Step<IntegerLayer>, result: &str, scale: impl Fn(usize) -> f32) {
         let inputs: Vec<String> = step.inputs().into_iter().map(quantised).collect();
         let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
         match step {
@@ -107,11 +108,10 @@ impl Writer {
                     ints("pads", &[k / 2; 4]),
                     int("group", layer.groups),
                 ];
-                self.layer("Conv", attributes, (value, inputs[0], result), layer, scale(*input), grid);
+                self.layer(("Conv", attributes), (value, inputs[0], result), layer, scale(*input));
             }
             Step::Linear { layer, input } => {
-                let attributes = vec![int("transB", 1)];
-                self.layer("Gemm", attributes, (value, inputs[0], result), layer, scale(*input), grid);
+                self.layer(("Gemm", vec![int("transB", 1)]), (value, inputs[0], result), layer, scale(*input));
             }
             Step::HardSwish { .. } if self.opset >= HARD_SWISH => self.node("HardSwish", &inputs, result, vec![]),
             Step::HardSwish { .. } => {
@@ -121,9 +121,7 @@ impl Writer {
             }
             Step::HardSigmoid { .. } => self.hard_sigmoid(&inputs, result),
             Step::Add { activation, .. } => {
-                self.activated(value, *activation, result, grid, |writer, sum| {
-                    writer.node("Add", &inputs, sum, vec![]);
-                });
+                self.activated(value, *activation, result, ("Add", vec![]), &inputs);
             }
             Step::Mul { .. } => self.node("Mul", &inputs, result, vec![]),
             Step::GlobalAveragePool { .. } => self.node("GlobalAveragePool", &inputs, result, vec![]),
@@ -141,50 +139,40 @@ impl Writer {
 
     fn layer(
         &mut self,
-        operator: &str,
-        attributes: Vec<AttributeProto>,
+        operator: (&str, Vec<AttributeProto>),
         (value, input, result): (usize, &str, &str),
         layer: &IntegerLayer,
         input_scale: f32,
-        grid: Option<Grid>,
     ) {
         let [weight, bias] = ["weight", "bias"].map(|what| format!("value_{value}_{what}"));
         let dims = layer.weight.dims();
-        let dims = if operator == "Gemm" { &dims[..2] } else { &dims[..] };
+        let dims = if operator.0 == "Gemm" { &dims[..2] } else { &dims[..] };
         self.parameter(&weight, [INT8, 1], dims, &numbers(&layer.weight), &layer.scales);
         let scales: Vec<f32> = layer.scales.iter().map(|scale| input_scale * scale).collect();
         self.parameter(&bias, [INT32, 4], &[scales.len()], &numbers(&layer.bias), &scales);
-        self.activated(value, layer.activation, result, grid, |writer, output| {
-            writer.node(operator, &[input, &weight, &bias], output, attributes);
-        });
+        self.activated(value, layer.activation, result, operator, &[input, &weight, &bias]);
     }
 
-    /// An operator and the activation that limits its result.
+    /// An operator, and the activation that limits its result; a curve is a step of its own.
     fn activated(
         &mut self,
         value: usize,
         activation: Activation,
         result: &str,
-        grid: Option<Grid>,
-        operator: impl FnOnce(&mut Self, &str),
+        (operator, attributes): (&str, Vec<AttributeProto>),
+        inputs: &[&str],
     ) {
-        let mut before = format!("value_{value}_before");
+        let before = format!("value_{value}_before");
         match activation {
-            Activation::Identity | Activation::HardSwish => return operator(self, result),
-            Activation::Relu | Activation::Relu6 => operator(self, &before),
-        }
-        // An integer below 0 is cut off later: without a grid here, the operator would stay one of real numbers.
-        if let Some(grid) = grid.filter(|grid| grid.signed) {
-            let [scale, zero, integers, real] =
-                ["scale", "zero_point", "before_integers", "before_real"].map(|what| format!("value_{value}_{what}"));
-            let _ = grid;
-            self.node("QuantizeLinear", &[&before, &scale, &zero], &integers, vec![]);
-            self.node("DequantizeLinear", &[&integers, &scale, &zero], &real, vec![]);
-            before = real;
-        }
-        match activation {
-            Activation::Relu6 => self.node("Clip", &[&before, ZERO, SIX], result, vec![]),
-            _ => self.node("Relu", &[&before], result, vec![]),
+            Activation::Identity | Activation::HardSwish => self.node(operator, inputs, result, attributes),
+            Activation::Relu => {
+                self.node(operator, inputs, &before, attributes);
+                self.node("Relu", &[&before], result, vec![]);
+            }
+            Activation::Relu6 => {
+                self.node(operator, inputs, &before, attributes);
+                self.node("Clip", &[&before, ZERO, SIX], result, vec![]);
+            }
         }
     }
 

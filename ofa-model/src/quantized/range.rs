@@ -33,10 +33,8 @@ impl Observed {
             })
         };
         let none = || [f32::INFINITY, f32::NEG_INFINITY];
-        let [low, high] = values
-            .par_chunks(1 << 15)
-            .map(of)
-            .reduce(none, |a, b| [worst(a[0], b[0], true), worst(a[1], b[1], false)]);
+        let [low, high] =
+            values.par_chunks(1 << 15).map(of).reduce(none, |a, b| [worst(a[0], b[0], true), worst(a[1], b[1], false)]);
         [self.low, self.high] = [worst(self.low, low, true), worst(self.high, high, false)];
         if self.is_finite() {
             self.histogram.iter_mut().for_each(|(histogram, _)| histogram.add(values, high.max(-low)));

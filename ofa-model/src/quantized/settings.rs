@@ -1,24 +1,28 @@
 //! [`Quantization`]: how a network is quantised.
 
+use crate::ModelError;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
 /// How a network is quantised.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct Quantization {
+    /// Number of images that ranges are calibrated on; the first ones count.
+    pub images: usize,
     /// How the range of an activation follows from what the calibration images give.
     pub range: RangeRule,
     /// Integers of the activations.
     pub activations: ActivationFormat,
-    /// Bits of the weights: 8, or 7 for processors whose 16-bit sums of products of 8 bits overflow.
+    /// Bits of the weights. With 8, x86-64 processors without VNNI compute other numbers: they add two products of 8
+    /// bits in 16 bits, which overflow. With 7 every processor computes the same.
     pub weight_bits: u8,
 }
 
 impl Default for Quantization {
     fn default() -> Self {
-        Self { range: RangeRule::MinMax, activations: ActivationFormat::Asymmetric, weight_bits: 8 }
+        Self { images: 256, range: RangeRule::MinMax, activations: ActivationFormat::Asymmetric, weight_bits: 7 }
     }
 }
 
@@ -43,17 +47,23 @@ pub enum ActivationFormat {
 }
 
 impl Quantization {
-    /// The setting that makes no sense.
-    pub(super) fn check(&self) -> Result<(), String> {
-        if !(7..=8).contains(&self.weight_bits) {
-            return Err(format!("weights of {} bits: expected 7 or 8", self.weight_bits));
-        }
-        match self.range {
-            RangeRule::Percentile(percent) if !(50.0..=100.0).contains(&percent) => {
-                Err(format!("a range of {percent} percent of the values: expected 50 to 100"))
+    /// Checks the values.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::InvalidQuantization`] names the value.
+    pub fn validate(&self) -> Result<(), ModelError> {
+        let problem = match *self {
+            Self { images: 0, .. } => "ranges need at least one image to be calibrated on".into(),
+            Self { weight_bits, .. } if !(7..=8).contains(&weight_bits) => {
+                format!("weights of {weight_bits} bits: expected 7 or 8")
             }
-            _ => Ok(()),
-        }
+            Self { range: RangeRule::Percentile(percent), .. } if !(50.0..=100.0).contains(&percent) => {
+                format!("a range of {percent} percent of the values: expected 50 to 100")
+            }
+            _ => return Ok(()),
+        };
+        Err(ModelError::InvalidQuantization { problem })
     }
 }
 
@@ -64,7 +74,7 @@ impl fmt::Display for Quantization {
             ActivationFormat::Asymmetric => "asymmetric",
             ActivationFormat::Symmetric => "symmetric",
         };
-        write!(f, "{}, {format}, {}-bit weights", self.range, self.weight_bits)
+        write!(f, "{} of {} images, {format}, {}-bit weights", self.range, self.images, self.weight_bits)
     }
 }
 
@@ -118,7 +128,7 @@ mod tests {
             assert!(text.parse::<RangeRule>().unwrap_err().contains("expected min-max"), "{text}");
         }
         let settings = Quantization { range: RangeRule::Percentile(99.9), ..Quantization::default() };
-        assert_eq!(settings.to_string(), "percentile-99.9, asymmetric, 8-bit weights");
+        assert_eq!(settings.to_string(), "percentile-99.9 of 256 images, asymmetric, 7-bit weights");
         let text = serde_json::to_string(&settings).unwrap();
         assert_eq!(serde_json::from_str::<Quantization>(&text).unwrap(), settings);
     }
