@@ -4,12 +4,12 @@ mod presets;
 mod search;
 
 pub(crate) use presets::few_epochs;
-pub use search::{DeviceTables, Scenario, SearchConfig};
+pub use search::{DeviceTables, Objective, Scenario, SearchConfig};
 
 use crate::machine::latency_device::LatencyDevice;
 use anyhow::{Context, Result, bail, ensure};
 use ofa_data::{AugmentConfig, Framing, Interpolation, Layout, PrepareConfig, ReadConfig};
-use ofa_model::{SearchSpace, read_text};
+use ofa_model::{Quantization, SearchSpace, read_text};
 use ofa_search::LatencyTable;
 use ofa_search::predictors::MlpConfig;
 use ofa_search::timing::LatencyConfig;
@@ -158,6 +158,9 @@ pub struct TableConfig {
     pub latency: LatencyConfig,
     /// Accuracy predictor.
     pub predictor: MlpConfig,
+    /// How networks are quantised for the column `int8_top1` of the accuracy table; without it there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub int8: Option<Quantization>,
 }
 
 impl ExperimentConfig {
@@ -250,10 +253,24 @@ impl ExperimentConfig {
                 LatencyTable::LEAST_NETWORKS
             );
         }
+        if let Some(int8) = &self.tables.int8 {
+            int8.validate().context("tables.int8")?;
+            ensure!(
+                int8.images <= self.tables.calibration_images,
+                "tables.int8.images is {}, but tables.calibration_images only {}",
+                int8.images,
+                self.tables.calibration_images
+            );
+        }
         self.training.recipe.validate().context("training.recipe")?;
         self.training.schedule.validate(&self.space, self.training.teacher.is_some()).context("training.schedule")?;
         self.fine_tune.validate()?;
-        self.search.validate().context("search")
+        self.search.validate().context("search")?;
+        ensure!(
+            !self.search.asks_for_int8(),
+            "search: a run answers by top1; ask for int8_top1 in a file of scenarios (ofa deploy)"
+        );
+        Ok(())
     }
 }
 

@@ -2,5 +2,6 @@
 
 pub mod arch;
 pub mod command_line;
+pub mod int8;
 pub mod latency_device;
 pub mod space;

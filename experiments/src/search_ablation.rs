@@ -6,6 +6,7 @@ mod contestant;
 mod controller;
 mod findings;
 mod fronts;
+pub mod int8;
 mod tasks;
 
 pub use contest::{CurveRow, Found, SearchRow, contest};

@@ -22,8 +22,8 @@ use ofa_data::random::{Purpose, stream};
 use ofa_model::{Arch, Supernet};
 use ofa_search::predictors::MlpPredictor;
 use ofa_search::statistics::{HeldOut, kendall_tau, rmse};
-use ofa_search::{AccuracyHeader, AccuracyTable};
-use ofa_train::{Evaluator, Ranks};
+use ofa_search::{Accuracies, AccuracyHeader, AccuracyTable};
+use ofa_train::{Evaluator, Ranks, TrainError};
 use parts::{Job, Measured};
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -49,6 +49,7 @@ pub fn accuracy(
         validation_images: evaluator.evaluation_images(),
         calibration_images: evaluator.calibration_images(),
         source,
+        int8: config.tables.int8.map(|settings| settings.to_string()),
     };
     let rng = &mut stream(config.seed, Purpose::Sample, &[]);
     let archs: Vec<Arch> = (0..config.tables.archs).map(|_| config.space.sample(rng)).collect();
@@ -58,7 +59,13 @@ pub fn accuracy(
     let last_said = Cell::new(0);
     let measure = |arch: &Arch| -> Measured {
         interrupt::check(stop)?;
-        Ok(evaluator.top1(supernet, arch)?)
+        let subnet = evaluator.calibrated(supernet, arch)?;
+        let top1 = evaluator.subnet_top1(&subnet)?;
+        let in_int8 = |settings| -> Result<f64, TrainError> {
+            let quantised = evaluator.quantized(&subnet, settings)?;
+            evaluator.subnet_top1(&quantised)
+        };
+        Ok(Accuracies { top1, int8_top1: config.tables.int8.as_ref().map(in_int8).transpose()? })
     };
     let progress = |done: usize, total: usize, _: &_| {
         heartbeat::at(|| format!("{done} of {total} subnets"));

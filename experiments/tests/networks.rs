@@ -181,6 +181,49 @@ fn r7_a5_archs_at_any_resolution_and_older_onnx_are_exported() {
     }
 }
 
+#[cfg(feature = "onnx")]
+#[test]
+fn a_subnet_is_exported_in_integers() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = |name: &str| temporary.path().join(name).to_str().unwrap().to_owned();
+    checkpoint(Path::new(&path("net.safetensors")));
+    images(Path::new(&path("images.safetensors")), [4, 1, 24, 24]);
+    let (net, pixels) = (path("net.safetensors"), path("images.safetensors"));
+    success(ofa(
+        "weights import",
+        &["--space", "small_mobilenet_v3", "--checkpoint", &net, "--out", &path("supernet")],
+    ));
+    let arch = "r24-k7e6.k5e4-k3e3.k3e3.k7e3-k3e3.k5e6";
+    let export = |more: &[&str], out: &str| {
+        let arguments = [&path("supernet"), "--arch", arch, "--calibrate", &pixels, "--out", &path(out)];
+        ofa("subnet export", &[&arguments[..], more].concat())
+    };
+    let files = |dir: &str| fs::read_dir(path(dir)).unwrap().count();
+    success(export(&[], "float"));
+    success(export(&["--int8"], "both"));
+    success(export(&["--int8", "--int8-range", "percentile-99.9", "--int8-symmetric", "--opset", "13"], "other"));
+    assert_eq!((files("float"), files("both"), files("other")), (3, 4, 4));
+    let int8 = |dir: &str| fs::read(Path::new(&path(dir)).join("model_int8.onnx")).unwrap();
+    assert_ne!(int8("both"), int8("other"));
+    // Weights of one byte instead of four; the rest is the description of the graph.
+    assert!(int8("both").len() < fs::metadata(Path::new(&path("both")).join("model.onnx")).unwrap().len() as usize / 2);
+    for (more, expected) in [
+        (&["--int8", "--opset", "12"][..], "expected an opset of 13..=18"),
+        (&["--calibration-images", "4"], "--int8"),
+        (&["--int8", "--int8-range", "widest"], "`widest` is no rule for ranges: expected min-max"),
+        (&["--int8", "--calibration-images", "0"], "at least one image"),
+    ] {
+        let message = failure(export(more, "refused"));
+        assert!(message.contains(expected), "{message}");
+    }
+    // A subnet of no run, and no images.
+    let original = path("float/weights.safetensors");
+    let import = ["--space", "small_mobilenet_v3", "--checkpoint", &original, "--arch", arch, "--out", &path("subnet")];
+    success(ofa("weights import", &import));
+    let message = failure(ofa("subnet export", &[&path("subnet"), "--int8", "--out", &path("refused")]));
+    assert!(message.contains("--int8 needs images") && message.contains("--calibrate"), "{message}");
+}
+
 #[test]
 fn wrong_files_are_refused_once_and_in_plain_words() {
     let temporary = tempfile::tempdir().unwrap();

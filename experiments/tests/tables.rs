@@ -302,4 +302,45 @@ fn a_kit_holds_what_a_device_needs() {
     assert_eq!(fs::read_dir(kit.join("models")).unwrap().count(), 21);
     assert!(kit.join("run.py").is_file());
     assert!(failure(make("20")).contains("exists already"));
+
+    let both = temporary.path().join("both");
+    let out = ["--networks", "20", "--int8", "--out", both.to_str().unwrap()];
+    let said = success(ofa("device kit", &[&["--space", "small_mobilenet_v3"][..], &out].concat()));
+    assert!(said.contains("each also in 8-bit integers"), "{said}");
+    assert_eq!(fs::read_dir(both.join("models")).unwrap().count(), 41);
+}
+
+/// The table of a record with a column of accuracies in integers.
+#[test]
+fn scenarios_are_answered_by_accuracy_in_integers() {
+    let record = Path::new(env!("CARGO_MANIFEST_DIR")).join("records/2026-11-24-default-14-epochs");
+    let text = fs::read_to_string(record.join("tables/accuracy.csv")).unwrap();
+    let temporary = tempfile::tempdir().unwrap();
+    let path = |name: &str| temporary.path().join(name).to_str().unwrap().to_owned();
+    let deploy = |scenario: &str| {
+        fs::write(path("asked.toml"), format!("queries = 200\n{scenario}")).unwrap();
+        let tables = ["--tables", &path(""), "--space", "small_mobilenet_v3", "--scenarios", &path("asked.toml")];
+        ofa("deploy", &tables)
+    };
+    fs::write(path("accuracy.csv"), &text).unwrap();
+    let by_int8 = "objective = \"int8_top1\"\n[[scenarios]]\nname = \"a\"\nparameters = 90_000\n";
+    assert!(failure(deploy(by_int8)).contains("has no column int8_top1"));
+
+    // Networks at 28 pixels lose most of their accuracy in integers.
+    let lines = text.lines().enumerate().map(|(number, line)| match number {
+        0 => line.strip_suffix('}').unwrap().to_owned() + ",\"int8\":\"made up\"}\n",
+        1 => format!("{line},int8_top1\n"),
+        _ => {
+            let top1: f64 = line.split(',').nth(1).unwrap().parse().unwrap();
+            format!("{line},{}\n", if line.starts_with("r28") { top1 - 0.5 } else { top1 - 0.01 })
+        }
+    });
+    fs::write(path("accuracy.csv"), lines.collect::<String>()).unwrap();
+    let by_float = by_int8.replace("objective = \"int8_top1\"\n", "");
+    let found = |said: String| said.lines().find(|line| line.starts_with("a ")).unwrap().to_owned();
+    assert!(found(success(deploy(&by_float))).contains("  r28-"));
+    assert!(!found(success(deploy(by_int8))).contains("  r28-"));
+    assert!(!found(success(deploy(&format!("{by_float}int8_top1 = 0.7\n")))).contains("  r28-"));
+    let message = failure(deploy(&format!("{by_float}int8_top1 = 0.99\n")));
+    assert!(message.contains("int8 error"), "{message}");
 }

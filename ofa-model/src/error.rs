@@ -109,6 +109,20 @@ pub enum ModelError {
         /// What the exporter could not do.
         problem: String,
     },
+    /// Settings of a quantisation make no sense.
+    #[error("quantisation: {problem}")]
+    InvalidQuantization {
+        /// What is wrong, and what is expected.
+        problem: String,
+    },
+    /// A subnet cannot be quantised.
+    #[error("cannot quantise subnet `{arch}`: {problem}")]
+    Quantize {
+        /// The arch in its text form.
+        arch: String,
+        /// What is wrong, and what is expected.
+        problem: String,
+    },
     /// The tensors do not match the parameters.
     #[error("the weights do not fit: {report}")]
     IncompleteImport {

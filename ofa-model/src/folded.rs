@@ -4,6 +4,7 @@ mod activation;
 mod block;
 mod conv;
 mod head;
+mod steps;
 
 use crate::{Arch, SearchSpace, Subnet};
 use block::FoldedBlock;
@@ -11,6 +12,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use conv::FoldedConv;
 use head::FoldedHead;
+pub(crate) use steps::{Layer, Step, run};
 
 /// An inference-only subnet with its batch norms folded into its convolutions.
 ///

@@ -1,8 +1,9 @@
 //! Exports a subnet as an ONNX model.
 
 mod fuse;
+mod quantize;
 
-use crate::{FoldedSubnet, ModelError};
+use crate::{Arch, FoldedSubnet, ModelError, QuantizedSubnet, SearchSpace};
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_onnx::export::{AxisSpec, InputSpec, OnnxExporter};
@@ -34,6 +35,8 @@ impl Default for OnnxForm {
 const OPSETS: RangeInclusive<u8> = 12..=18;
 /// First operator set with `HardSwish`.
 const HARD_SWISH: u8 = 14;
+/// First operator set whose `DequantizeLinear` takes a scale per channel.
+const PER_CHANNEL: u8 = 13;
 
 impl FoldedSubnet {
     /// Exports this network as an ONNX model (operator set 18, any batch size).
@@ -58,10 +61,8 @@ impl FoldedSubnet {
     ///
     /// [`ModelError::Onnx`] if the exporter does not support an operation of this network or the form.
     pub fn to_onnx_as(&self, form: &OnnxForm) -> Result<Vec<u8>, ModelError> {
-        let fail = |problem: String| ModelError::Onnx { arch: self.arch().to_string(), problem };
-        if !OPSETS.contains(&form.opset) || form.batch == Some(0) {
-            return Err(fail(format!("{form:?}: expected an opset of {OPSETS:?} and a batch above 0")));
-        }
+        let fail = |problem: String| failed(self.arch(), problem);
+        form.check(OPSETS).map_err(fail)?;
         let dynamic = [AxisSpec::dynamic("batch"), AxisSpec::Static, AxisSpec::Static, AxisSpec::Static];
         let size = self.arch().resolution;
         let device = self.devices().remove(0);
@@ -78,24 +79,61 @@ impl FoldedSubnet {
         fuse::rename_ends(graph, ONNX_INPUT, ONNX_OUTPUT);
         fuse::fuse_activations(graph, form.opset >= HARD_SWISH);
         fuse::number_values(graph);
+        form.finish(model, self.arch(), self.space())
+    }
+}
+
+impl QuantizedSubnet {
+    /// Exports this network as an ONNX model of a chosen form, with `QuantizeLinear` and `DequantizeLinear` around every
+    /// operator; runtimes turn them into integer operators. Shapes and metadata are those of
+    /// [`FoldedSubnet::to_onnx_as`].
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Onnx`] if the operator set is below 13, which has no scales per channel, or beyond the known ones.
+    pub fn to_onnx_as(&self, form: &OnnxForm) -> Result<Vec<u8>, ModelError> {
+        form.check(PER_CHANNEL..=*OPSETS.end()).map_err(|problem| failed(self.arch(), problem))?;
+        let size = self.arch().resolution;
+        let shape = [form.batch, Some(self.space().image_channels), Some(size), Some(size)];
+        let mut model = ModelProto { producer_name: "ofa-model".into(), ir_version: 8, ..ModelProto::default() };
+        model.opset_import.push(Default::default());
+        model.graph = Some(quantize::graph(self, shape, form.opset)).into();
+        form.finish(model, self.arch(), self.space())
+    }
+}
+
+impl OnnxForm {
+    fn check(&self, opsets: RangeInclusive<u8>) -> Result<(), String> {
+        if opsets.contains(&self.opset) && self.batch != Some(0) {
+            return Ok(());
+        }
+        Err(format!("{self:?}: expected an opset of {opsets:?} and a batch above 0"))
+    }
+
+    /// The model as bytes, with its versions and metadata.
+    fn finish(&self, mut model: ModelProto, arch: &Arch, space: &SearchSpace) -> Result<Vec<u8>, ModelError> {
         for set in &mut model.opset_import {
-            set.version = form.opset.into();
+            set.version = self.opset.into();
         }
         // Versions of the file format that came with the operator sets; runtimes of their time take no later one.
-        model.ir_version = model.ir_version.min(if form.opset < 15 { 7 } else { 8 });
-        for (key, value) in [("arch", self.arch().to_string()), ("space", self.space().name.clone())] {
+        model.ir_version = model.ir_version.min(if self.opset < 15 { 7 } else { 8 });
+        for (key, value) in [("arch", arch.to_string()), ("space", space.name.clone())] {
             model.metadata_props.push(Default::default());
             let entry = model.metadata_props.last_mut().expect("an entry was pushed");
             (entry.key, entry.value) = (key.to_owned(), value);
         }
-        model.write_to_bytes().map_err(|error| fail(error.to_string()))
+        model.write_to_bytes().map_err(|error| failed(arch, error.to_string()))
     }
+}
+
+fn failed(arch: &Arch, problem: String) -> ModelError {
+    ModelError::Onnx { arch: arch.to_string(), problem }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{SearchSpace, SupernetConfig};
+    use crate::{Quantization, SearchSpace, SupernetConfig};
     use burn::tensor::Device;
     use std::collections::BTreeMap;
 
@@ -151,6 +189,32 @@ mod tests {
             let message = folded.to_onnx_as(&OnnxForm { opset, batch }).unwrap_err().to_string();
             assert!(message.contains("expected an opset of 12..=18"), "{message}");
         }
+    }
+
+    #[test]
+    fn a_quantised_network_has_integers_around_every_operator() {
+        let space = SearchSpace::small_mobilenet_v3(1, 10);
+        let supernet = SupernetConfig::new(space.clone()).unwrap().init(&Device::flex());
+        let images = Tensor::ones([2, 1, 20, 20], &Device::flex());
+        let settings = Quantization { images: 2, ..Quantization::default() };
+        let quantised = supernet.subnet(&space.smallest()).quantize([&images], &settings).unwrap();
+        let model =
+            |opset| ModelProto::parse_from_bytes(&quantised.to_onnx_as(&OnnxForm { opset, batch: None }).unwrap());
+        for (opset, swishes) in [(13, 0), (14, 11), (18, 11)] {
+            let model = model(opset).unwrap();
+            let count = |name: &str| model.graph.node.iter().filter(|node| node.op_type == name).count();
+            // As in `activations_are_single_operators`; residual sums in every block but the first of a stage.
+            let layers = 1 + 2 + 6 * 3 + 4 * 2 + 1 + 2;
+            assert_eq!((count("Conv") + count("Gemm"), count("HardSwish")), (layers, swishes));
+            // The image, layers but the last, curves, gates, products, sums, pooling, flattening.
+            let tensors = 1 + (layers - 1) + (11 + 4) + 4 + count("Add") + (4 + 1) + 1;
+            assert_eq!(count("QuantizeLinear"), tensors);
+            assert_eq!(count("DequantizeLinear"), tensors + 2 * layers);
+            assert_eq!(model.opset_import[0].version, i64::from(opset));
+            assert!(model.metadata_props.iter().any(|entry| entry.key == "arch"));
+        }
+        let old = quantised.to_onnx_as(&OnnxForm { opset: 12, batch: None }).unwrap_err().to_string();
+        assert!(old.contains("expected an opset of 13..=18"), "{old}");
     }
 
     #[test]

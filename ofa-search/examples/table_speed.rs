@@ -55,6 +55,7 @@ fn load(space: &SearchSpace, archs: &[Arch]) -> Result<(), Box<dyn std::error::E
         validation_images: 10_000,
         calibration_images: 2_000,
         source: "synthetic".into(),
+        int8: None,
     };
     // Measuring syncs every row; write the rest of this table at once.
     let table = AccuracyTable::measure(&path, &header, space, &archs[..2], |_| Ok::<_, Infallible>(0.5), |_, _, _| ())?;

@@ -104,6 +104,12 @@ pub enum SearchError {
         /// Number of archs in the table.
         rows: usize,
     },
+    /// The accuracy table has no accuracies in 8-bit integers.
+    #[error(
+        "the accuracy table has no column int8_top1: measure one with [tables.int8] in the configuration of the run, \
+         or ask for top1"
+    )]
+    NoInt8,
     /// A latency table lacks units used by archs of a space.
     #[error(
         "the latency table of {device} lacks {count} units of space `{space}`: {list}",

@@ -40,6 +40,7 @@
 //!     validation_images: 10_000,
 //!     calibration_images: 2_000,
 //!     source: "weights and data".into(),
+//!     int8: None,
 //! };
 //! let measure = |arch: &Arch| Ok::<_, Infallible>(0.8 + 0.01 * arch.depths().iter().sum::<usize>() as f64);
 //! let table =
@@ -84,6 +85,6 @@ pub use strategies::{
     RandomSearch, SearchStrategy, StrategyKind, TableAccuracy, TableLookup,
 };
 pub use tables::{
-    AccuracyHeader, AccuracyRow, AccuracyTable, LatencyHeader, LatencyTable, Measure, MeasuredNetwork,
+    Accuracies, AccuracyHeader, AccuracyRow, AccuracyTable, LatencyHeader, LatencyTable, Measure, MeasuredNetwork,
     MeasuredNetworks, NetworkFit, NetworkLatencies, OriginalLatencyTable, Overhead,
 };

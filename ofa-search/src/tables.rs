@@ -6,6 +6,6 @@ mod measured;
 mod table_file;
 mod unit_key;
 
-pub use accuracy::{AccuracyHeader, AccuracyRow, AccuracyTable};
+pub use accuracy::{Accuracies, AccuracyHeader, AccuracyRow, AccuracyTable};
 pub use latency::{LatencyHeader, LatencyTable, NetworkFit, NetworkLatencies, OriginalLatencyTable, Overhead};
 pub use measured::{Measure, MeasuredNetwork, MeasuredNetworks};

@@ -42,6 +42,7 @@ pub(crate) fn accuracy_header(space: &SearchSpace) -> AccuracyHeader {
         validation_images: 100,
         calibration_images: 50,
         source: "test".into(),
+        int8: None,
     }
 }
 

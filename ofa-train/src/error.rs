@@ -201,7 +201,8 @@ pub enum TrainError {
         /// Reason.
         problem: String,
     },
-    /// A checkpoint could not be written, the directory of checkpoints not be read, or a space has no such network.
+    /// A checkpoint could not be written, the directory of checkpoints not be read, a space has no such network, or a
+    /// network cannot be quantised.
     #[error(transparent)]
     Directory(#[from] ofa_model::ModelError),
     /// An image could not be read.

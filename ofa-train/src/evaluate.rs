@@ -12,7 +12,7 @@ use burn::tensor::{Device, Int, Tensor};
 use images::Images;
 use ofa_data::transfer::read_one;
 use ofa_data::{ImageSet, Normalisation};
-use ofa_model::{Arch, ElasticNetwork, FixedNetwork};
+use ofa_model::{Arch, ElasticNetwork, FixedNetwork, ModelError, Quantization, QuantizedSubnet, Subnet};
 
 /// Evaluates subnets on fixed images: top-1 accuracy, which is all that accuracy tables need, or full [`Scores`].
 ///
@@ -100,6 +100,24 @@ impl Evaluator {
             (Some(error), _) => Err(error.into()),
             (None, None) => unreachable!("a set without images is refused"),
         }
+    }
+
+    /// Quantises `subnet`, at its current batch-norm statistics; ranges are calibrated on calibration images.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Subnet::quantize`], or if an image cannot be read.
+    pub fn quantized(&mut self, subnet: &Subnet, settings: &Quantization) -> Result<QuantizedSubnet, TrainError> {
+        let mut failure = None;
+        let images = self.calibration.at(subnet.arch().resolution)?.map_while(|batch| match batch {
+            Ok(batch) => Some(batch.images),
+            Err(error) => {
+                failure = Some(error);
+                None
+            }
+        });
+        let quantised: Result<_, ModelError> = subnet.quantize(images, settings);
+        failure.map_or_else(|| Ok(quantised?), |error| Err(error.into()))
     }
 
     /// Top-1 accuracy, between 0 and 1, of a subnet with its current batch-norm statistics.

@@ -1,6 +1,6 @@
 //! Preset configurations.
 
-use super::{DataConfig, ExperimentConfig, Scenario, SearchConfig, TableConfig, TrainingConfig};
+use super::{DataConfig, ExperimentConfig, Objective, Scenario, SearchConfig, TableConfig, TrainingConfig};
 use anyhow::{Result, bail};
 use ofa_data::{AugmentConfig, Interpolation, ReadConfig};
 use ofa_model::SearchSpace;
@@ -116,11 +116,13 @@ fn standard() -> ExperimentConfig {
             latency_threads: None,
             latency: LatencyConfig::default(),
             predictor: MlpConfig::default(),
+            int8: None,
         },
         search: SearchConfig {
             queries: 10_000,
             seed: None,
             strategies: None,
+            objective: Objective::Top1,
             devices: BTreeMap::new(),
             scenarios: vec![
                 latency_share("latency-tight", 0.15),

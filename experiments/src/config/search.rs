@@ -42,12 +42,32 @@ pub struct SearchConfig {
     /// a file of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategies: Option<Vec<StrategyKind>>,
+    /// What is maximised.
+    #[serde(default, skip_serializing_if = "Objective::is_default")]
+    pub objective: Objective,
     /// Tables of other devices, by name. Paths are relative to the file, in a run to the working directory.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub devices: BTreeMap<String, DeviceTables>,
     /// The scenarios; a list of latency limits is expanded to one scenario each.
     #[serde(alias = "scenario", deserialize_with = "expanded")]
     pub scenarios: Vec<Scenario>,
+}
+
+/// What a search maximises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Objective {
+    /// Top-1 accuracy.
+    #[default]
+    Top1,
+    /// Top-1 accuracy in 8-bit integers, from the column `int8_top1` of the accuracy table.
+    Int8Top1,
+}
+
+impl Objective {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The tables of a device.
@@ -85,6 +105,9 @@ pub struct Scenario<Latency = f64> {
     /// Maximum number of parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters: Option<u64>,
+    /// Minimum top-1 accuracy in 8-bit integers as predicted from the accuracy table, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub int8_top1: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -115,7 +138,7 @@ fn expanded<'de, D: Deserializer<'de>>(written: D) -> Result<Vec<Scenario>, D::E
 impl Scenario<OneOrMany> {
     /// The scenario, or one per latency limit.
     fn each(self) -> Vec<Scenario> {
-        let Self { name, device, latency_ms, latency_share, energy_mj, macs, parameters } = self;
+        let Self { name, device, latency_ms, latency_share, energy_mj, macs, parameters, int8_top1 } = self;
         let one = |name: String, latency_ms: Option<f64>| Scenario {
             name,
             device: device.clone(),
@@ -124,6 +147,7 @@ impl Scenario<OneOrMany> {
             energy_mj,
             macs,
             parameters,
+            int8_top1,
         };
         match latency_ms {
             None => vec![one(name, None)],
@@ -163,6 +187,11 @@ impl SearchConfig {
         Ok(search)
     }
 
+    /// Whether the accuracy table must have the column `int8_top1`.
+    pub fn asks_for_int8(&self) -> bool {
+        self.objective == Objective::Int8Top1 || self.scenarios.iter().any(|scenario| scenario.int8_top1.is_some())
+    }
+
     /// Checks the values beyond their types.
     ///
     /// # Errors
@@ -199,13 +228,18 @@ impl Scenario {
             ("energy_mj", self.energy_mj),
             ("macs", self.macs.map(|n| n as f64)),
             ("parameters", self.parameters.map(|n| n as f64)),
+            ("int8_top1", self.int8_top1),
         ];
         let given = || limits.into_iter().filter_map(|(key, limit)| Some((key, limit?)));
         ensure!(given().next().is_some(), "no limit: set at least one of {}", limits.map(|(key, _)| key).join(", "));
         for (key, limit) in given() {
             match key {
                 "latency_share" => {
-                    ensure!((0.0..=1.0).contains(&limit), "latency_share is {limit}, it must be between 0 and 1");
+                    ensure!((0.0..=1.0).contains(&limit), "{key} is {limit}, it must be between 0 and 1");
+                }
+                // The error that it leaves is a limit, and limits are positive.
+                "int8_top1" => {
+                    ensure!((0.0..1.0).contains(&limit), "{key} is {limit}, it must be at least 0 and below 1");
                 }
                 _ => ensure!(limit.is_finite() && limit > 0.0, "{key} is {limit}, it must be positive and finite"),
             }
@@ -254,14 +288,15 @@ mod tests {
     fn every_limit_goes_with_every_other_and_is_written_as_it_is_read() {
         let text = "strategies = [\"nsga2\", \"table\"]\nseed = 3\n[devices.d]\nlatency = \"l\"\nenergy = \"e\"\n\
                     [[scenarios]]\nname = \"a\"\ndevice = \"d\"\nlatency_ms = [1.5, 2]\nenergy_mj = 3\nmacs = 4\n\
-                    parameters = 5\n[[scenarios]]\nname = \"b\"\nlatency_share = 0.5\nparameters = 6";
+                    parameters = 5\nint8_top1 = 0.9\n[[scenarios]]\nname = \"b\"\nlatency_share = 0.5\nparameters = 6";
         let search = parse(text).unwrap();
         assert_eq!(search.strategies, Some(vec![StrategyKind::Nsga2, StrategyKind::Table]));
         let names: Vec<(&str, Option<f64>)> =
             search.scenarios.iter().map(|scenario| (scenario.name.as_str(), scenario.latency_ms)).collect();
         assert_eq!(names, [("a-1.5ms", Some(1.5)), ("a-2ms", Some(2.0)), ("b", None)]);
-        let Scenario { energy_mj, macs, parameters, .. } = search.scenarios[1];
-        assert_eq!((energy_mj, macs, parameters), (Some(3.0), Some(4), Some(5)));
+        let Scenario { energy_mj, macs, parameters, int8_top1, .. } = search.scenarios[1];
+        assert_eq!((energy_mj, macs, parameters, int8_top1), (Some(3.0), Some(4), Some(5), Some(0.9)));
+        assert_eq!((search.objective, search.asks_for_int8()), (Objective::Top1, true));
         assert_eq!(parse(&toml::to_string_pretty(&search).unwrap()).unwrap(), search);
     }
 
@@ -309,6 +344,11 @@ mod tests {
             (a("latency_ms = \"1\""), "latency_ms must be a number or a list"),
             (a("latency_share = nan"), "scenario `a`: latency_share is NaN"),
             (a("latency_share = 1.5"), "scenario `a`: latency_share is 1.5"),
+            (a("int8_top1 = 92"), "scenario `a`: int8_top1 is 92, it must be at least 0 and below 1"),
+            (
+                format!("objective = \"int8\"\n{}", a("macs = 1")),
+                "unknown variant `int8`, expected `top1` or `int8_top1`",
+            ),
             (a("latency_ms = 1\nlatency_share = 0.5"), "scenario `a`: latency_ms and latency_share both"),
             (a("latency = 1.0"), "unknown field `latency`"),
             (a("device = \"b\"\nmacs = 1"), "scenario `a`: no device `b`; [devices] has: `d`"),

@@ -2,9 +2,10 @@
 
 use crate::config::{DeviceTables, Scenario, SearchConfig};
 use anyhow::{Context, Result, bail, ensure};
-use ofa_model::SearchSpace;
+use ofa_model::{Arch, SearchSpace};
 use ofa_search::cost::AdditiveCost;
-use ofa_search::{Constraint, LatencyTable, OriginalLatencyTable};
+use ofa_search::predictors::MlpPredictor;
+use ofa_search::{Constraint, LatencyTable, OriginalLatencyTable, Predictor};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -15,6 +16,8 @@ pub struct Devices {
     parameters: AdditiveCost,
     /// By name; `None` is the latency table beside the accuracies.
     devices: BTreeMap<Option<String>, Device>,
+    /// Predicts accuracies in 8-bit integers.
+    int8: Option<MlpPredictor>,
 }
 
 struct Device {
@@ -45,7 +48,12 @@ impl Devices {
             devices.insert(scenario.device.clone(), device);
         }
         let (macs, parameters) = (AdditiveCost::macs(space), AdditiveCost::parameters(space));
-        Ok(Self { space: space.clone(), macs, parameters, devices })
+        Ok(Self { space: space.clone(), macs, parameters, devices, int8: None })
+    }
+
+    /// With a predictor of accuracies in 8-bit integers, for scenarios that limit them.
+    pub fn with_int8(self, predictor: MlpPredictor) -> Self {
+        Self { int8: Some(predictor), ..self }
     }
 
     /// The space of the tables.
@@ -59,11 +67,11 @@ impl Devices {
         SearchSpace { resolutions: resolutions.unwrap_or(self.space.resolutions.clone()), ..self.space.clone() }
     }
 
-    /// The limits of a scenario, in the order latency, energy, MACs, parameters.
+    /// The limits of a scenario, in the order latency, energy, MACs, parameters, error in integers.
     ///
     /// # Errors
     ///
-    /// If latency is limited to a share of an implausible table.
+    /// If latency is limited to a share of an implausible table, or accuracy in integers without a predictor of it.
     pub fn constraints(&self, scenario: &Scenario) -> Result<Vec<Constraint<'_>>> {
         let (latency, energy) = (self.latency(scenario), self.energy(scenario));
         let latency_ms = match (scenario.latency_share, latency) {
@@ -77,9 +85,17 @@ impl Devices {
             ("parameters", "parameters", scenario.parameters.map(|n| n as f64), Some(&self.parameters)),
         ];
         let limited = costs.into_iter().filter_map(|(name, unit, limit, cost)| Some((name, unit, limit?, cost?)));
-        Ok(limited
+        let mut limits: Vec<Constraint> = limited
             .map(|(name, unit, limit, cost)| Constraint::at_most(name, limit, unit, move |arch| cost.of(arch)))
-            .collect())
+            .collect();
+        if let Some(least) = scenario.int8_top1 {
+            let predictor = self.int8.as_ref().context("int8_top1 needs a predictor of accuracies in integers")?;
+            // A search reports a cost that is not finite, with its arch.
+            let error =
+                move |arch: &Arch| predictor.predict(std::slice::from_ref(arch)).map_or(f64::NAN, |top1| 1.0 - top1[0]);
+            limits.push(Constraint::at_most("int8 error", 1.0 - least, "of the images", error));
+        }
+        Ok(limits)
     }
 
     /// Latency in milliseconds on the scenario's device; `None` without a latency table.

@@ -188,6 +188,7 @@ fn published_tables_of_a_phone_limit_the_resolutions() {
         validation_images: 100,
         calibration_images: 100,
         source: "synthetic".into(),
+        int8: None,
     };
     let rng = &mut ChaCha8Rng::seed_from_u64(1);
     let archs: Vec<Arch> = (0..20).map(|_| space.sample(rng)).collect();

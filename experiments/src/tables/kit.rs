@@ -53,6 +53,22 @@ pub struct KitNetwork {
     pub sha256: String,
     /// Shape of the input.
     pub shape: [usize; 4],
+    /// Whether it computes in 8-bit integers.
+    #[serde(default, skip_serializing_if = "is_float")]
+    pub int8: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_float(int8: &bool) -> bool {
+    !int8
+}
+
+/// The ONNX models of a network.
+pub struct Models {
+    /// On real numbers.
+    pub float: Vec<u8>,
+    /// In 8-bit integers, if the kit has them.
+    pub int8: Option<Vec<u8>>,
 }
 
 impl Kit {
@@ -94,7 +110,7 @@ pub fn archs(space: &SearchSpace, count: usize, sample: impl FnMut() -> Arch) ->
     Ok(archs)
 }
 
-/// Writes a kit to `dir`, which exists and is empty. `export` gives the ONNX model of an arch; `said` hears of each
+/// Writes a kit to `dir`, which exists and is empty. `export` gives the ONNX models of an arch; `said` hears of each
 /// network that is written.
 ///
 /// # Errors
@@ -105,22 +121,27 @@ pub fn write(
     space: &SearchSpace,
     archs: Vec<Arch>,
     form: (usize, u8, &str),
-    export: impl Fn(&Arch) -> Result<Vec<u8>>,
+    export: impl Fn(&Arch) -> Result<Models>,
     mut said: impl FnMut(usize),
 ) -> Result<Kit> {
     std::fs::create_dir(dir.join("models"))?;
     let (batch, opset, input) = form;
-    let write = |name: String, arch: Arch| -> Result<KitNetwork> {
-        let model = export(&arch).with_context(|| arch.to_string())?;
+    let write = |name: String, arch: &Arch, model: Vec<u8>, int8: bool| -> Result<KitNetwork> {
         let file = format!("models/{name}.onnx");
         std::fs::write(dir.join(&file), &model).with_context(|| file.clone())?;
         let shape = [batch, space.image_channels, arch.resolution, arch.resolution];
-        Ok(KitNetwork { file, arch: arch.to_string(), sha256: hex::encode(Sha256::digest(&model)), shape })
+        Ok(KitNetwork { file, arch: arch.to_string(), sha256: hex::encode(Sha256::digest(&model)), shape, int8 })
     };
-    let pace = write("pace".into(), space.smallest())?;
+    let export = |arch: &Arch| export(arch).with_context(|| arch.to_string());
+    let smallest = space.smallest();
+    let pace = write("pace".into(), &smallest, export(&smallest)?.float, false)?;
     let mut networks = Vec::new();
     for (number, arch) in archs.into_iter().enumerate() {
-        networks.push(write(format!("{number:04}"), arch)?);
+        let Models { float, int8 } = export(&arch)?;
+        networks.push(write(format!("{number:04}"), &arch, float, false)?);
+        if let Some(int8) = int8 {
+            networks.push(write(format!("{number:04}-int8"), &arch, int8, true)?);
+        }
         said(number + 1);
     }
     let mut kit = Kit {
@@ -145,11 +166,20 @@ mod testing {
 
     /// A kit of 24 networks whose models are their names.
     pub(super) fn kit(dir: &Path) -> Kit {
+        kit_of(dir, false)
+    }
+
+    /// The same, with models in integers if `int8`.
+    pub(super) fn kit_of(dir: &Path, int8: bool) -> Kit {
         use rand::SeedableRng;
         let space = SearchSpace::small_mobilenet_v3(1, 10);
         let rng = &mut rand_chacha::ChaCha8Rng::seed_from_u64(1);
         let archs = archs(&space, 24, || space.sample(rng)).unwrap();
-        write(dir, &space, archs, (1, 18, "image"), |arch| Ok(arch.to_string().into_bytes()), |_| ()).unwrap()
+        let models = |arch: &Arch| {
+            let float = arch.to_string().into_bytes();
+            Ok(Models { int8: int8.then(|| [&float[..], b" int8"].concat()), float })
+        };
+        write(dir, &space, archs, (1, 18, "image"), models, |_| ()).unwrap()
     }
 }
 
@@ -174,6 +204,21 @@ mod tests {
         assert!(format!("{:#}", Kit::open(dir.path()).unwrap_err()).contains("was changed"));
         std::fs::remove_file(&path).unwrap();
         assert!(format!("{:#}", Kit::open(dir.path()).unwrap_err()).contains("is not a kit"));
+    }
+
+    #[test]
+    fn a_kit_with_integers_has_two_files_per_network() {
+        let [plain, both] = [false, true].map(|int8| {
+            let dir = tempfile::tempdir().unwrap();
+            (testing::kit_of(dir.path(), int8), std::fs::read_to_string(dir.path().join(MANIFEST)).unwrap())
+        });
+        assert_eq!(both.0.networks.len(), 48);
+        let floats: Vec<_> = both.0.networks.iter().filter(|network| !network.int8).cloned().collect();
+        assert_eq!(floats, plain.0.networks);
+        assert!(both.0.networks[1].int8 && both.0.networks[1].file == "models/0000-int8.onnx");
+        assert_eq!(both.0.networks[1].arch, both.0.networks[0].arch);
+        // Kits of earlier versions have no such key, and are read.
+        assert!(!plain.1.contains("int8"));
     }
 
     #[test]

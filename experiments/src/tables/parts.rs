@@ -3,7 +3,7 @@
 use crate::console::interrupt::{Interrupted, is_interruption};
 use anyhow::{Context, Result};
 use ofa_model::{Arch, SearchSpace};
-use ofa_search::{AccuracyHeader, AccuracyRow, AccuracyTable};
+use ofa_search::{Accuracies, AccuracyHeader, AccuracyRow, AccuracyTable};
 use ofa_train::Ranks;
 use std::collections::HashMap;
 use std::error::Error;
@@ -20,8 +20,8 @@ pub(crate) struct Job<'a> {
     pub(crate) archs: &'a [Arch],
 }
 
-/// An accuracy, 0 to 1, or the error that prevented it.
-pub(crate) type Measured = Result<f64, Box<dyn Error + Send + Sync>>;
+/// The accuracies of an arch, or the error that prevented them.
+pub(crate) type Measured = Result<Accuracies, Box<dyn Error + Send + Sync>>;
 
 impl Job<'_> {
     /// Measures the archs missing from the table, the i-th of them on rank i modulo the number of ranks. Each rank
@@ -77,7 +77,7 @@ impl Job<'_> {
         }
         let mut known = HashMap::new();
         for part in &parts {
-            known.extend(self.begun(part)?.samples());
+            known.extend(self.begun(part)?.rows().iter().map(|row| (row.arch.clone(), row.accuracies())));
         }
         let archs: Vec<Arch> = self.archs.iter().filter(|arch| known.contains_key(*arch)).cloned().collect();
         self.measure(self.path, &archs, |arch| Ok(known[arch]), |_, _, _| ())?;

@@ -11,17 +11,17 @@ use burn::tensor::module::adaptive_avg_pool2d;
 /// Pooling, or a chain of convolutions with an optional gate before the last and an optional residual sum.
 #[derive(Module, Debug)]
 pub(super) struct FoldedBlock {
-    pool: Option<MaxPool>,
-    layers: Vec<FoldedConv>,
-    gate: Option<FoldedGate>,
+    pub(super) pool: Option<MaxPool>,
+    pub(super) layers: Vec<FoldedConv>,
+    pub(super) gate: Option<FoldedGate>,
     /// Whether the input, or its downsampled form, is added to the output.
-    residual: bool,
+    pub(super) residual: bool,
     /// Maps the input to the output's shape where the two differ.
-    downsample: Option<FoldedConv>,
+    pub(super) downsample: Option<FoldedConv>,
     /// Window and stride of the average pooling before `downsample`.
-    downsample_stride: usize,
+    pub(super) downsample_stride: usize,
     #[module(skip)]
-    activation_after_sum: Activation,
+    pub(super) activation_after_sum: Activation,
 }
 
 impl FoldedBlock {
@@ -83,9 +83,9 @@ impl FoldedBlock {
 
 /// Squeeze-and-excitation as 1x1 convolutions.
 #[derive(Module, Debug)]
-struct FoldedGate {
-    reduce: FoldedConv,
-    expand: FoldedConv,
+pub(super) struct FoldedGate {
+    pub(super) reduce: FoldedConv,
+    pub(super) expand: FoldedConv,
 }
 
 impl FoldedGate {

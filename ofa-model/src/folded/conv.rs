@@ -12,13 +12,13 @@ use burn::tensor::ops::ConvOptions;
 #[derive(Module, Debug)]
 pub(super) struct FoldedConv {
     /// `[out, in / groups, k, k]`.
-    weight: Param<Tensor<4>>,
+    pub(super) weight: Param<Tensor<4>>,
     /// `[out]`.
-    bias: Param<Tensor<1>>,
-    stride: usize,
-    groups: usize,
+    pub(super) bias: Param<Tensor<1>>,
+    pub(super) stride: usize,
+    pub(super) groups: usize,
     #[module(skip)]
-    activation: Activation,
+    pub(super) activation: Activation,
 }
 
 impl FoldedConv {

@@ -12,15 +12,15 @@ use burn::tensor::module::{adaptive_avg_pool2d, linear};
 /// Optional 1x1 expansion, global average pooling, optional feature mixing, classifier.
 #[derive(Module, Debug)]
 pub(super) struct FoldedHead {
-    expand: Option<FoldedConv>,
+    pub(super) expand: Option<FoldedConv>,
     /// `[pooled, mixed]`.
-    mix: Option<Param<Tensor<2>>>,
+    pub(super) mix: Option<Param<Tensor<2>>>,
     /// `[features, classes]`.
-    classifier: Param<Tensor<2>>,
+    pub(super) classifier: Param<Tensor<2>>,
     /// `[classes]`.
-    bias: Param<Tensor<1>>,
+    pub(super) bias: Param<Tensor<1>>,
     #[module(skip)]
-    activation: Activation,
+    pub(super) activation: Activation,
 }
 
 impl FoldedHead {

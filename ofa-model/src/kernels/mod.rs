@@ -21,6 +21,7 @@ mod mb_conv;
 #[cfg(feature = "flex")]
 mod plain;
 mod pointwise;
+mod requantize;
 mod squeeze_excite;
 #[cfg(test)]
 mod tests;
@@ -34,4 +35,5 @@ pub use depthwise::{DepthwiseBackend, depthwise_conv2d};
 pub use matmul::{MatmulBackend, batched_matmul, linear, matmul};
 pub use mb_conv::{ConvWeights, MbConvBackend, MbConvKind, MbConvTrain, MbConvWeights, mb_conv_train};
 pub use pointwise::{PointwiseBackend, pointwise_conv2d};
-pub use squeeze_excite::{GateWeights, PlaneBackend, global_average_pool, squeeze_excite};
+pub use requantize::{Curve, Levels, RequantizeBackend, requantize};
+pub use squeeze_excite::{GateWeights, PlaneBackend, global_average_pool, scale_planes, squeeze_excite};

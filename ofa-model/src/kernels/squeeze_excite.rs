@@ -16,6 +16,11 @@ pub fn global_average_pool(input: Tensor<4>) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::plane_means(input.into_dispatch()))
 }
 
+/// Scales each plane: `[batch, channels, height, width]` by `[batch, channels]`.
+pub fn scale_planes(input: Tensor<4>, scale: Tensor<2>) -> Tensor<4> {
+    Tensor::from_dispatch(Dispatch::plane_scale(input.into_dispatch(), scale.into_dispatch()))
+}
+
 /// Weights of the two layers that turn channel means into gates.
 pub struct GateWeights {
     /// `[squeezed, channels]`.

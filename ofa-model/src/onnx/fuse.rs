@@ -50,8 +50,8 @@ pub(super) fn number_values(graph: &mut GraphProto) {
     }
 }
 
-const ZERO: &str = "zero";
-const SIX: &str = "six";
+pub(super) const ZERO: &str = "zero";
+pub(super) const SIX: &str = "six";
 
 /// The nodes and scalar constants of a graph, by name.
 struct Known<'a> {
@@ -103,13 +103,7 @@ fn hard_sigmoid(known: &Known, node: &NodeProto) -> Option<NodeProto> {
         return None;
     }
     let mut fused = operator("HardSigmoid", &[x], node);
-    let float = |name: &str, value| AttributeProto {
-        name: name.to_owned(),
-        f: value,
-        type_: AttributeType::FLOAT.into(),
-        ..AttributeProto::default()
-    };
-    fused.attribute = vec![float("alpha", 1.0 / 6.0), float("beta", 0.5)];
+    fused.attribute = vec![attribute("alpha", 1.0 / 6.0), attribute("beta", 0.5)];
     Some(fused)
 }
 
@@ -148,7 +142,7 @@ fn drop_unused(graph: &mut GraphProto) {
     graph.value_info.retain(|value| used.contains(&value.name));
 }
 
-const FLOAT: i32 = 1;
+pub(super) const FLOAT: i32 = 1;
 
 /// The value of a tensor that holds a single f32.
 fn number(tensor: &TensorProto) -> Option<f32> {
@@ -159,6 +153,11 @@ fn number(tensor: &TensorProto) -> Option<f32> {
     tensor.float_data.first().copied().or_else(raw)
 }
 
-fn scalar(name: &str, value: f32) -> TensorProto {
+pub(super) fn attribute(name: &str, value: f32) -> AttributeProto {
+    let (name, type_) = (name.to_owned(), AttributeType::FLOAT.into());
+    AttributeProto { name, f: value, type_, ..AttributeProto::default() }
+}
+
+pub(super) fn scalar(name: &str, value: f32) -> TensorProto {
     TensorProto { name: name.to_owned(), data_type: FLOAT, float_data: vec![value], ..TensorProto::default() }
 }

@@ -26,6 +26,24 @@ pub struct AccuracyHeader {
     pub calibration_images: usize,
     /// Fingerprint of the supernet weights and the data.
     pub source: String,
+    /// How networks are quantised for the column `int8_top1`; `None` if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub int8: Option<String>,
+}
+
+/// Accuracies of an arch, fractions in `[0, 1]`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Accuracies {
+    /// Top-1 accuracy.
+    pub top1: f64,
+    /// Top-1 accuracy in 8-bit integers; `None` if it was not measured.
+    pub int8_top1: Option<f64>,
+}
+
+impl From<f64> for Accuracies {
+    fn from(top1: f64) -> Self {
+        Self { top1, int8_top1: None }
+    }
 }
 
 /// The measured accuracy and the static costs of one arch.
@@ -40,6 +58,21 @@ pub struct AccuracyRow {
     pub macs: u64,
     /// Number of trainable parameters.
     pub parameters: u64,
+    /// Top-1 accuracy in 8-bit integers, a fraction in `[0, 1]`; `None` if it was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub int8_top1: Option<f64>,
+}
+
+impl AccuracyRow {
+    fn new(arch: &Arch, Accuracies { top1, int8_top1 }: Accuracies, space: &SearchSpace) -> Self {
+        let cost = space.cost(arch);
+        Self { arch: arch.clone(), top1, macs: cost.macs, parameters: cost.parameters, int8_top1 }
+    }
+
+    /// What was measured.
+    pub fn accuracies(&self) -> Accuracies {
+        Accuracies { top1: self.top1, int8_top1: self.int8_top1 }
+    }
 }
 
 /// Measured accuracies of archs of one space.
@@ -57,6 +90,12 @@ impl Format for AccuracyFormat {
     const TITLE: &'static str = "accuracy table 1";
     const COLUMNS: &'static [&'static str] = &["arch", "top1", "macs", "parameters"];
     type Header = AccuracyHeader;
+
+    fn columns(header: &AccuracyHeader) -> Vec<&'static str> {
+        let int8 = header.int8.as_ref().map(|_| "int8_top1");
+        Self::COLUMNS.iter().copied().chain(int8).collect()
+    }
+
     type Row = AccuracyRow;
 }
 
@@ -64,22 +103,24 @@ impl AccuracyTable {
     /// Measures `archs` and appends each row to the CSV file `path` as soon as it is known.
     ///
     /// If the file exists, its rows are kept and only the missing archs are measured; a killed run loses only the row
-    /// in progress. `measure` returns the top-1 accuracy of an arch as a fraction. After each measurement, `progress`
+    /// in progress. `measure` returns the [`Accuracies`] of an arch, or its top-1 accuracy alone. After each measurement, `progress`
     /// receives the number of archs done, their total and the row.
     ///
     /// # Errors
     ///
     /// If the file was measured under conditions other than `header` (naming the field), is damaged (naming the line)
-    /// or cannot be written; if an arch is outside `space`; or if `measure` fails or returns a value outside `[0, 1]`.
-    pub fn measure<E>(
+    /// or cannot be written; if an arch is outside `space`; or if `measure` fails, returns a value outside `[0, 1]`, or one in
+    /// integers although the header has none, or the other way round.
+    pub fn measure<A, E>(
         path: &Path,
         header: &AccuracyHeader,
         space: &SearchSpace,
         archs: &[Arch],
-        mut measure: impl FnMut(&Arch) -> Result<f64, E>,
+        mut measure: impl FnMut(&Arch) -> Result<A, E>,
         mut progress: impl FnMut(usize, usize, &AccuracyRow),
     ) -> Result<Self, SearchError>
     where
+        A: Into<Accuracies>,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         archs.iter().try_for_each(|arch| space.check(arch))?;
@@ -92,13 +133,16 @@ impl AccuracyTable {
         let missing: Vec<&Arch> = wanted.iter().copied().filter(|arch| table.get(arch).is_none()).collect();
         let resumed = wanted.len() - missing.len();
         for (measured, arch) in missing.into_iter().enumerate() {
-            let top1 =
-                measure(arch).map_err(|error| SearchError::Measure { arch: arch.to_string(), source: error.into() })?;
-            if !(0.0..=1.0).contains(&top1) {
+            let accuracies: Accuracies = measure(arch)
+                .map_err(|error| SearchError::Measure { arch: arch.to_string(), source: error.into() })?
+                .into();
+            let row = AccuracyRow::new(arch, accuracies, space);
+            if let Some(top1) = impossible(&row) {
                 return Err(SearchError::InvalidAccuracy { arch: arch.to_string(), top1 });
             }
-            let cost = space.cost(arch);
-            let row = AccuracyRow { arch: arch.clone(), top1, macs: cost.macs, parameters: cost.parameters };
+            if let Some(problem) = in_integers(&row, header) {
+                return Err(SearchError::Measure { arch: arch.to_string(), source: problem.into() });
+            }
             appender.append(&row)?;
             progress(resumed + measured + 1, wanted.len(), &row);
             table.push(row);
@@ -131,9 +175,7 @@ impl AccuracyTable {
         let mut table = Self::empty(header);
         for network in &measured.networks {
             space.check(&network.arch)?;
-            let cost = space.cost(&network.arch);
-            let (arch, top1) = (network.arch.clone(), network.median);
-            table.push(AccuracyRow { arch, top1, macs: cost.macs, parameters: cost.parameters });
+            table.push(AccuracyRow::new(&network.arch, network.median.into(), space));
         }
         Ok(table)
     }
@@ -143,21 +185,21 @@ impl AccuracyTable {
         let mut table = Self { dropped_line: dropped, ..Self::empty(header) };
         let costs = Costs::new(space);
         for (line, row) in rows {
-            check_row(path, line, &row, space, &costs)?;
+            check_row(path, line, &row, &table.header, space, &costs)?;
             match table.index.entry(row.arch.clone()) {
                 Entry::Vacant(entry) => {
                     entry.insert(table.rows.len());
                     table.rows.push(row);
                 }
                 Entry::Occupied(entry) => {
-                    let before = table.rows[*entry.get()].top1;
-                    if before != row.top1 {
+                    let before = &table.rows[*entry.get()];
+                    if *before != row {
                         return Err(SearchError::ConflictingRows {
                             path: path.to_owned(),
                             line,
                             key: row.arch.to_string(),
-                            found: row.top1.to_string(),
-                            before: before.to_string(),
+                            found: said(&row),
+                            before: said(before),
                         });
                     }
                 }
@@ -194,6 +236,22 @@ impl AccuracyTable {
     /// The measured top-1 accuracy of `arch`. `None` if it was not measured.
     pub fn get(&self, arch: &Arch) -> Option<f64> {
         self.index.get(arch).map(|&row| self.rows[row].top1)
+    }
+
+    /// The accuracies in 8-bit integers as a table of their own, so that whatever works on accuracies works on them.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchError::NoInt8`] if they were not measured.
+    pub fn in_int8(&self) -> Result<Self, SearchError> {
+        let Some(settings) = &self.header.int8 else { return Err(SearchError::NoInt8) };
+        let source = format!("{} in int8 ({settings})", self.header.source);
+        let mut table = Self::empty(AccuracyHeader { source, int8: None, ..self.header.clone() });
+        for row in &self.rows {
+            let top1 = row.int8_top1.ok_or(SearchError::NoInt8)?;
+            table.push(AccuracyRow { top1, int8_top1: None, ..row.clone() });
+        }
+        Ok(table)
     }
 
     /// All (arch, top-1) pairs, to fit a predictor on.
@@ -255,15 +313,47 @@ impl Costs {
     }
 }
 
-fn check_row(path: &Path, line: u64, row: &AccuracyRow, space: &SearchSpace, costs: &Costs) -> Result<(), SearchError> {
+/// The accuracies of a row as text.
+fn said(row: &AccuracyRow) -> String {
+    match row.int8_top1 {
+        Some(int8) => format!("{} ({int8} in int8)", row.top1),
+        None => row.top1.to_string(),
+    }
+}
+
+/// The first accuracy of a row that is no fraction.
+fn impossible(row: &AccuracyRow) -> Option<f64> {
+    std::iter::once(row.top1).chain(row.int8_top1).find(|top1| !(0.0..=1.0).contains(top1))
+}
+
+/// What is wrong if a row has an accuracy in integers and the header does not say how, or the other way round.
+fn in_integers(row: &AccuracyRow, header: &AccuracyHeader) -> Option<&'static str> {
+    match (row.int8_top1, &header.int8) {
+        (None, Some(_)) => Some("int8_top1 is missing"),
+        (Some(_), None) => Some("int8_top1 has no place in a table whose header does not say how it was quantised"),
+        _ => None,
+    }
+}
+
+fn check_row(
+    path: &Path,
+    line: u64,
+    row: &AccuracyRow,
+    header: &AccuracyHeader,
+    space: &SearchSpace,
+    costs: &Costs,
+) -> Result<(), SearchError> {
     let arch = &row.arch;
     space.check(arch).map_err(|source| SearchError::OutsideSpace {
         path: path.to_owned(),
         line,
         source: source.into(),
     })?;
-    if !(0.0..=1.0).contains(&row.top1) {
-        return Err(invalid(path, line, format!("top1 of `{arch}` is {}, not a fraction between 0 and 1", row.top1)));
+    if let Some(top1) = impossible(row) {
+        return Err(invalid(path, line, format!("top1 of `{arch}` is {top1}, not a fraction between 0 and 1")));
+    }
+    if let Some(problem) = in_integers(row, header) {
+        return Err(invalid(path, line, format!("`{arch}`: {problem}")));
     }
     let (macs, parameters) = (costs.macs.of(arch) as u64, costs.parameters.of(arch) as u64);
     if (row.macs, row.parameters) != (macs, parameters) {

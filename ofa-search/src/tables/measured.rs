@@ -402,6 +402,7 @@ mod tests {
             validation_images: 10_000,
             calibration_images: 0,
             source: "28.dict".into(),
+            int8: None,
         };
         let table = AccuracyTable::from_measured(header, &space, &read).unwrap();
         assert_eq!([table.get(&small), table.get(&large)], [Some(0.7), Some(0.75)]);

@@ -15,13 +15,17 @@ use std::path::{Path, PathBuf};
 pub(crate) trait Format {
     /// Kind and version, the first words of the file.
     const TITLE: &'static str;
-    /// Names of the columns.
+    /// Names of the columns that every table has.
     const COLUMNS: &'static [&'static str];
+    /// Names of the columns of a table with this header.
+    fn columns(_: &Self::Header) -> Vec<&'static str> {
+        Self::COLUMNS.to_vec()
+    }
     /// Header fields that are results rather than conditions of measurement. They may differ on resuming.
     const RESULTS: &'static [&'static str] = &[];
     /// Conditions of measurement.
     type Header: Serialize + DeserializeOwned;
-    /// One row, its fields in the order of `COLUMNS`.
+    /// One row, its fields in the order of the columns.
     type Row: Serialize + DeserializeOwned;
 }
 
@@ -60,7 +64,7 @@ where
     let save = || -> io::Result<()> {
         let mut file = AtomicWriteFile::open(path)?;
         writeln!(file, "# {} {}", F::TITLE, serde_json::to_string(header)?)?;
-        writeln!(file, "{}", F::COLUMNS.join(","))?;
+        writeln!(file, "{}", F::columns(header).join(","))?;
         for row in rows {
             file.write_all(&csv_line(row)?)?;
         }
@@ -139,7 +143,8 @@ fn parse<F: Format>(path: &Path, mut bytes: Vec<u8>) -> Result<Content<F>, Searc
     let header_end = bytes.iter().position(|&byte| byte == b'\n').map_or(0, |end| end + 1);
     let (header, table) = bytes.split_at(header_end);
     let header = parse_header::<F>(path, header)?;
-    Ok(Content { header, rows: parse_rows::<F>(path, table)?, dropped, complete_bytes })
+    let rows = parse_rows::<F>(path, &F::columns(&header), table)?;
+    Ok(Content { header, rows, dropped, complete_bytes })
 }
 
 fn parse_header<F: Format>(path: &Path, line: &[u8]) -> Result<F::Header, SearchError> {
@@ -157,19 +162,19 @@ fn parse_header<F: Format>(path: &Path, line: &[u8]) -> Result<F::Header, Search
     serde_json::from_str(json).map_err(|error| fail(format!("damaged header: {error}")))
 }
 
-fn parse_rows<F: Format>(path: &Path, table: &[u8]) -> Result<Vec<(u64, F::Row)>, SearchError> {
+fn parse_rows<F: Format>(path: &Path, names: &[&str], table: &[u8]) -> Result<Vec<(u64, F::Row)>, SearchError> {
     let mut reader = csv::Reader::from_reader(table);
     // The reader starts after the header line, so its line numbers are one too low.
     let line = |position: Option<&csv::Position>| position.map_or(2, |position| position.line() + 1);
     let fail = |error: csv::Error| invalid(path, line(error.position()), problem(&error));
     let columns: Vec<String> = reader.headers().map_err(fail)?.iter().map(Into::into).collect();
-    if columns != F::COLUMNS {
-        let problem = format!("columns are `{}`, expected `{}`", columns.join(","), F::COLUMNS.join(","));
+    if columns != names {
+        let problem = format!("columns are `{}`, expected `{}`", columns.join(","), names.join(","));
         return Err(invalid(path, 2, problem));
     }
     let mut rows = Vec::new();
     let mut record = csv::StringRecord::new();
-    let names = csv::StringRecord::from(F::COLUMNS.to_vec());
+    let names = csv::StringRecord::from(names.to_vec());
     while reader.read_record(&mut record).map_err(fail)? {
         let row = record.deserialize(Some(&names)).map_err(fail)?;
         rows.push((line(record.position()), row));

@@ -10,7 +10,7 @@
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use experiments::config::SearchConfig;
+use experiments::config::{Objective, SearchConfig};
 use experiments::console::say;
 use experiments::deployment::specialise::export_calibrated;
 use experiments::deployment::{Answers, Devices, Found, answer};
@@ -60,15 +60,15 @@ pub fn run(options: &Options) -> Result<()> {
     let device = device::by_name(&options.device)?;
     let tables = MeasuredTables::open(&options.tables, options.space.named()?)?;
     let file = SearchConfig::load(&options.scenarios)?;
-    let devices = Devices::load(&file, &tables.space, || tables.latency())?;
+    let mut devices = Devices::load(&file, &tables.space, || tables.latency())?;
+    let int8 = if file.asks_for_int8() { Some(tables.accuracy.in_int8()?) } else { None };
+    if let Some(int8) = &int8 {
+        devices = devices.with_int8(MlpPredictor::fit(&tables.space, &int8.samples(), &tables.predictor, &device)?);
+    }
+    let accuracy = int8.as_ref().filter(|_| file.objective == Objective::Int8Top1).unwrap_or(&tables.accuracy);
     let started = Instant::now();
-    let (predictor, fit) = MlpPredictor::fit_with_report(
-        &tables.space,
-        &tables.accuracy.samples(),
-        &tables.predictor,
-        options.holdout,
-        &device,
-    )?;
+    let (predictor, fit) =
+        MlpPredictor::fit_with_report(&tables.space, &accuracy.samples(), &tables.predictor, options.holdout, &device)?;
     say(&format!(
         "predictor from {} rows in {:.2} s: RMSE {:.2} %, Kendall tau {:.2} on {} held-out rows",
         tables.accuracy.rows().len(),
@@ -78,7 +78,7 @@ pub fn run(options: &Options) -> Result<()> {
         fit.held_out.len()
     ));
     let started = Instant::now();
-    let answers = answer(&file, &devices, &tables.accuracy, &predictor)?;
+    let answers = answer(&file, &devices, accuracy, &predictor)?;
     let seconds = started.elapsed().as_secs_f64();
     answers.found.iter().for_each(print);
     say(&format!("{} scenarios in {seconds:.2} s", file.scenarios.len()));

@@ -61,22 +61,24 @@ type Pair = (f64, Option<f64>);
 
 impl Results {
     /// Reads the `results.csv` of a kit's `run.py`, or a directory of logs named as the models (`0003.txt`, `0003.log`)
-    /// of onnxruntime's `onnxruntime_perf_test` or TFLite's `benchmark_model`.
+    /// of onnxruntime's `onnxruntime_perf_test` or TFLite's `benchmark_model`. All rows are checked; `int8` says whether
+    /// the networks in 8-bit integers count, or the others.
     ///
     /// # Errors
     ///
     /// If a row or log is of another kit, of a file that was changed, of another device than the first row, or has no
     /// positive latency; the error names the line or the file.
-    pub fn read(path: &Path, kit: &Kit) -> Result<Self> {
-        let mut results = if path.is_dir() { Self::from_logs(path, kit)? } else { Self::from_csv(path, kit)? };
-        let missing: Vec<&str> = kit
-            .networks
-            .iter()
+    pub fn read(path: &Path, kit: &Kit, int8: bool) -> Result<Self> {
+        let chosen = || kit.networks.iter().filter(|network| network.int8 == int8);
+        ensure!(chosen().next().is_some(), "the kit has no networks in 8-bit integers: make one with --int8");
+        let mut results =
+            if path.is_dir() { Self::from_logs(path, kit, int8)? } else { Self::from_csv(path, kit, int8)? };
+        let missing: Vec<&str> = chosen()
             .filter(|network| !results.timed.iter().any(|timed| timed.arch.to_string() == network.arch))
             .map(|network| network.file.as_str())
             .collect();
         if !missing.is_empty() {
-            let (count, all) = (missing.len(), kit.networks.len());
+            let (count, all) = (missing.len(), chosen().count());
             results.notes.push(format!("{count} of {all} networks were not timed: {}", some(&missing)));
         }
         Ok(results)
@@ -96,7 +98,7 @@ impl Results {
         self.timed.iter().all(|timed| timed.at_one_pace.is_some())
     }
 
-    fn from_csv(path: &Path, kit: &Kit) -> Result<Self> {
+    fn from_csv(path: &Path, kit: &Kit, int8: bool) -> Result<Self> {
         let text = read_text(path).with_context(|| format!("cannot read {}", path.display()))?;
         let mut reader = csv::Reader::from_reader(text.as_bytes());
         let mut first: Option<(String, String)> = None;
@@ -125,24 +127,31 @@ impl Results {
         }
         ensure!(!paces.is_empty(), "{} has no rows", path.display());
         let (device, setting) = first.unzip();
-        let mut results = Self::of(kit, pairs, device, setting);
+        let mut results = Self::of(kit, int8, pairs, device, setting);
         results.notes.extend(unsteady(&paces));
         Ok(results)
     }
 
-    fn from_logs(dir: &Path, kit: &Kit) -> Result<Self> {
+    fn from_logs(dir: &Path, kit: &Kit, int8: bool) -> Result<Self> {
         let mut pairs = BTreeMap::new();
         for (network, path, latency) in logs::read(dir, kit)? {
             let latency = positive("latency", latency).with_context(|| path.display().to_string())?;
             pairs.entry(network.file.as_str()).or_insert_with(Vec::new).push((latency, None));
         }
         ensure!(!pairs.is_empty(), "{} has no logs named as the networks of the kit (0000.txt, ...)", dir.display());
-        Ok(Self::of(kit, pairs, None, None))
+        Ok(Self::of(kit, int8, pairs, None, None))
     }
 
-    fn of(kit: &Kit, pairs: BTreeMap<&str, Vec<Pair>>, device: Option<String>, setting: Option<String>) -> Self {
+    fn of(
+        kit: &Kit,
+        int8: bool,
+        mut pairs: BTreeMap<&str, Vec<Pair>>,
+        device: Option<String>,
+        setting: Option<String>,
+    ) -> Self {
         let all: Vec<f64> = pairs.values().flatten().filter_map(|(_, pace)| *pace).collect();
         let usual = (!all.is_empty()).then(|| median(all));
+        pairs.retain(|file, _| kit.networks.iter().any(|network| network.int8 == int8 && network.file == *file));
         let mut notes = Vec::new();
         let repeated: Vec<&str> = pairs.iter().filter(|(_, rows)| rows.len() > 1).map(|(file, _)| *file).collect();
         if !repeated.is_empty() {
@@ -219,7 +228,7 @@ mod tests {
     fn read(dir: &Path, kit: &Kit, text: &str) -> Result<Results> {
         let path = dir.join("results.csv");
         std::fs::write(&path, text).unwrap();
-        Results::read(&path, kit)
+        Results::read(&path, kit, false)
     }
 
     #[test]
@@ -258,6 +267,24 @@ mod tests {
             results.notes
         );
         assert!(results.notes[1].ends_with("and 11 more"));
+    }
+
+    #[test]
+    fn networks_in_integers_are_read_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let both = super::super::testing::kit_of(dir.path(), true);
+        let path = dir.path().join("results.csv");
+        let rows: String = (0..48).map(|i| row(&both, i, if i % 2 == 0 { 2.0 } else { 1.0 }, 0.5)).collect();
+        std::fs::write(&path, format!("{HEADER}{rows}")).unwrap();
+        for (int8, expected) in [(false, 2.0), (true, 1.0)] {
+            let results = Results::read(&path, &both, int8).unwrap();
+            let latencies = results.latencies(Speed::Measured);
+            assert!(latencies.len() == 24 && latencies.iter().all(|(_, ms)| *ms == expected), "{latencies:?}");
+            assert!(results.notes.is_empty(), "{:?}", results.notes);
+        }
+        let plain = kit(tempfile::tempdir().unwrap().path());
+        let message = Results::read(&path, &plain, true).unwrap_err().to_string();
+        assert!(message.contains("no networks in 8-bit integers: make one with --int8"), "{message}");
     }
 
     #[test]
@@ -305,12 +332,12 @@ mod tests {
         let tflite = "Inference timings in us: Init: 855, First inference: 49060, Warmup (avg): 34825.1, Inference (avg): 33209.4\n";
         std::fs::write(logs.join("0002.txt"), tflite).unwrap();
         std::fs::write(logs.join("notes.md"), "mine").unwrap();
-        let results = Results::read(&logs, &kit).unwrap();
+        let results = Results::read(&logs, &kit, false).unwrap();
         let latencies: Vec<f64> = results.latencies(Speed::AtOnePace).into_iter().map(|(_, ms)| ms).collect();
         assert_eq!(latencies, [16.5, 2.5, 33.2094]);
         assert!(!results.have_paces());
         std::fs::write(logs.join("0003.txt"), "it failed").unwrap();
-        let message = format!("{:#}", Results::read(&logs, &kit).unwrap_err());
+        let message = format!("{:#}", Results::read(&logs, &kit, false).unwrap_err());
         assert!(message.contains("0003.txt: no latency"), "{message}");
     }
 }

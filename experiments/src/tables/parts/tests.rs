@@ -24,6 +24,7 @@ impl Fixture {
             validation_images: 10,
             calibration_images: 10,
             source: "fixture".into(),
+            int8: None,
         };
         Self { dir: tempfile::tempdir().unwrap(), header, space, archs, asked: Mutex::default() }
     }

@@ -35,12 +35,12 @@ impl AccuracyTable {
                     origins.push(path);
                     continue;
                 };
-                let before = merged.rows[known].top1;
-                if before != row.top1 {
+                let before = &merged.rows[known];
+                if *before != row {
                     return Err(SearchError::ConflictingTables {
                         arch: row.arch.to_string(),
                         first: origins[known].clone(),
-                        first_top1: before,
+                        first_top1: before.top1,
                         second: path.clone(),
                         second_top1: row.top1,
                     });

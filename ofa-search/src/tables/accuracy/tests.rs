@@ -209,3 +209,66 @@ fn the_nearest_row_differs_in_the_fewest_choices() {
     assert_eq!(nearest("r8-k3e6.k3e3"), "r12-k3e6.k3e3");
     assert_eq!(nearest("r8-k3e3.k3e3"), "r8-k3e3", "the first of two that differ in two");
 }
+
+#[test]
+fn accuracies_in_integers_are_a_column_of_their_own() {
+    let fixture = Fixture::new();
+    let header = AccuracyHeader { int8: Some("min-max".into()), ..accuracy_header(&fixture.space) };
+    let both = |arch: &Arch| Accuracies { top1: top1(arch), int8_top1: Some(top1(arch) - 0.1) };
+    let build = |header: &AccuracyHeader, archs: &[Arch]| {
+        let measure = |arch: &Arch| Ok::<_, Infallible>(both(arch));
+        AccuracyTable::measure(&fixture.path(), header, &fixture.space, archs, measure, |_, _, _| ())
+    };
+    // Resumed after two rows.
+    build(&header, &fixture.archs[..2]).unwrap();
+    let table = build(&header, &fixture.archs).unwrap();
+    let text = std::fs::read_to_string(fixture.path()).unwrap();
+    assert!(text.contains("arch,top1,macs,parameters,int8_top1\nr8-k3e3,0.58,"), "{text}");
+    let loaded = AccuracyTable::load(&fixture.path(), &fixture.space).unwrap();
+    assert_eq!(loaded.rows(), table.rows());
+    let int8 = loaded.in_int8().unwrap();
+    assert_eq!(int8.get(&fixture.archs[0]), Some(0.58 - 0.1));
+    assert_eq!((int8.rows().len(), int8.header().int8.as_deref()), (3, None));
+    assert!(int8.header().source.contains("min-max"));
+    assert!(matches!(int8.in_int8(), Err(SearchError::NoInt8)));
+
+    // What a header does not announce is refused, and the other way round.
+    let message = build(&accuracy_header(&fixture.space), &[]).unwrap_err().to_string();
+    assert!(
+        message.contains("columns are `arch,top1,macs,parameters,int8_top1`") || message.contains("int8"),
+        "{message}"
+    );
+    let other = AccuracyHeader { int8: Some("percentile".into()), ..header.clone() };
+    assert!(build(&other, &[]).unwrap_err().to_string().contains("int8 is \"min-max\", not \"percentile\""));
+    for (from, to, expected) in [
+        (",0.48\n", ",1.48\n", "csv:3: top1 of `r8-k3e3` is 1.48"),
+        (",0.48\n", ",\n", "csv:3: `r8-k3e3`: int8_top1 is missing"),
+        (
+            ",int8_top1\n",
+            "\n",
+            "csv:2: columns are `arch,top1,macs,parameters`, expected `arch,top1,macs,parameters,int8",
+        ),
+    ] {
+        std::fs::write(fixture.path(), text.replacen(from, to, 1)).unwrap();
+        let message = AccuracyTable::load(&fixture.path(), &fixture.space).unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
+fn a_measurement_must_be_what_the_header_says() {
+    let fixture = Fixture::new();
+    let header = AccuracyHeader { int8: Some("min-max".into()), ..accuracy_header(&fixture.space) };
+    let build = |header: &AccuracyHeader, accuracies: Accuracies| {
+        let dir = tempfile::tempdir().unwrap();
+        let measure = |_: &Arch| Ok::<_, Infallible>(accuracies);
+        let path = dir.path().join("accuracy.csv");
+        AccuracyTable::measure(&path, header, &fixture.space, &fixture.archs[..1], measure, |_, _, _| ())
+            .unwrap_err()
+            .to_string()
+    };
+    assert!(build(&header, 0.5.into()).contains("int8_top1 is missing"));
+    let both = Accuracies { top1: 0.5, int8_top1: Some(0.5) };
+    assert!(build(&accuracy_header(&fixture.space), both).contains("int8_top1 has no place"));
+    assert!(build(&header, Accuracies { int8_top1: Some(1.5), ..both }).contains("1.5"));
+}

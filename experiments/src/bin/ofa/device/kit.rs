@@ -9,10 +9,11 @@ use anyhow::{Context, Result, ensure};
 use burn::tensor::{Device, Distribution, Tensor};
 use clap::Args;
 use experiments::console::say;
+use experiments::options::int8::Int8Options;
 use experiments::run::run_dir::ensure_new;
-use experiments::tables::kit::{Kit, archs, write};
+use experiments::tables::kit::{Kit, Models, archs, write};
 use experiments::tables::measured::SpaceOrRun;
-use ofa_model::{Arch, ONNX_INPUT, OnnxForm, Supernet, SupernetConfig, write_directory};
+use ofa_model::{Arch, ONNX_INPUT, OnnxForm, Quantization, Supernet, SupernetConfig, write_directory};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::path::PathBuf;
@@ -35,6 +36,8 @@ pub struct Options {
     /// Operator set of the ONNX models: runtimes that are older need a lower one
     #[arg(long, default_value_t = 18, value_parser = clap::value_parser!(u8).range(12..=18))]
     opset: u8,
+    #[command(flatten)]
+    int8: Int8Options,
     /// Seed of the networks and their weights
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -54,7 +57,7 @@ pub fn run(options: &Options) -> Result<()> {
     let form = OnnxForm { opset: options.opset, batch: (!options.free_batch).then_some(options.batch.into()) };
     let mut written = None;
     write_directory(&options.out, |dir| -> Result<()> {
-        let export = |arch: &Arch| export(&supernet, arch, &form);
+        let export = |arch: &Arch| export(&supernet, arch, &form, options.int8.settings());
         let said = |number: usize| {
             if number.is_multiple_of(50) {
                 say(&format!("{number} of {count} networks"));
@@ -66,7 +69,8 @@ pub fn run(options: &Options) -> Result<()> {
     .with_context(|| format!("cannot write {}", options.out.display()))?;
     let out = options.out.display();
     if let Some(kit) = written {
-        say(&format!("kit {} with {count} networks of `{}` in {out}", kit.id, space.name));
+        let both = if options.int8.settings().is_some() { ", each also in 8-bit integers," } else { "" };
+        say(&format!("kit {} with {count} networks of `{}`{both} in {out}", kit.id, space.name));
     }
     say(&format!(
         "copy it to the device; there: python3 {out}/run.py; here: ofa device read {out} results.csv --out FILE"
@@ -74,9 +78,15 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Latency does not depend on weights, but numbers that overflow or vanish may be slow: statistics are those of noise.
-fn export(supernet: &Supernet, arch: &Arch, form: &OnnxForm) -> Result<Vec<u8>> {
+/// Latency does not depend on weights, but numbers that overflow or vanish may be slow: statistics and ranges are those of
+/// noise.
+fn export(supernet: &Supernet, arch: &Arch, form: &OnnxForm, int8: Option<Quantization>) -> Result<Models> {
     let (channels, size) = (supernet.space().image_channels, arch.resolution);
     let noise = Tensor::<4>::random([2, channels, size, size], Distribution::Normal(0.0, 1.0), &Device::flex());
-    Ok(supernet.subnet(arch).calibrate([&noise]).fold().to_onnx_as(form)?)
+    let subnet = supernet.subnet(arch).calibrate([&noise]);
+    let int8 = int8.map(|settings| {
+        let settings = Quantization { images: settings.images.min(2), ..settings };
+        subnet.quantize([&noise], &settings)?.to_onnx_as(form)
+    });
+    Ok(Models { float: subnet.fold().to_onnx_as(form)?, int8: int8.transpose()? })
 }

@@ -12,7 +12,10 @@ use experiments::run::run_dir::ensure_new;
 use experiments::tables::kit::{Kit, Results, Speed};
 use experiments::tables::latency::Estimated;
 use experiments::tables::latency_agreement;
+use ofa_model::Arch;
 use ofa_search::LatencyHeader;
+use ofa_search::statistics::median;
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 /// Makes a latency table of what a device measured with a kit.
@@ -27,6 +30,9 @@ pub struct Options {
     /// Name of the device, recorded in the table [default: that of results.csv]
     #[arg(long)]
     device_name: Option<String>,
+    /// Takes the networks in 8-bit integers, of a kit made with --int8
+    #[arg(long)]
+    int8: bool,
     /// Takes latencies as measured, and not at the device's usual pace
     #[arg(long)]
     raw: bool,
@@ -44,7 +50,7 @@ const STILL_FALLING: f64 = 0.15;
 pub fn run(options: &Options) -> Result<()> {
     ensure_new(&options.out)?;
     let kit = Kit::open(&options.kit)?;
-    let results = Results::read(&options.results, &kit)?;
+    let results = Results::read(&options.results, &kit, options.int8)?;
     results.notes.iter().for_each(|note| say(&format!("note: {note}")));
     let device = options.device_name.clone().or(results.device.clone());
     let device = device.context("logs do not say what device they are of: name it with --device-name")?;
@@ -52,7 +58,8 @@ pub fn run(options: &Options) -> Result<()> {
         space: kit.space.name.clone(),
         device,
         batch: kit.batch,
-        threads: results.setting.clone().unwrap_or_else(|| "not said".into()),
+        threads: results.setting.clone().unwrap_or_else(|| "not said".into())
+            + if options.int8 { ", int8" } else { "" },
         quantity: None,
         pace_ms: None,
         overhead: None,
@@ -75,6 +82,20 @@ pub fn run(options: &Options) -> Result<()> {
             latency_agreement(&half.fit),
             latencies.len()
         ));
+    }
+    if kit.networks.iter().any(|network| network.int8) {
+        let others = Results::read(&options.results, &kit, !options.int8)?.latencies(speed);
+        let (own, others): (HashMap<Arch, f64>, HashMap<Arch, f64>) =
+            (latencies.iter().cloned().collect(), others.into_iter().collect());
+        let ratio = |(arch, ms): (&Arch, &f64)| Some(ms / others.get(arch)?);
+        let ratios: Vec<f64> = own.iter().filter_map(ratio).map(|r| if options.int8 { r } else { 1.0 / r }).collect();
+        if !ratios.is_empty() {
+            say(&format!(
+                "int8 takes {:.2} times as long as float (median of {})",
+                median(ratios.clone()),
+                ratios.len()
+            ));
+        }
     }
     table.save(&options.out)
 }

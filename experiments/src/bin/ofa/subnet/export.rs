@@ -3,23 +3,27 @@
 //! Command:  `ofa subnet export runs/<run>/subnets/<scenario> --out DIR`
 //!           `ofa subnet export runs/<run> --arch r28-.. --out DIR`, calibrated on the run's images
 //!           `ofa subnet export SUPERNET_DIR --arch r224-.. --calibrate IMAGES.safetensors --out DIR`
-//! Result:   `weights.safetensors` (PyTorch's keys), `model.onnx` (any batch size unless `--fixed-batch`), `card.json`
+//! Result:   `weights.safetensors` (PyTorch's keys), `model.onnx` (any batch size unless `--fixed-batch`), `card.json`;
+//!           with `--int8` also `model_int8.onnx`
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
 use clap::Args;
 use experiments::bench::tensor_file::{ensure_resolution, read_images};
+use experiments::config::ExperimentConfig;
 use experiments::console::say;
 use experiments::deployment::model_card::{ModelCard, imagenet_card};
 use experiments::deployment::specialise;
 use experiments::machine::device;
 use experiments::options::arch::read_arch;
+use experiments::options::int8::Int8Options;
 use experiments::run::images::Images;
 use experiments::run::run_dir::RunDir;
 use experiments::run::supernet_file::{self, SUPERNET};
 #[cfg(feature = "onnx")]
 use ofa_model::OnnxForm;
-use ofa_model::{Subnet, SubnetCard, Supernet, write_directory, write_state_dict};
+use ofa_model::{Quantization, QuantizedSubnet, Subnet, SubnetCard, Supernet, write_directory, write_state_dict};
+use ofa_train::Evaluator;
 use std::path::{Path, PathBuf};
 
 /// Exports a subnet for other tools: weights that the original's static net loads, an ONNX model and a model card.
@@ -41,6 +45,8 @@ pub struct Options {
     /// Batch size of the ONNX model [default: any, chosen when it runs]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     fixed_batch: Option<u16>,
+    #[command(flatten)]
+    int8: Int8Options,
     /// Directory to create
     #[arg(long)]
     out: PathBuf,
@@ -62,10 +68,12 @@ pub fn run(options: &Options) -> Result<()> {
     // With new statistics it is no longer the network that was measured.
     let measured = measured.filter(|_| options.calibrate.is_none());
     let card = ModelCard::new(&subnet, &card, measured)?;
+    let quantised =
+        options.int8.settings().map(|settings| quantised(&subnet, options, settings, &device)).transpose()?;
     write_directory(out, |unfinished| -> Result<()> {
         write_state_dict(&unfinished.join("weights.safetensors"), &subnet.to_original())?;
         std::fs::write(unfinished.join("card.json"), serde_json::to_string_pretty(&card)?)?;
-        write_onnx(&subnet, options, unfinished)
+        write_onnx(&subnet, quantised.as_ref(), options, unfinished)
     })
     .with_context(|| format!("cannot write {}", out.display()))?;
     say(&format!("{} with {} parameters in {}", card.arch, card.cost.parameters, out.display()));
@@ -112,6 +120,29 @@ fn choose(arch: &str, options: &Options, device: &Device) -> Result<(Subnet, Sub
     Ok((subnet, card))
 }
 
+/// The subnet in 8-bit integers: ranges are calibrated on the images of `--calibrate`, else on those of its run.
+fn quantised(subnet: &Subnet, options: &Options, settings: Quantization, device: &Device) -> Result<QuantizedSubnet> {
+    if let Some(file) = &options.calibrate {
+        let images = read_images(file, subnet.space(), device)?;
+        let settings = Quantization { images: settings.images.min(images.dims()[0]), ..settings };
+        return Ok(subnet.quantize([&images], &settings)?);
+    }
+    // A subnet of a run is in `subnets/NAME`, a supernet in `supernet`.
+    let run = options.network.ancestors().take(3).find(|dir| RunDir::holds_run(dir)).with_context(|| {
+        format!(
+            "--int8 needs images to calibrate ranges on, and {} is of no run: supply some with --calibrate",
+            options.network.display()
+        )
+    })?;
+    let (_, text) = RunDir::open(run)?;
+    let config = ExperimentConfig::parse(&text).with_context(|| run.join("config.toml").display().to_string())?;
+    let images = Images::load(&config, None)?;
+    let set = images.splits.train.subset(settings.images, config.seed);
+    let normalisation = images.splits.normalisation();
+    Ok(Evaluator::new(set.clone(), set, config.tables.batch_size, &normalisation, device)
+        .quantized(subnet, &settings)?)
+}
+
 /// Whether any batch norm has running statistics: training leaves all running means at 0.
 fn has_statistics(subnet: &Subnet) -> bool {
     let tensors = subnet.to_original();
@@ -119,13 +150,16 @@ fn has_statistics(subnet: &Subnet) -> bool {
 }
 
 #[cfg(feature = "onnx")]
-fn write_onnx(subnet: &Subnet, options: &Options, dir: &Path) -> Result<()> {
+fn write_onnx(subnet: &Subnet, quantised: Option<&QuantizedSubnet>, options: &Options, dir: &Path) -> Result<()> {
     let form = OnnxForm { opset: options.opset, batch: options.fixed_batch.map(usize::from) };
+    if let Some(quantised) = quantised {
+        std::fs::write(dir.join("model_int8.onnx"), quantised.to_onnx_as(&form)?)?;
+    }
     Ok(std::fs::write(dir.join("model.onnx"), subnet.fold().to_onnx_as(&form)?)?)
 }
 
 #[cfg(not(feature = "onnx"))]
-fn write_onnx(_: &Subnet, _: &Options, _: &Path) -> Result<()> {
+fn write_onnx(_: &Subnet, _: Option<&QuantizedSubnet>, _: &Options, _: &Path) -> Result<()> {
     say("no model.onnx: build with `--features onnx` to export it");
     Ok(())
 }

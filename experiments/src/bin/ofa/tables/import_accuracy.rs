@@ -45,6 +45,7 @@ pub fn run(options: &Options) -> Result<()> {
         validation_images: options.images,
         calibration_images: 0,
         source: format!("imported from {}", options.measured.display()),
+        int8: None,
     };
     let table = AccuracyTable::from_measured(header, &space, &measured)?;
     let dir = options.out.parent().context("a file has a directory")?;
