@@ -44,7 +44,7 @@ impl Fixture {
             }
             done += 1;
             self.asked.lock().unwrap().push(arch.clone());
-            Ok(self.space.cost(arch).macs as f64 / 1e9)
+            Ok((self.space.cost(arch).macs as f64 / 1e9).into())
         };
         job.run(ranks, measure, |_, _, _| ())
     }
