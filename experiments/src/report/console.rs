@@ -39,7 +39,10 @@ pub fn console(data: &ReportData) -> String {
     text
 }
 
-/// A header, then one row per subnet; the last column only where there was onnxruntime.
+/// Index of the column of measured latencies.
+const MEASURED: usize = 6;
+
+/// A header, then one row per subnet; latencies in onnxruntime only where there was one.
 fn subnets(chosen: &[Chosen], extremes: &[Extreme]) -> Vec<Vec<String>> {
     let beside = chosen.iter().any(|row| row.onnxruntime_ms.is_some());
     let heading =
@@ -69,8 +72,8 @@ fn subnets(chosen: &[Chosen], extremes: &[Extreme]) -> Vec<Vec<String>> {
             .iter()
             .map(|_| none())
             .chain(chosen.iter().map(|row| row.onnxruntime_ms.map_or_else(none, milliseconds)));
-        let cells: Vec<String> = std::iter::once("onnxruntime".to_owned()).chain(cells).collect();
-        rows.iter_mut().zip(cells).for_each(|(row, cell)| row.push(cell));
+        let cells: Vec<String> = std::iter::once("as ONNX".to_owned()).chain(cells).collect();
+        rows.iter_mut().zip(cells).for_each(|(row, cell)| row.insert(MEASURED + 1, cell));
     }
     rows
 }

@@ -151,12 +151,12 @@ mod tests {
         let ms = |arch: &Arch| 1e-7 * fixture.space.cost(arch).macs as f64;
         for ((arch, median), asked) in measured.medians().iter().zip(&fixture.archs) {
             assert_eq!(arch, asked);
-            assert!((median - ms(arch)).abs() < 1e-6 * ms(arch), "{arch}: {median}");
+            assert!((median - ms(arch)).abs() < 1e-5 * ms(arch), "{arch}: {median}");
         }
         let fit = measured.table(&fixture.space, 1).unwrap();
         let header = fit.table.header();
         assert_eq!((header.device.as_str(), fit.table.units().len()), ("board", 171));
-        assert!((header.pace_ms.unwrap() - ms(&fixture.space.smallest())).abs() < 1e-6);
+        assert!((header.pace_ms.unwrap() - ms(&fixture.space.smallest())).abs() < 1e-5);
         assert!(fit.report.kendall_tau > 0.99, "{:?}", fit.report);
         fixture.built.set(0);
         let again = fixture.measure("board", 5.0, 0).unwrap();
