@@ -2,6 +2,8 @@
 
 mod case;
 mod ceilings;
+#[cfg(feature = "gpu")]
+pub mod launches;
 pub mod parity;
 mod row;
 pub mod tensor_file;

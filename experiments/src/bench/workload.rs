@@ -1,5 +1,7 @@
 //! Benchmark workloads, compared between devices and with PyTorch: fixed work on random images.
 
+#[cfg(feature = "gpu")]
+use crate::bench::launches::Launches;
 use anyhow::Result;
 use burn::module::Module;
 use burn::tensor::{Device, Distribution, Int, Tensor};
@@ -64,6 +66,26 @@ impl Workload {
             }
         }
         Ok(times)
+    }
+
+    /// Kernels that one repetition launches on `device`, after `warm_ups` in which kernels are compiled and chosen.
+    ///
+    /// # Errors
+    ///
+    /// If the space is invalid, or the device fails.
+    #[cfg(feature = "gpu")]
+    pub fn launches(&self, device: &Device, warm_ups: usize) -> Result<Launches> {
+        let mut work = self.prepare(device)?;
+        for _ in 0..warm_ups {
+            work();
+        }
+        device.sync()?;
+        let (launches, synced) = Launches::during(|| {
+            work();
+            device.sync()
+        });
+        synced?;
+        Ok(launches)
     }
 
     /// Multiply-accumulates per repetition. A training pass counts as three forward passes: the gradients of inputs

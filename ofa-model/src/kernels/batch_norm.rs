@@ -87,10 +87,12 @@ type Triple<B> = (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>);
     Autodiff,
     Flex: cfg(feature = "flex"),
     LibTorch: cfg(feature = "tch"),
-    Cube: cfg(any(feature = "wgpu", feature = "cuda"))
+    Cube: cfg(feature = "gpu"),
+    Fusion: cfg(feature = "gpu")
 )]
 pub trait NormBackend: Backend {
     /// Output `[batch, channels, height, width]`, mean and biased variance `[channels]`.
+    #[fusion(meta = cube::output_specs)]
     fn norm_train(
         input: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
@@ -102,6 +104,7 @@ pub trait NormBackend: Backend {
     }
 
     /// Gradients of input, gamma and beta, in the shapes of these.
+    #[fusion(meta = |input, gamma, beta, _, _, _, _, _| (input.clone(), gamma.clone(), beta.clone()))]
     fn norm_train_backward(
         input: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
@@ -116,6 +119,7 @@ pub trait NormBackend: Backend {
     }
 
     /// `activation(input * scale + shift)`, with scale and shift per channel, `[channels]`.
+    #[fusion(default)]
     fn affine(
         input: FloatTensor<Self>,
         scale: FloatTensor<Self>,
@@ -174,32 +178,6 @@ mod general {
     }
 }
 
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
-impl NormBackend for burn::backend::Cube {
-    fn norm_train(
-        input: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        beta: FloatTensor<Self>,
-        epsilon: f64,
-        activation: Activation,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        passes::norm_train::<Self>(input, gamma, beta, epsilon, activation)
-    }
-
-    fn norm_train_backward(
-        input: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        beta: FloatTensor<Self>,
-        mean: FloatTensor<Self>,
-        variance: FloatTensor<Self>,
-        output_gradient: FloatTensor<Self>,
-        epsilon: f64,
-        activation: Activation,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        passes::norm_train_backward::<Self>(input, gamma, beta, mean, variance, output_gradient, epsilon, activation)
-    }
-}
-
 impl<B: NormBackend, C: CheckpointStrategy> NormBackend for Autodiff<B, C> {
     fn norm_train(
         input: FloatTensor<Self>,
@@ -248,12 +226,12 @@ impl<B: NormBackend, C: CheckpointStrategy> NormBackend for Autodiff<B, C> {
     // `affine` needs no node of its own: its default body consists of differentiable ops.
 }
 
+#[cfg(feature = "gpu")]
+mod cube;
 #[cfg(feature = "flex")]
 mod flex;
 #[cfg(feature = "tch")]
 mod libtorch;
-#[cfg(any(feature = "wgpu", feature = "cuda", test))]
-mod passes;
 #[cfg(feature = "flex")]
 pub(super) mod planes;
 #[cfg(test)]

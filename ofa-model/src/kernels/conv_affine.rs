@@ -72,7 +72,7 @@ pub fn dense_conv2d_affine(
     Autodiff,
     Flex: cfg(feature = "flex"),
     LibTorch: cfg(feature = "tch"),
-    Cube: cfg(any(feature = "wgpu", feature = "cuda"))
+    Cube: cfg(feature = "gpu")
 )]
 pub trait ConvAffineBackend: Backend + PointwiseBackend + DepthwiseBackend + DenseBackend + NormBackend {
     /// 1x1 convolution, then scale, shift and activation.
@@ -113,7 +113,7 @@ pub trait ConvAffineBackend: Backend + PointwiseBackend + DepthwiseBackend + Den
 
 #[cfg(feature = "tch")]
 impl ConvAffineBackend for burn::backend::LibTorch {}
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[cfg(feature = "gpu")]
 impl ConvAffineBackend for burn::backend::Cube {}
 
 // No nodes of their own are needed: the default bodies consist of differentiable ops.

@@ -25,7 +25,7 @@ pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
     Autodiff,
     Flex: cfg(feature = "flex"),
     LibTorch: cfg(feature = "tch"),
-    Cube: cfg(any(feature = "wgpu", feature = "cuda"))
+    Cube: cfg(feature = "gpu")
 )]
 pub trait CrossEntropyBackend: Backend {
     /// Probabilities of logits, both `[batch, classes]`.
@@ -72,7 +72,7 @@ mod general {
 
 #[cfg(feature = "tch")]
 impl CrossEntropyBackend for burn::backend::LibTorch {}
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[cfg(feature = "gpu")]
 impl CrossEntropyBackend for burn::backend::Cube {}
 
 impl<B: CrossEntropyBackend, C: CheckpointStrategy> CrossEntropyBackend for Autodiff<B, C> {

@@ -23,7 +23,7 @@ pub fn dense_conv2d(input: Tensor<4>, weight: Tensor<4>, stride: usize) -> Tenso
     Autodiff,
     Flex: cfg(feature = "flex"),
     LibTorch: cfg(feature = "tch"),
-    Cube: cfg(any(feature = "wgpu", feature = "cuda"))
+    Cube: cfg(feature = "gpu")
 )]
 pub trait DenseBackend: Backend {
     /// Output of the convolution.
@@ -84,7 +84,7 @@ mod general {
 
 #[cfg(feature = "tch")]
 impl DenseBackend for burn::backend::LibTorch {}
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[cfg(feature = "gpu")]
 impl DenseBackend for burn::backend::Cube {}
 
 impl<B: DenseBackend, C: CheckpointStrategy> DenseBackend for Autodiff<B, C> {

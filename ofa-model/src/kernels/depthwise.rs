@@ -23,15 +23,18 @@ pub fn depthwise_conv2d(input: Tensor<4>, weight: Tensor<4>, stride: usize) -> T
     Autodiff,
     Flex: cfg(feature = "flex"),
     LibTorch: cfg(feature = "tch"),
-    Cube: cfg(any(feature = "wgpu", feature = "cuda"))
+    Cube: cfg(feature = "gpu"),
+    Fusion: cfg(feature = "gpu")
 )]
 pub trait DepthwiseBackend: Backend {
     /// Output of the convolution.
+    #[fusion(default)]
     fn depthwise(input: FloatTensor<Self>, weight: FloatTensor<Self>, stride: usize) -> FloatTensor<Self> {
         general::forward::<Self>(input, weight, stride)
     }
 
     /// Gradient of the input.
+    #[fusion(default)]
     fn depthwise_input_gradient(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -42,6 +45,7 @@ pub trait DepthwiseBackend: Backend {
     }
 
     /// Gradient of the weight.
+    #[fusion(dtype = weight, shape = weight)]
     fn depthwise_weight_gradient(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -55,7 +59,7 @@ pub trait DepthwiseBackend: Backend {
 /// The ops in terms of burn's general convolution.
 mod general {
     use super::{Backend, ConvOptions, FloatTensor, TensorMetadata, composed};
-    #[cfg(any(feature = "tch", feature = "wgpu", feature = "cuda", test))]
+    #[cfg(any(feature = "tch", test))]
     use burn::tensor::{Shape, Slice};
 
     fn options<B: Backend>(weight: &FloatTensor<B>, stride: usize) -> ConvOptions<2> {
@@ -89,7 +93,7 @@ mod general {
 
     /// The same as one convolution: every plane of the input is filtered with its plane of the gradient, in as many
     /// groups as planes, and the sum over images is the gradient.
-    #[cfg(any(feature = "tch", feature = "wgpu", feature = "cuda", test))]
+    #[cfg(any(feature = "tch", test))]
     pub(super) fn weight_gradient_by_plane<B: Backend>(
         input: FloatTensor<B>,
         weight: FloatTensor<B>,
@@ -109,20 +113,6 @@ mod general {
         let numbers = channels * kernel_size * kernel_size;
         let sum = B::float_sum_dim(B::float_reshape(by_image, Shape::from([batch, numbers])), 0);
         B::float_reshape(sum, Shape::from([channels, 1, kernel_size, kernel_size]))
-    }
-}
-
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
-impl DepthwiseBackend for burn::backend::Cube {
-    /// burn's own kernel gives a weight, or four, to a thread that goes through all images and pixels: a few thousand
-    /// threads on early layers. This one has as many times more as there are images.
-    fn depthwise_weight_gradient(
-        input: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        output_gradient: FloatTensor<Self>,
-        stride: usize,
-    ) -> FloatTensor<Self> {
-        general::weight_gradient_by_plane::<Self>(input, weight, output_gradient, stride)
     }
 }
 
@@ -160,6 +150,8 @@ impl<B: DepthwiseBackend, C: CheckpointStrategy> DepthwiseBackend for Autodiff<B
     }
 }
 
+#[cfg(feature = "gpu")]
+mod cube;
 #[cfg(feature = "flex")]
 pub(super) mod flat;
 #[cfg(feature = "flex")]

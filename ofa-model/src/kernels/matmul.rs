@@ -35,7 +35,7 @@ pub fn linear(input: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2>
     Autodiff,
     Flex: cfg(feature = "flex"),
     LibTorch: cfg(feature = "tch"),
-    Cube: cfg(any(feature = "wgpu", feature = "cuda"))
+    Cube: cfg(feature = "gpu")
 )]
 pub trait MatmulBackend: Backend {
     /// `[.., rows, inner]` times `[.., inner, columns]`, with the same number of matrices on both sides.
@@ -46,7 +46,7 @@ pub trait MatmulBackend: Backend {
 
 #[cfg(feature = "tch")]
 impl MatmulBackend for burn::backend::LibTorch {}
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[cfg(feature = "gpu")]
 impl MatmulBackend for burn::backend::Cube {}
 
 /// Transposes every matrix, as a view.

@@ -188,7 +188,7 @@ never_fused!(Dispatch);
 never_fused!(Autodiff<B, C>, B: MbConvBackend, C: CheckpointStrategy);
 #[cfg(feature = "tch")]
 never_fused!(burn::backend::LibTorch);
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[cfg(feature = "gpu")]
 never_fused!(burn::backend::Cube);
 
 /// The primitive op behind [`mb_conv_train`], with a default for every backend. Absent layers are passed as placeholder
@@ -197,7 +197,7 @@ never_fused!(burn::backend::Cube);
     Autodiff,
     Flex: cfg(feature = "flex"),
     LibTorch: cfg(feature = "tch"),
-    Cube: cfg(any(feature = "wgpu", feature = "cuda"))
+    Cube: cfg(feature = "gpu")
 )]
 pub trait MbConvBackend:
     Backend + FusedMbConv + PointwiseBackend + DepthwiseBackend + NormBackend + PlaneBackend
@@ -282,7 +282,7 @@ fn composed<B: MbConvBackend>(
 
 #[cfg(feature = "tch")]
 impl MbConvBackend for burn::backend::LibTorch {}
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[cfg(feature = "gpu")]
 impl MbConvBackend for burn::backend::Cube {}
 
 impl<B: MbConvBackend, C: CheckpointStrategy> MbConvBackend for Autodiff<B, C> {

@@ -3,7 +3,7 @@
 //! Each op is a backend extension of burn: a default in terms of burn's own ops for any backend, and a CPU
 //! implementation for flex with SIMD (by `pulp`, chosen at run time) and rayon. The CPU results depend neither on the
 //! number of threads nor on the vector width. Where the default is slow in libtorch, `libtorch.rs` implements the op
-//! with libtorch's own functions.
+//! with libtorch's own functions; `cube.rs` has kernels for GPUs, in the language of CubeCL.
 
 #![cfg_attr(feature = "tch", allow(deprecated, reason = "this is the last burn release with libtorch: see DESIGN.md"))]
 
@@ -12,6 +12,8 @@ mod batch_norm;
 mod composed;
 mod conv_affine;
 mod cross_entropy;
+#[cfg(feature = "gpu")]
+mod cube;
 mod dense;
 mod depthwise;
 #[cfg(feature = "flex")]

@@ -21,7 +21,7 @@ pub fn pointwise_conv2d(input: Tensor<4>, weight: Tensor<4>) -> Tensor<4> {
     Autodiff,
     Flex: cfg(feature = "flex"),
     LibTorch: cfg(feature = "tch"),
-    Cube: cfg(any(feature = "wgpu", feature = "cuda"))
+    Cube: cfg(feature = "gpu")
 )]
 pub trait PointwiseBackend: Backend {
     /// Output of the convolution.
@@ -100,7 +100,7 @@ mod general {
 
 #[cfg(feature = "tch")]
 impl PointwiseBackend for burn::backend::LibTorch {}
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[cfg(feature = "gpu")]
 impl PointwiseBackend for burn::backend::Cube {}
 
 impl<B: PointwiseBackend, C: CheckpointStrategy> PointwiseBackend for Autodiff<B, C> {

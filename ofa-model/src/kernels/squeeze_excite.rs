@@ -51,7 +51,7 @@ pub fn squeeze_excite(input: Tensor<4>, weights: GateWeights) -> Tensor<4> {
     Autodiff,
     Flex: cfg(feature = "flex"),
     LibTorch: cfg(feature = "tch"),
-    Cube: cfg(any(feature = "wgpu", feature = "cuda"))
+    Cube: cfg(feature = "gpu")
 )]
 pub trait PlaneBackend: Backend + MatmulBackend {
     /// Mean over the pixels, `[batch, channels]`.
@@ -89,7 +89,7 @@ pub trait PlaneBackend: Backend + MatmulBackend {
 
 #[cfg(feature = "tch")]
 impl PlaneBackend for burn::backend::LibTorch {}
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[cfg(feature = "gpu")]
 impl PlaneBackend for burn::backend::Cube {}
 
 /// The ops in terms of burn's own.

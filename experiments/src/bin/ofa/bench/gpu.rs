@@ -23,6 +23,8 @@ use jpeg_encoder::{ColorType, Encoder};
 use ofa_data::{
     AugmentConfig, ImageProblem, ImageSet, ImageSource, Loader, LoaderConfig, Normalisation, StoredImage, View,
 };
+#[cfg(feature = "gpu")]
+use ofa_model::Arch;
 use ofa_model::SearchSpace;
 use ofa_search::statistics::median;
 use ofa_train::Precision;
@@ -79,6 +81,7 @@ pub fn run(options: &Options) -> Result<()> {
     report.add(&parity(&device))?;
     workloads(options, python, &mut report)?;
     report.add(&new_archs(options, &space, &device)?)?;
+    report.add(&launches(options, &space, &device)?)?;
     report.add(&loader(options)?)?;
     if !options.no_run {
         report.add(&smoke(options)?)?;
@@ -245,6 +248,30 @@ fn new_archs(options: &Options, space: &SearchSpace, device: &Device) -> Result<
     let excess = median(new.iter().zip(&known).map(|(new, known)| new - known));
     writeln!(text, "median excess {excess:.0} ms")?;
     Ok(text)
+}
+
+/// Kernels that a step launches.
+#[cfg(feature = "gpu")]
+fn launches(options: &Options, space: &SearchSpace, device: &Device) -> Result<String> {
+    let (batch, precision) = (options.batch.first().copied().unwrap_or(64), Precision::F32);
+    let of = |work, archs: Vec<Arch>| {
+        let archs = archs.into_iter().map(|arch| arch.at_resolution(options.resolution)).collect();
+        let space = with_resolution(space, Some(options.resolution));
+        Workload { work, space, archs, batch, precision }.launches(device, 2)
+    };
+    let trained = of(Work::TrainStep, vec![space.largest()])?;
+    let shrunk = of(Work::ShrinkStep, vec![space.smallest(), space.largest()])?;
+    Ok(format!(
+        "Kernel launches of a step, batch {batch}: {} (train-step), {} (shrink-step of the smallest and the largest \
+         network)\n",
+        trained.total(),
+        shrunk.total()
+    ))
+}
+
+#[cfg(not(feature = "gpu"))]
+fn launches(_: &Options, _: &SearchSpace, _: &Device) -> Result<String> {
+    Ok(String::new())
 }
 
 /// Synthetic photographs as JPEG files in memory.

@@ -1,0 +1,411 @@
+//! Batch norm in training on GPUs, in two kernels each way. The first computes sums of parts of every channel, the second
+//! adds them up and computes the result: 2 reads of the input and 1 write forward, 2 reads of the input and 2 of the
+//! gradient and 1 write backward.
+
+use super::{Activation, NormBackend, general};
+use crate::kernels::composed::{in_format, widened};
+use crate::kernels::cube::{Division, empty, empty_like, is_ours, joined, place};
+use burn::backend::cubecl::dtype_to_elem_type;
+use burn::backend::fusion::custom::TensorSpec;
+use burn::backend::{DType, TensorMetadata};
+use burn_cubecl::CubeBackend;
+use burn_cubecl::cubecl::{self, ir::ElemType, prelude::*};
+use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::tensor::CubeTensor;
+
+/// Formats and shapes of output, mean and variance, which fusion asks for before it runs the op.
+pub(super) fn output_specs(
+    input: &TensorSpec,
+    gamma: &TensorSpec,
+    _beta: &TensorSpec,
+    _epsilon: &f64,
+    _activation: &Activation,
+) -> (TensorSpec, TensorSpec, TensorSpec) {
+    let format = if matches!(input.dtype, DType::F16 | DType::BF16) { DType::F32 } else { input.dtype };
+    let statistic = TensorSpec::new(gamma.shape.clone(), format);
+    (input.clone(), statistic.clone(), statistic)
+}
+
+impl NormBackend for CubeBackend {
+    fn norm_train(
+        input: CubeTensor,
+        gamma: CubeTensor,
+        beta: CubeTensor,
+        epsilon: f64,
+        activation: Activation,
+    ) -> (CubeTensor, CubeTensor, CubeTensor) {
+        if !is_ours(&input) {
+            return general::norm_train::<Self>(input, gamma, beta, epsilon, activation);
+        }
+        let division = Division::of(&input, usize::MAX);
+        let Division { lanes, units, each, parts, .. } = division;
+        let (channels, format) = (input.shape()[1], dtype_to_elem_type(input.dtype));
+        // By channel, whatever the order of the input: matrix products and means over pixels would copy it otherwise.
+        let output = empty(&input, input.shape(), input.dtype);
+        let [mean, variance] = [(); 2].map(|()| empty(&input, [channels], DType::F32));
+        let moments = empty(&input, [2, parts, channels], DType::F32);
+        let client = input.client.clone();
+        let (x, y) = (joined(input), joined(output.clone()));
+        let in_rows = [&x, &y].iter().any(|tensor| tensor.shape()[2] > 1);
+        batch_norm_moments::launch(
+            &client,
+            division.cubes(),
+            division.cube(),
+            x.clone().into_tensor_arg(),
+            moments.clone().into_tensor_arg(),
+            each as u32,
+            lanes,
+            units,
+            in_rows,
+            format,
+        );
+        batch_norm_output::launch(
+            &client,
+            division.cubes(),
+            division.cube(),
+            x.into_tensor_arg(),
+            moments.into_tensor_arg(),
+            vector(gamma).into_tensor_arg(),
+            vector(beta).into_tensor_arg(),
+            y.into_tensor_arg(),
+            mean.clone().into_tensor_arg(),
+            variance.clone().into_tensor_arg(),
+            each as u32,
+            epsilon as f32,
+            activation,
+            in_rows,
+            format,
+        );
+        (output, mean, variance)
+    }
+
+    fn norm_train_backward(
+        input: CubeTensor,
+        gamma: CubeTensor,
+        beta: CubeTensor,
+        mean: CubeTensor,
+        variance: CubeTensor,
+        output_gradient: CubeTensor,
+        epsilon: f64,
+        activation: Activation,
+    ) -> (CubeTensor, CubeTensor, CubeTensor) {
+        if !is_ours(&input) || input.dtype != output_gradient.dtype {
+            let (g, e, a) = (output_gradient, epsilon, activation);
+            return general::norm_train_backward::<Self>(input, gamma, beta, mean, variance, g, e, a);
+        }
+        let division = Division::of(&input, usize::MAX);
+        let Division { lanes, units, each, parts, .. } = division;
+        let (channels, format) = (input.shape()[1], dtype_to_elem_type(input.dtype));
+        let formats = [gamma.dtype, beta.dtype];
+        // In the order of the input, in which the convolution before this computes.
+        let of_input = empty_like(&input);
+        let [of_gamma, of_beta] = [(); 2].map(|()| empty(&input, [channels], DType::F32));
+        let sums = empty(&input, [2, parts, channels], DType::F32);
+        let client = input.client.clone();
+        let [x, gradient, result] = [input, output_gradient, of_input.clone()].map(joined);
+        let in_rows = [&x, &gradient, &result].iter().any(|tensor| tensor.shape()[2] > 1);
+        let [gamma, beta, mean, variance] = [gamma, beta, mean, variance].map(vector);
+        batch_norm_gradient_sums::launch(
+            &client,
+            division.cubes(),
+            division.cube(),
+            x.clone().into_tensor_arg(),
+            gradient.clone().into_tensor_arg(),
+            gamma.clone().into_tensor_arg(),
+            beta.clone().into_tensor_arg(),
+            mean.clone().into_tensor_arg(),
+            variance.clone().into_tensor_arg(),
+            sums.clone().into_tensor_arg(),
+            each as u32,
+            epsilon as f32,
+            activation,
+            lanes,
+            units,
+            in_rows,
+            format,
+        );
+        batch_norm_input_gradient::launch(
+            &client,
+            division.cubes(),
+            division.cube(),
+            x.into_tensor_arg(),
+            gradient.into_tensor_arg(),
+            gamma.into_tensor_arg(),
+            beta.into_tensor_arg(),
+            mean.into_tensor_arg(),
+            variance.into_tensor_arg(),
+            sums.into_tensor_arg(),
+            result.into_tensor_arg(),
+            of_gamma.clone().into_tensor_arg(),
+            of_beta.clone().into_tensor_arg(),
+            each as u32,
+            epsilon as f32,
+            activation,
+            in_rows,
+            format,
+        );
+        (of_input, in_format::<Self>(of_gamma, formats[0]), in_format::<Self>(of_beta, formats[1]))
+    }
+}
+
+/// `[channels]` as kernels read it.
+fn vector(tensor: CubeTensor) -> CubeTensor {
+    into_contiguous(widened::<CubeBackend>(tensor))
+}
+
+/// Mean, and sum of squared differences from it, of a part of a channel: `[2, parts, channels]`.
+///
+/// Every unit subtracts its first number from its others, and results are merged as Chan, Golub and LeVeque (1983) do, so
+/// no sum of squares cancels.
+#[cube(launch)]
+fn batch_norm_moments<F: Float>(
+    x: &Tensor<F>,
+    moments: &mut Tensor<f32>,
+    each: u32,
+    #[comptime] lanes: usize,
+    #[comptime] units: usize,
+    #[comptime] in_rows: bool,
+    #[define(F)] _format: ElemType,
+) {
+    let (lane, unit) = (UNIT_POS_X as usize, UNIT_POS_Y as usize);
+    let channel = CUBE_POS_X as usize * lanes + lane;
+    let start = CUBE_POS_Y as usize * each as usize;
+    let end = (start + each as usize).min(x.shape(0) * x.shape(2) * x.shape(3));
+    let mut count = 0.0f32;
+    let mut mean = 0.0f32;
+    let mut squares = 0.0f32;
+    let mut i = start + unit;
+    if channel < x.shape(1) && i < end {
+        let origin = f32::cast_from(x[place(x, channel, i, in_rows)]);
+        let mut sum = 0.0f32;
+        while i < end {
+            let difference = f32::cast_from(x[place(x, channel, i, in_rows)]) - origin;
+            sum += difference;
+            squares += difference * difference;
+            count += 1.0f32;
+            i += units;
+        }
+        mean = origin + sum / count;
+        squares -= sum * sum / count;
+    }
+    let mut counts = Shared::<[f32]>::new_slice(lanes * units);
+    let mut means = Shared::<[f32]>::new_slice(lanes * units);
+    let mut all_squares = Shared::<[f32]>::new_slice(lanes * units);
+    let slot = unit * lanes + lane;
+    counts[slot] = count;
+    means[slot] = mean;
+    all_squares[slot] = squares;
+    sync_cube();
+    let mut half = units.runtime() / 2;
+    while half > 0 {
+        if unit < half {
+            let other = slot + half * lanes;
+            if counts[other] > 0.0f32 {
+                let together = counts[slot] + counts[other];
+                let share = counts[other] / together;
+                let apart = means[other] - means[slot];
+                means[slot] = means[slot] + apart * share;
+                all_squares[slot] = all_squares[slot] + all_squares[other] + apart * apart * counts[slot] * share;
+                counts[slot] = together;
+            }
+        }
+        sync_cube();
+        half /= 2;
+    }
+    if unit == 0 && channel < x.shape(1) {
+        let part = CUBE_POS_Y as usize * x.shape(1) + channel;
+        let second = moments.stride(0) + part;
+        moments[part] = means[lane];
+        moments[second] = all_squares[lane];
+    }
+}
+
+/// Output, mean and variance.
+#[cube(launch)]
+fn batch_norm_output<F: Float>(
+    x: &Tensor<F>,
+    moments: &Tensor<f32>,
+    gamma: &Tensor<f32>,
+    beta: &Tensor<f32>,
+    y: &mut Tensor<F>,
+    mean: &mut Tensor<f32>,
+    variance: &mut Tensor<f32>,
+    each: u32,
+    epsilon: f32,
+    #[comptime] activation: Activation,
+    #[comptime] in_rows: bool,
+    #[define(F)] _format: ElemType,
+) {
+    let (channel, each) = (ABSOLUTE_POS_X as usize, each as usize);
+    if channel >= x.shape(1) {
+        terminate!();
+    }
+    let numbers = x.shape(0) * x.shape(2) * x.shape(3);
+    let mut centre = 0.0f32;
+    for part in 0..moments.shape(1) {
+        let count = each.min(numbers - part * each);
+        centre += moments[part * x.shape(1) + channel] * f32::cast_from(count);
+    }
+    centre /= f32::cast_from(numbers);
+    let mut squares = 0.0f32;
+    for part in 0..moments.shape(1) {
+        let count = each.min(numbers - part * each);
+        let apart = moments[part * x.shape(1) + channel] - centre;
+        squares += moments[moments.stride(0) + part * x.shape(1) + channel] + apart * apart * f32::cast_from(count);
+    }
+    let spread = squares / f32::cast_from(numbers);
+    if ABSOLUTE_POS_Y == 0 {
+        mean[channel] = centre;
+        variance[channel] = spread;
+    }
+    let scale = gamma[channel] / (spread + epsilon).sqrt();
+    let shift = beta[channel];
+    let start = CUBE_POS_Y as usize * each;
+    let end = (start + each).min(numbers);
+    let mut i = start + UNIT_POS_Y as usize;
+    while i < end {
+        let pre = (f32::cast_from(x[place(x, channel, i, in_rows)]) - centre) * scale + shift;
+        let to = place(&*y, channel, i, in_rows);
+        y[to] = F::cast_from(activated(pre, activation));
+        i += CUBE_DIM_Y as usize;
+    }
+}
+
+/// Sums of the gradient before the activation and of its product with the normalised input, of a part of a channel: `[2,
+/// parts, channels]`.
+#[cube(launch)]
+fn batch_norm_gradient_sums<F: Float>(
+    x: &Tensor<F>,
+    gradient: &Tensor<F>,
+    gamma: &Tensor<f32>,
+    beta: &Tensor<f32>,
+    mean: &Tensor<f32>,
+    variance: &Tensor<f32>,
+    sums: &mut Tensor<f32>,
+    each: u32,
+    epsilon: f32,
+    #[comptime] activation: Activation,
+    #[comptime] lanes: usize,
+    #[comptime] units: usize,
+    #[comptime] in_rows: bool,
+    #[define(F)] _format: ElemType,
+) {
+    let (lane, unit) = (UNIT_POS_X as usize, UNIT_POS_Y as usize);
+    let channel = CUBE_POS_X as usize * lanes + lane;
+    let start = CUBE_POS_Y as usize * each as usize;
+    let end = (start + each as usize).min(x.shape(0) * x.shape(2) * x.shape(3));
+    let mut plain = 0.0f32;
+    let mut product = 0.0f32;
+    if channel < x.shape(1) {
+        let inverse = 1.0f32 / (variance[channel] + epsilon).sqrt();
+        let mut i = start + unit;
+        while i < end {
+            let normalised = (f32::cast_from(x[place(x, channel, i, in_rows)]) - mean[channel]) * inverse;
+            let pre = normalised * gamma[channel] + beta[channel];
+            let g = f32::cast_from(gradient[place(gradient, channel, i, in_rows)]) * slope(pre, activation);
+            plain += g;
+            product += g * normalised;
+            i += units;
+        }
+    }
+    let mut plains = Shared::<[f32]>::new_slice(lanes * units);
+    let mut products = Shared::<[f32]>::new_slice(lanes * units);
+    let slot = unit * lanes + lane;
+    plains[slot] = plain;
+    products[slot] = product;
+    sync_cube();
+    let mut half = units.runtime() / 2;
+    while half > 0 {
+        if unit < half {
+            plains[slot] = plains[slot] + plains[slot + half * lanes];
+            products[slot] = products[slot] + products[slot + half * lanes];
+        }
+        sync_cube();
+        half /= 2;
+    }
+    if unit == 0 && channel < x.shape(1) {
+        let part = CUBE_POS_Y as usize * x.shape(1) + channel;
+        let second = sums.stride(0) + part;
+        sums[part] = plains[lane];
+        sums[second] = products[lane];
+    }
+}
+
+/// Gradients of input, gamma and beta.
+#[cube(launch)]
+fn batch_norm_input_gradient<F: Float>(
+    x: &Tensor<F>,
+    gradient: &Tensor<F>,
+    gamma: &Tensor<f32>,
+    beta: &Tensor<f32>,
+    mean: &Tensor<f32>,
+    variance: &Tensor<f32>,
+    sums: &Tensor<f32>,
+    of_input: &mut Tensor<F>,
+    of_gamma: &mut Tensor<f32>,
+    of_beta: &mut Tensor<f32>,
+    each: u32,
+    epsilon: f32,
+    #[comptime] activation: Activation,
+    #[comptime] in_rows: bool,
+    #[define(F)] _format: ElemType,
+) {
+    let (channel, each) = (ABSOLUTE_POS_X as usize, each as usize);
+    if channel >= x.shape(1) {
+        terminate!();
+    }
+    let mut plain = 0.0f32;
+    let mut product = 0.0f32;
+    for part in 0..sums.shape(1) {
+        plain += sums[part * x.shape(1) + channel];
+        product += sums[sums.stride(0) + part * x.shape(1) + channel];
+    }
+    if ABSOLUTE_POS_Y == 0 {
+        of_gamma[channel] = product;
+        of_beta[channel] = plain;
+    }
+    let numbers = x.shape(0) * x.shape(2) * x.shape(3);
+    plain /= f32::cast_from(numbers);
+    product /= f32::cast_from(numbers);
+    let inverse = 1.0f32 / (variance[channel] + epsilon).sqrt();
+    let (centre, scale, shift) = (mean[channel], gamma[channel], beta[channel]);
+    let start = CUBE_POS_Y as usize * each;
+    let end = (start + each).min(numbers);
+    let mut i = start + UNIT_POS_Y as usize;
+    while i < end {
+        let normalised = (f32::cast_from(x[place(x, channel, i, in_rows)]) - centre) * inverse;
+        let pre = normalised * scale + shift;
+        let g = f32::cast_from(gradient[place(gradient, channel, i, in_rows)]) * slope(pre, activation);
+        let to = place(&*of_input, channel, i, in_rows);
+        of_input[to] = F::cast_from((g - plain - normalised * product) * scale * inverse);
+        i += CUBE_DIM_Y as usize;
+    }
+}
+
+#[cube]
+fn activated(x: f32, #[comptime] activation: Activation) -> f32 {
+    if comptime!(activation == Activation::Relu) {
+        x.max(0.0f32)
+    } else if comptime!(activation == Activation::Relu6) {
+        x.max(0.0f32).min(6.0f32)
+    } else if comptime!(activation == Activation::HardSwish) {
+        x * (x + 3.0f32).max(0.0f32).min(6.0f32) / 6.0f32
+    } else {
+        x
+    }
+}
+
+/// The slope of the activation; that of its left side where it has a kink.
+#[cube]
+fn slope(x: f32, #[comptime] activation: Activation) -> f32 {
+    if comptime!(activation == Activation::Relu) {
+        select(x > 0.0f32, 1.0f32, 0.0f32)
+    } else if comptime!(activation == Activation::Relu6) {
+        select(x > 0.0f32 && x < 6.0f32, 1.0f32, 0.0f32)
+    } else if comptime!(activation == Activation::HardSwish) {
+        let within = select(x < 3.0f32, x / 3.0f32 + 0.5f32, 1.0f32);
+        select(x > -3.0f32, within, 0.0f32)
+    } else {
+        1.0f32.runtime()
+    }
+}
