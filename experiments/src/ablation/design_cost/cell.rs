@@ -6,7 +6,6 @@ use super::meter::Meter;
 use super::ofa;
 use super::record::{DesignRecord, Designed, RECORD, Spent};
 use super::setting::Setting;
-use super::trials::trials;
 use crate::console::say;
 use crate::machine::environment;
 use crate::run::records;
@@ -49,6 +48,14 @@ pub(super) fn cells(design: &DesignConfig) -> Vec<Cell<'_>> {
     cells.sort_by_key(|cell| (!design.seeds.contains(&cell.seed), cell.budget != 1.0, cell.method.is_some()));
     let methods = [None].into_iter().chain(design.methods.iter().map(Some));
     methods.flat_map(|method| trials(design, method)).chain(cells).collect()
+}
+
+/// The trials of a method, or of the once-for-all network.
+pub(super) fn trials<'a>(design: &'a DesignConfig, method: Option<&'a Method>) -> Vec<Cell<'a>> {
+    let factors = method.map_or(&design.ofa.factors, |method| &method.factors);
+    let target = method.map_or(0, |_| design.repeated_target);
+    let trial = |&factor| Cell { method, budget: 1.0, target, seed: design.trial_seed, trial: Some(factor) };
+    factors.iter().map(trial).collect()
 }
 
 impl Cell<'_> {

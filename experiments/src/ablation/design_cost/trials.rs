@@ -1,7 +1,7 @@
 //! Trials: the cells that choose the rate of a method, on validation images and with a seed that is not reported.
 
-use super::cell::Cell;
-use super::config::{DesignConfig, Method};
+use super::cell::{Cell, trials};
+use super::config::DesignConfig;
 use super::curves::Charged;
 use super::record::{DesignRecord, Spent};
 use crate::ablation::record::DoneCell;
@@ -19,14 +19,6 @@ pub struct Trials {
     pub tried: Vec<(f64, Option<f64>)>,
     /// Sum of their charges.
     pub charged: Charged,
-}
-
-/// The trials of a method, or of the once-for-all network.
-pub(super) fn trials<'a>(design: &'a DesignConfig, method: Option<&'a Method>) -> Vec<Cell<'a>> {
-    let factors = method.map_or(&design.ofa.factors, |method| &method.factors);
-    let target = method.map_or(0, |_| design.repeated_target);
-    let trial = |&factor| Cell { method, budget: 1.0, target, seed: design.trial_seed, trial: Some(factor) };
-    factors.iter().map(trial).collect()
 }
 
 impl Cell<'_> {
@@ -114,6 +106,7 @@ fn of_supernets(arm: &Path) -> Result<Option<Trials>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::cell::cells;
     use super::*;
 
     #[test]
@@ -126,7 +119,7 @@ mod tests {
     fn trials_come_first_at_the_repeated_target_with_their_own_seed() {
         let mut design = DesignConfig::preset("default").unwrap();
         (design.ofa.factors, design.methods[0].factors) = (vec![1.0, 2.0], vec![0.5, 1.0]);
-        let cells = super::super::cell::cells(&design);
+        let cells = cells(&design);
         let first: Vec<_> =
             cells.iter().take(4).map(|cell| (cell.name(), cell.target, cell.seed, cell.trial)).collect();
         let seed = design.trial_seed;
