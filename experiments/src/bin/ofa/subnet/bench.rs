@@ -132,7 +132,7 @@ fn print(benchmark: &Benchmark) {
     for Inference { batch, latency, images_per_second } in inference {
         let Latency { median_ms, iqr_ms, samples } = latency;
         say(&format!(
-            "batch {batch}: median {median_ms:.2} ms, interquartile range {iqr_ms:.2} ms ({samples} passes), \
+            "batch {batch}: median {median_ms:.3} ms, interquartile range {iqr_ms:.3} ms ({samples} passes), \
              {images_per_second:.1} images/s"
         ));
     }
