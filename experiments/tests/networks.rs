@@ -207,13 +207,15 @@ fn a_subnet_is_exported_in_integers() {
     assert_ne!(int8("both"), int8("other"));
     // Weights of one byte instead of four; the graph and the scales take more.
     assert!(int8("both").len() < fs::metadata(Path::new(&path("both")).join("model.onnx")).unwrap().len() as usize);
-    for (more, expected) in [
-        (&["--int8", "--opset", "12"][..], "expected an opset of 13..=18"),
-        (&["--calibration-images", "4"], "--int8"),
-        (&["--int8", "--int8-range", "widest"], "`widest` is no rule for ranges: expected min-max"),
-        (&["--int8", "--calibration-images", "0"], "at least one image"),
+    for (code, more, expected) in [
+        (1, &["--int8", "--opset", "12"][..], "expected an opset of 13..=18"),
+        (1, &["--int8", "--calibration-images", "0"], "at least one image"),
+        (2, &["--calibration-images", "4"], "--int8"),
+        (2, &["--int8", "--int8-range", "widest"], "`widest` is no rule for ranges: expected min-max"),
     ] {
-        let message = failure(export(more, "refused"));
+        let output = export(more, "refused");
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{message}");
         assert!(message.contains(expected), "{message}");
     }
     // A subnet of no run, and no images.
