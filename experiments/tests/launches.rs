@@ -37,15 +37,17 @@ fn noise<const D: usize>(sizes: [usize; D], device: &Device) -> Tensor<D> {
 }
 
 #[test]
-fn batch_norm_takes_two_kernels_each_way() {
+fn batch_norm_takes_one_kernel_each_way_or_two() {
     let _alone = alone();
     for (name, device) in gpus() {
-        let (x, gamma, beta) = (noise([4, 6, 9, 7], &device), noise([6], &device), noise([6], &device));
-        let forward = || batch_norm_train(x.clone(), gamma.clone(), beta.clone(), 1e-5, Activation::HardSwish);
-        let found = launches(&device, || _ = forward());
-        assert_eq!(found.total(), 2, "{name}: {found}");
-        let found = launches(&device, || _ = forward().output.sum().backward());
-        assert_eq!(found.of("BatchNorm"), 4, "{name}: {found}");
+        for (side, expected) in [(9, 1), (40, 2)] {
+            let (x, gamma, beta) = (noise([8, 6, side, side], &device), noise([6], &device), noise([6], &device));
+            let forward = || batch_norm_train(x.clone(), gamma.clone(), beta.clone(), 1e-5, Activation::HardSwish);
+            let found = launches(&device, || _ = forward());
+            assert_eq!(found.total(), expected, "{name}: {found}");
+            let found = launches(&device, || _ = forward().output.sum().backward());
+            assert_eq!(found.of("BatchNorm"), 2 * expected, "{name}: {found}");
+        }
     }
 }
 
@@ -71,12 +73,13 @@ fn of_a_step(work: Work, device: &Device) -> Launches {
     Workload { work, space, archs, batch: 8, precision: Precision::F32 }.launches(device, 2).unwrap()
 }
 
-/// The clock chooses kernels, and some take more launches than others: bounds leave room for that.
+/// The clock chooses kernels, and some take more launches than others: bounds leave room for that. Composed of burn's own
+/// ops, the steps took 1,274 and 2,596 launches.
 #[test]
 fn a_training_step_launches_few_kernels() {
     let _alone = alone();
     for (name, device) in gpus() {
-        for (work, most) in [(Work::TrainStep, 100_000), (Work::ShrinkStep, 100_000)] {
+        for (work, most) in [(Work::TrainStep, 800), (Work::ShrinkStep, 1_700)] {
             let found = of_a_step(work, &device);
             println!("{name}, {work}: {} launches\n{found}", found.total());
             assert!(found.total() < most, "{name}, {work}: {} launches\n{found}", found.total());

@@ -11,6 +11,8 @@ use burn_cubecl::tensor::CubeTensor;
 const UNITS: usize = 256;
 /// Fewest numbers of a unit for which work is divided further.
 const NUMBERS: usize = 16;
+/// Channels side by side in a cube: as many as GPUs read from memory at once.
+const LANES: usize = 8;
 /// Cubes that keep the largest GPUs busy.
 const CUBES: usize = 1024;
 /// Most parts of a channel, whose results one unit adds up.
@@ -86,7 +88,7 @@ impl Division {
     pub(super) fn of(images: &CubeTensor, most: usize) -> Self {
         let [batch, channels, height, width] = images.shape().dims();
         let (numbers, most) = ((batch * height * width).max(1), most.min(UNITS));
-        let lanes = if is_by_pixel(images) { channels.next_power_of_two().min(32).min(most) } else { 1 };
+        let lanes = if is_by_pixel(images) { channels.next_power_of_two().min(LANES).min(most) } else { 1 };
         let units = numbers.div_ceil(4).next_power_of_two().min(most / lanes);
         let wanted = (CUBES / channels.div_ceil(lanes)).clamp(1, PARTS);
         let parts = numbers.div_ceil(units * NUMBERS).min(wanted);
