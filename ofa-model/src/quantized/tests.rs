@@ -32,7 +32,7 @@ fn integers_say_what_real_numbers_say() {
         let images = Draw::new(3).normal([16, 3, arch.resolution, arch.resolution], 0.3, 1.0);
         let subnet = supernet.subnet(&arch).calibrate([&images]);
         let real = subnet.infer(images.clone());
-        for (activations, most) in [(ActivationFormat::Asymmetric, 0.5), (ActivationFormat::Symmetric, 0.8)] {
+        for (activations, most) in [(ActivationFormat::Asymmetric, 0.8), (ActivationFormat::Symmetric, 1.0)] {
             let settings = Quantization { activations, ..settings(16) };
             let quantised = subnet.quantize([&images], &settings).unwrap();
             let apart = (quantised.infer(images.clone()) - real.clone()).abs().mean().into_scalar::<f32>();
