@@ -43,8 +43,8 @@ pub struct LatencyHeader {
     /// may have such a table, but the column names stay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantity: Option<String>,
-    /// Time of the space's [`Pacemaker`] in milliseconds at the machine's usual pace, to which all rows are scaled.
-    /// `None`: rows are as measured.
+    /// Time of the space's [`Pacemaker`](crate::timing::Pacemaker) in milliseconds at the machine's usual pace, to which
+    /// all rows are scaled. `None`: rows are as measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pace_ms: Option<f64>,
     /// Latency of whole networks relative to the sum of their units, if fitted.
@@ -134,7 +134,7 @@ impl LatencyTable {
 
     /// Times every unit of `space` on `device` and appends the rows to the CSV file `path`.
     ///
-    /// Units are timed in random groups, interleaved within a group and alongside a [`Pacemaker`], so load from other
+    /// Units are timed in random groups, interleaved within a group and alongside a pace network, so load from other
     /// users of the machine does not make a single stage look slow. Each group is written when it is complete and an
     /// existing file is resumed, so a killed run loses only the group in progress (a few seconds). After each unit,
     /// `progress` receives the number of units done, their total, the unit and its latency; it can stop the measurement
