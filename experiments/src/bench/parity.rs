@@ -100,11 +100,13 @@ pub fn step(space: &SearchSpace, device: &Device, precision: Precision) -> Vec<V
     let rules = StepRules { label_smoothing: 0.1, teaching, precision, ..StepRules::default() };
     let output = step_gradients(&before, &batch, &[space.smallest(), space.largest()], &rules);
     let after = Recipe::default().optimizer().step(LEARNING_RATE, before.clone(), output.gradients);
-    let weights = |supernet: Supernet| {
+    // Copied at once: on wgpu, data that was read shares memory with a later tensor when its own is gone.
+    let weights = |supernet: Supernet| -> Vec<Vec<f32>> {
         let tensors = supernet.valid().to_original().into_iter();
-        tensors.filter(|(key, _)| !key.ends_with("num_batches_tracked")).map(|(_, data)| numbers(data))
+        tensors.filter(|(key, _)| !key.ends_with("num_batches_tracked")).map(|(_, data)| numbers(data)).collect()
     };
-    let changes = weights(before).zip(weights(after));
+    let (before, after) = (weights(before), weights(after));
+    let changes = before.into_iter().zip(after);
     changes.map(|(before, after)| after.iter().zip(&before).map(|(after, before)| after - before).collect()).collect()
 }
 
