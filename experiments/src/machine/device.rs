@@ -62,16 +62,6 @@ pub fn by_name(name: &str) -> Result<Device> {
     })
 }
 
-/// What is known to be wrong when a network learns on the device called `name`, in a sentence.
-pub fn fault_in_training(name: &str) -> Option<&'static str> {
-    let backend = name.split(':').next().unwrap_or(name);
-    let fuses = ["wgpu", "vulkan", "metal", "cuda"].contains(&backend);
-    fuses.then_some(
-        "warning: on this backend the bias of the classifier did not move in a training step (docs/src/guides/backends.md): \
-         do not trust what is trained here until `.ci/backends` passes",
-    )
-}
-
 /// The names whose backends are compiled in.
 pub fn available() -> Vec<&'static str> {
     NAMES.iter().filter(|(_, feature)| is_enabled(feature)).map(|(name, _)| *name).collect()
@@ -155,8 +145,6 @@ mod tests {
     #[cfg(feature = "flex")]
     #[test]
     fn the_processor_is_one_device() {
-        assert_eq!((fault_in_training("flex"), fault_in_training("libtorch-cuda")), (None, None));
-        assert!(fault_in_training("cuda:1").is_some());
         assert!(available().contains(&"flex"));
         by_name("flex").unwrap();
         let message = by_name("flex:1").unwrap_err().to_string();

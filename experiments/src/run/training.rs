@@ -3,7 +3,6 @@
 use crate::config::ExperimentConfig;
 use crate::console::dashboard::Dashboard;
 use crate::console::say;
-use crate::machine::device;
 use crate::run::given_weights;
 use crate::run::images::Images;
 use crate::run::ranks::Quiet;
@@ -40,7 +39,6 @@ pub fn train(
     let (supernet, note) = given_weights::initial(config, device)?;
     if together.is_first() {
         note.iter().for_each(|note| say(note));
-        device::fault_in_training(&config.device).iter().for_each(|fault| say(fault));
     }
     let teacher = given_weights::teacher(config, device)?;
     let watched = watched::watched_archs(&config.space, config.seed);
