@@ -62,7 +62,7 @@ impl Subnet {
             let batch = batch.borrow().clone();
             let images = left.min(batch.dims()[0]);
             left -= images;
-            in_pool(|| simulate::observe(&steps, batch.slice([0..images]), &mut observed));
+            in_pool(|| simulate::observe(&steps, batch.narrow(0, 0, images), &mut observed));
             if left == 0 {
                 break;
             }

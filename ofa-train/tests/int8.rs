@@ -23,7 +23,7 @@ fn ranges_are_calibrated_on_the_first_calibration_images() {
     let all = batch.unwrap().unwrap().images;
     let logits = quantised.infer(all.clone()).into_data();
     assert_eq!(
-        subnet.quantize([&all.clone().slice([0..30])], &settings).unwrap().infer(all.clone()).into_data(),
+        subnet.quantize([&all.clone().narrow(0, 0, 30)], &settings).unwrap().infer(all.clone()).into_data(),
         logits
     );
     let fewer = Quantization { images: 5, ..settings };
