@@ -25,7 +25,7 @@ pub(super) enum Choice {
 }
 
 /// Index of the best score that did not diverge; the first one of equals.
-fn best(scores: &[Score]) -> Option<usize> {
+pub(super) fn best(scores: &[Score]) -> Option<usize> {
     let finite = scores.iter().enumerate().filter(|(_, (_, score))| score.is_finite());
     finite.reduce(|best, found| if found.1.1 > best.1.1 { found } else { best }).map(|(i, _)| i)
 }

@@ -35,7 +35,7 @@ impl Launches {
 }
 
 impl fmt::Display for Launches {
-    /// A line a kernel, the most frequent first.
+    /// One line per kernel, the most frequent first.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut kernels: Vec<_> = self.0.iter().collect();
         kernels.sort_by_key(|(_, count)| std::cmp::Reverse(**count));

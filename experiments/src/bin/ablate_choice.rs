@@ -5,17 +5,16 @@
 //! Result:   `choices.csv`, `choices.md` with gaps between strategies over supernets, an accuracy table per supernet
 //! Hardware: any; nothing is trained
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::Parser;
 use experiments::console::interrupt;
 use experiments::console::say;
-use experiments::machine::{device, environment};
+use experiments::machine::environment;
 use experiments::report::choice_markdown;
-use experiments::run::images::Images;
 use experiments::run::run_dir::RunDir;
-use experiments::run::{start, supernet_file};
-use experiments::search_ablation::choice::{Choice, Contest};
-use std::path::{Path, PathBuf};
+use experiments::run::start;
+use experiments::search_ablation::Examined;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
@@ -48,14 +47,16 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options, stop: &AtomicBool) -> Result<()> {
-    let limits = &options.limits;
-    ensure!(
-        limits.iter().all(|limit| (0.0..=1.0).contains(limit)),
-        "--limits must be shares between 0 and 1, but are {limits:?}"
-    );
+    Examined::check_limits(&options.limits)?;
     let mut choices = Vec::new();
     for path in &options.supernets {
-        choices.extend(of_supernet(path, options, stop).with_context(|| path.display().to_string())?);
+        let examine = || {
+            let examined = Examined::open(path, options.data.as_deref(), &options.out, |config| {
+                (config.tables.archs, config.search.queries) = (options.rows, options.queries);
+            })?;
+            examined.choices(&options.limits, stop)
+        };
+        choices.extend(examine().with_context(|| path.display().to_string())?);
     }
     let dir = RunDir::create_or_open(&options.out)?;
     dir.write_csv("choices.csv", &choices)?;
@@ -65,25 +66,4 @@ fn run(options: &Options, stop: &AtomicBool) -> Result<()> {
     say(text.split("\n## By limit").next().unwrap_or_default());
     say(&format!("all choices: {}", dir.path("choices.md").display()));
     Ok(())
-}
-
-fn of_supernet(path: &Path, options: &Options, stop: &AtomicBool) -> Result<Vec<Choice>> {
-    let opened = supernet_file::open(path, &device::by_name("flex")?)?;
-    let mut config = opened.configuration(options.data.as_deref())?;
-    (config.tables.archs, config.search.queries) = (options.rows, options.queries);
-    config.validate()?;
-    let name = name(path);
-    let dir = RunDir::create_or_open(&options.out.join("tables-of").join(name.replace('/', "-")))?;
-    let device = device::by_name(&config.device)?;
-    let images = Images::load(&config, None)?;
-    say(&format!("{name}: {}", images.description));
-    let supernet = &opened.supernet;
-    let contest = Contest { name, config: &config, images: &images, supernet, device: &device, dir: &dir };
-    contest.choices(&options.limits, stop)
-}
-
-/// The last two parts of a path, such as `none/seed-1`.
-fn name(path: &Path) -> String {
-    let parts: Vec<_> = path.iter().rev().take(2).map(|part| part.to_string_lossy().into_owned()).collect();
-    parts.into_iter().rev().collect::<Vec<_>>().join("/")
 }

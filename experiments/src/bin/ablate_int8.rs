@@ -7,15 +7,15 @@
 //!           table per supernet with the column `int8_top1`
 //! Hardware: any; nothing is trained
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
 use experiments::console::{interrupt, say};
-use experiments::machine::{device, environment};
+use experiments::machine::environment;
 use experiments::report::int8_markdown;
-use experiments::run::images::Images;
 use experiments::run::run_dir::RunDir;
-use experiments::run::{start, supernet_file};
-use experiments::search_ablation::int8::{Int8Ablation, Int8Findings};
+use experiments::run::start;
+use experiments::search_ablation::Examined;
+use experiments::search_ablation::int8::Int8Findings;
 use ofa_model::{Quantization, RangeRule};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -50,11 +50,7 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options, stop: &AtomicBool) -> Result<()> {
-    let limits = &options.limits;
-    ensure!(
-        limits.iter().all(|limit| (0.0..=1.0).contains(limit)),
-        "--limits must be shares between 0 and 1, but are {limits:?}"
-    );
+    Examined::check_limits(&options.limits)?;
     let size = match options.preset.as_str() {
         "default" => (160, 10_000, None),
         "smoke" => (12, 300, Some(500)),
@@ -74,24 +70,16 @@ fn run(options: &Options, stop: &AtomicBool) -> Result<()> {
 }
 
 fn of_supernet(path: &Path, options: &Options, size: Size, stop: &AtomicBool) -> Result<Int8Findings> {
-    let opened = supernet_file::open(path, &device::by_name("flex")?)?;
-    let mut config = opened.configuration(None)?;
     let (rows, queries, most) = size;
-    (config.tables.archs, config.search.queries) = (rows, queries);
-    let default = Quantization::default();
-    let images = default.images.min(config.tables.calibration_images);
-    config.tables.int8 = Some(Quantization { images, range: options.int8_range, ..default });
-    if let Some(most) = most {
-        config.tables.validation_images = config.tables.validation_images.min(most);
-        config.data.test_images = Some(most);
-    }
-    config.validate()?;
-    let name = path.file_name().map_or_else(|| "supernet".into(), |name| name.to_string_lossy().into_owned());
-    let dir = RunDir::create_or_open(&options.out.join("tables-of").join(&name))?;
-    let device = device::by_name(&config.device)?;
-    let images = Images::load(&config, None)?;
-    say(&format!("{name}: {}", images.description));
-    let supernet = &opened.supernet;
-    let ablation = Int8Ablation { name, config: &config, images: &images, supernet, device: &device, dir: &dir };
-    ablation.findings(&options.limits, stop)
+    let examined = Examined::open(path, None, &options.out, |config| {
+        (config.tables.archs, config.search.queries) = (rows, queries);
+        let default = Quantization::default();
+        let images = default.images.min(config.tables.calibration_images);
+        config.tables.int8 = Some(Quantization { images, range: options.int8_range, ..default });
+        if let Some(most) = most {
+            config.tables.validation_images = config.tables.validation_images.min(most);
+            config.data.test_images = Some(most);
+        }
+    })?;
+    examined.int8_findings(&options.limits, stop)
 }

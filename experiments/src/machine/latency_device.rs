@@ -6,8 +6,8 @@ mod onnxruntime;
 use super::device;
 use anyhow::{Result, ensure};
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
-use ofa_model::{Arch, Supernet};
+use burn::tensor::{Device, Distribution, Tensor};
+use ofa_model::{Arch, Subnet, Supernet};
 use ofa_search::timing::{Pacemaker, TimedRun, device_name, on_device, smallest_units};
 use ofa_search::{LatencyHeader, SearchError};
 #[cfg(feature = "onnxruntime")]
@@ -44,7 +44,7 @@ impl OnnxRuntime {
         match self {}
     }
 
-    fn run(self, _: ofa_model::Subnet, _: usize) -> Result<TimedRun<'static>> {
+    fn run(self, _: Subnet, _: usize) -> Result<TimedRun<'static>> {
         match self {}
     }
 }
@@ -141,6 +141,15 @@ impl LatencyDevice {
         };
         Ok(Some(Pacemaker::at(run, usual_ms)))
     }
+}
+
+/// The subnet calibrated on noise, and the two images of noise. Latency does not depend on weights, but numbers that
+/// overflow or vanish may be slow.
+pub fn on_noise(subnet: Subnet) -> (Subnet, Tensor<4>) {
+    let (channels, size) = (subnet.space().image_channels, subnet.arch().resolution);
+    let device = subnet.devices().remove(0);
+    let noise = Tensor::random([2, channels, size, size], Distribution::Normal(0.0, 1.0), &device);
+    (subnet.calibrate([&noise]), noise)
 }
 
 /// `onnxruntime 1.32.0 (fab30a4)`: the library itself tells only its revision, so the version is that of its file.

@@ -6,7 +6,7 @@ use ofa_model::{ActivationFormat, Quantization, RangeRule};
 /// Whether and how networks are quantised.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Int8Options {
-    /// Writes networks in 8-bit integers, too
+    /// Also write networks in 8-bit integers
     #[arg(long)]
     int8: bool,
     /// Images that the ranges of activations are calibrated on

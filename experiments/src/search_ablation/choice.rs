@@ -1,21 +1,13 @@
 //! Search judged by measurement: the subnets that strategies choose on supernets of several seeds, measured on test
 //! images.
 
-use super::Contestant;
+use super::{Contestant, Examined};
 use crate::ablation::{Gap, holm};
-use crate::config::ExperimentConfig;
 use crate::console::heartbeat;
-use crate::run::images::Images;
-use crate::run::records;
-use crate::run::run_dir::RunDir;
 use crate::tables;
 use anyhow::{Context, Result};
-use burn::tensor::Device;
-use ofa_data::random::{Purpose, stream};
-use ofa_model::{Arch, Supernet};
-use ofa_search::cost::AdditiveCost;
-use ofa_search::{AccuracyTable, Budget, Constraint, Predictor, Problem, SearchError, StrategyKind, TableAccuracy};
-use ofa_train::OneRank;
+use ofa_model::Arch;
+use ofa_search::{AccuracyTable, Predictor, SearchError, StrategyKind, TableAccuracy};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::AtomicBool;
 
@@ -51,23 +43,7 @@ pub struct Choice {
     pub test_top1: f64,
 }
 
-/// A supernet to search.
-pub struct Contest<'a> {
-    /// Name in records.
-    pub name: String,
-    /// Configuration of its run, with the size of the table and the number of queries.
-    pub config: &'a ExperimentConfig,
-    /// Images to measure on.
-    pub images: &'a Images,
-    /// The supernet with its weights.
-    pub supernet: &'a Supernet,
-    /// Device to measure on.
-    pub device: &'a Device,
-    /// Directory of its accuracy table.
-    pub dir: &'a RunDir,
-}
-
-impl Contest<'_> {
+impl Examined {
     /// Measures the accuracy table, searches within each of `limits` with every strategy, and measures the choices.
     ///
     /// Table look-up reads the rows to which the predictor of the others is fitted, so all strategies cost the same
@@ -78,20 +54,19 @@ impl Contest<'_> {
     ///
     /// If images cannot be read, a limit cannot be met, or a stop was requested.
     pub fn choices(&self, limits: &[f64], stop: &AtomicBool) -> Result<Vec<Choice>> {
-        let mut validation = self.images.validation(self.config, self.device);
-        let source = records::source(self.supernet, self.images);
-        let table = tables::accuracy(self.config, self.supernet, &mut validation, source, self.dir, stop, &OneRank)?;
-        let (predictor, _) = tables::predictor(self.config, &table, self.device)?;
-        let mut test = self.images.test(self.config, self.device);
+        let mut validation = self.images.validation(&self.config, &self.device);
+        let table = self.table(&mut validation, stop)?;
+        let (predictor, _) = tables::predictor(&self.config, &table, &self.device)?;
+        let mut test = self.images.test(&self.config, &self.device);
         let mut choices = Vec::new();
         for &limit in limits {
             for (strategy, contestant) in STRATEGIES {
                 heartbeat::at(|| format!("limit {limit}, {strategy}"));
-                let found = self.search(contestant, limit, &table, &predictor);
+                let found = self.chosen(contestant, limit, &table, &predictor);
                 let Some((arch, expected_top1)) = found.with_context(|| format!("limit {limit}, {strategy}"))? else {
                     continue;
                 };
-                let subnet = validation.calibrated(self.supernet, &arch)?;
+                let subnet = validation.calibrated(&self.supernet, &arch)?;
                 choices.push(Choice {
                     supernet: self.name.clone(),
                     limit,
@@ -109,24 +84,17 @@ impl Contest<'_> {
     }
 
     /// Searches with one strategy: the best arch and its score, or `None` if the table holds no row within the limit.
-    fn search(
+    fn chosen(
         &self,
         contestant: Contestant,
         limit: f64,
         table: &AccuracyTable,
         predictor: &dyn Predictor,
     ) -> Result<Option<(Arch, f64)>> {
-        let space = &self.config.space;
         let measured = TableAccuracy(table);
         let objective: &dyn Predictor = if contestant.looks_up() { &measured } else { predictor };
-        let limit = AdditiveCost::macs(space).at_share(space, limit);
-        let constraints = vec![Constraint::macs(space, limit)];
-        let problem = Problem { space, objective, constraints };
-        let budget = Budget::new(self.config.search.queries);
-        // Random search must not draw the archs of the accuracy table again.
-        let rng = &mut stream(self.config.seed, Purpose::FreshSearch, &[]);
-        match contestant.search(&problem, table, budget, rng) {
-            Ok((_, outcome)) => Ok(Some((outcome.best.arch, outcome.best.score))),
+        match self.search(contestant, limit, table, objective) {
+            Ok(best) => Ok(Some(best)),
             Err(SearchError::NothingFeasible { .. }) if contestant.looks_up() => Ok(None),
             Err(error) => Err(error.into()),
         }

@@ -1,21 +1,14 @@
 //! What 8-bit integers do to the ranking of the subnets of a supernet, and to what a search chooses.
 
-use super::Contestant;
+use super::{Contestant, Examined};
 use crate::ablation::{Gap, Interval};
-use crate::config::ExperimentConfig;
 use crate::console::heartbeat;
-use crate::run::images::Images;
-use crate::run::records;
-use crate::run::run_dir::RunDir;
 use crate::tables;
 use anyhow::{Context, Result};
-use burn::tensor::Device;
-use ofa_data::random::{Purpose, stream};
-use ofa_model::{Arch, Supernet};
-use ofa_search::cost::AdditiveCost;
+use ofa_model::Arch;
 use ofa_search::statistics::kendall_tau;
-use ofa_search::{AccuracyTable, Budget, Constraint, Problem, StrategyKind};
-use ofa_train::{Evaluator, OneRank};
+use ofa_search::{AccuracyTable, StrategyKind};
+use ofa_train::Evaluator;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -26,22 +19,6 @@ use std::sync::atomic::AtomicBool;
 const CONFIDENCE: f64 = 0.95;
 /// Half samples for the interval of Kendall's tau.
 const HALVES: usize = 1000;
-
-/// A supernet to examine.
-pub struct Int8Ablation<'a> {
-    /// Name in records.
-    pub name: String,
-    /// Configuration of its run, with the size of the table, its quantisation, and the number of queries.
-    pub config: &'a ExperimentConfig,
-    /// Images to measure on.
-    pub images: &'a Images,
-    /// The supernet with its weights.
-    pub supernet: &'a Supernet,
-    /// Device to measure on.
-    pub device: &'a Device,
-    /// Directory of its accuracy table.
-    pub dir: &'a RunDir,
-}
 
 /// What was found on one supernet.
 #[derive(Clone, Debug, Serialize)]
@@ -94,24 +71,23 @@ pub struct Int8Gain {
     pub gain: Gap,
 }
 
-impl Int8Ablation<'_> {
+impl Examined {
     /// Measures random subnets in float and int8, then searches within each of `limits` by either accuracy and measures
     /// the choices on test images.
     ///
     /// # Errors
     ///
     /// If images cannot be read, a limit cannot be met, or a stop was requested.
-    pub fn findings(&self, limits: &[f64], stop: &AtomicBool) -> Result<Int8Findings> {
-        let mut validation = self.images.validation(self.config, self.device);
-        let source = records::source(self.supernet, self.images);
-        let table = tables::accuracy(self.config, self.supernet, &mut validation, source, self.dir, stop, &OneRank)?;
+    pub fn int8_findings(&self, limits: &[f64], stop: &AtomicBool) -> Result<Int8Findings> {
+        let mut validation = self.images.validation(&self.config, &self.device);
+        let table = self.table(&mut validation, stop)?;
         let int8 = table.in_int8()?;
         let pairs: Vec<[f64; 2]> =
             table.rows().iter().zip(int8.rows()).map(|(float, int8)| [float.top1, int8.top1]).collect();
         let drops: Vec<f64> = pairs.iter().map(|[float, int8]| float - int8).collect();
         let archs: Vec<&Arch> = table.rows().iter().map(|row| &row.arch).collect();
         let tau = tau(&pairs);
-        let mut test = self.images.test(self.config, self.device);
+        let mut test = self.images.test(&self.config, &self.device);
         let gains = limits.iter().map(|&limit| {
             heartbeat::at(|| format!("limit {limit}"));
             self.gain(limit, [&table, &int8], &mut validation, &mut test).with_context(|| format!("limit {limit}"))
@@ -139,8 +115,9 @@ impl Int8Ablation<'_> {
         let settings = self.config.tables.int8.unwrap_or_default();
         let mut measured = Vec::new();
         for table in tables {
-            let arch = self.search(limit, table)?;
-            let subnet = validation.calibrated(self.supernet, &arch)?;
+            let (predictor, _) = tables::predictor(&self.config, table, &self.device)?;
+            let (arch, _) = self.search(Contestant::Strategy(StrategyKind::Evolution), limit, table, &predictor)?;
+            let subnet = validation.calibrated(&self.supernet, &arch)?;
             let quantised = validation.quantized(&subnet, &settings)?;
             measured.push((arch, test.subnet_top1(&subnet)?, test.subnet_right(&quantised)?));
         }
@@ -157,18 +134,6 @@ impl Int8Ablation<'_> {
             float_top1: [*float_a, *float_b],
             gain: Gap::of(&gains.collect::<Vec<_>>(), CONFIDENCE),
         })
-    }
-
-    /// The arch that evolution finds on a predictor of the accuracies of `table`.
-    fn search(&self, limit: f64, table: &AccuracyTable) -> Result<Arch> {
-        let space = &self.config.space;
-        let (predictor, _) = tables::predictor(self.config, table, self.device)?;
-        let limit = AdditiveCost::macs(space).at_share(space, limit);
-        let problem = Problem { space, objective: &predictor, constraints: vec![Constraint::macs(space, limit)] };
-        let budget = Budget::new(self.config.search.queries);
-        let rng = &mut stream(self.config.seed, Purpose::FreshSearch, &[]);
-        let (_, outcome) = Contestant::Strategy(StrategyKind::Evolution).search(&problem, table, budget, rng)?;
-        Ok(outcome.best.arch)
     }
 }
 

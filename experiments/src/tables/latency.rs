@@ -19,7 +19,7 @@ use std::sync::atomic::AtomicBool;
 
 /// A latency table to be measured.
 pub struct LatencyJob<'a> {
-    /// File of the table. One that is there is gone on with.
+    /// File of the table; an existing one is resumed.
     pub path: PathBuf,
     /// A network of the space; latency does not depend on its weights.
     pub supernet: &'a Supernet,

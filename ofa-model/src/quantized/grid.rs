@@ -36,7 +36,7 @@ impl Grid {
     }
 }
 
-/// A tensor of zeros needs a step, too.
+/// Even a tensor of zeros needs a step.
 fn positive(scale: f32) -> f32 {
     if scale >= f32::MIN_POSITIVE { scale } else { 1.0 }
 }

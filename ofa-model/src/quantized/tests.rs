@@ -71,7 +71,7 @@ fn every_result_is_an_integer_within_its_limits() {
     let images = pattern([4, 1, 20, 20]);
     let subnet = supernet.subnet(&space.smallest()).calibrate([&images]);
     let quantised = subnet.quantize([&images], &settings(4)).unwrap();
-    // Beyond the calibrated range, too.
+    // Also beyond the calibrated range.
     quantised.forward_with(images * 3.0, &mut Statistics::Running, |features| {
         let [low, high] = quantised.grid(quantised.steps().len() - 1).unwrap().levels();
         for value in features.to_data().iter::<f32>() {

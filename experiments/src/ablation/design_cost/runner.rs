@@ -92,14 +92,10 @@ impl DesignAblation {
         let mut done = 0;
         while most.is_none_or(|most| done < most) {
             interrupt::check(stop)?;
-            let root = self.dir.root();
-            let mut missing: Vec<&&Cell> = asked.iter().filter(|cell| !cell.is_done(root)).collect();
+            let missing: Vec<&&Cell> = asked.iter().filter(|cell| !cell.is_done(self.dir.root())).collect();
             if missing.is_empty() {
                 break;
             }
-            let chosen = missing.iter().map(|cell| cell.factor(&self.config, root)).collect::<Result<Vec<_>>>()?;
-            let mut chosen = chosen.into_iter();
-            missing.retain(|_| chosen.next().flatten().is_some());
             match self.claim(&missing)? {
                 Some((cell, _lock)) => {
                     say(&format!("cell {} ({})", cell.path(self.dir.root()).display(), self.progress()));
@@ -125,9 +121,12 @@ impl DesignAblation {
         }
     }
 
-    /// A missing cell that no other process holds.
+    /// A missing cell that no other process holds, and whose rate is chosen.
     fn claim<'c>(&self, missing: &[&&'c Cell<'c>]) -> Result<Option<(&'c Cell<'c>, RunLock)>> {
         for cell in missing {
+            if cell.factor(&self.config, self.dir.root())?.is_none() {
+                continue;
+            }
             let path = cell.path(self.dir.root());
             make_dir(&path)?;
             // Another process may have completed it in the meantime.

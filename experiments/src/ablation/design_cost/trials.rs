@@ -1,10 +1,11 @@
 //! Trials: the cells that choose the rate of a method, on validation images and with a seed that is not reported.
 
 use super::cell::{Cell, trials};
-use super::config::DesignConfig;
+use super::config::{DesignConfig, Method};
 use super::curves::Charged;
 use super::record::{DesignRecord, Spent};
 use crate::ablation::record::DoneCell;
+use crate::ablation::selection::best;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -32,26 +33,35 @@ impl Cell<'_> {
         if self.trial.is_some() {
             return Ok(self.trial);
         }
-        let trials = trials(design, self.method);
-        if trials.is_empty() {
+        let wanted = trials(design, self.method).len();
+        if wanted == 0 {
             return Ok(Some(1.0));
         }
-        let mut tried = Vec::new();
-        for trial in &trials {
-            let Some(record) = trial.read(root)? else { return Ok(None) };
-            tried.push((record.factor, plain_top1(&record)));
+        let made = made(design, self.method, root)?;
+        if made.len() < wanted {
+            return Ok(None);
         }
-        let chosen = best(&tried).with_context(|| {
+        let chosen = chosen(&tried(&made)).with_context(|| {
             format!("all trials of `{}` diverged: list lower factors in a new comparison", self.name())
         })?;
         Ok(Some(chosen))
     }
 }
 
+/// The complete trials of a method.
+fn made(design: &DesignConfig, method: Option<&Method>, root: &Path) -> Result<Vec<DesignRecord>> {
+    trials(design, method).iter().filter_map(|cell| cell.read(root).transpose()).collect()
+}
+
+/// Factors, and the accuracies they led to.
+fn tried(made: &[DesignRecord]) -> Vec<(f64, Option<f64>)> {
+    made.iter().map(|record| (record.factor, plain_top1(record))).collect()
+}
+
 /// The factor with the highest accuracy; the first of equals.
-fn best(tried: &[(f64, Option<f64>)]) -> Option<f64> {
-    let finite = tried.iter().filter_map(|&(factor, top1)| Some((factor, top1?)));
-    finite.reduce(|best, found| if found.1 > best.1 { found } else { best }).map(|(factor, _)| factor)
+fn chosen(tried: &[(f64, Option<f64>)]) -> Option<f64> {
+    let scores: Vec<_> = tried.iter().map(|(factor, top1)| (*factor, top1.unwrap_or(f64::NEG_INFINITY))).collect();
+    best(&scores).map(|i| scores[i].0)
 }
 
 /// Mean validation top-1 of the networks of a cell before fine-tuning.
@@ -70,13 +80,12 @@ pub(super) fn all(design: &DesignConfig, root: &Path) -> Result<Vec<Trials>> {
     let taken = design.ofa.supernets.as_deref().map(of_supernets).transpose()?.flatten();
     let mut all: Vec<Trials> = taken.into_iter().collect();
     for method in [None].into_iter().chain(design.methods.iter().map(Some)) {
-        let records = trials(design, method).iter().map(|cell| cell.read(root)).collect::<Result<Vec<_>>>()?;
-        let records: Vec<DesignRecord> = records.into_iter().flatten().collect();
-        if let Some(first) = records.first() {
+        let made = made(design, method, root)?;
+        if let Some(first) = made.first() {
             all.push(Trials {
                 method: first.method.clone(),
-                tried: records.iter().map(|record| (record.factor, plain_top1(record))).collect(),
-                charged: records.iter().map(DesignRecord::spent).sum::<Spent>().into(),
+                tried: tried(&made),
+                charged: made.iter().map(DesignRecord::spent).sum::<Spent>().into(),
             });
         }
     }
@@ -111,8 +120,8 @@ mod tests {
 
     #[test]
     fn the_best_factor_is_the_first_of_equals_and_none_if_all_diverged() {
-        assert_eq!(best(&[(0.5, Some(0.8)), (1.0, Some(0.9)), (2.0, Some(0.9)), (4.0, None)]), Some(1.0));
-        assert_eq!(best(&[(1.0, None)]), None);
+        assert_eq!(chosen(&[(0.5, Some(0.8)), (1.0, Some(0.9)), (2.0, Some(0.9)), (4.0, None)]), Some(1.0));
+        assert_eq!(chosen(&[(1.0, None)]), None);
     }
 
     #[test]

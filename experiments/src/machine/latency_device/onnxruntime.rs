@@ -1,9 +1,7 @@
 //! Forward passes in onnxruntime, whose library is loaded while the program runs.
 
-use super::library_name;
+use super::{library_name, on_noise};
 use anyhow::{Context, Result, anyhow, ensure};
-use burn::module::Module;
-use burn::tensor::{Distribution, Tensor};
 use ofa_model::{OnnxForm, Subnet};
 use ofa_search::SearchError;
 use ofa_search::timing::TimedRun;
@@ -36,7 +34,7 @@ impl OnnxRuntime {
     ///
     /// # Errors
     ///
-    /// If there is none (the error says how to get it), it is too old, or it was loaded before with other threads.
+    /// If it is missing (the error says how to get it) or too old, or is loaded already with another number of threads.
     pub fn open(threads: usize) -> Result<Self> {
         static LOADED: OnceLock<Result<Loaded, String>> = OnceLock::new();
         let loaded = LOADED.get_or_init(|| Loaded::new(threads).map_err(|error| format!("{error:#}")));
@@ -62,12 +60,8 @@ impl OnnxRuntime {
     /// The forward pass of a subnet on `batch` images.
     pub fn run(self, subnet: Subnet, batch: usize) -> Result<TimedRun<'static>> {
         let (channels, size) = (subnet.space().image_channels, subnet.arch().resolution);
-        let device = subnet.devices().remove(0);
-        // Latency does not depend on weights, but numbers that overflow or vanish may be slow: statistics are those of
-        // noise.
-        let noise = Tensor::<4>::random([2, channels, size, size], Distribution::Normal(0.0, 1.0), &device);
         let form = OnnxForm { batch: Some(batch), ..OnnxForm::default() };
-        let model = subnet.calibrate([&noise]).fold().to_onnx_as(&form)?;
+        let model = on_noise(subnet).0.fold().to_onnx_as(&form)?;
         let mut session = Session::builder(&self.0.environment)?.commit_from_memory(&model)?;
         let shape = [batch, channels, size, size];
         let images = ort::value::Tensor::from_array((shape, vec![1.0_f32; shape.iter().product()]))?;

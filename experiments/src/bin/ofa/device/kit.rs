@@ -6,9 +6,10 @@
 //! Hardware: any; the kit needs Python with onnxruntime
 
 use anyhow::{Context, Result, ensure};
-use burn::tensor::{Device, Distribution, Tensor};
+use burn::tensor::Device;
 use clap::Args;
 use experiments::console::say;
+use experiments::machine::latency_device::on_noise;
 use experiments::options::int8::Int8Options;
 use experiments::run::run_dir::ensure_new;
 use experiments::tables::kit::{Kit, Models, archs, write};
@@ -78,14 +79,10 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Latency does not depend on weights, but numbers that overflow or vanish may be slow: statistics and ranges are those of
-/// noise.
 fn export(supernet: &Supernet, arch: &Arch, form: &OnnxForm, int8: Option<Quantization>) -> Result<Models> {
-    let (channels, size) = (supernet.space().image_channels, arch.resolution);
-    let noise = Tensor::<4>::random([2, channels, size, size], Distribution::Normal(0.0, 1.0), &Device::flex());
-    let subnet = supernet.subnet(arch).calibrate([&noise]);
+    let (subnet, noise) = on_noise(supernet.subnet(arch));
     let int8 = int8.map(|settings| {
-        let settings = Quantization { images: settings.images.min(2), ..settings };
+        let settings = Quantization { images: settings.images.min(noise.dims()[0]), ..settings };
         subnet.quantize([&noise], &settings)?.to_onnx_as(form)
     });
     Ok(Models { float: subnet.fold().to_onnx_as(form)?, int8: int8.transpose()? })
