@@ -1,8 +1,10 @@
 //! The configuration of a run: all settings, in one TOML file.
 
+mod fine_tuning;
 mod presets;
 mod search;
 
+pub use fine_tuning::FineTuning;
 pub(crate) use presets::few_epochs;
 pub use search::{DeviceTables, Objective, Scenario, SearchConfig};
 
@@ -13,7 +15,7 @@ use ofa_model::{Quantization, SearchSpace, read_text};
 use ofa_search::LatencyTable;
 use ofa_search::predictors::MlpConfig;
 use ofa_search::timing::LatencyConfig;
-use ofa_train::{CheckpointDir, FineTune, Recipe, Schedule};
+use ofa_train::{CheckpointDir, Recipe, Schedule};
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -37,7 +39,7 @@ pub struct ExperimentConfig {
     /// Search budgets and scenarios.
     pub search: SearchConfig,
     /// Fine-tuning of the chosen subnets.
-    pub fine_tune: FineTune,
+    pub fine_tune: FineTuning,
     /// Search space; its classes and channels must match the data.
     pub space: SearchSpace,
 }
@@ -264,7 +266,7 @@ impl ExperimentConfig {
         }
         self.training.recipe.validate().context("training.recipe")?;
         self.training.schedule.validate(&self.space, self.training.teacher.is_some()).context("training.schedule")?;
-        self.fine_tune.validate()?;
+        self.fine_tune.validate(self.tables.int8.is_some(), &self.training.recipe)?;
         self.search.validate().context("search")?;
         ensure!(
             !self.search.asks_for_int8(),

@@ -4,6 +4,7 @@ mod answer;
 mod asked;
 pub mod design_cost;
 mod devices;
+pub mod fine_tuned;
 pub mod forecast;
 pub mod model_card;
 mod rows;

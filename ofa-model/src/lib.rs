@@ -84,7 +84,7 @@ pub use original::{
     Checkpoint, CheckpointWeights, ImportReport, MisShaped, OriginalArch, read_state_dict, write_state_dict,
 };
 pub use pool::in_pool;
-pub use quantized::{ActivationFormat, Quantization, QuantizedSubnet, RangeRule};
+pub use quantized::{ActivationFormat, Quantization, QuantizedSubnet, RangeRule, StraightThrough};
 pub use saved::SubnetCard;
 pub use soundness::check_weights;
 pub use space::{BlockKind, Choice, ChoiceMask, ChoiceRank, Head, Mutation, SearchSpace, StageSpace};

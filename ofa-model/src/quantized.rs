@@ -5,6 +5,7 @@ mod layer;
 mod range;
 mod settings;
 mod simulate;
+mod straight_through;
 
 use crate::folded::{Step, run};
 use crate::kernels::{Activation, Curve};
@@ -16,6 +17,7 @@ pub(crate) use layer::IntegerLayer;
 use range::Observed;
 pub use settings::{ActivationFormat, Quantization, RangeRule};
 use std::borrow::Borrow;
+pub use straight_through::StraightThrough;
 
 /// A subnet in 8-bit integers: weights are `int8` with a scale per output channel, activations `uint8` (or `int8`) with
 /// a scale and a zero point per tensor, biases `int32`.
@@ -53,16 +55,34 @@ impl Subnet {
         batches: impl IntoIterator<Item = impl Borrow<Tensor<4>>>,
         settings: &Quantization,
     ) -> Result<QuantizedSubnet, ModelError> {
-        let fail = |problem: String| ModelError::Quantize { arch: self.arch().to_string(), problem };
         settings.validate()?;
         let steps = self.fold().steps();
+        let grids = self.grids(&steps, batches, settings)?;
+        let quantise = |(number, step): (usize, &Step)| {
+            step.map_layer(|layer, input| {
+                let input = grids[input].expect("only the logits have no grid");
+                IntegerLayer::new(layer, input, grids[number + 1], settings.weight_bits)
+            })
+        };
+        let steps = steps.iter().enumerate().map(quantise).collect();
+        Ok(QuantizedSubnet { steps, grids, space: self.space().clone(), arch: self.arch().clone() })
+    }
+
+    /// The grids of the image and of the results of `steps`, by what they are on calibration images.
+    fn grids(
+        &self,
+        steps: &[Step],
+        batches: impl IntoIterator<Item = impl Borrow<Tensor<4>>>,
+        settings: &Quantization,
+    ) -> Result<Vec<Option<Grid>>, ModelError> {
+        let fail = |problem: String| ModelError::Quantize { arch: self.arch().to_string(), problem };
         let mut observed: Vec<Observed> = (0..steps.len()).map(|_| Observed::new(settings.range)).collect();
         let mut left = settings.images;
         for batch in batches {
             let batch = batch.borrow().clone();
             let images = left.min(batch.dims()[0]);
             left -= images;
-            in_pool(|| simulate::observe(&steps, batch.narrow(0, 0, images), &mut observed));
+            in_pool(|| simulate::observe(steps, batch.narrow(0, 0, images), &mut observed));
             if left == 0 {
                 break;
             }
@@ -78,18 +98,11 @@ impl Subnet {
         let mut grids: Vec<Option<Grid>> = Vec::with_capacity(steps.len() + 1);
         for (value, observed) in observed.iter().enumerate() {
             let same = value.checked_sub(1).and_then(|step| steps[step].passes_on());
-            let range = needed(&steps, value, observed.range());
+            let range = needed(steps, value, observed.range());
             grids.push(same.map_or_else(|| Some(Grid::new(range, settings.activations)), |input| grids[input]));
         }
         grids.push(None);
-        let quantise = |(number, step): (usize, &Step)| {
-            step.map_layer(|layer, input| {
-                let input = grids[input].expect("only the logits have no grid");
-                IntegerLayer::new(layer, input, grids[number + 1], settings.weight_bits)
-            })
-        };
-        let steps = steps.iter().enumerate().map(quantise).collect();
-        Ok(QuantizedSubnet { steps, grids, space: self.space().clone(), arch: self.arch().clone() })
+        Ok(grids)
     }
 }
 

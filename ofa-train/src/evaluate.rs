@@ -12,7 +12,7 @@ use burn::tensor::{Device, Int, Tensor};
 use images::Images;
 use ofa_data::transfer::read_one;
 use ofa_data::{ImageSet, Normalisation};
-use ofa_model::{Arch, ElasticNetwork, FixedNetwork, ModelError, Quantization, QuantizedSubnet, Subnet};
+use ofa_model::{Arch, ElasticNetwork, FixedNetwork, Quantization, QuantizedSubnet, StraightThrough, Subnet};
 
 /// Evaluates subnets on fixed images: top-1 accuracy, which is all that accuracy tables need, or full [`Scores`].
 ///
@@ -84,22 +84,12 @@ impl Evaluator {
     ///
     /// If an image cannot be read.
     pub fn recalibrated<S: FixedNetwork>(&mut self, subnet: S) -> Result<S, TrainError> {
-        let mut failure = None;
-        let images = self.calibration.at(subnet.arch().resolution)?.map_while(|batch| match batch {
-            Ok(batch) => Some(batch.images),
-            Err(error) => {
-                failure = Some(error);
-                None
-            }
-        });
-        let mut images = images.peekable();
-        // Calibration needs a first batch; if there is none, `failure` says why.
-        let calibrated = images.peek().is_some().then(|| subnet.valid().calibrate(images));
-        match (failure, calibrated) {
-            (None, Some(calibrated)) => Ok(calibrated),
-            (Some(error), _) => Err(error.into()),
-            (None, None) => unreachable!("a set without images is refused"),
-        }
+        let calibrated = self.on_calibration_images(subnet.arch().resolution, |images| {
+            let mut images = images.peekable();
+            // Calibration needs a first batch.
+            images.peek().is_some().then(|| subnet.valid().calibrate(images))
+        })?;
+        Ok(calibrated.expect("a set without images is refused"))
     }
 
     /// Quantises `subnet`, at its current batch-norm statistics; ranges are calibrated on calibration images.
@@ -108,16 +98,41 @@ impl Evaluator {
     ///
     /// Those of [`Subnet::quantize`], or if an image cannot be read.
     pub fn quantized(&mut self, subnet: &Subnet, settings: &Quantization) -> Result<QuantizedSubnet, TrainError> {
+        Ok(self.on_calibration_images(subnet.arch().resolution, |images| subnet.quantize(images, settings))??)
+    }
+
+    /// `subnet`, at its current batch-norm statistics, to be trained as it will compute in 8-bit integers; ranges are
+    /// calibrated on calibration images.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Subnet::straight_through`], or if an image cannot be read.
+    pub fn straight_through(&mut self, subnet: Subnet, settings: &Quantization) -> Result<StraightThrough, TrainError> {
+        let resolution = subnet.arch().resolution;
+        Ok(self.on_calibration_images(resolution, |images| subnet.straight_through(images, settings))??)
+    }
+
+    /// What `measure` finds on batches of calibration images `[batch, channels, height, width]`.
+    ///
+    /// # Errors
+    ///
+    /// If an image cannot be read; what was found on those before it is dropped.
+    fn on_calibration_images<T>(
+        &mut self,
+        resolution: usize,
+        measure: impl FnOnce(&mut dyn Iterator<Item = Tensor<4>>) -> T,
+    ) -> Result<T, TrainError> {
         let mut failure = None;
-        let images = self.calibration.at(subnet.arch().resolution)?.map_while(|batch| match batch {
+        let mut images = self.calibration.at(resolution)?.map_while(|batch| match batch {
             Ok(batch) => Some(batch.images),
             Err(error) => {
                 failure = Some(error);
                 None
             }
         });
-        let quantised: Result<_, ModelError> = subnet.quantize(images, settings);
-        failure.map_or_else(|| Ok(quantised?), |error| Err(error.into()))
+        let found = measure(&mut images);
+        drop(images);
+        failure.map_or(Ok(found), |error| Err(error.into()))
     }
 
     /// Top-1 accuracy, between 0 and 1, of a subnet with its current batch-norm statistics.

@@ -61,7 +61,8 @@ impl FineTune {
 }
 
 /// Fine-tunes `subnet` at its own resolution; `seed` seeds dropout. Calibrate its batch-norm statistics again
-/// afterwards.
+/// afterwards, unless it is [`StraightThrough`](ofa_model::StraightThrough), which is how a network learns to compute in
+/// 8-bit integers.
 ///
 /// # Errors
 ///

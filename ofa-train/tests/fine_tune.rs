@@ -2,9 +2,11 @@
 
 mod common;
 
+use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor};
 use common::{BATCH, Bench, bits};
-use ofa_model::{SearchSpace, Subnet, Supernet, SupernetConfig};
+use ofa_data::ImageBatch;
+use ofa_model::{FixedNetwork, Quantization, SearchSpace, Subnet, Supernet, SupernetConfig};
 use ofa_train::*;
 use std::collections::HashSet;
 
@@ -34,6 +36,30 @@ fn fine_tuning_changes_a_subnet_and_leaves_the_supernet() {
     let moved = (tuned.infer(images.clone()) - subnet.infer(images)).abs().max().into_scalar::<f32>();
     assert!(moved > 1e-4, "{moved}");
     assert_eq!(bits(&supernet), before);
+}
+
+#[test]
+fn a_subnet_is_trained_as_it_computes_in_integers() {
+    let bench = Bench::new();
+    let (device, supernet, loader) = (Device::flex(), supernet(&bench), bench.loader(&OneRank));
+    let images: Vec<Tensor<4>> = loader.epoch(0, 0, |_| 8, &device).map(|batch| batch.unwrap().images).collect();
+    let subnet = supernet.subnet(&bench.space.smallest()).calibrate(&images);
+    let settings = Quantization { images: BATCH, ..Quantization::default() };
+    let loss = |subnet: &Subnet| -> f32 {
+        let network = subnet.clone().straight_through(&images, &settings).unwrap();
+        let batches = loader.epoch(0, 0, |_| 8, &device).map(Result::unwrap);
+        let of = |batch: ImageBatch| {
+            let right = log_softmax(network.infer(batch.images), 1).gather(1, batch.labels.unsqueeze_dim(1));
+            -right.mean().into_scalar::<f32>()
+        };
+        batches.map(of).sum()
+    };
+    let config = FineTune { epochs: 4, ..CONFIG };
+    let tune =
+        |network| fine_tune(network, None::<&Supernet>, &config, &Recipe::default(), &loader, 1, &device).unwrap();
+    let tuned = tune(subnet.clone().straight_through(&images, &settings).unwrap()).into_subnet();
+    let (before, after) = (loss(&subnet), loss(&tuned));
+    assert!(after < before, "{after} after, {before} before");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //!           ablation with its supernet; the same command resumes after a stop
 //! Result:   `int8.md` and `int8.json`: Kendall's tau, drops by choice, gains of search by int8 accuracy; an accuracy
 //!           table per supernet with the column `int8_top1`
-//! Hardware: any; nothing is trained
+//! Hardware: any; nothing is trained without `--fine-tune-epochs`
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
@@ -36,6 +36,10 @@ struct Options {
     /// Ranges of activations: min-max, or percentile-P, which leaves out the values beyond P percent
     #[arg(long, value_name = "RULE", default_value = "min-max")]
     int8_range: RangeRule,
+    /// Passes over the training images to fine-tune each network that a search by int8 accuracy chooses, once as real
+    /// numbers and once in integers; none by default
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    fine_tune_epochs: usize,
     /// Directory for the results; tables already there are resumed
     #[arg(long)]
     out: PathBuf,
@@ -73,12 +77,14 @@ fn of_supernet(path: &Path, options: &Options, size: Size, stop: &AtomicBool) ->
     let (rows, queries, most) = size;
     let examined = Examined::open(path, None, &options.out, |config| {
         (config.tables.archs, config.search.queries) = (rows, queries);
+        config.fine_tune.epochs = options.fine_tune_epochs;
         let default = Quantization::default();
         let images = default.images.min(config.tables.calibration_images);
         config.tables.int8 = Some(Quantization { images, range: options.int8_range, ..default });
         if let Some(most) = most {
             config.tables.validation_images = config.tables.validation_images.min(most);
             config.data.test_images = Some(most);
+            config.data.train_images = Some(4 * most);
         }
     })?;
     examined.int8_findings(&options.limits, stop)

@@ -1,12 +1,12 @@
 //! Preset configurations.
 
-use super::{DataConfig, ExperimentConfig, Objective, Scenario, SearchConfig, TableConfig, TrainingConfig};
+use super::{DataConfig, ExperimentConfig, FineTuning, Objective, Scenario, SearchConfig, TableConfig, TrainingConfig};
 use anyhow::{Result, bail};
 use ofa_data::{AugmentConfig, Interpolation, ReadConfig};
 use ofa_model::SearchSpace;
 use ofa_search::predictors::MlpConfig;
 use ofa_search::timing::LatencyConfig;
-use ofa_train::{FineTune, PhaseRecipe, Recipe, ScheduleKind, ScheduleRecipe};
+use ofa_train::{PhaseRecipe, Recipe, ScheduleKind, ScheduleRecipe};
 use std::collections::BTreeMap;
 
 impl ExperimentConfig {
@@ -131,7 +131,7 @@ fn standard() -> ExperimentConfig {
                 macs("macs-2M", 2_000_000),
             ],
         },
-        fine_tune: FineTune { epochs: 0, learning_rate: 0.01, distillation_weight: 1.0 },
+        fine_tune: FineTuning { epochs: 0, learning_rate: 0.01, distillation_weight: 1.0, int8: false },
         space,
     }
 }

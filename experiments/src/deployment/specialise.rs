@@ -1,5 +1,6 @@
 //! Extracts, fine-tunes, measures and saves the chosen subnets.
 
+use super::fine_tuned::fine_tuned;
 use super::scenarios::Answer;
 use crate::config::ExperimentConfig;
 use crate::console::heartbeat;
@@ -15,7 +16,7 @@ use burn::tensor::Device;
 use ofa_model::{Arch, SearchSpace, SubnetCard, Supernet};
 use ofa_search::LatencyHeader;
 use ofa_search::timing::Timing;
-use ofa_train::{Evaluator, OneRank, fine_tune};
+use ofa_train::Evaluator;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -42,6 +43,9 @@ pub struct Chosen {
     pub test_top1: f64,
     /// Top-1 on test images after fine-tuning and calibration; `None` if it was not fine-tuned.
     pub fine_tuned_test_top1: Option<f64>,
+    /// Top-1 on test images of the saved network in 8-bit integers; `None` if the configuration has no settings for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub int8_test_top1: Option<f64>,
     /// Latency by table, in milliseconds.
     pub predicted_ms: f64,
     /// Median latency of the whole network, corrected to the pace of the table.
@@ -157,6 +161,7 @@ impl Specialiser<'_> {
             validation_top1: quality.validation_top1,
             test_top1: quality.test_top1,
             fine_tuned_test_top1: quality.fine_tuned_test_top1,
+            int8_test_top1: quality.int8_test_top1,
             predicted_ms: answer.predicted_ms,
             measured_ms: timing.at_usual_pace.median_ms,
             stopwatch_ms: Some(timing.measured.median_ms),
@@ -176,6 +181,7 @@ impl Specialiser<'_> {
             validation_top1: earlier.validation_top1,
             test_top1: earlier.test_top1,
             fine_tuned_test_top1: earlier.fine_tuned_test_top1,
+            int8_test_top1: earlier.int8_test_top1,
         })
     }
 
@@ -189,14 +195,16 @@ impl Specialiser<'_> {
             validation_top1: validation.subnet_top1(&subnet)?,
             test_top1: test.subnet_top1(&subnet)?,
             fine_tuned_test_top1: None,
+            int8_test_top1: None,
         };
         if config.fine_tune.epochs > 0 {
             heartbeat::at(|| format!("{name}, fine-tuning"));
-            let loader = self.images.train_loader(config, &OneRank)?;
-            let recipe = &config.training.recipe;
-            let tuned = fine_tune(subnet, self.teacher, &config.fine_tune, recipe, &loader, config.seed, self.device)?;
-            subnet = validation.recalibrated(tuned)?;
+            subnet = fine_tuned(config, self.images, subnet, self.teacher, validation, self.device)?;
             quality.fine_tuned_test_top1 = Some(test.subnet_top1(&subnet)?);
+        }
+        if let Some(settings) = &config.tables.int8 {
+            let quantised = validation.quantized(&subnet, settings)?;
+            quality.int8_test_top1 = Some(test.subnet_top1(&quantised)?);
         }
         // There may be another arch, or an attempt that was interrupted.
         subnet.save_over(&card(self.images, &config.space, arch), &self.dir.path(name))?;
@@ -230,6 +238,7 @@ struct Quality {
     validation_top1: f64,
     test_top1: f64,
     fine_tuned_test_top1: Option<f64>,
+    int8_test_top1: Option<f64>,
 }
 
 /// Exports subnets of the trained supernet of `run` into named subdirectories of `root`, each with batch-norm

@@ -39,12 +39,13 @@ pub fn console(data: &ReportData) -> String {
     text
 }
 
+/// Index of the column of fine-tuned accuracies.
+const TUNED: usize = 4;
 /// Index of the column of measured latencies.
 const MEASURED: usize = 6;
 
 /// A header, then one row per subnet; latencies in onnxruntime only where there was one.
 fn subnets(chosen: &[Chosen], extremes: &[Extreme]) -> Vec<Vec<String>> {
-    let beside = chosen.iter().any(|row| row.onnxruntime_ms.is_some());
     let heading =
         ["subnet", "found by", "predicted", "test top-1", "fine-tuned", "predicted", "measured", "MACs", "parameters"];
     let mut rows: Vec<Vec<String>> = vec![heading.map(str::to_owned).to_vec()];
@@ -67,14 +68,15 @@ fn subnets(chosen: &[Chosen], extremes: &[Extreme]) -> Vec<Vec<String>> {
             prefixed(row.parameters),
         ]
     }));
-    if beside {
-        let cells = extremes
-            .iter()
-            .map(|_| none())
-            .chain(chosen.iter().map(|row| row.onnxruntime_ms.map_or_else(none, milliseconds)));
-        let cells: Vec<String> = std::iter::once("as ONNX".to_owned()).chain(cells).collect();
-        rows.iter_mut().zip(cells).for_each(|(row, cell)| row.insert(MEASURED + 1, cell));
-    }
+    let mut insert = |at: usize, heading: &str, cells: Vec<Option<String>>| {
+        if cells.iter().any(Option::is_some) {
+            let cells = extremes.iter().map(|_| None).chain(cells).map(|cell| cell.unwrap_or_else(none));
+            let cells = std::iter::once(heading.to_owned()).chain(cells);
+            rows.iter_mut().zip(cells).for_each(|(row, cell)| row.insert(at, cell));
+        }
+    };
+    insert(MEASURED + 1, "as ONNX", chosen.iter().map(|row| row.onnxruntime_ms.map(milliseconds)).collect());
+    insert(TUNED + 1, "in int8", chosen.iter().map(|row| row.int8_test_top1.map(percent)).collect());
     rows
 }
 

@@ -1,7 +1,7 @@
 //! The report on networks in 8-bit integers.
 
 use super::ablation::points;
-use crate::search_ablation::int8::{Int8Findings, Int8Gain};
+use crate::search_ablation::int8::{Int8Findings, Int8Gain, Int8Tuned};
 use std::fmt::{Result, Write};
 
 /// The findings on one or several supernets as Markdown.
@@ -31,6 +31,18 @@ fn write_one(text: &mut String, findings: &Int8Findings) -> Result {
         let gained = if gain.by_float == gain.by_int8 { "none: the same network".into() } else { points(&gain.gain) };
         let [fa, fb, ia, ib] = [fa, fb, ia, ib].map(|top1| 100.0 * top1);
         writeln!(text, "| {limit} of the MACs | {fa:.2} by float, {fb:.2} by int8 | {ia:.2}, {ib:.2} | {gained} |")?;
+    }
+    if findings.gains.iter().any(|gain| gain.tuned.is_some()) {
+        text.push_str(
+            "\n| chosen by int8 within | int8 top-1 | fine-tuned as real numbers | fine-tuned in int8 | gain |\n\
+             |---|---|---|---|---|\n",
+        );
+    }
+    for Int8Gain { limit, int8_top1, tuned, .. } in &findings.gains {
+        let Some(Int8Tuned { epochs, int8_top1: tuned, gain }) = tuned else { continue };
+        let [before, real, int8] = [int8_top1[1], tuned[0], tuned[1]].map(|top1| 100.0 * top1);
+        let gain = points(gain);
+        writeln!(text, "| {limit} of the MACs, {epochs} epochs | {before:.2} | {real:.2} | {int8:.2} | {gain} |")?;
     }
     text.push_str("\n| networks with | number | drop |\n|---|---|---|\n");
     for group in &findings.by_choice {

@@ -23,15 +23,29 @@ pub(super) fn chosen(chosen: &[Chosen], extremes: &[Extreme]) -> Markup {
         "Arch",
     ];
     let mut rows: Vec<_> = chosen.iter().map(chosen_row).chain(extremes.iter().map(extreme_row)).collect();
-    if chosen.iter().any(|row| row.onnxruntime_ms.is_some()) {
-        let at = headings.iter().position(|heading| *heading == "MACs").expect("MACs are a column");
-        headings.insert(at, "In onnxruntime");
-        let beside = chosen.iter().map(|row| row.onnxruntime_ms).chain(std::iter::repeat(None));
-        for (row, ms) in rows.iter_mut().zip(beside) {
-            row.insert(at, html! { (ms.map_or_else(|| "–".into(), milliseconds)) });
-        }
-    }
+    let onnxruntime = chosen.iter().map(|row| row.onnxruntime_ms.map(milliseconds));
+    insert(&mut headings, &mut rows, "MACs", "In onnxruntime", onnxruntime);
+    let int8 = chosen.iter().map(|row| row.int8_test_top1.map(percent));
+    insert(&mut headings, &mut rows, "Predicted latency", "In int8", int8);
     table(&headings, 2, rows)
+}
+
+/// Adds the column `heading` before the column `next`, if one of `cells` has something; rows without a cell have nothing.
+fn insert(
+    headings: &mut Vec<&str>,
+    rows: &mut [Vec<Markup>],
+    next: &str,
+    heading: &'static str,
+    cells: impl Iterator<Item = Option<String>> + Clone,
+) {
+    if cells.clone().all(|cell| cell.is_none()) {
+        return;
+    }
+    let at = headings.iter().position(|heading| *heading == next).expect("the next column is there");
+    headings.insert(at, heading);
+    for (row, cell) in rows.iter_mut().zip(cells.chain(std::iter::repeat(None))) {
+        row.insert(at, html! { (cell.unwrap_or_else(|| "–".into())) });
+    }
 }
 
 fn chosen_row(row: &Chosen) -> Vec<Markup> {

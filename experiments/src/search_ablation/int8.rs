@@ -2,10 +2,12 @@
 
 use super::{Contestant, Examined};
 use crate::ablation::{Gap, Interval};
+use crate::config::{ExperimentConfig, FineTuning};
 use crate::console::heartbeat;
+use crate::deployment::fine_tuned::fine_tuned;
 use crate::tables;
 use anyhow::{Context, Result};
-use ofa_model::Arch;
+use ofa_model::{Arch, Subnet};
 use ofa_search::statistics::kendall_tau;
 use ofa_search::{AccuracyTable, StrategyKind};
 use ofa_train::Evaluator;
@@ -69,6 +71,20 @@ pub struct Int8Gain {
     pub float_top1: [f64; 2],
     /// Int8 test top-1 of the second minus that of the first: mean and interval over test images.
     pub gain: Gap,
+    /// The second, fine-tuned; `None` if it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tuned: Option<Int8Tuned>,
+}
+
+/// A network that was fine-tuned as real numbers, and beside it in 8-bit integers.
+#[derive(Clone, Debug, Serialize)]
+pub struct Int8Tuned {
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Int8 test top-1 of the two.
+    pub int8_top1: [f64; 2],
+    /// That of the second minus that of the first: mean and interval over test images.
+    pub gain: Gap,
 }
 
 impl Examined {
@@ -119,22 +135,47 @@ impl Examined {
             let (arch, _) = self.search(Contestant::Strategy(StrategyKind::Evolution), limit, table, &predictor)?;
             let subnet = validation.calibrated(&self.supernet, &arch)?;
             let quantised = validation.quantized(&subnet, &settings)?;
-            measured.push((arch, test.subnet_top1(&subnet)?, test.subnet_right(&quantised)?));
+            measured.push((arch, test.subnet_top1(&subnet)?, test.subnet_right(&quantised)?, subnet));
         }
-        let [(by_float, float_a, right_a), (by_int8, float_b, right_b)] = &measured[..] else {
+        let [(by_float, float_a, right_a, _), (by_int8, float_b, right_b, subnet)] = &measured[..] else {
             unreachable!("two tables were searched")
         };
-        let share = |right: &[bool]| right.iter().filter(|right| **right).count() as f64 / right.len().max(1) as f64;
-        let gains = right_b.iter().zip(right_a).map(|(b, a)| f64::from(*b) - f64::from(*a));
+        let tuned = (self.config.fine_tune.epochs > 0).then(|| self.tuned(subnet, validation, test)).transpose()?;
         Ok(Int8Gain {
             limit,
             by_float: by_float.to_string(),
             by_int8: by_int8.to_string(),
             int8_top1: [share(right_a), share(right_b)],
             float_top1: [*float_a, *float_b],
-            gain: Gap::of(&gains.collect::<Vec<_>>(), CONFIDENCE),
+            gain: gain_of(right_b, right_a),
+            tuned,
         })
     }
+
+    /// Fine-tunes a network in two ways.
+    fn tuned(&self, subnet: &Subnet, validation: &mut Evaluator, test: &mut Evaluator) -> Result<Int8Tuned> {
+        let settings = self.config.tables.int8.unwrap_or_default();
+        let mut right = |int8: bool| -> Result<Vec<bool>> {
+            let fine_tune = FineTuning { int8, ..self.config.fine_tune };
+            let config = ExperimentConfig { fine_tune, ..self.config.clone() };
+            let teacher = Some(&self.supernet);
+            let tuned = fine_tuned(&config, &self.images, subnet.clone(), teacher, validation, &self.device)?;
+            Ok(test.subnet_right(&validation.quantized(&tuned, &settings)?)?)
+        };
+        let (real, integers) = (right(false)?, right(true)?);
+        let (epochs, int8_top1) = (self.config.fine_tune.epochs, [share(&real), share(&integers)]);
+        Ok(Int8Tuned { epochs, int8_top1, gain: gain_of(&integers, &real) })
+    }
+}
+
+fn share(right: &[bool]) -> f64 {
+    right.iter().filter(|right| **right).count() as f64 / right.len().max(1) as f64
+}
+
+/// What `better` gets right and `worse` does not, over images.
+fn gain_of(better: &[bool], worse: &[bool]) -> Gap {
+    let gains = better.iter().zip(worse).map(|(b, a)| f64::from(*b) - f64::from(*a));
+    Gap::of(&gains.collect::<Vec<_>>(), CONFIDENCE)
 }
 
 fn tau(pairs: &[[f64; 2]]) -> f64 {
@@ -158,24 +199,22 @@ fn tau_interval(pairs: &[[f64; 2]], tau_of_all: f64) -> Interval {
 
 /// Drops by resolution, number of blocks, and the most frequent kernel size and expand ratio (the greater of equals).
 fn by_choice(archs: &[&Arch], drops: &[f64]) -> Vec<ChoiceDrop> {
-    let mut groups: BTreeMap<(usize, String), Vec<f64>> = BTreeMap::new();
+    let mut groups: BTreeMap<(usize, usize, String), Vec<f64>> = BTreeMap::new();
     for (arch, drop) in archs.iter().zip(drops) {
         let blocks = || arch.stages.iter().flat_map(|stage| &stage.blocks);
         let kernel = most_frequent(blocks().map(|block| block.kernel_size.to_string()));
         let expand = most_frequent(blocks().map(|block| block.expand_ratio.to_string()));
-        for (order, choice) in [
-            format!("resolution {}", arch.resolution),
-            format!("{} blocks", blocks().count()),
-            format!("mostly kernel size {kernel}"),
-            format!("mostly expand ratio {expand}"),
-        ]
-        .into_iter()
-        .enumerate()
-        {
-            groups.entry((order, choice)).or_default().push(*drop);
+        let (resolution, depth) = (arch.resolution, blocks().count());
+        for (order, number, choice) in [
+            (0, resolution, format!("resolution {resolution}")),
+            (1, depth, format!("{depth} blocks")),
+            (2, 0, format!("mostly kernel size {kernel}")),
+            (3, 0, format!("mostly expand ratio {expand}")),
+        ] {
+            groups.entry((order, number, choice)).or_default().push(*drop);
         }
     }
-    let of = |((_, choice), drops): ((usize, String), Vec<f64>)| ChoiceDrop {
+    let of = |((.., choice), drops): ((usize, usize, String), Vec<f64>)| ChoiceDrop {
         choice,
         networks: drops.len(),
         drop: Gap::of(&drops, CONFIDENCE),
@@ -211,13 +250,16 @@ mod tests {
     #[test]
     fn drops_are_grouped_by_what_networks_choose() {
         let archs: Vec<Arch> =
-            ["r20-k3e3.k3e6", "r20-k7e6.k7e6.k3e3", "r28-k3e3"].map(|text| text.parse().unwrap()).to_vec();
+            ["r20-k3e3.k3e6", "r20-k7e6.k7e6.k3e3", "r28-k3e3.k3e3.k3e3.k3e3-k3e3.k3e3.k3e3.k3e3-k3e3.k3e3"]
+                .map(|text| text.parse().unwrap())
+                .to_vec();
         let groups = by_choice(&archs.iter().collect::<Vec<_>>(), &[0.01, 0.03, 0.05]);
         let of = |choice: &str| groups.iter().find(|group| group.choice == choice).map(|g| (g.networks, g.drop.mean));
         assert_eq!(of("resolution 20"), Some((2, 0.02)));
         assert_eq!(of("3 blocks"), Some((1, 0.03)));
         assert_eq!(of("mostly kernel size 7"), Some((1, 0.03)));
         assert_eq!(of("mostly expand ratio 6"), Some((2, 0.02)));
-        assert_eq!(groups[0].choice, "resolution 20");
+        let order: Vec<&str> = groups.iter().map(|group| &*group.choice).take(5).collect();
+        assert_eq!(order, ["resolution 20", "resolution 28", "2 blocks", "3 blocks", "10 blocks"]);
     }
 }

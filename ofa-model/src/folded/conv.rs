@@ -3,7 +3,7 @@
 use super::activation::plain;
 use crate::Activation;
 use crate::elastic::ConvNorm;
-use burn::module::{Module, Param};
+use burn::module::{Module, Param, ParamId};
 use burn::tensor::Tensor;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
@@ -28,8 +28,8 @@ impl FoldedConv {
         let weight = conv.weight.val();
         let [channels, ..] = weight.dims();
         Self {
-            weight: fixed(weight * scale.reshape([channels, 1, 1, 1])),
-            bias: fixed(shift),
+            weight: computed(weight * scale.reshape([channels, 1, 1, 1])),
+            bias: computed(shift),
             stride: conv.stride(),
             groups: conv.groups(),
             activation: conv.activation(),
@@ -39,7 +39,7 @@ impl FoldedConv {
     /// A 1x1 convolution with weights `[out, in]`.
     pub(super) fn from_matrix(weight: Tensor<2>, bias: Tensor<1>, activation: Activation) -> Self {
         let weight = weight.unsqueeze_dims(&[-1, -1]);
-        Self { weight: fixed(weight), bias: fixed(bias), stride: 1, groups: 1, activation }
+        Self { weight: computed(weight), bias: computed(bias), stride: 1, groups: 1, activation }
     }
 
     /// Maps `[batch, in, height, width]` to `[batch, out, height / stride, width / stride]`, rounded up.
@@ -51,7 +51,7 @@ impl FoldedConv {
     }
 }
 
-/// A parameter that requires no gradient.
-pub(super) fn fixed<const D: usize>(value: Tensor<D>) -> Param<Tensor<D>> {
-    Param::from_tensor(value.detach()).set_require_grad(false)
+/// `value` as a parameter. It is no leaf of the autodiff graph: gradients reach what it was computed from.
+pub(super) fn computed<const D: usize>(value: Tensor<D>) -> Param<Tensor<D>> {
+    Param::initialized(ParamId::new(), value)
 }

@@ -2,7 +2,7 @@
 
 use super::FoldedConv;
 use super::activation::plain;
-use super::conv::fixed;
+use super::conv::computed;
 use crate::Activation;
 use crate::elastic::Head;
 use burn::module::{Module, Param};
@@ -27,9 +27,9 @@ impl FoldedHead {
     pub(super) fn new(head: &Head) -> Self {
         Self {
             expand: head.expand.as_ref().map(FoldedConv::new),
-            mix: head.mix_weight.as_ref().map(|weight| fixed(weight.val().transpose())),
-            classifier: fixed(head.classifier_weight.val().transpose()),
-            bias: fixed(head.classifier_bias.val()),
+            mix: head.mix_weight.as_ref().map(|weight| computed(weight.val().transpose())),
+            classifier: computed(head.classifier_weight.val().transpose()),
+            bias: computed(head.classifier_bias.val()),
             activation: head.activation(),
         }
     }

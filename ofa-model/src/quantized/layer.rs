@@ -22,7 +22,12 @@ pub(crate) struct IntegerLayer {
 }
 
 /// Greatest bias in steps of the sums, so that sums stay exact in `f32`.
-const GREATEST_BIAS: f32 = (1 << 22) as f32;
+pub(super) const GREATEST_BIAS: f32 = (1 << 22) as f32;
+
+/// Greatest integer of a weight, of which the least is the negative.
+pub(super) fn greatest_weight(bits: u8) -> f32 {
+    f32::from((1i16 << (bits - 1)) - 1)
+}
 
 impl IntegerLayer {
     pub(super) fn new(layer: &Layer, input: Grid, output: Option<Grid>, weight_bits: u8) -> Self {
@@ -30,7 +35,7 @@ impl IntegerLayer {
         let numbers = |data: TensorData| -> Vec<f32> { data.iter::<f32>().collect() };
         let weights = numbers(layer.weight.to_data());
         let biases = numbers(layer.bias.to_data());
-        let top = (f32::from(weight_bits) - 1.0).exp2() - 1.0;
+        let top = greatest_weight(weight_bits);
         let scale = |(weights, bias): (&[f32], &f32)| {
             let greatest = weights.iter().fold(0f32, |greatest, weight| greatest.max(weight.abs()));
             let scale = (greatest / top).max(bias.abs() / (input.scale * GREATEST_BIAS));

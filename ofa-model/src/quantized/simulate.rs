@@ -29,7 +29,7 @@ pub(super) fn observe(steps: &[Step], images: Tensor<4>, observed: &mut [Observe
 }
 
 /// A step on real numbers.
-fn real(step: &Step, inputs: Vec<Tensor<4>>) -> Tensor<4> {
+pub(super) fn real(step: &Step, inputs: Vec<Tensor<4>>) -> Tensor<4> {
     let [x, rest] = operands(inputs);
     match step {
         Step::Conv { layer: Layer { weight, bias, stride, groups, activation }, .. }

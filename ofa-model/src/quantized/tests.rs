@@ -43,6 +43,27 @@ fn integers_say_what_real_numbers_say() {
     }
 }
 
+fn calibrated(space: &SearchSpace, images: &Tensor<4>) -> Subnet {
+    let supernet = SupernetConfig::new(space.clone()).unwrap().with_seed(2).init(&Device::flex());
+    supernet.subnet(&space.smallest()).calibrate([images])
+}
+
+#[test]
+fn training_sees_the_logits_of_the_integers() {
+    for space in spaces() {
+        let side = space.smallest().resolution;
+        let images = Draw::new(3).normal([16, 3, side, side], 0.3, 1.0);
+        let subnet = calibrated(&space, &images);
+        let expected = subnet.quantize([&images], &settings(16)).unwrap().infer(images.clone());
+        let found = subnet.clone().straight_through([&images], &settings(16)).unwrap().infer(images.clone());
+        let spread = expected.clone().var(0).mean().into_scalar::<f32>().sqrt();
+        let apart = |logits: Tensor<2>| (logits - expected.clone()).abs().mean().into_scalar::<f32>() / spread;
+        // Steps of the sums, and a step here and there where numbers lie between two.
+        let (found, real) = (apart(found), apart(subnet.infer(images)));
+        assert!(found < 0.2 * real, "{}: {found} apart, {real} without rounding", space.name);
+    }
+}
+
 /// Logits of onnxruntime 1.32.0 for the exported model: `check_int8.py` prints them.
 #[test]
 fn logits_are_those_of_onnxruntime() {

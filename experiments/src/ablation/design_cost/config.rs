@@ -229,6 +229,7 @@ impl DesignConfig {
     /// If a value is invalid; the error names the key and the value.
     pub fn validate(&self) -> Result<()> {
         self.base.validate()?;
+        ensure!(!self.base.fine_tune.int8, "base.fine_tune.int8: networks are compared as real numbers here");
         ensure!(
             self.base.tables.latency_device.is_none(),
             "base.tables.latency_device is set, but whole networks are timed on `device` here: give the table of another \

@@ -131,7 +131,7 @@ fn best(design: &DesignConfig, setting: &Setting, predictor: &MlpPredictor, targ
 fn tuned(setting: &Setting, supernet: &Supernet, arch: &Arch, dir: &RunDir, target: usize) -> Result<(Subnet, Spent)> {
     let Setting { config, images, device, .. } = setting;
     let loader = images.train_loader(config, &OneRank)?;
-    let (recipe, settings) = (&config.training.recipe, &config.fine_tune);
+    let (recipe, settings) = (&config.training.recipe, &config.fine_tune.rule());
     let tune = || Ok(fine_tune(supernet.subnet(arch), Some(supernet), settings, recipe, &loader, config.seed, device)?);
     let images = (loader.batches_per_epoch() * loader.images_per_step() * settings.epochs) as f64;
     let macs = |arch: &Arch| config.space.cost(arch).macs as f64;

@@ -28,9 +28,9 @@ use std::path::PathBuf;
 #[derive(Args)]
 #[command(after_help = "Example: ofa tables check-latency --tables runs/mine --out check")]
 pub struct Options {
-    /// Run directory, or a directory with accuracy.csv and latency.csv
-    #[arg(long)]
-    tables: PathBuf,
+    /// Run directory, or a directory with accuracy.csv and latency.csv; not needed with --space and --latency
+    #[arg(long, required_unless_present_all = ["space", "table"])]
+    tables: Option<PathBuf>,
     #[command(flatten)]
     space: OptionalSpace,
     /// Latency table to check [default: latency.csv of --tables]
@@ -60,9 +60,16 @@ pub fn run(options: &Options) -> Result<()> {
     ensure!(options.samples > 0, "--samples must be positive");
     options.out.as_deref().map_or(Ok(()), ensure_new)?;
     let compute = device::by_name(&options.device)?;
-    let tables = MeasuredTables::open(&options.tables, options.space.named()?)?;
-    let path = options.table.clone().or(tables.latency).context("no latency.csv in --tables: use --latency")?;
-    let table = LatencyTable::load(&path, &tables.space)?;
+    let named = options.space.named()?;
+    let (space, beside) = match &options.tables {
+        Some(dir) => {
+            let tables = MeasuredTables::open(dir, named)?;
+            (tables.space, tables.latency)
+        }
+        None => (named.context("without --tables, a space is needed: use --space")?, None),
+    };
+    let path = options.table.clone().or(beside).context("no latency.csv in --tables: use --latency")?;
+    let table = LatencyTable::load(&path, &space)?;
     let header = table.header();
     if let Some(quantity) = &header.quantity {
         bail!("{} is a table of {quantity}, not of latency in milliseconds", path.display());
@@ -86,7 +93,7 @@ pub fn run(options: &Options) -> Result<()> {
         min_samples: options.samples.min(defaults.min_samples),
         ..defaults
     };
-    let check = check_latency(&tables.space, &table, &settings, options.networks, options.seed, &device, &compute)?;
+    let check = check_latency(&space, &table, &settings, options.networks, options.seed, &device, &compute)?;
     let fit = check.at_tables_pace();
     let within = within_10_percent(&fit);
     let mut said = setting;
