@@ -132,11 +132,13 @@ impl QuantizedSubnet {
         FixedNetwork::infer(self, images)
     }
 
+    #[cfg(any(feature = "onnx", test))]
     pub(crate) fn steps(&self) -> &[Step<IntegerLayer>] {
         &self.steps
     }
 
     /// The grid of a value; 0 is the image, `i + 1` the result of step `i`.
+    #[cfg(any(feature = "onnx", test))]
     pub(crate) fn grid(&self, value: usize) -> Option<Grid> {
         self.grids[value]
     }

@@ -11,6 +11,7 @@ pub(crate) struct IntegerLayer {
     /// `[out, in / groups, k, k]`, between -127 and 127.
     pub(crate) weight: Tensor<4>,
     /// Real size of a step of the weights, by output channel.
+    #[cfg_attr(not(feature = "onnx"), allow(dead_code, reason = "only exported models need it"))]
     pub(crate) scales: Vec<f32>,
     /// `[out]`, in steps of the sums: a step of the input times one of the weights.
     pub(crate) bias: Tensor<1>,
