@@ -15,7 +15,7 @@ use experiments::run::images::Images;
 use experiments::run::start;
 use ofa_data::ImageBatch;
 use ofa_model::kernels::cross_entropy;
-use ofa_model::{CandidateConfig, ChoiceGroups, Gate, Mixture, SearchSpace, Supernet, SupernetConfig};
+use ofa_model::{CandidateConfig, ChoiceGroups, Gate, Mixture, Quantization, SearchSpace, Supernet, SupernetConfig};
 use ofa_train::{
     FineTune, OneRank, ScheduleKind, ScheduleRecipe, StepRules, TrainRun, fine_tune, step_gradients, train,
     weights_sha256,
@@ -56,6 +56,10 @@ fn run() -> Result<()> {
     print("fine_tuning", &fine_tune(subnet, Some(&supernet), &rule, recipe, &loader, 0, &device)?);
 
     let mut evaluator = images.validation(&config, &device);
+    let settings = Quantization { images: BATCH, ..Quantization::default() };
+    let subnet = evaluator.calibrated(&supernet, &arch)?;
+    let network = evaluator.straight_through(subnet, &settings)?;
+    print("fine_tuning in int8", &fine_tune(network, Some(&supernet), &rule, recipe, &loader, 0, &device)?);
     for (name, arch) in [("calibration of the largest", arch), ("calibration of the smallest", config.space.smallest())]
     {
         let subnet = evaluator.calibrated(&supernet, &arch.at_resolution(SIDE))?;

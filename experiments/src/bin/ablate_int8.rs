@@ -60,16 +60,16 @@ fn run(options: &Options, stop: &AtomicBool) -> Result<()> {
         "smoke" => (12, 300, Some(500)),
         other => bail!("unknown preset `{other}`; choose one of: smoke, default"),
     };
+    let dir = RunDir::create_or_open(&options.out)?;
+    dir.write_json("environment.json", &environment::machine("flex"))?;
     let mut all = Vec::new();
     for path in &options.supernets {
         all.push(of_supernet(path, options, size, stop).with_context(|| path.display().to_string())?);
+        // What is found of one supernet is kept, whatever happens to the next.
+        dir.write_json("int8.json", &all)?;
+        dir.write("int8.md", &int8_markdown(&all))?;
     }
-    let dir = RunDir::create_or_open(&options.out)?;
-    dir.write_json("int8.json", &all)?;
-    dir.write_json("environment.json", &environment::machine("flex"))?;
-    let text = int8_markdown(&all);
-    dir.write("int8.md", &text)?;
-    say(&text);
+    say(&int8_markdown(&all));
     Ok(())
 }
 

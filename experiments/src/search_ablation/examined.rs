@@ -36,7 +36,7 @@ pub struct Examined {
 
 impl Examined {
     /// Opens the supernet of a run or a cell, with `data` in place of its images. `configure` sets the size of the table
-    /// and the like; tables are kept below `out`.
+    /// and the like; tables are kept below `out`, with the configuration.
     ///
     /// # Errors
     ///
@@ -54,6 +54,7 @@ impl Examined {
         let parts: Vec<_> = path.iter().rev().take(2).map(|part| part.to_string_lossy().into_owned()).collect();
         let name = parts.into_iter().rev().collect::<Vec<_>>().join("/");
         let dir = RunDir::create_or_open(&out.join("tables-of").join(name.replace('/', "-")))?;
+        dir.write("config.toml", &config.to_toml()?)?;
         let (device, images) = (device::by_name(&config.device)?, Images::load(&config, None)?);
         say(&format!("{name}: {}", images.description));
         Ok(Self { name, config, images, supernet: opened.supernet, device, dir })

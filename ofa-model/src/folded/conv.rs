@@ -3,6 +3,7 @@
 use super::activation::plain;
 use crate::Activation;
 use crate::elastic::ConvNorm;
+use crate::kernels::scale_planes;
 use burn::module::{Module, Param, ParamId};
 use burn::tensor::Tensor;
 use burn::tensor::module::conv2d;
@@ -26,9 +27,11 @@ impl FoldedConv {
     pub(super) fn new(conv: &ConvNorm) -> Self {
         let (scale, shift) = conv.norm.scale_and_shift();
         let weight = conv.weight.val();
-        let [channels, ..] = weight.dims();
+        let [channels, inputs, k, _] = weight.dims();
+        // By an op whose gradients have an order.
+        let planes = scale_planes(weight.reshape([1, channels, inputs * k, k]), scale.unsqueeze());
         Self {
-            weight: computed(weight * scale.reshape([channels, 1, 1, 1])),
+            weight: computed(planes.reshape([channels, inputs, k, k])),
             bias: computed(shift),
             stride: conv.stride(),
             groups: conv.groups(),

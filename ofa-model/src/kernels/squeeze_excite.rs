@@ -261,6 +261,34 @@ impl<B: PlaneBackend, C: CheckpointStrategy> PlaneBackend for Autodiff<B, C> {
         }
     }
 
+    fn plane_scale(input: FloatTensor<Self>, scale: FloatTensor<Self>) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct ScaleBackward;
+        impl<B: PlaneBackend> Backward<B, 2> for ScaleBackward {
+            type State = [NodeId; 2];
+            fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, checkpointer: &mut Checkpointer) {
+                let output_gradient = gradients.consume::<B>(&ops.node);
+                let [input, scale]: [FloatTensor<B>; 2] = ops.state.map(|node| checkpointer.retrieve_node_output(node));
+                let [input_node, scale_node] = ops.parents;
+                if let Some(node) = scale_node {
+                    gradients.register::<B>(node.id, B::plane_dots(input, output_gradient.clone()));
+                }
+                if let Some(node) = input_node {
+                    gradients.register::<B>(node.id, B::plane_scale(output_gradient, scale));
+                }
+            }
+        }
+        match ScaleBackward.prepare::<C>([input.node(), scale.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(mut prepared) => {
+                let state = [&input, &scale].map(|tensor| prepared.checkpoint(tensor));
+                prepared.finish(state, B::plane_scale(input.into_primitive(), scale.into_primitive()))
+            }
+            OpsKind::UnTracked(prepared) => {
+                prepared.finish(B::plane_scale(input.into_primitive(), scale.into_primitive()))
+            }
+        }
+    }
+
     // The other ops need no nodes of their own: their default bodies consist of differentiable ops.
 }
 

@@ -22,21 +22,23 @@ pub(super) fn observe(steps: &[Step], images: Tensor<4>, observed: &mut [Observe
     };
     see(0, &images);
     run(steps, images, |number, step, inputs| {
-        let y = real(step, inputs);
+        let y = real(step, inputs, shifted);
         see(number + 1, &y);
         y
     });
 }
 
-/// A step on real numbers.
-pub(super) fn real(step: &Step, inputs: Vec<Tensor<4>>) -> Tensor<4> {
+/// A step on real numbers; `shifted` adds the bias of a layer to its sums.
+pub(super) fn real(
+    step: &Step,
+    inputs: Vec<Tensor<4>>,
+    shifted: impl FnOnce(Tensor<4>, Tensor<1>, Activation) -> Tensor<4>,
+) -> Tensor<4> {
     let [x, rest] = operands(inputs);
     match step {
         Step::Conv { layer: Layer { weight, bias, stride, groups, activation }, .. }
         | Step::Linear { layer: Layer { weight, bias, stride, groups, activation }, .. } => {
-            let sums = convolved(x, weight.clone(), *stride, *groups);
-            let [zeros, ones] = [bias.zeros_like(), bias.ones_like()];
-            batch_norm_inference(sums, ones.clone(), bias.clone(), zeros, ones, 0.0, *activation)
+            shifted(convolved(x, weight.clone(), *stride, *groups), bias.clone(), *activation)
         }
         Step::HardSwish { .. } => Activation::HardSwish.apply(x),
         Step::HardSigmoid { .. } => hard_sigmoid(x),
@@ -47,6 +49,11 @@ pub(super) fn real(step: &Step, inputs: Vec<Tensor<4>>) -> Tensor<4> {
         Step::MaxPool { .. } => MaxPool {}.forward(x),
         Step::Flatten { .. } => x,
     }
+}
+
+fn shifted(sums: Tensor<4>, bias: Tensor<1>, activation: Activation) -> Tensor<4> {
+    let [zeros, ones] = [bias.zeros_like(), bias.ones_like()];
+    batch_norm_inference(sums, ones.clone(), bias, zeros, ones, 0.0, activation)
 }
 
 /// Logits `[batch, classes]`; `change` is applied to the features before the classifier.

@@ -4,6 +4,7 @@ use super::layer::{GREATEST_BIAS, greatest_weight};
 use super::simulate::real;
 use super::{Grid, Quantization, Step, run};
 use crate::folded::Layer;
+use crate::kernels::{Activation, matmul, scale_planes};
 use crate::{Arch, FixedNetwork, ModelError, SearchSpace, Statistics, Subnet};
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -78,12 +79,19 @@ impl FixedNetwork for StraightThrough {
                 let input = self.grids[input].expect("only the logits have no grid");
                 rounded_layer(layer, input, self.weight_bits)
             });
-            let y = real(&step, inputs);
+            let y = real(&step, inputs, shifted);
             if step.passes_on().is_some() { y } else { rounded(y, number + 1) }
         });
         let [batch, classes, ..] = logits.dims();
         logits.reshape([batch, classes])
     }
+}
+
+/// Adds a bias by ops whose gradients have an order.
+fn shifted(sums: Tensor<4>, bias: Tensor<1>, activation: Activation) -> Tensor<4> {
+    let ([batch, ..], device) = (sums.dims(), sums.device());
+    let biases = matmul(Tensor::ones([batch, 1], &device), bias.unsqueeze());
+    activation.apply(sums.clone() + scale_planes(Tensor::ones_like(&sums), biases))
 }
 
 /// The nearest number of the grid.

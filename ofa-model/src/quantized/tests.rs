@@ -1,6 +1,8 @@
 use super::*;
 use crate::SupernetConfig;
 use crate::testing::Draw;
+use burn::module::{ModuleVisitor, Param};
+use burn::optim::GradientsParams;
 use burn::tensor::{Device, TensorData};
 
 /// Settings for small tests.
@@ -61,6 +63,56 @@ fn training_sees_the_logits_of_the_integers() {
         // Steps of the sums, and a step here and there where numbers lie between two.
         let (found, real) = (apart(found), apart(subnet.infer(images)));
         assert!(found < 0.2 * real, "{}: {found} apart, {real} without rounding", space.name);
+    }
+}
+
+#[test]
+fn gradients_point_where_those_of_real_numbers_do() {
+    for mut space in spaces() {
+        // Through many layers of random weights, rounding grows until gradients have little in common.
+        space.stages.truncate(3);
+        let side = space.smallest().resolution;
+        let images = Draw::new(3).normal([16, 3, side, side], 0.3, 1.0);
+        let subnet = calibrated(&space, &images);
+        let settings = Quantization { weight_bits: 8, ..settings(16) };
+        let rounded = subnet.clone().straight_through([&images], &settings).unwrap().train();
+        let direction = Tensor::from_inner(Draw::new(5).normal([16, 10], 0.0, 1.0));
+        let images = Tensor::from_inner(images);
+        let gradients = |logits: Tensor<2>| (logits * direction.clone()).sum().backward();
+        let real = subnet.train();
+        let expected = gradients(real.forward(images.clone(), &mut Statistics::Running));
+        let expected = GradientsParams::from_grads(expected, &real);
+        let found = gradients(rounded.forward_with(images, &mut Statistics::Running, |features| features));
+        let found = GradientsParams::from_grads(found, &rounded);
+        let mut compared = Compared { found, expected, sums: [0.0; 3], parameters: 0 };
+        real.visit(&mut compared);
+        let [dot, a, b] = compared.sums;
+        let cosine = dot / (a * b).sqrt();
+        assert!(cosine > 0.7, "{}: {cosine} over {} parameters", space.name, compared.parameters);
+    }
+}
+
+/// Compares the gradients of parameters of the same names.
+struct Compared {
+    found: GradientsParams,
+    expected: GradientsParams,
+    /// Sums of products and of squares.
+    sums: [f64; 3],
+    parameters: usize,
+}
+
+impl ModuleVisitor for Compared {
+    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+        let numbers = |gradients: &GradientsParams| -> Option<Vec<f32>> {
+            gradients.get::<D>(parameter.id).map(|gradient| gradient.into_data().try_to_vec().unwrap())
+        };
+        let (found, expected) = (numbers(&self.found), numbers(&self.expected));
+        assert_eq!(found.is_some(), expected.is_some());
+        for (found, expected) in found.into_iter().flatten().zip(expected.into_iter().flatten()) {
+            let (a, b) = (f64::from(found), f64::from(expected));
+            self.sums = [self.sums[0] + a * b, self.sums[1] + a * a, self.sums[2] + b * b];
+        }
+        self.parameters += 1;
     }
 }
 

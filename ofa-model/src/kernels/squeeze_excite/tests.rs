@@ -1,4 +1,4 @@
-use super::{GateWeights, global_average_pool, squeeze_excite};
+use super::{GateWeights, global_average_pool, scale_planes, squeeze_excite};
 use crate::kernels::hard_sigmoid;
 use crate::testing::Draw;
 use burn::tensor::activation::relu;
@@ -47,6 +47,25 @@ fn run(shape: [usize; 4], op: impl Fn(Tensor<4>, GateWeights) -> Tensor<4>) -> V
 fn values_and_gradients_are_those_of_elementary_ops() {
     for shape in SHAPES {
         for (found, expected) in run(shape, squeeze_excite).iter().zip(run(shape, composed)) {
+            found.assert_approx_eq::<f32>(&expected, Tolerance::rel_abs(1e-4, 1e-4));
+        }
+    }
+}
+
+#[test]
+fn gradients_of_scaled_planes_are_those_of_elementary_ops() {
+    for shape in SHAPES {
+        let run = |op: fn(Tensor<4>, Tensor<2>) -> Tensor<4>| {
+            let mut draw = Draw::new(6);
+            let [x, direction] = [0.5, 0.0].map(|mean| Tensor::from_inner(draw.normal(shape, mean, 1.0)));
+            let scale = Tensor::from_inner(draw.normal([shape[0], shape[1]], 0.0, 1.0)).require_grad();
+            let x = x.require_grad();
+            let y = op(x.clone(), scale.clone());
+            let gradients = (y.clone() * direction).sum().backward();
+            [y.into_data(), x.grad(&gradients).unwrap().into_data(), scale.grad(&gradients).unwrap().into_data()]
+        };
+        let expected = run(|x, scale| x * scale.unsqueeze_dims(&[-1, -1]));
+        for (found, expected) in run(scale_planes).iter().zip(expected) {
             found.assert_approx_eq::<f32>(&expected, Tolerance::rel_abs(1e-4, 1e-4));
         }
     }
