@@ -44,7 +44,7 @@ pub struct Options {
     out: PathBuf,
 }
 
-/// Improvement of the error from half the networks to all beyond which more would help.
+/// Improvement of the error from half the networks to all beyond which there are too few.
 const STILL_FALLING: f64 = 0.15;
 
 pub fn run(options: &Options) -> Result<()> {
@@ -75,7 +75,11 @@ pub fn run(options: &Options) -> Result<()> {
     }
     if latencies.len() >= 2 * Kit::LEAST {
         let half = estimated(&latencies[..latencies.len() / 2])?;
-        let more = if table.fit.mape < (1.0 - STILL_FALLING) * half.fit.mape { "more would help" } else { "enough" };
+        let more = if table.fit.mape < (1.0 - STILL_FALLING) * half.fit.mape {
+            "too few: more would lower the error"
+        } else {
+            "enough"
+        };
         say(&format!(
             "with half as many, fitted on {}: {}: {} networks are {more}",
             half.fitted,
