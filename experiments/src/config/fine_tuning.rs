@@ -46,7 +46,7 @@ mod tests {
     fn what_int8_needs_is_said() {
         let tuning = FineTuning { epochs: 1, learning_rate: 0.01, distillation_weight: 1.0, int8: true };
         let full = Recipe::default();
-        let half = Recipe { precision: Precision::Bf16, ..full.clone() };
+        let half = Recipe { precision: Precision::Bf16, ..full };
         let message = |int8, recipe: &Recipe| tuning.validate(int8, recipe).unwrap_err().to_string();
         assert!(message(false, &full).contains("add [tables.int8]"));
         assert!(message(true, &half).contains("precision is bf16"));

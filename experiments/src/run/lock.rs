@@ -11,7 +11,7 @@ const LOCK: &str = "lock";
 /// rank 0; readers need none.
 #[derive(Debug)]
 pub struct RunLock {
-    _file: File,
+    file: File,
 }
 
 impl RunLock {
@@ -50,7 +50,15 @@ impl RunLock {
         file.set_len(0).with_context(context)?;
         let host = gethostname::gethostname();
         writeln!(file, "process {} on {}", std::process::id(), host.display()).with_context(context)?;
-        Ok(Some(Self { _file: file }))
+        Ok(Some(Self { file }))
+    }
+}
+
+/// Closing the file would unlock it too, unless a child process that was forked a moment ago still holds a copy.
+impl Drop for RunLock {
+    fn drop(&mut self) {
+        // An error changes nothing: the file is closed next.
+        let _ = self.file.unlock();
     }
 }
 

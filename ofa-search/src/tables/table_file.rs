@@ -115,6 +115,14 @@ impl<F: Format> Appender<F> {
     }
 }
 
+/// Closing the file would unlock it too, unless a child process that was forked a moment ago still holds a copy.
+impl<F: Format> Drop for Appender<F> {
+    fn drop(&mut self) {
+        // A file system without locks has nothing to unlock.
+        let _ = self.file.unlock();
+    }
+}
+
 /// Fails if a condition of measurement differs, naming the first that does.
 pub(crate) fn check_header<F: Format>(path: &Path, found: &F::Header, expected: &F::Header) -> Result<(), SearchError> {
     let fields = |header: &F::Header| match serde_json::to_value(header) {
