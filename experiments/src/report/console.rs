@@ -44,7 +44,8 @@ const TUNED: usize = 4;
 /// Index of the column of measured latencies.
 const MEASURED: usize = 6;
 
-/// A header, then one row per subnet; latencies in onnxruntime only where there was one.
+/// A header, then one row per subnet. Latencies in onnxruntime and accuracies in int8 are columns only if some subnet has
+/// one.
 fn subnets(chosen: &[Chosen], extremes: &[Extreme]) -> Vec<Vec<String>> {
     let heading =
         ["subnet", "found by", "predicted", "test top-1", "fine-tuned", "predicted", "measured", "MACs", "parameters"];

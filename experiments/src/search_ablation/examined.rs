@@ -40,7 +40,8 @@ impl Examined {
     ///
     /// # Errors
     ///
-    /// If there is none, its configuration is invalid, its images cannot be read, or a directory cannot be written.
+    /// If `path` has no supernet, the configuration is invalid, the images cannot be read, or a directory cannot be
+    /// written.
     pub fn open(
         path: &Path,
         data: Option<&Path>,

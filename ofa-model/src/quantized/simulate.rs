@@ -72,7 +72,7 @@ pub(super) fn forward(
         if number == last
             && let Some(change) = change.take()
         {
-            operands[0] = change(operands[0].clone().flatten(1, 3)).unsqueeze_dims(&[-1, -1]);
+            operands[0] = on_features(change, operands[0].clone());
         }
         integer(network, number, step, operands)
     });
@@ -141,6 +141,11 @@ fn levels(grid: Option<Grid>, activation: Activation) -> Levels {
         Activation::Relu | Activation::Relu6 => [low.max(0.0), high],
         Activation::Identity | Activation::HardSwish => [low, high],
     }
+}
+
+/// Applies `change` to features that are maps of one pixel.
+pub(super) fn on_features(change: impl FnOnce(Tensor<2>) -> Tensor<2>, maps: Tensor<4>) -> Tensor<4> {
+    change(maps.flatten(1, 3)).unsqueeze_dims(&[-1, -1])
 }
 
 /// The one or two inputs of a step; the second is empty where there is none.

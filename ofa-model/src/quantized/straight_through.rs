@@ -1,7 +1,7 @@
 //! [`StraightThrough`]: a subnet that computes as in 8-bit integers, and learns.
 
 use super::layer::{GREATEST_BIAS, greatest_weight};
-use super::simulate::real;
+use super::simulate::{on_features, real};
 use super::{Grid, Quantization, Step, run};
 use crate::folded::Layer;
 use crate::kernels::{Activation, matmul, scale_planes};
@@ -73,7 +73,7 @@ impl FixedNetwork for StraightThrough {
             if number == last
                 && let Some(change) = change.take()
             {
-                inputs[0] = change(inputs[0].clone().flatten(1, 3)).unsqueeze_dims(&[-1, -1]);
+                inputs[0] = on_features(change, inputs[0].clone());
             }
             let step = step.map_layer(|layer, input| {
                 let input = self.grids[input].expect("only the logits have no grid");

@@ -16,6 +16,12 @@ fn pattern(shape: [usize; 4]) -> Tensor<4> {
     Tensor::from_data(TensorData::new(numbers, shape), &Device::flex())
 }
 
+/// The smallest subnet of a supernet with random weights.
+fn calibrated(space: &SearchSpace, images: &Tensor<4>) -> Subnet {
+    let supernet = SupernetConfig::new(space.clone()).unwrap().with_seed(2).init(&Device::flex());
+    supernet.subnet(&space.smallest()).calibrate([images])
+}
+
 /// Spaces with every kind of step: curves, gates, sums, pooling, ReLU and ReLU6.
 fn spaces() -> [SearchSpace; 3] {
     let at = |space: SearchSpace, size| SearchSpace { resolutions: vec![size], ..space };
@@ -29,10 +35,9 @@ fn spaces() -> [SearchSpace; 3] {
 #[test]
 fn integers_say_what_real_numbers_say() {
     for space in spaces() {
-        let arch = space.smallest();
-        let supernet = SupernetConfig::new(space.clone()).unwrap().with_seed(2).init(&Device::flex());
-        let images = Draw::new(3).normal([16, 3, arch.resolution, arch.resolution], 0.3, 1.0);
-        let subnet = supernet.subnet(&arch).calibrate([&images]);
+        let side = space.smallest().resolution;
+        let images = Draw::new(3).normal([16, 3, side, side], 0.3, 1.0);
+        let subnet = calibrated(&space, &images);
         let real = subnet.infer(images.clone());
         for (activations, most) in [(ActivationFormat::Asymmetric, 0.8), (ActivationFormat::Symmetric, 1.0)] {
             let settings = Quantization { activations, ..settings(16) };
@@ -43,11 +48,6 @@ fn integers_say_what_real_numbers_say() {
             assert!(apart > 0.0 && apart < most * spread, "{} {activations:?}: {apart} of {spread}", space.name);
         }
     }
-}
-
-fn calibrated(space: &SearchSpace, images: &Tensor<4>) -> Subnet {
-    let supernet = SupernetConfig::new(space.clone()).unwrap().with_seed(2).init(&Device::flex());
-    supernet.subnet(&space.smallest()).calibrate([images])
 }
 
 #[test]
@@ -120,9 +120,8 @@ impl ModuleVisitor for Compared {
 #[test]
 fn logits_are_those_of_onnxruntime() {
     let space = SearchSpace::small_mobilenet_v3(1, 10);
-    let supernet = SupernetConfig::new(space.clone()).unwrap().with_seed(2).init(&Device::flex());
     let images = pattern([4, 1, 20, 20]);
-    let subnet = supernet.subnet(&space.smallest()).calibrate([&images]);
+    let subnet = calibrated(&space, &images);
     let logits = subnet.quantize([&images], &settings(4)).unwrap().infer(images);
     let found = logits.into_data().try_to_vec::<f32>().unwrap();
     for (found, expected) in found.iter().zip(ONNXRUNTIME) {
@@ -140,9 +139,8 @@ const ONNXRUNTIME: [f32; 40] = [
 #[test]
 fn every_result_is_an_integer_within_its_limits() {
     let space = SearchSpace::small_mobilenet_v3(1, 10);
-    let supernet = SupernetConfig::new(space.clone()).unwrap().with_seed(2).init(&Device::flex());
     let images = pattern([4, 1, 20, 20]);
-    let subnet = supernet.subnet(&space.smallest()).calibrate([&images]);
+    let subnet = calibrated(&space, &images);
     let quantised = subnet.quantize([&images], &settings(4)).unwrap();
     // Also beyond the calibrated range.
     quantised.forward_with(images * 3.0, &mut Statistics::Running, |features| {

@@ -74,7 +74,8 @@ pub fn run(options: &Options) -> Result<()> {
         say(&format!("kit {} with {count} networks of `{}`{both} in {out}", kit.id, space.name));
     }
     say(&format!(
-        "copy it to the device; there: python3 {out}/run.py; then bring {out}/results.csv back; here: ofa device read {out} {out}/results.csv --out FILE"
+        "copy it to the device; there: python3 {out}/run.py; then bring {out}/results.csv back; here: ofa device read \
+         {out} {out}/results.csv --out FILE"
     ));
     Ok(())
 }
