@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use ofa_model::{Arch, SearchSpace, WrittenArch, read_text};
+use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
 /// Largest resolution that is taken, in pixels: a slip must not exhaust memory.
@@ -36,6 +37,25 @@ pub fn read_arch(text: &str, space: &SearchSpace, resolution: Option<usize>) -> 
     );
     with_resolution(space, Some(pixels)).check(&checked)?;
     Ok(checked)
+}
+
+/// The space that the `card.json` of a saved or exported subnet names, if `text` is its directory.
+///
+/// # Errors
+///
+/// If the card cannot be read.
+pub fn space_of(text: &str) -> Result<Option<SearchSpace>> {
+    #[derive(Deserialize)]
+    struct Card {
+        space: SearchSpace,
+    }
+    let path = Path::new(text).join("card.json");
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let content = read_text(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let card: Card = serde_json::from_str(&content).with_context(|| path.display().to_string())?;
+    Ok(Some(card.space))
 }
 
 /// Reads a list of archs: one in a line, or a JSON list. Empty lines and lines that start with # are skipped.

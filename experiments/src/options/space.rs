@@ -24,11 +24,11 @@ pub struct SpaceOptions {
     classes: Option<usize>,
 }
 
-/// A search space and its size, where a run may supply them instead.
+/// A search space and its size, where a run or a saved subnet may supply them instead.
 #[derive(Clone, Debug, Args)]
 pub struct OptionalSpace {
     /// Search space: mobilenet_v3, proxyless_nas, paper_v1, resnet50d, small_mobilenet_v3, or a space.json file
-    /// [default: the space of the run]
+    /// [default: the space of the run or of the subnet's card.json]
     #[arg(long)]
     space: Option<String>,
     /// Width multiplier of mobilenet_v3, proxyless_nas or paper_v1 [default: 1.0]

@@ -181,6 +181,7 @@ fn create_or_resume(options: &Options) -> Result<Run> {
 /// Reopens the run selected by the options, for this process alone. Its images may have moved, and its device changed.
 fn resume(options: &Options) -> Result<Run> {
     let root = to_resume(options, Path::new(RUNS))?;
+    ensure!(RunDir::holds_run(&root), "there is no run in {}: leave out --resume to start one", root.display());
     let run = reopen(&root)?;
     let lock = Some(RunLock::take(&root)?);
     let mut config = run.config.clone();

@@ -1,18 +1,18 @@
 //! Times one subnet: extraction from its supernet, and inference by batch size.
 //!
-//! Command:  `ofa subnet bench --space mobilenet_v3 --batch 1 --batch 16`
+//! Command:  `ofa subnet bench --space mobilenet_v3 --batch 1 --batch 16`, `ofa subnet bench --arch SUBNET`
 //! Result:   median and interquartile range of the latency, images per second, memory; `--json` for scripts
 //! Hardware: any; threads by `RAYON_NUM_THREADS`, by default one per core
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 use clap::Args;
 use experiments::console::say;
 use experiments::machine::latency_device::LatencyDevice;
 use experiments::machine::{device, environment};
-use experiments::options::arch::read_arch;
+use experiments::options::arch::{read_arch, space_of};
 use experiments::options::latency_device::LatencyOptions;
-use experiments::options::space::SpaceOptions;
+use experiments::options::space::OptionalSpace;
 use ofa_model::{Arch, Supernet, SupernetConfig};
 use ofa_search::timing::{Latency, LatencyConfig, time_interleaved};
 use serde::Serialize;
@@ -23,8 +23,8 @@ use std::time::Instant;
 #[command(after_help = "Example: ofa subnet bench --space mobilenet_v3 --batch 1 --batch 16")]
 pub struct Options {
     #[command(flatten)]
-    space: SpaceOptions,
-    /// Subnet: text form or .json file [default: the largest]
+    space: OptionalSpace,
+    /// Subnet: text form, .json file or directory of a subnet [default: the largest]
     #[arg(long)]
     arch: Option<String>,
     /// Batch size; may be repeated [default: 1]
@@ -68,7 +68,13 @@ pub fn run(options: &Options) -> Result<()> {
     ensure!(options.samples > 0, "--samples must be positive");
     ensure!(!options.batch.contains(&0), "--batch must be positive");
     let (timed, device) = (options.latency.open(&options.device)?, device::by_name(&options.device)?);
-    let space = options.space.space(None)?;
+    let space = match options.space.named()? {
+        Some(space) => space,
+        None => {
+            let named = options.arch.as_deref().map(space_of).transpose()?.flatten();
+            named.context("the search space is missing: give --space, or a directory with a card.json as --arch")?
+        }
+    };
     let arch = match &options.arch {
         Some(arch) => read_arch(arch, &space, None)?,
         None => space.largest(),
