@@ -79,7 +79,7 @@ pub fn run(options: &Options) -> Result<()> {
     let mut report = Report { path: options.out.join("report.md"), text: String::new() };
     report.add(&header(options, &device))?;
     report.add(&parity(&device))?;
-    workloads(options, python, &mut report)?;
+    workloads(options, &device, python, &mut report)?;
     report.add(&new_archs(options, &space, &device)?)?;
     report.add(&launches(options, &space, &device)?)?;
     report.add(&loader(options)?)?;
@@ -143,13 +143,15 @@ struct Line {
     precision: Precision,
 }
 
-fn workloads(options: &Options, python: Option<&PathBuf>, report: &mut Report) -> Result<()> {
+fn workloads(options: &Options, device: &Device, python: Option<&PathBuf>, report: &mut Report) -> Result<()> {
     let batches = if options.batch.is_empty() { vec![64, 256] } else { options.batch.clone() };
     let of = |work, batch, precision| Line { work, batch, precision };
+    let has_bf16 = Precision::Bf16.check(device).is_ok();
     let mut lines = Vec::new();
     for &batch in &batches {
-        for precision in [Precision::F32, Precision::Bf16] {
-            lines.push(of(Work::TrainStep, batch, precision));
+        lines.push(of(Work::TrainStep, batch, Precision::F32));
+        if has_bf16 {
+            lines.push(of(Work::TrainStep, batch, Precision::Bf16));
         }
     }
     let first = batches[0];
@@ -168,7 +170,7 @@ fn workloads(options: &Options, python: Option<&PathBuf>, report: &mut Report) -
     for line in &lines {
         report.add(&row(line, options, python)?)?;
     }
-    report.add("")
+    report.add(if has_bf16 { "" } else { "\nThe device has no bf16.\n" })
 }
 
 fn row(line: &Line, options: &Options, python: Option<&PathBuf>) -> Result<String> {
