@@ -38,14 +38,14 @@ impl NormBackend for CubeBackend {
             return general::norm_train::<Self>(input, gamma, beta, epsilon, activation);
         }
         let division = Division::of(&input, usize::MAX);
-        let Division { lanes, units, each, parts, .. } = division;
+        let Division { each, parts, .. } = division;
         let (channels, format) = (input.shape()[1], dtype_to_elem_type(input.dtype));
         // By channel, whatever the order of the input: matrix products and means over pixels would copy it otherwise.
         let output = empty(&input, input.shape(), input.dtype);
         let [mean, variance] = [(); 2].map(|()| empty(&input, [channels], DType::F32));
         let client = input.client.clone();
         let (x, y) = (joined(input), joined(output.clone()));
-        let in_rows = [&x, &y].iter().any(|tensor| tensor.shape()[2] > 1);
+        let plan = Plan::of(&division, activation, [&x, &y]);
         let [gamma, beta] = [gamma, beta].map(vector);
         if parts == 1 {
             batch_norm::launch(
@@ -59,10 +59,7 @@ impl NormBackend for CubeBackend {
                 mean.clone().into_tensor_arg(),
                 variance.clone().into_tensor_arg(),
                 epsilon as f32,
-                activation,
-                lanes,
-                units,
-                in_rows,
+                plan,
                 format,
             );
             return (output, mean, variance);
@@ -75,9 +72,7 @@ impl NormBackend for CubeBackend {
             x.clone().into_tensor_arg(),
             moments.clone().into_tensor_arg(),
             each as u32,
-            lanes,
-            units,
-            in_rows,
+            plan,
             format,
         );
         batch_norm_output::launch(
@@ -93,8 +88,7 @@ impl NormBackend for CubeBackend {
             variance.clone().into_tensor_arg(),
             each as u32,
             epsilon as f32,
-            activation,
-            in_rows,
+            plan,
             format,
         );
         (output, mean, variance)
@@ -115,7 +109,7 @@ impl NormBackend for CubeBackend {
             return general::norm_train_backward::<Self>(input, gamma, beta, mean, variance, g, e, a);
         }
         let division = Division::of(&input, usize::MAX);
-        let Division { lanes, units, each, parts, .. } = division;
+        let Division { each, parts, .. } = division;
         let (channels, format) = (input.shape()[1], dtype_to_elem_type(input.dtype));
         let formats = [gamma.dtype, beta.dtype];
         // In the order of the input, in which the convolution before this computes.
@@ -123,7 +117,7 @@ impl NormBackend for CubeBackend {
         let [of_gamma, of_beta] = [(); 2].map(|()| empty(&input, [channels], DType::F32));
         let client = input.client.clone();
         let [x, gradient, result] = [input, output_gradient, of_input.clone()].map(joined);
-        let in_rows = [&x, &gradient, &result].iter().any(|tensor| tensor.shape()[2] > 1);
+        let plan = Plan::of(&division, activation, [&x, &gradient, &result]);
         let [gamma, beta, mean, variance] = [gamma, beta, mean, variance].map(vector);
         let gradients = |of_input| {
             let [of_gamma, of_beta] = [(of_gamma.clone(), formats[0]), (of_beta.clone(), formats[1])]
@@ -145,10 +139,7 @@ impl NormBackend for CubeBackend {
                 of_gamma.clone().into_tensor_arg(),
                 of_beta.clone().into_tensor_arg(),
                 epsilon as f32,
-                activation,
-                lanes,
-                units,
-                in_rows,
+                plan,
                 format,
             );
             return gradients(of_input);
@@ -167,10 +158,7 @@ impl NormBackend for CubeBackend {
             sums.clone().into_tensor_arg(),
             each as u32,
             epsilon as f32,
-            activation,
-            lanes,
-            units,
-            in_rows,
+            plan,
             format,
         );
         batch_norm_input_gradient::launch(
@@ -189,11 +177,27 @@ impl NormBackend for CubeBackend {
             of_beta.clone().into_tensor_arg(),
             each as u32,
             epsilon as f32,
-            activation,
-            in_rows,
+            plan,
             format,
         );
         gradients(of_input)
+    }
+}
+
+/// What is compiled into a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Plan {
+    activation: Activation,
+    lanes: usize,
+    units: usize,
+    /// Whether some images have gaps between their rows, see [`place`].
+    in_rows: bool,
+}
+
+impl Plan {
+    fn of<const N: usize>(division: &Division, activation: Activation, images: [&CubeTensor; N]) -> Self {
+        let Division { lanes, units, .. } = *division;
+        Self { activation, lanes, units, in_rows: images.iter().any(|tensor| tensor.shape()[2] > 1) }
     }
 }
 
@@ -212,15 +216,12 @@ fn batch_norm<F: Float>(
     mean: &mut Tensor<f32>,
     variance: &mut Tensor<f32>,
     epsilon: f32,
-    #[comptime] activation: Activation,
-    #[comptime] lanes: usize,
-    #[comptime] units: usize,
-    #[comptime] in_rows: bool,
+    #[comptime] plan: Plan,
     #[define(F)] _format: ElemType,
 ) {
     let channel = ABSOLUTE_POS_X as usize;
     let numbers = x.shape(0) * x.shape(2) * x.shape(3);
-    let (centre, squares) = part_moments(x, channel, 0usize, numbers, lanes, units, in_rows);
+    let (centre, squares) = part_moments(x, channel, 0usize, numbers, plan);
     if channel < x.shape(1) {
         let spread = squares / f32::cast_from(numbers);
         if UNIT_POS_Y == 0 {
@@ -228,7 +229,7 @@ fn batch_norm<F: Float>(
             variance[channel] = spread;
         }
         let scale = gamma[channel] / (spread + epsilon).sqrt();
-        write_output(x, y, channel, 0usize, numbers, centre, scale, beta[channel], activation, in_rows);
+        write_output(x, y, channel, 0usize, numbers, centre, scale, beta[channel], plan);
     }
 }
 
@@ -238,15 +239,13 @@ fn batch_norm_moments<F: Float>(
     x: &Tensor<F>,
     moments: &mut Tensor<f32>,
     each: u32,
-    #[comptime] lanes: usize,
-    #[comptime] units: usize,
-    #[comptime] in_rows: bool,
+    #[comptime] plan: Plan,
     #[define(F)] _format: ElemType,
 ) {
     let channel = ABSOLUTE_POS_X as usize;
     let start = CUBE_POS_Y as usize * each as usize;
     let end = (start + each as usize).min(x.shape(0) * x.shape(2) * x.shape(3));
-    let (mean, squares) = part_moments(x, channel, start, end, lanes, units, in_rows);
+    let (mean, squares) = part_moments(x, channel, start, end, plan);
     if UNIT_POS_Y == 0 && channel < x.shape(1) {
         let part = CUBE_POS_Y as usize * x.shape(1) + channel;
         let second = moments.stride(0) + part;
@@ -267,8 +266,7 @@ fn batch_norm_output<F: Float>(
     variance: &mut Tensor<f32>,
     each: u32,
     epsilon: f32,
-    #[comptime] activation: Activation,
-    #[comptime] in_rows: bool,
+    #[comptime] plan: Plan,
     #[define(F)] _format: ElemType,
 ) {
     let (channel, each) = (ABSOLUTE_POS_X as usize, each as usize);
@@ -296,7 +294,7 @@ fn batch_norm_output<F: Float>(
     let scale = gamma[channel] / (spread + epsilon).sqrt();
     let start = CUBE_POS_Y as usize * each;
     let end = (start + each).min(numbers);
-    write_output(x, y, channel, start, end, centre, scale, beta[channel], activation, in_rows);
+    write_output(x, y, channel, start, end, centre, scale, beta[channel], plan);
 }
 
 /// Mean of the numbers of a channel from `start` to `end`, and sum of squared differences from it.
@@ -309,9 +307,7 @@ fn part_moments<F: Float>(
     channel: usize,
     start: usize,
     end: usize,
-    #[comptime] lanes: usize,
-    #[comptime] units: usize,
-    #[comptime] in_rows: bool,
+    #[comptime] plan: Plan,
 ) -> (f32, f32) {
     let (lane, unit) = (UNIT_POS_X as usize, UNIT_POS_Y as usize);
     let mut count = 0.0f32;
@@ -319,30 +315,30 @@ fn part_moments<F: Float>(
     let mut squares = 0.0f32;
     let mut i = start + unit;
     if channel < x.shape(1) && i < end {
-        let origin = f32::cast_from(x[place(x, channel, i, in_rows)]);
+        let origin = f32::cast_from(x[place(x, channel, i, plan.in_rows)]);
         let mut sum = 0.0f32;
         while i < end {
-            let difference = f32::cast_from(x[place(x, channel, i, in_rows)]) - origin;
+            let difference = f32::cast_from(x[place(x, channel, i, plan.in_rows)]) - origin;
             sum += difference;
             squares += difference * difference;
             count += 1.0f32;
-            i += units;
+            i += plan.units;
         }
         mean = origin + sum / count;
         squares -= sum * sum / count;
     }
-    let mut counts = Shared::<[f32]>::new_slice(lanes * units);
-    let mut means = Shared::<[f32]>::new_slice(lanes * units);
-    let mut all_squares = Shared::<[f32]>::new_slice(lanes * units);
-    let slot = unit * lanes + lane;
+    let mut counts = Shared::<[f32]>::new_slice(comptime!(plan.lanes * plan.units));
+    let mut means = Shared::<[f32]>::new_slice(comptime!(plan.lanes * plan.units));
+    let mut all_squares = Shared::<[f32]>::new_slice(comptime!(plan.lanes * plan.units));
+    let slot = unit * plan.lanes + lane;
     counts[slot] = count;
     means[slot] = mean;
     all_squares[slot] = squares;
     sync_cube();
-    let mut half = units.runtime() / 2;
+    let mut half = plan.units.runtime() / 2;
     while half > 0 {
         if unit < half {
-            let other = slot + half * lanes;
+            let other = slot + half * plan.lanes;
             if counts[other] > 0.0f32 {
                 let together = counts[slot] + counts[other];
                 let share = counts[other] / together;
@@ -370,14 +366,13 @@ fn write_output<F: Float>(
     centre: f32,
     scale: f32,
     shift: f32,
-    #[comptime] activation: Activation,
-    #[comptime] in_rows: bool,
+    #[comptime] plan: Plan,
 ) {
     let mut i = start + UNIT_POS_Y as usize;
     while i < end {
-        let pre = (f32::cast_from(x[place(x, channel, i, in_rows)]) - centre) * scale + shift;
-        let to = place(&*y, channel, i, in_rows);
-        y[to] = F::cast_from(activated(pre, activation));
+        let pre = (f32::cast_from(x[place(x, channel, i, plan.in_rows)]) - centre) * scale + shift;
+        let to = place(&*y, channel, i, plan.in_rows);
+        y[to] = F::cast_from(activated(pre, plan.activation));
         i += CUBE_DIM_Y as usize;
     }
 }
@@ -422,21 +417,18 @@ fn batch_norm_gradient<F: Float>(
     of_gamma: &mut Tensor<f32>,
     of_beta: &mut Tensor<f32>,
     epsilon: f32,
-    #[comptime] activation: Activation,
-    #[comptime] lanes: usize,
-    #[comptime] units: usize,
-    #[comptime] in_rows: bool,
+    #[comptime] plan: Plan,
     #[define(F)] _format: ElemType,
 ) {
     let channel = Channel::read(ABSOLUTE_POS_X as usize, gamma, beta, mean, variance, epsilon);
     let numbers = x.shape(0) * x.shape(2) * x.shape(3);
-    let (plain, product) = part_sums(x, gradient, &channel, 0usize, numbers, activation, lanes, units, in_rows);
+    let (plain, product) = part_sums(x, gradient, &channel, 0usize, numbers, plan);
     if channel.index < x.shape(1) {
         if UNIT_POS_Y == 0 {
             of_gamma[channel.index] = product;
             of_beta[channel.index] = plain;
         }
-        write_gradient(x, gradient, of_input, &channel, 0usize, numbers, plain, product, activation, in_rows);
+        write_gradient(x, gradient, of_input, &channel, 0usize, numbers, plain, product, plan);
     }
 }
 
@@ -453,16 +445,13 @@ fn batch_norm_gradient_sums<F: Float>(
     sums: &mut Tensor<f32>,
     each: u32,
     epsilon: f32,
-    #[comptime] activation: Activation,
-    #[comptime] lanes: usize,
-    #[comptime] units: usize,
-    #[comptime] in_rows: bool,
+    #[comptime] plan: Plan,
     #[define(F)] _format: ElemType,
 ) {
     let channel = Channel::read(ABSOLUTE_POS_X as usize, gamma, beta, mean, variance, epsilon);
     let start = CUBE_POS_Y as usize * each as usize;
     let end = (start + each as usize).min(x.shape(0) * x.shape(2) * x.shape(3));
-    let (plain, product) = part_sums(x, gradient, &channel, start, end, activation, lanes, units, in_rows);
+    let (plain, product) = part_sums(x, gradient, &channel, start, end, plan);
     if UNIT_POS_Y == 0 && channel.index < x.shape(1) {
         let part = CUBE_POS_Y as usize * x.shape(1) + channel.index;
         let second = sums.stride(0) + part;
@@ -486,8 +475,7 @@ fn batch_norm_input_gradient<F: Float>(
     of_beta: &mut Tensor<f32>,
     each: u32,
     epsilon: f32,
-    #[comptime] activation: Activation,
-    #[comptime] in_rows: bool,
+    #[comptime] plan: Plan,
     #[define(F)] _format: ElemType,
 ) {
     let channel = Channel::read(ABSOLUTE_POS_X as usize, gamma, beta, mean, variance, epsilon);
@@ -506,7 +494,7 @@ fn batch_norm_input_gradient<F: Float>(
     }
     let start = CUBE_POS_Y as usize * each as usize;
     let end = (start + each as usize).min(x.shape(0) * x.shape(2) * x.shape(3));
-    write_gradient(x, gradient, of_input, &channel, start, end, plain, product, activation, in_rows);
+    write_gradient(x, gradient, of_input, &channel, start, end, plain, product, plan);
 }
 
 /// Sums over the numbers of a channel from `start` to `end`: of the gradient before the activation, and of its product
@@ -518,10 +506,7 @@ fn part_sums<F: Float>(
     channel: &Channel,
     start: usize,
     end: usize,
-    #[comptime] activation: Activation,
-    #[comptime] lanes: usize,
-    #[comptime] units: usize,
-    #[comptime] in_rows: bool,
+    #[comptime] plan: Plan,
 ) -> (f32, f32) {
     let (lane, unit) = (UNIT_POS_X as usize, UNIT_POS_Y as usize);
     let mut plain = 0.0f32;
@@ -529,25 +514,25 @@ fn part_sums<F: Float>(
     if channel.index < x.shape(1) {
         let mut i = start + unit;
         while i < end {
-            let x = f32::cast_from(x[place(x, channel.index, i, in_rows)]);
+            let x = f32::cast_from(x[place(x, channel.index, i, plan.in_rows)]);
             let normalised = (x - channel.centre) * channel.inverse;
-            let slope = slope(normalised * channel.scale + channel.shift, activation);
-            let g = f32::cast_from(gradient[place(gradient, channel.index, i, in_rows)]) * slope;
+            let slope = slope(normalised * channel.scale + channel.shift, plan.activation);
+            let g = f32::cast_from(gradient[place(gradient, channel.index, i, plan.in_rows)]) * slope;
             plain += g;
             product += g * normalised;
-            i += units;
+            i += plan.units;
         }
     }
-    let mut plains = Shared::<[f32]>::new_slice(lanes * units);
-    let mut products = Shared::<[f32]>::new_slice(lanes * units);
-    let slot = unit * lanes + lane;
+    let mut plains = Shared::<[f32]>::new_slice(comptime!(plan.lanes * plan.units));
+    let mut products = Shared::<[f32]>::new_slice(comptime!(plan.lanes * plan.units));
+    let slot = unit * plan.lanes + lane;
     plains[slot] = plain;
     products[slot] = product;
     sync_cube();
-    let mut half = units.runtime() / 2;
+    let mut half = plan.units.runtime() / 2;
     while half > 0 {
         if unit < half {
-            let (plain, product) = (plains[slot + half * lanes], products[slot + half * lanes]);
+            let (plain, product) = (plains[slot + half * plan.lanes], products[slot + half * plan.lanes]);
             plains[slot] += plain;
             products[slot] += product;
         }
@@ -568,18 +553,17 @@ fn write_gradient<F: Float>(
     end: usize,
     plain: f32,
     product: f32,
-    #[comptime] activation: Activation,
-    #[comptime] in_rows: bool,
+    #[comptime] plan: Plan,
 ) {
     let numbers = f32::cast_from(x.shape(0) * x.shape(2) * x.shape(3));
     let (plain, product) = (plain / numbers, product / numbers);
     let mut i = start + UNIT_POS_Y as usize;
     while i < end {
-        let x = f32::cast_from(x[place(x, channel.index, i, in_rows)]);
+        let x = f32::cast_from(x[place(x, channel.index, i, plan.in_rows)]);
         let normalised = (x - channel.centre) * channel.inverse;
-        let slope = slope(normalised * channel.scale + channel.shift, activation);
-        let g = f32::cast_from(gradient[place(gradient, channel.index, i, in_rows)]) * slope;
-        let to = place(&*of_input, channel.index, i, in_rows);
+        let slope = slope(normalised * channel.scale + channel.shift, plan.activation);
+        let g = f32::cast_from(gradient[place(gradient, channel.index, i, plan.in_rows)]) * slope;
+        let to = place(&*of_input, channel.index, i, plan.in_rows);
         of_input[to] = F::cast_from((g - plain - normalised * product) * channel.scale * channel.inverse);
         i += CUBE_DIM_Y as usize;
     }

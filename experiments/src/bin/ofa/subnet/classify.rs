@@ -46,7 +46,10 @@ pub fn run(options: &Options) -> Result<()> {
         subnets.display()
     );
     let (subnet, card) = Subnet::load(&options.subnet, &device).with_context(|| {
-        format!("{} is no saved subnet: name a directory such as runs/mine/subnets/latency-tight", options.subnet.display())
+        format!(
+            "{} is no saved subnet: name a directory such as runs/mine/subnets/latency-tight",
+            options.subnet.display()
+        )
     })?;
     let resolution = subnet.arch().resolution;
     let decode = DecodeConfig { max_pixels: options.max_pixels, apply_orientation: options.apply_orientation };
