@@ -96,8 +96,8 @@ pub type TimedRun<'a> = Box<dyn FnMut() -> Result<Duration, SearchError> + 'a>;
 
 /// Times the forward pass `run` on `device`: from when the device has done all earlier work until it has done this.
 ///
-/// It is timed inside rayon's pool: entered from outside, a unit would enter it once per parallel operation and a whole
-/// network only once, which made large units seem three times as slow as they are within a network.
+/// It is timed inside rayon's pool: called from outside, a unit would enter the pool in every parallel operation and a
+/// whole network only once, so that large units seem up to three times as slow as they are within a network.
 pub fn on_device<'a>(device: &Device, mut run: impl FnMut() -> Tensor<2> + Send + 'a) -> TimedRun<'a> {
     let device = device.clone();
     let mut timed = move || {
