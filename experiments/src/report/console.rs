@@ -47,17 +47,8 @@ const MEASURED: usize = 6;
 /// A header, then one row per subnet. Latencies in onnxruntime and accuracies in int8 are columns only if some subnet has
 /// one.
 fn subnets(chosen: &[Chosen], extremes: &[Extreme]) -> Vec<Vec<String>> {
-    let heading = [
-        "subnet",
-        "found by",
-        "predicted top-1",
-        "test top-1",
-        "fine-tuned",
-        "predicted latency",
-        "measured",
-        "MACs",
-        "parameters",
-    ];
+    let heading =
+        ["subnet", "found by", "predicted", "test top-1", "fine-tuned", "by table", "measured", "MACs", "parameters"];
     let mut rows: Vec<Vec<String>> = vec![heading.map(str::to_owned).to_vec()];
     let none = || "-".to_owned();
     rows.extend(extremes.iter().map(|row| {
