@@ -6,7 +6,7 @@
 
 use anyhow::Result;
 use burn::tensor::Device;
-use experiments::ablation::{AblationConfig, CellRecord, Ladder};
+use experiments::ablation::{AblationConfig, CellRecord, DesignAblation, DesignConfig, DesignRecord, Ladder};
 use experiments::config::ExperimentConfig;
 use experiments::machine::environment::{Machine, has_common_bits};
 use experiments::report::ReportData;
@@ -14,8 +14,9 @@ use experiments::run::images::Images;
 use experiments::run::records::{self, PhaseTime};
 use experiments::run::start::{self, Run};
 use experiments::run::training;
+use experiments::search_ablation::choice::Choice;
 use experiments::tables::measured::MeasuredTables;
-use ofa_model::Supernet;
+use ofa_model::{SearchSpace, Supernet};
 use ofa_search::LatencyTable;
 use ofa_train::{EpochRecord, OneRank, weights_sha256};
 use serde::de::DeserializeOwned;
@@ -54,7 +55,8 @@ fn is_read(path: &Path) -> Result<bool> {
         return Ok(false);
     }
     match name {
-        "config.toml" if is_ablation(path)? => drop(AblationConfig::load(path)?),
+        "config.toml" if has(path, "[[arms]]")? => drop(AblationConfig::load(path)?),
+        "config.toml" if has(path, DESIGN)? => drop(DesignConfig::load(path)?),
         // Settings of `ablate_search`, which are only written.
         "config.toml" if path.with_file_name("searches.csv").exists() => return Ok(false),
         "config.toml" => drop(ExperimentConfig::load(path)?),
@@ -63,19 +65,40 @@ fn is_read(path: &Path) -> Result<bool> {
         "images.json" => json::<BTreeMap<String, String>>(path)?,
         "report.json" => json::<ReportData>(path)?,
         "cell.json" => json::<CellRecord>(path)?,
+        "design.json" => json::<DesignRecord>(path)?,
         "metrics.csv" => rows::<EpochRecord>(path)?,
         "accuracy.csv" => drop(of_run()?.accuracy),
-        "latency.csv" => drop(LatencyTable::load(path, &of_run()?.space)?),
+        "choices.csv" => rows::<Choice>(path)?,
+        "latency.csv" => drop(LatencyTable::load(path, &space(path.ancestors().nth(2).unwrap())?)?),
         "space.json" => drop(Supernet::load(path.parent().unwrap(), &Device::flex())?),
         // Made from all files of all cells.
-        "findings.json" => drop(Ladder::reopen(path.parent().unwrap())?.findings()?),
+        "findings.json" => {
+            let root = path.parent().unwrap();
+            if has(&root.join("config.toml"), DESIGN)? {
+                drop(DesignAblation::reopen(root)?.findings()?);
+            } else {
+                drop(Ladder::reopen(root)?.findings()?);
+            }
+        }
         _ => return Ok(false),
     }
     Ok(true)
 }
 
-fn is_ablation(config: &Path) -> Result<bool> {
-    Ok(fs::read_to_string(config)?.contains("[[arms]]"))
+/// What configurations of `ablate_design_cost` contain and no others do.
+const DESIGN: &str = "[[methods]]";
+
+fn has(config: &Path, line: &str) -> Result<bool> {
+    Ok(fs::read_to_string(config)?.contains(line))
+}
+
+/// The space of the record in `root`.
+fn space(root: &Path) -> Result<SearchSpace> {
+    let config = root.join("config.toml");
+    if has(&config, DESIGN)? {
+        return Ok(DesignConfig::load(&config)?.base.space);
+    }
+    Ok(MeasuredTables::open(root, None)?.space)
 }
 
 #[test]
@@ -89,7 +112,7 @@ fn every_record_is_read() {
         }
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
-    assert!(read.len() == 11 && read.values().sum::<usize>() > 250, "{read:?}");
+    assert!(read.len() == 13 && read.values().sum::<usize>() > 250, "{read:?}");
 }
 
 /// Trains the run in `root` to its end and returns the hash of its weights.
