@@ -2,7 +2,6 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use ofa_model::{Arch, SearchSpace, WrittenArch, read_text};
-use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
 /// Largest resolution that is taken, in pixels: a slip must not exhaust memory.
@@ -39,23 +38,18 @@ pub fn read_arch(text: &str, space: &SearchSpace, resolution: Option<usize>) -> 
     Ok(checked)
 }
 
-/// The space that the `card.json` of a saved or exported subnet names, if `text` is its directory.
+/// The space that a subnet's file names, if `text` is such a file or the directory of a saved or exported subnet.
 ///
 /// # Errors
 ///
-/// If the card cannot be read.
+/// If the file cannot be read, its space is invalid, or `text` is a directory of something else.
 pub fn space_of(text: &str) -> Result<Option<SearchSpace>> {
-    #[derive(Deserialize)]
-    struct Card {
-        space: SearchSpace,
-    }
-    let path = Path::new(text).join("card.json");
-    if !path.is_file() {
-        return Ok(None);
-    }
+    let Some(path) = file_of(text)? else { return Ok(None) };
     let content = read_text(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let card: Card = serde_json::from_str(&content).with_context(|| path.display().to_string())?;
-    Ok(Some(card.space))
+    // Archs have forms that are not JSON, and those name no space.
+    let Ok(mut card) = serde_json::from_str::<serde_json::Value>(&content) else { return Ok(None) };
+    let space = card.get_mut("space").map(serde_json::Value::take);
+    space.map(serde_json::from_value).transpose().with_context(|| format!("the space in {}", path.display()))
 }
 
 /// Reads a list of archs: one in a line, or a JSON list. Empty lines and lines that start with # are skipped.
@@ -148,6 +142,29 @@ mod tests {
         std::fs::write(&path, format!("{small}\nr28\n")).unwrap();
         let message = format!("{:#}", read_archs(&path, &space).unwrap_err());
         assert!(message.contains("archs.txt:2: `r28` is not an arch"), "{message}");
+    }
+
+    #[test]
+    fn the_space_is_that_of_a_subnets_directory() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().to_str().unwrap();
+        let space = SearchSpace::small_mobilenet_v3(3, 4);
+        let (arch, written) = (space.smallest().to_string(), serde_json::to_value(&space).unwrap());
+        let message = format!("{:#}", space_of(dir).unwrap_err());
+        assert!(message.ends_with("has neither an arch.json nor a card.json"), "{message}");
+        for name in ["card.json", "arch.json"] {
+            let path = root.path().join(name);
+            let write = |space: &serde_json::Value| {
+                std::fs::write(&path, serde_json::json!({ "arch": arch, "space": space }).to_string()).unwrap();
+            };
+            write(&written);
+            assert_eq!(space_of(dir).unwrap().as_ref(), Some(&space), "{name}");
+            write(&serde_json::json!({}));
+            let message = format!("{:#}", space_of(dir).unwrap_err());
+            assert!(message.contains(&format!("the space in {}", path.display())), "{message}");
+        }
+        std::fs::write(root.path().join("arch.json"), "{'ks': 7, 'e': 6, 'd': 4}").unwrap();
+        assert_eq!([space_of(dir).unwrap(), space_of(&arch).unwrap()], [None, None]);
     }
 
     #[test]

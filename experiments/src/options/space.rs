@@ -28,7 +28,7 @@ pub struct SpaceOptions {
 #[derive(Clone, Debug, Args)]
 pub struct OptionalSpace {
     /// Search space: mobilenet_v3, proxyless_nas, paper_v1, resnet50d, small_mobilenet_v3, or a space.json file
-    /// [default: the space of the run or of the subnet's card.json]
+    /// [default: that of the run or of the saved subnet]
     #[arg(long)]
     space: Option<String>,
     /// Width multiplier of mobilenet_v3, proxyless_nas or paper_v1 [default: 1.0]

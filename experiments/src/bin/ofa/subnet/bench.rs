@@ -72,7 +72,7 @@ pub fn run(options: &Options) -> Result<()> {
         Some(space) => space,
         None => {
             let named = options.arch.as_deref().map(space_of).transpose()?.flatten();
-            named.context("the search space is missing: give --space, or a directory with a card.json as --arch")?
+            named.context("the search space is missing: give --space, or the directory of a subnet as --arch")?
         }
     };
     let arch = match &options.arch {
